@@ -15,6 +15,21 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "csi-health-monitor",
     platforms: [.macOS(.v15)],
-    dependencies: [],
-    targets: []
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Without its default traits, which would bring Foundation and ICU into the binary.
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    ],
+    targets: [
+        .target(
+            name: "CSISpec",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KubernetesAPI",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            swiftSettings: settings
+        ),
+    ]
 )

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Full method names of the CSI services, as gRPC sends them in `:path` and as metrics label them.
+///
+/// Source: container-storage-interface/spec, csi.proto, services Identity and Controller.
+public enum CSIMethodName {
+    /// Name and version of the driver.
+    public static let getPluginInfo = "/csi.v1.Identity/GetPluginInfo"
+    /// Which services the driver has.
+    public static let getPluginCapabilities = "/csi.v1.Identity/GetPluginCapabilities"
+    /// Whether the driver is ready.
+    public static let probe = "/csi.v1.Identity/Probe"
+    /// Which controller RPCs the driver has.
+    public static let controllerGetCapabilities = "/csi.v1.Controller/ControllerGetCapabilities"
+    /// All volumes, by pages.
+    public static let listVolumes = "/csi.v1.Controller/ListVolumes"
+    /// One volume.
+    public static let controllerGetVolume = "/csi.v1.Controller/ControllerGetVolume"
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import SwiftProtobuf
+
+/// A message that is an object of the API server: it has metadata and a resource to be found under.
+public protocol KubernetesObject: SwiftProtobuf.Message {
+    /// Where the API server keeps objects of this kind.
+    static var resource: Resource { get }
+
+    /// Name, namespace, uid, version.
+    var metadata: ObjectMeta { get set }
+}
+
+extension PersistentVolume: KubernetesObject {
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "PersistentVolume",
+        plural: "persistentvolumes",
+        scope: .cluster
+    )
+}
+
+extension PersistentVolumeClaim: KubernetesObject {
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        scope: .namespaced
+    )
+}
+
+extension Event: KubernetesObject {
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "Event",
+        plural: "events",
+        scope: .namespaced
+    )
+}
+
+extension Lease: KubernetesObject {
+    public static let resource = Resource(
+        group: "coordination.k8s.io",
+        version: "v1",
+        kind: "Lease",
+        plural: "leases",
+        scope: .namespaced
+    )
+}
