@@ -2,15 +2,17 @@
 
 import PackageDescription
 
-/// The same for every target: Swift 6 mode, explicit imports and existentials, unsafe code marked, no warning.
-let settings: [SwiftSetting] = [
+/// For modules of generated code: Swift 6 mode, explicit imports and existentials, no warning.
+let generatedSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
-    .strictMemorySafety(),
     .treatAllWarnings(as: .error),
 ]
+
+/// For every other target; there, unsafe code is marked too. protoc-gen-swift does not mark its own.
+let settings: [SwiftSetting] = generatedSettings + [.strictMemorySafety()]
 
 let package = Package(
     name: "csi-health-monitor",
@@ -24,12 +26,12 @@ let package = Package(
         .target(
             name: "CSISpec",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            swiftSettings: settings
+            swiftSettings: generatedSettings
         ),
         .target(
             name: "KubernetesAPI",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            swiftSettings: settings
+            swiftSettings: generatedSettings
         ),
     ]
 )
