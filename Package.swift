@@ -33,5 +33,14 @@ let package = Package(
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
         ),
+        .target(
+            name: "VolumeHealth",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "VolumeHealthTests",
+            dependencies: ["VolumeHealth"],
+            swiftSettings: settings
+        ),
     ]
 )

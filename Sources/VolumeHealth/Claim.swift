@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Where a PersistentVolumeClaim is found. A claim that is deleted and made anew has the same key and another uid.
+public struct ClaimKey: Sendable, Hashable {
+    /// `metadata.namespace`
+    public var namespace: String
+    /// `metadata.name`
+    public var name: String
+
+    /// Names a claim.
+    public init(namespace: String, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+}
+
+/// A PersistentVolumeClaim as far as telling it something needs.
+public struct Claim: Sendable, Hashable {
+    /// Namespace and name.
+    public var key: ClaimKey
+    /// `metadata.uid`: the claim's identity.
+    public var uid: String
+    /// `metadata.resourceVersion` when it was last seen.
+    public var resourceVersion: String
+
+    /// Describes a claim.
+    public init(key: ClaimKey, uid: String, resourceVersion: String) {
+        self.key = key
+        self.uid = uid
+        self.resourceVersion = resourceVersion
+    }
+}

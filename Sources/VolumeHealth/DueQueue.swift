@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A priority queue of things that become due: earliest first, and in the order of their insertion among equals.
+///
+/// A binary heap. An element cannot be taken out of the middle: whoever changes his mind remembers the ticket that
+/// counts and passes over the others when they come up.
+struct DueQueue<Element: Sendable>: Sendable {
+    struct Item: Sendable {
+        var due: Duration
+        /// Unique within the queue, rising.
+        var ticket: UInt64
+        var element: Element
+
+        func precedes(_ other: Item) -> Bool {
+            due != other.due ? due < other.due : ticket < other.ticket
+        }
+    }
+
+    private var heap: [Item] = []
+    private var nextTicket: UInt64 = 0
+
+    var first: Item? { heap.first }
+
+    var count: Int { heap.count }
+
+    /// Returns the ticket of the new item.
+    mutating func insert(_ element: Element, due: Duration) -> UInt64 {
+        nextTicket += 1
+        heap.append(Item(due: due, ticket: nextTicket, element: element))
+        var child = heap.count - 1
+        while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
+            heap.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+        return nextTicket
+    }
+
+    mutating func removeFirst() {
+        guard let last = heap.popLast(), !heap.isEmpty else { return }
+        heap[0] = last
+        var parent = 0
+        while true {
+            let children = (2 * parent + 1)...(2 * parent + 2)
+            let least = children.filter(heap.indices.contains).min { heap[$0].precedes(heap[$1]) }
+            guard let least, heap[least].precedes(heap[parent]) else { return }
+            heap.swapAt(parent, least)
+            parent = least
+        }
+    }
+}

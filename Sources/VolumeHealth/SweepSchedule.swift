@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// When the driver is asked for all volumes again.
+///
+/// One interval after the last sweep began, so that slow sweeps do not add up; sooner after a failed one, with a
+/// back-off that never exceeds the interval. Pure: time is passed in.
+public struct SweepSchedule: Sendable {
+    private let interval: Duration
+    private let initialBackoff: Duration
+    private var began: Duration?
+    private var failures = 0
+
+    /// Sweeps at this interval; after a failed one tries again after `initialBackoff`, doubled each time.
+    public init(interval: Duration, initialBackoff: Duration = .seconds(5)) {
+        self.interval = interval
+        self.initialBackoff = min(initialBackoff, interval)
+    }
+
+    /// A sweep begins now.
+    public mutating func begin(at now: Duration) {
+        began = now
+    }
+
+    /// The sweep ended now. Returns when the next one begins; never before now.
+    public mutating func end(complete: Bool, at now: Duration) -> Duration {
+        if complete {
+            failures = 0
+            return max(now, (began ?? now) + interval)
+        }
+        failures += 1
+        return now + exponentialBackoff(initial: initialBackoff, maximum: interval, failures: failures)
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import VolumeHealth
+
+struct ClaimIndexTests {
+    let claim = Claim.named("csi-pvc")
+
+    func volume(
+        _ name: String = "pv-1",
+        handle: String = "h1",
+        claimUID: String = "uid-csi-pvc",
+        isBound: Bool = true
+    ) -> ClaimIndex.Volume {
+        ClaimIndex.Volume(name: name, handle: handle, claim: claim.key, claimUID: claimUID, isBound: isBound)
+    }
+
+    @Test func aBoundPairIsFoundWhicheverComesFirst() {
+        var volumeFirst = ClaimIndex()
+        volumeFirst.apply(volume())
+        #expect(volumeFirst.claims(ofVolumeHandle: "h1").isEmpty)
+        volumeFirst.apply(claim, volumeName: "pv-1")
+
+        var claimFirst = ClaimIndex()
+        claimFirst.apply(claim, volumeName: "pv-1")
+        claimFirst.apply(volume())
+
+        #expect(volumeFirst.claims(ofVolumeHandle: "h1") == [claim])
+        #expect(claimFirst.claims(ofVolumeHandle: "h1") == [claim])
+    }
+
+    @Test func aVolumeThatIsNotYetBoundIsFoundOnceItIs() {
+        var index = ClaimIndex()
+        index.apply(claim, volumeName: "pv-1")
+        index.apply(volume(isBound: false))
+        #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
+        #expect(index.boundVolumeCount == 0)
+
+        index.apply(volume())
+        #expect(index.claims(ofVolumeHandle: "h1") == [claim])
+        #expect(index.boundVolumeCount == 1)
+    }
+
+    @Test func rule11_aVolumeWithoutClaimReferenceHasNoClaim() {
+        var index = ClaimIndex()
+        index.apply(ClaimIndex.Volume(name: "pv-1", handle: "h1", claim: nil, claimUID: "", isBound: true))
+        index.apply(claim, volumeName: "pv-1")
+        #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
+    }
+
+    @Test func rule11_aClaimMadeAnewUnderTheSameNameIsAnotherClaim() {
+        var index = ClaimIndex()
+        index.bind(claim, handle: "h1")
+        index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "pv-csi-pvc")
+        #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
+    }
+
+    @Test func rule11_aClaimThatNamesAnotherVolumeIsNotThisVolumes() {
+        var index = ClaimIndex()
+        index.apply(volume())
+        index.apply(claim, volumeName: "pv-other")
+        #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
+    }
+
+    @Test func rule11_twoVolumesWithOneHandleHaveBothClaims() {
+        var index = ClaimIndex()
+        let other = Claim.named("other")
+        index.bind(other, handle: "shared")
+        index.bind(claim, handle: "shared")
+        #expect(index.claims(ofVolumeHandle: "shared") == [claim, other])
+
+        index.removeVolume(named: "pv-other")
+        #expect(index.claims(ofVolumeHandle: "shared") == [claim])
+    }
+
+    @Test func aVolumeWhoseHandleChangedIsFoundUnderTheNewOneOnly() {
+        var index = ClaimIndex()
+        index.bind(claim, handle: "old")
+        index.bind(claim, handle: "new")
+        #expect(index.claims(ofVolumeHandle: "old").isEmpty)
+        #expect(index.claims(ofVolumeHandle: "new") == [claim])
+    }
+
+    @Test func aDeletedClaimIsGone() {
+        var index = ClaimIndex()
+        index.bind(claim, handle: "h1")
+        index.removeClaim(claim.key)
+        #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
+    }
+
+    @Test func aRelistKeepsWhatIsKnownUntilItIsComplete() {
+        var index = ClaimIndex()
+        let gone = Claim.named("gone")
+        index.bind(claim, handle: "h1")
+        index.bind(gone, handle: "h2")
+
+        index.beginVolumeRelist()
+        index.beginClaimRelist()
+        #expect(index.claims(ofVolumeHandle: "h1") == [claim])
+        #expect(index.claims(ofVolumeHandle: "h2") == [gone])
+
+        index.bind(claim, handle: "h1")
+        index.endVolumeRelist()
+        index.endClaimRelist()
+        #expect(index.claims(ofVolumeHandle: "h1") == [claim])
+        #expect(index.claims(ofVolumeHandle: "h2").isEmpty)
+        #expect(index.boundVolumeCount == 1)
+    }
+
+    @Test func rule11_longAndStrangeHandlesAreOrdinary() {
+        var index = ClaimIndex()
+        let handle = String(repeating: "projects/p/zones/z/disks/🪵\n", count: 100)
+        index.bind(claim, handle: handle)
+        #expect(index.claims(ofVolumeHandle: handle) == [claim])
+    }
+}

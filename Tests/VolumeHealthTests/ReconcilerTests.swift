@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import VolumeHealth
+
+/// The contract of docs/architecture.md, each test named after its rule.
+struct ReconcilerTests {
+    let claim = Claim.named("csi-pvc")
+    let broken = VolumeHealthCondition(abnormalMessage: "broken")
+    var reconciler = Reconciler()
+
+    init() {
+        reconciler.index.bind(claim, handle: "h1")
+    }
+
+    @Test mutating func anAbnormalVolumeIsToldOnItsClaim() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        #expect(
+            reconciler.tellAll(at: .zero) == [
+                Announcement(claim: claim, volumeHandle: "h1", conditions: [broken], cause: .transition)
+            ]
+        )
+    }
+
+    @Test mutating func rule2_anIncompleteListClearsNothing() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+
+        reconciler.sweep([.healthy("h1")], complete: false, at: .seconds(60))
+        #expect(reconciler.tellAll(at: .seconds(60)).isEmpty)
+
+        reconciler.sweep([.healthy("h1")], at: .seconds(120))
+        #expect(reconciler.tellAll(at: .seconds(120)).map(\.conditions) == [[]])
+    }
+
+    @Test mutating func rule2_anIncompleteListStillTellsWhatItFound() {
+        reconciler.sweep([.abnormal("h1")], complete: false, at: .zero)
+        #expect(reconciler.tellAll(at: .zero).count == 1)
+    }
+
+    @Test mutating func rule2_aListThatWasNeverEndedLeavesNothingBehind() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        reconciler.beginSweep()
+        reconciler.receive(.healthy("h1"), at: .seconds(1))
+
+        reconciler.sweep([], at: .seconds(2))
+        #expect(reconciler.tellAll(at: .seconds(2)).isEmpty)
+    }
+
+    @Test mutating func rule2_pagesThatDisagreeMeanTheWorse() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        reconciler.sweep([.healthy("h1"), .abnormal("h1")], at: .seconds(1))
+        reconciler.sweep([.abnormal("h1"), .healthy("h1")], at: .seconds(2))
+        #expect(reconciler.tellAll(at: .seconds(2)).isEmpty)
+    }
+
+    @Test mutating func rule3_anExplicitlyHealthyVolumeIsClearedByTheListThatSaysSo() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        reconciler.sweep([.healthy("h1")], at: .seconds(1))
+        #expect(
+            reconciler.tellAll(at: .seconds(1)) == [
+                Announcement(claim: claim, volumeHandle: "h1", conditions: [], cause: .transition)
+            ]
+        )
+    }
+
+    @Test mutating func rule6_aChangedMessageIsNoTransitionAndIsThrottled() {
+        reconciler.sweep([.abnormal("h1", "one")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+
+        reconciler.sweep([.abnormal("h1", "two")], at: .seconds(60))
+        #expect(reconciler.tellAll(at: .seconds(60)).isEmpty)
+
+        let told = reconciler.tellAll(at: .seconds(600))
+        #expect(told.map(\.cause) == [.refresh])
+        #expect(told.first?.conditions.first?.message == "two")
+    }
+
+    @Test mutating func rule6_anotherReasonIsATransition() {
+        let worse = VolumeHealthCondition(status: .inaccessible, reason: "Unreachable", message: "broken")
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        reconciler.sweep([VolumeHealthReport(volumeHandle: "h1", conditions: [worse])], at: .seconds(1))
+        #expect(reconciler.tellAll(at: .seconds(1)).map(\.cause) == [.transition])
+    }
+
+    @Test mutating func rule8_whatLastsIsToldOnceAndRefreshedSlowly() {
+        var causes: [Announcement.Cause] = []
+        for minute in 0...60 {
+            reconciler.sweep([.abnormal("h1")], at: .seconds(minute * 60))
+            causes += reconciler.tellAll(at: .seconds(minute * 60)).map(\.cause)
+        }
+        #expect(causes == [.transition, .refresh, .refresh])
+    }
+
+    @Test mutating func rule8_aRecoveryIsToldOnce() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        var told: [Announcement] = []
+        for minute in 1...60 {
+            reconciler.sweep([.healthy("h1")], at: .seconds(minute * 60))
+            told += reconciler.tellAll(at: .seconds(minute * 60))
+        }
+        #expect(told.map(\.conditions) == [[]])
+    }
+
+    @Test mutating func rule10_aVolumeThatRecoversBeforeItWasToldIsNotTold() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        reconciler.sweep([.healthy("h1")], at: .seconds(1))
+        #expect(reconciler.tellAll(at: .seconds(1)).isEmpty)
+        #expect(reconciler.tellAll(at: .seconds(7200)).isEmpty)
+    }
+
+    @Test mutating func rule11_aClaimDeletedMeanwhileIsNotTold() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        reconciler.index.removeClaim(claim.key)
+        #expect(reconciler.tellAll(at: .zero).isEmpty)
+    }
+
+    @Test mutating func rule11_aClaimMadeAnewIsToldOnItsOwn() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        let anew = Claim.named("csi-pvc", uid: "anew")
+        reconciler.index.bind(anew, handle: "h1")
+        reconciler.sweep([.abnormal("h1")], at: .seconds(1))
+        #expect(reconciler.tellAll(at: .seconds(1)).map(\.claim) == [anew])
+    }
+
+    @Test mutating func rule11_bothClaimsOfASharedHandleAreTold() {
+        let other = Claim.named("other")
+        reconciler.index.bind(other, handle: "h1")
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        #expect(reconciler.tellAll(at: .zero).map(\.claim) == [claim, other])
+    }
+
+    @Test mutating func rule11_volumesThatNobodyClaimsAreIgnored() {
+        reconciler.sweep([.abnormal("nobodys")], at: .zero)
+        #expect(reconciler.next(at: .zero) == .wait(until: nil))
+    }
+
+    @Test mutating func rule12_aHealthyFleetIsToldNothing() {
+        for minute in 0..<120 {
+            reconciler.sweep([.healthy("h1"), .healthy("nobodys")], at: .seconds(minute * 60))
+            #expect(reconciler.next(at: .seconds(minute * 60)) == .wait(until: nil))
+        }
+    }
+
+    @Test mutating func rule12_aVolumeMissingFromTheListIsNeitherWellNorIll() {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        _ = reconciler.tellAll(at: .zero)
+        reconciler.sweep([], at: .seconds(1))
+        #expect(reconciler.tellAll(at: .seconds(1)).isEmpty)
+    }
+}
