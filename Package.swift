@@ -23,10 +23,26 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
+        .systemLibrary(name: "CGRPC"),
+        .target(
+            name: "CSIClient",
+            dependencies: [
+                "CSISpec",
+                "GRPCTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "CSISpec",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
+        ),
+        .target(
+            name: "GRPCTransport",
+            dependencies: ["CGRPC"],
+            swiftSettings: settings
         ),
         .target(
             name: "KubernetesAPI",
@@ -35,6 +51,11 @@ let package = Package(
         ),
         .target(
             name: "VolumeHealth",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GRPCTransportTests",
+            dependencies: ["GRPCTransport"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -15,6 +15,7 @@ public struct VolumeHealthCondition: Sendable, Hashable {
         /// Data is gone.
         case dataLoss = "DataLoss"
 
+        /// From bad to worst.
         public static func < (left: Self, right: Self) -> Bool {
             left.severity < right.severity
         }

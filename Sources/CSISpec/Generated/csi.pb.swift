@@ -92,11 +92,11 @@ public nonisolated struct CSIPluginCapability: Sendable {
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
-    public var type: CSIPluginCapability.Service.TypeEnumEnum = .unknown
+    public var type: CSIPluginCapability.Service.TypeEnum = .unknown
 
     public var unknownFields = SwiftProtobuf.UnknownStorage()
 
-    public nonisolated enum TypeEnumEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
+    public nonisolated enum TypeEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
       public typealias RawValue = Int
       case unknown // = 0
       case controllerService // = 1
@@ -129,7 +129,7 @@ public nonisolated struct CSIPluginCapability: Sendable {
       }
 
       // The compiler won't synthesize support with the UNRECOGNIZED case.
-      public static let allCases: [CSIPluginCapability.Service.TypeEnumEnum] = [
+      public static let allCases: [CSIPluginCapability.Service.TypeEnum] = [
         .unknown,
         .controllerService,
         .volumeAccessibilityConstraints,
@@ -221,12 +221,12 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
-    public var type: CSIControllerServiceCapability.RPC.TypeEnumEnum = .unknown
+    public var type: CSIControllerServiceCapability.RPC.TypeEnum = .unknown
 
     public var unknownFields = SwiftProtobuf.UnknownStorage()
 
     /// Only what decides how volumes are probed; every other value arrives as an unrecognised one and is ignored.
-    public nonisolated enum TypeEnumEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
+    public nonisolated enum TypeEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
       public typealias RawValue = Int
       case unknown // = 0
       case listVolumes // = 3
@@ -261,7 +261,7 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
       }
 
       // The compiler won't synthesize support with the UNRECOGNIZED case.
-      public static let allCases: [CSIControllerServiceCapability.RPC.TypeEnumEnum] = [
+      public static let allCases: [CSIControllerServiceCapability.RPC.TypeEnum] = [
         .unknown,
         .listVolumes,
         .volumeCondition,
@@ -621,7 +621,7 @@ nonisolated extension CSIPluginCapability.Service: SwiftProtobuf.Message, SwiftP
   }
 }
 
-nonisolated extension CSIPluginCapability.Service.TypeEnumEnum: SwiftProtobuf._ProtoNameProviding {
+nonisolated extension CSIPluginCapability.Service.TypeEnum: SwiftProtobuf._ProtoNameProviding {
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}CONTROLLER_SERVICE\0\u{1}VOLUME_ACCESSIBILITY_CONSTRAINTS\0\u{1}GROUP_CONTROLLER_SERVICE\0")
 }
 
@@ -791,7 +791,7 @@ nonisolated extension CSIControllerServiceCapability.RPC: SwiftProtobuf.Message,
   }
 }
 
-nonisolated extension CSIControllerServiceCapability.RPC.TypeEnumEnum: SwiftProtobuf._ProtoNameProviding {
+nonisolated extension CSIControllerServiceCapability.RPC.TypeEnum: SwiftProtobuf._ProtoNameProviding {
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{3}LIST_VOLUMES\0\u{2}\u{8}VOLUME_CONDITION\0\u{1}GET_VOLUME\0")
 }
 

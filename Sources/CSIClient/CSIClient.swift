@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSISpec
+public import GRPCTransport
+public import Logging
+import SwiftProtobuf
+import Synchronization
+
+/// A CSI driver behind its socket.
+///
+/// One connection, made when it is first needed and made anew by gRPC when it breaks. All calls may run at the same
+/// time. A call that is cancelled throws a ``CSIError`` with the status Cancelled.
+///
+/// Calls are logged at the `trace` level, requests and responses with them. No message that is sent here carries
+/// secrets.
+public final class CSIClient: Sendable {
+    /// Where the driver is and how long it may take.
+    public struct Configuration: Sendable {
+        /// A path, or an address as gRPC takes it: `unix:///run/csi/socket`.
+        public var address: String
+        /// How long one call may take, a page of a list being one call.
+        public var timeout: Duration
+        /// The most volumes that a page of ListVolumes may have; 0 leaves it to the driver. There are drivers that
+        /// take a bound for an index and truncate their list, and drivers that fail without one.
+        public var maxEntries: Int32
+
+        /// Describes a driver's socket.
+        public init(address: String, timeout: Duration = .seconds(15), maxEntries: Int32 = 0) {
+            self.address = address
+            self.timeout = timeout
+            self.maxEntries = maxEntries
+        }
+    }
+
+    /// One call, as a metric counts it.
+    public struct CallObservation: Sendable {
+        /// `unknown-driver` until the driver has told its name, as csi-lib-utils labels it.
+        public var driverName: String
+        /// `/csi.v1.Controller/ListVolumes`
+        public var method: String
+        /// The status, OK included.
+        public var code: GRPCStatus.Code
+        /// From sending to the answer.
+        public var duration: Duration
+    }
+
+    let configuration: Configuration
+    let logger: Logger
+    private let channel: GRPCChannel
+    private let observer: @Sendable (CallObservation) -> Void
+    private let driverName = Mutex("unknown-driver")
+
+    /// Prepares a connection; nothing is sent before the first call.
+    ///
+    /// - Parameter observer: called after every call, from the caller's task.
+    /// - Throws: `GRPCError` when the address is none.
+    public init(
+        configuration: Configuration,
+        logger: Logger,
+        observer: @escaping @Sendable (CallObservation) -> Void = { _ in }
+    ) throws(GRPCError) {
+        self.configuration = configuration
+        self.logger = logger
+        self.observer = observer
+        self.channel = try GRPCChannel(target: configuration.address)
+    }
+
+    /// Ends the calls in flight and closes the connection. May be called more than once.
+    public func shutdown() async {
+        await channel.shutdown()
+    }
+
+    /// One call: encodes, sends, waits, decodes.
+    func call<Request: Message, Response: Message>(
+        _ method: String,
+        _ request: Request,
+        returning: Response.Type
+    ) async throws(CSIError) -> Response {
+        logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
+        let response: Response
+        do {
+            let bytes = try await send(method, request)
+            response = try decode(bytes, method: method)
+        } catch {
+            logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
+            throw error
+        }
+        logger.trace("GRPC response", metadata: ["method": "\(method)", "response": "\(text(response))"])
+        return response
+    }
+
+    func identified(as name: String) {
+        driverName.withLock { $0 = name }
+    }
+
+    private func send(_ method: String, _ request: some Message) async throws(CSIError) -> [UInt8] {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var code = GRPCStatus.Code.ok
+        defer {
+            observer(
+                CallObservation(
+                    driverName: driverName.withLock { $0 },
+                    method: method,
+                    code: code,
+                    duration: clock.now - start
+                )
+            )
+        }
+        let bytes: [UInt8]
+        do {
+            bytes = try request.serializedBytes()
+        } catch {
+            // Only messages with required fields or text that is no UTF-8 cannot be encoded: ours have neither.
+            code = .internal
+            throw CSIError(code: .status(.internal), method: method, message: "cannot encode the request: \(error)")
+        }
+        do {
+            return try await channel.unary(method, request: bytes, timeout: configuration.timeout)
+        } catch {
+            code = error.status.code
+            throw CSIError(error, method: method)
+        }
+    }
+
+    private func decode<Response: Message>(_ bytes: [UInt8], method: String) throws(CSIError) -> Response {
+        var options = BinaryDecodingOptions()
+        options.discardUnknownFields = true
+        do {
+            return try Response(serializedBytes: bytes, options: options)
+        } catch {
+            throw CSIError(
+                code: .invalidResponse,
+                method: method,
+                message: "the driver's answer of \(bytes.count) bytes is no \(Response.protoMessageName): \(error)"
+            )
+        }
+    }
+
+    private func text(_ message: some Message) -> String {
+        (try? message.jsonString()) ?? "(cannot be shown)"
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import GRPCTransport
+
+/// A call that brought no usable answer. It says nothing of any volume's health.
+public struct CSIError: Error, Sendable, CustomStringConvertible {
+    /// What kind of failure it is.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: Hashable {
+            case status(GRPCStatus.Code)
+            case invalidResponse
+        }
+
+        private let kind: Kind
+
+        /// The driver, or gRPC on its behalf, answered with this status.
+        public static func status(_ code: GRPCStatus.Code) -> Code { Code(kind: .status(code)) }
+        /// The driver answered OK with something that the specification does not allow.
+        public static let invalidResponse = Code(kind: .invalidResponse)
+
+        public var description: String {
+            switch kind {
+            case .status(let code): code.description
+            case .invalidResponse: "InvalidResponse"
+            }
+        }
+    }
+
+    /// What kind of failure it is.
+    public var code: Code
+    /// The call, as `/csi.v1.Controller/ListVolumes`.
+    public var method: String
+    /// What happened, in the driver's words where it gave any.
+    public var message: String
+
+    public var description: String { "\(method): \(code): \(message)" }
+}
+
+extension CSIError {
+    init(_ error: GRPCError, method: String) {
+        self.init(code: .status(error.status.code), method: method, message: error.status.message)
+    }
+}

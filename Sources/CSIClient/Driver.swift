@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSISpec
+
+/// Who the driver is and what it can do, as it says itself.
+public struct DriverIdentity: Sendable, Hashable {
+    /// The driver's name: `spec.csi.driver` of its PersistentVolumes.
+    public var name: String
+    /// Any text; for people.
+    public var vendorVersion: String
+    /// Which controller RPCs it has.
+    public var controllerCapabilities: Set<ControllerCapability>
+
+    /// Whether ListVolumes tells the condition of every volume (CSI 1.3 to 1.12).
+    public var listsVolumeConditions: Bool {
+        controllerCapabilities.isSuperset(of: [.listVolumes, .volumeCondition])
+    }
+}
+
+/// A controller RPC, or something that one does, as far as it decides how volumes are probed.
+public enum ControllerCapability: Sendable, Hashable {
+    /// LIST_VOLUMES: ListVolumes.
+    case listVolumes
+    /// VOLUME_CONDITION: ListVolumes and ControllerGetVolume tell a volume's condition (CSI 1.3 to 1.12).
+    case volumeCondition
+    /// GET_VOLUME: ControllerGetVolume.
+    case getVolume
+
+    init?(_ type: CSIControllerServiceCapability.RPC.TypeEnum) {
+        switch type {
+        case .listVolumes: self = .listVolumes
+        case .volumeCondition: self = .volumeCondition
+        case .getVolume: self = .getVolume
+        case .unknown, .UNRECOGNIZED: return nil
+        }
+    }
+}
+
+/// A volume as ListVolumes or ControllerGetVolume tells it.
+public struct DriverVolume: Sendable, Hashable {
+    /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
+    public var id: String
+    /// nil when the driver said nothing of it, which is not the same as being well.
+    public var condition: Condition?
+
+    /// A legacy `VolumeCondition`.
+    public struct Condition: Sendable, Hashable {
+        /// Something is wrong.
+        public var isAbnormal: Bool
+        /// What, in the driver's words.
+        public var message: String
+    }
+}
+
+extension DriverVolume.Condition {
+    init(_ condition: CSIVolumeCondition) {
+        self.init(isAbnormal: condition.abnormal, message: condition.message)
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CGRPC
+
+/// Makes a `grpc_byte_buffer` of bytes. The caller destroys it.
+func makeByteBuffer(_ bytes: [UInt8]) -> UnsafeMutablePointer<grpc_byte_buffer>? {
+    // slice.h: copies; an empty slice needs no memory.
+    var slice = unsafe bytes.withUnsafeBytes { bytes in
+        unsafe grpc_slice_from_copied_buffer(bytes.baseAddress, bytes.count)
+    }
+    defer { unsafe grpc_slice_unref(slice) }
+    // byte_buffer.h: takes a reference to each slice of its own.
+    return unsafe grpc_raw_byte_buffer_create(&slice, 1)
+}
+
+/// The bytes of a `grpc_byte_buffer`, which is left as it is; nil when it cannot be decompressed.
+func bytes(of buffer: UnsafeMutablePointer<grpc_byte_buffer>) -> [UInt8]? {
+    var reader = unsafe grpc_byte_buffer_reader()
+    guard unsafe grpc_byte_buffer_reader_init(&reader, buffer) != 0 else { return nil }
+    defer { unsafe grpc_byte_buffer_reader_destroy(&reader) }
+    var bytes: [UInt8] = []
+    unsafe bytes.reserveCapacity(grpc_byte_buffer_length(buffer))
+    var slice = unsafe grpc_slice()
+    while unsafe grpc_byte_buffer_reader_next(&reader, &slice) != 0 {
+        unsafe append(slice, to: &bytes)
+        unsafe grpc_slice_unref(slice)
+    }
+    return bytes
+}
+
+/// A slice's bytes as text; invalid UTF-8 is repaired.
+func text(of slice: grpc_slice) -> String {
+    var bytes: [UInt8] = []
+    unsafe append(slice, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+private func append(_ slice: grpc_slice, to bytes: inout [UInt8]) {
+    // The pointer is used before `slice` goes away; short slices keep their bytes inside the struct.
+    var slice = unsafe slice
+    unsafe bytes.append(
+        contentsOf: UnsafeBufferPointer(start: CGRPC_slice_start(&slice), count: CGRPC_slice_length(&slice))
+    )
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CGRPC
+import Glibc
+
+extension GRPCChannel {
+    /// Returns a `grpc_channel *`, which the caller owns.
+    static func makeChannel(_ target: GRPCTarget, _ configuration: Configuration) -> OpaquePointer? {
+        var arguments = ChannelArguments()
+        arguments.set("grpc.max_receive_message_length", configuration.maximumReceiveMessageSize)
+        arguments.set("grpc.initial_reconnect_backoff_ms", configuration.initialReconnectBackoff.milliseconds)
+        arguments.set("grpc.min_reconnect_backoff_ms", configuration.initialReconnectBackoff.milliseconds)
+        arguments.set("grpc.max_reconnect_backoff_ms", configuration.maximumReconnectBackoff.milliseconds)
+        // Neither a proxy nor a service configuration from DNS has business between a sidecar and its driver.
+        arguments.set("grpc.enable_http_proxy", 0)
+        arguments.set("grpc.service_config_disable_resolution", 1)
+        // Channels share nothing: the state of a connection is its channel's own.
+        arguments.set("grpc.use_local_subchannel_pool", 1)
+        if target.isUnixSocket {
+            // Otherwise the authority is the percent-encoded path, which some servers refuse.
+            arguments.set("grpc.default_authority", "localhost")
+        }
+        return unsafe arguments.withUnsafeArguments { arguments in
+            // grpc_security.h: credentials are referenced by the channel; ours are released here.
+            let credentials = unsafe grpc_insecure_credentials_create()
+            defer { unsafe grpc_channel_credentials_release(credentials) }
+            return unsafe grpc_channel_create(target.uri, credentials, arguments)
+        }
+    }
+}
+
+/// Channel arguments: keys with an integer or a text. gRPC core copies them.
+struct ChannelArguments {
+    private enum Value {
+        case integer(Int32)
+        case text(String)
+    }
+
+    private var values: [(key: String, value: Value)] = []
+
+    mutating func set(_ key: String, _ value: Int32) {
+        values.append((key, .integer(value)))
+    }
+
+    mutating func set(_ key: String, _ value: String) {
+        values.append((key, .text(value)))
+    }
+
+    /// The pointer is valid inside `body` only.
+    func withUnsafeArguments<R>(_ body: (UnsafePointer<grpc_channel_args>) -> R) -> R {
+        var strings: [UnsafeMutablePointer<CChar>?] = unsafe []
+        defer {
+            unsafe strings.forEach { unsafe free($0) }
+        }
+        var arguments: [grpc_arg] = unsafe []
+        for (key, value) in values {
+            let name = unsafe strdup(key)
+            unsafe strings.append(name)
+            var argument = unsafe grpc_arg()
+            unsafe argument.key = name
+            switch value {
+            case .integer(let integer):
+                unsafe argument.type = GRPC_ARG_INTEGER
+                unsafe argument.value.integer = integer
+            case .text(let text):
+                let copy = unsafe strdup(text)
+                unsafe strings.append(copy)
+                unsafe argument.type = GRPC_ARG_STRING
+                unsafe argument.value.string = copy
+            }
+            unsafe arguments.append(argument)
+        }
+        let count = values.count
+        return unsafe arguments.withUnsafeMutableBufferPointer { buffer in
+            var list = unsafe grpc_channel_args(num_args: count, args: buffer.baseAddress)
+            return unsafe body(&list)
+        }
+    }
+}
+
+/// The moment after a duration, on the clock that gRPC core likes best for deadlines.
+func deadline(after duration: Duration) -> gpr_timespec {
+    let (seconds, attoseconds) = max(.zero, duration).components
+    return gpr_time_add(
+        gpr_now(GPR_CLOCK_MONOTONIC),
+        gpr_timespec(tv_sec: seconds, tv_nsec: Int32(attoseconds / 1_000_000_000), clock_type: GPR_TIMESPAN)
+    )
+}
+
+extension Duration {
+    fileprivate var milliseconds: Int32 {
+        let (seconds, attoseconds) = components
+        return Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+    }
+}

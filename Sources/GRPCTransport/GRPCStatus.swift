@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// How a call ended: a code and, unless it is OK, a sentence.
+///
+/// Source: gRPC, "Status codes and their use in gRPC".
+public struct GRPCStatus: Sendable, Hashable {
+    /// What kind of end it was.
+    public struct Code: RawRepresentable, Sendable, Hashable {
+        /// The number on the wire.
+        public var rawValue: UInt32
+
+        /// Any number; unknown ones are kept.
+        public init(rawValue: UInt32) {
+            self.rawValue = rawValue
+        }
+
+        /// Success.
+        public static let ok = Code(rawValue: 0)
+        /// The caller gave up.
+        public static let cancelled = Code(rawValue: 1)
+        /// An error that says nothing of its kind.
+        public static let unknown = Code(rawValue: 2)
+        /// The request is wrong, whatever the state of the server.
+        public static let invalidArgument = Code(rawValue: 3)
+        /// The time was over before the answer was there.
+        public static let deadlineExceeded = Code(rawValue: 4)
+        /// What was asked for does not exist.
+        public static let notFound = Code(rawValue: 5)
+        /// What was to be created exists.
+        public static let alreadyExists = Code(rawValue: 6)
+        /// The caller may not.
+        public static let permissionDenied = Code(rawValue: 7)
+        /// Out of something; a message above the size limit, too.
+        public static let resourceExhausted = Code(rawValue: 8)
+        /// Not in this state of the server.
+        public static let failedPrecondition = Code(rawValue: 9)
+        /// Broken off by a conflict; for CSI lists: the token has expired.
+        public static let aborted = Code(rawValue: 10)
+        /// Past the valid range.
+        public static let outOfRange = Code(rawValue: 11)
+        /// The server has no such method.
+        public static let unimplemented = Code(rawValue: 12)
+        /// Something that must hold does not.
+        public static let `internal` = Code(rawValue: 13)
+        /// The server cannot be reached, now.
+        public static let unavailable = Code(rawValue: 14)
+        /// Data is lost for good.
+        public static let dataLoss = Code(rawValue: 15)
+        /// The caller is nobody.
+        public static let unauthenticated = Code(rawValue: 16)
+    }
+
+    /// What kind of end it was.
+    public var code: Code
+    /// The server's sentence, or gRPC's own.
+    public var message: String
+
+    /// An end.
+    public init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+extension GRPCStatus.Code: CustomStringConvertible {
+    /// The name as Go's gRPC prints it, which metrics use as a label: `DeadlineExceeded`.
+    public var description: String {
+        let names = [
+            "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+            "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
+            "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+        ]
+        return rawValue < names.count ? names[Int(rawValue)] : "Code(\(rawValue))"
+    }
+}
+
+/// A call that did not end with OK.
+public struct GRPCError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// How it ended.
+    public var status: GRPCStatus
+
+    /// An error with this status.
+    public init(_ status: GRPCStatus) {
+        self.status = status
+    }
+
+    /// An error with this code and message.
+    public init(code: GRPCStatus.Code, message: String) {
+        self.init(GRPCStatus(code: code, message: message))
+    }
+
+    /// Code and message.
+    public var description: String { "\(status.code): \(status.message)" }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CGRPC
+
+/// One unary call from its start to its end.
+///
+/// Everything that gRPC core writes to or reads from while the call is under way lives in ``Memory``, at an address
+/// that does not move, and is freed when the call has ended.
+final class UnaryCall: Sendable {
+    @safe
+    private struct State {
+        /// `grpc_call *`; nil once the call has ended.
+        var handle: OpaquePointer?
+        var isCancelled = false
+    }
+
+    private let state = PthreadLock(State())
+
+    /// Starts the call.
+    ///
+    /// - Parameters:
+    ///   - handle: a `grpc_call *`, owned by this object from now on.
+    ///   - completion: called once, on the queue's thread or, when the call could not be started, on this one.
+    func start(
+        _ handle: OpaquePointer,
+        request: [UInt8],
+        on queue: CompletionQueue,
+        completion: @escaping @Sendable (Result<[UInt8], GRPCError>) -> Void
+    ) {
+        let memory = Memory(request: request)
+        // The lock keeps a cancellation from another thread away until the call is complete in itself.
+        let isStarted = state.withLock { state in
+            unsafe state.handle = handle
+            if state.isCancelled { unsafe cancel(handle) }
+            return unsafe queue.withTag { _ in
+                self.end()
+                completion(memory.result())
+            } start: { tag in
+                unsafe grpc_call_start_batch(handle, memory.operations, Memory.operationCount, tag, nil) == GRPC_CALL_OK
+            }
+        }
+        if !isStarted {
+            end()
+            completion(.failure(GRPCError(code: .internal, message: "gRPC core refused to start the call")))
+        }
+    }
+
+    /// Ends the call early, with the status Cancelled. Does nothing once it has ended; may come before the start.
+    func cancel() {
+        state.withLock { state in
+            state.isCancelled = true
+            if let handle = unsafe state.handle { unsafe cancel(handle) }
+        }
+    }
+
+    private func cancel(_ handle: OpaquePointer) {
+        // grpc.h: thread safe; must not be called after the call was unreferenced, which the lock sees to.
+        unsafe _ = grpc_call_cancel(handle, nil)
+    }
+
+    private func end() {
+        state.withLock { state in
+            guard let handle = unsafe state.handle else { return }
+            unsafe grpc_call_unref(handle)
+            unsafe state.handle = nil
+        }
+    }
+}
+
+/// What gRPC core reads and writes during a call.
+@safe
+private final class Memory: @unchecked Sendable {
+    // Sendable because it is used by one thread at a time: the one that starts the call, gRPC core's own while it is
+    // under way, and then the queue's.
+    static let operationCount = 6
+
+    let operations: UnsafeMutablePointer<grpc_op>
+    private let initialMetadata: UnsafeMutablePointer<grpc_metadata_array>
+    private let trailingMetadata: UnsafeMutablePointer<grpc_metadata_array>
+    private let status: UnsafeMutablePointer<grpc_status_code>
+    private let details: UnsafeMutablePointer<grpc_slice>
+    private let request: UnsafeMutablePointer<grpc_byte_buffer>?
+    private let response: UnsafeMutablePointer<UnsafeMutablePointer<grpc_byte_buffer>?>
+
+    init(request bytes: [UInt8]) {
+        unsafe operations = .allocate(capacity: Self.operationCount)
+        unsafe operations.initialize(repeating: grpc_op(), count: Self.operationCount)
+        unsafe initialMetadata = .allocate(capacity: 1)
+        unsafe grpc_metadata_array_init(initialMetadata)
+        unsafe trailingMetadata = .allocate(capacity: 1)
+        unsafe grpc_metadata_array_init(trailingMetadata)
+        unsafe status = .allocate(capacity: 1)
+        unsafe status.initialize(to: GRPC_STATUS_UNKNOWN)
+        unsafe details = .allocate(capacity: 1)
+        unsafe details.initialize(to: grpc_empty_slice())
+        unsafe request = makeByteBuffer(bytes)
+        unsafe response = .allocate(capacity: 1)
+        unsafe response.initialize(to: nil)
+
+        unsafe operations[0].op = GRPC_OP_SEND_INITIAL_METADATA
+        unsafe operations[1].op = GRPC_OP_SEND_MESSAGE
+        unsafe operations[1].data.send_message.send_message = request
+        unsafe operations[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT
+        unsafe operations[3].op = GRPC_OP_RECV_INITIAL_METADATA
+        unsafe operations[3].data.recv_initial_metadata.recv_initial_metadata = initialMetadata
+        unsafe operations[4].op = GRPC_OP_RECV_MESSAGE
+        unsafe operations[4].data.recv_message.recv_message = response
+        unsafe operations[5].op = GRPC_OP_RECV_STATUS_ON_CLIENT
+        unsafe operations[5].data.recv_status_on_client.trailing_metadata = trailingMetadata
+        unsafe operations[5].data.recv_status_on_client.status = status
+        unsafe operations[5].data.recv_status_on_client.status_details = details
+    }
+
+    deinit {
+        unsafe grpc_metadata_array_destroy(initialMetadata)
+        unsafe grpc_metadata_array_destroy(trailingMetadata)
+        unsafe grpc_slice_unref(details.pointee)
+        if let request = unsafe request { unsafe grpc_byte_buffer_destroy(request) }
+        if let response = unsafe response.pointee { unsafe grpc_byte_buffer_destroy(response) }
+        unsafe operations.deallocate()
+        unsafe initialMetadata.deallocate()
+        unsafe trailingMetadata.deallocate()
+        unsafe status.deallocate()
+        unsafe details.deallocate()
+        unsafe response.deallocate()
+    }
+
+    /// How the call ended, once the batch is complete.
+    func result() -> Result<[UInt8], GRPCError> {
+        let code = unsafe GRPCStatus.Code(rawValue: UInt32(bitPattern: status.pointee.rawValue))
+        guard code == .ok else {
+            return .failure(GRPCError(code: code, message: unsafe text(of: details.pointee)))
+        }
+        guard let response = unsafe response.pointee, let bytes = unsafe bytes(of: response) else {
+            return .failure(GRPCError(code: .internal, message: "the server answered OK and sent no message"))
+        }
+        return .success(bytes)
+    }
+}

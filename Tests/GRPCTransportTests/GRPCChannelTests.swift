@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import GRPCTransport
+
+struct GRPCChannelTests {
+    @Test func aRestartedServerIsFoundAgainByTheSameChannel() async throws {
+        let path = temporarySocket()
+        let channel = try GRPCChannel(target: path)
+        for generation: UInt8 in 0..<3 {
+            let server = try GRPCServer(address: path) { _, _ in .success([generation]) }
+            #expect(try await answer(of: channel) == [generation])
+            await server.shutdown()
+            await #expect(throws: GRPCError.self) {
+                try await channel.unary("/a/B", request: [], timeout: ample)
+            }
+        }
+        await channel.shutdown()
+    }
+
+    /// The first answer of a server that may not be connected yet.
+    private func answer(of channel: GRPCChannel) async throws -> [UInt8] {
+        var state = channel.connectivityState(tryToConnect: true)
+        while state != .ready {
+            state = await channel.waitForConnectivityChange(from: state, timeout: ample)
+            if state == .idle { state = channel.connectivityState(tryToConnect: true) }
+        }
+        return try await channel.unary("/a/B", request: [], timeout: ample)
+    }
+
+    @Test func connectivityIsTold() async throws {
+        try await withServer(echo) { channel, _ in
+            #expect(channel.connectivityState(tryToConnect: false) == .idle)
+            _ = try await channel.unary("/a/B", request: [], timeout: ample)
+            #expect(channel.connectivityState(tryToConnect: false) == .ready)
+            await channel.shutdown()
+            #expect(channel.connectivityState(tryToConnect: true) == .shutdown)
+            let state = await channel.waitForConnectivityChange(from: .ready, timeout: ample)
+            #expect(state == .shutdown)
+        }
+    }
+
+    @Test func aWaitForConnectivityEndsAtTheTimeout() async throws {
+        let channel = try GRPCChannel(target: temporarySocket())
+        let state = await channel.waitForConnectivityChange(from: .idle, timeout: .milliseconds(10))
+        #expect(state == .idle)
+        await channel.shutdown()
+    }
+
+    @Test func aWaitForConnectivityEndsOnCancellationAndOnShutdown() async throws {
+        let channel = try GRPCChannel(target: temporarySocket())
+        let cancelled = Task { await channel.waitForConnectivityChange(from: .idle, timeout: ample) }
+        cancelled.cancel()
+        #expect(await cancelled.value == .idle)
+
+        let shutDown = Task { await channel.waitForConnectivityChange(from: .idle, timeout: ample) }
+        await channel.shutdown()
+        #expect(await shutDown.value == .shutdown)
+    }
+
+    @Test func shutdownEndsTheCallsInFlight() async throws {
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        try await withServer { _, _ in
+            arrived.yield()
+            await forever()
+            return .success([])
+        } _: { channel, _ in
+            let calls = (0..<10).map { _ in Task { try await channel.unary("/a/B", request: [], timeout: ample) } }
+            var count = 0
+            for await _ in arrivals {
+                count += 1
+                if count == calls.count { break }
+            }
+            await channel.shutdown()
+            for call in calls {
+                let result = await call.result
+                let error = #expect(throws: GRPCError.self) { try result.get() }
+                #expect(error?.status.code == .cancelled)
+            }
+        }
+    }
+
+    @Test func callsAfterTheShutdownEndAtOnce() async throws {
+        let channel = try GRPCChannel(target: temporarySocket())
+        await channel.shutdown()
+        await channel.shutdown()
+        let error = await #expect(throws: GRPCError.self) {
+            try await channel.unary("/a/B", request: [], timeout: ample)
+        }
+        #expect(error?.status.code == .cancelled)
+    }
+
+    @Test func aServerThatShutsDownEndsItsCalls() async throws {
+        let path = temporarySocket()
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        let server = try GRPCServer(address: path) { _, _ in
+            arrived.yield()
+            await forever()
+            return .success([])
+        }
+        let channel = try GRPCChannel(target: path)
+        let call = Task { try await channel.unary("/a/B", request: [], timeout: ample) }
+        for await _ in arrivals { break }
+        await server.shutdown()
+        await server.shutdown()
+        let result = await call.result
+        #expect(throws: GRPCError.self) { try result.get() }
+        await channel.shutdown()
+    }
+
+    @Test func aChannelThatNobodyHoldsIsDestroyed() async throws {
+        try await withServer(echo) { _, path in
+            for _ in 0..<20 {
+                let channel = try GRPCChannel(target: path)
+                _ = try await channel.unary("/a/B", request: [], timeout: ample)
+                let queue = channel.queue
+                _ = consume channel
+                // Returns only when the channel was destroyed: nothing else shuts the queue down.
+                await queue.ended()
+            }
+        }
+    }
+
+    @Test func anEmptyTargetIsRefused() {
+        let error = #expect(throws: GRPCError.self) { try GRPCChannel(target: "") }
+        #expect(error?.status.code == .invalidArgument)
+    }
+
+    @Test func aServerThatCannotListenSaysWhere() {
+        let error = #expect(throws: GRPCError.self) {
+            try GRPCServer(address: "/nonexistent/directory/csi.sock") { _, _ in .success([]) }
+        }
+        #expect(error?.status.message.contains("/nonexistent/directory/csi.sock") == true)
+    }
+
+    @Test(
+        arguments: [
+            ("/run/csi/socket", "unix:///run/csi/socket", true),
+            ("unix:///run/csi/socket", "unix:///run/csi/socket", true),
+            ("unix:relative.sock", "unix:relative.sock", true),
+            ("127.0.0.1:9000", "127.0.0.1:9000", false),
+        ]
+    )
+    func addressesAsDriversGiveThem(address: String, uri: String, isUnixSocket: Bool) {
+        #expect(GRPCTarget(address).uri == uri)
+        #expect(GRPCTarget(address).isUnixSocket == isUnixSocket)
+    }
+
+    @Test func codesHaveTheNamesThatMetricsUse() {
+        #expect(GRPCStatus.Code.ok.description == "OK")
+        #expect(GRPCStatus.Code.cancelled.description == "Canceled")
+        #expect(GRPCStatus.Code.deadlineExceeded.description == "DeadlineExceeded")
+        #expect(GRPCStatus.Code(rawValue: 99).description == "Code(99)")
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import GRPCTransport
+
+struct UnaryCallTests {
+    @Test func aCallReturnsTheAnswersBytes() async throws {
+        let answer = try await withServer { method, request in
+            .success(Array(method.utf8) + request)
+        } _: { channel, _ in
+            try await channel.unary("/csi.v1.Identity/Probe", request: [1, 2, 3], timeout: ample)
+        }
+        #expect(answer == Array("/csi.v1.Identity/Probe".utf8) + [1, 2, 3])
+    }
+
+    @Test func emptyMessagesAreMessages() async throws {
+        try await withServer(echo) { channel, _ in
+            let answer = try await channel.unary("/a/B", request: [], timeout: ample)
+            #expect(answer.isEmpty)
+        }
+    }
+
+    @Test(arguments: [GRPCStatus.Code.notFound, .unimplemented, .aborted, .internal])
+    func anotherStatusThanOKIsThrownWithItsMessage(code: GRPCStatus.Code) async throws {
+        let expected = GRPCError(code: code, message: "volume \u{1FAB5} is not here")
+        try await withServer { _, _ in
+            .failure(expected)
+        } _: { channel, _ in
+            await #expect(throws: expected) {
+                try await channel.unary("/a/B", request: [], timeout: ample)
+            }
+        }
+    }
+
+    @Test func theDeadlineEndsACall() async throws {
+        try await withServer(silence) { channel, _ in
+            let error = await #expect(throws: GRPCError.self) {
+                try await channel.unary("/a/B", request: [], timeout: .milliseconds(20))
+            }
+            #expect(error?.status.code == .deadlineExceeded)
+        }
+    }
+
+    @Test func cancellingTheTaskEndsTheCallAtBothEnds() async throws {
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        let (ends, ended) = AsyncStream.makeStream(of: Bool.self)
+        try await withServer { _, _ in
+            arrived.yield()
+            await forever()
+            ended.yield(Task.isCancelled)
+            return .success([])
+        } _: { channel, _ in
+            let call = Task { try await channel.unary("/a/B", request: [], timeout: ample) }
+            for await _ in arrivals { break }
+            call.cancel()
+            let result = await call.result
+            #expect(throws: GRPCError(code: .cancelled, message: "CANCELLED")) { try result.get() }
+            for await wasCancelled in ends {
+                #expect(wasCancelled)
+                break
+            }
+        }
+    }
+
+    @Test func aTaskCancelledBeforehandSendsNothing() async throws {
+        try await withServer(silence) { channel, _ in
+            let call = Task {
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                return try await channel.unary("/a/B", request: [], timeout: ample)
+            }
+            let result = await call.result
+            let error = #expect(throws: GRPCError.self) { try result.get() }
+            #expect(error?.status.code == .cancelled)
+        }
+    }
+
+    @Test func withoutAServerTheCallSaysWhatCannotBeReached() async throws {
+        let path = temporarySocket()
+        let channel = try GRPCChannel(target: path)
+        let error = await #expect(throws: GRPCError.self) {
+            try await channel.unary("/a/B", request: [], timeout: ample)
+        }
+        #expect(error?.status.code == .unavailable)
+        #expect(error?.status.message.contains(path) == true, "\(error?.status.message ?? "")")
+        await channel.shutdown()
+    }
+
+    @Test func manyCallsRunAtOnce() async throws {
+        try await withServer(echo) { channel, _ in
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number: UInt16 in 0..<200 {
+                    let bytes = [UInt8(number >> 8), UInt8(number & 0xff)]
+                    group.addTask { try await channel.unary("/a/B", request: bytes, timeout: ample) == bytes }
+                }
+                var count = 0
+                for try await isRight in group where isRight { count += 1 }
+                #expect(count == 200)
+            }
+        }
+    }
+
+    @Test func a65MiBAnswerArrives() async throws {
+        let size = 65 << 20
+        try await withServer { _, _ in
+            .success([UInt8](repeating: 7, count: size))
+        } _: { channel, _ in
+            let answer = try await channel.unary("/a/B", request: [], timeout: ample)
+            #expect(answer.count == size)
+            #expect(answer.allSatisfy { $0 == 7 })
+        }
+    }
+
+    @Test func anAnswerAboveTheLimitIsAnError() async throws {
+        let path = temporarySocket()
+        let server = try GRPCServer(address: path) { _, _ in .success([UInt8](repeating: 0, count: 2000)) }
+        var configuration = GRPCChannel.Configuration()
+        configuration.maximumReceiveMessageSize = 1000
+        let channel = try GRPCChannel(target: path, configuration: configuration)
+        let error = await #expect(throws: GRPCError.self) {
+            try await channel.unary("/a/B", request: [], timeout: ample)
+        }
+        #expect(error?.status.code == .resourceExhausted)
+        await channel.shutdown()
+        await server.shutdown()
+    }
+
+    /// Cancellations at every moment of a call: each call ends, once (a continuation resumed twice would trap).
+    @Test func cancellationsRaceWithAnswers() async throws {
+        try await withServer(echo) { channel, _ in
+            let ends = await withTaskGroup(of: Bool.self) { group in
+                for number in 0..<2000 {
+                    group.addTask {
+                        await withTaskGroup(of: Bool.self) { race in
+                            race.addTask {
+                                do throws(GRPCError) {
+                                    return try await channel.unary("/a/B", request: [1], timeout: ample) == [1]
+                                } catch {
+                                    return error.status.code == .cancelled
+                                }
+                            }
+                            for _ in 0..<(number % 20) { await Task.yield() }
+                            race.cancelAll()
+                            return await race.next() ?? false
+                        }
+                    }
+                }
+                return await group.reduce(into: 0) { count, isRight in count += isRight ? 1 : 0 }
+            }
+            #expect(ends == 2000)
+        }
+    }
+}
