@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import Logging
+
+/// A log handler that writes as Kubernetes components do: klog's text, or the JSON of `--logging-format=json`.
+///
+/// One event is one line. Whatever a message or a value holds, it is quoted, so that nothing that a driver or a server
+/// says can look like a line of ours. Nothing is redacted here: secrets must not be given to a logger.
+public struct KlogHandler: LogHandler {
+    /// How a line looks.
+    public enum Format: String, Sendable, CaseIterable {
+        /// `I0420 09:39:53.317402       1 file.swift:182] "Message" key="value"`
+        case text
+        /// `{"ts":1713605993317.402,"caller":"Module/file.swift:182","msg":"Message","v":0,"key":"value"}`
+        case json
+    }
+
+    /// Events of this level and more severe ones are written.
+    public var logLevel: Logger.Level
+    /// Is written with every event.
+    public var metadata: Logger.Metadata = [:]
+    /// Where more metadata comes from, asked at every event.
+    public var metadataProvider: Logger.MetadataProvider?
+
+    private let format: Format
+    private let now: @Sendable () -> LogTime
+    private let write: @Sendable ([UInt8]) -> Void
+
+    /// Writes events of `verbosity` and below to standard error, each by one write(2).
+    ///
+    /// - Parameter verbosity: what `--v` says, see ``Logging/Logger/Level/init(verbosity:)``.
+    public init(format: Format, verbosity: Int) {
+        self.init(format: format, verbosity: verbosity, now: LogTime.now, write: StandardError.write)
+    }
+
+    /// Writes lines, with their line feeds, to `write`.
+    init(
+        format: Format,
+        verbosity: Int,
+        now: @escaping @Sendable () -> LogTime,
+        write: @escaping @Sendable ([UInt8]) -> Void
+    ) {
+        self.format = format
+        self.logLevel = Logger.Level(verbosity: verbosity)
+        self.now = now
+        self.write = write
+    }
+
+    /// One value of ``metadata``.
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    /// Writes one line.
+    public func log(event: LogEvent) {
+        // The nearer one wins: the event's own, then the handler's, then the task's.
+        var values = metadataProvider?.get() ?? [:]
+        values.merge(metadata) { $1 }
+        values.merge(event.metadata ?? [:]) { $1 }
+        let line = LogLine(
+            level: event.level,
+            time: now(),
+            file: event.file,
+            line: event.line,
+            message: event.message.description,
+            error: event.error.map { "\($0)" },
+            metadata: values.sorted { $0.key < $1.key }
+        )
+        switch format {
+        case .text: write(Array((line.text + "\n").utf8))
+        case .json: write(Array((line.json + "\n").utf8))
+        }
+    }
+}
+
+extension Logger.Level {
+    /// The least severe level that is logged at klog's `--v`: `info` at 0, `debug` from 1 on, `trace` from 5 on.
+    public init(verbosity: Int) {
+        self = verbosity >= 5 ? .trace : verbosity >= 1 ? .debug : .info
+    }
+
+    /// The least `--v` with which this level is logged.
+    var verbosity: Int {
+        switch self {
+        case .trace: 5
+        case .debug: 1
+        default: 0
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// What a metric is: its name, the text that explains it, and the names of its labels.
+public struct MetricDescription: Sendable, Hashable {
+    /// `csi_sidecar_operations_seconds`: letters, digits, `_` and `:`, not beginning with a digit.
+    public var name: String
+    /// One sentence for the reader of the metrics page.
+    public var help: String
+    /// Every series of the metric has one value for each of these, in this order.
+    public var labelNames: [String]
+
+    /// Describes a metric.
+    public init(name: String, help: String, labelNames: [String] = []) {
+        self.name = name
+        self.help = help
+        self.labelNames = labelNames
+    }
+}
+
+/// The metrics of a process, and their text as Prometheus scrapes it.
+///
+/// A metric is made once, where it is used, and its handle kept. All handles may be used from everywhere at the same
+/// time; an update takes one uncontended lock.
+public final class MetricsRegistry: Sendable {
+    private let families = Mutex<[String: any MetricFamily]>([:])
+
+    /// A registry without metrics.
+    public init() {}
+
+    /// Makes a metric that only grows. A name may be used once in a registry.
+    public func counter(_ description: MetricDescription) -> Counter {
+        let counter = Counter(description)
+        add(counter, name: description.name)
+        return counter
+    }
+
+    /// Makes a metric that goes up and down. A name may be used once in a registry.
+    public func gauge(_ description: MetricDescription) -> Gauge {
+        let gauge = Gauge(description)
+        add(gauge, name: description.name)
+        return gauge
+    }
+
+    /// Makes a metric that sorts observations into buckets. A name may be used once in a registry.
+    ///
+    /// - Parameter buckets: the upper bounds, rising; the bucket without a bound is added.
+    public func histogram(_ description: MetricDescription, buckets: [Double]) -> Histogram {
+        let histogram = Histogram(description, buckets: buckets)
+        add(histogram, name: description.name)
+        return histogram
+    }
+
+    /// All metrics in the Prometheus text format 0.0.4, sorted by name and label values, so that equal states give
+    /// equal texts. A metric with labels shows once it has a series.
+    public func exposition() -> String {
+        var text = PrometheusText()
+        for (_, family) in families.withLock({ $0.sorted { $0.key < $1.key } }) {
+            family.write(to: &text)
+        }
+        return text.output
+    }
+
+    private func add(_ family: any MetricFamily, name: String) {
+        let previous = families.withLock { $0.updateValue(family, forKey: name) }
+        precondition(previous == nil, "two metrics are called \(name)")
+    }
+}
+
+/// A metric with all its series, as the registry sees it.
+protocol MetricFamily: Sendable {
+    func write(to text: inout PrometheusText)
+}

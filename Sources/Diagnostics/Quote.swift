@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Quoting for log lines. The result holds no line feed and no control character, whatever is quoted.
+enum Quote {
+    /// As Go's `strconv.Quote`: a Go string literal.
+    static func go(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\u{07}": quoted += "\\a"
+            case "\u{08}": quoted += "\\b"
+            case "\u{0C}": quoted += "\\f"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case "\u{0B}": quoted += "\\v"
+            case _ where scalar.isPrintable: quoted.unicodeScalars.append(scalar)
+            case _ where scalar.value < 0x80: quoted += "\\x" + hexadecimal(scalar, digits: 2)
+            case _ where scalar.value < 0x1_0000: quoted += "\\u" + hexadecimal(scalar, digits: 4)
+            default: quoted += "\\U" + hexadecimal(scalar, digits: 8)
+            }
+        }
+        return quoted + "\""
+    }
+
+    /// A JSON string.
+    static func json(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case _ where scalar.value < 0x20: quoted += "\\u" + hexadecimal(scalar, digits: 4)
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+
+    /// A key of a text line: bare as klog writes it, quoted if it could be taken for something else.
+    static func key(_ key: String) -> String {
+        let isPlain = key.unicodeScalars.allSatisfy { $0.isPrintable && $0 != " " && $0 != "=" && $0 != "\"" }
+        return isPlain && !key.isEmpty ? key : go(key)
+    }
+
+    private static func hexadecimal(_ scalar: Unicode.Scalar, digits: Int) -> String {
+        String(scalar.value, radix: 16).leftPadded(to: digits, with: "0")
+    }
+}
+
+extension Unicode.Scalar {
+    /// As Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
+    fileprivate var isPrintable: Bool {
+        if value < 0x7F { return value >= 0x20 }
+        switch properties.generalCategory {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .spaceSeparator, .lineSeparator,
+            .paragraphSeparator:
+            return false
+        default:
+            return true
+        }
+    }
+}
+
+extension String {
+    func leftPadded(to width: Int, with character: Character) -> String {
+        String(repeating: character, count: max(0, width - count)) + self
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Glibc
+import Synchronization
+
+/// Standard error, shared by all loggers of the process.
+enum StandardError {
+    private static let lock = Mutex(())
+
+    /// Writes a line by one write(2). Lines of different threads never mix, even where a pipe takes a long line in parts.
+    static func write(_ line: [UInt8]) {
+        lock.withLock { _ in
+            var rest = line[...]
+            while !rest.isEmpty {
+                // Safe: the buffer is only read, and only during the call.
+                let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+                if count < 0 {
+                    // There is nobody to tell that nobody can be told.
+                    guard errno == EINTR else { return }
+                } else {
+                    rest = rest.dropFirst(count)
+                }
+            }
+        }
+    }
+}

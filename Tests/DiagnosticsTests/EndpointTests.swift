@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import Diagnostics
+
+@Suite(.timeLimit(.minutes(1))) struct EndpointTests {
+    private let registry = MetricsRegistry()
+    private let healthChecks = HealthChecks()
+
+    // MARK: What is served
+
+    @Test func servesMetrics() async throws {
+        registry.gauge(MetricDescription(name: "g", help: "G.")).set(1)
+        try await withEndpoint { port in
+            let response = try await get("/metrics", port: port)
+            #expect(response.status == "HTTP/1.1 200 OK")
+            #expect(response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
+            #expect(response.headers["connection"] == "close")
+            #expect(response.body == registry.exposition())
+        }
+    }
+
+    @Test func servesMetricsUnderThePathThatIsAskedFor() async throws {
+        try await withEndpoint(metricsPath: "/m") { port in
+            let there = try await get("/m?x=1", port: port)
+            #expect(there.status == "HTTP/1.1 200 OK")
+            let elsewhere = try await get("/metrics", port: port)
+            #expect(elsewhere.status == "HTTP/1.1 404 Not Found")
+        }
+    }
+
+    @Test func servesMoreThanASocketTakesAtOnce() async throws {
+        let gauge = registry.gauge(MetricDescription(name: "g", help: "G.", labelNames: ["n"]))
+        for number in 0..<2000 {
+            gauge.set(1, labels: [String(repeating: "x", count: 2000) + "\(number)"])
+        }
+        try await withEndpoint { port in
+            let response = try await get("/metrics", port: port)
+            #expect(response.body == registry.exposition())
+            #expect(response.body.utf8.count > 4_000_000)
+        }
+    }
+
+    @Test func aHealthCheckIsAskedWithEachRequest() async throws {
+        let answers = AnswersInTurn([nil, "last renewal 40 s ago", nil])
+        healthChecks.register(path: "/healthz/leader-election") { answers.next() }
+        try await withEndpoint { port in
+            let healthy = try await get("/healthz/leader-election", port: port)
+            #expect(healthy.status == "HTTP/1.1 200 OK")
+            #expect(healthy.body == "ok")
+            let failing = try await get("/healthz/leader-election", port: port)
+            #expect(failing.status == "HTTP/1.1 500 Internal Server Error")
+            #expect(failing.body == "internal server error: last renewal 40 s ago\n")
+            let status = try await get("/healthz/leader-election", port: port).status
+            #expect(status == "HTTP/1.1 200 OK")
+        }
+    }
+
+    @Test func headHasTheHeadersOfGetAndNoBody() async throws {
+        healthChecks.register(path: "/healthz/x") { nil }
+        try await withEndpoint { port in
+            let response = try await exchange("HEAD /healthz/x HTTP/1.1\r\nHost: x\r\n\r\n", port: port)
+            #expect(response.status == "HTTP/1.1 200 OK")
+            #expect(response.headers["content-length"] == "2")
+            #expect(response.body == "")
+        }
+    }
+
+    @Test(arguments: ["/", "/healthz", "/metrics/", "/healthz/y"])
+    func otherPathsAreNotFound(path: String) async throws {
+        healthChecks.register(path: "/healthz/x") { nil }
+        try await withEndpoint { port in
+            let status = try await get(path, port: port).status
+            #expect(status == "HTTP/1.1 404 Not Found")
+        }
+    }
+
+    @Test(arguments: ["/metrics", "/healthz/x"], ["POST", "DELETE", "PUT"])
+    func otherMethodsAreNotAllowed(path: String, method: String) async throws {
+        healthChecks.register(path: "/healthz/x") { nil }
+        try await withEndpoint { port in
+            let request = "\(method) \(path) HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+            let response = try await exchange(request, port: port)
+            #expect(response.status == "HTTP/1.1 405 Method Not Allowed")
+            #expect(response.headers["allow"] == "GET, HEAD")
+        }
+    }
+
+    @Test func aSecondRequestOnAConnectionIsIgnored() async throws {
+        let asked = AnswersInTurn([nil])
+        healthChecks.register(path: "/healthz/x") { asked.next() }
+        try await withEndpoint { port in
+            let request = "GET /healthz/x HTTP/1.1\r\nHost: x\r\n\r\n"
+            let body = try await exchange(request + request, port: port).body
+            #expect(body == "ok")
+        }
+        #expect(asked.count == 1)
+    }
+
+    // MARK: What is put up with
+
+    enum BadRequest: CaseIterable {
+        case longURL
+        case longHeader
+        case manyHeaders
+        case longBody
+        case notHTTP
+
+        var text: String {
+            switch self {
+            case .longURL: "GET /" + String(repeating: "x", count: 20_000)
+            case .longHeader: "GET / HTTP/1.1\r\nX: " + String(repeating: "x", count: 20_000)
+            case .manyHeaders: "GET / HTTP/1.1\r\n" + String(repeating: "X: y\r\n", count: 4000)
+            case .longBody:
+                "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 20_000)
+            case .notHTTP: "\u{16}\u{03}\u{01} this is TLS or worse\r\n\r\n"
+            }
+        }
+    }
+
+    @Test(arguments: BadRequest.allCases)
+    func whatIsTooLongOrNoRequestEndsItsConnectionOnly(request: BadRequest) async throws {
+        try await withEndpoint { port in
+            let answer = try await rawExchange(request.text, port: port)
+            // The system may throw the answer away when it closes a connection with bytes unread.
+            #expect(answer == "" || answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+            let status = try await get("/metrics", port: port).status
+            #expect(status == "HTTP/1.1 200 OK")
+        }
+    }
+
+    @Test(arguments: ["", "GET /metrics HT", "GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+    func aClientThatDoesNotFinishIsCutOff(beginning: String) async throws {
+        try await withEndpoint(exchangeTimeLimit: .milliseconds(50)) { port in
+            let answer = try await rawExchange(beginning, port: port)
+            #expect(answer == "")
+        }
+    }
+
+    @Test func aConnectionTooManyIsClosed() async throws {
+        try await withEndpoint(connectionLimit: 1) { port in
+            let first = try await connect(port: port)
+            let answer = try await rawExchange("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", port: port)
+            #expect(answer == "")
+            try await first.close()
+        }
+    }
+
+    @Test func closedConnectionsMakeRoom() async throws {
+        try await withEndpoint(connectionLimit: 1) { port in
+            for _ in 0..<5 {
+                let status = try await get("/metrics", port: port).status
+                #expect(status == "HTTP/1.1 200 OK")
+            }
+        }
+    }
+
+    // MARK: Begin and end
+
+    @Test func cancellationClosesConnectionsAndFreesThePort() async throws {
+        let (idle, port) = try await withEndpoint { port in
+            let idle = try await connect(port: port)
+            // Once this is answered, the idle connection has been accepted.
+            _ = try await get("/metrics", port: port)
+            return (idle, port)
+        }
+        let answer = try await idle.received.get()
+        #expect(answer == "")
+        try await withEndpoint(port: UInt16(port)) { again in
+            #expect(again == port)
+        }
+    }
+
+    @Test func aPortInUseIsAClearError() async throws {
+        try await withEndpoint { port in
+            let error = await #expect(throws: DiagnosticsError.self) {
+                try await withEndpoint(port: UInt16(port)) { _ in }
+            }
+            #expect(error?.code == .addressInUse)
+            #expect(error?.message.hasPrefix("cannot listen on 127.0.0.1:\(port): the port is in use;") == true)
+        }
+    }
+
+    @Test func aHostThatIsNotOursIsAClearError() async throws {
+        // 192.0.2.0/24 is for documentation.
+        let error = await #expect(throws: DiagnosticsError.self) {
+            try await withEndpoint(host: "192.0.2.1") { _ in }
+        }
+        #expect(error?.code == .cannotListen)
+        #expect(error?.message.hasPrefix("cannot listen on 192.0.2.1:0: ") == true)
+    }
+
+    @Test func anEmptyHostIsEveryAddress() async throws {
+        try await withEndpoint(host: "") { port in
+            let status = try await get("/metrics", port: port).status
+            #expect(status == "HTTP/1.1 200 OK")
+        }
+    }
+
+    // MARK: Helpers
+
+    /// Runs an endpoint on a free port of 127.0.0.1 as long as `body` runs.
+    private func withEndpoint<R: Sendable>(
+        host: String = "127.0.0.1",
+        port: UInt16 = 0,
+        metricsPath: String = "/metrics",
+        exchangeTimeLimit: Duration = .seconds(30),
+        connectionLimit: Int = 64,
+        _ body: (Int) async throws -> R
+    ) async throws -> R {
+        let (addresses, listening) = AsyncStream.makeStream(of: ListenAddress.self)
+        let endpoint = DiagnosticsEndpoint(
+            configuration: DiagnosticsEndpoint.Configuration(
+                address: ListenAddress(host: host, port: port),
+                metricsPath: metricsPath,
+                exchangeTimeLimit: exchangeTimeLimit,
+                connectionLimit: connectionLimit
+            ),
+            metrics: registry,
+            healthChecks: healthChecks,
+            didListen: { listening.yield($0) }
+        )
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { listening.finish() }
+                try await endpoint.run()
+            }
+            guard let address = await addresses.first(where: { _ in true }) else {
+                try await group.next()
+                throw CancellationError()
+            }
+            let result = try await body(Int(address.port))
+            group.cancelAll()
+            await #expect(throws: CancellationError.self) { try await group.next() }
+            return result
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import Testing
+
+@testable import Diagnostics
+
+@Suite struct MetricsTests {
+    private let registry = MetricsRegistry()
+
+    @Test func aCounterWithoutLabelsShowsZeroBeforeItCounts() {
+        let counter = registry.counter(MetricDescription(name: "things_total", help: "Things."))
+        #expect(registry.exposition() == "# HELP things_total Things.\n# TYPE things_total counter\nthings_total 0\n")
+        counter.increment()
+        counter.increment(by: 1.5)
+        #expect(registry.exposition().hasSuffix("\nthings_total 2.5\n"))
+    }
+
+    @Test func seriesAndMetricsAreSorted() {
+        let b = registry.gauge(MetricDescription(name: "b", help: "B.", labelNames: ["x", "y"]))
+        let a = registry.gauge(MetricDescription(name: "a", help: "A.", labelNames: ["x"]))
+        b.set(3, labels: ["2", "1"])
+        b.set(2, labels: ["1", "2"])
+        b.set(1, labels: ["1", "1"])
+        a.set(-1, labels: ["1"])
+        #expect(
+            registry.exposition() == """
+                # HELP a A.
+                # TYPE a gauge
+                a{x="1"} -1
+                # HELP b B.
+                # TYPE b gauge
+                b{x="1",y="1"} 1
+                b{x="1",y="2"} 2
+                b{x="2",y="1"} 3
+
+                """
+        )
+    }
+
+    @Test func aRemovedSeriesIsGoneAndBeginsAnew() {
+        let counter = registry.counter(MetricDescription(name: "c", help: "C.", labelNames: ["claim"]))
+        counter.increment(by: 5, labels: ["gone"])
+        counter.increment(labels: ["stays"])
+        counter.remove(labels: ["gone"])
+        #expect(!registry.exposition().contains("gone"))
+        #expect(registry.exposition().contains("c{claim=\"stays\"} 1\n"))
+        counter.increment(labels: ["gone"])
+        #expect(registry.exposition().contains("c{claim=\"gone\"} 1\n"))
+    }
+
+    @Test func gaugesAndHistogramsForgetSeriesToo() {
+        let gauge = registry.gauge(MetricDescription(name: "g", help: "G.", labelNames: ["l"]))
+        let histogram = registry.histogram(
+            MetricDescription(name: "h", help: "H.", labelNames: ["l"]),
+            buckets: [1]
+        )
+        gauge.set(1, labels: ["gone"])
+        histogram.observe(1, labels: ["gone"])
+        gauge.remove(labels: ["gone"])
+        histogram.remove(labels: ["gone"])
+        #expect(
+            registry.exposition() == "# HELP g G.\n# TYPE g gauge\n# HELP h H.\n# TYPE h histogram\n"
+        )
+    }
+
+    @Test func aHistogramCumulatesItsBuckets() {
+        let histogram = registry.histogram(
+            MetricDescription(name: "h", help: "H.", labelNames: ["m"]),
+            buckets: [0.1, 2.5, 10]
+        )
+        for value in [0.1, 0.25, 2.5, 10.5, 600] {
+            histogram.observe(value, labels: ["GET"])
+        }
+        #expect(
+            registry.exposition() == """
+                # HELP h H.
+                # TYPE h histogram
+                h_bucket{m="GET",le="0.1"} 1
+                h_bucket{m="GET",le="2.5"} 3
+                h_bucket{m="GET",le="10"} 3
+                h_bucket{m="GET",le="+Inf"} 5
+                h_sum{m="GET"} 613.35
+                h_count{m="GET"} 5
+
+                """
+        )
+    }
+
+    @Test func labelValuesAndHelpAreEscaped() {
+        let gauge = registry.gauge(MetricDescription(name: "g", help: "A \\ and a\nline, \"so\".", labelNames: ["l"]))
+        gauge.set(1, labels: ["a\\b\"c\nd é"])
+        #expect(
+            registry.exposition() == """
+                # HELP g A \\\\ and a\\nline, "so".
+                # TYPE g gauge
+                g{l="a\\\\b\\"c\\nd é"} 1
+
+                """
+        )
+    }
+
+    @Test(arguments: [
+        (0, "0"), (-0.0, "-0"), (1, "1"), (-1, "-1"), (0.1, "0.1"), (2.5, "2.5"), (100, "100"), (600, "600"),
+        (123_456, "123456"), (999_999.5, "999999.5"), (1_000_000, "1e+06"), (1_234_567, "1.234567e+06"),
+        (1_713_605_993.25, "1.71360599325e+09"), (0.0001, "0.0001"), (0.00012, "0.00012"), (0.00001, "1e-05"),
+        (-0.000_012_5, "-1.25e-05"), (1e21, "1e+21"), (1e100, "1e+100"), (1e-300, "1e-300"), (0.3, "0.3"),
+        (0.1 + 0.2, "0.30000000000000004"), (1.7976931348623157e308, "1.7976931348623157e+308"),
+        (.leastNonzeroMagnitude, "5e-324"),
+        (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (123_456_789_012_345_680, "1.2345678901234568e+17"),
+    ])
+    func numbersAreWrittenAsGoWritesThem(value: Double, expected: String) {
+        #expect(PrometheusText.format(value) == expected)
+    }
+
+    @Test func updatesFromManyTasksAllCount() async {
+        let counter = registry.counter(MetricDescription(name: "c", help: "C.", labelNames: ["l"]))
+        await withTaskGroup { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for label in 0..<1000 { counter.increment(labels: ["\(label % 2)"]) }
+                }
+            }
+        }
+        #expect(registry.exposition().hasSuffix("c{l=\"0\"} 4000\nc{l=\"1\"} 4000\n"))
+    }
+
+    // MARK: The sidecar's own
+
+    @Test func driverCallsAreCountedAsCsiLibUtilsCountsThem() {
+        let metrics = SidecarMetrics(registry: registry)
+        metrics.observeOperation(
+            driverName: "hostpath.csi.k8s.io",
+            statusCode: "DeadlineExceeded",
+            method: "/csi.v1.Identity/Probe",
+            duration: .milliseconds(15_250)
+        )
+        let labels =
+            #"{driver_name="hostpath.csi.k8s.io",grpc_status_code="DeadlineExceeded",method_name="/csi.v1.Identity/Probe""#
+        let text = registry.exposition()
+        #expect(text.contains("# TYPE csi_sidecar_operations_seconds histogram\n"))
+        let bounds = text.split(separator: "\n").filter { $0.contains("_bucket{") }
+        let expected = [
+            "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "15", "25", "50", "120", "300", "600", "+Inf",
+        ]
+        #expect(
+            bounds.map(String.init)
+                == expected.enumerated().map {
+                    "csi_sidecar_operations_seconds_bucket\(labels),le=\"\($1)\"} \($0 < 8 ? 0 : 1)"
+                }
+        )
+        #expect(text.contains("csi_sidecar_operations_seconds_sum\(labels)} 15.25\n"))
+        #expect(text.contains("csi_sidecar_operations_seconds_count\(labels)} 1\n"))
+    }
+
+    @Test func promtoolAcceptsTheText() throws {
+        let metrics = SidecarMetrics(registry: registry)
+        metrics.observeOperation(
+            driverName: "odd \"name\" \\ with\nlines",
+            statusCode: "OK",
+            method: "/csi.v1.Identity/Probe",
+            duration: .microseconds(12)
+        )
+        let text = registry.exposition()
+        #expect(text.contains("csi_sidecar_operations_seconds_count{"))
+        #expect(text.contains("\nprocess_start_time_seconds 1."))
+
+        let promtool = Process()
+        promtool.executableURL = URL(fileURLWithPath: "/usr/bin/promtool")
+        promtool.arguments = ["check", "metrics"]
+        let input = Pipe()
+        let output = Pipe()
+        promtool.standardInput = input
+        promtool.standardOutput = output
+        promtool.standardError = output
+        do {
+            try promtool.run()
+        } catch {
+            Issue.record("cannot start promtool, install Debian's package prometheus: \(error)")
+            return
+        }
+        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+        try input.fileHandleForWriting.close()
+        let verdict = try output.fileHandleForReading.readToEnd() ?? Data()
+        promtool.waitUntilExit()
+        #expect(promtool.terminationStatus == 0)
+        #expect(String(decoding: verdict, as: UTF8.self) == "")
+    }
+}
