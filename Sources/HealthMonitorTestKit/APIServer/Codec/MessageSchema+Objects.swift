@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+// k8s.io/api/core/v1/generated.proto: events, namespaces and pods; coordination/v1/generated.proto: leases
+
+extension MessageSchema {
+    // MARK: Event
+
+    static let event = MessageSchema(
+        "Event",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("involvedObject", 2, .message(objectReference)),
+            .field("reason", 3, .string),
+            .field("message", 4, .string),
+            .field("source", 5, .message(eventSource)),
+            .field("firstTimestamp", 6, .time),
+            .field("lastTimestamp", 7, .time),
+            .field("count", 8, .int32),
+            .field("type", 9, .string),
+            .field("eventTime", 10, .microTime),
+            .pointer("series", 11, .message(eventSeries)),
+            .field("action", 12, .string),
+            .pointer("related", 13, .message(objectReference)),
+            .field("reportingComponent", 14, .string),
+            .field("reportingInstance", 15, .string),
+        ]
+    )
+
+    private static let eventSource = MessageSchema(
+        "EventSource",
+        [
+            .field("component", 1, .string),
+            .field("host", 2, .string),
+        ]
+    )
+
+    private static let eventSeries = MessageSchema(
+        "EventSeries",
+        [
+            .field("count", 1, .int32),
+            .field("lastObservedTime", 2, .microTime),
+        ]
+    )
+
+    // MARK: Lease
+
+    static let lease = MessageSchema(
+        "Lease",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("spec", 2, .message(leaseSpec)),
+        ]
+    )
+
+    private static let leaseSpec = MessageSchema(
+        "LeaseSpec",
+        [
+            .pointer("holderIdentity", 1, .string),
+            .pointer("leaseDurationSeconds", 2, .int32),
+            .pointer("acquireTime", 3, .microTime),
+            .pointer("renewTime", 4, .microTime),
+            .pointer("leaseTransitions", 5, .int32),
+            .pointer("strategy", 6, .string),
+            .pointer("preferredHolder", 7, .string),
+        ]
+    )
+
+    // MARK: Namespace
+
+    static let namespace = MessageSchema(
+        "Namespace",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("spec", 2, .message(namespaceSpec)),
+            .field("status", 3, .message(namespaceStatus)),
+        ]
+    )
+
+    private static let namespaceSpec = MessageSchema(
+        "NamespaceSpec",
+        [.field("finalizers", 1, .list(.string))]
+    )
+
+    private static let namespaceStatus = MessageSchema(
+        "NamespaceStatus",
+        [.field("phase", 1, .string)]
+    )
+
+    // MARK: Pod, trimmed to what tells which claims a pod uses and where
+
+    static let pod = MessageSchema(
+        "Pod",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("spec", 2, .message(podSpec)),
+            .field("status", 3, .message(podStatus)),
+        ]
+    )
+
+    private static let podSpec = MessageSchema(
+        "PodSpec",
+        [
+            .field("volumes", 1, .list(.message(volume))),
+            .field("containers", 2, .list(.message(container))),
+            .field("nodeName", 10, .string),
+        ]
+    )
+
+    private static let volume = MessageSchema(
+        "Volume",
+        [
+            .field("name", 1, .string),
+            .field("volumeSource", 2, .inlined(volumeSource)),
+        ]
+    )
+
+    private static let volumeSource = MessageSchema(
+        "VolumeSource",
+        [.pointer("persistentVolumeClaim", 10, .message(persistentVolumeClaimVolumeSource))]
+    )
+
+    private static let persistentVolumeClaimVolumeSource = MessageSchema(
+        "PersistentVolumeClaimVolumeSource",
+        [
+            .field("claimName", 1, .string),
+            .field("readOnly", 2, .bool),
+        ]
+    )
+
+    private static let container = MessageSchema(
+        "Container",
+        [
+            .field("name", 1, .string),
+            .field("image", 2, .string),
+        ]
+    )
+
+    private static let podStatus = MessageSchema(
+        "PodStatus",
+        [.field("phase", 1, .string)]
+    )
+}
