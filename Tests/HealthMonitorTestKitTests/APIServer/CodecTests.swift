@@ -137,7 +137,7 @@ import Testing
 
     @Test func normalizingDropsWhatTheServerDoesNotKnowOrOmits() throws {
         let value = try MessageSchema.persistentVolume.normalize([
-            "apiVersion": "v1", "metadata": ["name": "x", "namespace": "", "creationTimestamp": nil, "unknown": 1],
+            "apiVersion": "v1", "metadata": ["name": "x", "namespace": "", "creationTimestamp": .null, "unknown": 1],
             "spec": ["capacity": ["storage": 5], "storageClassName": "", "accessModes": []],
             "status": [:],
         ])

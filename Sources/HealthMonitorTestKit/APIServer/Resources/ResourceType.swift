@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A kind of object that the simulated API server serves: one row of the table that every part of it reads.
+struct ResourceType: Sendable {
+    var group = ""
+    var version = "v1"
+    let kind: String
+    let plural: String
+    let singular: String
+    var shortNames: [String] = []
+    let isNamespaced: Bool
+    let schema: MessageSchema
+    /// Whether `status` is written through its subresource alone.
+    var hasStatus = false
+    /// Whether a PUT makes an object that is not there.
+    var allowsCreateOnUpdate = false
+    /// Whether a PUT without a resourceVersion replaces whatever is there.
+    var allowsUnconditionalUpdate = true
+    /// The fields that a field selector may name beside metadata.name and metadata.namespace. Of several paths, the
+    /// first that is not empty counts.
+    var selectableFields: [String: [[String]]] = [:]
+    var columns: [TableColumn]
+    /// Fields that the server fills in when they are missing.
+    var defaults: [(path: [String], value: JSONValue)] = []
+    /// What is wrong with an object that a client wants to store.
+    var validate: @Sendable (JSONValue) -> [FieldError] = { _ in [] }
+    /// Fields that a client cannot change once they are set, each with the error that tells so.
+    var immutableFields: [(path: [String], error: FieldError)] = []
+
+    /// `v1`, `coordination.k8s.io/v1`
+    var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
+    /// The name in messages and RBAC: `persistentvolumes`, `leases.coordination.k8s.io`.
+    var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
+    var subresources: [String] { hasStatus ? ["status"] : [] }
+
+    static let all: [ResourceType] = [
+        .persistentVolumes, .persistentVolumeClaims, .events, .namespaces, .pods, .leases,
+    ]
+
+    /// The type with this plural name in paths.
+    static func find(group: String, plural: String) -> ResourceType? {
+        all.first { $0.group == group && $0.plural == plural }
+    }
+
+    /// The type of an object that says its kind.
+    static func find(kind: String) -> ResourceType? {
+        all.first { $0.kind == kind }
+    }
+}
+
+// MARK: - The table
+
+extension ResourceType {
+    static let persistentVolumes = ResourceType(
+        kind: "PersistentVolume",
+        plural: "persistentvolumes",
+        singular: "persistentvolume",
+        shortNames: ["pv"],
+        isNamespaced: false,
+        schema: .persistentVolume,
+        hasStatus: true,
+        columns: .persistentVolume,
+        defaults: [
+            (["spec", "persistentVolumeReclaimPolicy"], "Retain"), (["spec", "volumeMode"], "Filesystem"),
+            (["status", "phase"], "Pending"),
+        ],
+        validate: Validation.persistentVolume,
+        immutableFields: [
+            (["spec", "csi"], Validation.volumeSourceIsImmutable),
+            (["spec", "hostPath"], Validation.volumeSourceIsImmutable),
+        ]
+    )
+
+    static let persistentVolumeClaims = ResourceType(
+        kind: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        singular: "persistentvolumeclaim",
+        shortNames: ["pvc"],
+        isNamespaced: true,
+        schema: .persistentVolumeClaim,
+        hasStatus: true,
+        columns: .persistentVolumeClaim,
+        defaults: [(["spec", "volumeMode"], "Filesystem"), (["status", "phase"], "Pending")],
+        validate: Validation.persistentVolumeClaim,
+        immutableFields: [
+            (["spec", "accessModes"], Validation.claimSpecIsImmutable),
+            (["spec", "volumeName"], Validation.claimSpecIsImmutable),
+        ]
+    )
+
+    static let events = ResourceType(
+        kind: "Event",
+        plural: "events",
+        singular: "event",
+        shortNames: ["ev"],
+        isNamespaced: true,
+        schema: .event,
+        allowsCreateOnUpdate: true,
+        selectableFields: [
+            "involvedObject.kind": [["involvedObject", "kind"]],
+            "involvedObject.namespace": [["involvedObject", "namespace"]],
+            "involvedObject.name": [["involvedObject", "name"]],
+            "involvedObject.uid": [["involvedObject", "uid"]],
+            "involvedObject.apiVersion": [["involvedObject", "apiVersion"]],
+            "involvedObject.resourceVersion": [["involvedObject", "resourceVersion"]],
+            "involvedObject.fieldPath": [["involvedObject", "fieldPath"]],
+            "reason": [["reason"]],
+            "reportingComponent": [["reportingComponent"]],
+            "source": [["source", "component"], ["reportingComponent"]],
+            "type": [["type"]],
+        ],
+        columns: .event,
+        validate: Validation.event
+    )
+
+    static let namespaces = ResourceType(
+        kind: "Namespace",
+        plural: "namespaces",
+        singular: "namespace",
+        shortNames: ["ns"],
+        isNamespaced: false,
+        schema: .namespace,
+        hasStatus: true,
+        selectableFields: ["status.phase": [["status", "phase"]]],
+        columns: .namespace,
+        defaults: [(["status", "phase"], "Active")]
+    )
+
+    static let pods = ResourceType(
+        kind: "Pod",
+        plural: "pods",
+        singular: "pod",
+        shortNames: ["po"],
+        isNamespaced: true,
+        schema: .pod,
+        hasStatus: true,
+        selectableFields: [
+            "spec.nodeName": [["spec", "nodeName"]],
+            "status.phase": [["status", "phase"]],
+        ],
+        columns: .plain,
+        defaults: [(["status", "phase"], "Pending")]
+    )
+
+    static let leases = ResourceType(
+        group: "coordination.k8s.io",
+        kind: "Lease",
+        plural: "leases",
+        singular: "lease",
+        isNamespaced: true,
+        schema: .lease,
+        allowsCreateOnUpdate: true,
+        allowsUnconditionalUpdate: false,
+        columns: .lease,
+        validate: Validation.lease
+    )
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a list or a watch selects of its objects: `fieldSelector` and `labelSelector`, by equality.
+struct Selector: Sendable {
+    private struct Requirement: Sendable {
+        /// Where the value stands; of several paths, the first that is not empty counts.
+        let paths: [[String]]
+        let value: String
+        let isEqual: Bool
+
+        func matches(_ object: JSONValue) -> Bool {
+            let found = paths.lazy.compactMap { path in
+                path.reduce(object as JSONValue?) { $0?[$1] }?.string
+            }.first { !$0.isEmpty }
+            return ((found ?? "") == value) == isEqual
+        }
+    }
+
+    private var requirements: [Requirement] = []
+
+    /// Whether everything is selected.
+    var isEmpty: Bool { requirements.isEmpty }
+
+    /// - Throws: `StatusError` 400 for a field that the type does not offer, or a selector that is no list of equalities.
+    init(_ type: ResourceType, fields: String?, labels: String?) throws(StatusError) {
+        for (name, value, isEqual) in try Self.split(fields ?? "") {
+            let paths: [[String]]
+            switch name {
+            case "metadata.name": paths = [["metadata", "name"]]
+            case "metadata.namespace" where type.isNamespaced: paths = [["metadata", "namespace"]]
+            default:
+                guard let found = type.selectableFields[name] else {
+                    throw .badRequest(
+                        "Unable to find \"\(type.apiVersion), Resource=\(type.plural)\" that match field selector "
+                            + "\"\(fields ?? "")\": field label not supported: \(name)"
+                    )
+                }
+                paths = found
+            }
+            requirements.append(Requirement(paths: paths, value: value, isEqual: isEqual))
+        }
+        for (name, value, isEqual) in try Self.split(labels ?? "") {
+            requirements.append(Requirement(paths: [["metadata", "labels", name]], value: value, isEqual: isEqual))
+        }
+    }
+
+    func matches(_ object: JSONValue) -> Bool {
+        requirements.allSatisfy { $0.matches(object) }
+    }
+
+    /// `a=b,c==d,e!=f`
+    private static func split(_ text: String) throws(StatusError) -> [(name: String, value: String, isEqual: Bool)] {
+        var terms: [(String, String, Bool)] = []
+        for term in text.split(separator: ",") {
+            guard let sign = term.firstIndex(of: "=") else {
+                throw .badRequest("the simulated server reads selectors with =, == and != only, not \"\(term)\"")
+            }
+            let left = term[..<sign]
+            let right = term[term.index(after: sign)...]
+            let isEqual = !left.hasSuffix("!")
+            terms.append((String(isEqual ? left : left.dropLast()), String(right.trimmingPrefix("=")), isEqual))
+        }
+        return terms
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// One thing that is wrong with an object: a cause of a 422.
+struct FieldError: Sendable {
+    enum Kind: String, Sendable {
+        case required = "FieldValueRequired"
+        case invalid = "FieldValueInvalid"
+        case forbidden = "FieldValueForbidden"
+    }
+
+    let kind: Kind
+    let field: String
+    /// `Required value: name or generateName is required`
+    let message: String
+
+    static func required(_ field: String, _ detail: String) -> FieldError {
+        FieldError(kind: .required, field: field, message: detail.isEmpty ? "Required value" : "Required value: \(detail)")
+    }
+
+    static func invalid(_ field: String, _ value: JSONValue, _ detail: String) -> FieldError {
+        FieldError(kind: .invalid, field: field, message: "Invalid value: \(value): \(detail)")
+    }
+
+    static func forbidden(_ field: String, _ detail: String) -> FieldError {
+        FieldError(kind: .forbidden, field: field, message: "Forbidden: \(detail)")
+    }
+}
+
+/// The rules of k8s.io/kubernetes/pkg/apis/core/validation (and coordination's) that a client of ours could break.
+enum Validation {
+    @Sendable static func persistentVolume(_ volume: JSONValue) -> [FieldError] {
+        var errors: [FieldError] = []
+        if volume["spec", "accessModes"]?.array?.isEmpty ?? true {
+            errors.append(.required("spec.accessModes", ""))
+        }
+        if volume["spec", "capacity"] == nil {
+            errors.append(.required("spec.capacity", ""))
+        }
+        if !MessageSchema.persistentVolumeSource.fields.contains(where: { volume["spec", $0.name] != nil }) {
+            errors.append(.required("spec", "must specify a volume type"))
+        }
+        return errors
+    }
+
+    @Sendable static func persistentVolumeClaim(_ claim: JSONValue) -> [FieldError] {
+        var errors: [FieldError] = []
+        if claim["spec", "accessModes"]?.array?.isEmpty ?? true {
+            errors.append(.required("spec.accessModes", "at least 1 access mode is required"))
+        }
+        if claim["spec", "resources", "requests", "storage"] == nil {
+            errors.append(.required("spec.resources[storage]", ""))
+        }
+        return errors
+    }
+
+    @Sendable static func event(_ event: JSONValue) -> [FieldError] {
+        var errors: [FieldError] = []
+        let namespace = event["metadata", "namespace"]?.string ?? ""
+        let involved = event["involvedObject", "namespace"]?.string ?? ""
+        // Events of objects without a namespace live in default.
+        if involved != namespace, !(involved.isEmpty && namespace == "default") {
+            errors.append(.invalid("involvedObject.namespace", .string(involved), "does not match event.namespace"))
+        }
+        // An eventTime marks an event of the new kind, which must be complete.
+        if event["eventTime"] != nil {
+            for field in ["reportingComponent", "reportingInstance", "action", "reason"]
+            where event[field]?.string?.isEmpty ?? true {
+                errors.append(.required(field, ""))
+            }
+            if (event["message"]?.string ?? "").utf8.count > 1024 {
+                errors.append(.invalid("message", event["message"] ?? "", "can have at most 1024 bytes"))
+            }
+        }
+        return errors
+    }
+
+    @Sendable static func lease(_ lease: JSONValue) -> [FieldError] {
+        var errors: [FieldError] = []
+        if let duration = lease["spec", "leaseDurationSeconds"], duration.integer ?? 0 <= 0 {
+            errors.append(.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
+        }
+        if let transitions = lease["spec", "leaseTransitions"], transitions.integer ?? 0 < 0 {
+            errors.append(.invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+        }
+        return errors
+    }
+
+    static let volumeSourceIsImmutable = FieldError.forbidden(
+        "spec.persistentvolumesource",
+        "spec.persistentvolumesource is immutable after creation"
+    )
+
+    static let claimSpecIsImmutable = FieldError.forbidden(
+        "spec",
+        "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+    )
+
+    /// `metadata.name`: a DNS subdomain (RFC 1123).
+    static func name(_ name: String) -> [FieldError] {
+        let isSubdomain = name.utf8.count <= 253 && name.split(separator: ".", omittingEmptySubsequences: false)
+            .allSatisfy { label in
+                let isLabel = label.utf8.allSatisfy { byte in
+                    (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
+                }
+                return isLabel && !label.isEmpty && !label.hasPrefix("-") && !label.hasSuffix("-")
+            }
+        if isSubdomain { return [] }
+        let detail =
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+            + "and must start and end with an alphanumeric character"
+        return [.invalid("metadata.name", .string(name), detail)]
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Where an object is: under a namespace (empty for objects of the cluster) and a name.
+struct ObjectKey: Hashable, Comparable, Sendable {
+    let namespace: String
+    let name: String
+
+    static func < (left: ObjectKey, right: ObjectKey) -> Bool {
+        (left.namespace, left.name) < (right.namespace, right.name)
+    }
+}
+
+/// One change of one object, as a watch tells it.
+struct Change: Sendable {
+    let revision: Int64
+    let key: ObjectKey
+    /// Before the change; nil when the object was made by it.
+    let old: JSONValue?
+    /// After the change; nil when the object was removed by it.
+    let new: JSONValue?
+}
+
+/// What etcd is for the real server: objects under keys, one counter of revisions over all of them, and the changes
+/// since the last compaction.
+///
+/// A value without a clock or a lock. A write costs the same however many objects there are.
+struct ObjectStore: Sendable {
+    private struct Collection: Sendable {
+        var objects: [ObjectKey: JSONValue] = [:]
+        /// In order; nil after an object was added or removed, until the next list.
+        var sortedKeys: [ObjectKey]?
+        var changes: [Change] = []
+        /// Changes up to this revision are gone.
+        var compactedRevision: Int64 = 0
+    }
+
+    /// Of each kind, this many of the latest changes are kept at least, and twice as many at most.
+    static let keptChanges = 100_000
+
+    /// The revision of the latest change.
+    private(set) var revision: Int64 = 0
+    private var collections: [String: Collection] = [:]
+
+    // MARK: Objects
+
+    func object(_ type: ResourceType, _ key: ObjectKey) -> JSONValue? {
+        collections[type.qualifiedPlural]?.objects[key]
+    }
+
+    /// All objects of a type, or those of one namespace, in the order of their keys.
+    mutating func objects(_ type: ResourceType, namespace: String?) -> [JSONValue] {
+        let collection = sorted(type)
+        let keys = collection.sortedKeys ?? []
+        guard let namespace else { return keys.compactMap { collection.objects[$0] } }
+        return keys.lazy.filter { $0.namespace == namespace }.compactMap { collection.objects[$0] }
+    }
+
+    /// Stores an object under a new revision, which becomes its resourceVersion.
+    mutating func put(_ type: ResourceType, _ key: ObjectKey, _ object: JSONValue) -> JSONValue {
+        revision += 1
+        var stored = object
+        stored["metadata", "resourceVersion"] = .string(String(revision))
+        let old = collections[type.qualifiedPlural, default: Collection()].objects.updateValue(stored, forKey: key)
+        record(type, Change(revision: revision, key: key, old: old, new: stored))
+        return stored
+    }
+
+    /// Removes an object under a new revision. Does nothing when there is none.
+    mutating func remove(_ type: ResourceType, _ key: ObjectKey) {
+        guard let old = collections[type.qualifiedPlural]?.objects.removeValue(forKey: key) else { return }
+        revision += 1
+        record(type, Change(revision: revision, key: key, old: old, new: nil))
+    }
+
+    private mutating func sorted(_ type: ResourceType) -> Collection {
+        var collection = collections[type.qualifiedPlural] ?? Collection()
+        if collection.sortedKeys == nil {
+            collection.sortedKeys = collection.objects.keys.sorted()
+            collections[type.qualifiedPlural] = collection
+        }
+        return collection
+    }
+
+    // MARK: Changes
+
+    /// The changes of a type after a revision, oldest first.
+    ///
+    /// - Throws: `StatusError` 410 when some of them are compacted.
+    func changes(_ type: ResourceType, after start: Int64) throws(StatusError) -> [Change] {
+        guard let collection = collections[type.qualifiedPlural] else { return [] }
+        guard start >= collection.compactedRevision else {
+            throw .tooOld(requested: start, oldest: collection.compactedRevision)
+        }
+        var low = collection.changes.startIndex
+        var high = collection.changes.endIndex
+        while low < high {
+            let middle = (low + high) / 2
+            if collection.changes[middle].revision <= start { low = middle + 1 } else { high = middle }
+        }
+        return Array(collection.changes[low...])  // a slice would make the next write copy the whole history
+    }
+
+    /// Forgets every change so far: a watch from an older revision gets 410.
+    mutating func compact() {
+        for name in collections.keys {
+            collections[name]?.changes = []
+            collections[name]?.compactedRevision = revision
+        }
+    }
+
+    private mutating func record(_ type: ResourceType, _ change: Change) {
+        collections[type.qualifiedPlural]?.changes.append(change)
+        if change.old == nil || change.new == nil {
+            collections[type.qualifiedPlural]?.sortedKeys = nil
+        }
+        if let count = collections[type.qualifiedPlural]?.changes.count, count >= 2 * Self.keptChanges {
+            let forgotten = collections[type.qualifiedPlural]?.changes.prefix(count - Self.keptChanges).last
+            collections[type.qualifiedPlural]?.compactedRevision = forgotten?.revision ?? 0
+            collections[type.qualifiedPlural]?.changes.removeFirst(count - Self.keptChanges)
+        }
+    }
+}

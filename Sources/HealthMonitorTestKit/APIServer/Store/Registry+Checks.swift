@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+// The checks and completions of Registry's writes.
+
+extension Registry {
+    /// The object without what its type does not have.
+    func normalized(_ type: ResourceType, _ body: JSONValue) throws(StatusError) -> JSONValue {
+        do {
+            return try type.schema.normalize(body)
+        } catch {
+            throw .badRequest(
+                "\(type.kind) in version \"\(type.version)\" cannot be handled as a \(type.kind): \(error)"
+            )
+        }
+    }
+
+    /// An object's namespace is the request's; a body may leave it out.
+    func checkNamespace(_ type: ResourceType, _ object: inout JSONValue, _ namespace: String) throws(StatusError) {
+        guard type.isNamespaced else {
+            object["metadata", "namespace"] = nil
+            return
+        }
+        guard (object["metadata", "namespace"]?.string ?? namespace) == namespace else {
+            throw .badRequest(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        }
+        object["metadata", "namespace"] = .string(namespace)
+    }
+
+    /// Makes a name from generateName where there is none, and checks it.
+    func checkName(_ type: ResourceType, _ object: inout JSONValue) throws(StatusError) {
+        if object["metadata", "name"] == nil {
+            guard let prefix = object["metadata", "generateName"]?.string else {
+                throw .invalid(type, "", [.required("metadata.name", "name or generateName is required")])
+            }
+            let suffix = (0..<5).compactMap { _ in "bcdfghjklmnpqrstvwxz2456789".randomElement() }
+            object["metadata", "name"] = .string(prefix + String(suffix))
+        }
+        let name = object["metadata", "name"]?.string ?? ""
+        let errors = Validation.name(name)
+        guard errors.isEmpty else { throw .invalid(type, name, errors) }
+    }
+
+    func setDefaults(_ type: ResourceType, _ object: inout JSONValue) {
+        for (path, value) in type.defaults where path.reduce(object as JSONValue?, { $0?[$1] }) == nil {
+            object[path[0], path[1]] = value
+        }
+    }
+
+    func validate(_ type: ResourceType, _ object: JSONValue) throws(StatusError) {
+        let errors = type.validate(object)
+        guard errors.isEmpty else { throw .invalid(type, object["metadata", "name"]?.string ?? "", errors) }
+    }
+}
+
+extension JSONValue {
+    /// This value after a JSON merge patch (RFC 7386): members merge, null removes, anything else replaces.
+    func merging(_ patch: JSONValue) -> JSONValue {
+        guard case .object(let changes) = patch else { return patch }
+        var members = object ?? [:]
+        for (name, change) in changes {
+            if change == .null {
+                members[name] = nil
+            } else {
+                members[name] = (members[name] ?? .null).merging(change)
+            }
+        }
+        return .object(members)
+    }
+}

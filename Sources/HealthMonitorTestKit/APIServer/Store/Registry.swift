@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+
+/// The rules of the API over the store: names, uids, preconditions, subresources, defaults, validation, finalizers.
+///
+/// k8s.io/apiserver/pkg/registry. A value; the time of a change is passed in.
+struct Registry: Sendable {
+    /// Whose rules apply to a write.
+    enum Writer: Sendable {
+        /// A client over HTTP: everything is checked, and status is written through its subresource alone.
+        case client
+        /// A test that sets the scene: an object is stored as it is, if only its types are right.
+        case test
+    }
+
+    private(set) var store = ObjectStore()
+    private var pages = PageSnapshots()
+
+    /// An empty cluster: the namespaces default and kube-system.
+    init(now: Timestamp) throws(StatusError) {
+        for name in ["default", "kube-system"] {
+            _ = try create(.namespaces, ["metadata": ["name": .string(name)]], namespace: "", as: .test, now: now)
+        }
+    }
+
+    mutating func compact() {
+        store.compact()
+        pages.removeAll()
+    }
+
+    // MARK: Reading
+
+    func get(_ type: ResourceType, namespace: String, name: String) throws(StatusError) -> JSONValue {
+        guard let object = store.object(type, ObjectKey(namespace: namespace, name: name)) else {
+            throw .notFound(type, name)
+        }
+        return object
+    }
+
+    /// The selected objects of a type, or of one namespace of it.
+    mutating func list(_ type: ResourceType, namespace: String?, selector: Selector) -> [JSONValue] {
+        let objects = store.objects(type, namespace: namespace)
+        return selector.isEmpty ? objects : objects.filter(selector.matches)
+    }
+
+    /// At most `limit` of the selected objects; the rest under the page's token, as of the same revision.
+    mutating func firstPage(
+        _ type: ResourceType,
+        namespace: String?,
+        selector: Selector,
+        limit: Int
+    ) -> ObjectPage {
+        let objects = list(type, namespace: namespace, selector: selector)
+        return pages.firstPage(of: objects, revision: store.revision, limit: limit, isSelection: !selector.isEmpty)
+    }
+
+    mutating func nextPage(token: String, limit: Int) throws(StatusError) -> ObjectPage {
+        try pages.nextPage(token: token, limit: limit)
+    }
+
+    // MARK: Writing
+
+    mutating func create(
+        _ type: ResourceType,
+        _ body: JSONValue,
+        namespace: String,
+        as writer: Writer,
+        now: Timestamp
+    ) throws(StatusError) -> JSONValue {
+        var object = try normalized(type, body)
+        try checkNamespace(type, &object, namespace)
+        guard object["metadata", "resourceVersion"] == nil || writer == .test else {
+            throw StatusError(code: 500, reason: "", message: "resourceVersion should not be set on objects to be created")
+        }
+        try checkName(type, &object)
+        let key = ObjectKey(namespace: namespace, name: object["metadata", "name"]?.string ?? "")
+        guard store.object(type, key) == nil else { throw .alreadyExists(type, key.name) }
+        if type.isNamespaced, store.object(.namespaces, ObjectKey(namespace: "", name: namespace)) == nil {
+            throw .notFound(.namespaces, namespace)
+        }
+        if writer == .client {
+            if type.hasStatus { object["status"] = nil }
+            object["metadata", "uid"] = nil
+            object["metadata", "creationTimestamp"] = nil
+            object["metadata", "deletionTimestamp"] = nil
+        }
+        object["metadata", "uid"] = object["metadata", "uid"] ?? .string(UUID().uuidString.lowercased())
+        object["metadata", "creationTimestamp"] = object["metadata", "creationTimestamp"] ?? .string(now.text)
+        setDefaults(type, &object)
+        if writer == .client { try validate(type, object) }
+        return store.put(type, key, object)
+    }
+
+    /// Replaces an object, or its status.
+    mutating func update(
+        _ type: ResourceType,
+        _ body: JSONValue,
+        namespace: String,
+        name: String,
+        subresource: String? = nil,
+        as writer: Writer,
+        now: Timestamp
+    ) throws(StatusError) -> JSONValue {
+        var object = try normalized(type, body)
+        try checkNamespace(type, &object, namespace)
+        let bodyName = object["metadata", "name"]?.string ?? name
+        guard bodyName == name else {
+            throw .badRequest(
+                "the name of the object (\(bodyName)) does not match the name on the URL (\(name))"
+            )
+        }
+        let key = ObjectKey(namespace: namespace, name: name)
+        guard let old = store.object(type, key) else {
+            guard type.allowsCreateOnUpdate, subresource == nil else { throw .notFound(type, name) }
+            return try create(type, body, namespace: namespace, as: writer, now: now)
+        }
+        if let uid = object["metadata", "uid"], uid != old["metadata", "uid"] {
+            let found = old["metadata", "uid"]?.string ?? ""
+            throw .conflict(
+                type,
+                name,
+                "Precondition failed: UID in precondition: \(uid.string ?? ""), UID in object meta: \(found)"
+            )
+        }
+        return try replace(type, key, old: old, with: &object, subresource: subresource, as: writer, now: now)
+    }
+
+    /// Applies a JSON merge patch (RFC 7386) to an object, or to its status.
+    ///
+    /// metadata.resourceVersion in the patch is a precondition (409); so is metadata.uid (422: the field is immutable).
+    mutating func patch(
+        _ type: ResourceType,
+        _ patch: JSONValue,
+        namespace: String,
+        name: String,
+        subresource: String? = nil,
+        as writer: Writer,
+        now: Timestamp
+    ) throws(StatusError) -> JSONValue {
+        let key = ObjectKey(namespace: namespace, name: name)
+        guard let old = store.object(type, key) else { throw .notFound(type, name) }
+        var object = try normalized(type, old.merging(patch))
+        try checkNamespace(type, &object, namespace)
+        return try replace(type, key, old: old, with: &object, subresource: subresource, as: writer, now: now)
+    }
+
+    private mutating func replace(
+        _ type: ResourceType,
+        _ key: ObjectKey,
+        old: JSONValue,
+        with object: inout JSONValue,
+        subresource: String?,
+        as writer: Writer,
+        now: Timestamp
+    ) throws(StatusError) -> JSONValue {
+        if let version = object["metadata", "resourceVersion"] {
+            guard version == old["metadata", "resourceVersion"] else { throw .stale(type, key.name) }
+        } else if !type.allowsUnconditionalUpdate, writer == .client {
+            throw .invalid(type, key.name, [.invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+        }
+        if let uid = object["metadata", "uid"], uid != old["metadata", "uid"] {
+            throw .invalid(type, key.name, [.invalid("metadata.uid", uid, "field is immutable")])
+        }
+        if subresource == "status" {
+            let status = object["status"]
+            object = old
+            object["status"] = status
+        } else if type.hasStatus, writer == .client {
+            object["status"] = old["status"]
+        }
+        for field in ["name", "uid", "creationTimestamp", "deletionTimestamp", "resourceVersion"] {
+            object["metadata", field] = old["metadata", field]
+        }
+        setDefaults(type, &object)
+        guard object != old else { return old }
+        if writer == .client {
+            try validate(type, object)
+            let changed = type.immutableFields.filter { field in
+                let value = field.path.reduce(old as JSONValue?) { $0?[$1] }
+                return value != nil && value != field.path.reduce(object as JSONValue?) { $0?[$1] }
+            }
+            guard changed.isEmpty else { throw .invalid(type, key.name, changed.map(\.error)) }
+        }
+        let isLastFinalizerGone =
+            object["metadata", "deletionTimestamp"] != nil && object["metadata", "finalizers"] == nil
+        let stored = store.put(type, key, object)
+        if isLastFinalizerGone { store.remove(type, key) }
+        return stored
+    }
+
+    /// Removes an object, or marks it as being deleted while it has finalizers. With a namespace goes all that is in it.
+    ///
+    /// - Returns: The object as it was removed or is now.
+    mutating func delete(
+        _ type: ResourceType,
+        namespace: String,
+        name: String,
+        preconditions: JSONValue? = nil,
+        now: Timestamp
+    ) throws(StatusError) -> (object: JSONValue, isGone: Bool) {
+        let key = ObjectKey(namespace: namespace, name: name)
+        guard var object = store.object(type, key) else { throw .notFound(type, name) }
+        for (field, title) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
+            if let expected = preconditions?[field], let found = object["metadata", field], expected != found {
+                throw .conflict(
+                    type,
+                    name,
+                    "the \(title) in the precondition (\(expected.string ?? "")) does not match the \(title) in record "
+                        + "(\(found.string ?? ""))."
+                )
+            }
+        }
+        if object["metadata", "finalizers"] != nil {
+            if object["metadata", "deletionTimestamp"] == nil {
+                object["metadata", "deletionTimestamp"] = .string(now.text)
+                object["metadata", "deletionGracePeriodSeconds"] = 0
+                object = store.put(type, key, object)
+            }
+            return (object, isGone: false)
+        }
+        if type.plural == ResourceType.namespaces.plural {
+            for inner in ResourceType.all where inner.isNamespaced {
+                for object in store.objects(inner, namespace: name) {
+                    store.remove(inner, ObjectKey(namespace: name, name: object["metadata", "name"]?.string ?? ""))
+                }
+            }
+        }
+        store.remove(type, key)
+        return (object, isGone: true)
+    }
+}
