@@ -19,7 +19,8 @@ import Testing
     }
 
     @discardableResult
-    mutating func create(_ type: ResourceType = .persistentVolumeClaims, _ body: JSONValue = claim) throws -> JSONValue {
+    mutating func create(_ type: ResourceType = .persistentVolumeClaims, _ body: JSONValue = claim) throws -> JSONValue
+    {
         try registry.create(type, body, namespace: type.isNamespaced ? "default" : "", as: .client, now: Self.now)
     }
 
@@ -54,7 +55,12 @@ import Testing
         var body = Self.claim
         body["status"] = ["phase": "Bound"]
         let created = try registry.create(
-            .persistentVolumeClaims, body, namespace: "default", as: .test, now: Self.now)
+            .persistentVolumeClaims,
+            body,
+            namespace: "default",
+            as: .test,
+            now: Self.now
+        )
         #expect(created["status", "phase"] == "Bound")
     }
 
@@ -79,18 +85,23 @@ import Testing
         #expect(error?.message == "namespaces \"nowhere\" not found")
     }
 
-    @Test(arguments: [
-        (.persistentVolumeClaims, ["metadata": ["name": "x"]], "spec.accessModes: Required value"),
-        (.persistentVolumes, ["metadata": ["name": "x"]], "must specify a volume type"),
-        (.leases, ["metadata": ["name": "Upper"]], "a lowercase RFC 1123 subdomain"),
-        (.leases, ["metadata": ["name": "x"], "spec": ["leaseDurationSeconds": 0]], "must be greater than 0"),
-        (.leases, [:], "name or generateName is required"),
-        (
-            .events, ["metadata": ["name": "x"], "involvedObject": ["namespace": "other"]],
-            "involvedObject.namespace: Invalid value: \"other\": does not match event.namespace"
-        ),
-        (.events, ["metadata": ["name": "x"], "eventTime": "2026-01-02T15:04:05Z"], "reportingInstance: Required value"),
-    ] as [(ResourceType, JSONValue, String)])
+    @Test(
+        arguments: [
+            (.persistentVolumeClaims, ["metadata": ["name": "x"]], "spec.accessModes: Required value"),
+            (.persistentVolumes, ["metadata": ["name": "x"]], "must specify a volume type"),
+            (.leases, ["metadata": ["name": "Upper"]], "a lowercase RFC 1123 subdomain"),
+            (.leases, ["metadata": ["name": "x"], "spec": ["leaseDurationSeconds": 0]], "must be greater than 0"),
+            (.leases, [:], "name or generateName is required"),
+            (
+                .events, ["metadata": ["name": "x"], "involvedObject": ["namespace": "other"]],
+                "involvedObject.namespace: Invalid value: \"other\": does not match event.namespace"
+            ),
+            (
+                .events, ["metadata": ["name": "x"], "eventTime": "2026-01-02T15:04:05Z"],
+                "reportingInstance: Required value"
+            ),
+        ] as [(ResourceType, JSONValue, String)]
+    )
     func whatTheRealServerRefusesIsInvalid(type: ResourceType, body: JSONValue, words: String) {
         var tests = self
         let error = #expect(throws: StatusError.self) { try tests.create(type, body) }
@@ -106,7 +117,13 @@ import Testing
         #expect(second["metadata", "resourceVersion"] != first["metadata", "resourceVersion"])
         let update = #expect(throws: StatusError.self) {
             try registry.update(
-                .persistentVolumeClaims, first, namespace: "default", name: "csi-pvc", as: .client, now: Self.now)
+                .persistentVolumeClaims,
+                first,
+                namespace: "default",
+                name: "csi-pvc",
+                as: .client,
+                now: Self.now
+            )
         }
         #expect((update?.code, update?.reason) == (409, "Conflict"))
         let version = first["metadata", "resourceVersion"] ?? ""
@@ -123,7 +140,13 @@ import Testing
         object["metadata", "uid"] = "other"
         let update = #expect(throws: StatusError.self) {
             try registry.update(
-                .persistentVolumeClaims, object, namespace: "default", name: "csi-pvc", as: .client, now: Self.now)
+                .persistentVolumeClaims,
+                object,
+                namespace: "default",
+                name: "csi-pvc",
+                as: .client,
+                now: Self.now
+            )
         }
         #expect((update?.code, update?.reason) == (409, "Conflict"))
     }
@@ -152,7 +175,13 @@ import Testing
     @Test mutating func aLeaseIsOnlyReplacedByVersion() throws {
         let lease: JSONValue = ["metadata": ["name": "l"], "spec": ["holderIdentity": "a"]]
         let created = try registry.update(
-            .leases, lease, namespace: "default", name: "l", as: .client, now: Self.now)
+            .leases,
+            lease,
+            namespace: "default",
+            name: "l",
+            as: .client,
+            now: Self.now
+        )
         #expect(created["metadata", "uid"] != nil)
         let error = #expect(throws: StatusError.self) {
             try registry.update(.leases, lease, namespace: "default", name: "l", as: .client, now: Self.now)
@@ -174,7 +203,11 @@ import Testing
         _ = try patch(["metadata": ["finalizers": ["kubernetes.io/pvc-protection"]]])
         let key = ObjectKey(namespace: "default", name: "csi-pvc")
         let deletion = try registry.delete(
-            .persistentVolumeClaims, namespace: "default", name: "csi-pvc", now: Self.now)
+            .persistentVolumeClaims,
+            namespace: "default",
+            name: "csi-pvc",
+            now: Self.now
+        )
         #expect(!deletion.isGone)
         #expect(deletion.object["metadata", "deletionTimestamp"] == "2026-01-02T15:04:05Z")
         _ = try patch(["metadata": ["finalizers": .null]])
@@ -185,8 +218,12 @@ import Testing
         try create()
         let error = #expect(throws: StatusError.self) {
             try registry.delete(
-                .persistentVolumeClaims, namespace: "default", name: "csi-pvc", preconditions: ["uid": "other"],
-                now: Self.now)
+                .persistentVolumeClaims,
+                namespace: "default",
+                name: "csi-pvc",
+                preconditions: ["uid": "other"],
+                now: Self.now
+            )
         }
         #expect((error?.code, error?.reason) == (409, "Conflict"))
     }
@@ -194,7 +231,12 @@ import Testing
     @Test mutating func withANamespaceGoesWhatIsInIt() throws {
         _ = try create(.namespaces, ["metadata": ["name": "team"]])
         _ = try registry.create(
-            .persistentVolumeClaims, Self.claim, namespace: "team", as: .client, now: Self.now)
+            .persistentVolumeClaims,
+            Self.claim,
+            namespace: "team",
+            as: .client,
+            now: Self.now
+        )
         _ = try registry.delete(.namespaces, namespace: "", name: "team", now: Self.now)
         #expect(throws: StatusError.self) {
             try registry.get(.persistentVolumeClaims, namespace: "team", name: "csi-pvc")

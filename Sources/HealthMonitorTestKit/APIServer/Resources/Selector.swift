@@ -19,6 +19,10 @@ struct Selector: Sendable {
 
     private var requirements: [Requirement] = []
 
+    static let everything = Selector()
+
+    private init() {}
+
     /// Whether everything is selected.
     var isEmpty: Bool { requirements.isEmpty }
 

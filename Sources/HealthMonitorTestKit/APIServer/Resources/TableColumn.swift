@@ -48,7 +48,9 @@ struct TableColumn: Sendable {
 // MARK: - The columns of each kind: k8s.io/kubernetes/pkg/printers/internalversion/printers.go
 
 extension [TableColumn] {
-    static let plain = [TableColumn("Name", "metadata", "name"), TableColumn(age: "Age", "metadata", "creationTimestamp")]
+    static let plain = [
+        TableColumn("Name", "metadata", "name"), TableColumn(age: "Age", "metadata", "creationTimestamp"),
+    ]
 
     static let namespace = [
         TableColumn("Name", "metadata", "name"),

@@ -15,7 +15,11 @@ struct FieldError: Sendable {
     let message: String
 
     static func required(_ field: String, _ detail: String) -> FieldError {
-        FieldError(kind: .required, field: field, message: detail.isEmpty ? "Required value" : "Required value: \(detail)")
+        FieldError(
+            kind: .required,
+            field: field,
+            message: detail.isEmpty ? "Required value" : "Required value: \(detail)"
+        )
     }
 
     static func invalid(_ field: String, _ value: JSONValue, _ detail: String) -> FieldError {
@@ -98,13 +102,15 @@ enum Validation {
 
     /// `metadata.name`: a DNS subdomain (RFC 1123).
     static func name(_ name: String) -> [FieldError] {
-        let isSubdomain = name.utf8.count <= 253 && name.split(separator: ".", omittingEmptySubsequences: false)
-            .allSatisfy { label in
-                let isLabel = label.utf8.allSatisfy { byte in
-                    (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
+        let isSubdomain =
+            name.utf8.count <= 253
+            && name.split(separator: ".", omittingEmptySubsequences: false)
+                .allSatisfy { label in
+                    let isLabel = label.utf8.allSatisfy { byte in
+                        (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
+                    }
+                    return isLabel && !label.isEmpty && !label.hasPrefix("-") && !label.hasSuffix("-")
                 }
-                return isLabel && !label.isEmpty && !label.hasPrefix("-") && !label.hasSuffix("-")
-            }
         if isSubdomain { return [] }
         let detail =
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "

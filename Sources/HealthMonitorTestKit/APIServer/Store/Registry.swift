@@ -72,7 +72,11 @@ struct Registry: Sendable {
         var object = try normalized(type, body)
         try checkNamespace(type, &object, namespace)
         guard object["metadata", "resourceVersion"] == nil || writer == .test else {
-            throw StatusError(code: 500, reason: "", message: "resourceVersion should not be set on objects to be created")
+            throw StatusError(
+                code: 500,
+                reason: "",
+                message: "resourceVersion should not be set on objects to be created"
+            )
         }
         try checkName(type, &object)
         let key = ObjectKey(namespace: namespace, name: object["metadata", "name"]?.string ?? "")

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import SwiftProtobuf
+import Testing
+
+@testable import HealthMonitorTestKit
+
+/// The hand-written tables against the generated messages of the client: neither may have a field of its own idea.
+@Suite struct GeneratedMessagesTests {
+    @Test func volumesAndClaimsAreReadByTheGeneratedMessages() throws {
+        let volume = try PersistentVolume(
+            serializedBytes: MessageSchema.persistentVolume.encode(CodecTests.volume)
+        )
+        #expect(volume.metadata.name == "pv-1")
+        #expect(volume.metadata.uid == "u1")
+        #expect(volume.metadata.resourceVersion == "7")
+        #expect(volume.metadata.creationTimestamp.seconds == 1_767_366_245)
+        #expect(volume.metadata.labels == ["a": "1", "b": ""])
+        #expect(volume.spec.persistentVolumeSource.csi.driver == "hostpath.csi.k8s.io")
+        #expect(volume.spec.persistentVolumeSource.csi.volumeHandle == "vol-1")
+        #expect(volume.spec.claimRef.name == "csi-pvc")
+        #expect(volume.spec.claimRef.namespace == "default")
+        #expect(volume.spec.claimRef.uid == "u2")
+        #expect(volume.status.phase == "Bound")
+
+        let claim = try PersistentVolumeClaim(
+            serializedBytes: MessageSchema.persistentVolumeClaim.encode([
+                "metadata": ["name": "csi-pvc", "namespace": "default", "annotations": ["a": "b"]],
+                "spec": ["volumeName": "pv-1"], "status": ["phase": "Bound"],
+            ])
+        )
+        #expect(claim.metadata.namespace == "default")
+        #expect(claim.metadata.annotations == ["a": "b"])
+        #expect(claim.spec.volumeName == "pv-1")
+        #expect(claim.status.phase == "Bound")
+    }
+
+    @Test func anEventOfTheGeneratedMessageIsReadByTheTable() throws {
+        var event = Event()
+        event.metadata.name = "e"
+        event.involvedObject.kind = "PersistentVolumeClaim"
+        event.involvedObject.resourceVersion = "9"
+        event.reason = "VolumeConditionAbnormal"
+        event.message = "gone"
+        event.source.component = "monitor"
+        event.firstTimestamp.seconds = 1_767_366_245
+        event.lastTimestamp.seconds = 1_767_366_246
+        event.count = 2
+        event.type = "Warning"
+        event.reportingComponent = "monitor"
+        event.reportingInstance = "host"
+        let bytes: [UInt8] = try event.serializedBytes()
+        #expect(
+            try MessageSchema.event.decode(bytes[...]) == [
+                "metadata": ["name": "e"], "reason": "VolumeConditionAbnormal", "message": "gone", "count": 2,
+                "involvedObject": ["kind": "PersistentVolumeClaim", "resourceVersion": "9"], "type": "Warning",
+                "source": ["component": "monitor"], "firstTimestamp": "2026-01-02T15:04:05Z",
+                "lastTimestamp": "2026-01-02T15:04:06Z", "reportingComponent": "monitor", "reportingInstance": "host",
+            ]
+        )
+    }
+
+    @Test func aLeaseSurvivesBoth() throws {
+        let lease = try Lease(serializedBytes: CodecTests.leaseBytes)
+        #expect(lease.spec.hasHolderIdentity && lease.spec.holderIdentity.isEmpty)
+        #expect(lease.spec.leaseDurationSeconds == 15)
+        #expect(lease.spec.renewTime.nanos == 123_456_000)
+        #expect(lease.spec.hasLeaseTransitions && !lease.spec.hasAcquireTime)
+        let bytes: [UInt8] = try lease.serializedBytes()
+        #expect(try MessageSchema.lease.decode(bytes[...]) == CodecTests.lease)
+    }
+
+    @Test func aStatusKeepsItsDetails() throws {
+        let error = StatusError.invalid(.leases, "l", [.required("spec", "why")])
+        let status = try Status(serializedBytes: MessageSchema.status.encode(error.value))
+        #expect(status.code == 422)
+        #expect(status.reason == "Invalid")
+        #expect(status.message == error.message)
+        #expect(status.details.name == "l")
+        #expect(status.details.group == "coordination.k8s.io")
+        #expect(status.details.causes.map(\.field) == ["spec"])
+    }
+
+    @Test func listsAndWatchFramesOpenUp() throws {
+        let list: JSONValue = [
+            "metadata": ["resourceVersion": "5", "continue": "next", "remainingItemCount": 3],
+            "items": [CodecTests.volume],
+        ]
+        let page = try ObjectList(serializedBytes: MessageSchema.list(of: .persistentVolume).encode(list))
+        #expect(page.metadata.resourceVersion == "5")
+        #expect(page.metadata.continue == "next")
+        #expect(page.metadata.remainingItemCount == 3)
+        #expect(page.items.map(Array.init) == [CodecTests.volumeBytes])
+
+        let envelope = Envelope(apiVersion: "v1", kind: "PersistentVolume", raw: CodecTests.volumeBytes)
+        let frame = WatchFrame.bytes(type: "MODIFIED", object: envelope.bytes)
+        #expect(frame.prefix(4).reduce(0) { $0 << 8 | Int($1) } == frame.count - 4)
+        let event = try WatchEvent(serializedBytes: Array(frame.dropFirst(4)))
+        #expect(event.type == "MODIFIED")
+        let unknown = try Unknown(serializedBytes: Array(event.object.raw.dropFirst(4)))
+        #expect(unknown.typeMeta.kind == "PersistentVolume")
+        #expect(Array(unknown.raw) == CodecTests.volumeBytes)
+    }
+}
