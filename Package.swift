@@ -66,6 +66,19 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "HealthMonitorTestKit",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HealthMonitorTestKitTests",
+            dependencies: [
+                "HealthMonitorTestKit",
+                "KubernetesAPI",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "KubernetesAPI",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
