@@ -18,6 +18,7 @@ let package = Package(
     name: "csi-health-monitor",
     platforms: [.macOS(.v15)],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // Without its default traits, which would bring Foundation and ICU into the binary.
@@ -25,6 +26,23 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CGRPC"),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: [
+                "Diagnostics",
+                "csi-health-monitor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "csi-health-monitor",
+            dependencies: [
+                "Diagnostics",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "CSIClient",
             dependencies: [

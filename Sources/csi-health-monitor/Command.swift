@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Glibc
+
+/// The program: reads its arguments, runs the command, and tells in one line why it could not.
+@main
+enum Program {
+    static let version = "0.1.0"
+
+    static func main() async {
+        do {
+            var command = try parse(Array(CommandLine.arguments.dropFirst()))
+            try await command.run()
+        } catch {
+            exit(with: error)
+        }
+    }
+
+    /// Reads arguments. The command may be left out: external-health-monitor has none, and `controller` takes its place.
+    static func parse(_ arguments: [String]) throws -> any AsyncParsableCommand {
+        let flags = arguments.first == ControllerCommand.name ? Array(arguments.dropFirst()) : arguments
+        let normalized = try GoArguments.normalized(flags, booleans: ControllerFlags.booleans)
+        return try ControllerCommand.parse(normalized)
+    }
+
+    /// Help goes to standard output and is a success; all else is one line on standard error and a failure.
+    private static func exit(with error: any Error) -> Never {
+        let message = ControllerCommand.message(for: error)
+        guard ControllerCommand.exitCode(for: error) != .success else {
+            print(ControllerCommand.fullMessage(for: error))
+            Glibc.exit(EXIT_SUCCESS)
+        }
+        let line = Array("csi-health-monitor: \(message)\n".utf8)
+        // Safe: the buffer is only read, and only during the call.
+        _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        Glibc.exit(EXIT_FAILURE)
+    }
+}
+
+/// Monitors the volumes of one driver.
+struct ControllerCommand: AsyncParsableCommand {
+    static let name = "controller"
+
+    static let configuration = CommandConfiguration(
+        commandName: name,
+        abstract: "Tells PersistentVolumeClaims when the CSI driver reports their volumes abnormal.",
+        usage: "csi-health-monitor [controller] [--flag=value ...]",
+        discussion: """
+            Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's syntax: \
+            -flag and --flag are alike, a value follows after = or as the next argument, durations are written 1m30s.
+            """
+    )
+
+    @OptionGroup var flags: ControllerFlags
+
+    func run() async throws {
+        if flags.diagnostics.version {
+            print("csi-health-monitor \(Program.version)")
+            return
+        }
+        let options = try ControllerOptions(flags)
+        throw UsageError(message: "the controller of \(options.csiAddress) is not wired yet")
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Diagnostics
+
+/// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
+///
+/// Names and defaults are those of kubernetes-csi/external-health-monitor, which this program replaces without a change
+/// to its arguments. A flag is declared here and nowhere else; that it needs no value is said in ``booleans``.
+struct ControllerFlags: ParsableArguments {
+    @OptionGroup(title: "CSI driver") var driver: DriverFlags
+    @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
+    @OptionGroup(title: "Leader election") var leaderElection: LeaderElectionFlags
+    @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
+    @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
+
+    /// The flags that are true without a value.
+    static let booleans: Set = [
+        "automaxprocs", "enable-node-watcher", "leader-election", "log-json-split-stream", "log-text-split-stream",
+        "version",
+    ]
+}
+
+struct DriverFlags: ParsableArguments {
+    @Option("The driver's socket: a path, or unix:// and a path.", valueName: "address")
+    var csiAddress = "/run/csi/socket"
+
+    @Option("How long one call to the driver may take; a list is one call per page.")
+    var timeout = GoDuration.seconds(15)
+
+    @Option("From the beginning of one list of all volumes to that of the next.")
+    var listVolumesInterval = GoDuration.minutes(5)
+
+    @Option(
+        "The most volumes on a page of a list; 0 leaves it to the driver. There are drivers that truncate their list "
+            + "when they are given a bound, and drivers that fail without one."
+    )
+    var listMaxEntries: Int32 = 0
+}
+
+struct KubernetesFlags: ParsableArguments {
+    @Option("A kubeconfig file; without one, the pod's service account is used.", valueName: "path")
+    var kubeconfig = ""
+
+    @Option(name: .customLong("kube-api-qps"), "The most requests per second to the API server in the long run.")
+    var kubeAPIQPS = 5.0
+
+    @Option(name: .customLong("kube-api-burst"), "The most requests to the API server at once.")
+    var kubeAPIBurst: Int32 = 10
+}
+
+struct LeaderElectionFlags: ParsableArguments {
+    @Option("Work only while holding the driver's lease, for more than one replica.")
+    var leaderElection = false
+
+    @Option("The lease's namespace; without one, the pod's own.", valueName: "name")
+    var leaderElectionNamespace = ""
+
+    @Option("How long the others wait for a silent leader; more than the renew deadline.")
+    var leaderElectionLeaseDuration = GoDuration.seconds(15)
+
+    @Option("How long a leader works on that cannot renew its lease; more than 1.2 x the retry period.")
+    var leaderElectionRenewDeadline = GoDuration.seconds(10)
+
+    @Option("How often a leader renews its lease and the others look.")
+    var leaderElectionRetryPeriod = GoDuration.seconds(5)
+
+    @Option("Labels for the lease.")
+    var leaderElectionLabels = Labels()
+}
+
+struct DiagnosticsFlags: ParsableArguments {
+    @Option(
+        name: .customLong("http-endpoint"),
+        "Where to serve metrics and /healthz/leader-election, such as :8080; without one, nowhere.",
+        valueName: "address"
+    )
+    var httpEndpoint = ""
+
+    @Option("Deprecated name of --http-endpoint; only one of the two may be given.", valueName: "address")
+    var metricsAddress = ""
+
+    @Option("The path of the metrics.", valueName: "path")
+    var metricsPath = "/metrics"
+
+    @Option(
+        name: .customLong("v"),
+        "How much to log: 0 what happens, from 1 on why, from 5 on every call.",
+        valueName: "level"
+    )
+    var verbosity: Int32 = 0
+
+    @Option("How to log: text or json.")
+    var loggingFormat = KlogHandler.Format.text
+
+    @Option("Print the version and exit.")
+    var version = false
+}
+
+/// Flags that external-health-monitor has and that mean nothing here: read, checked, and left.
+struct CompatibilityFlags: ParsableArguments {
+    @Option("Volumes are not asked for one by one, see --list-volumes-interval.")
+    var monitorInterval = GoDuration.minutes(1)
+
+    @Option("Volumes are known from a watch.")
+    var volumeListAddInterval = GoDuration.minutes(5)
+
+    @Option("Nodes are not watched.")
+    var nodeListAddInterval = GoDuration.minutes(5)
+
+    @Option("Nodes are not watched.")
+    var enableNodeWatcher = false
+
+    @Option("Volumes are not asked for one by one; at least 1.")
+    var workerThreads: Int32 = 10
+
+    @Option("Watches need no resync.")
+    var resync = GoDuration.minutes(10)
+
+    @Option("The number of threads does not follow the CPU limit.")
+    var automaxprocs = false
+
+    @Option("--v holds for the whole program.")
+    var vmodule = VModule()
+
+    @Option("Logs are not buffered.")
+    var logFlushFrequency = GoDuration.seconds(5)
+
+    @Option("Logs go to standard error.")
+    var logTextSplitStream = false
+
+    @Option("Logs are not buffered.")
+    var logTextInfoBufferSize = ByteQuantity()
+
+    @Option(name: .customLong("log-json-split-stream"), "Logs go to standard error.")
+    var logJSONSplitStream = false
+
+    @Option(name: .customLong("log-json-info-buffer-size"), "Logs are not buffered.")
+    var logJSONInfoBufferSize = ByteQuantity()
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Diagnostics
+
+/// What the controller is to do: its flags, checked.
+struct ControllerOptions: Sendable, Equatable {
+    /// A bound on requests to the API server.
+    struct RateLimit: Sendable, Equatable {
+        /// Requests per second in the long run.
+        var queriesPerSecond: Double
+        /// Requests at once.
+        var burst: Int
+    }
+
+    /// Where the diagnostics endpoint is.
+    struct Endpoint: Sendable, Equatable {
+        var address: ListenAddress
+        var metricsPath: String
+    }
+
+    /// How to contend for the driver's lease.
+    struct LeaderElection: Sendable, Equatable {
+        /// nil: the pod's own.
+        var namespace: String?
+        var leaseDuration: Duration
+        var renewDeadline: Duration
+        var retryPeriod: Duration
+        var labels: [String: String]
+    }
+
+    /// A path, or an address as gRPC takes it.
+    var csiAddress: String
+    /// For one call to the driver.
+    var timeout: Duration
+    /// From one list of all volumes to the next.
+    var listVolumesInterval: Duration
+    /// 0 leaves it to the driver.
+    var listMaxEntries: Int32
+    /// nil: the pod's service account.
+    var kubeconfig: String?
+    /// nil: no bound.
+    var rateLimit: RateLimit?
+    /// nil: no endpoint.
+    var endpoint: Endpoint?
+    /// nil: work without a lease.
+    var leaderElection: LeaderElection?
+    /// klog's `--v`.
+    var verbosity: Int
+    var loggingFormat: KlogHandler.Format
+
+    /// Checks the flags against each other and against the file system.
+    init(_ flags: ControllerFlags) throws(UsageError) {
+        csiAddress = flags.driver.csiAddress
+        timeout = flags.driver.timeout.duration
+        listVolumesInterval = flags.driver.listVolumesInterval.duration
+        listMaxEntries = flags.driver.listMaxEntries
+        kubeconfig = flags.kubernetes.kubeconfig.isEmpty ? nil : flags.kubernetes.kubeconfig
+        rateLimit = try Self.rateLimit(flags.kubernetes)
+        endpoint = try Self.endpoint(flags.diagnostics)
+        leaderElection = flags.leaderElection.leaderElection ? try Self.leaderElection(flags.leaderElection) : nil
+        verbosity = Int(flags.diagnostics.verbosity)
+        loggingFormat = flags.diagnostics.loggingFormat
+
+        guard timeout > .zero else {
+            throw UsageError(message: "--timeout must be greater than zero, such as 15s")
+        }
+        guard listVolumesInterval > .zero else {
+            throw UsageError(message: "--list-volumes-interval must be greater than zero, such as 5m")
+        }
+        guard listMaxEntries >= 0 else {
+            throw UsageError(message: "--list-max-entries must not be negative; 0 leaves it to the driver")
+        }
+        guard flags.compatibility.workerThreads > 0 else {
+            throw UsageError(message: "--worker-threads must be greater than zero")
+        }
+        try FileCheck.socketDirectoryExists(address: csiAddress)
+        if let kubeconfig {
+            try FileCheck.isReadable(kubeconfig: kubeconfig)
+        }
+    }
+
+    /// client-go's reading: 0 is its default, a negative rate is no bound.
+    private static func rateLimit(_ flags: KubernetesFlags) throws(UsageError) -> RateLimit? {
+        guard flags.kubeAPIBurst >= 0 else {
+            throw UsageError(message: "--kube-api-burst must not be negative")
+        }
+        guard flags.kubeAPIQPS >= 0 else { return nil }
+        return RateLimit(
+            queriesPerSecond: flags.kubeAPIQPS == 0 ? 5 : flags.kubeAPIQPS,
+            burst: flags.kubeAPIBurst == 0 ? 10 : Int(flags.kubeAPIBurst)
+        )
+    }
+
+    private static func endpoint(_ flags: DiagnosticsFlags) throws(UsageError) -> Endpoint? {
+        guard flags.httpEndpoint.isEmpty || flags.metricsAddress.isEmpty else {
+            throw UsageError(message: "only one of --metrics-address and --http-endpoint may be given")
+        }
+        let name = flags.httpEndpoint.isEmpty ? "--metrics-address" : "--http-endpoint"
+        let text = flags.httpEndpoint.isEmpty ? flags.metricsAddress : flags.httpEndpoint
+        guard !text.isEmpty else { return nil }
+        guard flags.metricsPath.hasPrefix("/") else {
+            throw UsageError(message: "--metrics-path must begin with a slash, as in /metrics")
+        }
+        do {
+            return Endpoint(address: try ListenAddress(parsing: text), metricsPath: flags.metricsPath)
+        } catch {
+            throw UsageError(message: "\(name): \(error.message)")
+        }
+    }
+
+    private static func leaderElection(_ flags: LeaderElectionFlags) throws(UsageError) -> LeaderElection {
+        let lease = flags.leaderElectionLeaseDuration
+        let deadline = flags.leaderElectionRenewDeadline
+        let retry = flags.leaderElectionRetryPeriod
+        guard lease.duration >= .seconds(1) else {
+            throw UsageError(message: "--leader-election-lease-duration (\(lease)) must be at least 1s")
+        }
+        guard lease.duration > deadline.duration else {
+            throw UsageError(
+                message: "--leader-election-lease-duration (\(lease)) must be greater than "
+                    + "--leader-election-renew-deadline (\(deadline))"
+            )
+        }
+        guard retry.duration > .zero, deadline.duration > retry.duration * 1.2 else {
+            throw UsageError(
+                message: "--leader-election-renew-deadline (\(deadline)) must be greater than 1.2 x "
+                    + "--leader-election-retry-period (\(retry)), and that greater than zero"
+            )
+        }
+        return LeaderElection(
+            namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
+            leaseDuration: lease.duration,
+            renewDeadline: deadline.duration,
+            retryPeriod: retry.duration,
+            labels: flags.leaderElectionLabels.values
+        )
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A duration as Go's `time.ParseDuration` reads it and flags write it: `1m30s`, `1.5h`, `300ms`.
+struct GoDuration: Hashable, Sendable, CustomStringConvertible {
+    var duration: Duration
+
+    init(_ duration: Duration) {
+        self.duration = duration
+    }
+
+    static func seconds(_ seconds: Int) -> GoDuration { GoDuration(.seconds(seconds)) }
+
+    static func minutes(_ minutes: Int) -> GoDuration { GoDuration(.seconds(60 * minutes)) }
+
+    /// A sign or none, then decimal numbers, each with a fraction or none and a unit: ns, us, µs, ms, s, m, h; or 0.
+    ///
+    /// nil when `text` is not so, or is beyond the 292 years that Go's durations hold.
+    init?(parsing text: String) {
+        var rest = Substring(text)
+        let isNegative = rest.hasPrefix("-")
+        if isNegative || rest.hasPrefix("+") { rest.removeFirst() }
+        guard rest != "0" else {
+            self.init(.zero)
+            return
+        }
+        guard !rest.isEmpty else { return nil }
+        var nanoseconds: Int128 = 0
+        while !rest.isEmpty {
+            guard let term = Self.term(&rest) else { return nil }
+            nanoseconds += term
+            guard nanoseconds <= Int128(Int64.max) else { return nil }
+        }
+        self.init(.nanoseconds(Int64(isNegative ? -nanoseconds : nanoseconds)))
+    }
+
+    /// One number and its unit, in nanoseconds; a fraction of a nanosecond is cut off.
+    private static func term(_ rest: inout Substring) -> Int128? {
+        let whole = digits(&rest)
+        var fraction: Substring = ""
+        if rest.first == "." {
+            rest.removeFirst()
+            fraction = digits(&rest)
+        }
+        let unitName = rest.prefix { $0 != "." && !$0.isASCIIDigit }
+        rest = rest.dropFirst(unitName.count)
+        // 19 digits are more than 292 years of nanoseconds; the tail of a longer fraction weighs less than one.
+        guard !(whole.isEmpty && fraction.isEmpty), whole.count <= 19, let unit = unitNanoseconds(unitName) else {
+            return nil
+        }
+        fraction = fraction.prefix(18)
+        let scale = repeatElement(Int128(10), count: fraction.count).reduce(1, *)
+        return (Int128(whole) ?? 0) * unit + (Int128(fraction) ?? 0) * unit / scale
+    }
+
+    private static func digits(_ rest: inout Substring) -> Substring {
+        let digits = rest.prefix(while: \.isASCIIDigit)
+        rest = rest.dropFirst(digits.count)
+        return digits
+    }
+
+    private static func unitNanoseconds(_ name: Substring) -> Int128? {
+        switch name {
+        case "ns": 1
+        // The micro sign and the Greek letter.
+        case "us", "\u{B5}s", "\u{3BC}s": 1000
+        case "ms": 1_000_000
+        case "s": 1_000_000_000
+        case "m": 60_000_000_000
+        case "h": 3_600_000_000_000
+        default: nil
+        }
+    }
+
+    /// The duration in hours, minutes and seconds, those left out that are zero: `1m30s`, `15s`, `300ms`.
+    var description: String {
+        let (seconds, attoseconds) = duration.components
+        if seconds == 0, attoseconds != 0, attoseconds % 1_000_000_000_000_000 == 0 {
+            return "\(attoseconds / 1_000_000_000_000_000)ms"
+        }
+        let parts = [(abs(seconds) / 3600, "h"), (abs(seconds) / 60 % 60, "m")].filter { $0.0 != 0 }
+        var text = (duration < .zero ? "-" : "") + parts.map { "\($0.0)\($0.1)" }.joined()
+        let rest = Double(abs(seconds) % 60) + Double(abs(attoseconds)) / 1e18
+        if rest != 0 || parts.isEmpty {
+            text += rest == rest.rounded() ? "\(Int(rest))s" : "\(rest)s"
+        }
+        return text
+    }
+}
+
+extension Character {
+    fileprivate var isASCIIDigit: Bool { "0" <= self && self <= "9" }
+}

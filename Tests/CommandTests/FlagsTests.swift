@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Foundation
+import Testing
+
+@testable import csi_health_monitor
+
+/// The names, defaults and types of flags, which are an interface: manifests hold them.
+@Suite struct FlagsTests {
+    /// Those of external-health-monitor, and list-max-entries.
+    private static let defaults = [
+        "csi-address": "/run/csi/socket", "timeout": "15s", "monitor-interval": "1m", "list-volumes-interval": "5m",
+        "volume-list-add-interval": "5m", "node-list-add-interval": "5m", "enable-node-watcher": "false",
+        "worker-threads": "10", "resync": "10m", "kubeconfig": "", "kube-api-qps": "5", "kube-api-burst": "10",
+        "http-endpoint": "", "metrics-address": "", "metrics-path": "/metrics", "leader-election": "false",
+        "leader-election-namespace": "", "leader-election-lease-duration": "15s",
+        "leader-election-renew-deadline": "10s", "leader-election-retry-period": "5s", "leader-election-labels": "",
+        "version": "false", "automaxprocs": "false", "v": "0", "vmodule": "", "logging-format": "text",
+        "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
+        "log-json-split-stream": "false", "log-json-info-buffer-size": "0", "list-max-entries": "0",
+    ]
+
+    /// What the help says of each flag: its name, what stands for its value, and the default.
+    private var helpEntries: [(name: String, value: String, defaultText: String)] {
+        let lines = ControllerCommand.helpMessage(columns: 1000).components(separatedBy: "\n")
+        return lines.indices.filter { lines[$0].hasPrefix("  --") }.map { index in
+            let label = lines[index].drop { $0 == " " || $0 == "-" }.prefix { $0 != ">" }.split(separator: " <")
+            // A long label has its text on the next line.
+            let text = lines[index].hasSuffix(">") ? lines[index + 1] : lines[index]
+            let defaultText = text.components(separatedBy: "(default: ").dropFirst().last?.dropLast()
+            return (String(label[0]), String(label[1]), defaultText.map(String.init) ?? "")
+        }
+    }
+
+    @Test func theFlagsAndTheirDefaultsAreThoseOfExternalHealthMonitor() {
+        let found = helpEntries.map { ($0.name, $0.defaultText) }
+        #expect(Dictionary(uniqueKeysWithValues: found) == Self.defaults)
+    }
+
+    @Test func exactlyTheBooleansNeedNoValue() {
+        #expect(Set(helpEntries.filter { $0.value == "bool" }.map(\.name)) == ControllerFlags.booleans)
+    }
+
+    @Test func theHelpSaysWhatTheDefaultsAre() throws {
+        // Given as arguments, the defaults make no difference.
+        let arguments = Self.defaults.map { "--\($0.key)=\($0.value)" } + ["--csi-address=/tmp/csi.sock"]
+        #expect(try options(arguments) == options(["--csi-address=/tmp/csi.sock"]))
+    }
+
+    @Test func anArgumentListOfExternalHealthMonitorIsTaken() throws {
+        _ = try options([
+            "-v=5", "--csi-address=/tmp/csi.sock", "--leader-election", "--http-endpoint=:8080", "-timeout", "30s",
+            "--monitor-interval=90s", "--volume-list-add-interval=1m", "--node-list-add-interval=1m",
+            "--enable-node-watcher=true", "--worker-threads=20", "--resync=1h", "--automaxprocs",
+            "--vmodule=main=3,pv*=5", "--log-flush-frequency=1s", "--log-text-split-stream",
+            "--log-text-info-buffer-size=64Ki", "--log-json-split-stream=f", "--log-json-info-buffer-size=1M",
+        ])
+    }
+
+    @Test(arguments: [
+        ("--foo=1", "Unknown option '--foo'. Did you mean '--v'?"),
+        ("--csi-adress=/x", "Unknown option '--csi-adress'. Did you mean '--csi-address'?"),
+        ("--nonsense-of-a-flag", "Unknown option '--nonsense-of-a-flag'"),
+        ("stray", "unexpected argument \"stray\""),
+        ("--timeout", "Missing value for '--timeout <duration>'"),
+        (
+            "--timeout=5",
+            "The value '5' is invalid for '--timeout <duration>': write numbers with units, such as 1m30s, 1.5h or 300ms"
+        ),
+        ("--leader-election=maybe", "The value 'maybe' is invalid for '--leader-election <bool>': write true or false"),
+        (
+            "--kube-api-burst=1.5",
+            "The value '1.5' is invalid for '--kube-api-burst <count>': write a whole number, such as 10"
+        ),
+        (
+            "--kube-api-qps=x",
+            "The value 'x' is invalid for '--kube-api-qps <number>': write a number, such as 5 or 0.5"
+        ),
+        (
+            "--kube-api-qps=inf",
+            "The value 'inf' is invalid for '--kube-api-qps <number>': write a number, such as 5 or 0.5"
+        ),
+        ("--logging-format=xml", "The value 'xml' is invalid for '--logging-format <format>': write text or json"),
+        ("--vmodule=x", "The value 'x' is invalid for '--vmodule <pattern=N,...>': write pattern=N,pattern=N"),
+        (
+            "--log-json-info-buffer-size=1Q",
+            "The value '1Q' is invalid for '--log-json-info-buffer-size <bytes>': "
+                + "write a number of bytes, such as 512, 64Ki or 1M"
+        ),
+        (
+            "--resync=never",
+            "The value 'never' is invalid for '--resync <duration>': "
+                + "write numbers with units, such as 1m30s, 1.5h or 300ms"
+        ),
+        ("--timeout=0", "--timeout must be greater than zero, such as 15s"),
+        ("--list-volumes-interval=-1s", "--list-volumes-interval must be greater than zero, such as 5m"),
+        ("--list-max-entries=-1", "--list-max-entries must not be negative; 0 leaves it to the driver"),
+        ("--worker-threads=0", "--worker-threads must be greater than zero"),
+        ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
+    ])
+    func anErrorNamesTheFlagAndSaysWhatToWrite(argument: String, message: String) {
+        #expect(failure(of: [argument]) == message)
+    }
+
+    @Test func theCommandMayBeNamed() throws {
+        let flags = ["--csi-address=/tmp/x", "-v=3"]
+        #expect(try options(["controller"] + flags) == options(flags))
+        #expect(failure(of: ["--v=3", "controller"]) == "unexpected argument \"controller\"")
+    }
+
+    @Test(arguments: ["true", "TRUE", "True", "t", "T", "1"])
+    func theWordsForTrueAreGos(word: String) throws {
+        #expect(try Bool(flag: word))
+    }
+
+    @Test(arguments: ["false", "FALSE", "False", "f", "F", "0"])
+    func theWordsForFalseAreGos(word: String) throws {
+        #expect(try !Bool(flag: word))
+    }
+
+    @Test func theLastOneOfSeveralCounts() throws {
+        #expect(try options(["--csi-address=/tmp/x", "-v=1", "-v=3"]).verbosity == 3)
+    }
+
+    @Test(arguments: [
+        ("", [:]), ("a:b", ["a": "b"]), ("a:b,example.com/team:storage", ["a": "b", "example.com/team": "storage"]),
+        ("a:", ["a": ""]), ("a.b_c-D:1", ["a.b_c-D": "1"]),
+    ])
+    func labelsAreRead(text: String, expected: [String: String]) throws {
+        #expect(try Labels(flag: text).values == expected)
+    }
+
+    @Test(arguments: [
+        "a", "a:b:c", ":b", ",", "a:b,", "a:b,,c:d", "a b:c", "-a:b", "a:b-", "a/b/c:d", "/a:b", "A.com/a:b",
+        "a..b/c:d",
+        "a=b", "é:b", String(repeating: "a", count: 64) + ":b", "a:" + String(repeating: "b", count: 64),
+    ])
+    func whatIsNoLabelIsNamed(text: String) {
+        let error = #expect(throws: UsageError.self) { try Labels(flag: text) }
+        #expect(error?.message.hasSuffix("is not a label; write key:value,key:value") == true)
+    }
+
+    @Test func aLabelIsGivenOnce() {
+        #expect(throws: UsageError(message: "the label a is given twice")) { try Labels(flag: "a:b,a:c") }
+    }
+}
+
+/// The options that `arguments` come to.
+func options(_ arguments: [String]) throws -> ControllerOptions {
+    let command = try #require(try Program.parse(arguments) as? ControllerCommand)
+    return try ControllerOptions(command.flags)
+}
+
+/// What the program says when it refuses `arguments`.
+func failure(of arguments: [String]) -> String? {
+    do {
+        _ = try options(arguments)
+        return nil
+    } catch {
+        return ControllerCommand.message(for: error)
+    }
+}

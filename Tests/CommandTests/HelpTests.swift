@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Testing
+
+@testable import csi_health_monitor
+
+/// The help, word for word: whoever changes it reads it once.
+@Suite struct HelpTests {
+    @Test func theHelpIsThis() {
+        #expect(ControllerCommand.helpMessage(columns: 100) == help)
+    }
+
+    private let help = """
+        OVERVIEW: Tells PersistentVolumeClaims when the CSI driver reports their volumes abnormal.
+
+        Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's
+        syntax: -flag and --flag are alike, a value follows after = or as the next argument, durations are
+        written 1m30s.
+
+        USAGE: csi-health-monitor [controller] [--flag=value ...]
+
+        CSI DRIVER:
+          --csi-address <address> The driver's socket: a path, or unix:// and a path. (default:
+                                  /run/csi/socket)
+          --timeout <duration>    How long one call to the driver may take; a list is one call per page.
+                                  (default: 15s)
+          --list-volumes-interval <duration>
+                                  From the beginning of one list of all volumes to that of the next.
+                                  (default: 5m)
+          --list-max-entries <count>
+                                  The most volumes on a page of a list; 0 leaves it to the driver. There
+                                  are drivers that truncate their list when they are given a bound, and
+                                  drivers that fail without one. (default: 0)
+
+        KUBERNETES API:
+          --kubeconfig <path>     A kubeconfig file; without one, the pod's service account is used.
+          --kube-api-qps <number> The most requests per second to the API server in the long run. (default:
+                                  5)
+          --kube-api-burst <count>
+                                  The most requests to the API server at once. (default: 10)
+
+        LEADER ELECTION:
+          --leader-election <bool>
+                                  Work only while holding the driver's lease, for more than one replica.
+                                  (default: false)
+          --leader-election-namespace <name>
+                                  The lease's namespace; without one, the pod's own.
+          --leader-election-lease-duration <duration>
+                                  How long the others wait for a silent leader; more than the renew
+                                  deadline. (default: 15s)
+          --leader-election-renew-deadline <duration>
+                                  How long a leader works on that cannot renew its lease; more than 1.2 x
+                                  the retry period. (default: 10s)
+          --leader-election-retry-period <duration>
+                                  How often a leader renews its lease and the others look. (default: 5s)
+          --leader-election-labels <key:value,...>
+                                  Labels for the lease.
+
+        DIAGNOSTICS:
+          --http-endpoint <address>
+                                  Where to serve metrics and /healthz/leader-election, such as :8080;
+                                  without one, nowhere.
+          --metrics-address <address>
+                                  Deprecated name of --http-endpoint; only one of the two may be given.
+          --metrics-path <path>   The path of the metrics. (default: /metrics)
+          --v <level>             How much to log: 0 what happens, from 1 on why, from 5 on every call.
+                                  (default: 0)
+          --logging-format <format>
+                                  How to log: text or json. (default: text)
+          --version <bool>        Print the version and exit. (default: false)
+
+        ACCEPTED FOR COMPATIBILITY:
+          --monitor-interval <duration>
+                                  Volumes are not asked for one by one, see --list-volumes-interval.
+                                  (default: 1m)
+          --volume-list-add-interval <duration>
+                                  Volumes are known from a watch. (default: 5m)
+          --node-list-add-interval <duration>
+                                  Nodes are not watched. (default: 5m)
+          --enable-node-watcher <bool>
+                                  Nodes are not watched. (default: false)
+          --worker-threads <count>
+                                  Volumes are not asked for one by one; at least 1. (default: 10)
+          --resync <duration>     Watches need no resync. (default: 10m)
+          --automaxprocs <bool>   The number of threads does not follow the CPU limit. (default: false)
+          --vmodule <pattern=N,...>
+                                  --v holds for the whole program.
+          --log-flush-frequency <duration>
+                                  Logs are not buffered. (default: 5s)
+          --log-text-split-stream <bool>
+                                  Logs go to standard error. (default: false)
+          --log-text-info-buffer-size <bytes>
+                                  Logs are not buffered. (default: 0)
+          --log-json-split-stream <bool>
+                                  Logs go to standard error. (default: false)
+          --log-json-info-buffer-size <bytes>
+                                  Logs are not buffered. (default: 0)
+
+        OPTIONS:
+          -h, --help              Show help information.
+
+        """
+}
