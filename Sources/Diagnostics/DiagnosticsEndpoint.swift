@@ -30,8 +30,8 @@ public struct DiagnosticsEndpoint: Sendable {
             address: ListenAddress,
             metricsPath: String = "/metrics",
             requestSizeLimit: Int = 16_384,
-            exchangeTimeLimit: Duration = .seconds(30),
-            connectionLimit: Int = 64
+            exchangeTimeLimit: Duration = .seconds(10),
+            connectionLimit: Int = 128
         ) {
             self.address = address
             self.metricsPath = metricsPath

@@ -10,11 +10,15 @@ enum StandardError {
 
     /// Writes a line by one write(2). Lines of different threads never mix, even where a pipe takes a long line in parts.
     static func write(_ line: [UInt8]) {
+        write(line, to: STDERR_FILENO)
+    }
+
+    static func write(_ line: [UInt8], to descriptor: Int32) {
         lock.withLock { _ in
             var rest = line[...]
             while !rest.isEmpty {
                 // Safe: the buffer is only read, and only during the call.
-                let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+                let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 if count < 0 {
                     // There is nobody to tell that nobody can be told.
                     guard errno == EINTR else { return }

@@ -10,6 +10,8 @@ enum Program {
     static let version = "0.1.0"
 
     static func main() async {
+        // A peer that has gone is an error of the write to it, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parse(Array(CommandLine.arguments.dropFirst()))
             try await command.run()

@@ -73,7 +73,7 @@ struct LeaderElectionFlags: ParsableArguments {
 struct DiagnosticsFlags: ParsableArguments {
     @Option(
         name: .customLong("http-endpoint"),
-        "Where to serve metrics and /healthz/leader-election, such as :8080; without one, nowhere.",
+        "Where to serve metrics and \(HealthChecks.leaderElectionPath), such as :8080; without one, nowhere.",
         valueName: "address"
     )
     var httpEndpoint = ""

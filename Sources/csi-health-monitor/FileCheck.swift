@@ -49,7 +49,7 @@ enum FileCheck {
     }
 
     private static func reason() -> String {
-        // Safe: the text is copied at once, and no other thread runs yet that could change it.
+        // Safe: the texts of the errors of stat(2) and access(2) are constants of glibc.
         unsafe String(cString: strerror(errno))
     }
 }
