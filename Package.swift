@@ -19,12 +19,18 @@ let package = Package(
     platforms: [.macOS(.v15)],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         // Without its default traits, which would bring Foundation and ICU into the binary.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
+        .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
         .testTarget(
             name: "CommandTests",
@@ -83,8 +89,34 @@ let package = Package(
             dependencies: ["CGRPC"],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "GRPCTransportTests",
+            dependencies: ["GRPCTransport"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "HTTPTransport",
+            dependencies: ["CCurl"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HTTPTransportTests",
+            dependencies: ["HTTPTransport", "HealthMonitorTestKit"],
+            swiftSettings: settings
+        ),
         .target(
             name: "HealthMonitorTestKit",
+            dependencies: [
+                "GRPCTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -103,11 +135,6 @@ let package = Package(
         ),
         .target(
             name: "VolumeHealth",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "GRPCTransportTests",
-            dependencies: ["GRPCTransport"],
             swiftSettings: settings
         ),
         .testTarget(

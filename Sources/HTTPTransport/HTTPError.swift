@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CCurl
+
+/// A request that brought no response, or not all of it.
+public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What kind of failure it is.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String {
+            case invalidRequest
+            case connect
+            case tls
+            case timeout
+            case transport
+            case bodyTooLarge
+            case cancelled
+            case shutdown
+        }
+
+        private let kind: Kind
+
+        /// The request cannot be sent: no URL, or neither http nor https.
+        public static let invalidRequest = Code(kind: .invalidRequest)
+        /// The server's name is unknown, or nobody listens there.
+        public static let connect = Code(kind: .connect)
+        /// No trust: an unknown authority, another name, an expired certificate, or ours is refused.
+        public static let tls = Code(kind: .tls)
+        /// A limit of ``HTTPRequest/Timeouts`` is over.
+        public static let timeout = Code(kind: .timeout)
+        /// The connection broke, or what came is no HTTP.
+        public static let transport = Code(kind: .transport)
+        /// More bytes than the reader wants.
+        public static let bodyTooLarge = Code(kind: .bodyTooLarge)
+        /// The task was cancelled.
+        public static let cancelled = Code(kind: .cancelled)
+        /// The client is shut down.
+        public static let shutdown = Code(kind: .shutdown)
+
+        /// A word for logs and metrics.
+        public var description: String { kind.rawValue }
+    }
+
+    /// What kind of failure it is.
+    public var code: Code
+    /// What happened, where, and what to do where that is known.
+    public var message: String
+
+    /// A failure.
+    public init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Kind and message.
+    public var description: String { "\(code): \(message)" }
+}
+
+extension HTTPError {
+    /// - Parameter detail: libcurl's own sentence on this transfer, if it has one.
+    init(_ result: CURLcode, detail: String, request: HTTPRequest) {
+        let sentence = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(result)) : detail
+        let (code, advice): (Code, String) =
+            switch result {
+            case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
+                (.invalidRequest, "")
+            case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT:
+                (.connect, "")
+            case CURLE_PEER_FAILED_VERIFICATION:
+                (.tls, ": check the server's certificate, its name and the certificate authority")
+            case CURLE_SSL_CACERT_BADFILE:
+                (.tls, ": the certificate authority is no PEM")
+            case CURLE_SSL_CERTPROBLEM:
+                (.tls, ": check the client certificate and its key")
+            case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED:
+                (.tls, "")
+            case CURLE_WRITE_ERROR:
+                (.bodyTooLarge, ": more than \(HTTPBody.bufferLimit) bytes were not read in time")
+            case CURLE_OPERATION_TIMEDOUT:
+                (.timeout, "")
+            default:
+                (.transport, "")
+            }
+        self.init(code: code, message: "\(request): \(sentence)\(advice)")
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A request, its body in memory.
+public struct HTTPRequest: Sendable, CustomStringConvertible {
+    /// How long things may take; nil: for ever.
+    public struct Timeouts: Sendable, Hashable {
+        /// Until the connection stands, TLS included.
+        public var connect: Duration
+        /// Without a byte from the server. Time in which nobody reads the body does not count.
+        public var idle: Duration?
+        /// From the beginning to the last byte of the body.
+        public var total: Duration?
+
+        /// Limits for a transfer.
+        public init(connect: Duration = .seconds(10), idle: Duration? = nil, total: Duration? = nil) {
+            self.connect = connect
+            self.idle = idle
+            self.total = total
+        }
+    }
+
+    /// What happens to a body that arrives faster than it is read.
+    public enum Delivery: Sendable, Hashable {
+        /// It is kept in memory, up to 64 MiB; more fails with BodyTooLarge. HTTP/2 where the server offers it.
+        case buffered
+        /// The server waits. HTTP/1.1, a connection of its own: libcurl 7.88 cannot pause a stream of an HTTP/2
+        /// connection without holding back tens of megabytes, and breaks the other streams.
+        case streamed
+    }
+
+    /// `GET`, `POST`, ...
+    public var method: String
+    /// An absolute URL, `http` or `https`.
+    public var url: String
+    /// Fields to send beside those that HTTP itself needs.
+    public var headers: HTTPHeaders
+    /// nil sends none.
+    public var body: [UInt8]?
+    /// What happens to a body that arrives faster than it is read.
+    public var delivery: Delivery
+    /// How long things may take.
+    public var timeouts: Timeouts
+
+    /// A request.
+    public init(
+        method: String = "GET",
+        url: String,
+        headers: HTTPHeaders = [:],
+        body: [UInt8]? = nil,
+        delivery: Delivery = .buffered,
+        timeouts: Timeouts = Timeouts()
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.delivery = delivery
+        self.timeouts = timeouts
+    }
+
+    /// Method and location, and nothing that may be secret: no query, no user, no header, no body.
+    public var description: String { "\(method) \(location)" }
+
+    /// The URL without user and query.
+    var location: String {
+        var location = url.prefix { $0 != "?" && $0 != "#" }
+        let authority = location.firstRange(of: "://")?.upperBound ?? location.startIndex
+        let path = location[authority...].firstIndex(of: "/") ?? location.endIndex
+        if let user = location[authority..<path].lastIndex(of: "@") {
+            location.removeSubrange(authority...user)
+        }
+        return String(location)
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A response whose body may still be on its way.
+public struct HTTPResponse: Sendable {
+    /// Any status from 200 on; none of them is an error here.
+    public var status: Int
+    /// What the server sent before the body.
+    public var headers: HTTPHeaders
+    /// Whether it came over HTTP/2.
+    public var isHTTP2: Bool
+    /// The body. Read it, or drop the response to cancel the rest of it.
+    public var body: HTTPBody
+}
+
+/// The body of a response, piece by piece as it arrives.
+///
+/// Single pass: one iterator at a time, and what it has read is gone. What happens while nobody reads is the request's
+/// choice, see ``HTTPRequest/Delivery``. When the body and its iterators are dropped before the end, the transfer is
+/// cancelled.
+public struct HTTPBody: AsyncSequence, Sendable {
+    /// From so many unread bytes of a streamed body on, the server has to wait.
+    static let highWaterMark = 256 << 10
+    /// From so many unread bytes of a buffered body on, the transfer fails.
+    static let bufferLimit = 64 << 20
+
+    /// Cancels the transfer when nobody can read it any more.
+    fileprivate final class Reader: Sendable {
+        let transfer: Transfer
+
+        init(_ transfer: Transfer) {
+            self.transfer = transfer
+        }
+
+        deinit {
+            transfer.cancel()
+        }
+    }
+
+    private let reader: Reader
+
+    init(_ transfer: Transfer) {
+        reader = Reader(transfer)
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(reader: reader)
+    }
+
+    /// Reads piece by piece.
+    public struct Iterator: AsyncIteratorProtocol {
+        private let reader: Reader
+
+        fileprivate init(reader: Reader) {
+            self.reader = reader
+        }
+
+        /// The next bytes, at least one; nil at the end.
+        ///
+        /// - Throws: what broke the transfer; Cancelled when the task was cancelled, which ends the transfer.
+        public mutating func next() async throws(HTTPError) -> [UInt8]? {
+            try await reader.transfer.nextChunk()
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// - Throws: as the iterator does; BodyTooLarge as soon as there are more than `limit` bytes.
+    public func collect(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var iterator = makeAsyncIterator()
+        while let chunk = try await iterator.next() {
+            guard bytes.count + chunk.count <= limit else {
+                throw HTTPError(code: .bodyTooLarge, message: "the body has more than \(limit) bytes")
+            }
+            bytes += chunk
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Whom to trust and how to prove who we are. TLS 1.2 and up, always.
+public struct TLSConfiguration: Sendable {
+    /// A certificate and the key that goes with it.
+    public struct ClientCertificate: Sendable {
+        /// PEM; the certificate first, then those between it and the authority.
+        public var certificate: [UInt8]
+        /// PEM, not encrypted.
+        public var privateKey: [UInt8]
+
+        /// A certificate and its key.
+        public init(certificate: [UInt8], privateKey: [UInt8]) {
+            self.certificate = certificate
+            self.privateKey = privateKey
+        }
+    }
+
+    /// PEM: the only authorities to trust; nil: the system's.
+    public var certificateAuthorities: [UInt8]?
+    /// Shown to servers that ask for one.
+    public var clientCertificate: ClientCertificate?
+    /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
+    public var verifiesServer: Bool
+
+    /// By default: the system's authorities, no client certificate, everything checked.
+    public init(
+        certificateAuthorities: [UInt8]? = nil,
+        clientCertificate: ClientCertificate? = nil,
+        verifiesServer: Bool = true
+    ) {
+        self.certificateAuthorities = certificateAuthorities
+        self.clientCertificate = clientCertificate
+        self.verifiesServer = verifiesServer
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Crypto
+public import Foundation
+import SwiftASN1
+import X509
+
+/// A certificate authority of one test's own: whoever trusts it trusts nothing else, and nobody else trusts it.
+public struct TestCertificateAuthority: Sendable {
+    private let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
+    private let certificate: Certificate
+    /// The authority's own certificate.
+    public let certificatePEM: String
+
+    /// A new authority, valid from yesterday for ten years.
+    public init() throws {
+        let name = try DistinguishedName { CommonName("test authority \(UUID().uuidString)") }
+        certificate = try Certificate(
+            version: .v3,
+            serialNumber: Certificate.SerialNumber(),
+            publicKey: key.publicKey,
+            notValidBefore: Date(timeIntervalSinceNow: -86_400),
+            notValidAfter: Date(timeIntervalSinceNow: 3650 * 86_400),
+            issuer: name,
+            subject: name,
+            signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: Certificate.Extensions {
+                Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil))
+                Critical(KeyUsage(keyCertSign: true, cRLSign: true))
+            },
+            issuerPrivateKey: key
+        )
+        certificatePEM = try certificate.serializeAsPEM().pemString
+    }
+
+    /// A server's certificate.
+    ///
+    /// - Parameters:
+    ///   - names: DNS names and IPv4 addresses that it is for.
+    ///   - validity: when it is valid; by default from yesterday for a year.
+    public func issueServer(names: [String], validity: ClosedRange<Date>? = nil) throws -> TestIdentity {
+        let alternatives = names.map { name -> GeneralName in
+            let octets = name.split(separator: ".").compactMap { UInt8($0) }
+            return octets.count == 4 ? .ipAddress(.init(contentBytes: octets[...])) : .dnsName(name)
+        }
+        return try issue(
+            commonName: names.first ?? "server",
+            validity: validity,
+            extensions: Certificate.Extensions {
+                try ExtendedKeyUsage([.serverAuth])
+                SubjectAlternativeNames(alternatives)
+            }
+        )
+    }
+
+    /// A client's certificate; Kubernetes takes the common name for the user's.
+    public func issueClient(commonName: String) throws -> TestIdentity {
+        try issue(
+            commonName: commonName,
+            validity: nil,
+            extensions: Certificate.Extensions { try ExtendedKeyUsage([.clientAuth]) }
+        )
+    }
+
+    private func issue(
+        commonName: String,
+        validity: ClosedRange<Date>?,
+        extensions: Certificate.Extensions
+    ) throws -> TestIdentity {
+        let key = P256.Signing.PrivateKey()
+        let certificate = try Certificate(
+            version: .v3,
+            serialNumber: Certificate.SerialNumber(),
+            publicKey: Certificate.PublicKey(key.publicKey),
+            notValidBefore: validity?.lowerBound ?? Date(timeIntervalSinceNow: -86_400),
+            notValidAfter: validity?.upperBound ?? Date(timeIntervalSinceNow: 365 * 86_400),
+            issuer: certificate.subject,
+            subject: try DistinguishedName { CommonName(commonName) },
+            signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: extensions,
+            issuerPrivateKey: self.key
+        )
+        return TestIdentity(
+            certificatePEM: try certificate.serializeAsPEM().pemString,
+            privateKeyPEM: key.pemRepresentation
+        )
+    }
+}
+
+/// A certificate and the key that goes with it.
+public struct TestIdentity: Sendable {
+    /// The certificate.
+    public let certificatePEM: String
+    /// Its key, not encrypted.
+    public let privateKeyPEM: String
+}

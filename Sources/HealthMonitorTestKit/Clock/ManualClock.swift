@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// A clock that stands still until a test moves it.
+public final class ManualClock: Clock, Sendable {
+    /// A moment: the time since the clock was made.
+    public struct Instant: InstantProtocol, Sendable {
+        /// Since the clock was made.
+        public var offset: Duration
+
+        public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        public func duration(to other: Instant) -> Duration { other.offset - offset }
+        public static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+    }
+
+    private struct Sleeper {
+        var deadline: Instant
+        var continuation: CheckedContinuation<Void, any Error>
+    }
+
+    private struct State {
+        var now = Instant(offset: .zero)
+        var nextID = 0
+        var sleepers: [Int: Sleeper] = [:]
+        var cancelled: Set<Int> = []
+        /// Tests that wait for sleepers.
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// A clock at the beginning of its time.
+    public init() {}
+
+    public var now: Instant { state.withLock { $0.now } }
+    public var minimumResolution: Duration { .zero }
+
+    /// Moves the clock and wakes, in their order, those whose time has come.
+    public func advance(by duration: Duration) {
+        let due = state.withLock { state in
+            state.now = state.now.advanced(by: duration)
+            let due = state.sleepers.filter { $0.value.deadline <= state.now }
+            for id in due.keys { state.sleepers[id] = nil }
+            return due.values.sorted { $0.deadline < $1.deadline }
+        }
+        for sleeper in due { sleeper.continuation.resume() }
+    }
+
+    /// Returns when somebody sleeps for at least so long from now on.
+    ///
+    /// - Returns: how long the earliest of those sleeps still.
+    @discardableResult
+    public func sleeper(ofAtLeast duration: Duration = .zero) async -> Duration {
+        while true {
+            let found: Duration? = state.withLock { state in
+                state.sleepers.values.map { state.now.duration(to: $0.deadline) }.filter { $0 >= duration }.min()
+            }
+            if let found { return found }
+            await withCheckedContinuation { continuation in
+                let isThere = state.withLock { state in
+                    let now = state.now
+                    let isThere = state.sleepers.values.contains { now.duration(to: $0.deadline) >= duration }
+                    if !isThere { state.waiters.append(continuation) }
+                    return isThere
+                }
+                if isThere { continuation.resume() }
+            }
+        }
+    }
+
+    public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let (end, waiters): (Result<Void, any Error>?, [CheckedContinuation<Void, Never>]) =
+                    state.withLock { state in
+                        if state.cancelled.remove(id) != nil { return (.failure(CancellationError()), []) }
+                        if deadline <= state.now { return (.success(()), []) }
+                        state.sleepers[id] = Sleeper(deadline: deadline, continuation: continuation)
+                        defer { state.waiters = [] }
+                        return (nil, state.waiters)
+                    }
+                if let end { continuation.resume(with: end) }
+                for waiter in waiters { waiter.resume() }
+            }
+        } onCancel: {
+            let sleeper = state.withLock { state in
+                if let sleeper = state.sleepers.removeValue(forKey: id) { return Optional(sleeper) }
+                state.cancelled.insert(id)
+                return nil
+            }
+            sleeper?.continuation.resume(throwing: CancellationError())
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// Collects a request, has it answered in a task and writes the answer; the last handler of a channel.
+final class ExchangeHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let isHTTP2: Bool
+    private let connections: OpenConnections
+    private let handler: TestHTTPServer.Handler
+    private var head: HTTPRequestHead?
+    private var body: [UInt8] = []
+    private var task: Task<Void, Never>?
+
+    init(isHTTP2: Bool, connections: OpenConnections, handler: @escaping TestHTTPServer.Handler) {
+        self.isHTTP2 = isHTTP2
+        self.connections = connections
+        self.handler = handler
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            self.head = head
+            body = []
+        case .body(let buffer):
+            guard body.count + buffer.readableBytes <= 16 << 20 else { return context.close(promise: nil) }
+            body += buffer.readableBytesView
+        case .end:
+            guard let head else { return }
+            let request = TestHTTPRequest(head, body: body, isHTTP2: isHTTP2)
+            let channel = context.channel
+            let handler = handler
+            task = connections.run {
+                do {
+                    let response = try await handler(request)
+                    try await channel.write(response, to: head)
+                } catch {
+                    try? await channel.close()
+                }
+            }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        task?.cancel()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+extension TestHTTPRequest {
+    fileprivate init(_ head: HTTPRequestHead, body: [UInt8], isHTTP2: Bool) {
+        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let query = parts.count > 1 ? parts[1] : ""
+        self.init(
+            method: head.method.rawValue,
+            path: parts.first.map(String.init) ?? "",
+            query: query.split(separator: "&").map { pair in
+                let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                return (Self.decode(sides[0]), sides.count > 1 ? Self.decode(sides[1]) : "")
+            },
+            headers: head.headers.map { ($0.name, $0.value) },
+            body: body,
+            isHTTP2: isHTTP2
+        )
+    }
+
+    /// `+` and `%XX`, as a query has them.
+    private static func decode(_ text: Substring) -> String {
+        text.replacing("+", with: " ").removingPercentEncoding ?? String(text)
+    }
+}
+
+extension Channel {
+    /// Writes a response; each piece is awaited until the socket has taken it.
+    fileprivate func write(_ response: TestHTTPResponse, to request: HTTPRequestHead) async throws {
+        var headers = HTTPHeaders(response.headers.map { ($0.key, $0.value) })
+        if case .bytes(let bytes) = response.body, response.status != 204 {
+            headers.replaceOrAdd(name: "Content-Length", value: "\(bytes.count)")
+        }
+        let head = HTTPResponseHead(
+            version: request.version,
+            status: HTTPResponseStatus(statusCode: response.status),
+            headers: headers
+        )
+        try await writeAndFlush(HTTPServerResponsePart.head(head))
+        switch response.body {
+        case .bytes(let bytes):
+            if !bytes.isEmpty, request.method != .HEAD, response.status != 204 {
+                try await writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+            }
+        case .stream(let produce):
+            try await produce(
+                TestHTTPBodyWriter { bytes in
+                    try await self.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+                }
+            )
+        }
+        try await writeAndFlush(HTTPServerResponsePart.end(nil))
+        if !request.isKeepAlive { try await close() }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A request as a test's handler sees it, its body complete.
+public struct TestHTTPRequest: Sendable {
+    /// `GET`, `POST`, ...
+    public var method: String
+    /// As it was sent, without the query.
+    public var path: String
+    /// Names and values, decoded.
+    public var query: [(name: String, value: String)]
+    /// In their order.
+    public var headers: [(name: String, value: String)]
+    /// At most 16 MiB.
+    public var body: [UInt8]
+    /// Whether it came over HTTP/2.
+    public var isHTTP2: Bool
+
+    /// The first header of this name, which is compared without regard to case.
+    public func header(_ name: String) -> String? {
+        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+}
+
+/// A handler's answer.
+public struct TestHTTPResponse: Sendable {
+    /// The body of a response.
+    public enum Body: Sendable {
+        /// All at once.
+        case bytes([UInt8])
+        /// Written piece by piece; the task is cancelled when the client is gone.
+        case stream(@Sendable (TestHTTPBodyWriter) async throws -> Void)
+    }
+
+    /// Any status from 200 on.
+    public var status: Int
+    /// To be sent beside those that HTTP itself needs.
+    public var headers: [String: String]
+    /// The body.
+    public var body: Body
+
+    /// An answer.
+    public init(status: Int = 200, headers: [String: String] = [:], body: Body) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// An answer whose body is there already.
+    public init(status: Int = 200, headers: [String: String] = [:], bytes: [UInt8] = []) {
+        self.init(status: status, headers: headers, body: .bytes(bytes))
+    }
+}
+
+/// Writes a body piece by piece.
+public struct TestHTTPBodyWriter: Sendable {
+    let send: @Sendable ([UInt8]) async throws -> Void
+
+    /// Returns when the bytes are on their way; suspends while the client does not read.
+    ///
+    /// - Throws: when the client is gone.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await send(bytes)
+    }
+}

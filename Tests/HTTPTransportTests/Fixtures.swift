@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import HealthMonitorTestKit
+
+/// A client for as long as `body` runs.
+@discardableResult
+func withClient<R>(
+    tls: TLSConfiguration = TLSConfiguration(),
+    proxy: String? = nil,
+    _ body: (HTTPClient) async throws -> R
+) async throws -> R {
+    let client = try HTTPClient(configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1"))
+    do {
+        let result = try await body(client)
+        await client.shutdown()
+        return result
+    } catch {
+        await client.shutdown()
+        throw error
+    }
+}
+
+/// A server and a client for as long as `body` runs.
+@discardableResult
+func withPlainServer<R: Sendable>(
+    _ handler: @escaping TestHTTPServer.Handler,
+    _ body: (HTTPClient, _ url: String) async throws -> R
+) async throws -> R {
+    try await TestHTTPServer.withServer(handler: handler) { server in
+        try await withClient { client in try await body(client, server.url) }
+    }
+}
+
+/// A server behind TLS, and a client that trusts it, for as long as `body` runs.
+@discardableResult
+func withTLSServer<R: Sendable>(
+    _ handler: @escaping TestHTTPServer.Handler,
+    _ body: (HTTPClient, _ url: String) async throws -> R
+) async throws -> R {
+    let authority = try TestCertificateAuthority()
+    let configuration = TestHTTPServer.Configuration(identity: try authority.issueServer(names: ["127.0.0.1"]))
+    return try await TestHTTPServer.withServer(configuration, handler: handler) { server in
+        try await withClient(tls: authority.trust) { client in try await body(client, server.url) }
+    }
+}
+
+extension TestCertificateAuthority {
+    /// Trusts this authority and nobody else.
+    var trust: TLSConfiguration {
+        TLSConfiguration(certificateAuthorities: Array(certificatePEM.utf8))
+    }
+}
+
+extension TLSConfiguration.ClientCertificate {
+    init(_ identity: TestIdentity) {
+        self.init(certificate: Array(identity.certificatePEM.utf8), privateKey: Array(identity.privateKeyPEM.utf8))
+    }
+}
+
+/// Returns on cancellation.
+func forever() async {
+    let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
+    for await _ in stream {}
+    continuation.finish()
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import HealthMonitorTestKit
+import Synchronization
+import Testing
+
+struct HTTPBodyTests {
+    @Test(arguments: [true, false])
+    func aLongBodyArrivesInOrder(overTLS: Bool) async throws {
+        let chunks = 200
+        let handler: TestHTTPServer.Handler = { _ in
+            TestHTTPResponse(
+                body: .stream { writer in
+                    for number in 0..<chunks {
+                        try await writer.write([UInt8](repeating: UInt8(number), count: 10_000))
+                    }
+                }
+            )
+        }
+        let run: @Sendable (HTTPClient, String) async throws -> Void = { client, url in
+            let body = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: .max)
+            #expect(body == (0..<chunks).flatMap { [UInt8](repeating: UInt8($0), count: 10_000) })
+        }
+        if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
+    }
+
+    /// The server is ahead of the reader by what the sockets, the two HTTP stacks and our own buffer hold, however
+    /// slowly the reader reads: a round trip between one piece and the next is an age for the server.
+    @Test(arguments: [true, false])
+    func theServerWaitsForTheReader(overTLS: Bool) async throws {
+        let total = 256 << 20
+        let written = Mutex(0)
+        let handler: TestHTTPServer.Handler = { request in
+            if request.path == "/ping" { return TestHTTPResponse() }
+            return TestHTTPResponse(
+                body: .stream { writer in
+                    let chunk = [UInt8](repeating: 1, count: 1 << 16)
+                    for _ in 0..<(total / chunk.count) {
+                        try await writer.write(chunk)
+                        written.withLock { $0 += chunk.count }
+                    }
+                }
+            )
+        }
+        let run: @Sendable (HTTPClient, String) async throws -> Void = { client, url in
+            var received = 0
+            var lead = 0
+            for try await chunk in try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body {
+                received += chunk.count
+                lead = max(lead, written.withLock { $0 } - received)
+                if received < 1 << 20 { _ = try await client.execute(HTTPRequest(url: url + "/ping")) }
+            }
+            #expect(received == total)
+            #expect(lead < total / 4, "\(lead >> 20) MiB")
+        }
+        if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
+    }
+
+    @Test func aBodyAboveTheLimitIsAnError() async throws {
+        try await withPlainServer { _ in
+            TestHTTPResponse(bytes: [UInt8](repeating: 0, count: 1001))
+        } _: { client, url in
+            let response = try await client.execute(HTTPRequest(url: url))
+            let error = await #expect(throws: HTTPError.self) { try await response.body.collect(upTo: 1000) }
+            #expect(error?.code == .bodyTooLarge)
+            let whole = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 1001)
+            #expect(whole.count == 1001)
+        }
+    }
+
+    /// A body without an end, and a stream that says when the server has noticed that the client is gone.
+    private func withEndlessBody(_ read: @Sendable (HTTPClient, String) async throws -> Void) async throws {
+        let (ends, ended) = AsyncStream.makeStream(of: Void.self)
+        try await withTLSServer { _ in
+            TestHTTPResponse(
+                body: .stream { writer in
+                    defer { ended.yield() }
+                    try await writer.write([1])
+                    await forever()
+                }
+            )
+        } _: { client, url in
+            try await read(client, url)
+            var iterator = ends.makeAsyncIterator()
+            #expect(await iterator.next() != nil)
+        }
+    }
+
+    @Test func aResponseDroppedUnreadCancelsItsTransfer() async throws {
+        try await withEndlessBody { client, url in
+            let response1 = try await client.execute(HTTPRequest(url: url, delivery: .streamed))
+            #expect(response1.status == 200)
+        }
+    }
+
+    @Test func aBodyDroppedHalfReadCancelsItsTransfer() async throws {
+        try await withEndlessBody { client, url in
+            for try await chunk in try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body {
+                #expect(chunk == [1])
+                break
+            }
+        }
+    }
+
+    @Test func cancellingTheReaderCancelsTheTransfer() async throws {
+        try await withEndlessBody { client, url in
+            let (readings, reading) = AsyncStream.makeStream(of: Void.self)
+            let reader = Task {
+                var body = try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body.makeAsyncIterator()
+                _ = try await body.next()
+                reading.yield()
+                return try await body.next()
+            }
+            for await _ in readings { break }
+            reader.cancel()
+            let result = await reader.result
+            let error = #expect(throws: HTTPError.self) { try result.get() }
+            #expect(error?.code == .cancelled)
+        }
+    }
+
+    @Test func shutdownEndsTransfersUnderWay() async throws {
+        try await withEndlessBody { client, url in
+            var body = try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body.makeAsyncIterator()
+            _ = try await body.next()
+            await client.shutdown()
+            let error = await #expect(throws: HTTPError.self) { try await body.next() }
+            #expect(error?.code == .shutdown)
+        }
+    }
+
+    @Test func cancellingBeforeTheHeadEndsTheRequest() async throws {
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        try await withPlainServer { _ in
+            arrived.yield()
+            await forever()
+            return TestHTTPResponse()
+        } _: { client, url in
+            let request = Task { try await client.execute(HTTPRequest(url: url)).status }
+            for await _ in arrivals { break }
+            request.cancel()
+            let result = await request.result
+            let error = #expect(throws: HTTPError.self) { try result.get() }
+            #expect(error?.code == .cancelled)
+        }
+    }
+
+    @Test func aRequestInACancelledTaskIsNotSent() async throws {
+        try await withPlainServer { _ in
+            TestHTTPResponse()
+        } _: { client, url in
+            let request = Task {
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                return try await client.execute(HTTPRequest(url: url)).status
+            }
+            let result = await request.result
+            let error = #expect(throws: HTTPError.self) { try result.get() }
+            #expect(error?.code == .cancelled)
+        }
+    }
+}

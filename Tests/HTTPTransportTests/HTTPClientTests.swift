@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import HealthMonitorTestKit
+import Testing
+
+struct HTTPClientTests {
+    @Test(arguments: ["GET", "POST", "PUT", "PATCH", "DELETE"])
+    func methodAndBodyArrive(method: String) async throws {
+        try await withPlainServer { request in
+            TestHTTPResponse(status: 201, bytes: Array("\(request.method) \(request.path) ".utf8) + request.body)
+        } _: { client, url in
+            let body: [UInt8]? = method == "GET" || method == "DELETE" ? nil : [0, 1, 255]
+            let response = try await client.execute(HTTPRequest(method: method, url: url + "/a/b", body: body))
+            #expect(response.status == 201)
+            let answer = try await response.body.collect(upTo: 1000)
+            #expect(answer == Array("\(method) /a/b ".utf8) + (body ?? []))
+        }
+    }
+
+    @Test func headersArriveBothWays() async throws {
+        try await withPlainServer { request in
+            let names = ["user-agent", "accept", "content-type", "expect"]
+            let seen = names.map { request.header($0) ?? "-" }.joined(separator: "|")
+            return TestHTTPResponse(headers: ["X-Seen": seen, "X-Empty": ""])
+        } _: { client, url in
+            let plain = try await client.execute(
+                HTTPRequest(method: "POST", url: url, headers: ["Accept": "text/plain"], body: [1])
+            )
+            #expect(plain.headers["x-seen"] == "test/1|text/plain|-|-")
+            #expect(plain.headers["x-empty"] == "")
+            #expect(plain.headers["x-missing"] == nil)
+
+            let typed = try await client.execute(
+                HTTPRequest(method: "POST", url: url, headers: ["Content-Type": "application/json"], body: [1])
+            )
+            #expect(typed.headers["X-Seen"] == "test/1|*/*|application/json|-")
+        }
+    }
+
+    @Test(arguments: [200, 204, 301, 404, 500])
+    func noStatusIsAnErrorAndNoRedirectIsFollowed(status: Int) async throws {
+        try await withPlainServer { _ in
+            TestHTTPResponse(status: status, headers: ["Location": "/elsewhere"])
+        } _: { client, url in
+            let response1 = try await client.execute(HTTPRequest(url: url))
+            #expect(response1.status == status)
+        }
+    }
+
+    @Test func http2IsUsedWhereTLSOffersIt() async throws {
+        try await withTLSServer { request in
+            TestHTTPResponse(bytes: [request.isHTTP2 ? 2 : 1])
+        } _: { client, url in
+            let response = try await client.execute(HTTPRequest(url: url))
+            #expect(response.isHTTP2)
+            let bytes2 = try await response.body.collect(upTo: 1)
+            #expect(bytes2 == [2])
+        }
+        try await withPlainServer { request in
+            TestHTTPResponse(bytes: [request.isHTTP2 ? 2 : 1])
+        } _: { client, url in
+            let response = try await client.execute(HTTPRequest(url: url))
+            #expect(!response.isHTTP2)
+            let bytes3 = try await response.body.collect(upTo: 1)
+            #expect(bytes3 == [1])
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func manyRequestsRunAtOnce(overTLS: Bool) async throws {
+        let handler: TestHTTPServer.Handler = { request in TestHTTPResponse(bytes: Array(request.path.utf8)) }
+        let run: @Sendable (HTTPClient, String) async throws -> Int = { client, url in
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<100 {
+                    group.addTask {
+                        let response = try await client.execute(HTTPRequest(url: "\(url)/\(number)"))
+                        return try await response.body.collect(upTo: 100) == Array("/\(number)".utf8)
+                    }
+                }
+                return try await group.reduce(into: 0) { count, isRight in count += isRight ? 1 : 0 }
+            }
+        }
+        let right = overTLS ? try await withTLSServer(handler, run) : try await withPlainServer(handler, run)
+        #expect(right == 100)
+    }
+
+    @Test func requestsAreAnsweredWhileAStreamIsOpen() async throws {
+        try await withTLSServer { request in
+            if request.path != "/watch" { return TestHTTPResponse(bytes: [1]) }
+            return TestHTTPResponse(
+                body: .stream { writer in
+                    try await writer.write([7])
+                    await forever()
+                }
+            )
+        } _: { client, url in
+            var watch = try await client.execute(HTTPRequest(url: url + "/watch", delivery: .streamed)).body
+                .makeAsyncIterator()
+            let chunk4 = try await watch.next()
+            #expect(chunk4 == [7])
+            for _ in 0..<10 {
+                let response = try await client.execute(HTTPRequest(url: url + "/get"))
+                let bytes5 = try await response.body.collect(upTo: 1)
+                #expect(bytes5 == [1])
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func requestsFollowOneAnotherWhetherTheirBodiesAreReadOrNot(hasBody: Bool) async throws {
+        try await withTLSServer { _ in
+            TestHTTPResponse(bytes: hasBody ? [1, 2, 3] : [])
+        } _: { client, url in
+            for _ in 0..<200 {
+                let dropped = try await client.execute(HTTPRequest(url: url)).status
+                #expect(dropped == 200)
+                let read = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 3)
+                #expect(read.count == (hasBody ? 3 : 0))
+            }
+        }
+    }
+
+    @Test func nobodyListens() async throws {
+        try await withClient { client in
+            let error = await #expect(throws: HTTPError.self) {
+                try await client.execute(HTTPRequest(url: "http://127.0.0.1:1/path?token=secret"))
+            }
+            #expect(error?.code == .connect)
+            #expect(error?.message.contains("http://127.0.0.1:1/path") == true)
+            #expect(error?.message.contains("secret") == false)
+        }
+    }
+
+    @Test(arguments: ["", "ftp://127.0.0.1/", "http://[::1", "file:///etc/passwd"])
+    func whatIsNoHTTPURLIsRefused(url: String) async throws {
+        try await withClient { client in
+            let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
+            #expect(error?.code == .invalidRequest, "\(String(describing: error))")
+        }
+    }
+
+    @Test func aHeaderCannotForgeAnother() async throws {
+        try await withPlainServer { _ in
+            TestHTTPResponse()
+        } _: { client, url in
+            await #expect(throws: HTTPError.self) {
+                try await client.execute(HTTPRequest(url: url, headers: ["X-A": "b\r\nX-C: d"]))
+            }
+        }
+    }
+
+    @Test func aRequestsDescriptionHoldsNoSecret() {
+        let request = HTTPRequest(
+            method: "PUT",
+            url: "https://user:pass@host:1/a/b@c?token=secret#part",
+            headers: ["Authorization": "Bearer secret"]
+        )
+        #expect(request.description == "PUT https://host:1/a/b@c")
+    }
+
+    @Test func requestsAfterTheShutdownFail() async throws {
+        let client = try HTTPClient(configuration: .init(userAgent: "test"))
+        await client.shutdown()
+        await client.shutdown()
+        let error = await #expect(throws: HTTPError.self) {
+            try await client.execute(HTTPRequest(url: "http://127.0.0.1:1/"))
+        }
+        #expect(error?.code == .shutdown)
+    }
+}

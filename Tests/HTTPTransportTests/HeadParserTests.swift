@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import HTTPTransport
+
+struct HeadParserTests {
+    private func head(of lines: [String]) -> [Transfer.Head] {
+        var parser = HeadParser()
+        return lines.compactMap { parser.receive($0) }
+    }
+
+    @Test func aHeadIsCompleteWithItsEmptyLine() throws {
+        let heads = head(of: ["HTTP/1.1 404 Not Found\r\n", "A: b\r\n", "A:\t c \r\n", "\r\n"])
+        let head = try #require(heads.first)
+        #expect(heads.count == 1)
+        #expect(head.status == 404)
+        #expect(!head.isHTTP2)
+        #expect(head.headers.fields.map(\.value) == ["b", "c"])
+    }
+
+    @Test func interimResponsesAndTrailersArePassedOver() {
+        let heads = head(of: [
+            "HTTP/1.1 100 Continue\r\n", "X: y\r\n", "\r\n",
+            "HTTP/2 200\r\n", "content-type: text/plain\r\n", "\r\n",
+            "trailer: z\r\n", "\r\n",
+        ])
+        #expect(heads.map(\.status) == [200])
+        #expect(heads.first?.headers["X"] == nil)
+        #expect(heads.first?.isHTTP2 == true)
+    }
+
+    @Test(arguments: ["", "\r\n", "HTTP/1.1\r\n", "HTTP/1.1 abc\r\n", "no colon\r\n", ": \r\n"])
+    func garbageIsNoHead(line: String) {
+        #expect(head(of: [line, "\r\n"]).isEmpty)
+    }
+}
