@@ -64,6 +64,7 @@ let package = Package(
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
         ),
+        .systemLibrary(name: "CYAML"),
         .target(
             name: "Diagnostics",
             dependencies: [
@@ -132,6 +133,27 @@ let package = Package(
             name: "KubernetesAPI",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
+        ),
+        .target(
+            name: "KubernetesClient",
+            dependencies: [
+                "CYAML",
+                "HTTPTransport",
+                "KubernetesAPI",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KubernetesClientTests",
+            dependencies: [
+                "HTTPTransport",
+                "KubernetesAPI",
+                "KubernetesClient",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
         ),
         .target(
             name: "VolumeHealth",

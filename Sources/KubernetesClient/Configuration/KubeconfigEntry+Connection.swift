@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+
+// MARK: A cluster
+
+extension KubeconfigEntry {
+    func server() throws(KubernetesConfigurationError) -> String {
+        guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
+        guard server.hasPrefix("https://") || server.hasPrefix("http://") else {
+            throw (member("server") ?? self).error(.invalid, "a URL that begins with https:// or http:// is expected")
+        }
+        while server.last == "/" { server.removeLast() }
+        return server
+    }
+
+    func tls() throws(KubernetesConfigurationError) -> TLSConfiguration {
+        var tls = TLSConfiguration()
+        tls.certificateAuthorities = try data("certificate-authority")
+        tls.verifiesServer = try !bool("insecure-skip-tls-verify")
+        if let name = member("tls-server-name") {
+            throw name.error(.unsupported, "it is not supported: use a name of the server's certificate in its URL")
+        }
+        if tls.certificateAuthorities != nil, !tls.verifiesServer {
+            throw error(
+                .invalid,
+                "insecure-skip-tls-verify contradicts certificate-authority: remove one, better the first"
+            )
+        }
+        return tls
+    }
+}
+
+// MARK: A user
+
+extension KubeconfigEntry {
+    /// Ways to authenticate that would be passed over in silence otherwise, and end in a 401 that explains nothing.
+    func refuseUnsupportedCredentials(user: String) throws(KubernetesConfigurationError) {
+        let advice = "give it a token, a tokenFile or a client certificate"
+        let unsupported = [
+            "exec": "an exec plugin is not run here: \(advice)",
+            "auth-provider": "auth-provider is not supported, kubectl itself has dropped it: \(advice)",
+            "username": "API servers no longer take a user name and a password: \(advice)",
+            "password": "API servers no longer take a user name and a password: \(advice)",
+            "as": "impersonation is not supported: make a user for this program and \(advice)",
+            "as-uid": "impersonation is not supported: make a user for this program and \(advice)",
+            "as-groups": "impersonation is not supported: make a user for this program and \(advice)",
+        ]
+        guard case .mapping(let members) = node.content else { return }
+        for setting in members {
+            if let reason = unsupported[setting.key], let member = member(setting.key) {
+                throw member.error(.unsupported, "user \"\(user)\": \(reason)")
+            }
+        }
+    }
+
+    func clientCertificate() throws(KubernetesConfigurationError) -> TLSConfiguration.ClientCertificate? {
+        switch (try data("client-certificate"), try data("client-key")) {
+        case (let certificate?, let key?):
+            return TLSConfiguration.ClientCertificate(certificate: certificate, privateKey: key)
+        case (nil, nil):
+            return nil
+        case (_?, nil):
+            throw error(.missing, "client-certificate has no client-key beside it")
+        case (nil, _?):
+            throw error(.missing, "client-key has no client-certificate beside it")
+        }
+    }
+
+    func credentials() throws(KubernetesConfigurationError) -> KubernetesConfiguration.Credentials {
+        // As in client-go, the file wins.
+        if let path = try file("tokenFile") {
+            _ = try bearerToken(inFile: path)
+            return .tokenFile(path: path)
+        }
+        guard let token = try string("token") else { return .none }
+        guard token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw (member("token") ?? self).error(.invalid, "it holds characters that no bearer token has")
+        }
+        return .token(token)
+    }
+}

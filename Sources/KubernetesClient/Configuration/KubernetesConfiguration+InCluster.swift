@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+
+extension KubernetesConfiguration {
+    /// The API server of the cluster that this process runs in as a pod, with the pod's service account.
+    ///
+    /// Source: [Accessing the Kubernetes API from a
+    /// Pod](https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
+    ///
+    /// - Parameters:
+    ///   - environment: the process's: `KUBERNETES_SERVICE_HOST` (a name, an IPv4 or an IPv6 address) and
+    ///     `KUBERNETES_SERVICE_PORT` are read.
+    ///   - serviceAccountDirectory: has the files `token`, `ca.crt` and, optionally, `namespace`.
+    /// - Throws: `notInCluster` without those variables, `unreadableFile` without those files.
+    public static func inCluster(
+        environment: [String: String],
+        serviceAccountDirectory: String = "/var/run/secrets/kubernetes.io/serviceaccount"
+    ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
+        guard let host = environment["KUBERNETES_SERVICE_HOST"], !host.isEmpty,
+            let port = environment["KUBERNETES_SERVICE_PORT"], !port.isEmpty
+        else {
+            throw KubernetesConfigurationError(
+                code: .notInCluster,
+                message: "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod; "
+                    + "outside of a cluster give a kubeconfig"
+            )
+        }
+        let tokenFile = "\(serviceAccountDirectory)/token"
+        // Read here so that a pod without a service account is told at its start.
+        _ = try bearerToken(inFile: tokenFile)
+        var tls = TLSConfiguration()
+        tls.certificateAuthorities = try contents(
+            ofFile: "\(serviceAccountDirectory)/ca.crt",
+            limit: Kubeconfig.maximumSize
+        )
+        return KubernetesConfiguration(
+            server: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
+            tls: tls,
+            credentials: .tokenFile(path: tokenFile),
+            defaultNamespace: namespace(inFile: "\(serviceAccountDirectory)/namespace") ?? "default"
+        )
+    }
+
+    private static func namespace(inFile path: String) -> String? {
+        guard let bytes = try? contents(ofFile: path, limit: 1024) else { return nil }
+        let name = trimmed(String(decoding: bytes, as: UTF8.self))
+        return name.isEmpty ? nil : name
+    }
+}
+
+/// The token that a file holds, without the white space around it.
+func bearerToken(inFile path: String) throws(KubernetesConfigurationError) -> String {
+    let token = trimmed(String(decoding: try contents(ofFile: path, limit: 65_536), as: UTF8.self))
+    guard !token.isEmpty else {
+        throw KubernetesConfigurationError(code: .invalid, message: "\(path) is empty: a bearer token is expected")
+    }
+    guard token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        throw KubernetesConfigurationError(
+            code: .invalid,
+            message: "\(path) holds characters that no bearer token has: is it the right file?"
+        )
+    }
+    return token
+}
+
+private func trimmed(_ text: String) -> String {
+    let start = text.drop { $0.isWhitespace }
+    guard let last = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+    return String(start[...last])
+}

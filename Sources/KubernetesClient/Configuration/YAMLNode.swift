@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A YAML document, which may be a JSON document, as a tree that knows its lines.
+struct YAMLNode: Sendable, Hashable {
+    enum Content: Sendable, Hashable {
+        /// Nothing, `~` or `null`.
+        case null
+        /// Any other scalar, as text. `isPlain` says that it was not quoted, so it may mean a truth value.
+        case scalar(String, isPlain: Bool)
+        case sequence([YAMLNode])
+        /// In the order of the document; no key is there twice.
+        case mapping([Member])
+    }
+
+    struct Member: Sendable, Hashable {
+        var key: String
+        var value: YAMLNode
+    }
+
+    var content: Content
+    /// Counted from 1.
+    var line: Int
+
+    /// The value under `key`; nil when there is none, or this is no mapping.
+    subscript(key: String) -> YAMLNode? {
+        guard case .mapping(let members) = content else { return nil }
+        return members.first { $0.key == key }?.value
+    }
+}
+
+/// Text that is no YAML, or more of it than a configuration file has.
+struct YAMLError: Error, Hashable {
+    /// Counted from 1.
+    var line: Int
+    var message: String
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+
+/// Tells events to the API server (core/v1), each under a name that the caller derives from what it is about: whoever
+/// tells the same again, after a crash or as another replica, raises the count of the Event that is there.
+///
+/// RBAC: `get`, `create` and `patch` on `events`, in the namespaces of the objects.
+///
+/// - Note: The API server forgets an Event an hour after it was last written, unless it is configured otherwise.
+public struct EventRecorder: Sendable {
+    /// How often a change by somebody else, in the moment of ours, is met by trying again.
+    static let attempts = 5
+
+    private let client: KubernetesClient
+
+    /// - Parameter client: where Events are written. Its rate limit holds here too.
+    public init(client: KubernetesClient) {
+        self.client = client
+    }
+
+    /// Makes the Event, or raises the count of the one that has its name: then count, time and message are all that
+    /// changes.
+    ///
+    /// - Returns: how often the Event was told by now.
+    /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to tell: `notFound`, the namespace is
+    ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
+    ///   After any other failure it is not known whether the record was told; telling it again is safe, at the worst
+    ///   the count is one too high.
+    public func record(_ record: EventRecord) async throws(KubernetesError) -> Int {
+        for _ in 1..<Self.attempts {
+            do {
+                return try await attempt(record)
+            } catch {
+                guard error.code == .conflict else { throw error }
+            }
+        }
+        return try await attempt(record)
+    }
+
+    /// - Throws: `conflict` also where the Event was deleted after it was found to exist.
+    private func attempt(_ record: EventRecord) async throws(KubernetesError) -> Int {
+        do {
+            return Int(try await client.create(record.event).count)
+        } catch {
+            guard error.code == .alreadyExists else { throw error }
+        }
+        do {
+            let existing = try await client.get(Event.self, name: record.name, namespace: record.namespace)
+            let raised = try await client.patch(
+                Event.self,
+                name: record.name,
+                namespace: record.namespace,
+                record.patch(raising: existing)
+            )
+            return Int(raised.count)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            throw KubernetesError(code: .conflict, message: error.message, cause: error)
+        }
+    }
+}

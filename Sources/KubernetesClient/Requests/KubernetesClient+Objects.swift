@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import FoundationEssentials
+public import KubernetesAPI
+
+extension KubernetesClient {
+    /// Reads one object, its unknown fields included, so that it can be written back whole.
+    ///
+    /// RBAC: `get` on the resource.
+    ///
+    /// - Parameter namespace: nil for resources of the cluster.
+    /// - Throws: ``KubernetesError``; `notFound` where there is none.
+    public func get<O: KubernetesObject>(
+        _: O.Type = O.self,
+        name: String,
+        namespace: String? = nil
+    ) async throws(KubernetesError) -> O {
+        let info = RequestInfo(verb: .get, resource: O.resource, namespace: namespace, name: name)
+        return try object(await unary(info), info)
+    }
+
+    /// Makes an object in the namespace that its metadata names.
+    ///
+    /// RBAC: `create` on the resource.
+    ///
+    /// - Returns: the object as the server has stored it.
+    /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
+    @discardableResult
+    public func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
+        let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
+        return try await send(object, info, method: "POST")
+    }
+
+    /// Replaces an object. Unless `object` came from ``get(_:name:namespace:)`` or another call here, and not from a
+    /// list or a watch, fields that this program does not know are lost.
+    ///
+    /// RBAC: `update` on the resource.
+    ///
+    /// - Returns: the object as the server has stored it.
+    /// - Throws: ``KubernetesError``; `conflict` where `metadata.resourceVersion` is set and no longer the latest.
+    @discardableResult
+    public func update<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
+        let info = RequestInfo(
+            verb: .update,
+            resource: O.resource,
+            namespace: Self.namespace(of: object),
+            name: object.metadata.name
+        )
+        return try await send(object, info, method: "PUT")
+    }
+
+    /// Changes some fields of an object.
+    ///
+    /// RBAC: `patch` on the resource, or on `resource/subresource`.
+    ///
+    /// - Parameters:
+    ///   - namespace: nil for resources of the cluster.
+    ///   - patch: may hold `metadata.resourceVersion` and `metadata.uid` as preconditions.
+    ///   - subresource: `status`; nil for the object itself.
+    /// - Returns: the object as the server has stored it.
+    /// - Throws: ``KubernetesError``; `notFound`, `conflict` where a precondition fails, `invalid` where a field is
+    ///   refused.
+    @discardableResult
+    public func patch<O: KubernetesObject>(
+        _: O.Type = O.self,
+        name: String,
+        namespace: String? = nil,
+        _ patch: MergePatch,
+        subresource: String? = nil
+    ) async throws(KubernetesError) -> O {
+        let info = RequestInfo(
+            verb: .patch,
+            resource: O.resource,
+            namespace: namespace,
+            name: name,
+            subresource: subresource
+        )
+        let content = Content(method: "PATCH", contentType: "application/merge-patch+json", body: patch.json)
+        return try object(await unary(info, content), info)
+    }
+
+    private static func namespace<O: KubernetesObject>(of object: O) -> String? {
+        O.resource.scope == .namespaced ? object.metadata.namespace : nil
+    }
+
+    private func send<O: KubernetesObject>(
+        _ object: O,
+        _ info: RequestInfo,
+        method: String
+    ) async throws(KubernetesError) -> O {
+        let body: [UInt8]
+        do {
+            body = try Envelope.encode(object)
+        } catch {
+            throw KubernetesError(code: .badRequest, message: "\(info): \(error.message)")
+        }
+        let content = Content(method: method, contentType: Envelope.mediaType, body: body)
+        return try self.object(await unary(info, content), info)
+    }
+
+    private func object<O: KubernetesObject>(_ body: Data, _ info: RequestInfo) throws(KubernetesError) -> O {
+        do {
+            return try Envelope(body).object(O.self, keepingUnknownFields: true)
+        } catch {
+            throw KubernetesError(error, request: info)
+        }
+    }
+}

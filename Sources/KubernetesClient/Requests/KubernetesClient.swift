@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import FoundationEssentials
+import HTTPTransport
+import KubernetesAPI
+public import Logging
+import Synchronization
+
+/// A client of one API server: objects and watches in protobuf, over HTTP/2 where the server has it.
+///
+/// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
+/// `cancelled`. Nothing is retried here but a request whose token was refused, once, if the token file has another one:
+/// what an error means, and when to try again, is for the caller to know.
+///
+/// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
+public final class KubernetesClient: Sendable {
+    /// One request, as a metric counts it.
+    public struct RequestObservation: Sendable {
+        /// What the request was about.
+        public var request: RequestInfo
+        /// The HTTP status; nil where no answer came.
+        public var httpStatus: Int?
+        /// From sending to the end of the answer; of a watch, to the beginning of the answer. Waiting for a turn under
+        /// the rate limit does not count.
+        public var duration: Duration
+    }
+
+    let timekeeper: Timekeeper
+    private let logger: Logger
+    private let server: String
+    private let http: HTTPClient
+    private let bearerToken: BearerToken
+    private let requestTimeout: Duration
+    private let tokenBucket: Mutex<TokenBucket>?
+    private let observer: @Sendable (RequestObservation) -> Void
+
+    /// Prepares a client; nothing is sent before the first call.
+    ///
+    /// - Parameters:
+    ///   - configuration: where the server is and how to authenticate.
+    ///   - userAgent: as the server's audit log shows it.
+    ///   - rateLimit: for all requests but watches, as client-go has it; nil sends at once.
+    ///   - requestTimeout: for one request but a watch, its whole answer included.
+    ///   - logger: for one line about each request, at the `debug` level.
+    ///   - clock: measures, and waits for the rate limit's turns and a watcher's delays.
+    ///   - observer: called after every request, from the caller's task.
+    /// - Throws: `invalid` where a certificate or a key of the configuration cannot be used.
+    public init(
+        configuration: KubernetesConfiguration,
+        userAgent: String,
+        rateLimit: RateLimit?,
+        requestTimeout: Duration = .seconds(60),
+        logger: Logger,
+        clock: any Clock<Duration> = ContinuousClock(),
+        observer: @escaping @Sendable (RequestObservation) -> Void = { _ in }
+    ) throws(KubernetesConfigurationError) {
+        let timekeeper = Timekeeper(clock)
+        self.timekeeper = timekeeper
+        self.logger = logger
+        server = configuration.server
+        self.requestTimeout = requestTimeout
+        self.observer = observer
+        bearerToken = BearerToken(configuration.credentials)
+        tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
+        do {
+            http = try HTTPClient(
+                configuration: HTTPClient.Configuration(
+                    tls: configuration.tls,
+                    proxy: configuration.proxy,
+                    userAgent: userAgent
+                )
+            )
+        } catch {
+            throw KubernetesConfigurationError(
+                code: .invalid,
+                message: "cannot set up connections to \(configuration.server): \(error.message)"
+            )
+        }
+    }
+
+    /// Ends requests and watches in flight with `shutdown` and closes the connections. May be called more than once.
+    public func shutdown() async {
+        await http.shutdown()
+    }
+}
+
+// MARK: - Requests
+
+extension KubernetesClient {
+    /// What is sent, beside what it is about.
+    struct Content {
+        var method = "GET"
+        /// Names and values, not yet escaped.
+        var query: [(name: String, value: String)] = []
+        var contentType: String?
+        var body: [UInt8]?
+    }
+
+    /// The largest answer that is taken: far above a page of 500 large objects.
+    private static let maximumAnswer = 256 << 20
+
+    /// A request whose answer ends by itself.
+    func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> Data {
+        try await turn(info)
+        return try await observed(info, content) { () async throws(KubernetesError) in
+            let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
+            let response = try await execute(info, content, timeouts, .buffered)
+            do throws(HTTPError) {
+                return (Data(try await response.body.collect(upTo: Self.maximumAnswer)), response.status)
+            } catch {
+                throw KubernetesError(error, request: info)
+            }
+        }
+    }
+
+    /// A request whose answer goes on until the server's time for it is over, or nothing comes for `idle`.
+    func stream(_ info: RequestInfo, _ content: Content, idle: Duration) async throws(KubernetesError) -> HTTPBody {
+        try await observed(info, content) { () async throws(KubernetesError) in
+            let response = try await execute(info, content, HTTPRequest.Timeouts(idle: idle), .streamed)
+            return (response.body, response.status)
+        }
+    }
+
+    private func turn(_ info: RequestInfo) async throws(KubernetesError) {
+        guard let delay = tokenBucket?.withLock({ $0.take(now: timekeeper.now()) }), delay > .zero else { return }
+        do {
+            try await timekeeper.sleep(delay)
+        } catch {
+            throw .cancelled(info)
+        }
+    }
+
+    /// Sends, and once more where the token was refused and there is another one. Only success returns.
+    private func execute(
+        _ info: RequestInfo,
+        _ content: Content,
+        _ timeouts: HTTPRequest.Timeouts,
+        _ delivery: HTTPRequest.Delivery
+    ) async throws(KubernetesError) -> HTTPResponse {
+        guard [info.namespace, info.name].allSatisfy({ $0.map { !["", ".", ".."].contains($0) } ?? true }) else {
+            throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty or a dot")
+        }
+        var token: String?
+        do {
+            token = try bearerToken.current(now: timekeeper.now())
+        } catch {
+            throw KubernetesError(code: .unauthorized, message: "\(info): no token: \(error.message)", cause: error)
+        }
+        while true {
+            let response: HTTPResponse
+            let body: [UInt8]
+            do {
+                var request = request(info, content, token: token)
+                request.timeouts = timeouts
+                request.delivery = delivery
+                response = try await http.execute(request)
+                if response.status < 300 { return response }
+                body = try await response.body.collect(upTo: 1 << 20)
+            } catch {
+                throw KubernetesError(error, request: info)
+            }
+            if response.status == 401,
+                let fresh = bearerToken.replacement(for: token, now: timekeeper.now())
+            {
+                token = fresh
+                continue
+            }
+            throw KubernetesError(
+                httpStatus: response.status,
+                retryAfterHeader: response.headers["Retry-After"],
+                body: body,
+                request: info
+            )
+        }
+    }
+
+    private func request(_ info: RequestInfo, _ content: Content, token: String?) -> HTTPRequest {
+        let query = content.query.map { "\($0.name)=\(percentEncoded($0.value))" }.joined(separator: "&")
+        var headers: HTTPHeaders = ["Accept": Envelope.mediaType]
+        headers["Content-Type"] = content.contentType
+        headers["Authorization"] = token.map { "Bearer \($0)" }
+        return HTTPRequest(
+            method: content.method,
+            url: server + info.path + (query.isEmpty ? "" : "?\(query)"),
+            headers: headers,
+            body: content.body
+        )
+    }
+
+    /// Measures a request, logs it and tells the observer.
+    private func observed<Answer>(
+        _ info: RequestInfo,
+        _ content: Content,
+        _ body: () async throws(KubernetesError) -> (Answer, status: Int)
+    ) async throws(KubernetesError) -> Answer {
+        let start = timekeeper.now()
+        do {
+            let (answer, status) = try await body()
+            record(info, content, httpStatus: status, since: start)
+            return answer
+        } catch {
+            record(info, content, httpStatus: error.httpStatus, since: start)
+            throw error
+        }
+    }
+
+    private func record(_ info: RequestInfo, _ content: Content, httpStatus: Int?, since start: Duration) {
+        let duration = timekeeper.now() - start
+        logger.debug(
+            "API request",
+            metadata: [
+                "method": "\(content.method)", "path": "\(info.path)",
+                "status": "\(httpStatus.map(String.init) ?? "none")", "duration": "\(duration)",
+            ]
+        )
+        observer(RequestObservation(request: info, httpStatus: httpStatus, duration: duration))
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import KubernetesAPI
+
+/// What a request is about, in the terms of RBAC.
+public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
+    /// The verb of an RBAC rule.
+    public enum Verb: String, Sendable, Hashable {
+        case get
+        case list
+        case watch
+        case create
+        case update
+        case patch
+    }
+
+    /// What is done.
+    public var verb: Verb
+    /// What it is done to.
+    public var resource: Resource
+    /// nil: all namespaces, or the resource has none.
+    public var namespace: String?
+    /// nil: a collection.
+    public var name: String?
+    /// nil: the object itself.
+    public var subresource: String?
+
+    /// `patch persistentvolumeclaims/status shop/data`
+    public var description: String {
+        let object = [namespace, name].compactMap(\.self).joined(separator: "/")
+        return "\(verb.rawValue) \(plural)\(object.isEmpty ? "" : " \(object)")"
+    }
+
+    /// The rule that allows it, as it stands in a Role.
+    public var rbacRule: String {
+        "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
+    }
+
+    private var plural: String {
+        subresource.map { "\(resource.plural)/\($0)" } ?? resource.plural
+    }
+
+    /// The path of the request, each name escaped.
+    var path: String {
+        var path = resource.group.isEmpty ? "/api/\(resource.version)" : "/apis/\(resource.group)/\(resource.version)"
+        if let namespace, resource.scope == .namespaced {
+            path += "/namespaces/\(percentEncoded(namespace))"
+        }
+        path += "/\(resource.plural)"
+        if let name { path += "/\(percentEncoded(name))" }
+        if let subresource { path += "/\(subresource)" }
+        return path
+    }
+}
+
+/// RFC 3986: everything but the unreserved characters, for a segment of a path or a value of a query.
+func percentEncoded(_ text: String) -> String {
+    var encoded = ""
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+            UInt8(ascii: "~"):
+            encoded.unicodeScalars.append(Unicode.Scalar(byte))
+        default:
+            encoded += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        }
+    }
+    return encoded
+}

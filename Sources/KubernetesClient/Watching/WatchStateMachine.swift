@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a watcher does next: it lists, then watches from the list's version, goes on from the last version that it has
+/// seen when a watch ends, and lists again when the server no longer knows that version.
+///
+/// Source: [Efficient detection of
+/// changes](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes); delays as
+/// client-go's reflector has them.
+struct WatchStateMachine: Sendable, Hashable {
+    enum Step: Sendable, Hashable {
+        case list
+        case watch(resourceVersion: String)
+    }
+
+    /// How a list or a watch ended before it should.
+    enum End: Sendable, Hashable {
+        /// A watch ended in good order.
+        case closed(after: Duration)
+        case failed(KubernetesError.Code, retryAfter: Duration?)
+    }
+
+    /// A watch that ends sooner, without a word, counts as a failure: otherwise a server that closes every watch at
+    /// once would be asked without a pause.
+    static let shortWatch = Duration.seconds(1)
+
+    /// nil: a list is needed.
+    private var resourceVersion: String?
+    private var backOff = BackOff()
+    /// Whether the watch has told anything.
+    private var isFruitful = false
+
+    /// What to do now.
+    var step: Step {
+        resourceVersion.map { .watch(resourceVersion: $0) } ?? .list
+    }
+
+    /// A list is complete.
+    mutating func listed(resourceVersion: String) {
+        self.resourceVersion = resourceVersion
+    }
+
+    /// The watch told of a change, or sent a bookmark.
+    ///
+    /// - Returns: false where the version went back, as it does when the server was restored from a backup: what was
+    ///   seen before may never have happened. Then the watch must be closed, as one that has expired.
+    mutating func changed(resourceVersion new: String) -> Bool {
+        if let old = resourceVersion.flatMap(UInt64.init), let new = UInt64(new), new < old { return false }
+        resourceVersion = new
+        isFruitful = true
+        backOff.reset()
+        return true
+    }
+
+    /// A list or a watch is over. Returns how long to wait before the next step.
+    ///
+    /// - Parameter jitter: random, from 0 up to 1.
+    mutating func ended(_ end: End, jitter: Double) -> Duration {
+        defer { isFruitful = false }
+        switch end {
+        case .closed(let duration) where isFruitful || duration >= Self.shortWatch:
+            backOff.reset()
+            return .zero
+        case .closed:
+            return backOff.next(jitter: jitter)
+        case .failed(let code, let retryAfter):
+            // The first says so; the others are failures that the same version would meet again.
+            if [.expired, .badRequest, .invalid, .decoding].contains(code) { resourceVersion = nil }
+            return max(backOff.next(jitter: jitter), retryAfter ?? .zero)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import KubernetesAPI
+public import Logging
+
+/// What a watcher tells, in an order from which a copy of the objects can be kept.
+///
+/// First, and whenever the server no longer knows what has happened since: `restarted`, a `listed` for each object that
+/// there is now, `synced`. What was known before and is not listed is gone. A list that fails half-way is followed by
+/// another `restarted`. After `synced` come `applied` and `deleted`.
+public enum WatcherEvent<O: KubernetesObject>: Sendable {
+    /// A list begins to arrive. What is known stays true until `synced`.
+    case restarted
+    /// One object of the list.
+    case listed(O)
+    /// The list is complete.
+    case synced
+    /// An object was made or changed. It may be known already.
+    case applied(O)
+    /// An object was deleted. It may be unknown.
+    case deleted(O)
+}
+
+/// The objects of a selection, and every change of them, for as long as somebody asks.
+///
+/// ```swift
+/// for try await event in Watcher<PersistentVolume>(client: client, logger: logger) { index.handle(event) }
+/// ```
+///
+/// **Recovery.** A watch that ends goes on from the last version seen; a version that the server has forgotten (410),
+/// before a watch or within it, leads to a new list. Other failures are repeated after a delay that doubles from 0.8 to
+/// 30 seconds, with jitter, and is never shorter than the server's Retry-After. A watch is open for 5 to 10 minutes, and
+/// given up when it is silent for half a minute longer. None of this ends the sequence: each failure goes to the
+/// observer and, when it is another one than before, to the log, with the missing RBAC rule where that is the reason.
+///
+/// **End.** There is none but an error: `CancellationError` when the task is cancelled, ``KubernetesError`` with
+/// `shutdown` when the client was shut down.
+///
+/// **RBAC.** `list` and `watch` on the resource, in the namespace or in the cluster.
+public struct Watcher<O: KubernetesObject>: AsyncSequence, Sendable {
+    /// What is told.
+    public typealias Element = WatcherEvent<O>
+
+    let client: KubernetesClient
+    let selection: Selection
+    let pageLimit: Int
+    let logger: Logger
+    let random: @Sendable () -> Double
+    let observer: @Sendable (KubernetesError) -> Void
+
+    /// Describes a watcher; nothing is sent before an iterator's first `next`.
+    ///
+    /// - Parameters:
+    ///   - client: whom to ask. Its clock measures the delays.
+    ///   - selection: what to watch; by default, all there is.
+    ///   - pageLimit: the most objects of a page of the list.
+    ///   - logger: for troubles, once each, and their end.
+    ///   - random: from 0 up to 1, for jitter.
+    ///   - observer: called for every failure, repeated ones too.
+    public init(
+        client: KubernetesClient,
+        selection: Selection = Selection(),
+        pageLimit: Int = 500,
+        logger: Logger,
+        random: @escaping @Sendable () -> Double = { .random(in: 0..<1) },
+        observer: @escaping @Sendable (KubernetesError) -> Void = { _ in }
+    ) {
+        self.client = client
+        self.selection = selection
+        self.pageLimit = pageLimit
+        self.logger = logger
+        self.random = random
+        self.observer = observer
+    }
+
+    /// Starts a watch of its own, with a list.
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(watcher: self)
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A JSON merge patch: what is named is set, null removes, what is not named stays.
+///
+/// ```swift
+/// let patch: MergePatch = ["metadata": ["resourceVersion": .string(version)], "count": 2, "series": nil]
+/// ```
+///
+/// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server answers 409 where they do not
+/// hold. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
+public struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    /// A JSON value.
+    public enum Value: Sendable, Hashable {
+        case null
+        case bool(Bool)
+        case integer(Int64)
+        case string(String)
+        case array([Value])
+        case object(MergePatch)
+    }
+
+    /// One member of the object.
+    fileprivate struct Member: Sendable, Hashable {
+        var name: String
+        var value: Value
+    }
+
+    private var members: [Member]
+
+    /// A patch with these members, in this order.
+    public init(dictionaryLiteral elements: (String, Value)...) {
+        self.init(elements)
+    }
+
+    fileprivate init(_ elements: [(String, Value)]) {
+        members = elements.map { Member(name: $0.0, value: $0.1) }
+    }
+
+    /// The patch as JSON in UTF-8.
+    public var json: [UInt8] {
+        var text = ""
+        Value.object(self).write(to: &text)
+        return Array(text.utf8)
+    }
+
+    fileprivate func write(to text: inout String) {
+        text.append("{")
+        for (index, member) in members.enumerated() {
+            if index > 0 { text.append(",") }
+            Value.string(member.name).write(to: &text)
+            text.append(":")
+            member.value.write(to: &text)
+        }
+        text.append("}")
+    }
+}
+
+extension MergePatch.Value {
+    fileprivate func write(to text: inout String) {
+        switch self {
+        case .null: text.append("null")
+        case .bool(let value): text.append(value ? "true" : "false")
+        case .integer(let value): text.append(String(value))
+        case .string(let value): Self.write(string: value, to: &text)
+        case .object(let value): value.write(to: &text)
+        case .array(let values):
+            text.append("[")
+            for (index, value) in values.enumerated() {
+                if index > 0 { text.append(",") }
+                value.write(to: &text)
+            }
+            text.append("]")
+        }
+    }
+
+    /// RFC 8259: the quotation mark, the backslash and what is below a space must be escaped, nothing else.
+    private static func write(string: String, to text: inout String) {
+        text.append("\"")
+        for scalar in string.unicodeScalars {
+            switch scalar {
+            case "\"", "\\":
+                text.append("\\")
+                text.unicodeScalars.append(scalar)
+            case ..<" ":
+                let digits = String(scalar.value, radix: 16)
+                text.append("\\u" + String(repeating: "0", count: 4 - digits.count) + digits)
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        text.append("\"")
+    }
+}
+
+extension MergePatch.Value: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral
+{
+    /// Null.
+    public init(nilLiteral: ()) { self = .null }
+    /// True or false.
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// A number.
+    public init(integerLiteral value: Int64) { self = .integer(value) }
+    /// A text.
+    public init(stringLiteral value: String) { self = .string(value) }
+    /// An array.
+    public init(arrayLiteral elements: MergePatch.Value...) { self = .array(elements) }
+    /// An object.
+    public init(dictionaryLiteral elements: (String, MergePatch.Value)...) {
+        self = .object(MergePatch(elements))
+    }
+}

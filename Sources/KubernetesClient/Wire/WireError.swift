@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Bytes of the API server that are not what they should be.
+struct WireError: Error, Hashable {
+    var message: String
+}

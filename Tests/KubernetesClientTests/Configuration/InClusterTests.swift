@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct InClusterTests {
+    @Test(arguments: [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")])
+    func serviceAccount(host: String, server: String) async throws {
+        try await withTemporaryDirectory { directory in
+            try write("eyJ.token\n", to: "\(directory)/token")
+            try write("CA", to: "\(directory)/ca.crt")
+            let environment = ["KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"]
+            var configuration = try KubernetesConfiguration.inCluster(
+                environment: environment,
+                serviceAccountDirectory: directory
+            )
+            #expect(configuration.server == server)
+            #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
+            #expect(configuration.tls.verifiesServer)
+            #expect(configuration.defaultNamespace == "default")
+            guard case .tokenFile("\(directory)/token") = configuration.credentials else {
+                Issue.record("another token than the service account's")
+                return
+            }
+            try write(" storage\n", to: "\(directory)/namespace")
+            configuration = try .inCluster(environment: environment, serviceAccountDirectory: directory)
+            #expect(configuration.defaultNamespace == "storage")
+        }
+    }
+
+    @Test func outsideOfACluster() {
+        let error = #expect(throws: KubernetesConfigurationError.self) {
+            try KubernetesConfiguration.inCluster(environment: ["KUBERNETES_SERVICE_HOST": "10.0.0.1"])
+        }
+        #expect(error?.code == .notInCluster)
+    }
+
+    @Test(arguments: ["token", "ca.crt"])
+    func missingFile(_ missing: String) async throws {
+        try await withTemporaryDirectory { directory in
+            for name in ["token", "ca.crt"] where name != missing {
+                try write("x", to: "\(directory)/\(name)")
+            }
+            let error = #expect(throws: KubernetesConfigurationError.self) {
+                try KubernetesConfiguration.inCluster(
+                    environment: ["KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "1"],
+                    serviceAccountDirectory: directory
+                )
+            }
+            #expect(error?.code == .unreadableFile)
+            #expect(error?.message.contains("\(directory)/\(missing)") == true)
+        }
+    }
+}

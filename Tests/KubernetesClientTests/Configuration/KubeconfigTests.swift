@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct KubeconfigTests {
+    /// A kubeconfig with one cluster, one user and one context, all of it in use.
+    private func text(cluster: String = "server: https://api.example:6443", user: String = "token: secret") -> String {
+        """
+        apiVersion: v1
+        kind: Config
+        current-context: main
+        contexts:
+        - name: main
+          context: {cluster: east, user: admin, namespace: storage}
+        clusters:
+        - name: east
+          cluster: {\(cluster)}
+        users:
+        - name: admin
+          user: {\(user)}
+        """
+    }
+
+    private func load(_ text: String, path: String = "config", context: String? = nil) throws -> KubernetesConfiguration
+    {
+        try Kubeconfig(text: Array(text.utf8), path: path).configuration(context: context)
+    }
+
+    private func token(_ configuration: KubernetesConfiguration) -> String? {
+        if case .token(let token) = configuration.credentials { token } else { nil }
+    }
+
+    @Test func currentContext() throws {
+        let configuration = try load(
+            text(cluster: "server: 'https://api.example:6443/', proxy-url: 'http://proxy:3128'")
+        )
+        #expect(configuration.server == "https://api.example:6443")
+        #expect(configuration.proxy == "http://proxy:3128")
+        #expect(configuration.defaultNamespace == "storage")
+        #expect(token(configuration) == "secret")
+        #expect("\(configuration) \(configuration.credentials)" == "https://api.example:6443 token")
+        #expect(configuration.tls.verifiesServer)
+        #expect(configuration.tls.certificateAuthorities == nil)
+    }
+
+    @Test func namedContextAmongOthers() throws {
+        let text = """
+            contexts: [{name: a, context: {cluster: a}}, {name: b, context: {cluster: b, user: ""}}]
+            clusters: [{name: a, cluster: {server: "ftp://broken"}}, {name: b, cluster: {server: "https://b"}}]
+            """
+        let configuration = try load(text, context: "b")
+        #expect(configuration.server == "https://b")
+        #expect(configuration.defaultNamespace == "default")
+        guard case .none = configuration.credentials else {
+            Issue.record("nobody is named, but there are credentials")
+            return
+        }
+    }
+
+    @Test func dataInBase64() throws {
+        let configuration = try load(
+            text(
+                cluster: "server: https://x, certificate-authority-data: Q0E=",
+                user: "client-certificate-data: Y2Vy dA==, client-key-data: a2V5"
+            )
+        )
+        #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
+        #expect(configuration.tls.clientCertificate?.certificate == Array("cert".utf8))
+        #expect(configuration.tls.clientCertificate?.privateKey == Array("key".utf8))
+    }
+
+    @Test func filesAreRelativeToTheKubeconfig() async throws {
+        try await withTemporaryDirectory { directory in
+            try write("CA", to: "\(directory)/ca.pem")
+            try write("token\n", to: "\(directory)/token")
+            try write(
+                text(
+                    cluster: "server: https://x, certificate-authority: ca.pem",
+                    user: "token: stale, tokenFile: \(directory)/token"
+                ),
+                to: "\(directory)/config"
+            )
+            let configuration = try KubernetesConfiguration.load(kubeconfig: "\(directory)/config")
+            #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
+            guard case .tokenFile(let path) = configuration.credentials else {
+                Issue.record("the file does not win over the token")
+                return
+            }
+            #expect(path == "\(directory)/token")
+        }
+    }
+
+    @Test func withoutTLSNothingOfTheUserIsSent() throws {
+        let configuration = try load(text(cluster: "server: http://127.0.0.1:8001"))
+        #expect(token(configuration) == nil)
+    }
+
+    @Test func verificationCanBeSwitchedOff() throws {
+        let configuration = try load(text(cluster: "server: https://x, insecure-skip-tls-verify: true"))
+        #expect(!configuration.tls.verifiesServer)
+    }
+
+    @Test(arguments: [
+        ("exec: {command: aws}", "exec plugin"), ("auth-provider: {name: gcp}", "auth-provider"),
+        ("username: u, password: p", "user name and a password"), ("as: somebody", "impersonation"),
+    ])
+    func unsupportedCredentialsNameTheUser(_ user: String, mentions: String) {
+        let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
+        #expect(error?.code == .unsupported)
+        #expect(error?.message.contains(#"user "admin""#) == true)
+        #expect(error?.message.contains(mentions) == true)
+        #expect(error?.message.hasPrefix("config:12: users[\"admin\"].user.") == true)
+    }
+
+    @Test(arguments: [
+        ("server: api.example", #"config:9: clusters["east"].cluster.server: a URL"#),
+        ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
+        ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
+        ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
+        ("server: https://x, insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", "contradicts"),
+        ("server: https://x, tls-server-name: kubernetes", "tls-server-name: it is not supported"),
+        ("server: https://x, certificate-authority-data: '*'", "certificate-authority-data: base64"),
+        ("server: https://x, certificate-authority: /nowhere/ca", "cannot read /nowhere/ca: No such file"),
+    ])
+    func brokenCluster(_ cluster: String, mentions: String) {
+        let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(cluster: cluster)) }
+        #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [
+        ("client-certificate-data: Q0E=", "no client-key"), ("client-key-data: Q0E=", "no client-certificate"),
+        ("token: \"hunter2\\nX-Evil: 1\"", "characters that no bearer token has"),
+    ])
+    func brokenUserShowsNoSecret(_ user: String, mentions: String) {
+        let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
+        #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
+        #expect(error?.message.contains("hunter2") == false)
+    }
+
+    @Test(arguments: [
+        ("a: [", "config:2: the kubeconfig is no valid YAML"), ("", "config:1: a kubeconfig is expected"),
+        ("clusters: []", "no context is chosen"), ("current-context: x", #"there is no context "x""#),
+        ("current-context: x\ncontexts: 5", "config:2: contexts: a list is expected"),
+        ("current-context: x\ncontexts: [{name: x}]", #"contexts["x"]: there is no context in it"#),
+        ("current-context: x\ncontexts: [{name: x, context: {user: u}}]", "no cluster is named"),
+        (
+            "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: []",
+            #"config:3: clusters: there is no cluster "c""#
+        ),
+    ])
+    func brokenFile(_ text: String, mentions: String) {
+        let error = #expect(throws: KubernetesConfigurationError.self) { try load(text) }
+        #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
+    }
+
+    @Test func unreadableFile() async throws {
+        let error = #expect(throws: KubernetesConfigurationError.self) {
+            try KubernetesConfiguration.load(kubeconfig: "/nowhere/config")
+        }
+        #expect(error?.code == .unreadableFile)
+        #expect(error?.message == "cannot read /nowhere/config: No such file or directory")
+        try await withTemporaryDirectory { directory in
+            #expect(throws: KubernetesConfigurationError.self) {
+                try KubernetesConfiguration.load(kubeconfig: directory)
+            }
+        }
+    }
+
+    @Test func fileSizeIsBounded() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/large"
+            try write(String(repeating: "x", count: 20_000), to: path)
+            #expect(try contents(ofFile: path, limit: 20_000).count == 20_000)
+            #expect(throws: KubernetesConfigurationError.self) { try contents(ofFile: path, limit: 19_999) }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct EventRecordTests {
+    @Test func messagesAreCutAtACharacter() {
+        for character in ["x", "é", "€", "😀"] {
+            let text = String(repeating: character, count: 1100)
+            for padding in 0..<4 {
+                let cut = EventRecord.bounded(String(repeating: "-", count: padding) + text, to: 1024)
+                #expect(cut.utf8.count <= 1024)
+                #expect(cut.utf8.count > 1024 - character.utf8.count)
+                #expect(!cut.contains("\u{FFFD}"))
+                #expect(cut.hasSuffix(character))
+            }
+        }
+        let exact = String(repeating: "x", count: 1024)
+        #expect(EventRecord.bounded(exact, to: 1024) == exact)
+    }
+
+    @Test func objectsOfTheClusterHaveTheirEventsInDefault() {
+        var record = EventRecord(
+            name: "e",
+            involvedObject: ObjectReference(),
+            type: .warning,
+            reason: "R",
+            message: "m",
+            component: "c",
+            instance: "i",
+            time: Time()
+        )
+        #expect(record.namespace == "default")
+        record.involvedObject.namespace = "shop"
+        #expect(record.namespace == "shop")
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_790_000_000, "2026-09-21T14:13:20Z"),
+        (4_102_444_799, "2099-12-31T23:59:59Z"),
+    ])
+    func timestamps(_ seconds: Int64, text: String) {
+        #expect(EventRecord.timestamp(seconds) == text)
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct TokenBucketTests {
+    private let limit = RateLimit(queriesPerSecond: 5, burst: 10)
+
+    @Test func burstThenOneAfterAnother() {
+        var bucket = TokenBucket(limit, now: .zero)
+        for _ in 0..<10 { #expect(bucket.take(now: .zero) == .zero) }
+        #expect(bucket.take(now: .zero) == .milliseconds(200))
+        #expect(bucket.take(now: .zero) == .milliseconds(400))
+        // A second later, two of five new tokens are spoken for.
+        for _ in 0..<3 { #expect(bucket.take(now: .seconds(1)) == .zero) }
+        #expect(bucket.take(now: .seconds(1)) == .milliseconds(200))
+    }
+
+    @Test func restNeverGivesMoreThanTheBurst() {
+        var bucket = TokenBucket(limit, now: .zero)
+        for _ in 0..<10 { #expect(bucket.take(now: .seconds(3600)) == .zero) }
+        #expect(bucket.take(now: .seconds(3600)) > .zero)
+    }
+
+    /// However requests come, no more than burst + qps x time are sent until any time.
+    @Test func neverAboveTheRate() {
+        var random = SystemRandomNumberGenerator()
+        var bucket = TokenBucket(limit, now: .zero)
+        var now = Duration.zero
+        for count in 1...1000 {
+            now += .milliseconds(Int.random(in: 0...300, using: &random))
+            let sent = now + bucket.take(now: now)
+            // A microsecond for what floating point loses.
+            let earliest = Duration.milliseconds(200 * (count - 10)) - .microseconds(1)
+            #expect(sent >= earliest)
+        }
+    }
+}

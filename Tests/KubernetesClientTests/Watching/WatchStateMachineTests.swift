@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct WatchStateMachineTests {
+    private func watching(from resourceVersion: String) -> WatchStateMachine {
+        var machine = WatchStateMachine()
+        machine.listed(resourceVersion: resourceVersion)
+        return machine
+    }
+
+    @Test func listThenWatch() {
+        var machine = WatchStateMachine()
+        #expect(machine.step == .list)
+        machine.listed(resourceVersion: "10")
+        #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test func watchThatEndsGoesOnAtOnceFromTheLastVersion() {
+        var machine = watching(from: "10")
+        #expect(machine.changed(resourceVersion: "12") == true)
+        #expect(machine.ended(.closed(after: .zero), jitter: 0) == .zero)
+        #expect(machine.step == .watch(resourceVersion: "12"))
+        // Silent, but open for a while.
+        #expect(machine.ended(.closed(after: .seconds(300)), jitter: 0) == .zero)
+        #expect(machine.step == .watch(resourceVersion: "12"))
+    }
+
+    @Test func watchesThatEndAtOnceAreSlowedDown() {
+        var machine = watching(from: "10")
+        let delays = (0..<7).map { _ in machine.ended(.closed(after: .milliseconds(1)), jitter: 0) }
+        #expect(delays == [800, 1600, 3200, 6400, 12_800, 25_600, 30_000].map { .milliseconds($0) })
+        #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test(arguments: [KubernetesError.Code.expired, .badRequest, .invalid, .decoding])
+    func versionThatIsOfNoUseLeadsToAList(_ code: KubernetesError.Code) {
+        var machine = watching(from: "10")
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+    }
+
+    @Test(arguments: [
+        KubernetesError.Code.transport, .timeout, .serverError, .tooManyRequests, .forbidden, .unauthorized,
+    ])
+    func otherFailuresKeepTheVersion(_ code: KubernetesError.Code) {
+        var machine = watching(from: "10")
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test func listsThatSucceedBetweenExpiredWatchesDoNotHideTheTrouble() {
+        var machine = watching(from: "10")
+        var delays: [Duration] = []
+        for _ in 0..<3 {
+            delays.append(machine.ended(.failed(.expired, retryAfter: nil), jitter: 0))
+            machine.listed(resourceVersion: "10")
+        }
+        #expect(delays == [800, 1600, 3200].map { .milliseconds($0) })
+    }
+
+    @Test func aChangeEndsTheTrouble() {
+        var machine = watching(from: "10")
+        for _ in 0..<4 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
+        #expect(machine.changed(resourceVersion: "11") == true)
+        #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) == .milliseconds(800))
+    }
+
+    @Test func retryAfterIsAMinimum() {
+        var machine = watching(from: "10")
+        #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(7)), jitter: 0) == .seconds(7))
+        #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(1)), jitter: 0) == .milliseconds(1600))
+    }
+
+    @Test func jitterAddsUpToOnceTheDelay() {
+        var machine = watching(from: "10")
+        #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0.5) == .milliseconds(1200))
+        for _ in 0..<100 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
+        #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 1) == .seconds(60))
+    }
+
+    @Test func versionsDoNotGoBack() {
+        var machine = watching(from: "10")
+        #expect(machine.changed(resourceVersion: "12") == true)
+        #expect(machine.changed(resourceVersion: "12") == true)
+        #expect(machine.changed(resourceVersion: "11") == false)
+        #expect(machine.step == .watch(resourceVersion: "12"))
+        // As numbers, not as text.
+        #expect(machine.changed(resourceVersion: "100") == true)
+    }
+
+    @Test func versionsThatAreNoNumbersAreTakenAsTheyCome() {
+        var machine = watching(from: "b")
+        #expect(machine.changed(resourceVersion: "a") == true)
+        #expect(machine.step == .watch(resourceVersion: "a"))
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import KubernetesAPI
+import SwiftProtobuf
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct WatchFrameTests {
+    private static func frame(_ body: [UInt8]) -> [UInt8] {
+        (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + body
+    }
+
+    private func decode(_ pieces: [[UInt8]], limit: Int = 1 << 20) throws -> (frames: [[UInt8]], isWithinFrame: Bool) {
+        var decoder = WatchFrameDecoder(limit: limit)
+        var frames: [[UInt8]] = []
+        for piece in pieces {
+            decoder.append(piece)
+            while let frame = try decoder.next() { frames.append(Array(frame)) }
+        }
+        return (frames, decoder.isWithinFrame)
+    }
+
+    private let bodies: [[UInt8]] = [[], [1], Array(repeating: 7, count: 300), [], [2, 3]]
+
+    @Test func cutAtEveryByte() throws {
+        let stream = bodies.flatMap(Self.frame)
+        for first in 0...stream.count {
+            for second in stride(from: first, through: stream.count, by: 13) {
+                let pieces = [stream[..<first], stream[first..<second], stream[second...]].map(Array.init)
+                let result = try decode(pieces)
+                #expect(result.frames == bodies)
+                #expect(!result.isWithinFrame)
+            }
+        }
+        #expect(try decode(stream.map { [$0] }).frames == bodies)
+    }
+
+    @Test func endWithinAFrameShows() throws {
+        let stream = Self.frame([1, 2, 3])
+        for end in 1..<stream.count {
+            let result = try decode([Array(stream[..<end])])
+            #expect(result.frames.isEmpty)
+            #expect(result.isWithinFrame)
+        }
+    }
+
+    @Test func longestFrame() throws {
+        #expect(try decode([Self.frame([1, 2, 3])], limit: 3).frames == [[1, 2, 3]])
+        #expect(throws: WireError.self) { try decode([[0, 0, 0, 4]], limit: 3) }
+        #expect(throws: WireError.self) { try decode([[0xFF, 0xFF, 0xFF, 0xFF]]) }
+    }
+}
+
+@Suite struct WatchEventTests {
+    private func envelope(_ kind: String, _ apiVersion: String, _ message: some Message) throws -> Data {
+        var unknown = Unknown()
+        unknown.typeMeta.kind = kind
+        unknown.typeMeta.apiVersion = apiVersion
+        unknown.raw = try message.serializedBytes()
+        return try Data(Envelope.prefix) + unknown.serializedBytes()
+    }
+
+    private func frame(_ type: String, _ object: Data) throws -> WatchFrame<PersistentVolume> {
+        var event = WatchEvent()
+        event.type = type
+        event.object.raw = object
+        return try WatchFrame(try event.serializedBytes() as Data)
+    }
+
+    private var volume: PersistentVolume {
+        var volume = PersistentVolume()
+        volume.metadata.name = "pv"
+        volume.metadata.resourceVersion = "5"
+        volume.spec.persistentVolumeSource.csi.volumeHandle = "handle"
+        return volume
+    }
+
+    @Test func everyType() throws {
+        let object = try envelope("PersistentVolume", "v1", volume)
+        guard case .change(.added(volume)) = try frame("ADDED", object),
+            case .change(.modified(volume)) = try frame("MODIFIED", object),
+            case .change(.deleted(volume)) = try frame("DELETED", object),
+            case .change(.bookmark("5")) = try frame("BOOKMARK", object)
+        else {
+            Issue.record("another change than was encoded")
+            return
+        }
+    }
+
+    @Test func error() throws {
+        var status = Status()
+        status.code = 410
+        guard case .error(status) = try frame("ERROR", envelope("Status", "v1", status)) else {
+            Issue.record("no error")
+            return
+        }
+    }
+
+    @Test func whatIsNoEventIsRefused() throws {
+        let object = try envelope("PersistentVolume", "v1", volume)
+        #expect(throws: WireError.self) { try frame("RENAMED", object) }
+        #expect(throws: WireError.self) { try frame("ERROR", object) }
+        #expect(throws: WireError.self) { try frame("ADDED", envelope("Pod", "v1", volume)) }
+        #expect(throws: WireError.self) { try frame("ADDED", envelope("PersistentVolume", "v2", volume)) }
+        #expect(throws: WireError.self) { try frame("ADDED", Data("{}".utf8)) }
+        #expect(throws: WireError.self) { try WatchFrame<PersistentVolume>(Data([0xFF])) }
+    }
+
+    @Test func onlyAskedForAreUnknownFieldsKept() throws {
+        var extended = volume
+        // Field 100, a varint: something that a later version of Kubernetes has.
+        try extended.merge(serializedBytes: [0xA0, 0x06, 0x01] as [UInt8])
+        let envelope = try Envelope(envelope("PersistentVolume", "v1", extended))
+        #expect(try envelope.object(PersistentVolume.self, keepingUnknownFields: true) == extended)
+        #expect(try envelope.object(PersistentVolume.self, keepingUnknownFields: false) == volume)
+    }
+
+    @Test func encodedObjectIsDecoded() throws {
+        let body = try Envelope.encode(volume)
+        #expect(body.starts(with: Array("k8s\0".utf8)))
+        #expect(try Envelope(Data(body)).object(PersistentVolume.self, keepingUnknownFields: true) == volume)
+    }
+}
