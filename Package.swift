@@ -123,6 +123,7 @@ let package = Package(
         .testTarget(
             name: "HealthMonitorTestKitTests",
             dependencies: [
+                "HTTPTransport",
                 "HealthMonitorTestKit",
                 "KubernetesAPI",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

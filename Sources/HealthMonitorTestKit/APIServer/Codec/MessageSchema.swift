@@ -44,7 +44,7 @@ struct FieldSchema: Sendable {
 /// The tables are written by hand from k8s.io/api's and k8s.io/apimachinery's generated.proto, apart from the generated
 /// messages that the client uses: a wrong number there cannot hide behind the same wrong number here. A field that no
 /// table has is dropped, as a real server drops the fields that it does not know.
-final class MessageSchema: Sendable {
+final class MessageSchema: Sendable, CustomStringConvertible {
     let name: String
     let fields: [FieldSchema]
     private let indexByNumber: [Int: Int]
@@ -54,6 +54,8 @@ final class MessageSchema: Sendable {
         self.fields = fields
         indexByNumber = Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($1.number, $0) })
     }
+
+    var description: String { name }
 
     func field(number: Int) -> FieldSchema? {
         indexByNumber[number].map { fields[$0] }

@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// A kind of object that the simulated API server serves: one row of the table that every part of it reads.
-struct ResourceType: Sendable {
+struct ResourceType: Sendable, CustomStringConvertible {
     var group = ""
     var version = "v1"
     let kind: String
@@ -32,6 +32,7 @@ struct ResourceType: Sendable {
     var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
     /// The name in messages and RBAC: `persistentvolumes`, `leases.coordination.k8s.io`.
     var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
+    var description: String { qualifiedPlural }
     var subresources: [String] { hasStatus ? ["status"] : [] }
 
     static let all: [ResourceType] = [

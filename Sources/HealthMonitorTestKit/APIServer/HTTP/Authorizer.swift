@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Whom a bearer token stands for, and what it may do.
+public struct APIUser: Sendable {
+    /// As the real server names a service account: `system:serviceaccount:NAMESPACE:NAME`.
+    public var name: String
+    /// What the user may do; nil for everything.
+    public var rules: [PolicyRule]?
+
+    /// A user with these rules; without rules, one that may do everything.
+    public init(name: String, rules: [PolicyRule]? = nil) {
+        self.name = name
+        self.rules = rules
+    }
+}
+
+/// A rule of a Role or ClusterRole, with `*` for anything.
+public struct PolicyRule: Sendable, Hashable {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`
+    public var verbs: [String]
+    /// The core group is the empty one.
+    public var apiGroups: [String]
+    /// `persistentvolumeclaims`, `persistentvolumeclaims/status`
+    public var resources: [String]
+    /// The objects that the rule is about; empty for all.
+    public var resourceNames: [String]
+    /// The namespace that a RoleBinding binds the rule in; nil when a ClusterRoleBinding binds it everywhere.
+    public var namespace: String?
+
+    /// A rule with these members.
+    public init(
+        verbs: [String],
+        apiGroups: [String],
+        resources: [String],
+        resourceNames: [String] = [],
+        namespace: String? = nil
+    ) {
+        self.verbs = verbs
+        self.apiGroups = apiGroups
+        self.resources = resources
+        self.resourceNames = resourceNames
+        self.namespace = namespace
+    }
+
+    /// Whether the rule grants a request for a resource.
+    public func allows(_ request: APIRequest) -> Bool {
+        guard let verb = request.verb?.rawValue else { return false }
+        let resource = request.subresource.isEmpty ? request.resource : "\(request.resource)/\(request.subresource)"
+        return Self.matches(verbs, verb) && Self.matches(apiGroups, request.group) && Self.matches(resources, resource)
+            && (resourceNames.isEmpty || resourceNames.contains(request.name))
+            && (namespace == nil || namespace == request.namespace)
+    }
+
+    private static func matches(_ granted: [String], _ wanted: String) -> Bool {
+        granted.contains(wanted) || granted.contains("*")
+    }
+}
+
+/// The one place where access is decided.
+struct Authorizer: Sendable {
+    /// By bearer token.
+    let users: [String: APIUser]
+
+    /// The user of an Authorization header's token.
+    func user(authorization: String?) -> APIUser? {
+        guard let authorization, authorization.lowercased().hasPrefix("bearer ") else { return nil }
+        return users[String(authorization.dropFirst("bearer ".count))]
+    }
+
+    /// - Throws: `StatusError` 401 without a user, 403 when no rule of the user allows the request.
+    func authorize(_ request: APIRequest, user: APIUser?) throws(StatusError) {
+        let isPublic = ["/healthz", "/livez", "/readyz", "/version"].contains(request.path)
+        guard let user else {
+            if isPublic { return }
+            throw .unauthorized
+        }
+        // What is no resource is discovery, which every user may read.
+        guard !request.resource.isEmpty, let rules = user.rules else { return }
+        guard rules.contains(where: { $0.allows(request) }) else { throw .forbidden(request, user: user.name) }
+    }
+}
+
+extension StatusError {
+    static func forbidden(_ request: APIRequest, user: String) -> StatusError {
+        let resource = request.subresource.isEmpty ? request.resource : "\(request.resource)/\(request.subresource)"
+        let object = request.group.isEmpty ? request.resource : "\(request.resource).\(request.group)"
+        let subject = request.name.isEmpty ? "\(object) is forbidden" : "\(object) \"\(request.name)\" is forbidden"
+        let scope = request.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(request.namespace)\""
+        var details: JSONValue = ["kind": .string(request.resource)]
+        if !request.name.isEmpty { details["name"] = .string(request.name) }
+        if !request.group.isEmpty { details["group"] = .string(request.group) }
+        return StatusError(
+            code: 403,
+            reason: "Forbidden",
+            message: "\(subject): User \"\(user)\" cannot \(request.verb?.rawValue ?? "") resource \"\(resource)\" "
+                + "in API group \"\(request.group)\" \(scope)",
+            details: details
+        )
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// The registry with the watches of it: a change is stored and told as one step.
+final class Cluster: Sendable {
+    private struct State {
+        var registry: Registry
+        var watches: [Int: WatchHandle] = [:]
+        var nextWatch = 0
+    }
+
+    private let state: Mutex<State>
+    /// The time that objects are stamped with.
+    let now: @Sendable () -> Timestamp
+
+    init(now: @escaping @Sendable () -> Timestamp) throws(StatusError) {
+        self.now = now
+        state = Mutex(State(registry: try Registry(now: now())))
+    }
+
+    /// Reads or changes the registry; whoever watches is told of changes.
+    func access<Result: Sendable>(
+        _ body: (inout Registry, Timestamp) throws(StatusError) -> Result
+    ) throws(StatusError) -> Result {
+        let time = now()
+        return try state.withLock { state throws(StatusError) in
+            let before = state.registry.store.revision
+            let result = try body(&state.registry, time)
+            if state.registry.store.revision != before {
+                for watch in state.watches.values { watch.tellChanges() }
+            }
+            return result
+        }
+    }
+
+    func compact() {
+        state.withLock { $0.registry.compact() }
+    }
+
+    /// The open watches, in the order of their beginning.
+    var watches: [WatchHandle] {
+        state.withLock { state in state.watches.sorted { $0.key < $1.key }.map(\.value) }
+    }
+
+    func open(_ watch: WatchHandle) -> Int {
+        state.withLock { state in
+            state.nextWatch += 1
+            state.watches[state.nextWatch] = watch
+            return state.nextWatch
+        }
+    }
+
+    func close(watch number: Int) {
+        state.withLock { _ = $0.watches.removeValue(forKey: number) }
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a test does to a request instead of letting it be served.
+public enum Interception: Sendable {
+    /// Answers with an error, in the encoding that the client accepts.
+    case fail(StatusError, headers: [String: String] = [:])
+    /// Answers with anything at all.
+    case answer(status: Int, headers: [String: String] = [:], body: [UInt8])
+    /// Cuts the connection without an answer.
+    case cut
+}
+
+/// Sees every request before it is served. It delays the request for as long as it takes to return; nil lets the
+/// request be served.
+public typealias Interceptor = @Sendable (APIRequest) async -> Interception?
+
+/// Thrown to cut a connection instead of ending an answer.
+struct ConnectionCut: Error {}

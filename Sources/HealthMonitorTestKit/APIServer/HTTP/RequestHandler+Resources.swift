@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+// The verbs of a resource.
+
+extension RequestHandler {
+    func list(
+        _ type: ResourceType,
+        _ request: APIRequest,
+        _ representation: Representation
+    ) throws(StatusError) -> TestHTTPResponse {
+        let selector = try request.selector(type)
+        let namespace = request.namespace.isEmpty ? nil : request.namespace
+        let limit = request.query["limit"].flatMap { Int($0) } ?? 0
+        let page = try cluster.access { registry, _ throws(StatusError) in
+            if let token = request.query["continue"], !token.isEmpty {
+                return try registry.nextPage(token: token, limit: limit)
+            }
+            return registry.firstPage(type, namespace: namespace, selector: selector, limit: limit)
+        }
+        return try .encoded(representation) { () throws(SchemaError) in
+            try representation.list(type, page, now: cluster.now())
+        }
+    }
+
+    func watch(
+        _ type: ResourceType,
+        _ request: APIRequest,
+        _ representation: Representation
+    ) throws(StatusError) -> TestHTTPResponse {
+        if request.query["sendInitialEvents"] != nil {
+            let problem = FieldError.forbidden(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+            )
+            throw .invalid(kind: "ListOptions", group: "meta.k8s.io", name: "", [problem])
+        }
+        let version = request.query["resourceVersion"] ?? ""
+        guard version.isEmpty || Int64(version) != nil else {
+            throw .badRequest("invalid resource version \"\(version)\"")
+        }
+        let namespace = request.namespace.isEmpty ? nil : request.namespace
+        let selector = try request.selector(type)
+        let stream = WatchStream(
+            type: type,
+            namespace: namespace,
+            selector: selector,
+            representation: representation,
+            allowsBookmarks: ["1", "true"].contains(request.query["allowWatchBookmarks"] ?? ""),
+            timeout: request.query["timeoutSeconds"].flatMap { Int64($0) }.map { .seconds($0) },
+            cluster: cluster,
+            bookmarkInterval: bookmarkInterval,
+            clock: clock
+        )
+        // Without a version, or from 0, a watch begins with what there is now.
+        let (objects, revision) = try cluster.access { registry, _ throws(StatusError) in
+            if let revision = Int64(version), revision > 0 { return ([JSONValue](), revision) }
+            return (registry.list(type, namespace: namespace, selector: selector), registry.store.revision)
+        }
+        let handle = WatchHandle(request: request)
+        let number = cluster.open(handle)
+        return TestHTTPResponse(
+            status: 200,
+            headers: ["Content-Type": representation.streamContentType],
+            body: .stream { writer in
+                defer { cluster.close(watch: number) }
+                try await stream.run(objects, after: revision, handle: handle) { try await writer.write($0) }
+            }
+        )
+    }
+
+    /// The verbs about one object.
+    func serve(
+        _ type: ResourceType,
+        _ request: APIRequest,
+        _ body: RequestBody,
+        _ representation: Representation
+    ) throws(StatusError) -> TestHTTPResponse {
+        let (namespace, name) = (request.namespace, request.name)
+        let subresource = request.subresource.isEmpty ? nil : request.subresource
+        guard type.isNamespaced == !namespace.isEmpty, request.verb == .create ? name.isEmpty : !name.isEmpty else {
+            throw .methodNotAllowed
+        }
+        let object: JSONValue
+        var status = 200
+        switch request.verb {
+        case .create:
+            let body = try body.required()
+            object = try cluster.access { registry, now throws(StatusError) in
+                try registry.create(type, body, namespace: namespace, as: .client, now: now)
+            }
+            status = 201
+        case .update:
+            let body = try body.required()
+            object = try cluster.access { registry, now throws(StatusError) in
+                try registry.update(
+                    type,
+                    body,
+                    namespace: namespace,
+                    name: name,
+                    subresource: subresource,
+                    as: .client,
+                    now: now
+                )
+            }
+        case .patch:
+            let body = try body.required()
+            object = try cluster.access { registry, now throws(StatusError) in
+                try registry.patch(
+                    type,
+                    body,
+                    namespace: namespace,
+                    name: name,
+                    subresource: subresource,
+                    as: .client,
+                    now: now
+                )
+            }
+        case .delete:
+            return try delete(type, request, body, representation)
+        default:
+            object = try cluster.access { registry, _ throws(StatusError) in
+                try registry.get(type, namespace: namespace, name: name)
+            }
+        }
+        return try .encoded(representation, status: status) { () throws(SchemaError) in
+            try representation.object(type, object, now: cluster.now())
+        }
+    }
+
+    private func delete(
+        _ type: ResourceType,
+        _ request: APIRequest,
+        _ body: RequestBody,
+        _ representation: Representation
+    ) throws(StatusError) -> TestHTTPResponse {
+        guard request.subresource.isEmpty else { throw .methodNotAllowed }
+        if let error = body.error { throw error }
+        let (object, isGone) = try cluster.access { registry, now throws(StatusError) in
+            try registry.delete(
+                type,
+                namespace: request.namespace,
+                name: request.name,
+                preconditions: body.value?["preconditions"],
+                now: now
+            )
+        }
+        return try .encoded(representation) { () throws(SchemaError) in
+            guard isGone else { return try representation.object(type, object, now: cluster.now()) }
+            var details = StatusError.details(type, request.name)
+            details["uid"] = object["metadata", "uid"]
+            return try representation.status(["metadata": [:], "status": "Success", "details": details])
+        }
+    }
+}
+
+extension APIRequest {
+    fileprivate func selector(_ type: ResourceType) throws(StatusError) -> Selector {
+        try Selector(type, fields: query["fieldSelector"], labels: query["labelSelector"])
+    }
+}
+
+extension TestHTTPResponse {
+    /// An answer with a body in the client's encoding.
+    static func encoded(
+        _ representation: Representation,
+        status: Int = 200,
+        headers: [String: String] = [:],
+        _ body: () throws(SchemaError) -> [UInt8]
+    ) throws(StatusError) -> TestHTTPResponse {
+        do {
+            let type = ["Content-Type": representation.contentType]
+            return TestHTTPResponse(
+                status: status,
+                headers: headers.merging(type) { chosen, _ in chosen },
+                bytes: try body()
+            )
+        } catch {
+            throw StatusError(code: 500, reason: "InternalError", message: "Internal error occurred: \(error)")
+        }
+    }
+
+    /// An error's answer, in the client's encoding or in JSON.
+    static func status(
+        _ error: StatusError,
+        to request: APIRequest,
+        headers: [String: String] = [:]
+    ) throws(StatusError) -> TestHTTPResponse {
+        let representation = Representation(accept: request.accept, includeObject: nil) ?? .json
+        return try encoded(representation, status: error.code, headers: headers) { () throws(SchemaError) in
+            try representation.status(error.value)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// One watch being served: changes since a revision, then those to come, for as long as the client listens.
+struct WatchStream: Sendable {
+    let type: ResourceType
+    /// nil for all namespaces.
+    let namespace: String?
+    let selector: Selector
+    let representation: Representation
+    let allowsBookmarks: Bool
+    let timeout: Duration?
+    let cluster: Cluster
+    let bookmarkInterval: Duration
+    let clock: any Clock<Duration>
+
+    /// - Parameters:
+    ///   - objects: What to tell as ADDED before any change.
+    ///   - revision: What to tell changes after.
+    func run(
+        _ objects: [JSONValue],
+        after revision: Int64,
+        handle: WatchHandle,
+        write: @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { timers in
+            defer { timers.cancelAll() }
+            if let timeout {
+                timers.addTask {
+                    try await clock.sleep(for: timeout)
+                    handle.end()
+                }
+            }
+            if allowsBookmarks {
+                timers.addTask {
+                    while true {
+                        try await clock.sleep(for: bookmarkInterval)
+                        handle.sendBookmark()
+                    }
+                }
+            }
+            for object in objects { try await write(try bytes(of: Event(name: "ADDED", object: object))) }
+            try await serve(after: revision, handle: handle, write: write)
+        }
+    }
+
+    private func serve(
+        after start: Int64,
+        handle: WatchHandle,
+        write: @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
+        var revision = start
+        handle.tellChanges()
+        for await command in handle.commands {
+            handle.beginTelling()
+            let events: [Event]
+            do {
+                events = try advance(&revision)
+            } catch {
+                return try await write(try representation.watchError(error))
+            }
+            for event in events { try await write(try bytes(of: event)) }
+
+            switch command {
+            case .tellChanges: break
+            case .bookmark:
+                if allowsBookmarks { try await write(try bytes(of: .bookmark(revision))) }
+            case .send(let bytes): try await write(bytes)
+            case .fail(let error): return try await write(try representation.watchError(error))
+            case .cut(let count):
+                try await write(Array(try bytes(of: .bookmark(revision)).prefix(count)))
+                throw ConnectionCut()
+            case .end: return
+            }
+        }
+    }
+
+    // MARK: Events
+
+    private struct Event {
+        let name: String
+        let object: JSONValue
+
+        /// What tells where the watch stands.
+        static func bookmark(_ revision: Int64) -> Event {
+            Event(name: "BOOKMARK", object: ["metadata": ["resourceVersion": .string(String(revision))]])
+        }
+    }
+
+    private func bytes(of event: Event) throws(SchemaError) -> [UInt8] {
+        try representation.watchEvent(event.name, type, event.object, now: cluster.now())
+    }
+
+    /// The events after a revision, which becomes the latest one.
+    private func advance(_ revision: inout Int64) throws(StatusError) -> [Event] {
+        let start = revision
+        let (changes, latest) = try cluster.access { registry, _ throws(StatusError) in
+            (try registry.store.changes(type, after: start), registry.store.revision)
+        }
+        revision = max(start, latest)
+        return changes.compactMap(event)
+    }
+
+    /// How a change looks through the watch's namespace and selector.
+    private func event(of change: Change) -> Event? {
+        guard namespace == nil || namespace == change.key.namespace else { return nil }
+        let old = change.old.flatMap { selector.matches($0) ? $0 : nil }
+        let new = change.new.flatMap { selector.matches($0) ? $0 : nil }
+        switch (old, new) {
+        case (_, .some(let new)):
+            return Event(name: old == nil ? "ADDED" : "MODIFIED", object: new)
+        case (.some(var old), nil):
+            old["metadata", "resourceVersion"] = .string(String(change.revision))
+            return Event(name: "DELETED", object: old)
+        case (nil, nil):
+            return nil
+        }
+    }
+}

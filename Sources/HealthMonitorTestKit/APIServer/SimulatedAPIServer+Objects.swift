@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+// The objects of a simulated API server, for the test that sets the scene and looks at the outcome. None of this is in
+// the journal.
+
+extension SimulatedAPIServer {
+    /// Stores an object, told by its `kind`, as it is: its status is kept, and only names and types are checked. What is
+    /// missing of uid, creationTimestamp and defaults is filled in.
+    ///
+    /// - Throws: `StatusError`, as a client would get it.
+    @discardableResult
+    public func create(_ object: JSONValue) throws(StatusError) -> JSONValue {
+        let type = try type(of: object)
+        return try cluster.access { registry, now throws(StatusError) in
+            try registry.create(type, object, namespace: namespace(of: object, type), as: .test, now: now)
+        }
+    }
+
+    /// Replaces an object, status and all.
+    @discardableResult
+    public func update(_ object: JSONValue) throws(StatusError) -> JSONValue {
+        let type = try type(of: object)
+        let name = object["metadata", "name"]?.string ?? ""
+        return try cluster.access { registry, now throws(StatusError) in
+            try registry.update(type, object, namespace: namespace(of: object, type), name: name, as: .test, now: now)
+        }
+    }
+
+    /// Applies a JSON merge patch to an object, status and all.
+    @discardableResult
+    public func patch(
+        kind: String,
+        namespace: String = "",
+        name: String,
+        _ patch: JSONValue
+    ) throws(StatusError) -> JSONValue {
+        let type = try type(named: kind)
+        return try cluster.access { registry, now throws(StatusError) in
+            try registry.patch(type, patch, namespace: namespace, name: name, as: .test, now: now)
+        }
+    }
+
+    /// Deletes an object, or marks it as being deleted while it has finalizers.
+    public func delete(kind: String, namespace: String = "", name: String) throws(StatusError) {
+        let type = try type(named: kind)
+        _ = try cluster.access { registry, now throws(StatusError) in
+            try registry.delete(type, namespace: namespace, name: name, now: now)
+        }
+    }
+
+    /// An object; nil when there is none.
+    public func object(kind: String, namespace: String = "", name: String) throws(StatusError) -> JSONValue? {
+        let type = try type(named: kind)
+        return try cluster.access { registry, _ throws(StatusError) in
+            registry.store.object(type, ObjectKey(namespace: namespace, name: name))
+        }
+    }
+
+    /// The objects of a kind, of all namespaces or of one, in the order of their names.
+    public func objects(kind: String, namespace: String? = nil) throws(StatusError) -> [JSONValue] {
+        let type = try type(named: kind)
+        return try cluster.access { registry, _ throws(StatusError) in
+            registry.list(type, namespace: namespace, selector: .everything)
+        }
+    }
+
+    private func type(of object: JSONValue) throws(StatusError) -> ResourceType {
+        try type(named: object["kind"]?.string ?? "")
+    }
+
+    private func type(named kind: String) throws(StatusError) -> ResourceType {
+        guard let type = ResourceType.find(kind: kind) else {
+            throw .badRequest("the simulated server serves no kind \"\(kind)\"")
+        }
+        return type
+    }
+
+    /// An object's namespace; default for one that names none.
+    private func namespace(of object: JSONValue, _ type: ResourceType) -> String {
+        type.isNamespaced ? object["metadata", "namespace"]?.string ?? "default" : ""
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import HealthMonitorTestKit
+
+@Suite(.timeLimit(.minutes(1))) struct WatchTests {
+    static let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+
+    static func lease(_ name: String, label: String? = nil) -> JSONValue {
+        var lease: JSONValue = ["kind": "Lease", "metadata": ["name": .string(name)]]
+        lease["metadata", "labels", "l"] = label.map { .string($0) }
+        return lease
+    }
+
+    /// Opens a watch of leases; `body` gets the server, the watch in the server's hands and its events.
+    func withWatch(
+        _ query: [String: String] = [:],
+        accept: String = Representation.jsonType,
+        configuration: SimulatedAPIServer.Configuration = .init(),
+        prepare: (SimulatedAPIServer) throws -> Void = { _ in },
+        _ body: (SimulatedAPIServer, WatchHandle, inout WatchReader) async throws -> Void
+    ) async throws {
+        try await withClient(configuration) { server, client in
+            try prepare(server)
+            let query = query.merging(["watch": "true"]) { first, _ in first }
+            var reader = try await client.watch(Self.leases, query: query, accept: accept)
+            _ = await server.journal.first { $0.request.verb == .watch }
+            let handle = try #require(server.watches.first)
+            try await body(server, handle, &reader)
+        }
+    }
+
+    static func patch(_ server: SimulatedAPIServer, _ name: String, label: String) throws {
+        try server.patch(
+            kind: "Lease",
+            namespace: "default",
+            name: name,
+            ["metadata": ["labels": ["l": .string(label)]]]
+        )
+    }
+
+    @Test(arguments: [Representation.jsonType, Representation.protobufType])
+    func changesAreToldInOrder(accept: String) async throws {
+        try await withWatch(accept: accept) { server, _, events in
+            try server.create(Self.lease("a"))
+            try Self.patch(server, "a", label: "1")
+            try server.delete(kind: "Lease", namespace: "default", name: "a")
+            let told = [try await events.next(), try await events.next(), try await events.next()]
+            #expect(told.map(\.?.type) == ["ADDED", "MODIFIED", "DELETED"])
+            let versions = told.compactMap { $0?.object["metadata", "resourceVersion"]?.string }.compactMap { Int($0) }
+            #expect(versions.count == 3)
+            #expect(versions == [versions[0], versions[0] + 1, versions[0] + 2])
+            #expect(told[2]?.object["metadata", "labels", "l"] == "1")
+            let uids = Set(told.map { $0?.object["metadata", "uid"] })
+            #expect(uids.count == 1)
+        }
+    }
+
+    @Test(arguments: ["", "0"]) func withoutAVersionAWatchBeginsWithWhatThereIs(version: String) async throws {
+        func prepare(_ server: SimulatedAPIServer) throws { try server.create(Self.lease("old")) }
+        try await withWatch(["resourceVersion": version], prepare: prepare) { server, _, events in
+            try server.create(Self.lease("new"))
+            for name in ["old", "new"] {
+                let event = try await events.next()
+                #expect(event?.type == "ADDED")
+                #expect(event?.object["metadata", "name"]?.string == name)
+            }
+        }
+    }
+
+    @Test func aWatchResumesAfterAVersion() async throws {
+        try await withClient { server, client in
+            let version = try server.create(Self.lease("a"))["metadata", "resourceVersion"]?.string ?? ""
+            try server.create(Self.lease("b"))
+            var events = try await client.watch(Self.leases, query: ["watch": "1", "resourceVersion": version])
+            let event = try await events.next()
+            #expect(event?.object["metadata", "name"] == "b")
+        }
+    }
+
+    @Test func aSelectionIsLeftAndJoined() async throws {
+        try await withWatch(["labelSelector": "l=in"]) { server, _, events in
+            try server.create(Self.lease("a", label: "out"))
+            try Self.patch(server, "a", label: "in")
+            try Self.patch(server, "a", label: "out")
+            let told = [try await events.next(), try await events.next()]
+            #expect(told.map(\.?.type) == ["ADDED", "DELETED"])
+            #expect(told.map { $0?.object["metadata", "labels", "l"] } == ["in", "in"])
+            let last = try server.object(kind: "Lease", namespace: "default", name: "a")
+            #expect(told[1]?.object["metadata", "resourceVersion"] == last?["metadata", "resourceVersion"])
+        }
+    }
+
+    @Test func aBookmarkTellsTheLatestVersion() async throws {
+        try await withWatch(["allowWatchBookmarks": "true"]) { server, watch, events in
+            let version = try server.create([
+                "kind": "Namespace", "metadata": ["name": "team"],
+            ])["metadata", "resourceVersion"]
+            watch.sendBookmark()
+            let event = try await events.next()
+            #expect(event?.type == "BOOKMARK")
+            #expect(event?.object["metadata", "resourceVersion"] == version)
+        }
+    }
+
+    @Test func noBookmarkComesUnasked() async throws {
+        try await withWatch { server, watch, events in
+            watch.sendBookmark()
+            try server.create(Self.lease("a"))
+            let event = try await events.next()
+            #expect(event?.type == "ADDED")
+        }
+    }
+
+    @Test func bookmarksComeByThemselves() async throws {
+        let clock = ManualClock()
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.clock = clock
+        try await withWatch(["allowWatchBookmarks": "true"], configuration: configuration) { _, _, events in
+            for _ in 0..<2 {
+                await clock.sleeper()
+                clock.advance(by: configuration.bookmarkInterval)
+                let event = try await events.next()
+                #expect(event?.type == "BOOKMARK")
+            }
+        }
+    }
+
+    @Test(arguments: [Representation.jsonType, Representation.protobufType])
+    func aCompactedVersionIsAnErrorInsideTheWatch(accept: String) async throws {
+        try await withClient { server, client in
+            try server.create(Self.lease("a"))
+            server.compact()
+            let query = ["watch": "true", "resourceVersion": "1"]
+            var events = try await client.watch(Self.leases, query: query, accept: accept)
+            let event = try await events.next()
+            #expect(event?.type == "ERROR")
+            #expect(event?.object["code"] == 410)
+            #expect(event?.object["reason"] == "Expired")
+            let end = try await events.next()
+            #expect(end == nil)
+        }
+    }
+
+    @Test func aTestEndsAWatchAfterWhatItChangedBefore() async throws {
+        try await withWatch { server, watch, events in
+            try server.create(Self.lease("a"))
+            watch.end()
+            let event = try await events.next()
+            #expect(event?.type == "ADDED")
+            let end = try await events.next()
+            #expect(end == nil)
+        }
+    }
+
+    @Test func aWatchEndsAfterItsTime() async throws {
+        let clock = ManualClock()
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.clock = clock
+        try await withWatch(["timeoutSeconds": "300"], configuration: configuration) { _, _, events in
+            #expect(await clock.sleeper() == .seconds(300))
+            clock.advance(by: .seconds(300))
+            let end = try await events.next()
+            #expect(end == nil)
+        }
+    }
+
+    @Test func aTestFailsAWatch() async throws {
+        try await withWatch { _, watch, events in
+            watch.fail(StatusError(code: 500, reason: "InternalError", message: "etcd"))
+            let event = try await events.next()
+            #expect((event?.type, event?.object["message"]) == ("ERROR", "etcd"))
+            let end = try await events.next()
+            #expect(end == nil)
+        }
+    }
+
+    @Test func aTestCutsAFrame() async throws {
+        try await withWatch(accept: Representation.protobufType) { _, watch, events in
+            watch.cut(afterBytes: 7)
+            await #expect(throws: (any Error).self) { try await events.next() }
+            #expect(events.unread.count == 7)
+        }
+    }
+
+    @Test func aTestSendsWhatItLikes() async throws {
+        try await withWatch { _, watch, events in
+            watch.send(Array(#"{"type":"WONDER","object":{}}"#.utf8 + [10]))
+            let event = try await events.next()
+            #expect(event?.type == "WONDER")
+        }
+    }
+
+    @Test func streamingListsAreRefusedAsByAnOldServer() async throws {
+        try await withClient { _, client in
+            let answer = try await client.send(
+                "GET",
+                Self.leases,
+                query: ["watch": "true", "sendInitialEvents": "true"]
+            )
+            #expect(answer.status == 422)
+            #expect(try answer.json["reason"] == "Invalid")
+        }
+    }
+}
