@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import Testing
+
+@testable import HealthMonitorTestKit
+
+/// The server as a client sees it that nobody here wrote.
+@Suite(.timeLimit(.minutes(2))) struct KubectlTests {
+    static let manifests: [(resource: String, manifest: JSONValue)] = [
+        (
+            "persistentvolume/pv-1",
+            [
+                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": ["name": "pv-1"],
+                "spec": [
+                    "capacity": ["storage": "1Gi"], "accessModes": ["ReadWriteOnce"], "storageClassName": "csi-sc",
+                    "csi": ["driver": "hostpath.csi.k8s.io", "volumeHandle": "vol-1"],
+                    "claimRef": ["namespace": "default", "name": "csi-pvc"],
+                ],
+            ]
+        ),
+        (
+            "persistentvolumeclaim/csi-pvc",
+            [
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": ["name": "csi-pvc"],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]],
+                    "storageClassName": "csi-sc", "volumeName": "pv-1",
+                ],
+            ]
+        ),
+        (
+            "event/csi-pvc.1",
+            [
+                "apiVersion": "v1", "kind": "Event", "metadata": ["name": "csi-pvc.1"], "reason": "Test",
+                "involvedObject": ["kind": "PersistentVolumeClaim", "name": "csi-pvc", "namespace": "default"],
+            ]
+        ),
+        (
+            "lease.coordination.k8s.io/leader",
+            [
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": ["name": "leader"],
+                "spec": ["holderIdentity": "host-1", "leaseDurationSeconds": 15],
+            ]
+        ),
+        ("namespace/team", ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "team"]]),
+    ]
+
+    @Test(arguments: manifests) func objectsAreCreatedShownChangedAndDeleted(
+        resource: String,
+        manifest: JSONValue
+    ) async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try await Kubectl.with(server) { kubectl in
+                #expect(try await kubectl("create", "-f", "-", input: manifest.description) == "\(resource) created\n")
+                #expect(try await kubectl("get", resource, "-o", "name") == "\(resource)\n")
+                _ = try await kubectl("patch", resource, "-p", #"{"metadata":{"labels":{"patched":"yes"}}}"#)
+                _ = try await kubectl("label", resource, "labelled=yes")
+                _ = try await kubectl("annotate", resource, "annotated=yes")
+                let described = try await kubectl("describe", resource)
+                for text in ["patched=yes", "labelled=yes", "annotated: yes"] { #expect(described.contains(text)) }
+
+                let kind = try #require(manifest["kind"]?.string)
+                let name = try #require(manifest["metadata", "name"]?.string)
+                let isNamespaced = try #require(ResourceType.find(kind: kind)).isNamespaced
+                let namespace = isNamespaced ? "default" : ""
+                let stored = try server.object(kind: kind, namespace: namespace, name: name)
+                #expect(stored?["metadata", "labels"] == ["patched": "yes", "labelled": "yes"])
+                #expect(stored?["metadata", "annotations"] == ["annotated": "yes"])
+
+                _ = try await kubectl("delete", resource)
+                #expect(try server.object(kind: kind, namespace: namespace, name: name) == nil)
+                let error = await #expect(throws: Kubectl.Failure.self) { _ = try await kubectl("get", resource) }
+                #expect(error?.description.contains("(NotFound)") == true)
+            }
+        }
+    }
+
+    @Test func volumesAndClaimsAreShownInTheirColumns() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try Self.bind(on: server)
+            try await Kubectl.with(server) { kubectl in
+                let rows = Kubectl.columns(try await kubectl("get", "pv,pvc"))
+                try #require(rows.count == 4)
+                #expect(
+                    rows[0].prefix(7) == [
+                        "NAME", "CAPACITY", "ACCESS MODES", "RECLAIM POLICY", "STATUS", "CLAIM", "STORAGECLASS",
+                    ]
+                )
+                #expect(
+                    rows[1].prefix(7) == [
+                        "persistentvolume/pv-1", "1Gi", "RWO", "Retain", "Bound", "default/csi-pvc", "csi-sc",
+                    ]
+                )
+                #expect(
+                    rows[2].prefix(6) == ["NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS"]
+                )
+                #expect(
+                    rows[3].prefix(6) == ["persistentvolumeclaim/csi-pvc", "Bound", "pv-1", "1Gi", "RWO", "csi-sc"]
+                )
+            }
+        }
+    }
+
+    @Test func aClaimIsDescribedWithItsEventsAndPods() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try Self.bind(on: server)
+            let claim = try #require(
+                try server.object(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
+            )
+            let now = Int64(Date().timeIntervalSince1970)
+            try server.create([
+                "kind": "Event", "metadata": ["name": "csi-pvc.1"], "type": "Warning", "count": 3,
+                "involvedObject": [
+                    "kind": "PersistentVolumeClaim", "name": "csi-pvc", "namespace": "default",
+                    "uid": claim["metadata", "uid"] ?? "",
+                ],
+                "reason": "VolumeConditionAbnormal", "message": "The source path of the volume doesn't exist",
+                "source": ["component": "csi-pv-monitor-controller-hostpath.csi.k8s.io"],
+                "firstTimestamp": .string(Timestamp(seconds: now - 20 * 3600 - 1800).text),
+                "lastTimestamp": .string(Timestamp(seconds: now - 9 * 3600 - 1800).text),
+            ])
+            try server.create([
+                "kind": "Pod", "metadata": ["name": "app"],
+                "spec": ["volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "csi-pvc"]]]],
+            ])
+            try await Kubectl.with(server) { kubectl in
+                let described = try await kubectl("describe", "pvc", "csi-pvc")
+                let rows = Kubectl.columns(described)
+                #expect(rows.contains(["Used By:", "app"]))
+                #expect(rows.contains(["Type", "Reason", "Age", "From", "Message"]))
+                #expect(
+                    rows.last == [
+                        "Warning", "VolumeConditionAbnormal", "9h (x3 over 20h)",
+                        "csi-pv-monitor-controller-hostpath.csi.k8s.io", "The source path of the volume doesn't exist",
+                    ]
+                )
+            }
+        }
+    }
+
+    @Test func aDeletionIsWatched() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try server.create(Self.manifests[1].manifest)
+            try await Kubectl.with(server) { kubectl in
+                async let output = kubectl("wait", "pvc/csi-pvc", "--for=delete", "--timeout=60s")
+                let record = await server.journal.first { $0.request.verb == .watch }
+                #expect(record?.code == 200)
+                try server.delete(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
+                #expect(try await output == "persistentvolumeclaim/csi-pvc condition met\n")
+            }
+        }
+    }
+
+    /// The volume and the claim of `manifests`, bound to each other.
+    private static func bind(on server: SimulatedAPIServer) throws {
+        for (_, manifest) in manifests.prefix(2) {
+            var object = manifest
+            object["status"] = ["phase": "Bound"]
+            if object["kind"] == "PersistentVolumeClaim" {
+                object["status", "capacity"] = ["storage": "1Gi"]
+                object["status", "accessModes"] = ["ReadWriteOnce"]
+            }
+            try server.create(object)
+        }
+    }
+}
