@@ -150,8 +150,11 @@ let package = Package(
             name: "KubernetesClientTests",
             dependencies: [
                 "HTTPTransport",
+                "HealthMonitorTestKit",
                 "KubernetesAPI",
                 "KubernetesClient",
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: settings

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesAPI
+import KubernetesClient
+import SwiftProtobuf
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct EventRecorderTests {
+    private func record(_ message: String = "gone", namespace: String = "default", at seconds: Int64 = 0) -> EventRecord
+    {
+        EventRecord(
+            name: "csi-pvc.1234",
+            involvedObject: .with {
+                $0.kind = "PersistentVolumeClaim"
+                $0.apiVersion = "v1"
+                $0.namespace = namespace
+                $0.name = "csi-pvc"
+                $0.uid = "1234"
+                $0.resourceVersion = "42"
+            },
+            type: .warning,
+            reason: "VolumeConditionAbnormal",
+            message: message,
+            component: "csi-pv-monitor-controller-hostpath.csi.k8s.io",
+            instance: "pod-0",
+            time: .with { $0.seconds = 1_790_000_000 + seconds }
+        )
+    }
+
+    private func stored(_ cluster: TestCluster) throws -> JSONValue? {
+        try cluster.server.object(kind: "Event", namespace: "default", name: "csi-pvc.1234")
+    }
+
+    @Test func firstTime() async throws {
+        try await TestCluster.with { cluster in
+            #expect(try await EventRecorder(client: cluster.client).record(record()) == 1)
+            let event = try stored(cluster)
+            #expect(
+                event?["involvedObject"] == [
+                    "kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": "default", "name": "csi-pvc",
+                    "uid": "1234", "resourceVersion": "42",
+                ]
+            )
+            #expect(event?["type"] == "Warning")
+            #expect(event?["reason"] == "VolumeConditionAbnormal")
+            #expect(event?["message"] == "gone")
+            #expect(event?["source", "component"] == "csi-pv-monitor-controller-hostpath.csi.k8s.io")
+            #expect(event?["reportingComponent"] == "csi-pv-monitor-controller-hostpath.csi.k8s.io")
+            #expect(event?["reportingInstance"] == "pod-0")
+            #expect(event?["firstTimestamp"] == "2026-09-21T14:13:20Z")
+            #expect(event?["lastTimestamp"] == "2026-09-21T14:13:20Z")
+            #expect(event?["count"] == 1)
+            #expect(cluster.requests == ["create events 201"])
+        }
+    }
+
+    @Test func onceMore() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            #expect(try await recorder.record(record("still gone", at: 90)) == 2)
+            let event = try stored(cluster)
+            #expect(event?["count"] == 2)
+            #expect(event?["message"] == "still gone")
+            #expect(event?["firstTimestamp"] == "2026-09-21T14:13:20Z")
+            #expect(event?["lastTimestamp"] == "2026-09-21T14:14:50Z")
+            #expect(event?["involvedObject", "uid"] == "1234")
+            #expect(cluster.requests[1...] == ["create events 409", "get events 200", "patch events 200"])
+        }
+    }
+
+    @Test func longMessageIsCut() async throws {
+        try await TestCluster.with { cluster in
+            let message = String(repeating: "é", count: 600)
+            _ = try await EventRecorder(client: cluster.client).record(record(message))
+            #expect(try stored(cluster)?["message"]?.string == String(repeating: "é", count: 512))
+        }
+    }
+
+    @Test func anotherReplicaTellsInTheSameMoment() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            let server = cluster.server
+            let patches = Collected<Bool>()
+            server.intercept { request in
+                guard request.verb == .patch, patches.values.isEmpty else { return nil }
+                patches.append(true)
+                _ = try? server.patch(kind: "Event", namespace: "default", name: "csi-pvc.1234", ["count": 7])
+                return nil
+            }
+            #expect(try await recorder.record(record()) == 8)
+            #expect(cluster.requests.count { $0 == "patch events 409" } == 1)
+        }
+    }
+
+    @Test func conflictsWithoutEnd() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            cluster.server.intercept { request in
+                request.verb == .patch ? .fail(StatusError(code: 409, reason: "Conflict", message: "again")) : nil
+            }
+            let error = await #expect(throws: KubernetesError.self) { try await recorder.record(record()) }
+            #expect(error?.code == .conflict)
+            #expect(cluster.requests.count { $0 == "patch events 409" } == 5)
+        }
+    }
+
+    /// The API server forgets events after an hour, at any moment.
+    @Test(arguments: [APIRequest.Verb.get, .patch])
+    func eventThatIsDeletedMeanwhileIsMadeAnew(before verb: APIRequest.Verb) async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            let server = cluster.server
+            server.intercept { request in
+                if request.verb == verb {
+                    try? server.delete(kind: "Event", namespace: "default", name: "csi-pvc.1234")
+                }
+                return nil
+            }
+            #expect(try await recorder.record(record("anew")) == 1)
+            #expect(try stored(cluster)?["message"] == "anew")
+        }
+    }
+
+    @Test func namespaceThatIsGone() async throws {
+        try await TestCluster.with { cluster in
+            let error = await #expect(throws: KubernetesError.self) {
+                try await EventRecorder(client: cluster.client).record(record(namespace: "gone"))
+            }
+            #expect(error?.code == .notFound)
+            #expect(cluster.requests == ["create events 404"])
+        }
+    }
+
+    @Test func namespaceThatIsBeingDeleted() async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { _ in
+                let cause: JSONValue = [
+                    "reason": "NamespaceTerminating", "message": "namespace default is being terminated",
+                    "field": "metadata.namespace",
+                ]
+                return .fail(
+                    StatusError(code: 403, reason: "Forbidden", message: "no", details: ["causes": [cause]])
+                )
+            }
+            let error = await #expect(throws: KubernetesError.self) {
+                try await EventRecorder(client: cluster.client).record(record())
+            }
+            #expect(error?.code == .namespaceTerminating)
+            #expect(cluster.requests == ["create events 403"])
+        }
+    }
+
+    @Test func missingRuleIsNoFinalOutcome() async throws {
+        let users = ["guest": APIUser(name: "guest", rules: [])]
+        try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
+            let error = await #expect(throws: KubernetesError.self) {
+                try await EventRecorder(client: cluster.client).record(record())
+            }
+            #expect(error?.code == .forbidden)
+        }
+    }
+}

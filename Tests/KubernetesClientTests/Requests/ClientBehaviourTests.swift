@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import HealthMonitorTestKit
+import KubernetesAPI
+import Logging
+import Testing
+
+@testable import KubernetesClient
+
+@Suite(.timeLimit(.minutes(1))) struct ClientBehaviourTests {
+    private func get(_ cluster: TestCluster) async throws -> Lease {
+        try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
+    }
+
+    @Test func kubeconfigLeadsToTheServer() async throws {
+        try await TestCluster.with { cluster in
+            let configuration = try Kubeconfig(text: Array(cluster.server.kubeconfig().utf8), path: "config")
+                .configuration(context: nil)
+            let client = try KubernetesClient(
+                configuration: configuration,
+                userAgent: "test",
+                rateLimit: nil,
+                logger: cluster.logger
+            )
+            let error = await #expect(throws: KubernetesError.self) {
+                try await client.get(Lease.self, name: "lock", namespace: "default")
+            }
+            #expect(error?.code == .notFound)
+            await client.shutdown()
+        }
+    }
+
+    @Test func refusedTokenIsReadAgainOnce() async throws {
+        try await withTemporaryDirectory { directory in
+            let file = "\(directory)/token"
+            try write("expired", to: file)
+            try await TestCluster.with(credentials: .tokenFile(path: file)) { cluster in
+                _ = try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
+                cluster.server.intercept { request in
+                    if request.user == nil { try? write(SimulatedAPIServer.adminToken, to: file) }
+                    return nil
+                }
+                _ = try await get(cluster)
+                _ = try await get(cluster)
+                #expect(cluster.requests == ["get leases 401", "get leases 200", "get leases 200"])
+                #expect(cluster.observations.values.map(\.httpStatus) == [200, 200])
+            }
+        }
+    }
+
+    @Test func tokenThatStaysRefused() async throws {
+        try await withTemporaryDirectory { directory in
+            let file = "\(directory)/token"
+            try write("expired", to: file)
+            try await TestCluster.with(credentials: .tokenFile(path: file)) { cluster in
+                let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+                #expect(error?.code == .unauthorized)
+                #expect(cluster.requests == ["get leases 401"])
+            }
+        }
+    }
+
+    @Test func tokenFileThatIsNotThere() async throws {
+        try await TestCluster.with(credentials: .tokenFile(path: "/nowhere/token")) { cluster in
+            let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .unauthorized)
+            #expect(error?.message.contains("cannot read /nowhere/token") == true)
+            #expect(cluster.requests.isEmpty)
+        }
+    }
+
+    @Test func missingRuleIsNamed() async throws {
+        let users = ["guest": APIUser(name: "guest", rules: [])]
+        try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
+            let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .forbidden)
+            let rule = #"{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get"]}"#
+            #expect(error?.message.contains(rule) == true)
+        }
+    }
+
+    @Test func retryAfter() async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { _ in
+                .fail(StatusError(code: 429, reason: "TooManyRequests", message: "busy"), headers: ["Retry-After": "3"])
+            }
+            let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .tooManyRequests)
+            #expect(error?.retryAfter == .seconds(3))
+            #expect(cluster.requests.count == 1)
+        }
+    }
+
+    @Test func answersOfSomethingElse() async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { _ in .answer(status: 503, body: Array("<h1>no backend</h1>".utf8)) }
+            var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .serverError)
+            #expect(error?.message == "get leases default/lock: 503: <h1>no backend</h1>")
+            cluster.server.intercept { _ in .answer(status: 200, body: Array("{}".utf8)) }
+            error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .decoding)
+            cluster.server.intercept { _ in .cut }
+            error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .transport)
+            #expect(error?.cause is HTTPError)
+        }
+    }
+
+    @Test func rateLimitHoldsForAllButWatches() async throws {
+        let limit = RateLimit(queriesPerSecond: 1, burst: 2)
+        try await TestCluster.with(rateLimit: limit) { cluster in
+            try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
+            for _ in 0..<4 { _ = try await get(cluster) }
+            #expect(cluster.clock.sleeps == [.seconds(1), .seconds(1)])
+            _ = try await cluster.client.watch(Lease.self, resourceVersion: "1")
+            #expect(cluster.clock.sleeps.count == 2)
+        }
+    }
+
+    @Test func everyRequestIsObserved() async throws {
+        try await TestCluster.with { cluster in
+            _ = try? await get(cluster)
+            try await cluster.client.create(Lease.named("lock", holder: "a"))
+            cluster.server.intercept { _ in .cut }
+            _ = try? await get(cluster)
+            let observations = cluster.observations.values
+            #expect(observations.map(\.request.verb) == [.get, .create, .get])
+            #expect(observations.map(\.request.resource.plural) == ["leases", "leases", "leases"])
+            #expect(observations.map(\.httpStatus) == [404, 201, nil])
+        }
+    }
+
+    @Test func nothingSecretIsLogged() async throws {
+        try await TestCluster.with { cluster in
+            try await cluster.client.create(Lease.named("lock", holder: "holder-in-the-body"))
+            let log = cluster.log
+            #expect(log.count == 1)
+            #expect(log.first?.hasPrefix("debug API request") == true)
+            #expect(log.first?.contains("/apis/coordination.k8s.io/v1/namespaces/default/leases") == true)
+            #expect(log.first?.contains("201") == true)
+            #expect(log.contains { $0.contains(SimulatedAPIServer.adminToken) || $0.contains("holder-in") } == false)
+        }
+    }
+
+    @Test func cancellationEndsARequest() async throws {
+        try await TestCluster.with { cluster in
+            let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
+            cluster.server.intercept { _ in
+                arrival.yield()
+                await untilCancelled()
+                return .cut
+            }
+            await withTaskGroup(of: KubernetesError.Code?.self) { group in
+                group.addTask {
+                    do {
+                        _ = try await get(cluster)
+                        return nil
+                    } catch {
+                        return (error as? KubernetesError)?.code
+                    }
+                }
+                _ = await arrivals.first { _ in true }
+                group.cancelAll()
+                #expect(await group.next() == .cancelled)
+            }
+        }
+    }
+
+    @Test func shutdownEndsRequestsAndWatches() async throws {
+        try await TestCluster.with { cluster in
+            let watch = try await cluster.client.watch(Lease.self, resourceVersion: "1")
+            await cluster.client.shutdown()
+            var error = await #expect(throws: KubernetesError.self) { try await watch.collected() }
+            #expect(error?.code == .shutdown)
+            error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .shutdown)
+        }
+    }
+
+    @Test func strangersAreNotTrusted() async throws {
+        let stranger = try TestCertificateAuthority()
+        try await TestCluster.with(authority: stranger) { cluster in
+            let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .transport)
+            #expect((error?.cause as? HTTPError)?.code == .tls)
+            #expect(cluster.requests.isEmpty)
+        }
+    }
+}
+
+/// Returns when the task is cancelled.
+private func untilCancelled() async {
+    let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+    await withTaskCancellationHandler {
+        for await _ in stream {}
+    } onCancel: {
+        continuation.finish()
+    }
+}

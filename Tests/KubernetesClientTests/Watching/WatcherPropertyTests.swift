@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesAPI
+import KubernetesClient
+import Testing
+
+/// Whatever happens to the objects and to the watch: a copy that follows the events becomes what the server has.
+@Suite(.timeLimit(.minutes(1))) struct WatcherPropertyTests {
+    /// A copy of the server's volumes, by name: their versions.
+    private struct Copy {
+        private(set) var versions: [String: String] = [:]
+        private var list: [String: String] = [:]
+
+        mutating func handle(_ event: WatcherEvent<PersistentVolume>) {
+            switch event {
+            case .restarted: list = [:]
+            case .listed(let volume): list[volume.metadata.name] = volume.metadata.resourceVersion
+            case .synced: versions = list
+            case .applied(let volume): versions[volume.metadata.name] = volume.metadata.resourceVersion
+            case .deleted(let volume): versions[volume.metadata.name] = nil
+            }
+        }
+    }
+
+    private struct SeededGenerator: RandomNumberGenerator {
+        var state: UInt64
+
+        /// SplitMix64
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var word = state
+            word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+            return word ^ (word >> 31)
+        }
+    }
+
+    @Test(arguments: 1...8)
+    func copyFollows(seed: UInt64) async throws {
+        try await TestCluster.with { cluster in
+            let server = cluster.server
+            var random = SeededGenerator(state: seed)
+            var copy = Copy()
+            let watcher = Watcher<PersistentVolume>(client: cluster.client, pageLimit: 3, logger: cluster.logger)
+            var events = watcher.makeAsyncIterator()
+            for round in 0..<25 {
+                for _ in 0..<Int.random(in: 1...6, using: &random) {
+                    try disturb(server, using: &random)
+                }
+                // The last change of the round: when it is in the copy, all before it is.
+                try server.create(.volume("round-\(round)"))
+                while copy.versions["round-\(round)"] == nil {
+                    let event = try await events.next()
+                    copy.handle(try #require(event))
+                }
+                #expect(copy.versions == (try versions(server)), "seed \(seed), round \(round)")
+            }
+        }
+    }
+
+    private func versions(_ server: SimulatedAPIServer) throws -> [String: String] {
+        let pairs = try server.objects(kind: "PersistentVolume").map { object in
+            (object["metadata", "name"]?.string ?? "", object["metadata", "resourceVersion"]?.string ?? "")
+        }
+        return Dictionary(pairs) { $1 }
+    }
+
+    private func disturb(_ server: SimulatedAPIServer, using random: inout SeededGenerator) throws {
+        let name = "pv-\(Int.random(in: 0..<5, using: &random))"
+        let isThere = try server.object(kind: "PersistentVolume", name: name) != nil
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0..<3 where isThere: try server.delete(kind: "PersistentVolume", name: name)
+        case 3..<6 where isThere:
+            try server.patch(
+                kind: "PersistentVolume",
+                name: name,
+                ["status": ["phase": .string("\(random.next())")]]
+            )
+        case 0..<6: try server.create(.volume(name))
+        case 6: server.watches.last?.end()
+        case 7: server.watches.last?.cut(afterBytes: Int.random(in: 0..<60, using: &random))
+        case 8: server.watches.last?.sendBookmark()
+        default:
+            server.watches.last?.cut()
+            server.compact()
+        }
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesAPI
+import KubernetesClient
+import SwiftProtobuf
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct WatcherTests {
+    private static let expired = StatusError(code: 410, reason: "Expired", message: "too old resource version")
+
+    private func watcher(
+        _ cluster: TestCluster,
+        pageLimit: Int = 500,
+        random: Double = 0,
+        errors: Collected<KubernetesError> = Collected()
+    ) -> Watcher<PersistentVolume> {
+        Watcher(
+            client: cluster.client,
+            pageLimit: pageLimit,
+            logger: cluster.logger,
+            random: { random },
+            observer: { errors.append($0) }
+        )
+    }
+
+    /// A watcher whose watch is open: it has told of the volume "first".
+    private func withOpenWatch(
+        _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
+    ) async throws {
+        try await TestCluster.with { cluster in
+            var events = watcher(cluster).makeAsyncIterator()
+            try await expect(&events, "restarted", "synced")
+            try cluster.server.create(.volume("first"))
+            try await expect(&events, "applied first")
+            try await body(cluster, &events)
+        }
+    }
+
+    /// The next events are these.
+    private func expect(
+        _ events: inout Watcher<PersistentVolume>.AsyncIterator,
+        _ expected: String...,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        for expected in expected {
+            let event = try await events.next()
+            #expect(event?.text == expected, sourceLocation: sourceLocation)
+        }
+    }
+
+    private func queries(_ cluster: TestCluster, _ verb: APIRequest.Verb) -> [[String: String]] {
+        cluster.server.journal.records.filter { $0.request.verb == verb }.map(\.request.query)
+    }
+
+    /// A change that the watch which is open now does not tell.
+    private func createBeforeTheNextWatch(_ cluster: TestCluster, _ name: String) {
+        let server = cluster.server
+        server.intercept { request in
+            if request.verb == .watch { _ = try? server.create(.volume(name)) }
+            return nil
+        }
+    }
+
+    private func version(_ cluster: TestCluster, of name: String) throws -> String? {
+        try cluster.server.object(kind: "PersistentVolume", name: name)?["metadata", "resourceVersion"]?.string
+    }
+
+    @Test func listThenChanges() async throws {
+        try await TestCluster.with { cluster in
+            for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
+            var events = watcher(cluster, pageLimit: 2).makeAsyncIterator()
+            try await expect(&events, "restarted", "listed a", "listed b", "listed c", "synced")
+            try cluster.server.create(.volume("d"))
+            try cluster.server.patch(kind: "PersistentVolume", name: "a", ["status": ["phase": "Bound"]])
+            try cluster.server.delete(kind: "PersistentVolume", name: "b")
+            try await expect(&events, "applied d", "applied a", "deleted b")
+            #expect(queries(cluster, .list).count == 2)
+            #expect(queries(cluster, .watch).count == 1)
+        }
+    }
+
+    @Test(arguments: [(0.0, "300"), (0.999, "599")])
+    func watchesAreOpenForFiveToTenMinutes(_ random: Double, seconds: String) async throws {
+        try await TestCluster.with { cluster in
+            var events = watcher(cluster, random: random).makeAsyncIterator()
+            for _ in 0..<2 { _ = try await events.next() }
+            try cluster.server.create(.volume("a"))
+            _ = try await events.next()
+            #expect(queries(cluster, .watch).map { $0["timeoutSeconds"] } == [seconds])
+            #expect(queries(cluster, .watch).map { $0["allowWatchBookmarks"] } == ["true"])
+        }
+    }
+
+    @Test func watchThatEndsGoesOnFromTheLastChange() async throws {
+        try await withOpenWatch { cluster, events in
+            createBeforeTheNextWatch(cluster, "second")
+            cluster.server.watches[0].end()
+            try await expect(&events, "applied second")
+            #expect(queries(cluster, .list).count == 1)
+            #expect(try queries(cluster, .watch).last?["resourceVersion"] == version(cluster, of: "first"))
+            #expect(cluster.clock.sleeps.isEmpty)
+        }
+    }
+
+    @Test func watchThatEndsGoesOnFromTheLastBookmark() async throws {
+        try await withOpenWatch { cluster, events in
+            let other = try cluster.server.create(["kind": "Lease", "metadata": ["name": "other"]])
+            createBeforeTheNextWatch(cluster, "second")
+            cluster.server.watches[0].sendBookmark()
+            cluster.server.watches[0].end()
+            try await expect(&events, "applied second")
+            let version = other["metadata", "resourceVersion"]?.string
+            #expect(queries(cluster, .watch).last?["resourceVersion"] == version)
+        }
+    }
+
+    @Test(arguments: [0, 1, 4, 7, 30])
+    func watchThatIsCutLosesNothing(_ bytes: Int) async throws {
+        try await withOpenWatch { cluster, events in
+            createBeforeTheNextWatch(cluster, "second")
+            cluster.server.watches[0].cut(afterBytes: bytes)
+            try await expect(&events, "applied second")
+            #expect(queries(cluster, .list).count == 1)
+        }
+    }
+
+    @Test func versionThatExpiresWithinAWatch() async throws {
+        try await withOpenWatch { cluster, events in
+            cluster.server.watches[0].fail(Self.expired)
+            try await expect(&events, "restarted", "listed first", "synced")
+        }
+    }
+
+    @Test func versionThatExpiresBetweenWatches() async throws {
+        try await withOpenWatch { cluster, events in
+            let answers = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.verb == .watch, answers.values.isEmpty else { return nil }
+                answers.append(true)
+                return .fail(Self.expired)
+            }
+            cluster.server.watches[0].end()
+            try await expect(&events, "restarted", "listed first", "synced")
+            #expect(!cluster.log.contains { $0.hasPrefix("warning") })
+        }
+    }
+
+    @Test func versionThatGoesBack() async throws {
+        try await withOpenWatch { cluster, events in
+            var old = PersistentVolume()
+            old.metadata.name = "old"
+            old.metadata.resourceVersion = "1"
+            cluster.server.watches[0].send(try frame("MODIFIED", old))
+            try await expect(&events, "restarted", "listed first", "synced")
+            #expect(cluster.log.count { $0.hasPrefix("warning The server's resourceVersion went back") } == 1)
+        }
+    }
+
+    @Test func listThatFailsHalfWayBeginsAnew() async throws {
+        try await TestCluster.with { cluster in
+            for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
+            let faults = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.query["continue"] != nil, faults.values.isEmpty else { return nil }
+                faults.append(true)
+                return .cut
+            }
+            var events = watcher(cluster, pageLimit: 1).makeAsyncIterator()
+            try await expect(&events, "restarted", "listed a", "restarted", "listed a", "listed b", "synced")
+        }
+    }
+
+    @Test func troubleIsLoggedOnceAndRetriedMoreAndMoreSlowly() async throws {
+        try await TestCluster.with { cluster in
+            let errors = Collected<KubernetesError>()
+            cluster.server.intercept { _ in
+                guard errors.values.count < 4 else { return nil }
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"))
+            }
+            var events = watcher(cluster, errors: errors).makeAsyncIterator()
+            try await expect(&events, "restarted", "synced")
+            try cluster.server.create(.volume("a"))
+            try await expect(&events, "applied a")
+            #expect(errors.values.map(\.code) == [.forbidden, .forbidden, .forbidden, .forbidden])
+            #expect(cluster.clock.sleeps == [800, 1600, 3200, 6400].map { .milliseconds($0) })
+            let warnings = cluster.log.filter { $0.hasPrefix("warning") }
+            #expect(warnings.count == 1)
+            #expect(warnings.first?.contains(#"resources: ["persistentvolumes"], verbs: ["list"]"#) == true)
+            #expect(cluster.log.count { $0.hasPrefix("info Watch recovered") } == 1)
+        }
+    }
+
+    @Test func retryAfterIsRespected() async throws {
+        try await TestCluster.with { cluster in
+            let faults = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.verb == .watch, faults.values.isEmpty else { return nil }
+                faults.append(true)
+                return .fail(
+                    StatusError(code: 429, reason: "TooManyRequests", message: "busy"),
+                    headers: ["Retry-After": "9"]
+                )
+            }
+            var events = watcher(cluster).makeAsyncIterator()
+            for _ in 0..<2 { _ = try await events.next() }
+            try cluster.server.create(.volume("a"))
+            try await expect(&events, "applied a")
+            #expect(cluster.clock.sleeps == [.seconds(9)])
+            #expect(queries(cluster, .list).count == 1)
+        }
+    }
+
+    @Test func watchesThatTheServerClosesAtOnceAreSlowedDown() async throws {
+        try await TestCluster.with { cluster in
+            let faults = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.verb == .watch, faults.values.count < 3 else { return nil }
+                faults.append(true)
+                return .answer(status: 200, body: [])
+            }
+            var events = watcher(cluster).makeAsyncIterator()
+            for _ in 0..<2 { _ = try await events.next() }
+            try cluster.server.create(.volume("a"))
+            try await expect(&events, "applied a")
+            #expect(cluster.clock.sleeps == [.milliseconds(800), .milliseconds(1600), .milliseconds(3200)])
+        }
+    }
+
+    @Test func cancellationEndsAWatcher() async throws {
+        try await TestCluster.with { cluster in
+            let watcher = watcher(cluster)
+            await withTaskGroup(of: (any Error)?.self) { group in
+                group.addTask {
+                    do {
+                        for try await _ in watcher {}
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }
+                for await record in cluster.server.journal where record.request.verb == .watch { break }
+                group.cancelAll()
+                let end = await group.next()
+                #expect(end.flatMap { $0 } is CancellationError)
+            }
+        }
+    }
+
+    @Test func shutdownEndsAWatcher() async throws {
+        try await withOpenWatch { cluster, events in
+            await cluster.client.shutdown()
+            do {
+                _ = try await events.next()
+                Issue.record("an event came")
+            } catch {
+                #expect((error as? KubernetesError)?.code == .shutdown)
+            }
+        }
+    }
+
+    private func frame(_ type: String, _ volume: PersistentVolume) throws -> [UInt8] {
+        var envelope = Unknown()
+        envelope.typeMeta.kind = "PersistentVolume"
+        envelope.typeMeta.apiVersion = "v1"
+        envelope.raw = try volume.serializedBytes()
+        var event = WatchEvent()
+        event.type = type
+        event.object.raw = try [0x6B, 0x38, 0x73, 0] + envelope.serializedBytes()
+        let body: [UInt8] = try event.serializedBytes()
+        return (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + body
+    }
+}
+
+extension WatcherEvent<PersistentVolume> {
+    fileprivate var text: String {
+        switch self {
+        case .restarted: "restarted"
+        case .listed(let volume): "listed \(volume.metadata.name)"
+        case .synced: "synced"
+        case .applied(let volume): "applied \(volume.metadata.name)"
+        case .deleted(let volume): "deleted \(volume.metadata.name)"
+        }
+    }
+}
