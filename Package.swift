@@ -59,6 +59,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "CSIClientTests",
+            dependencies: [
+                "CSIClient",
+                "GRPCTransport",
+                "HealthMonitorTestKit",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "CSISpec",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],

@@ -71,7 +71,7 @@ public struct VolumePages: AsyncSequence, Sendable {
             let response: CSIListVolumesResponse
             do {
                 response = try await page(startingAt: token)
-            } catch where error.code == .status(.aborted) && !token.isEmpty && mayStartOver {
+            } catch  where error.code == .status(.aborted) && !token.isEmpty && mayStartOver {
                 mayStartOver = false
                 tokensSeen = []
                 response = try await page(startingAt: "")

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import GRPCTransport
+import Synchronization
+
+/// A CSI driver for tests and demonstrations: real gRPC on a Unix socket, volumes whose condition the test decides, and
+/// no storage behind it.
+///
+/// It answers the Identity service, and of the Controller service what a health monitor asks for, in an encoding of its
+/// own. Change its volumes at any time; plan faults with ``intercept(_:)``; see in ``journal`` what it was asked.
+public final class SimulatedDriver: Sendable {
+    /// Who the driver is and what it can do.
+    public struct Configuration: Sendable {
+        /// The driver's name.
+        public var name: String
+        /// Any text.
+        public var vendorVersion: String
+        /// Controller RPCs by their number in the specification; nil: no controller service.
+        public var controllerCapabilities: [Int]?
+        /// How many volumes a page of ListVolumes has when the caller leaves it to the driver; 0: all.
+        public var pageSize: Int
+
+        /// By default a legacy driver: LIST_VOLUMES (3), VOLUME_CONDITION (11) and GET_VOLUME (12).
+        public init(
+            name: String = "hostpath.csi.k8s.io",
+            vendorVersion: String = "v1.17.0",
+            controllerCapabilities: [Int]? = [3, 11, 12],
+            pageSize: Int = 0
+        ) {
+            self.name = name
+            self.vendorVersion = vendorVersion
+            self.controllerCapabilities = controllerCapabilities
+            self.pageSize = pageSize
+        }
+    }
+
+    private struct State {
+        var configuration: Configuration
+        var volumes: [SimulatedVolume] = []
+        var interceptor: Interceptor?
+        var server: GRPCServer?
+    }
+
+    /// The socket's path.
+    public let socket: String
+    /// Every call so far and to come.
+    public let journal = CallJournal()
+    private let state: Mutex<State>
+
+    /// A driver that does not listen yet.
+    ///
+    /// - Parameter socket: the path of its Unix socket, at most 107 bytes.
+    public init(socket: String, configuration: Configuration = Configuration()) {
+        self.socket = socket
+        state = Mutex(State(configuration: configuration))
+    }
+
+    /// Who the driver is and what it can do, from the next call on.
+    public var configuration: Configuration {
+        get { state.withLock { $0.configuration } }
+        set { state.withLock { $0.configuration = newValue } }
+    }
+
+    /// The driver's volumes, in the order of its lists.
+    public var volumes: [SimulatedVolume] {
+        get { state.withLock { $0.volumes } }
+        set { state.withLock { $0.volumes = newValue } }
+    }
+
+    /// Says of a volume, which is added where it is missing, how it is.
+    public func set(_ condition: SimulatedVolume.Condition?, ofVolume id: String) {
+        state.withLock { state in
+            if let index = state.volumes.firstIndex(where: { $0.id == id }) {
+                state.volumes[index].condition = condition
+            } else {
+                state.volumes.append(SimulatedVolume(id: id, condition: condition))
+            }
+        }
+    }
+
+    /// Decides on calls before the driver does.
+    public typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedAnswer?
+
+    /// From now on, this sees every call before it is answered, may take its time, and answers itself unless it returns
+    /// nil; nil ends that.
+    public func intercept(_ interceptor: Interceptor?) {
+        state.withLock { $0.interceptor = interceptor }
+    }
+
+    /// Listens. After ``stop()`` it may be started again, on the same socket.
+    ///
+    /// - Throws: when it cannot listen there.
+    public func start() throws(GRPCError) {
+        let server = try GRPCServer(address: socket) { [weak self] method, request in
+            await self?.answer(method, request) ?? .failure(GRPCError(code: .unavailable, message: "gone"))
+        }
+        state.withLock { $0.server = server }
+    }
+
+    /// Ends all calls and closes the socket.
+    public func stop() async {
+        let server = state.withLock { state in
+            defer { state.server = nil }
+            return state.server
+        }
+        await server?.shutdown()
+    }
+
+    private func answer(_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
+        let call = SimulatedCall(method: method, request: request)
+        journal.append(call)
+        let (configuration, volumes, interceptor) = state.withLock { ($0.configuration, $0.volumes, $0.interceptor) }
+        switch await interceptor?(call) {
+        case .reply(let bytes): return .success(bytes)
+        case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
+        case nil: return Self.answer(call, configuration, volumes)
+        }
+    }
+}
+
+/// What an interceptor answers in the driver's place.
+public enum SimulatedAnswer: Sendable {
+    /// OK, with these bytes for a message.
+    case reply([UInt8])
+    /// Another status.
+    case fail(GRPCStatus.Code, String)
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import GRPCTransport
+import HealthMonitorTestKit
+import Synchronization
+import Testing
+
+struct IdentityTests {
+    @Test func aDriverSaysWhoItIsAndWhatItCanDo() async throws {
+        try await withDriver { _, client in
+            let identity = try await client.identify(clock: ManualClock())
+            #expect(identity.name == "hostpath.csi.k8s.io")
+            #expect(identity.vendorVersion == "v1.17.0")
+            #expect(identity.controllerCapabilities == [.listVolumes, .volumeCondition, .getVolume])
+            #expect(identity.listsVolumeConditions)
+        }
+    }
+
+    @Test(arguments: [[], [3], [11], [12, 11], [1, 2, 5, 99]])
+    func conditionsNeedBothCapabilities(numbers: [Int]) async throws {
+        try await withDriver(.init(controllerCapabilities: numbers)) { _, client in
+            let identity = try await client.identify(clock: ManualClock())
+            #expect(!identity.listsVolumeConditions)
+        }
+    }
+
+    @Test func aDriverWithoutAControllerServiceCanDoNothingHere() async throws {
+        try await withDriver(.init(controllerCapabilities: nil)) { driver, client in
+            let identity = try await client.identify(clock: ManualClock())
+            #expect(identity.controllerCapabilities.isEmpty)
+            #expect(driver.journal.calls("ControllerGetCapabilities").isEmpty)
+        }
+    }
+
+    /// Each failure is "not yet": the answers of a driver that is not ready, one after the other.
+    @Test func aDriverThatIsNotReadyIsAskedAgainWithABackOff() async throws {
+        let log = LogStore()
+        let answers = Mutex<[SimulatedAnswer]>([
+            // ready: BoolValue {}, which is false
+            .reply([0x0A, 0]),
+            .fail(.deadlineExceeded, "slow"),
+            .fail(.unavailable, "starting"),
+            .reply([0xFF, 0xFF]),
+        ])
+        try await withDriver(logger: log.logger) { driver, client in
+            driver.intercept { call in
+                guard call.method.hasSuffix("Probe") else { return nil }
+                return answers.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+            }
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            for wait in [1, 2, 4, 8] {
+                await clock.sleeper(ofAtLeast: .seconds(wait))
+                clock.advance(by: .seconds(wait))
+            }
+            let identity = try await identification.value
+            #expect(identity.name == "hostpath.csi.k8s.io")
+            #expect(driver.journal.calls("Probe").count == 5)
+        }
+        #expect(log.text.contains("the driver says that it is not ready"))
+        #expect(log.text.contains("info CSI driver is ready"))
+    }
+
+    @Test func aDriverWithoutANameIsNoDriver() async throws {
+        try await withDriver(.init(name: "")) { driver, client in
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            driver.configuration.name = "late.example"
+            clock.advance(by: .seconds(1))
+            let identity = try await identification.value
+            #expect(identity.name == "late.example")
+        }
+    }
+
+    @Test func aDriverThatIsNotThereYetIsWaitedFor() async throws {
+        let log = LogStore()
+        try await withDriver(logger: log.logger) { driver, client in
+            await driver.stop()
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            try driver.start()
+            // gRPC connects again after a back-off of its own; until then more attempts fail.
+            while driver.journal.calls("ControllerGetCapabilities").isEmpty {
+                clock.advance(by: .seconds(10))
+                await Task.yield()
+            }
+            let identity = try await identification.value
+            #expect(identity.name == "hostpath.csi.k8s.io")
+        }
+        #expect(log.text.contains("warning Waiting for the CSI driver"))
+    }
+
+    @Test func waitingEndsOnCancellation() async throws {
+        try await withDriver { driver, client in
+            driver.intercept { _ in .fail(.unavailable, "no") }
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            identification.cancel()
+            let result = await identification.result
+            #expect(throws: CancellationError.self) { try result.get() }
+        }
+    }
+
+    @Test func anUpgradedDriverIsSeenAtTheNextIdentification() async throws {
+        try await withDriver(.init(controllerCapabilities: [])) { driver, client in
+            let before = try await client.identify(clock: ManualClock())
+            #expect(!before.listsVolumeConditions)
+            await driver.stop()
+            driver.configuration.controllerCapabilities = [3, 11]
+            driver.configuration.vendorVersion = "v1.18.0"
+            try driver.start()
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            while driver.journal.calls("ControllerGetCapabilities").count < 2 {
+                clock.advance(by: .seconds(10))
+                await Task.yield()
+            }
+            let identity = try await identification.value
+            #expect(identity.listsVolumeConditions)
+            #expect(identity.vendorVersion == "v1.18.0")
+        }
+    }
+}

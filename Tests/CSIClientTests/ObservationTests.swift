@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import GRPCTransport
+import HealthMonitorTestKit
+import Synchronization
+import Testing
+
+struct ObservationTests {
+    @Test func everyCallIsObservedWithItsDriverMethodAndCode() async throws {
+        let seen = Mutex<[String]>([])
+        try await withDriver(observer: { call in
+            seen.withLock { $0.append("\(call.driverName) \(call.method) \(call.code)") }
+            #expect(call.duration > .zero)
+        }) { _, client in
+            _ = try await client.identify(clock: ManualClock())
+            _ = try? await client.getVolume(id: "missing")
+        }
+        #expect(
+            seen.withLock { $0 } == [
+                "unknown-driver /csi.v1.Identity/Probe OK",
+                "unknown-driver /csi.v1.Identity/GetPluginInfo OK",
+                "hostpath.csi.k8s.io /csi.v1.Identity/GetPluginCapabilities OK",
+                "hostpath.csi.k8s.io /csi.v1.Controller/ControllerGetCapabilities OK",
+                "hostpath.csi.k8s.io /csi.v1.Controller/ControllerGetVolume NotFound",
+            ]
+        )
+    }
+
+    @Test func requestsAndResponsesAreTraced() async throws {
+        let log = LogStore()
+        try await withDriver(logger: log.logger) { driver, client in
+            driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]
+            _ = try await client.getVolume(id: "a")
+        }
+        #expect(log.text.contains("trace GRPC call"))
+        #expect(log.text.contains(#"{"volumeId":"a"}"#), "\(log.text)")
+        #expect(log.text.contains(#""message":"gone""#))
+    }
+}

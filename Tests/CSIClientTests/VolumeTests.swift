@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import GRPCTransport
+import HealthMonitorTestKit
+import Testing
+
+struct VolumeTests {
+    @Test func aListTellsEveryVolumesCondition() async throws {
+        try await withDriver { driver, client in
+            driver.volumes = [
+                SimulatedVolume(id: "healthy"),
+                SimulatedVolume(id: "broken", condition: .abnormal("The volume isn't mounted \u{1FAB5}\n")),
+                SimulatedVolume(id: "silent", condition: nil),
+            ]
+            var volumes: [DriverVolume] = []
+            for try await page in client.listVolumes() { volumes += page }
+            #expect(volumes.map(\.id) == ["healthy", "broken", "silent"])
+            #expect(volumes.map { $0.condition?.isAbnormal } == [false, true, nil])
+            #expect(volumes[1].condition?.message == "The volume isn't mounted \u{1FAB5}\n")
+        }
+    }
+
+    @Test func pagesFollowTheDriversTokens() async throws {
+        try await withDriver(.init(pageSize: 2)) { driver, client in
+            driver.volumes = (0..<5).map { SimulatedVolume(id: "\($0)") }
+            let pages = try await client.listedIDs()
+            #expect(pages == [["0", "1"], ["2", "3"], ["4"]])
+            #expect(driver.journal.calls("ListVolumes").map(\.startingToken) == ["", "2", "4"])
+            #expect(driver.journal.calls("ListVolumes").map(\.maxEntries) == [0, 0, 0])
+        }
+    }
+
+    @Test func aBoundOnPagesIsSentWhenItIsWanted() async throws {
+        try await withDriver(maxEntries: 3) { driver, client in
+            driver.volumes = (0..<4).map { SimulatedVolume(id: "\($0)") }
+            let pages = try await client.listedIDs()
+            #expect(pages == [["0", "1", "2"], ["3"]])
+            #expect(driver.journal.calls("ListVolumes").map(\.maxEntries) == [3, 3])
+        }
+    }
+
+    @Test func aDriverWithoutVolumesHasAnEmptyPage() async throws {
+        try await withDriver { _, client in
+            let pages = try await client.listedIDs()
+            #expect(pages == [[]])
+        }
+    }
+
+    @Test func aTokenThatComesAgainEndsTheList() async throws {
+        try await withDriver { driver, client in
+            // entries=1 { volume=1 { volume_id=2 "a" } }, next_token=2 "again"
+            let page: [UInt8] = [0x0A, 5, 0x0A, 3, 0x12, 1, 0x61, 0x12, 5] + Array("again".utf8)
+            driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .reply(page) : nil }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .invalidResponse)
+            #expect(error?.message.contains("\"again\" twice") == true)
+            #expect(driver.journal.calls("ListVolumes").count == 2)
+        }
+    }
+
+    @Test func anExpiredTokenStartsTheListOverOnce() async throws {
+        try await withDriver(.init(pageSize: 1)) { driver, client in
+            driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
+            driver.intercept { [driver] call in
+                let second = driver.journal.calls("ListVolumes").count == 2
+                return second && call.method.hasSuffix("ListVolumes") ? .fail(.aborted, "expired") : nil
+            }
+            let pages = try await client.listedIDs()
+            #expect(pages == [["0"], ["0"], ["1"], ["2"]])
+        }
+    }
+
+    @Test func aListThatKeepsExpiringFails() async throws {
+        try await withDriver(.init(pageSize: 1)) { driver, client in
+            driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
+            driver.intercept { call in call.startingToken.isEmpty ? nil : .fail(.aborted, "expired") }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .status(.aborted))
+        }
+    }
+
+    @Test func abortedFirstPagesAreNotStartedOver() async throws {
+        try await withDriver { driver, client in
+            driver.intercept { _ in .fail(.aborted, "busy") }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .status(.aborted))
+            #expect(driver.journal.calls("ListVolumes").count == 1)
+        }
+    }
+
+    @Test func aFailedPageIsThrownWithTheDriversWords() async throws {
+        try await withDriver(.init(pageSize: 1)) { driver, client in
+            driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
+            driver.intercept { call in call.startingToken == "2" ? .fail(.internal, "backend lost") : nil }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.description == "/csi.v1.Controller/ListVolumes: Internal: backend lost")
+        }
+    }
+
+    @Test func everyPageHasADeadlineOfItsOwn() async throws {
+        try await withDriver(.init(pageSize: 1), timeout: .milliseconds(300)) { driver, client in
+            driver.volumes = (0..<2).map { SimulatedVolume(id: "\($0)") }
+            driver.intercept { call in
+                guard call.startingToken == "1" else { return nil }
+                try? await ManualClock().sleep(for: .seconds(1))
+                return nil
+            }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .status(.deadlineExceeded))
+        }
+    }
+
+    @Test(arguments: [[0xFF, 0xFF], [0x0A, 5, 1], [0x0A, 2, 0x0A, 9]] as [[UInt8]])
+    func whatIsNoMessageIsAnError(bytes: [UInt8]) async throws {
+        try await withDriver { driver, client in
+            driver.intercept { _ in .reply(bytes) }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .invalidResponse)
+        }
+    }
+
+    @Test func oneVolumeCanBeAskedFor() async throws {
+        try await withDriver { driver, client in
+            driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]
+            let volume = try await client.getVolume(id: "a")
+            #expect(volume.condition?.isAbnormal == true)
+            #expect(volume.condition?.message == "gone")
+            let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: "b") }
+            #expect(error?.code == .status(.notFound))
+        }
+    }
+
+    @Test func anAnswerForAnotherVolumeIsAnError() async throws {
+        try await withDriver { driver, client in
+            driver.volumes = [SimulatedVolume(id: "a")]
+            driver.intercept { _ in .reply([]) }
+            let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: "a") }
+            #expect(error?.code == .invalidResponse)
+        }
+    }
+}
