@@ -28,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         // Without its default traits, which would bring Foundation and ICU into the binary.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .systemLibrary(name: "CCurl"),
@@ -44,8 +45,15 @@ let package = Package(
         .executableTarget(
             name: "csi-health-monitor",
             dependencies: [
+                "CSIClient",
                 "Diagnostics",
+                "HealthMonitor",
+                "KubernetesClient",
+                "LeaderElection",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),
@@ -116,6 +124,31 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "HealthMonitor",
+            dependencies: [
+                "CSIClient",
+                "KubernetesAPI",
+                "KubernetesClient",
+                "VolumeHealth",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HealthMonitorTests",
+            dependencies: [
+                "CSIClient",
+                "GRPCTransport",
+                "HealthMonitor",
+                "HealthMonitorTestKit",
+                "KubernetesAPI",
+                "KubernetesClient",
+                "VolumeHealth",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "HealthMonitorTestKit",
             dependencies: [
                 "GRPCTransport",
@@ -166,6 +199,35 @@ let package = Package(
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "LeaderElection",
+            dependencies: [
+                "KubernetesAPI",
+                "KubernetesClient",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LeaderElectionTests",
+            dependencies: [
+                "HealthMonitorTestKit",
+                "KubernetesAPI",
+                "KubernetesClient",
+                "LeaderElection",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "simulated-cluster",
+            dependencies: [
+                "HealthMonitorTestKit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),

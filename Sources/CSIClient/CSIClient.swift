@@ -39,8 +39,8 @@ public final class CSIClient: Sendable {
         public var driverName: String
         /// `/csi.v1.Controller/ListVolumes`
         public var method: String
-        /// The status, OK included.
-        public var code: GRPCStatus.Code
+        /// The canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
+        public var code: String
         /// From sending to the answer.
         public var duration: Duration
     }
@@ -103,7 +103,7 @@ public final class CSIClient: Sendable {
                 CallObservation(
                     driverName: driverName.withLock { $0 },
                     method: method,
-                    code: code,
+                    code: code.description,
                     duration: clock.now - start
                 )
             )

@@ -62,7 +62,6 @@ struct ControllerCommand: AsyncParsableCommand {
             print("csi-health-monitor \(Program.version)")
             return
         }
-        let options = try ControllerOptions(flags)
-        throw UsageError(message: "the controller of \(options.csiAddress) is not wired yet")
+        try await Controller.run(try ControllerOptions(flags))
     }
 }

@@ -25,8 +25,8 @@ public final class ManualClock: Clock, Sendable {
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
         var cancelled: Set<Int> = []
-        /// Tests that wait for sleepers.
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        /// Tests that wait for sleepers; nil tells them to look again.
+        var waiters: [CheckedContinuation<Duration?, Never>] = []
     }
 
     private let state = Mutex(State())
@@ -48,25 +48,25 @@ public final class ManualClock: Clock, Sendable {
         for sleeper in due { sleeper.continuation.resume() }
     }
 
-    /// Returns when somebody sleeps for at least so long from now on.
+    /// Returns when somebody sleeps whose time comes so long from now.
     ///
     /// - Returns: how long the earliest of those sleeps still.
     @discardableResult
-    public func sleeper(ofAtLeast duration: Duration = .zero) async -> Duration {
+    public func sleeper(
+        ofAtLeast minimum: Duration = .zero,
+        atMost maximum: Duration = .seconds(1_000_000)
+    ) async -> Duration {
         while true {
-            let found: Duration? = state.withLock { state in
-                state.sleepers.values.map { state.now.duration(to: $0.deadline) }.filter { $0 >= duration }.min()
+            let found = await withCheckedContinuation { (continuation: CheckedContinuation<Duration?, Never>) in
+                let found: Duration? = state.withLock { state in
+                    let left = state.sleepers.values.map { state.now.duration(to: $0.deadline) }
+                    let found = left.filter { $0 >= minimum && $0 <= maximum }.min()
+                    if found == nil { state.waiters.append(continuation) }
+                    return found
+                }
+                if let found { continuation.resume(returning: found) }
             }
             if let found { return found }
-            await withCheckedContinuation { continuation in
-                let isThere = state.withLock { state in
-                    let now = state.now
-                    let isThere = state.sleepers.values.contains { now.duration(to: $0.deadline) >= duration }
-                    if !isThere { state.waiters.append(continuation) }
-                    return isThere
-                }
-                if isThere { continuation.resume() }
-            }
         }
     }
 
@@ -77,7 +77,7 @@ public final class ManualClock: Clock, Sendable {
         }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let (end, waiters): (Result<Void, any Error>?, [CheckedContinuation<Void, Never>]) =
+                let (end, waiters): (Result<Void, any Error>?, [CheckedContinuation<Duration?, Never>]) =
                     state.withLock { state in
                         if state.cancelled.remove(id) != nil { return (.failure(CancellationError()), []) }
                         if deadline <= state.now { return (.success(()), []) }
@@ -86,7 +86,7 @@ public final class ManualClock: Clock, Sendable {
                         return (nil, state.waiters)
                     }
                 if let end { continuation.resume(with: end) }
-                for waiter in waiters { waiter.resume() }
+                for waiter in waiters { waiter.resume(returning: nil) }
             }
         } onCancel: {
             let sleeper = state.withLock { state in

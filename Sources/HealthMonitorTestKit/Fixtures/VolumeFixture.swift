@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A PersistentVolume of a CSI driver and the PersistentVolumeClaim that is bound to it.
+public struct VolumeFixture: Sendable, Hashable {
+    /// The claim's namespace.
+    public var namespace = "default"
+    /// The claim's name.
+    public var claimName: String
+    /// The volume's name.
+    public var volumeName: String
+    /// `spec.csi.volumeHandle`
+    public var handle: String
+    /// `spec.csi.driver`
+    public var driverName: String
+
+    /// A pair with these names.
+    public init(
+        claimName: String,
+        volumeName: String,
+        handle: String,
+        driverName: String = "hostpath.csi.k8s.io"
+    ) {
+        self.claimName = claimName
+        self.volumeName = volumeName
+        self.handle = handle
+        self.driverName = driverName
+    }
+
+    /// The first pair is csi-driver-host-path's well-known example, the others are numbered.
+    public init(number: Int, driverName: String = "hostpath.csi.k8s.io") {
+        if number == 0 {
+            self.init(
+                claimName: "csi-pvc",
+                volumeName: "pvc-63fd7293-c543-4c83-8f65-01aacb098ab3",
+                handle: "47f67155-a1b9-11eb-8b74-0242ac110003",
+                driverName: driverName
+            )
+        } else {
+            self.init(
+                claimName: "csi-pvc-\(number)",
+                volumeName: "pv-\(number)",
+                handle: "volume-\(number)",
+                driverName: driverName
+            )
+        }
+    }
+
+    /// Creates both, bound to each other.
+    ///
+    /// - Returns: the claim's uid.
+    @discardableResult
+    public func create(in server: SimulatedAPIServer) throws -> String {
+        let claim = try server.create([
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": ["namespace": .string(namespace), "name": .string(claimName)],
+            "spec": [
+                "accessModes": ["ReadWriteOnce"],
+                "resources": ["requests": ["storage": "1Gi"]],
+                "storageClassName": "csi-hostpath-sc",
+                "volumeMode": "Filesystem",
+                "volumeName": .string(volumeName),
+            ],
+            "status": ["phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": ["storage": "1Gi"]],
+        ])
+        let uid = claim["metadata", "uid"]?.string ?? ""
+        try server.create(volume(claimUID: uid, phase: "Bound"))
+        return uid
+    }
+
+    /// The volume alone, as the API server has it.
+    public func volume(claimUID: String, phase: String) -> JSONValue {
+        [
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": ["name": .string(volumeName)],
+            "spec": [
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": ["storage": "1Gi"],
+                "claimRef": [
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "namespace": .string(namespace),
+                    "name": .string(claimName),
+                    "uid": .string(claimUID),
+                ],
+                "csi": ["driver": .string(driverName), "volumeHandle": .string(handle)],
+                "persistentVolumeReclaimPolicy": "Delete",
+                "storageClassName": "csi-hostpath-sc",
+                "volumeMode": "Filesystem",
+            ],
+            "status": ["phase": .string(phase)],
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+
+/// Who leads, decided from what the Lease said and when we saw it say so. client-go's algorithm, so that its
+/// candidates and ours may contend for the same Lease.
+///
+/// Pure: `now` is a `Duration` since any fixed moment of a monotonic clock; `wall` is only ever written down.
+struct LeaderElectionStateMachine: Sendable {
+    /// What to do after a look at the Lease.
+    enum Decision: Sendable, Hashable {
+        /// There is no Lease: create it with this record.
+        case create(LeaseRecord)
+        /// Take or renew the Lease: update it with this record, on the version that was seen.
+        case update(LeaseRecord)
+        /// Somebody else leads. Worth a look when the lease may have run out.
+        case stand(until: Duration)
+    }
+
+    let identity: String
+    let timing: LeaderElectionTiming
+    /// The last version of the Lease that was seen, and when it was first seen. Versions and not the records' times:
+    /// a holder whose clock stands still, or was set back, renews all the same.
+    private var observed: (version: String, holder: String)?
+    private var observedAt: Duration = .zero
+    /// When the last successful write was sent, while we lead. Sent, not answered: others count from when the server
+    /// stored it, which is later.
+    private var renewedAt: Duration?
+
+    init(identity: String, timing: LeaderElectionTiming) {
+        self.identity = identity
+        self.timing = timing
+    }
+
+    /// When a leader that has not renewed must have stopped; nil before the lease was taken.
+    var deadline: Duration? { renewedAt.map { $0 + timing.renewDeadline } }
+
+    /// The identity of whoever held the Lease when it was last seen.
+    var observedHolder: String { observed?.holder ?? "" }
+
+    /// The Lease was read: `record` is what it says, nil when there is none; `version` its resourceVersion.
+    mutating func look(at record: LeaseRecord?, version: String, now: Duration, wall: Time) -> Decision {
+        guard let record else {
+            observed = nil
+            return .create(claim(following: nil, wall: wall))
+        }
+        if version != observed?.version {
+            observed = (version, record.holderIdentity)
+            observedAt = now
+        }
+        let expiry = observedAt + .seconds(Int64(record.leaseDurationSeconds))
+        if record.holderIdentity != identity, !record.holderIdentity.isEmpty, now < expiry {
+            return .stand(until: expiry)
+        }
+        return .update(claim(following: record, wall: wall))
+    }
+
+    /// What was decided was written: the lease is ours. The request left at `sent`.
+    mutating func didWrite(sent: Duration) {
+        renewedAt = sent
+    }
+
+    /// The record that gives the Lease back; nil when it is not ours to give.
+    func release(_ record: LeaseRecord, wall: Time) -> LeaseRecord? {
+        guard record.holderIdentity == identity else { return nil }
+        return LeaseRecord(
+            holderIdentity: "",
+            leaseDurationSeconds: 1,
+            acquireTime: wall,
+            renewTime: wall,
+            leaseTransitions: record.leaseTransitions
+        )
+    }
+
+    private func claim(following record: LeaseRecord?, wall: Time) -> LeaseRecord {
+        var claim = LeaseRecord(
+            holderIdentity: identity,
+            leaseDurationSeconds: Int32(clamping: timing.leaseDuration.components.seconds),
+            acquireTime: wall,
+            renewTime: wall,
+            leaseTransitions: 0
+        )
+        if let record {
+            let isOurs = record.holderIdentity == identity
+            claim.leaseTransitions = isOurs ? record.leaseTransitions : record.leaseTransitions &+ 1
+            if isOurs { claim.acquireTime = record.acquireTime }
+        }
+        return claim
+    }
+}

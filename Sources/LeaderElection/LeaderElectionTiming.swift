@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// The three periods of leader election, as client-go names them.
+public struct LeaderElectionTiming: Sendable, Hashable {
+    /// How long a candidate leaves a leader alone after the last renewal it saw. Whole seconds.
+    public var leaseDuration: Duration
+    /// How long a leader goes on without a renewal before it gives up by itself.
+    public var renewDeadline: Duration
+    /// How often a leader renews and a candidate looks.
+    public var retryPeriod: Duration
+
+    /// The defaults are EHM's.
+    ///
+    /// - Throws: ``LeaderElectionTimingError`` unless lease duration > renew deadline > 1.2 x retry period > 0.
+    public init(
+        leaseDuration: Duration = .seconds(15),
+        renewDeadline: Duration = .seconds(10),
+        retryPeriod: Duration = .seconds(5)
+    ) throws(LeaderElectionTimingError) {
+        guard leaseDuration >= .seconds(1) else {
+            throw LeaderElectionTimingError(message: "the lease duration (\(leaseDuration)) must be at least 1 second")
+        }
+        guard leaseDuration > renewDeadline else {
+            throw LeaderElectionTimingError(
+                message:
+                    "the lease duration (\(leaseDuration)) must be greater than the renew deadline (\(renewDeadline))"
+            )
+        }
+        guard retryPeriod > .zero, renewDeadline > retryPeriod * 1.2 else {
+            throw LeaderElectionTimingError(
+                message:
+                    "the renew deadline (\(renewDeadline)) must be greater than 1.2 x the retry period (\(retryPeriod))"
+            )
+        }
+        self.leaseDuration = leaseDuration
+        self.renewDeadline = renewDeadline
+        self.retryPeriod = retryPeriod
+    }
+}
+
+/// Periods that could not keep two leaders apart.
+public struct LeaderElectionTimingError: Error, CustomStringConvertible {
+    /// Which two periods, and how they must stand to each other.
+    public var message: String
+
+    public var description: String { message }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+public import KubernetesClient
+public import Logging
+import Synchronization
+
+/// Runs something in one process at a time among all that contend for one Lease.
+///
+/// Compatible with client-go's leader election: candidates of both may contend for the same Lease. Give it a
+/// ``KubernetesClient/KubernetesClient`` of its own: a client that is throttled by other work would lose the lease.
+///
+/// RBAC: `get`, `create` and `update` on `leases` (coordination.k8s.io) in the Lease's namespace.
+public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
+    /// What to contend for, and as whom.
+    public struct Configuration: Sendable {
+        /// The Lease's namespace.
+        public var namespace: String
+        /// The Lease's name, see ``LeaseName``.
+        public var name: String
+        /// Who we are. Unique among the candidates.
+        public var identity: String
+        /// Labels that the Lease is given, beside those that others gave it.
+        public var labels: [String: String]
+        /// The periods.
+        public var timing: LeaderElectionTiming
+
+        /// Describes a Lease and a candidate.
+        public init(
+            namespace: String,
+            name: String,
+            identity: String,
+            labels: [String: String] = [:],
+            timing: LeaderElectionTiming
+        ) {
+            self.namespace = namespace
+            self.name = name
+            self.identity = identity
+            self.labels = labels
+            self.timing = timing
+        }
+    }
+
+    private let client: KubernetesClient
+    private let configuration: Configuration
+    private let clock: C
+    private let origin: C.Instant
+    private let health: LeaderElectionHealth
+    private let logger: Logger
+
+    /// A candidate. Nothing is asked before ``run(_:)``.
+    public init(
+        client: KubernetesClient,
+        configuration: Configuration,
+        clock: C,
+        health: LeaderElectionHealth,
+        logger: Logger
+    ) {
+        self.client = client
+        self.configuration = configuration
+        self.clock = clock
+        self.origin = clock.now
+        self.health = health
+        self.logger = logger
+    }
+
+    /// Time on this elector's clock, as ``LeaderElectionHealth/failure(at:)`` takes it.
+    public var now: Duration { origin.duration(to: clock.now) }
+
+    /// Contends for the lease, again and again, and runs `lead` whenever it is held.
+    ///
+    /// When a renewal does not succeed within the renew deadline, `lead` is cancelled and awaited: it must end within
+    /// lease duration - renew deadline, for then the lease may be somebody else's. After that we are a candidate again.
+    ///
+    /// - Returns: when `lead` returns by itself; the lease is released then.
+    /// - Throws: what `lead` throws, after the lease is released. On cancellation `lead` is cancelled and awaited, the
+    ///   lease is released (within ``releaseTimeout``) and `CancellationError` is thrown.
+    public func run(_ lead: @escaping @Sendable () async throws -> Void) async throws {
+        while true {
+            let term = Term(identity: configuration.identity, timing: configuration.timing)
+            try await acquire(term)
+            logger.info("Became leader", metadata: metadata)
+            let end = await serve(term, lead)
+            health.leads(since: nil)
+            switch end {
+            case .leadEnded(let result):
+                await release()
+                return try result.get()
+            case .lost:
+                logger.error("Lost the lease: not leading any more, a candidate again", metadata: metadata)
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// How long giving the lease back may take before the process leaves without.
+    public static var releaseTimeout: Duration { .seconds(3) }
+
+    private var metadata: Logger.Metadata {
+        [
+            "lease": "\(configuration.namespace)/\(configuration.name)",
+            "identity": "\(configuration.identity)",
+        ]
+    }
+}
+
+// MARK: A term: from taking the lease to losing it or giving it back
+
+extension LeaderElector {
+    private final class Term: Sendable {
+        let machine: Mutex<LeaderElectionStateMachine>
+
+        init(identity: String, timing: LeaderElectionTiming) {
+            machine = Mutex(LeaderElectionStateMachine(identity: identity, timing: timing))
+        }
+
+        var deadline: Duration? { machine.withLock { $0.deadline } }
+    }
+
+    private enum End: Sendable {
+        case leadEnded(Result<Void, any Error>)
+        case lost
+    }
+
+    /// Runs `lead` until it ends or the lease is lost; it has ended when this returns.
+    private func serve(_ term: Term, _ lead: @escaping @Sendable () async throws -> Void) async -> End {
+        await withTaskGroup(of: End.self) { group in
+            group.addTask {
+                do {
+                    return .leadEnded(.success(try await lead()))
+                } catch {
+                    return .leadEnded(.failure(error))
+                }
+            }
+            group.addTask { await renewUntilLost(term) }
+            group.addTask { await watchDeadline(of: term) }
+            var end = await group.next() ?? .lost
+            group.cancelAll()
+            for await other in group {
+                // Cancelled from outside: the renewer may be the first to notice, yet nothing was lost.
+                if Task.isCancelled, case .leadEnded = other { end = other }
+            }
+            return end
+        }
+    }
+
+    private func renewUntilLost(_ term: Term) async -> End {
+        var lease: Lease?
+        var failing = false
+        while true {
+            guard (try? await sleep(configuration.timing.retryPeriod)) != nil else { return .lost }
+            do {
+                guard try await attempt(term, lease: &lease) == nil else { return .lost }
+                failing = false
+            } catch {
+                if !failing, !Task.isCancelled {
+                    logger.warning("Could not renew the lease, trying again", metadata: metadata(error))
+                }
+                failing = true
+            }
+        }
+    }
+
+    /// A renewal that hangs must not keep us in office: this ends the term at the deadline, whatever the renewer does.
+    private func watchDeadline(of term: Term) async -> End {
+        while let deadline = term.deadline, now < deadline {
+            guard (try? await sleep(deadline - now)) != nil else { break }
+        }
+        return .lost
+    }
+}
+
+// MARK: Asking the API server
+
+extension LeaderElector {
+    /// Returns when the lease is ours.
+    private func acquire(_ term: Term) async throws {
+        var lease: Lease?
+        var holder: String?
+        var failing = false
+        while true {
+            var wait = configuration.timing.retryPeriod
+            do {
+                guard let expiry = try await attempt(term, lease: &lease) else { return }
+                failing = false
+                // Not long after the lease has run out, and not before.
+                wait = min(wait, max(expiry - now, .milliseconds(1)))
+            } catch {
+                try Task.checkCancellation()
+                if !failing {
+                    logger.warning("Could not acquire the lease, trying again", metadata: metadata(error))
+                }
+                failing = true
+            }
+            let observed = term.machine.withLock { $0.observedHolder }
+            if observed != holder, !observed.isEmpty, observed != configuration.identity {
+                logger.info("Another replica leads", metadata: metadata.merging(["holder": "\(observed)"]) { $1 })
+            }
+            holder = observed
+            try await sleep(wait)
+        }
+    }
+
+    /// Looks at the Lease and takes or renews it where that is right.
+    ///
+    /// - Parameter lease: the Lease as last seen, so that a leader renews with one request; nil reads it first.
+    /// - Returns: nil when the lease is ours now; otherwise when it may run out.
+    private func attempt(_ term: Term, lease: inout Lease?) async throws(KubernetesError) -> Duration? {
+        if lease == nil {
+            do {
+                lease = try await client.get(Lease.self, name: configuration.name, namespace: configuration.namespace)
+            } catch  where error.code == .notFound {
+                lease = nil
+            }
+        }
+        let known = lease
+        let looked = now
+        let decision = term.machine.withLock {
+            $0.look(
+                at: known.map { LeaseRecord($0.spec) },
+                version: known?.metadata.resourceVersion ?? "",
+                now: looked,
+                wall: .now()
+            )
+        }
+        // Whatever happens now, what we know of the Lease is stale, unless the server tells us its new state.
+        lease = nil
+        let sent = now
+        switch decision {
+        case .stand(let until):
+            return until
+        case .create(let record):
+            lease = try await client.create(object(record, basedOn: nil))
+        case .update(let record):
+            lease = try await client.update(object(record, basedOn: known))
+        }
+        term.machine.withLock { $0.didWrite(sent: sent) }
+        health.leads(since: sent)
+        return nil
+    }
+
+    private func object(_ record: LeaseRecord, basedOn known: Lease?) -> Lease {
+        var lease = known ?? Lease()
+        lease.metadata.name = configuration.name
+        lease.metadata.namespace = configuration.namespace
+        lease.metadata.labels.merge(configuration.labels) { $1 }
+        record.write(to: &lease.spec)
+        return lease
+    }
+
+    /// Gives the lease back, so that the next leader need not wait until it runs out. Best effort.
+    private func release() async {
+        // Not part of the caller's task tree on purpose: the caller is being cancelled, and this must still happen.
+        // Awaited here, and bounded by the time limit.
+        await Task {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await releaseLease() }
+                group.addTask { try? await sleep(Self.releaseTimeout) }
+                await group.next()
+                group.cancelAll()
+            }
+        }.value
+    }
+
+    private func releaseLease() async {
+        do {
+            var lease = try await client.get(
+                Lease.self,
+                name: configuration.name,
+                namespace: configuration.namespace
+            )
+            let machine = LeaderElectionStateMachine(identity: configuration.identity, timing: configuration.timing)
+            guard let record = machine.release(LeaseRecord(lease.spec), wall: .now()) else { return }
+            record.write(to: &lease.spec)
+            _ = try await client.update(lease)
+            logger.info("Released the lease", metadata: metadata)
+        } catch {
+            logger.warning("Could not release the lease: it runs out by itself", metadata: metadata(error))
+        }
+    }
+
+    private func sleep(_ duration: Duration) async throws {
+        try await clock.sleep(until: clock.now.advanced(by: duration), tolerance: nil)
+    }
+
+    private func metadata(_ error: any Error) -> Logger.Metadata {
+        metadata.merging(["error": "\(error)"]) { $1 }
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+
+/// What a Lease says: who leads, since when, and when that was last renewed.
+///
+/// Source: client-go, `LeaderElectionRecord`; k8s.io/api, coordination/v1 `LeaseSpec`.
+struct LeaseRecord: Sendable, Hashable {
+    /// Empty when nobody leads.
+    var holderIdentity: String
+    var leaseDurationSeconds: Int32
+    /// Both times are for people to read and to tell one renewal from another. They are never compared with a clock
+    /// of ours: clocks of two machines differ.
+    var acquireTime: Time
+    var renewTime: Time
+    var leaseTransitions: Int32
+}
+
+extension LeaseRecord {
+    init(_ spec: LeaseSpec) {
+        self.init(
+            holderIdentity: spec.holderIdentity,
+            leaseDurationSeconds: spec.leaseDurationSeconds,
+            acquireTime: spec.acquireTime,
+            renewTime: spec.renewTime,
+            leaseTransitions: spec.leaseTransitions
+        )
+    }
+
+    /// Writes the record into a spec and leaves the spec's other fields as they are.
+    func write(to spec: inout LeaseSpec) {
+        spec.holderIdentity = holderIdentity
+        spec.leaseDurationSeconds = leaseDurationSeconds
+        spec.acquireTime = acquireTime
+        spec.renewTime = renewTime
+        spec.leaseTransitions = leaseTransitions
+    }
+}

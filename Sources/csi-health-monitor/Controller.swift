@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import Diagnostics
+import Glibc
+import HealthMonitor
+import KubernetesClient
+import LeaderElection
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// The controller, wired: the endpoint and the monitor, run until a signal or an error ends them.
+enum Controller {
+    /// Runs until SIGTERM or SIGINT.
+    ///
+    /// - Throws: what makes it impossible to go on: the kubeconfig, the endpoint's address, another driver on the socket.
+    static func run(_ options: ControllerOptions) async throws {
+        LoggingSystem.bootstrap { _ in KlogHandler(format: options.loggingFormat, verbosity: options.verbosity) }
+        let logger = Logger(label: "csi-health-monitor")
+        logger.info("Starting", metadata: ["version": "\(Program.version)", "driver": "\(options.csiAddress)"])
+
+        let registry = MetricsRegistry()
+        let metrics = SidecarMetrics(registry: registry)
+        let healthChecks = HealthChecks()
+        var services: [any Service] = []
+        if let endpoint = options.endpoint {
+            let configuration = DiagnosticsEndpoint.Configuration(
+                address: endpoint.address,
+                metricsPath: endpoint.metricsPath
+            )
+            services.append(
+                EndpointService(
+                    endpoint: DiagnosticsEndpoint(
+                        configuration: configuration,
+                        metrics: registry,
+                        healthChecks: healthChecks
+                    )
+                )
+            )
+        }
+        services.append(
+            MonitorService(options: options, metrics: metrics, healthChecks: healthChecks, logger: logger)
+        )
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+                },
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
+            )
+        )
+        try await group.run()
+        logger.info("Stopped")
+    }
+}
+
+/// Serves metrics and health until the shutdown.
+private struct EndpointService: Service {
+    let endpoint: DiagnosticsEndpoint
+
+    func run() async throws {
+        try await untilShutdown { try await endpoint.run() }
+    }
+}
+
+/// Finds the driver, contends for its lease where that is wanted, and monitors its volumes, until the shutdown.
+private struct MonitorService: Service {
+    let options: ControllerOptions
+    let metrics: SidecarMetrics
+    let healthChecks: HealthChecks
+    let logger: Logger
+
+    func run() async throws {
+        try await untilShutdown { try await monitor() }
+    }
+
+    private func monitor() async throws {
+        let configuration =
+            if let kubeconfig = options.kubeconfig {
+                try KubernetesConfiguration.load(kubeconfig: kubeconfig)
+            } else {
+                try KubernetesConfiguration.inCluster(
+                    environment: environment(["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"])
+                )
+            }
+        let metrics = metrics
+        let driver = try CSIClient(
+            configuration: .init(
+                address: options.csiAddress,
+                timeout: options.timeout,
+                maxEntries: options.listMaxEntries
+            ),
+            logger: logger
+        ) { call in
+            metrics.observeOperation(
+                driverName: call.driverName,
+                statusCode: call.code,
+                method: call.method,
+                duration: call.duration
+            )
+        }
+        let kubernetes = try KubernetesClient(
+            configuration: configuration,
+            userAgent: Self.userAgent,
+            rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
+            logger: logger
+        )
+        do {
+            try await monitor(driver, kubernetes, configuration)
+        } catch {
+            await kubernetes.shutdown()
+            await driver.shutdown()
+            throw error
+        }
+    }
+
+    private func monitor(
+        _ driver: CSIClient,
+        _ kubernetes: KubernetesClient,
+        _ configuration: KubernetesConfiguration
+    ) async throws {
+        let name = try await driver.identify(clock: ContinuousClock()).name
+        let identity = LeaseName.identity(hostName: hostName())
+        let monitor = HealthMonitor(
+            configuration: .init(
+                driverName: name,
+                listVolumesInterval: options.listVolumesInterval,
+                identity: identity
+            ),
+            driver: driver,
+            kubernetes: kubernetes,
+            clock: ContinuousClock(),
+            logger: logger
+        )
+        guard let election = options.leaderElection else { return try await monitor.run() }
+
+        let timing = try LeaderElectionTiming(
+            leaseDuration: election.leaseDuration,
+            renewDeadline: election.renewDeadline,
+            retryPeriod: election.retryPeriod
+        )
+        let health = LeaderElectionHealth(leaseDuration: timing.leaseDuration)
+        // A client of its own: the monitor's rate limit must not cost the lease. One request may take as long as a
+        // leader may go without a renewal.
+        let leaseClient = try KubernetesClient(
+            configuration: configuration,
+            userAgent: Self.userAgent,
+            rateLimit: nil,
+            requestTimeout: timing.renewDeadline,
+            logger: logger
+        )
+        let elector = LeaderElector(
+            client: leaseClient,
+            configuration: .init(
+                namespace: election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"]
+                    ?? configuration.defaultNamespace,
+                name: LeaseName.controller(driverName: name),
+                identity: identity,
+                labels: election.labels,
+                timing: timing
+            ),
+            clock: ContinuousClock(),
+            health: health,
+            logger: logger
+        )
+        healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure(at: elector.now) }
+        do {
+            try await elector.run { try await monitor.run() }
+        } catch {
+            await leaseClient.shutdown()
+            throw error
+        }
+    }
+
+    /// Those of the variables that are set and not empty.
+    private func environment(_ names: [String]) -> [String: String] {
+        var variables: [String: String] = [:]
+        for name in names {
+            // getenv(3): nobody changes the environment of this process.
+            guard let value = unsafe getenv(name) else { continue }
+            variables[name] = unsafe String(cString: value)
+        }
+        return variables.filter { !$0.value.isEmpty }
+    }
+
+    private static var userAgent: String { "csi-health-monitor/\(Program.version)" }
+
+    /// In a Pod, the Pod's name.
+    private func hostName() -> String {
+        // gethostname(2): HOST_NAME_MAX is 64 on Linux; the rest of the buffer stays zero.
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
+
+/// Cancels `operation` at the graceful shutdown, and returns normally then.
+private func untilShutdown(_ operation: @escaping @Sendable () async throws -> Void) async throws {
+    do {
+        try await cancelWhenGracefulShutdown { try await operation() }
+    } catch is CancellationError {
+        return
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Foundation
+import HealthMonitorTestKit
+import UnixSignals
+
+/// A Kubernetes API server and a CSI driver to try the monitor on: no cluster, no storage, nothing to clean up.
+@main
+struct SimulatedCluster: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulated-cluster",
+        abstract:
+            "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
+        discussion: """
+            In the directory it makes: kubeconfig, for kubectl and for the monitor; csi.sock, the driver's socket; \
+            volumes/HANDLE, the backing directory of each volume, which is abnormal while its directory is missing; \
+            and, when all is there, ready.
+            """
+    )
+
+    @Option(help: "Where to put kubeconfig, csi.sock and volumes/.")
+    var directory: String
+
+    @Option(help: "The driver's name.")
+    var driverName = "hostpath.csi.k8s.io"
+
+    @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
+    var volumes = 1
+
+    @Option(help: "The driver's page size for ListVolumes; 0 puts all volumes on one page.")
+    var pageSize = 0
+
+    func validate() throws {
+        guard volumes >= 0, pageSize >= 0 else {
+            throw ValidationError("--volumes and --page-size must not be negative")
+        }
+    }
+
+    func run() async throws {
+        let interruptions = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let root = URL(fileURLWithPath: directory, isDirectory: true)
+        let backing = root.appendingPathComponent("volumes", isDirectory: true)
+        try FileManager.default.createDirectory(at: backing, withIntermediateDirectories: true)
+        let driver = SimulatedDriver(
+            socket: root.appendingPathComponent("csi.sock").path,
+            configuration: .init(name: driverName, pageSize: pageSize)
+        )
+        try await SimulatedAPIServer.withServer { server in
+            for number in 0..<volumes {
+                let volume = VolumeFixture(number: number, driverName: driverName)
+                let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
+                try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+                driver.volumes.append(SimulatedVolume(id: volume.handle, backingDirectory: directory.path))
+                try volume.create(in: server)
+            }
+            let kubeconfig = root.appendingPathComponent("kubeconfig").path
+            try server.writeKubeconfig(to: kubeconfig)
+            try driver.start()
+            print("API server  \(server.url)")
+            print("kubeconfig  \(kubeconfig)")
+            print("CSI driver  \(driverName) at \(driver.socket)")
+            print("volumes     \(volumes), each abnormal while its directory in \(backing.path) is missing")
+            let ready = root.appendingPathComponent("ready")
+            try Data().write(to: ready)
+            for await _ in interruptions { break }
+            try? FileManager.default.removeItem(at: ready)
+            await driver.stop()
+        }
+    }
+}

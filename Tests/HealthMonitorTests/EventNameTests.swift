@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+import VolumeHealth
+
+@testable import HealthMonitor
+
+struct EventNameTests {
+    let claim = Claim(key: ClaimKey(namespace: "default", name: "csi-pvc"), uid: "uid-1", resourceVersion: "1")
+
+    func name(
+        of claim: Claim? = nil,
+        component: String = "c",
+        reason: String = "r",
+        _ conditions: [VolumeHealthCondition] = []
+    ) -> String {
+        EventName.make(claim: claim ?? self.claim, component: component, reason: reason, conditions: conditions)
+    }
+
+    @Test func theSameFactHasTheSameNameInEveryProcess() {
+        // Written down: a name that changes with a version would tell everything twice after an upgrade.
+        #expect(name() == "csi-pvc.c5c680eda241b2b0")
+    }
+
+    @Test func everyPartOfTheFactCounts() {
+        var other = claim
+        other.uid = "uid-2"
+        let degraded = VolumeHealthCondition(abnormalMessage: "m")
+        let names: Set = [
+            name(), name(of: other), name(component: "d"), name(reason: "s"), name([degraded]),
+            name([VolumeHealthCondition(status: .dataLoss, reason: degraded.reason, message: "m")]),
+        ]
+        #expect(names.count == 6)
+    }
+
+    @Test func theMessageAndTheOrderDoNot() {
+        let one = VolumeHealthCondition(status: .degraded, reason: "A", message: "1")
+        let two = VolumeHealthCondition(status: .inaccessible, reason: "B", message: "2")
+        var told = one
+        told.message = "other"
+        #expect(name([one, two]) == name([two, told]))
+    }
+
+    @Test func theNameOfALongClaimIsCutToAnEventsLength() {
+        var long = claim
+        long.key.name = String(repeating: "a", count: 235) + ".b" + String(repeating: "c", count: 16)
+        let name = name(of: long)
+        #expect(name.utf8.count <= 253)
+        #expect(name.hasPrefix(String(repeating: "a", count: 235) + "."))
+        #expect(!name.contains(".."))
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import Foundation
+import HealthMonitor
+import HealthMonitorTestKit
+import KubernetesClient
+import Logging
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// An API server, a driver and a monitor between them, on a clock that the test moves.
+struct Scene: Sendable {
+    let server: SimulatedAPIServer
+    let driver: SimulatedDriver
+    let clock: ManualClock
+
+    /// The time between sweeps.
+    static let interval = Duration.seconds(300)
+
+    /// Runs a scene for as long as `body` runs; the monitor ends with it.
+    ///
+    /// - Parameter prepare: sets the scene before the monitor starts.
+    static func run(
+        prepare: (Scene) throws -> Void,
+        _ body: @escaping @Sendable (Scene) async throws -> Void
+    ) async throws {
+        try await SimulatedAPIServer.withServer { server in
+            let scene = Scene(
+                server: server,
+                driver: SimulatedDriver(socket: "/tmp/hm-\(UUID().uuidString.prefix(13)).sock"),
+                clock: ManualClock()
+            )
+            try scene.driver.start()
+            try prepare(scene)
+            let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
+            try server.writeKubeconfig(to: kubeconfig)
+            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
+            let kubernetes = try KubernetesClient(
+                configuration: .load(kubeconfig: kubeconfig),
+                userAgent: "test",
+                rateLimit: nil,
+                logger: quiet
+            )
+            let client = try CSIClient(configuration: .init(address: scene.driver.socket), logger: quiet)
+            let monitor = HealthMonitor(
+                configuration: .init(
+                    driverName: "hostpath.csi.k8s.io",
+                    listVolumesInterval: interval,
+                    identity: "csi-hostpathplugin-0"
+                ),
+                driver: client,
+                kubernetes: kubernetes,
+                clock: scene.clock,
+                logger: quiet
+            )
+            let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
+                group.addTask { await Result { try await monitor.run() } }
+                group.addTask { await Result { try await body(scene) } }
+                let first = await group.next() ?? .success(())
+                group.cancelAll()
+                return first
+            }
+            await kubernetes.shutdown()
+            await client.shutdown()
+            await scene.driver.stop()
+            try result.get()
+        }
+    }
+
+    /// Moves on to the next sweep, once the monitor waits for it. Not in the last interval before a refresh, whose wait
+    /// looks alike.
+    func sweepAgain() async {
+        clock.advance(by: await clock.sleeper(ofAtLeast: .milliseconds(1), atMost: Self.interval))
+    }
+
+    /// The `count`th successful write of an event, which is awaited.
+    func write(_ count: Int, _ verb: APIRequest.Verb = .create) async -> RequestRecord? {
+        var seen = 0
+        for await record in server.journal
+        where record.request.verb == verb && record.request.resource == "events" && (record.code ?? 500) < 300 {
+            seen += 1
+            if seen == count { return record }
+        }
+        return nil
+    }
+
+    /// All events in the API server, in the order of their making.
+    func events() throws -> [JSONValue] {
+        try server.objects(kind: "Event").sorted {
+            (Int($0["metadata", "resourceVersion"]?.string ?? "") ?? 0)
+                < (Int($1["metadata", "resourceVersion"]?.string ?? "") ?? 0)
+        }
+    }
+}
+
+extension Result where Success == Void, Failure == any Error {
+    fileprivate init(_ body: () async throws -> Void) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import GRPCTransport
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+
+/// The whole controller between two simulated servers, over real sockets.
+struct HealthMonitorTests {
+    static let volume = VolumeFixture(number: 0)
+
+    /// One bound pair, and what the driver says of it.
+    static func oneVolume(_ condition: SimulatedVolume.Condition?) -> (Scene) throws -> Void {
+        { scene in
+            try volume.create(in: scene.server)
+            scene.driver.set(condition, ofVolume: volume.handle)
+        }
+    }
+
+    @Test func anAbnormalVolumeBecomesAnEventOnItsClaim() async throws {
+        let message = "The source path of the volume doesn't exist"
+        try await Scene.run(prepare: Self.oneVolume(.abnormal(message))) { scene in
+            _ = await scene.write(1)
+            let event = try #require(try scene.events().first)
+            let claim = try #require(
+                try scene.server.object(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
+            )
+            #expect(event["type"] == "Warning")
+            #expect(event["reason"] == "VolumeConditionAbnormal")
+            #expect(event["message"] == .string(message))
+            #expect(event["count"] == 1)
+            #expect(event["source", "component"] == "csi-pv-monitor-controller-hostpath.csi.k8s.io")
+            #expect(event["reportingInstance"] == "csi-hostpathplugin-0")
+            #expect(event["metadata", "namespace"] == "default")
+            #expect(
+                event["involvedObject"] == [
+                    "kind": "PersistentVolumeClaim",
+                    "apiVersion": "v1",
+                    "namespace": "default",
+                    "name": "csi-pvc",
+                    "uid": try #require(claim["metadata", "uid"]),
+                    "resourceVersion": try #require(claim["metadata", "resourceVersion"]),
+                ]
+            )
+        }
+    }
+
+    @Test func aRecoveryIsToldOnceAfterIt() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
+            _ = await scene.write(1)
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            for _ in 0..<3 { await scene.sweepAgain() }
+            _ = await scene.write(2)
+            await scene.driver.journal.wait(for: "ListVolumes", count: 4)
+            let events = try scene.events()
+            #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
+            #expect(events.last?["type"] == "Normal")
+            #expect(events.last?["message"] == "The Volume returns to the healthy state")
+        }
+    }
+
+    @Test func rule8_aLastingConditionRaisesTheCountOfItsEventSlowly() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
+            _ = await scene.write(1)
+            while !scene.server.journal.records.contains(where: { $0.request.verb == .patch && $0.code == 200 }) {
+                await scene.sweepAgain()
+            }
+            #expect(scene.clock.now.offset >= .seconds(1800))
+            #expect(scene.driver.journal.calls("ListVolumes").count >= 6)
+            let events = try scene.events()
+            #expect(events.count == 1)
+            #expect(events.first?["count"] == 2)
+        }
+    }
+
+    @Test func rule12_aHealthyVolumeCostsNoWriteAndNoMoreReads() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
+            await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+            for count in 2...5 {
+                await scene.sweepAgain()
+                await scene.driver.journal.wait(for: "ListVolumes", count: count)
+            }
+            let requests = scene.server.journal.records.map(\.request)
+            #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims"])
+            #expect(Set(requests.map(\.verb)).isSubset(of: [.list, .watch]))
+            #expect(requests.filter { $0.verb == .list }.count == 2)
+        }
+    }
+
+    @Test func rule1_aFailedListChangesNothingAndIsTriedAgainSoon() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
+            _ = await scene.write(1)
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            scene.driver.intercept { call in
+                call.method.hasSuffix("ListVolumes") ? .fail(.internal, "backend lost") : nil
+            }
+            await scene.sweepAgain()
+            await scene.driver.journal.wait(for: "ListVolumes", count: 2)
+            // Not at the next interval, but after five seconds.
+            await scene.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: .seconds(5))
+            let unchanged = try scene.events()
+            #expect(unchanged.count == 1)
+
+            scene.driver.intercept(nil)
+            scene.clock.advance(by: .seconds(5))
+            _ = await scene.write(2)
+            let events = try scene.events()
+            #expect(events.last?["reason"] == "VolumeConditionNormal")
+        }
+    }
+
+    @Test func rule2_aListThatFailsHalfWayTellsWhatItFoundAndClearsNothing() async throws {
+        let broken = VolumeFixture(number: 1)
+        try await Scene.run { scene in
+            try Self.oneVolume(.abnormal("first"))(scene)
+            try broken.create(in: scene.server)
+            scene.driver.set(.healthy, ofVolume: broken.handle)
+            scene.driver.configuration.pageSize = 1
+        } _: { scene in
+            _ = await scene.write(1)
+            scene.driver.volumes = [
+                SimulatedVolume(id: Self.volume.handle, condition: .healthy),
+                SimulatedVolume(id: broken.handle, condition: .abnormal("second")),
+                SimulatedVolume(id: "never reached"),
+            ]
+            scene.driver.intercept { call in call.startingToken == "2" ? .fail(.unavailable, "lost") : nil }
+            await scene.sweepAgain()
+            _ = await scene.write(2)
+            let events = try scene.events()
+            #expect(events.map { $0["message"] } == ["first", "second"])
+        }
+    }
+
+    @Test func volumesOfOtherDriversAndClaimsWithoutVolumesAreLeftAlone() async throws {
+        let other = VolumeFixture(number: 1, driverName: "other.csi.example")
+        try await Scene.run { scene in
+            try other.create(in: scene.server)
+            scene.driver.set(.abnormal("not ours"), ofVolume: other.handle)
+            try Self.oneVolume(.abnormal("ours"))(scene)
+        } _: { scene in
+            _ = await scene.write(1)
+            await scene.sweepAgain()
+            await scene.driver.journal.wait(for: "ListVolumes", count: 2)
+            let events = try scene.events()
+            #expect(events.map { $0["message"] } == ["ours"])
+        }
+    }
+
+    /// EHM never monitors a volume again that was not yet Bound when it was first seen.
+    @Test func rule11_aVolumeThatIsBoundLaterIsMonitored() async throws {
+        try await Scene.run { scene in
+            scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
+            try scene.server.create(Self.volume.volume(claimUID: "", phase: "Available"))
+        } _: { scene in
+            await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+            try scene.server.delete(kind: "PersistentVolume", name: Self.volume.volumeName)
+            try Self.volume.create(in: scene.server)
+            // The watch delivers when it does: sweep until it has.
+            while try scene.events().isEmpty {
+                scene.clock.advance(by: Scene.interval)
+                await Task.yield()
+            }
+            let events = try scene.events()
+            #expect(events.first?["involvedObject", "name"] == "csi-pvc")
+        }
+    }
+
+    @Test func anUnavailableAPIServerDelaysTheEventAndLosesNothing() async throws {
+        try await Scene.run { scene in
+            try Self.oneVolume(.abnormal("broken"))(scene)
+            scene.server.intercept { request in
+                guard request.resource == "events" else { return nil }
+                return .fail(
+                    StatusError(code: 503, reason: "ServiceUnavailable", message: "etcd is away"),
+                    headers: [:]
+                )
+            }
+        } _: { scene in
+            _ = await scene.server.journal.first { $0.request.resource == "events" && $0.code == 503 }
+            scene.server.intercept(nil)
+            while try scene.events().isEmpty {
+                scene.clock.advance(by: .seconds(1))
+                await Task.yield()
+            }
+            let events = try scene.events()
+            #expect(events.count == 1)
+            #expect(events.first?["count"] == 1)
+        }
+    }
+
+    @Test func aDriverWithoutTheCapabilityIsAskedAgainAndNothingEnds() async throws {
+        try await Scene.run { scene in
+            try Self.oneVolume(.abnormal("broken"))(scene)
+            scene.driver.configuration.controllerCapabilities = [1, 3]
+        } _: { scene in
+            await scene.driver.journal.wait(for: "ControllerGetCapabilities", count: 1)
+            scene.driver.configuration.controllerCapabilities = [3, 11]
+            await scene.sweepAgain()
+            _ = await scene.write(1)
+            let events = try scene.events()
+            #expect(events.count == 1)
+        }
+    }
+
+    @Test func aDriverThatRestartsIsFoundAgain() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
+            await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+            await scene.driver.stop()
+            scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
+            try scene.driver.start()
+            while try scene.events().isEmpty {
+                scene.clock.advance(by: .seconds(10))
+                await Task.yield()
+            }
+            let events = try scene.events()
+            #expect(events.first?["message"] == "broken")
+        }
+    }
+
+    @Test func anotherDriverOnTheSocketEndsTheMonitor() async throws {
+        let error = await #expect(throws: DriverChangedError.self) {
+            try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
+                await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+                scene.driver.configuration.name = "other.csi.example"
+                await scene.sweepAgain()
+                let (never, _) = AsyncStream.makeStream(of: Never.self)
+                for await _ in never {}
+            }
+        }
+        #expect(error?.description.contains("calls itself other.csi.example now, it was hostpath.csi.k8s.io") == true)
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import Testing
+
+@testable import LeaderElection
+
+struct LeaderElectionStateMachineTests {
+    typealias Machine = LeaderElectionStateMachine
+    var machine: Machine
+
+    init() throws {
+        machine = Machine(identity: "us", timing: try LeaderElectionTiming())
+    }
+
+    /// The wall clock; its value must never matter.
+    func wall(_ seconds: Int64) -> Time {
+        var time = Time()
+        time.seconds = seconds
+        return time
+    }
+
+    func record(_ holder: String, renewed: Int64 = 0, duration: Int32 = 15, transitions: Int32 = 3) -> LeaseRecord {
+        LeaseRecord(
+            holderIdentity: holder,
+            leaseDurationSeconds: duration,
+            acquireTime: wall(0),
+            renewTime: wall(renewed),
+            leaseTransitions: transitions
+        )
+    }
+
+    @Test mutating func withoutALeaseItCreatesOne() {
+        let decision = machine.look(at: nil, version: "", now: .zero, wall: wall(7))
+        let expected = LeaseRecord(
+            holderIdentity: "us",
+            leaseDurationSeconds: 15,
+            acquireTime: wall(7),
+            renewTime: wall(7),
+            leaseTransitions: 0
+        )
+        #expect(decision == .create(expected))
+        #expect(machine.deadline == nil)
+
+        machine.didWrite(sent: .seconds(1))
+        #expect(machine.deadline == .seconds(11))
+    }
+
+    @Test mutating func anothersLeaseIsLeftAloneUntilItHasNotChangedForItsDuration() {
+        let theirs = record("them")
+        #expect(
+            machine.look(at: theirs, version: "1", now: .seconds(100), wall: wall(0)) == .stand(until: .seconds(115))
+        )
+        #expect(
+            machine.look(at: theirs, version: "1", now: .seconds(114), wall: wall(9999)) == .stand(until: .seconds(115))
+        )
+        #expect(machine.observedHolder == "them")
+
+        guard case .update(let taken) = machine.look(at: theirs, version: "1", now: .seconds(115), wall: wall(42))
+        else {
+            Issue.record("did not take a lease that ran out")
+            return
+        }
+        #expect(taken.holderIdentity == "us")
+        #expect(taken.leaseTransitions == 4)
+        #expect(taken.acquireTime == wall(42))
+    }
+
+    @Test mutating func everyRenewalThatIsSeenStartsTheWaitAnew() {
+        _ = machine.look(at: record("them", renewed: 1), version: "1", now: .zero, wall: wall(0))
+        let renewed = record("them", renewed: 2)
+        #expect(
+            machine.look(at: renewed, version: "2", now: .seconds(14), wall: wall(0)) == .stand(until: .seconds(29))
+        )
+    }
+
+    @Test mutating func theHoldersLeaseDurationCountsAndNotOurs() {
+        #expect(
+            machine.look(at: record("them", duration: 60), version: "1", now: .zero, wall: wall(0))
+                == .stand(until: .seconds(60))
+        )
+    }
+
+    @Test mutating func theTimesInTheLeaseAreNeverComparedWithOurClock() {
+        // A holder whose clock is a day behind, or ahead, holds the lease all the same.
+        for renewed: Int64 in [-86_400, 86_400] {
+            var machine = machine
+            let decision = machine.look(
+                at: record("them", renewed: renewed),
+                version: "1",
+                now: .seconds(5),
+                wall: wall(0)
+            )
+            #expect(decision == .stand(until: .seconds(20)))
+        }
+    }
+
+    @Test mutating func aReleasedLeaseIsTakenAtOnce() {
+        guard
+            case .update(let taken) = machine.look(at: record("", duration: 1), version: "1", now: .zero, wall: wall(1))
+        else {
+            Issue.record("did not take a released lease")
+            return
+        }
+        #expect(taken.leaseTransitions == 4)
+    }
+
+    @Test mutating func aRenewalKeepsTheTimeAndTheTermOfTheAcquisition() {
+        let ours = record("us", renewed: 1)
+        guard case .update(let renewed) = machine.look(at: ours, version: "1", now: .seconds(5), wall: wall(6)) else {
+            Issue.record("did not renew its own lease")
+            return
+        }
+        #expect(renewed.acquireTime == ours.acquireTime)
+        #expect(renewed.leaseTransitions == ours.leaseTransitions)
+        #expect(renewed.renewTime == wall(6))
+    }
+
+    @Test mutating func theDeadlineCountsFromWhenTheRenewalWasSent() {
+        machine.didWrite(sent: .seconds(100))
+        #expect(machine.deadline == .seconds(110))
+    }
+
+    @Test func onlyOurOwnLeaseIsReleased() {
+        #expect(machine.release(record("them"), wall: wall(1)) == nil)
+        let released = machine.release(record("us"), wall: wall(1))
+        #expect(released?.holderIdentity == "")
+        #expect(released?.leaseTransitions == 3)
+        #expect(released?.leaseDurationSeconds == 1)
+    }
+
+    /// Candidates with different delays look at one Lease that only versions guard; there must never be two leaders.
+    @Test(arguments: 0..<200 as Range<UInt64>)
+    func neverTwoLeaders(seed: UInt64) throws {
+        var random = SeededGenerator(state: seed)
+        let timing = try LeaderElectionTiming()
+        var machines = (0..<3).map { Machine(identity: "candidate-\($0)", timing: timing) }
+        var lease: (record: LeaseRecord, version: Int)?
+        var now = Duration.zero
+        for _ in 0..<300 {
+            now += .milliseconds(Int.random(in: 0...4000, using: &random))
+            let number = Int.random(in: 0..<machines.count, using: &random)
+            // A leader past its deadline has stopped by itself, whatever else it does.
+            for other in machines.indices where (machines[other].deadline ?? now) < now {
+                machines[other] = Machine(identity: "candidate-\(other)", timing: timing)
+            }
+            let seen = lease
+            let decision = machines[number].look(
+                at: seen?.record,
+                version: "\(seen?.version ?? 0)",
+                now: now,
+                wall: wall(Int64.random(in: 0...9, using: &random))
+            )
+            // Between look and write time passes, and others may write.
+            let sent = now
+            now += .milliseconds(Int.random(in: 0...500, using: &random))
+            switch decision {
+            case .stand:
+                guard machines[number].deadline != nil else { break }
+                machines[number] = Machine(identity: "candidate-\(number)", timing: timing)
+            case .create(let record) where lease == nil, .update(let record) where lease?.version == seen?.version:
+                lease = (record, (lease?.version ?? 0) + 1)
+                machines[number].didWrite(sent: sent)
+            case .create, .update:
+                break
+            }
+            let leaders = machines.filter { ($0.deadline ?? .zero) > now }
+            #expect(leaders.count <= 1, "seed \(seed) at \(now): \(leaders.map(\.identity))")
+        }
+    }
+}
+
+/// SplitMix64: small, seedable, the same on every machine.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import LeaderElection
+
+struct LeaderElectionTimingTests {
+    @Test func theDefaultsAreEHMs() throws {
+        let timing = try LeaderElectionTiming()
+        #expect(timing.leaseDuration == .seconds(15))
+        #expect(timing.renewDeadline == .seconds(10))
+        #expect(timing.retryPeriod == .seconds(5))
+    }
+
+    @Test(
+        arguments: [
+            (15, 15, 5), (10, 15, 5), (15, 6, 5), (15, 5, 5), (15, 10, 0), (15, 10, -1), (0, -1, -2),
+        ] as [(Int, Int, Int)]
+    )
+    func periodsThatCannotKeepTwoLeadersApartAreRefused(lease: Int, renew: Int, retry: Int) {
+        #expect(throws: LeaderElectionTimingError.self) {
+            try LeaderElectionTiming(
+                leaseDuration: .seconds(lease),
+                renewDeadline: .seconds(renew),
+                retryPeriod: .seconds(retry)
+            )
+        }
+    }
+
+    @Test func theErrorNamesThePeriods() {
+        #expect {
+            try LeaderElectionTiming(leaseDuration: .seconds(5))
+        } throws: { error in
+            "\(error)".contains("lease duration (5.0 seconds) must be greater than the renew deadline (10.0 seconds)")
+        }
+    }
+}
+
+struct LeaseNameTests {
+    @Test(
+        arguments: [
+            ("hostpath.csi.k8s.io", "external-health-monitor-leader-hostpath-csi-k8s-io"),
+            ("A_b/c", "external-health-monitor-leader-A-b-c"),
+            ("ends.", "external-health-monitor-leader-ends-X"),
+        ]
+    )
+    func isEHMs(driver: String, lease: String) {
+        #expect(LeaseName.controller(driverName: driver) == lease)
+    }
+
+    @Test func anIdentityIsTheHostNameMadeFit() {
+        #expect(LeaseName.identity(hostName: "csi-hostpathplugin-0") == "csi-hostpathplugin-0")
+        #expect(LeaseName.identity(hostName: "node.example") == "node-example")
+    }
+}
