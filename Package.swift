@@ -169,7 +169,9 @@ let package = Package(
                 "HTTPTransport",
                 "HealthMonitorTestKit",
                 "KubernetesAPI",
+                .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "X509", package: "swift-certificates"),
             ],
             swiftSettings: settings
         ),

@@ -4,6 +4,9 @@
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
+import SwiftASN1
+import X509
 
 /// Collects a request, has it answered in a task and writes the answer; the last handler of a channel.
 final class ExchangeHandler: ChannelInboundHandler {
@@ -29,12 +32,23 @@ final class ExchangeHandler: ChannelInboundHandler {
             self.head = head
             body = []
         case .body(let buffer):
-            guard body.count + buffer.readableBytes <= 16 << 20 else { return context.close(promise: nil) }
+            guard body.count + buffer.readableBytes <= 16 << 20 else {
+                // What has been read already comes still, the request's end too: there is no request to answer.
+                head = nil
+                body = []
+                return context.close(promise: nil)
+            }
             body += buffer.readableBytesView
         case .end:
             guard let head else { return }
-            let request = TestHTTPRequest(head, body: body, isHTTP2: isHTTP2)
             let channel = context.channel
+            let connection = isHTTP2 ? channel.parent : channel
+            let request = TestHTTPRequest(
+                head,
+                body: body,
+                isHTTP2: isHTTP2,
+                peerCommonName: connection?.peerCommonName
+            )
             let handler = handler
             task = connections.run {
                 do {
@@ -58,7 +72,7 @@ final class ExchangeHandler: ChannelInboundHandler {
 }
 
 extension TestHTTPRequest {
-    fileprivate init(_ head: HTTPRequestHead, body: [UInt8], isHTTP2: Bool) {
+    fileprivate init(_ head: HTTPRequestHead, body: [UInt8], isHTTP2: Bool, peerCommonName: String?) {
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = parts.count > 1 ? parts[1] : ""
         self.init(
@@ -70,7 +84,8 @@ extension TestHTTPRequest {
             },
             headers: head.headers.map { ($0.name, $0.value) },
             body: body,
-            isHTTP2: isHTTP2
+            isHTTP2: isHTTP2,
+            peerCommonName: peerCommonName
         )
     }
 
@@ -81,6 +96,17 @@ extension TestHTTPRequest {
 }
 
 extension Channel {
+    /// The common name of the certificate that a TLS connection's client has shown. To be asked on the event loop.
+    fileprivate var peerCommonName: String? {
+        guard
+            let shown = try? pipeline.syncOperations.nioSSL_peerCertificate(),
+            let certificate = try? Certificate(derEncoded: shown.toDERBytes())
+        else { return nil }
+        return certificate.subject.lazy.joined()
+            .first { $0.type == .RDNAttributeType.commonName }
+            .flatMap { String($0.value) }
+    }
+
     /// Writes a response; each piece is awaited until the socket has taken it.
     fileprivate func write(_ response: TestHTTPResponse, to request: HTTPRequestHead) async throws {
         var headers = HTTPHeaders(response.headers.map { ($0.key, $0.value) })

@@ -11,10 +11,12 @@ public struct TestHTTPRequest: Sendable {
     public var query: [(name: String, value: String)]
     /// In their order.
     public var headers: [(name: String, value: String)]
-    /// At most 16 MiB.
+    /// At most 16 MiB; a request with more is cut off and no handler sees it.
     public var body: [UInt8]
     /// Whether it came over HTTP/2.
     public var isHTTP2: Bool
+    /// The common name of the client's certificate; nil when the client was not asked for one.
+    public var peerCommonName: String?
 
     /// The first header of this name, which is compared without regard to case.
     public func header(_ name: String) -> String? {
