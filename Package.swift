@@ -166,6 +166,7 @@ let package = Package(
         .testTarget(
             name: "HealthMonitorTestKitTests",
             dependencies: [
+                "GRPCTransport",
                 "HTTPTransport",
                 "HealthMonitorTestKit",
                 "KubernetesAPI",

@@ -30,17 +30,10 @@ public struct SimulatedCall: Sendable {
 
 /// The calls of a driver, in their order. Tests look back, and wait for calls to come.
 public final class CallJournal: Sendable {
-    private struct Waiter {
-        var method: String
-        var count: Int
-        var continuation: CheckedContinuation<Void, Never>
-    }
-
     private struct State {
         var calls: [SimulatedCall] = []
-        var waiters: [Waiter] = []
-
-        func count(_ method: String) -> Int { calls.count { $0.method.hasSuffix("/" + method) } }
+        /// Tests that wait for calls; each is told once, of the next one.
+        var waiters: [AsyncStream<Void>.Continuation] = []
     }
 
     private let state = Mutex(State())
@@ -53,27 +46,26 @@ public final class CallJournal: Sendable {
         calls.filter { $0.method.hasSuffix("/" + method) }
     }
 
-    /// Returns when a method, by its short name, has been called so many times in all.
+    /// Returns when a method, by its short name, has been called so many times in all, or on cancellation.
     public func wait(for method: String, count: Int) async {
-        await withCheckedContinuation { continuation in
+        while !Task.isCancelled {
+            let (arrivals, waiter) = AsyncStream.makeStream(of: Void.self)
             let isReached = state.withLock { state in
-                let isReached = state.count(method) >= count
-                if !isReached {
-                    state.waiters.append(Waiter(method: method, count: count, continuation: continuation))
-                }
+                let isReached = state.calls.count { $0.method.hasSuffix("/" + method) } >= count
+                if !isReached { state.waiters.append(waiter) }
                 return isReached
             }
-            if isReached { continuation.resume() }
+            if isReached { return }
+            for await _ in arrivals {}
         }
     }
 
     func append(_ call: SimulatedCall) {
-        let reached = state.withLock { state in
+        let waiters = state.withLock { state in
             state.calls.append(call)
-            let waiters = state.waiters
-            state.waiters = waiters.filter { state.count($0.method) < $0.count }
-            return waiters.filter { state.count($0.method) >= $0.count }
+            defer { state.waiters = [] }
+            return state.waiters
         }
-        for waiter in reached { waiter.continuation.resume() }
+        for waiter in waiters { waiter.finish() }
     }
 }

@@ -114,6 +114,12 @@ public final class SimulatedDriver: Sendable {
         switch await interceptor?(call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
+        case .never:
+            let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
+            // Ends with the call: the task is cancelled then.
+            for await _ in stream {}
+            continuation.finish()
+            return .failure(GRPCError(code: .cancelled, message: "never answered"))
         case nil: return Self.answer(call, configuration, volumes)
         }
     }
@@ -125,4 +131,6 @@ public enum SimulatedAnswer: Sendable {
     case reply([UInt8])
     /// Another status.
     case fail(GRPCStatus.Code, String)
+    /// Nothing, until the caller gives up, its deadline is over or the driver stops.
+    case never
 }

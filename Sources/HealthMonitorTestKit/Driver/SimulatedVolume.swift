@@ -6,24 +6,50 @@ import Foundation
 /// A volume of a ``SimulatedDriver``.
 public struct SimulatedVolume: Sendable {
     /// A legacy VolumeCondition.
-    public enum Condition: Sendable, Hashable {
-        /// Nothing is wrong.
-        case healthy
-        /// Something is, and this is the driver's word for it.
-        case abnormal(String)
+    public struct Condition: Sendable, Hashable {
+        /// Whether something is wrong.
+        public var isAbnormal: Bool
+        /// The driver's word for it; some drivers have one for healthy volumes too.
+        public var message: String
+
+        /// A condition.
+        public init(isAbnormal: Bool, message: String) {
+            self.isAbnormal = isAbnormal
+            self.message = message
+        }
+
+        /// Nothing is wrong, and there is nothing to say.
+        public static let healthy = Condition(isAbnormal: false, message: "")
+
+        /// Something is wrong, and this is the driver's word for it.
+        public static func abnormal(_ message: String) -> Condition {
+            Condition(isAbnormal: true, message: message)
+        }
     }
 
     /// The driver's identity for it: `volume_id`.
     public var id: String
+    /// Its size in bytes.
+    public var capacity: Int64
+    /// The nodes that it is published on, by the driver's identities for them.
+    public var publishedNodes: [String]
     /// nil: the driver says nothing of it.
     public var condition: Condition?
     /// When set, the volume is as the reference driver (csi-driver-host-path) finds it: abnormal while this directory
     /// is missing, whatever ``condition`` says.
     public var backingDirectory: String?
 
-    /// A volume.
-    public init(id: String, condition: Condition? = .healthy, backingDirectory: String? = nil) {
+    /// A volume; by default healthy, of 1 GiB and published nowhere.
+    public init(
+        id: String,
+        capacity: Int64 = 1 << 30,
+        publishedNodes: [String] = [],
+        condition: Condition? = .healthy,
+        backingDirectory: String? = nil
+    ) {
         self.id = id
+        self.capacity = capacity
+        self.publishedNodes = publishedNodes
         self.condition = condition
         self.backingDirectory = backingDirectory
     }
@@ -34,26 +60,23 @@ public struct SimulatedVolume: Sendable {
         return .abnormal("The source path of the volume doesn't exist")
     }
 
-    /// An Entry of ListVolumesResponse, and a ControllerGetVolumeResponse: volume=1 { volume_id=2 },
-    /// status=2 { volume_condition=2 { abnormal=1, message=2 } }.
+    /// An Entry of ListVolumesResponse, and a ControllerGetVolumeResponse: volume=1 { capacity_bytes=1, volume_id=2 },
+    /// status=2 { published_node_ids=1, volume_condition=2 { abnormal=1, message=2 } }.
     var encoded: [UInt8] {
         var volume = WireWriter()
+        if capacity != 0 { volume.varint(UInt64(bitPattern: capacity), field: 1) }
         volume.bytes(id.utf8, field: 2)
         var entry = WireWriter()
         entry.bytes(volume.bytes, field: 1)
-        var condition = WireWriter()
-        switch currentCondition {
-        case .healthy:
-            break
-        case .abnormal(let message):
-            condition.varint(1, field: 1)
-            condition.bytes(message.utf8, field: 2)
-        case nil:
-            return entry.bytes
-        }
         var status = WireWriter()
-        status.bytes(condition.bytes, field: 2)
-        entry.bytes(status.bytes, field: 2)
+        for node in publishedNodes { status.bytes(node.utf8, field: 1) }
+        if let condition = currentCondition {
+            var message = WireWriter()
+            if condition.isAbnormal { message.varint(1, field: 1) }
+            if !condition.message.isEmpty { message.bytes(condition.message.utf8, field: 2) }
+            status.bytes(message.bytes, field: 2)
+        }
+        if !status.bytes.isEmpty { entry.bytes(status.bytes, field: 2) }
         return entry.bytes
     }
 }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import GRPCTransport
+import HealthMonitorTestKit
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct DriverFaultTests {
+    @Test func aCallCanFail() async throws {
+        try await withRawClient { driver, client in
+            driver.intercept { call in
+                call.method == "/csi.v1.Identity/Probe" ? .fail(.resourceExhausted, "too many") : nil
+            }
+            let error = await #expect(throws: GRPCError.self) { try await client.call("Identity/Probe") }
+            #expect(error == GRPCError(code: .resourceExhausted, message: "too many"))
+            #expect(await client.code("Identity/GetPluginInfo") == .ok)
+            driver.intercept(nil)
+            #expect(await client.code("Identity/Probe") == .ok)
+        }
+    }
+
+    @Test func aCallCanBeAnsweredWithAnyBytes() async throws {
+        try await withRawClient { driver, client in
+            driver.intercept { _ in .reply([0xFF, 0, 0xFF]) }
+            let answer = try await client.call("Identity/Probe")
+            #expect(answer == [0xFF, 0, 0xFF])
+        }
+    }
+
+    @Test func aCallCanWaitForTheTest() async throws {
+        try await withRawClient { driver, client in
+            let (gate, opener) = AsyncStream.makeStream(of: Void.self)
+            driver.intercept { call in
+                if call.method.hasSuffix("Probe") { for await _ in gate {} }
+                return nil
+            }
+            let probe = Task { try await client.call("Identity/Probe") }
+            await driver.journal.wait(for: "Probe", count: 1)
+            #expect(await client.code("Identity/GetPluginInfo") == .ok, "others do not wait")
+            opener.finish()
+            let answer = try await probe.value
+            #expect(answer == [0x0A, 2, 0x08, 1])
+        }
+    }
+
+    @Test func aCallThatIsNeverAnsweredEndsByItsDeadline() async throws {
+        try await withRawClient { driver, client in
+            driver.intercept { _ in .never }
+            #expect(await client.code("Identity/Probe", timeout: .milliseconds(50)) == .deadlineExceeded)
+        }
+    }
+
+    @Test func theEndOfTheDriverEndsACallThatIsNeverAnswered() async throws {
+        try await withRawClient { driver, client in
+            driver.intercept { _ in .never }
+            let probe = Task { await client.code("Identity/Probe") }
+            await driver.journal.wait(for: "Probe", count: 1)
+            await driver.stop()
+            #expect(await probe.value != .ok)
+        }
+    }
+
+    @Test func aDriverComesBackWithOtherCapabilities() async throws {
+        try await withRawClient(.init(controllerCapabilities: [])) { driver, client in
+            #expect(try await client.call("Controller/ControllerGetCapabilities") == [])
+            await driver.stop()
+            #expect(await client.code("Identity/Probe") == .unavailable)
+            driver.configuration.controllerCapabilities = [12]
+            try driver.start()
+            // gRPC connects again after a back-off of its own; until then calls fail at once.
+            var state = client.channel.connectivityState(tryToConnect: true)
+            while state != .ready {
+                state = await client.channel.waitForConnectivityChange(from: state, timeout: .seconds(60))
+                _ = client.channel.connectivityState(tryToConnect: true)
+            }
+            let answer = try await client.call("Controller/ControllerGetCapabilities")
+            #expect(answer == [0x0A, 4, 0x0A, 2, 0x08, 12])
+        }
+    }
+
+    @Test func aDriverMayBeStoppedTwice() async throws {
+        try await withRawClient { driver, client in
+            await driver.stop()
+            await driver.stop()
+            #expect(await client.code("Identity/Probe") == .unavailable)
+        }
+    }
+
+    // MARK: Journal
+
+    @Test func theJournalHasEveryCallInItsOrder() async throws {
+        try await withRawClient { driver, client in
+            _ = await client.code("Controller/ListVolumes", [0x08, 0xAC, 2, 0x12] + counted("x"))
+            _ = await client.code("Controller/ControllerGetVolume", [0x0A] + counted("vol"))
+            _ = await client.code("Nobody/Nothing")
+            _ = await client.code("Controller/ListVolumes")
+            #expect(
+                driver.journal.calls.map(\.method) == [
+                    "/csi.v1.Controller/ListVolumes",
+                    "/csi.v1.Controller/ControllerGetVolume",
+                    "/csi.v1.Nobody/Nothing",
+                    "/csi.v1.Controller/ListVolumes",
+                ]
+            )
+            #expect(driver.journal.calls("ListVolumes").map(\.maxEntries) == [300, 0])
+            #expect(driver.journal.calls("ListVolumes").map(\.startingToken) == ["x", ""])
+            #expect(driver.journal.calls("ControllerGetVolume").map(\.volumeID) == ["vol"])
+        }
+    }
+
+    @Test func theJournalWaitsForCallsToCome() async throws {
+        try await withRawClient { driver, client in
+            let journal = driver.journal
+            let counts = Mutex<[Int]>([])
+            let waiting = Task {
+                await journal.wait(for: "Probe", count: 2)
+                counts.withLock { $0.append(journal.calls("Probe").count) }
+            }
+            _ = await client.code("Identity/Probe")
+            _ = await client.code("Identity/GetPluginInfo")
+            #expect(counts.withLock { $0 } == [])
+            _ = await client.code("Identity/Probe")
+            await waiting.value
+            #expect(counts.withLock { $0 } == [2])
+            await journal.wait(for: "Probe", count: 1)
+        }
+    }
+
+    @Test func waitingForCallsEndsOnCancellation() async {
+        let journal = SimulatedDriver(socket: "/nowhere").journal
+        let waiting = Task { await journal.wait(for: "Probe", count: 1) }
+        waiting.cancel()
+        await waiting.value
+        #expect(journal.calls.isEmpty)
+    }
+}

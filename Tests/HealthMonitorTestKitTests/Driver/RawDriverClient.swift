@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import GRPCTransport
+import HealthMonitorTestKit
+
+/// Sends bytes to a driver and returns bytes: knows nothing of CSI's messages.
+struct RawDriverClient: Sendable {
+    let channel: GRPCChannel
+
+    func call(
+        _ method: String,
+        _ request: [UInt8] = [],
+        timeout: Duration = .seconds(60)
+    ) async throws -> [UInt8] {
+        try await channel.unary("/csi.v1." + method, request: request, timeout: timeout)
+    }
+
+    /// The code that a call ends with.
+    func code(
+        _ method: String,
+        _ request: [UInt8] = [],
+        timeout: Duration = .seconds(60)
+    ) async -> GRPCStatus.Code {
+        do throws(GRPCError) {
+            _ = try await channel.unary("/csi.v1." + method, request: request, timeout: timeout)
+            return .ok
+        } catch {
+            return error.status.code
+        }
+    }
+}
+
+/// A driver that listens and a client of it, for as long as `body` runs.
+func withRawClient(
+    _ configuration: SimulatedDriver.Configuration = .init(),
+    _ body: (SimulatedDriver, RawDriverClient) async throws -> Void
+) async throws {
+    let driver = SimulatedDriver(socket: "/tmp/kit-\(UUID().uuidString.prefix(13)).sock", configuration: configuration)
+    try driver.start()
+    let channel = try GRPCChannel(target: driver.socket)
+    do {
+        try await body(driver, RawDriverClient(channel: channel))
+    } catch {
+        await channel.shutdown()
+        await driver.stop()
+        throw error
+    }
+    await channel.shutdown()
+    await driver.stop()
+}
+
+/// The bytes of a text, with their number before them, as a message's field has it. For texts below 128 bytes.
+func counted(_ text: String) -> [UInt8] {
+    [UInt8(text.utf8.count)] + text.utf8
+}
