@@ -58,15 +58,25 @@ struct SimulatedCluster: AsyncParsableCommand {
             let kubeconfig = root.appendingPathComponent("kubeconfig").path
             try server.writeKubeconfig(to: kubeconfig)
             try driver.start()
-            print("API server  \(server.url)")
-            print("kubeconfig  \(kubeconfig)")
-            print("CSI driver  \(driverName) at \(driver.socket)")
-            print("volumes     \(volumes), each abnormal while its directory in \(backing.path) is missing")
+            tell(
+                """
+                API server  \(server.url)
+                kubeconfig  \(kubeconfig)
+                CSI driver  \(driverName) at \(driver.socket)
+                volumes     \(volumes), each abnormal while its directory in \(backing.path) is missing
+
+                """
+            )
             let ready = root.appendingPathComponent("ready")
             try Data().write(to: ready)
             for await _ in interruptions { break }
             try? FileManager.default.removeItem(at: ready)
             await driver.stop()
         }
+    }
+
+    /// At once, also where standard output is a file.
+    private func tell(_ text: String) {
+        FileHandle.standardOutput.write(Data(text.utf8))
     }
 }

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Shows a volume break and recover, as a person sees it with kubectl: a simulated cluster and CSI driver, and the real
+# monitor, as processes of their own. Ends with 0 only if the events really were in the API server.
+#
+# --keep leaves all of it running and tells how to look at it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+keep=
+case "${1:-}" in
+    "") ;;
+    --keep) keep=yes ;;
+    *)
+        echo "usage: scripts/demo.sh [--keep]" >&2
+        exit 2
+        ;;
+esac
+
+scripts/setup.sh
+echo "Building (some minutes the first time) ..."
+swift build --quiet --product simulated-cluster
+swift build --quiet --product csi-health-monitor
+binaries=$(swift build --show-bin-path)
+
+directory=$(mktemp -d)
+cluster_pid= monitor_pid=
+cleanup() {
+    status=$?
+    if [ -n "$keep" ] && [ "$status" = 0 ]; then return; fi
+    for pid in $monitor_pid $cluster_pid; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    if [ "$status" != 0 ]; then
+        echo "demo.sh: failed; the last lines of the logs:" >&2
+        tail -n 5 "$directory"/*.log >&2 || true
+    fi
+    rm -rf "$directory"
+}
+trap cleanup EXIT
+
+# until_true SECONDS WHAT COMMAND...: runs the command until it succeeds.
+until_true() {
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "demo.sh: no $what" >&2
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+"$binaries/simulated-cluster" --directory "$directory" >"$directory/cluster.log" 2>&1 &
+cluster_pid=$!
+until_true 20 "simulated cluster" test -e "$directory/ready"
+export KUBECONFIG=$directory/kubeconfig
+
+"$binaries/csi-health-monitor" --csi-address="$directory/csi.sock" --kubeconfig="$KUBECONFIG" --leader-election \
+    --leader-election-namespace=default --list-volumes-interval=1s --http-endpoint=127.0.0.1:0 --v=1 \
+    >"$directory/monitor.log" 2>&1 &
+monitor_pid=$!
+until_true 20 "list of volumes by the monitor" grep -q "Listed all volumes" "$directory/monitor.log"
+
+# events REASON: how many events of this reason are on the claim, and how often they were told.
+events() {
+    kubectl get events --namespace default \
+        --field-selector "involvedObject.kind=PersistentVolumeClaim,involvedObject.name=csi-pvc,reason=$1" \
+        --output 'jsonpath={range .items[*]}{.type}|{.message}|{.count}{"\n"}{end}'
+}
+has_event() {
+    [ "$(events "$1")" = "$2" ]
+}
+show() {
+    echo
+    echo "$1"
+    echo '$ kubectl describe pvc csi-pvc'
+    kubectl describe pvc csi-pvc | sed -n -e '/^Name:/p' -e '/^Status:/p' -e '/^Volume:/p' -e '/^Events:/,$p'
+}
+
+volume=$directory/volumes/47f67155-a1b9-11eb-8b74-0242ac110003
+show "The volume is well:"
+
+rmdir "$volume"
+until_true 20 "abnormal event" \
+    has_event VolumeConditionAbnormal "Warning|The source path of the volume doesn't exist|1"
+show "Its backing directory is removed:"
+
+mkdir "$volume"
+until_true 20 "recovery event" \
+    has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
+# Two more sweeps must not tell it again.
+sweeps=$(grep -c "Listed all volumes" "$directory/monitor.log")
+more_sweeps() { [ "$(grep -c "Listed all volumes" "$directory/monitor.log")" -ge $((sweeps + 2)) ]; }
+until_true 20 "further lists of volumes" more_sweeps
+show "And comes back:"
+has_event VolumeConditionAbnormal "Warning|The source path of the volume doesn't exist|1"
+has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
+
+echo
+if [ -n "$keep" ]; then
+    echo "Left running; look with:   export KUBECONFIG=$KUBECONFIG"
+    echo "break the volume with:     rmdir $volume"
+    echo "stop all of it with:       kill $monitor_pid $cluster_pid"
+else
+    kill -TERM "$monitor_pid"
+    wait "$monitor_pid"
+    monitor_pid=
+    echo "The monitor stopped on SIGTERM, with exit code 0 and the lease released:"
+    grep "Released the lease" "$directory/monitor.log"
+    echo "Both events were in the API server, each once."
+fi
