@@ -49,6 +49,7 @@ extension CSIClient {
 public struct VolumePages: AsyncSequence, Sendable {
     let client: CSIClient
 
+    /// A list of its own, from the first page.
     public func makeAsyncIterator() -> Iterator {
         Iterator(client: client)
     }

@@ -19,6 +19,7 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
         /// The driver answered OK with something that the specification does not allow.
         public static let invalidResponse = Code(kind: .invalidResponse)
 
+        /// A word for logs.
         public var description: String {
             switch kind {
             case .status(let code): code.description
@@ -34,6 +35,7 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
     /// What happened, in the driver's words where it gave any.
     public var message: String
 
+    /// Method, kind and message.
     public var description: String { "\(method): \(code): \(message)" }
 }
 

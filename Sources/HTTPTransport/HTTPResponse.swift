@@ -43,6 +43,7 @@ public struct HTTPBody: AsyncSequence, Sendable {
         reader = Reader(transfer)
     }
 
+    /// A reader. One at a time.
     public func makeAsyncIterator() -> Iterator {
         Iterator(reader: reader)
     }

@@ -87,6 +87,7 @@ public struct DriverChangedError: Error, CustomStringConvertible {
     /// The driver that answered.
     public var found: String
 
+    /// What happened and what to do.
     public var description: String {
         "the driver on the socket calls itself \(found) now, it was \(expected): start again to monitor \(found)"
     }

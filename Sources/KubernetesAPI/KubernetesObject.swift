@@ -13,6 +13,7 @@ public protocol KubernetesObject: SwiftProtobuf.Message {
 }
 
 extension PersistentVolume: KubernetesObject {
+    /// Where the API server keeps them.
     public static let resource = Resource(
         group: "",
         version: "v1",
@@ -23,6 +24,7 @@ extension PersistentVolume: KubernetesObject {
 }
 
 extension PersistentVolumeClaim: KubernetesObject {
+    /// Where the API server keeps them.
     public static let resource = Resource(
         group: "",
         version: "v1",
@@ -33,6 +35,7 @@ extension PersistentVolumeClaim: KubernetesObject {
 }
 
 extension Event: KubernetesObject {
+    /// Where the API server keeps them.
     public static let resource = Resource(
         group: "",
         version: "v1",
@@ -43,6 +46,7 @@ extension Event: KubernetesObject {
 }
 
 extension Lease: KubernetesObject {
+    /// Where the API server keeps them.
     public static let resource = Resource(
         group: "coordination.k8s.io",
         version: "v1",

@@ -44,5 +44,6 @@ public struct LeaderElectionTimingError: Error, CustomStringConvertible {
     /// Which two periods, and how they must stand to each other.
     public var message: String
 
+    /// The message.
     public var description: String { message }
 }

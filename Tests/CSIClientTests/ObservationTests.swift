@@ -10,10 +10,11 @@ import Testing
 struct ObservationTests {
     @Test func everyCallIsObservedWithItsDriverMethodAndCode() async throws {
         let seen = Mutex<[String]>([])
-        try await withDriver(observer: { call in
+        let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
             seen.withLock { $0.append("\(call.driverName) \(call.method) \(call.code)") }
             #expect(call.duration > .zero)
-        }) { _, client in
+        }
+        try await withDriver(observer: observer) { _, client in
             _ = try await client.identify(clock: ManualClock())
             _ = try? await client.getVolume(id: "missing")
         }

@@ -10,8 +10,11 @@ public final class ManualClock: Clock, Sendable {
         /// Since the clock was made.
         public var offset: Duration
 
+        /// Later by a duration.
         public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        /// How much later the other moment is.
         public func duration(to other: Instant) -> Duration { other.offset - offset }
+        /// Earlier than.
         public static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
     }
 
@@ -34,7 +37,9 @@ public final class ManualClock: Clock, Sendable {
     /// A clock at the beginning of its time.
     public init() {}
 
+    /// The moment at which the clock stands.
     public var now: Instant { state.withLock { $0.now } }
+    /// It has none: the clock stands exactly where a test puts it.
     public var minimumResolution: Duration { .zero }
 
     /// Moves the clock and wakes, in their order, those whose time has come.
@@ -70,6 +75,9 @@ public final class ManualClock: Clock, Sendable {
         }
     }
 
+    /// Returns when a test has moved the clock so far.
+    ///
+    /// - Throws: `CancellationError` on cancellation.
     public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
         let id = state.withLock { state in
             state.nextID += 1
