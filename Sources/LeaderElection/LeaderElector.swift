@@ -79,9 +79,9 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
     public func run(_ lead: @escaping @Sendable () async throws -> Void) async throws {
         while true {
             let term = Term(identity: configuration.identity, timing: configuration.timing)
-            try await acquire(term)
+            let lease = try await acquire(term)
             logger.info("Became leader", metadata: metadata)
-            let end = await serve(term, lead)
+            let end = await serve(term, lease, lead)
             health.leads(since: nil)
             switch end {
             case .leadEnded(let result):
@@ -124,7 +124,11 @@ extension LeaderElector {
     }
 
     /// Runs `lead` until it ends or the lease is lost; it has ended when this returns.
-    private func serve(_ term: Term, _ lead: @escaping @Sendable () async throws -> Void) async -> End {
+    private func serve(
+        _ term: Term,
+        _ lease: Lease?,
+        _ lead: @escaping @Sendable () async throws -> Void
+    ) async -> End {
         await withTaskGroup(of: End.self) { group in
             group.addTask {
                 do {
@@ -133,7 +137,7 @@ extension LeaderElector {
                     return .leadEnded(.failure(error))
                 }
             }
-            group.addTask { await renewUntilLost(term) }
+            group.addTask { await renewUntilLost(term, lease) }
             group.addTask { await watchDeadline(of: term) }
             var end = await group.next() ?? .lost
             group.cancelAll()
@@ -145,8 +149,8 @@ extension LeaderElector {
         }
     }
 
-    private func renewUntilLost(_ term: Term) async -> End {
-        var lease: Lease?
+    private func renewUntilLost(_ term: Term, _ lease: Lease?) async -> End {
+        var lease = lease
         var failing = false
         while true {
             guard (try? await sleep(configuration.timing.retryPeriod)) != nil else { return .lost }
@@ -174,15 +178,15 @@ extension LeaderElector {
 // MARK: Asking the API server
 
 extension LeaderElector {
-    /// Returns when the lease is ours.
-    private func acquire(_ term: Term) async throws {
+    /// Returns when the lease is ours, with the Lease as it was written.
+    private func acquire(_ term: Term) async throws -> Lease? {
         var lease: Lease?
         var holder: String?
         var failing = false
         while true {
             var wait = configuration.timing.retryPeriod
             do {
-                guard let expiry = try await attempt(term, lease: &lease) else { return }
+                guard let expiry = try await attempt(term, lease: &lease) else { return lease }
                 failing = false
                 // Not long after the lease has run out, and not before.
                 wait = min(wait, max(expiry - now, .milliseconds(1)))

@@ -61,11 +61,20 @@ public final class ManualClock: Clock, Sendable {
         ofAtLeast minimum: Duration = .zero,
         atMost maximum: Duration = .seconds(1_000_000)
     ) async -> Duration {
+        await find { left in left.filter { $0 >= minimum && $0 <= maximum }.min() }
+    }
+
+    /// Returns when so many sleep at the same time.
+    public func sleepers(_ count: Int) async {
+        _ = await find { left in left.count >= count ? .zero : nil }
+    }
+
+    /// Looks at how long everybody still sleeps, now and whenever somebody falls asleep, until `find` returns something.
+    private func find(_ find: ([Duration]) -> Duration?) async -> Duration {
         while true {
             let found = await withCheckedContinuation { (continuation: CheckedContinuation<Duration?, Never>) in
                 let found: Duration? = state.withLock { state in
-                    let left = state.sleepers.values.map { state.now.duration(to: $0.deadline) }
-                    let found = left.filter { $0 >= minimum && $0 <= maximum }.min()
+                    let found = find(state.sleepers.values.map { state.now.duration(to: $0.deadline) })
                     if found == nil { state.waiters.append(continuation) }
                     return found
                 }

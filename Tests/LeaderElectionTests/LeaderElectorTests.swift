@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import KubernetesClient
+import LeaderElection
+import Logging
+import Testing
+
+/// Candidates over real sockets, on a clock that the test moves.
+struct LeaderElectorTests {
+    static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
+
+    /// A candidate that runs until it is stopped, and tells when it leads and when it does not any more.
+    private struct Candidate: Sendable {
+        let clock = ManualClock()
+        let health = LeaderElectionHealth(leaseDuration: .seconds(15))
+        let terms: AsyncStream<Bool>
+        let elector: LeaderElector<ManualClock>
+        let task: Task<Void, any Error>
+
+        init(_ identity: String, _ client: KubernetesClient, labels: [String: String] = [:]) throws {
+            let (terms, term) = AsyncStream.makeStream(of: Bool.self)
+            self.terms = terms
+            let elector = LeaderElector(
+                client: client,
+                configuration: .init(
+                    namespace: "kube-system",
+                    name: LeaderElectorTests.lease,
+                    identity: identity,
+                    labels: labels,
+                    timing: try LeaderElectionTiming()
+                ),
+                clock: clock,
+                health: health,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+            self.elector = elector
+            task = Task {
+                try await elector.run {
+                    term.yield(true)
+                    defer { term.yield(false) }
+                    let (never, _) = AsyncStream.makeStream(of: Never.self)
+                    for await _ in never {}
+                    throw CancellationError()
+                }
+            }
+        }
+
+        func stop() async {
+            task.cancel()
+            _ = await task.result
+        }
+    }
+
+    private func withServer(
+        _ body: @escaping @Sendable (SimulatedAPIServer, KubernetesClient) async throws -> Void
+    ) async throws {
+        try await SimulatedAPIServer.withServer { server in
+            let kubeconfig = "/tmp/le-\(UUID().uuidString.prefix(13)).kubeconfig"
+            try server.writeKubeconfig(to: kubeconfig)
+            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
+            let client = try KubernetesClient(
+                configuration: .load(kubeconfig: kubeconfig),
+                userAgent: "test",
+                rateLimit: nil,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+            do {
+                try await body(server, client)
+                await client.shutdown()
+            } catch {
+                await client.shutdown()
+                throw error
+            }
+        }
+    }
+
+    private func spec(_ server: SimulatedAPIServer) throws -> JSONValue? {
+        try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)?["spec"]
+    }
+
+    @Test func theFirstCandidateCreatesTheLeaseAndGivesItBack() async throws {
+        try await withServer { server, client in
+            let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
+            #expect(lease?["spec", "holderIdentity"] == "pod-0")
+            #expect(lease?["spec", "leaseDurationSeconds"] == 15)
+            #expect(lease?["spec", "leaseTransitions"] == 0)
+            #expect(lease?["metadata", "labels"] == ["app": "csi"])
+            #expect(candidate.health.isLeader)
+
+            await candidate.stop()
+            #expect(await terms.next() == false)
+            let holder = try spec(server)?["holderIdentity"]?.string ?? ""
+            #expect(holder.isEmpty)
+            #expect(!candidate.health.isLeader)
+        }
+    }
+
+    @Test func aLeaderRenewsAtEveryRetryPeriodWithOneRequest() async throws {
+        try await withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            for count in 1...3 {
+                // The renewal and the watch over the deadline.
+                await candidate.clock.sleepers(2)
+                candidate.clock.advance(by: .seconds(5))
+                var updates = 0
+                for await record in server.journal where record.request.verb == .update {
+                    updates += 1
+                    if updates == count { break }
+                }
+            }
+            let requests = server.journal.records.map(\.request.verb)
+            #expect(requests == [.get, .create, .update, .update, .update])
+            await candidate.stop()
+        }
+    }
+
+    @Test func aStandbyTakesOverWithinARetryPeriodOfARelease() async throws {
+        try await withServer { _, client in
+            let leader = try Candidate("pod-0", client)
+            var leading = leader.terms.makeAsyncIterator()
+            #expect(await leading.next() == true)
+            let standby = try Candidate("pod-1", client)
+            await standby.clock.sleeper(ofAtLeast: .milliseconds(1))
+            await leader.stop()
+            standby.clock.advance(by: .seconds(5))
+            var following = standby.terms.makeAsyncIterator()
+            #expect(await following.next() == true)
+            await standby.stop()
+        }
+    }
+
+    @Test func aStandbyWaitsUntilADeadLeadersLeaseHasRunOut() async throws {
+        try await withServer { server, client in
+            // As client-go writes it, by a candidate that will never renew it; its clock is a year ahead.
+            try server.create([
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": [
+                    "namespace": "kube-system", "name": .string(Self.lease), "annotations": ["kept": "yes"],
+                ],
+                "spec": [
+                    "holderIdentity": "ehm-0", "leaseDurationSeconds": 15, "leaseTransitions": 7,
+                    "acquireTime": "2099-01-01T00:00:00.000000Z", "renewTime": "2099-01-01T00:00:00.000000Z",
+                ],
+            ])
+            let standby = try Candidate("pod-1", client)
+            for _ in 0..<3 {
+                let holder = try spec(server)?["holderIdentity"]
+                #expect(holder == "ehm-0")
+                await standby.clock.sleeper(ofAtLeast: .milliseconds(1))
+                standby.clock.advance(by: .seconds(5))
+            }
+            var terms = standby.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
+            #expect(lease?["spec", "holderIdentity"] == "pod-1")
+            #expect(lease?["spec", "leaseTransitions"] == 8)
+            #expect(lease?["metadata", "annotations", "kept"] == "yes")
+            await standby.stop()
+        }
+    }
+
+    @Test func aLeaderThatCannotRenewStopsAtTheDeadlineAndIsACandidateAgain() async throws {
+        try await withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            server.intercept { _ in .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "away")) }
+            await candidate.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(10))
+            candidate.clock.advance(by: .seconds(10))
+            #expect(await terms.next() == false)
+
+            server.intercept(nil)
+            // The next look may still have met the interception; then it is the one after it.
+            let watcher = Task {
+                var iterator = candidate.terms.makeAsyncIterator()
+                return await iterator.next()
+            }
+            while !candidate.health.isLeader {
+                candidate.clock.advance(by: .seconds(1))
+                await Task.yield()
+            }
+            #expect(await watcher.value == true)
+            await candidate.stop()
+        }
+    }
+
+    @Test func aRenewalThatHangsDoesNotKeepALeaderInOffice() async throws {
+        try await withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+            server.intercept { _ in
+                arrived.yield()
+                let (never, _) = AsyncStream.makeStream(of: Never.self)
+                for await _ in never {}
+                return .cut
+            }
+            await candidate.clock.sleeper(ofAtLeast: .seconds(5), atMost: .seconds(5))
+            candidate.clock.advance(by: .seconds(5))
+            for await _ in arrivals { break }
+            await candidate.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: .seconds(5))
+            candidate.clock.advance(by: .seconds(5))
+            #expect(await terms.next() == false)
+            server.intercept(nil)
+            await candidate.stop()
+        }
+    }
+
+    @Test func whatLeadReturnsOrThrowsEndsTheElection() async throws {
+        struct Failure: Error {}
+        try await withServer { server, client in
+            let elector = try Candidate("unused", client)
+            await elector.stop()
+            try await elector.elector.run {}
+            await #expect(throws: Failure.self) {
+                try await elector.elector.run { throw Failure() }
+            }
+            let holder = try spec(server)?["holderIdentity"]?.string ?? ""
+            #expect(holder.isEmpty)
+        }
+    }
+
+    @Test func aLeaderWhoseRenewalIsOldIsNotHealthyAndAStandbyIs() async throws {
+        try await withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            #expect(candidate.health.failure(at: .seconds(35)) == nil)
+            #expect(candidate.health.failure(at: .seconds(36))?.contains("limit 35.0 seconds") == true)
+            await candidate.stop()
+            #expect(candidate.health.failure(at: .seconds(36)) == nil)
+        }
+    }
+}
