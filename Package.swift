@@ -240,7 +240,7 @@ let package = Package(
         ),
         .testTarget(
             name: "VolumeHealthTests",
-            dependencies: ["VolumeHealth"],
+            dependencies: ["HealthMonitorTestKit", "VolumeHealth"],
             swiftSettings: settings
         ),
     ]

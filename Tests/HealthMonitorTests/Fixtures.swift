@@ -19,6 +19,17 @@ struct Scene: Sendable {
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
 
+    /// The monitor's token, and what it may do with it: the ClusterRole of manifests/rbac.yaml.
+    private static let token = "monitor"
+    private static let rules = [
+        PolicyRule(
+            verbs: ["list", "watch"],
+            apiGroups: [""],
+            resources: ["persistentvolumes", "persistentvolumeclaims"]
+        ),
+        PolicyRule(verbs: ["get", "create", "patch"], apiGroups: [""], resources: ["events"]),
+    ]
+
     /// Runs a scene for as long as `body` runs; the monitor ends with it.
     ///
     /// - Parameter prepare: sets the scene before the monitor starts.
@@ -26,7 +37,9 @@ struct Scene: Sendable {
         prepare: (Scene) throws -> Void,
         _ body: @escaping @Sendable (Scene) async throws -> Void
     ) async throws {
-        try await SimulatedAPIServer.withServer { server in
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.users[token] = APIUser(name: "csi-health-monitor", rules: rules)
+        try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let scene = Scene(
                 server: server,
                 driver: SimulatedDriver(socket: "/tmp/hm-\(UUID().uuidString.prefix(13)).sock"),
@@ -35,7 +48,7 @@ struct Scene: Sendable {
             try scene.driver.start()
             try prepare(scene)
             let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig)
+            try server.writeKubeconfig(to: kubeconfig, token: token)
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let kubernetes = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),

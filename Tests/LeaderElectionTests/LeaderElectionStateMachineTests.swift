@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import KubernetesAPI
 import Testing
 
@@ -133,7 +134,7 @@ struct LeaderElectionStateMachineTests {
     /// Candidates with different delays look at one Lease that only versions guard; there must never be two leaders.
     @Test(arguments: 0..<200 as Range<UInt64>)
     func neverTwoLeaders(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         let timing = try LeaderElectionTiming()
         var machines = (0..<3).map { Machine(identity: "candidate-\($0)", timing: timing) }
         var lease: (record: LeaseRecord, version: Int)?
@@ -168,18 +169,5 @@ struct LeaderElectionStateMachineTests {
             let leaders = machines.filter { ($0.deadline ?? .zero) > now }
             #expect(leaders.count <= 1, "seed \(seed) at \(now): \(leaders.map(\.identity))")
         }
-    }
-}
-
-/// SplitMix64: small, seedable, the same on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

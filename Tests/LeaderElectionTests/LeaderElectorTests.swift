@@ -57,9 +57,18 @@ struct LeaderElectorTests {
     private func withServer(
         _ body: @escaping @Sendable (SimulatedAPIServer, KubernetesClient) async throws -> Void
     ) async throws {
-        try await SimulatedAPIServer.withServer { server in
+        // What the Role of manifests/rbac.yaml allows.
+        var configuration = SimulatedAPIServer.Configuration()
+        let rule = PolicyRule(
+            verbs: ["get", "create", "update"],
+            apiGroups: ["coordination.k8s.io"],
+            resources: ["leases"],
+            namespace: "kube-system"
+        )
+        configuration.users["monitor"] = APIUser(name: "csi-health-monitor", rules: [rule])
+        try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let kubeconfig = "/tmp/le-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig)
+            try server.writeKubeconfig(to: kubeconfig, token: "monitor")
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let client = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import VolumeHealth

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import KubernetesClient
@@ -25,8 +26,9 @@ import Testing
     }
 
     /// However requests come, no more than burst + qps x time are sent until any time.
-    @Test func neverAboveTheRate() {
-        var random = SystemRandomNumberGenerator()
+    @Test(arguments: 0..<20 as Range<UInt64>)
+    func neverAboveTheRate(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
         var bucket = TokenBucket(limit, now: .zero)
         var now = Duration.zero
         for count in 1...1000 {

@@ -24,24 +24,11 @@ import Testing
         }
     }
 
-    private struct SeededGenerator: RandomNumberGenerator {
-        var state: UInt64
-
-        /// SplitMix64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var word = state
-            word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-            return word ^ (word >> 31)
-        }
-    }
-
     @Test(arguments: 1...8)
     func copyFollows(seed: UInt64) async throws {
         try await TestCluster.with { cluster in
             let server = cluster.server
-            var random = SeededGenerator(state: seed)
+            var random = SeededGenerator(seed: seed)
             var copy = Copy()
             let watcher = Watcher<PersistentVolume>(client: cluster.client, pageLimit: 3, logger: cluster.logger)
             var events = watcher.makeAsyncIterator()
