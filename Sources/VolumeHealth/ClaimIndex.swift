@@ -46,21 +46,10 @@ public struct ClaimIndex: Sendable {
     /// An empty index.
     public init() {}
 
-    /// How many volumes are Bound.
-    public var boundVolumeCount: Int {
-        volumes.values.count { $0.isBound }
-    }
-
     /// The claims that use the volume with this handle, in the order of their volumes' names.
     public func claims(ofVolumeHandle handle: String) -> [Claim] {
         guard let names = volumeNames[handle] else { return [] }
         return names.compactMap { name in volumes[name].flatMap(claim(of:)) }
-    }
-
-    /// The claim with this key, if it is there and has this uid.
-    public func claim(_ key: ClaimKey, uid: String) -> Claim? {
-        guard let record = claims[key], record.claim.uid == uid else { return nil }
-        return record.claim
     }
 
     private func claim(of volume: Volume) -> Claim? {
