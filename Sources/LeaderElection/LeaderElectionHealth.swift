@@ -8,13 +8,15 @@ import Synchronization
 /// A standby is healthy, and so is a leader that renews. A leader whose last renewal is older than the lease duration
 /// plus a grace period should long have stepped down: something hangs, and the kubelet had better restart it.
 /// Source: client-go, `HealthzAdaptor`.
-public final class LeaderElectionHealth: Sendable {
+public final class LeaderElectionHealth<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
     private let limit: Duration
-    private let renewedAt = Mutex<Duration?>(nil)
+    private let clock: C
+    private let renewedAt = Mutex<C.Instant?>(nil)
 
-    /// Tolerates a leader's silence for `leaseDuration + gracePeriod`.
-    public init(leaseDuration: Duration, gracePeriod: Duration = .seconds(20)) {
+    /// Tolerates a leader's silence for `leaseDuration + gracePeriod`, measured by `clock`.
+    public init(leaseDuration: Duration, gracePeriod: Duration = .seconds(20), clock: C) {
         limit = leaseDuration + gracePeriod
+        self.clock = clock
     }
 
     /// Whether this process leads.
@@ -22,15 +24,16 @@ public final class LeaderElectionHealth: Sendable {
         renewedAt.withLock { $0 != nil }
     }
 
-    /// nil when all is well, else what is wrong. `now` is on the elector's clock.
-    public func failure(at now: Duration) -> String? {
-        renewedAt.withLock { renewedAt in
-            guard let renewedAt, now - renewedAt > limit else { return nil }
-            return "failed election to renew leadership on lease: last renewal \(now - renewedAt) ago, limit \(limit)"
-        }
+    /// nil when all is well, else what is wrong.
+    public func failure() -> String? {
+        guard let renewedAt = renewedAt.withLock({ $0 }) else { return nil }
+        let silence = renewedAt.duration(to: clock.now)
+        guard silence > limit else { return nil }
+        return "failed election to renew leadership on lease: last renewal \(silence) ago, limit \(limit)"
     }
 
-    func leads(since renewal: Duration?) {
+    /// The last renewal; nil: we do not lead.
+    func leads(since renewal: C.Instant?) {
         renewedAt.withLock { $0 = renewal }
     }
 }

@@ -12,7 +12,7 @@ import Synchronization
 /// ``KubernetesClient/KubernetesClient`` of its own: a client that is throttled by other work would lose the lease.
 ///
 /// RBAC: `get`, `create` and `update` on `leases` (coordination.k8s.io) in the Lease's namespace.
-public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
+public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
     /// What to contend for, and as whom.
     public struct Configuration: Sendable {
         /// The Lease's namespace.
@@ -46,7 +46,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
     private let configuration: Configuration
     private let clock: C
     private let origin: C.Instant
-    private let health: LeaderElectionHealth
+    private let health: LeaderElectionHealth<C>
     private let logger: Logger
 
     /// A candidate. Nothing is asked before ``run(_:)``.
@@ -54,7 +54,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
         client: KubernetesClient,
         configuration: Configuration,
         clock: C,
-        health: LeaderElectionHealth,
+        health: LeaderElectionHealth<C>,
         logger: Logger
     ) {
         self.client = client
@@ -65,8 +65,8 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration {
         self.logger = logger
     }
 
-    /// Time on this elector's clock, as ``LeaderElectionHealth/failure(at:)`` takes it.
-    public var now: Duration { origin.duration(to: clock.now) }
+    /// Time as the state machine takes it.
+    private var now: Duration { origin.duration(to: clock.now) }
 
     /// Contends for the lease, again and again, and runs `lead` whenever it is held.
     ///
@@ -240,7 +240,7 @@ extension LeaderElector {
             lease = try await client.update(object(record, basedOn: known))
         }
         term.machine.withLock { $0.didWrite(sent: sent) }
-        health.leads(since: sent)
+        health.leads(since: origin.advanced(by: sent))
         return nil
     }
 

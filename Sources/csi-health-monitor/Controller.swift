@@ -40,9 +40,14 @@ enum Controller {
                 )
             )
         }
-        services.append(
-            MonitorService(options: options, metrics: metrics, healthChecks: healthChecks, logger: logger)
-        )
+        // There from the beginning: a sidecar that waits for its driver is a healthy one.
+        let health = options.leaderElection.map {
+            LeaderElectionHealth(leaseDuration: $0.leaseDuration, clock: ContinuousClock())
+        }
+        if let health {
+            healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
+        }
+        services.append(MonitorService(options: options, metrics: metrics, health: health, logger: logger))
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map {
@@ -70,7 +75,8 @@ private struct EndpointService: Service {
 private struct MonitorService: Service {
     let options: ControllerOptions
     let metrics: SidecarMetrics
-    let healthChecks: HealthChecks
+    /// nil: work without a lease.
+    let health: LeaderElectionHealth<ContinuousClock>?
     let logger: Logger
 
     func run() async throws {
@@ -135,14 +141,13 @@ private struct MonitorService: Service {
             clock: ContinuousClock(),
             logger: logger
         )
-        guard let election = options.leaderElection else { return try await monitor.run() }
+        guard let election = options.leaderElection, let health else { return try await monitor.run() }
 
         let timing = try LeaderElectionTiming(
             leaseDuration: election.leaseDuration,
             renewDeadline: election.renewDeadline,
             retryPeriod: election.retryPeriod
         )
-        let health = LeaderElectionHealth(leaseDuration: timing.leaseDuration)
         // A client of its own: the monitor's rate limit must not cost the lease. One request may take as long as a
         // leader may go without a renewal.
         let leaseClient = try KubernetesClient(
@@ -166,7 +171,6 @@ private struct MonitorService: Service {
             health: health,
             logger: logger
         )
-        healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure(at: elector.now) }
         do {
             try await elector.run { try await monitor.run() }
         } catch {
