@@ -73,6 +73,7 @@ let package = Package(
                 "CSIClient",
                 "GRPCTransport",
                 "HealthMonitorTestKit",
+                .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings

@@ -4,8 +4,8 @@
 import CSIClient
 import Foundation
 import HealthMonitorTestKit
+import InMemoryLogging
 import Logging
-import Synchronization
 
 /// A driver and a client of it, for as long as `body` runs.
 @discardableResult
@@ -48,30 +48,10 @@ extension CSIClient {
     }
 }
 
-/// Remembers what was logged.
-final class LogStore: Sendable {
-    private let lines = Mutex<[String]>([])
-
-    var text: String { lines.withLock { $0.joined(separator: "\n") } }
-
-    var logger: Logger {
-        var logger = Logger(label: "test") { _ in Handler(store: self) }
-        logger.logLevel = .trace
-        return logger
-    }
-
-    private struct Handler: LogHandler {
-        let store: LogStore
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.trace
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            store.lines.withLock { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") }
-        }
-    }
+/// A logger of everything, and what it was given.
+func makeLog() -> (logger: Logger, text: @Sendable () -> String) {
+    let handler = InMemoryLogHandler()
+    var logger = Logger(label: "test") { _ in handler }
+    logger.logLevel = .trace
+    return (logger, { handler.entries.map { "\($0.level) \($0.message) \($0.metadata)" }.joined(separator: "\n") })
 }

@@ -36,7 +36,7 @@ struct IdentityTests {
 
     /// Each failure is "not yet": the answers of a driver that is not ready, one after the other.
     @Test func aDriverThatIsNotReadyIsAskedAgainWithABackOff() async throws {
-        let log = LogStore()
+        let log = makeLog()
         let answers = Mutex<[SimulatedAnswer]>([
             // ready: BoolValue {}, which is false
             .reply([0x0A, 0]),
@@ -59,8 +59,8 @@ struct IdentityTests {
             #expect(identity.name == "hostpath.csi.k8s.io")
             #expect(driver.journal.calls("Probe").count == 5)
         }
-        #expect(log.text.contains("the driver says that it is not ready"))
-        #expect(log.text.contains("info CSI driver is ready"))
+        #expect(log.text().contains("the driver says that it is not ready"))
+        #expect(log.text().contains("info CSI driver is ready"))
     }
 
     @Test func aDriverWithoutANameIsNoDriver() async throws {
@@ -76,7 +76,7 @@ struct IdentityTests {
     }
 
     @Test func aDriverThatIsNotThereYetIsWaitedFor() async throws {
-        let log = LogStore()
+        let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in
             await driver.stop()
             let clock = ManualClock()
@@ -91,7 +91,7 @@ struct IdentityTests {
             let identity = try await identification.value
             #expect(identity.name == "hostpath.csi.k8s.io")
         }
-        #expect(log.text.contains("warning Waiting for the CSI driver"))
+        #expect(log.text().contains("warning Waiting for the CSI driver"))
     }
 
     @Test func waitingEndsOnCancellation() async throws {

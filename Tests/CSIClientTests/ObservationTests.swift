@@ -30,13 +30,13 @@ struct ObservationTests {
     }
 
     @Test func requestsAndResponsesAreTraced() async throws {
-        let log = LogStore()
+        let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]
             _ = try await client.getVolume(id: "a")
         }
-        #expect(log.text.contains("trace GRPC call"))
-        #expect(log.text.contains(#"{"volumeId":"a"}"#), "\(log.text)")
-        #expect(log.text.contains(#""message":"gone""#))
+        #expect(log.text().contains("trace GRPC call"))
+        #expect(log.text().contains(#"{"volumeId":"a"}"#), "\(log.text())")
+        #expect(log.text().contains(#""message":"gone""#))
     }
 }
