@@ -100,7 +100,7 @@ struct VolumeTests {
     }
 
     @Test func everyPageHasADeadlineOfItsOwn() async throws {
-        try await withDriver(.init(pageSize: 1), timeout: .milliseconds(300)) { driver, client in
+        try await withDriver(.init(pageSize: 1), timeout: .seconds(2)) { driver, client in
             driver.volumes = (0..<2).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in
                 guard call.startingToken == "1" else { return nil }
