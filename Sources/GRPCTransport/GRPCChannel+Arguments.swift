@@ -5,13 +5,19 @@ import CGRPC
 import Glibc
 
 extension GRPCChannel {
+    /// The most bytes of headers or trailers that are received, the status message among them: what Go's gRPC takes.
+    /// Beyond gRPC core's own 8 KiB a call would end with ResourceExhausted, whatever the server said.
+    private static let maximumMetadataSize: Int32 = 16 << 20
+
     /// Returns a `grpc_channel *`, which the caller owns.
     static func makeChannel(_ target: GRPCTarget, _ configuration: Configuration) -> OpaquePointer? {
         var arguments = ChannelArguments()
         arguments.set("grpc.max_receive_message_length", configuration.maximumReceiveMessageSize)
         arguments.set("grpc.initial_reconnect_backoff_ms", configuration.initialReconnectBackoff.milliseconds)
-        arguments.set("grpc.min_reconnect_backoff_ms", configuration.initialReconnectBackoff.milliseconds)
         arguments.set("grpc.max_reconnect_backoff_ms", configuration.maximumReconnectBackoff.milliseconds)
+        // Left alone: grpc.min_reconnect_backoff_ms. In spite of its name it is how long one attempt may take, its
+        // default of 20 s leaves a busy server the time to answer, and an absent one is noticed at once anyway.
+        arguments.set("grpc.max_metadata_size", maximumMetadataSize)
         // Neither a proxy nor a service configuration from DNS has business between a sidecar and its driver.
         arguments.set("grpc.enable_http_proxy", 0)
         arguments.set("grpc.service_config_disable_resolution", 1)

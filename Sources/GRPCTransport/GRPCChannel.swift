@@ -37,15 +37,9 @@ public final class GRPCChannel: Sendable {
     ///
     /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of
     ///   a Unix domain socket.
-    /// - Throws: InvalidArgument when there is no target.
+    /// - Throws: InvalidArgument when there is no target, or when its path is none that a socket can have.
     public init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
-        guard !target.isEmpty else {
-            throw GRPCError(
-                code: .invalidArgument,
-                message: "the target is empty: give an address like unix:///run/csi/socket"
-            )
-        }
-        self.target = GRPCTarget(target)
+        self.target = try GRPCTarget(target)
         queue = CompletionQueue()
         unsafe state = PthreadLock(State(handle: Self.makeChannel(self.target, configuration)))
     }
@@ -99,11 +93,10 @@ public final class GRPCChannel: Sendable {
     ) {
         let handle: OpaquePointer? = unsafe state.withLock { state in
             guard !state.isShutDown, let channel = unsafe state.handle else { return nil }
-            state.calls[ObjectIdentifier(call)] = call
             // grpc.h: the slices are copied or referenced, the caller keeps its own references; no host, no parent.
             let path = unsafe grpc_slice_from_copied_string(method)
             defer { unsafe grpc_slice_unref(path) }
-            return unsafe grpc_channel_create_call(
+            let handle = unsafe grpc_channel_create_call(
                 channel,
                 nil,
                 CGRPC_propagate_defaults(),
@@ -113,6 +106,8 @@ public final class GRPCChannel: Sendable {
                 deadline(after: timeout),
                 nil
             )
+            if unsafe handle != nil { state.calls[ObjectIdentifier(call)] = call }
+            return unsafe handle
         }
         guard let handle = unsafe handle else {
             completion(.failure(GRPCError(code: .cancelled, message: "the channel to \(target.uri) is shut down")))

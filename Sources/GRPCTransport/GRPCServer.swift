@@ -19,18 +19,20 @@ package final class GRPCServer: Sendable {
         var isShutDown = false
     }
 
-    private let queue = CompletionQueue()
+    private let queue: CompletionQueue
     private let state: PthreadLock<State>
     private let incoming: AsyncStream<ServerCall>.Continuation
-    /// Runs the handlers until the server is shut down, which cancels and awaits it.
+    /// Runs the handlers until the server is shut down, which cancels and awaits it. A task of the server's own and not
+    /// a child of the caller's, because a simulated driver is started and stopped in the middle of a test.
     private let handlers: Task<Void, Never>
 
     /// Listens at `address`: `unix:///path`, a bare path or `127.0.0.1:port`. A socket file that is in the way is
     /// replaced.
     ///
-    /// - Throws: Unavailable when it cannot listen there.
+    /// - Throws: InvalidArgument when the address is none; Unavailable when it cannot listen there.
     package init(address: String, handler: @escaping Handler) throws(GRPCError) {
-        let target = GRPCTarget(address)
+        let target = try GRPCTarget(address)
+        queue = CompletionQueue()
         var arguments = ChannelArguments()
         arguments.set("grpc.max_receive_message_length", -1)
         // grpc.h: a server needs its queue registered before it starts.

@@ -69,9 +69,12 @@ final class ServerCall: @unchecked Sendable {
     /// Runs the handler and answers with what it returns, unless the call ends before it does.
     func handle(by handler: @escaping GRPCServer.Handler) async {
         let method = unsafe text(of: details.pointee.method)
-        let request = unsafe message.pointee.flatMap { unsafe bytes(of: $0) }
+        // An empty message is one; none at all comes from a client that gave up before it had sent it.
+        guard let message = unsafe message.pointee, let request = unsafe bytes(of: message) else {
+            return await answer(.failure(GRPCError(code: .internal, message: "\(method): no request message")))
+        }
         await withTaskGroup(of: Result<[UInt8], GRPCError>?.self) { group in
-            group.addTask { await handler(method, request ?? []) }
+            group.addTask { await handler(method, request) }
             group.addTask {
                 await self.closed()
                 return nil

@@ -2,6 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 import Foundation
+import Glibc
+import Synchronization
+import Testing
 
 @testable import GRPCTransport
 
@@ -49,3 +52,55 @@ func forever() async {
 
 /// Long enough never to end a call that ends by itself.
 let ample = Duration.seconds(60)
+
+/// A socket that takes connections and never says a word, for as long as `body` runs.
+func withSilentListener(_ body: (_ path: String) async throws -> Void) async throws {
+    let path = temporarySocket()
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+    // The kernel completes connections up to the backlog; nobody has to accept them.
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    defer {
+        close(descriptor)
+        unsafe _ = unlink(path)
+    }
+    let isBound = unsafe withUnsafePointer(to: &address) { address in
+        unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+            unsafe bind(descriptor, address, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+        }
+    }
+    try #require(isBound && listen(descriptor, 16) == 0)
+    try await body(path)
+}
+
+/// Lets as many callers go on as it was made for, once they are all there.
+final class Barrier: Sendable {
+    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+    private let count: Int
+
+    init(count: Int) {
+        self.count = count
+    }
+
+    func arrive() async {
+        await withCheckedContinuation { continuation in
+            let complete = waiters.withLock { waiters in
+                waiters.append(continuation)
+                return waiters.count == count ? waiters : []
+            }
+            for waiter in complete { waiter.resume() }
+        }
+    }
+}
+
+extension GRPCChannel {
+    /// Returns when the connection is in this state; connects an idle one unless that is what is waited for.
+    func reach(_ wanted: ConnectivityState) async {
+        var state = connectivityState(tryToConnect: wanted != .idle)
+        while state != wanted {
+            state = await waitForConnectivityChange(from: state, timeout: ample)
+            if state == .idle { state = connectivityState(tryToConnect: wanted != .idle) }
+        }
+    }
+}

@@ -11,7 +11,8 @@ struct GRPCChannelTests {
         let channel = try GRPCChannel(target: path)
         for generation: UInt8 in 0..<3 {
             let server = try GRPCServer(address: path) { _, _ in .success([generation]) }
-            #expect(try await answer(of: channel) == [generation])
+            await channel.reach(.ready)
+            #expect(try await channel.unary("/a/B", request: [], timeout: ample) == [generation])
             await server.shutdown()
             await #expect(throws: GRPCError.self) {
                 try await channel.unary("/a/B", request: [], timeout: ample)
@@ -20,25 +21,32 @@ struct GRPCChannelTests {
         await channel.shutdown()
     }
 
-    /// The first answer of a server that may not be connected yet.
-    private func answer(of channel: GRPCChannel) async throws -> [UInt8] {
-        var state = channel.connectivityState(tryToConnect: true)
-        while state != .ready {
-            state = await channel.waitForConnectivityChange(from: state, timeout: ample)
-            if state == .idle { state = channel.connectivityState(tryToConnect: true) }
-        }
-        return try await channel.unary("/a/B", request: [], timeout: ample)
+    @Test func connectivityIsTold() async throws {
+        let path = temporarySocket()
+        let channel = try GRPCChannel(target: path)
+        #expect(channel.connectivityState(tryToConnect: false) == .idle)
+        await channel.reach(.transientFailure)
+        let server = try GRPCServer(address: path, handler: echo)
+        await channel.reach(.ready)
+        await server.shutdown()
+        await channel.reach(.idle)
+        await channel.shutdown()
+        #expect(channel.connectivityState(tryToConnect: true) == .shutdown)
+        let state = await channel.waitForConnectivityChange(from: .ready, timeout: ample)
+        #expect(state == .shutdown)
     }
 
-    @Test func connectivityIsTold() async throws {
-        try await withServer(echo) { channel, _ in
-            #expect(channel.connectivityState(tryToConnect: false) == .idle)
-            _ = try await channel.unary("/a/B", request: [], timeout: ample)
-            #expect(channel.connectivityState(tryToConnect: false) == .ready)
+    @Test func aServerThatIsSlowToAnswerIsGivenTheTime() async throws {
+        try await withSilentListener { path in
+            var configuration = GRPCChannel.Configuration()
+            configuration.initialReconnectBackoff = .milliseconds(100)
+            configuration.maximumReconnectBackoff = .milliseconds(100)
+            let channel = try GRPCChannel(target: path, configuration: configuration)
+            await channel.reach(.connecting)
+            // An attempt to connect outlasts the back-off: were it given up, the state would change meanwhile.
+            let state = await channel.waitForConnectivityChange(from: .connecting, timeout: .milliseconds(500))
+            #expect(state == .connecting)
             await channel.shutdown()
-            #expect(channel.connectivityState(tryToConnect: true) == .shutdown)
-            let state = await channel.waitForConnectivityChange(from: .ready, timeout: ample)
-            #expect(state == .shutdown)
         }
     }
 
@@ -123,9 +131,11 @@ struct GRPCChannelTests {
         }
     }
 
-    @Test func anEmptyTargetIsRefused() {
-        let error = #expect(throws: GRPCError.self) { try GRPCChannel(target: "") }
+    @Test(arguments: ["", "unix:", "unix://", "unix://csi.sock", "/" + String(repeating: "a", count: 107)])
+    func anAddressThatNoSocketCanHaveIsRefused(address: String) {
+        let error = #expect(throws: GRPCError.self) { try GRPCChannel(target: address) }
         #expect(error?.status.code == .invalidArgument)
+        #expect(error?.status.message.contains(address) == true || address.isEmpty)
     }
 
     @Test func aServerThatCannotListenSaysWhere() {
@@ -143,9 +153,10 @@ struct GRPCChannelTests {
             ("127.0.0.1:9000", "127.0.0.1:9000", false),
         ]
     )
-    func addressesAsDriversGiveThem(address: String, uri: String, isUnixSocket: Bool) {
-        #expect(GRPCTarget(address).uri == uri)
-        #expect(GRPCTarget(address).isUnixSocket == isUnixSocket)
+    func addressesAsDriversGiveThem(address: String, uri: String, isUnixSocket: Bool) throws {
+        let target = try GRPCTarget(address)
+        #expect(target.uri == uri)
+        #expect(target.isUnixSocket == isUnixSocket)
     }
 
     @Test func codesHaveTheNamesThatMetricsUse() {
