@@ -99,8 +99,8 @@ extension ReportOutcome {
         case .notFound, .namespaceTerminating: self = .gone
         // Only this event is wrong; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
-        // No answer, an overloaded server, a missing rule: it would be the same for every other announcement.
-        default: self = .unreachable(retryAfter: error.retryAfter)
+        // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
+        default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
         }
     }
 }

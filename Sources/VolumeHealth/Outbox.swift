@@ -20,6 +20,9 @@ struct Outbox: Sendable {
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: [VolumeHealthCondition]?
+        /// An answer was lost: people may know what `told` does not say. Then a recovery is told in any case; one that
+        /// nobody waited for does less harm than one that never comes.
+        var mayBeTold = false
         /// How often in a row the API server refused this one.
         var refusals = 0
         var notBefore: Duration = .zero
@@ -102,6 +105,9 @@ struct Outbox: Sendable {
         case .unreachable(let retryAfter):
             failures += 1
             pausedUntil = now + max(retryAfter ?? .zero, timing.backoff(afterFailures: failures))
+        case .unanswered:
+            failures += 1
+            pausedUntil = now + timing.backoff(afterFailures: failures)
         case .told, .refused, .gone:
             failures = 0
         }
@@ -111,6 +117,7 @@ struct Outbox: Sendable {
         switch outcome {
         case .told:
             entry.told = said
+            entry.mayBeTold = false
             entry.lastTold = now
             entry.refusals = 0
             entry.notBefore = .zero
@@ -119,6 +126,8 @@ struct Outbox: Sendable {
             entry.notBefore = now + timing.backoff(afterFailures: entry.refusals)
         case .unreachable:
             break
+        case .unanswered:
+            entry.mayBeTold = true
         case .gone:
             entries[announcement.claim.uid] = nil
             return
@@ -169,7 +178,8 @@ struct Outbox: Sendable {
 
     /// What an entry needs next and when; nil when its claim is well and knows it.
     private func plan(_ entry: Entry, at now: Duration) -> (Announcement.Cause, due: Duration)? {
-        if Set(entry.current.map(\.identity)) != Set(entry.told.map(\.identity)) {
+        let isNews = Set(entry.current.map(\.identity)) != Set(entry.told.map(\.identity))
+        if isNews || entry.current.isEmpty && entry.mayBeTold {
             // One that waits already keeps its place when a sweep finds the same again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition { return (.transition, scheduled.due) }
             return (.transition, max(now, entry.notBefore))

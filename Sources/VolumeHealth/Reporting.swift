@@ -50,8 +50,10 @@ public enum ReportOutcome: Sendable, Hashable {
     case told
     /// The API server refused this one: tried again later, without holding up the others.
     case refused
-    /// The API server could not be asked, or asks for a pause: everything waits.
+    /// The API server could not be asked, or asks for a pause: everything waits. This was certainly not told.
     case unreachable(retryAfter: Duration?)
+    /// The answer was lost: everything waits, and this may have been told or not.
+    case unanswered
     /// The claim or its namespace is gone: there is nobody to tell.
     case gone
 }

@@ -189,6 +189,30 @@ struct HealthMonitorTests {
         }
     }
 
+    /// The server stores the event and the connection breaks before it can say so; the volume is well by then.
+    @Test func rule10_aRecoveryAfterALostAnswerIsTold() async throws {
+        try await Scene.run { scene in
+            try Self.oneVolume(.abnormal("broken"))(scene)
+            let server = scene.server
+            server.intercept { request in
+                guard request.resource == "events", let event = request.body else { return nil }
+                _ = try? server.create(event)
+                return .cut
+            }
+        } _: { scene in
+            _ = await scene.server.journal.first { $0.request.resource == "events" }
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            scene.server.intercept(nil)
+            while try scene.events().last?["reason"] != "VolumeConditionNormal" {
+                scene.clock.advance(by: .seconds(10))
+                await Task.yield()
+            }
+            let reasons = try scene.events().map { $0["reason"] }
+            #expect(reasons.count == 2)
+            #expect(reasons.contains("VolumeConditionAbnormal"))
+        }
+    }
+
     @Test func aDriverWithoutTheCapabilityIsAskedAgainAndNothingEnds() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)

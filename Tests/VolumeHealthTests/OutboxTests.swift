@@ -95,6 +95,25 @@ struct OutboxTests {
         #expect(outbox.isEmpty)
     }
 
+    @Test mutating func aRecoveryAfterALostAnswerIsTold() throws {
+        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
+        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
+        outbox.set([], for: first, volumeHandle: "1", at: .zero)
+        let recovery = try announcement(at: .seconds(1))
+        #expect(recovery.conditions.isEmpty)
+        outbox.settle(recovery, .told, at: .seconds(1))
+        #expect(outbox.isEmpty)
+    }
+
+    @Test mutating func whatWasNotAnsweredIsToldAgain() throws {
+        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
+        let again = try announcement(at: .seconds(1))
+        #expect(again.conditions == broken)
+        #expect(again.cause == .transition)
+    }
+
     @Test mutating func aClaimThatIsGoneIsForgotten() throws {
         outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .gone, at: .zero)

@@ -12,13 +12,16 @@ struct ReconcilerPropertyTests {
     struct Reader {
         /// By claim uid: what was told last; nothing, when told of a recovery or never told anything.
         var known: [String: [VolumeHealthCondition]] = [:]
+        /// Claims whose last announcement was not answered: the next one may repeat it, or end what never began.
+        var unanswered: Set<String> = []
 
         mutating func read(_ announcement: Announcement) {
             let before = known[announcement.claim.uid] ?? []
+            defer { known[announcement.claim.uid] = announcement.conditions }
+            if unanswered.remove(announcement.claim.uid) != nil { return }
             let changed = Set(before.map(\.identity)) != Set(announcement.conditions.map(\.identity))
             #expect(changed == (announcement.cause == .transition), "told twice, or a change called a refresh")
             #expect(!(before.isEmpty && announcement.conditions.isEmpty), "a recovery from nothing")
-            known[announcement.claim.uid] = announcement.conditions
         }
     }
 
@@ -101,7 +104,11 @@ struct ReconcilerPropertyTests {
     ) {
         for _ in 0..<3 {
             guard case .tell(let announcement) = reconciler.next(at: now) else { return }
-            switch Int.random(in: 0..<4, using: &random) {
+            switch Int.random(in: 0..<5, using: &random) {
+            case 4:
+                if Bool.random(using: &random) { reader.read(announcement) }
+                reader.unanswered.insert(announcement.claim.uid)
+                reconciler.settle(announcement, .unanswered, at: now)
             case 0: reconciler.settle(announcement, .unreachable(retryAfter: nil), at: now)
             case 1: reconciler.settle(announcement, .refused, at: now)
             default:

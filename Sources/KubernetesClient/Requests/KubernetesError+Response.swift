@@ -93,3 +93,13 @@ private func excerpt(_ body: [UInt8]) -> String {
     return text.split(whereSeparator: { $0.isWhitespace || $0.asciiValue.map { $0 < 0x20 } ?? false })
         .joined(separator: " ")
 }
+
+extension KubernetesError {
+    /// Whether the server has certainly not done what was asked: it said so, or it was never reached. Otherwise a write
+    /// may have happened although its answer was lost.
+    public var isCertainlyUnserved: Bool {
+        if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
+        guard let transport = cause as? HTTPError else { return false }
+        return [.connect, .tls, .invalidRequest].contains(transport.code)
+    }
+}
