@@ -28,8 +28,8 @@ public final class ManualClock: Clock, Sendable {
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
         var cancelled: Set<Int> = []
-        /// Tests that wait for sleepers; nil tells them to look again.
-        var waiters: [CheckedContinuation<Duration?, Never>] = []
+        /// Tests that wait for sleepers; the end of its stream tells one to look again.
+        var waiters: [AsyncStream<Void>.Continuation] = []
     }
 
     private let state = Mutex(State())
@@ -42,20 +42,20 @@ public final class ManualClock: Clock, Sendable {
     /// It has none: the clock stands exactly where a test puts it.
     public var minimumResolution: Duration { .zero }
 
-    /// Moves the clock and wakes, in their order, those whose time has come.
+    /// Moves the clock and wakes those whose time has come: the earliest deadline first, of equal ones who slept first.
     public func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now = state.now.advanced(by: duration)
             let due = state.sleepers.filter { $0.value.deadline <= state.now }
             for id in due.keys { state.sleepers[id] = nil }
-            return due.values.sorted { $0.deadline < $1.deadline }
+            return due.sorted { ($0.value.deadline, $0.key) < ($1.value.deadline, $1.key) }
         }
-        for sleeper in due { sleeper.continuation.resume() }
+        for (_, sleeper) in due { sleeper.continuation.resume() }
     }
 
-    /// Returns when somebody sleeps whose time comes so long from now.
+    /// Returns when somebody sleeps whose time comes so long from now, or on cancellation.
     ///
-    /// - Returns: how long the earliest of those sleeps still.
+    /// - Returns: how long the earliest of those sleeps still; zero on cancellation.
     @discardableResult
     public func sleeper(
         ofAtLeast minimum: Duration = .zero,
@@ -64,24 +64,24 @@ public final class ManualClock: Clock, Sendable {
         await find { left in left.filter { $0 >= minimum && $0 <= maximum }.min() }
     }
 
-    /// Returns when so many sleep at the same time.
+    /// Returns when so many sleep at the same time, or on cancellation.
     public func sleepers(_ count: Int) async {
         _ = await find { left in left.count >= count ? .zero : nil }
     }
 
     /// Looks at how long everybody still sleeps, now and whenever somebody falls asleep, until `find` returns something.
     private func find(_ find: ([Duration]) -> Duration?) async -> Duration {
-        while true {
-            let found = await withCheckedContinuation { (continuation: CheckedContinuation<Duration?, Never>) in
-                let found: Duration? = state.withLock { state in
-                    let found = find(state.sleepers.values.map { state.now.duration(to: $0.deadline) })
-                    if found == nil { state.waiters.append(continuation) }
-                    return found
-                }
-                if let found { continuation.resume(returning: found) }
+        while !Task.isCancelled {
+            let (arrivals, waiter) = AsyncStream.makeStream(of: Void.self)
+            let found: Duration? = state.withLock { state in
+                let found = find(state.sleepers.values.map { state.now.duration(to: $0.deadline) })
+                if found == nil { state.waiters.append(waiter) }
+                return found
             }
             if let found { return found }
+            for await _ in arrivals {}
         }
+        return .zero
     }
 
     /// Returns when a test has moved the clock so far.
@@ -92,9 +92,11 @@ public final class ManualClock: Clock, Sendable {
             state.nextID += 1
             return state.nextID
         }
+        // Who is cancelled after waking leaves a mark that nobody takes.
+        defer { state.withLock { _ = $0.cancelled.remove(id) } }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let (end, waiters): (Result<Void, any Error>?, [CheckedContinuation<Duration?, Never>]) =
+                let (end, waiters): (Result<Void, any Error>?, [AsyncStream<Void>.Continuation]) =
                     state.withLock { state in
                         if state.cancelled.remove(id) != nil { return (.failure(CancellationError()), []) }
                         if deadline <= state.now { return (.success(()), []) }
@@ -103,7 +105,7 @@ public final class ManualClock: Clock, Sendable {
                         return (nil, state.waiters)
                     }
                 if let end { continuation.resume(with: end) }
-                for waiter in waiters { waiter.resume(returning: nil) }
+                for waiter in waiters { waiter.finish() }
             }
         } onCancel: {
             let sleeper = state.withLock { state in
