@@ -43,32 +43,35 @@ struct SimulatedCluster: AsyncParsableCommand {
         let root = URL(fileURLWithPath: directory, isDirectory: true)
         let backing = root.appendingPathComponent("volumes", isDirectory: true)
         try FileManager.default.createDirectory(at: backing, withIntermediateDirectories: true)
+        let ready = root.appendingPathComponent("ready")
+        // An earlier run that was killed has left it.
+        try? FileManager.default.removeItem(at: ready)
         let driver = SimulatedDriver(
             socket: root.appendingPathComponent("csi.sock").path,
             configuration: .init(name: driverName, pageSize: pageSize)
         )
         try await SimulatedAPIServer.withServer { server in
-            for number in 0..<volumes {
+            driver.volumes = try (0..<volumes).map { number in
                 let volume = VolumeFixture(number: number, driverName: driverName)
                 let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
                 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-                driver.volumes.append(SimulatedVolume(id: volume.handle, backingDirectory: directory.path))
                 try volume.create(in: server)
+                return SimulatedVolume(id: volume.handle, backingDirectory: directory.path)
             }
             let kubeconfig = root.appendingPathComponent("kubeconfig").path
             try server.writeKubeconfig(to: kubeconfig)
             try driver.start()
+            try Data().write(to: ready)
             tell(
                 """
                 API server  \(server.url)
                 kubeconfig  \(kubeconfig)
                 CSI driver  \(driverName) at \(driver.socket)
                 volumes     \(volumes), each abnormal while its directory in \(backing.path) is missing
+                ready
 
                 """
             )
-            let ready = root.appendingPathComponent("ready")
-            try Data().write(to: ready)
             for await _ in interruptions { break }
             try? FileManager.default.removeItem(at: ready)
             await driver.stop()
