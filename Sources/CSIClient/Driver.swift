@@ -32,7 +32,7 @@ public enum ControllerCapability: Sendable, Hashable {
         case .listVolumes: self = .listVolumes
         case .volumeCondition: self = .volumeCondition
         case .getVolume: self = .getVolume
-        case .unknown, .UNRECOGNIZED: return nil
+        case .unknown, .getVolumeHealth, .listVolumeHealth, .UNRECOGNIZED: return nil
         }
     }
 }

@@ -17,4 +17,8 @@ public enum CSIMethodName {
     public static let listVolumes = "/csi.v1.Controller/ListVolumes"
     /// One volume.
     public static let controllerGetVolume = "/csi.v1.Controller/ControllerGetVolume"
+    /// The health of all volumes that are not well, by pages (CSI 1.13 and later).
+    public static let controllerListVolumeHealth = "/csi.v1.Controller/ControllerListVolumeHealth"
+    /// The health of one volume (CSI 1.13 and later).
+    public static let controllerGetVolumeHealth = "/csi.v1.Controller/ControllerGetVolumeHealth"
 }

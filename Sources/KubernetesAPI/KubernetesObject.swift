@@ -55,3 +55,36 @@ extension Lease: KubernetesObject {
         scope: .namespaced
     )
 }
+
+extension Node: KubernetesObject {
+    /// Where the API server keeps them.
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "Node",
+        plural: "nodes",
+        scope: .cluster
+    )
+}
+
+extension Pod: KubernetesObject {
+    /// Where the API server keeps them.
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "Pod",
+        plural: "pods",
+        scope: .namespaced
+    )
+}
+
+extension Secret: KubernetesObject {
+    /// Where the API server keeps them.
+    public static let resource = Resource(
+        group: "",
+        version: "v1",
+        kind: "Secret",
+        plural: "secrets",
+        scope: .namespaced
+    )
+}

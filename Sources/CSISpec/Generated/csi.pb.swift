@@ -24,6 +24,50 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+public nonisolated enum CSIVolumeHealthErrorType: SwiftProtobuf.Enum, Swift.CaseIterable {
+  public typealias RawValue = Int
+
+  /// Also what a number is taken for that this list does not have: something is wrong, and we do not know how wrong.
+  case unknownVolumeHealthType // = 0
+  case degraded // = 1
+  case inaccessible // = 2
+  case dataLoss // = 3
+  case UNRECOGNIZED(Int)
+
+  public init() {
+    self = .unknownVolumeHealthType
+  }
+
+  public init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unknownVolumeHealthType
+    case 1: self = .degraded
+    case 2: self = .inaccessible
+    case 3: self = .dataLoss
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  public var rawValue: Int {
+    switch self {
+    case .unknownVolumeHealthType: return 0
+    case .degraded: return 1
+    case .inaccessible: return 2
+    case .dataLoss: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  public static let allCases: [CSIVolumeHealthErrorType] = [
+    .unknownVolumeHealthType,
+    .degraded,
+    .inaccessible,
+    .dataLoss,
+  ]
+
+}
+
 public nonisolated struct CSIGetPluginInfoRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -234,6 +278,10 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
       /// CSI 1.3 to 1.12: list and get answers carry a VolumeCondition.
       case volumeCondition // = 11
       case getVolume // = 12
+
+      /// CSI 1.13 and later.
+      case getVolumeHealth // = 16
+      case listVolumeHealth // = 17
       case UNRECOGNIZED(Int)
 
       public init() {
@@ -246,6 +294,8 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
         case 3: self = .listVolumes
         case 11: self = .volumeCondition
         case 12: self = .getVolume
+        case 16: self = .getVolumeHealth
+        case 17: self = .listVolumeHealth
         default: self = .UNRECOGNIZED(rawValue)
         }
       }
@@ -256,6 +306,8 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
         case .listVolumes: return 3
         case .volumeCondition: return 11
         case .getVolume: return 12
+        case .getVolumeHealth: return 16
+        case .listVolumeHealth: return 17
         case .UNRECOGNIZED(let i): return i
         }
       }
@@ -266,6 +318,8 @@ public nonisolated struct CSIControllerServiceCapability: Sendable {
         .listVolumes,
         .volumeCondition,
         .getVolume,
+        .getVolumeHealth,
+        .listVolumeHealth,
       ]
 
     }
@@ -450,9 +504,151 @@ public nonisolated struct CSIControllerGetVolumeResponse: Sendable {
   fileprivate var _status: CSIControllerGetVolumeResponse.VolumeStatus? = nil
 }
 
+public nonisolated struct CSIVolumeHealth: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var volumeID: String = String()
+
+  /// Empty says that nothing is wrong. (status, reason) is unique within a volume.
+  public var healthStatuses: [CSIVolumeHealth.VolumeHealthEntry] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public nonisolated struct VolumeHealthEntry: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    public var status: CSIVolumeHealthErrorType = .unknownVolumeHealthType
+
+    public var reason: String = String()
+
+    public var message: String = String()
+
+    public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    public init() {}
+  }
+
+  public init() {}
+}
+
+public nonisolated struct CSIControllerListVolumeHealthRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the driver decides how many entries a page has.
+  public var maxEntries: Int32 = 0
+
+  /// ABORTED answers one that is not valid (any more): the list begins again.
+  public var startingToken: String = String()
+
+  public var secrets: Dictionary<String,String> = [:]
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct CSIControllerListVolumeHealthResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Healthy volumes should be left out, and may be there. Pages may repeat volumes and omit some.
+  public var entries: [CSIVolumeHealth] = []
+
+  public var nextToken: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct CSIControllerGetVolumeHealthRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var volumeID: String = String()
+
+  public var secrets: Dictionary<String,String> = [:]
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct CSIControllerGetVolumeHealthResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Required.
+  public var volumeHealth: CSIVolumeHealth {
+    get {_volumeHealth ?? CSIVolumeHealth()}
+    set {_volumeHealth = newValue}
+  }
+  /// Returns true if `volumeHealth` has been explicitly set.
+  public var hasVolumeHealth: Bool {self._volumeHealth != nil}
+  /// Clears the value of `volumeHealth`. Subsequent reads from it will return its default value.
+  public mutating func clearVolumeHealth() {self._volumeHealth = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _volumeHealth: CSIVolumeHealth? = nil
+}
+
+public nonisolated struct CSINodeGetVolumeHealthRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var volumeID: String = String()
+
+  public var volumePublishPath: String = String()
+
+  public var stagingTargetPath: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct CSINodeGetVolumeHealthResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Required.
+  public var volumeHealth: CSIVolumeHealth {
+    get {_volumeHealth ?? CSIVolumeHealth()}
+    set {_volumeHealth = newValue}
+  }
+  /// Returns true if `volumeHealth` has been explicitly set.
+  public var hasVolumeHealth: Bool {self._volumeHealth != nil}
+  /// Clears the value of `volumeHealth`. Subsequent reads from it will return its default value.
+  public mutating func clearVolumeHealth() {self._volumeHealth = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _volumeHealth: CSIVolumeHealth? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "csi.v1"
+
+nonisolated extension CSIVolumeHealthErrorType: SwiftProtobuf._ProtoNameProviding {
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN_VOLUME_HEALTH_TYPE\0\u{1}DEGRADED\0\u{1}INACCESSIBLE\0\u{1}DATA_LOSS\0")
+}
 
 nonisolated extension CSIGetPluginInfoRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".GetPluginInfoRequest"
@@ -792,7 +988,7 @@ nonisolated extension CSIControllerServiceCapability.RPC: SwiftProtobuf.Message,
 }
 
 nonisolated extension CSIControllerServiceCapability.RPC.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{3}LIST_VOLUMES\0\u{2}\u{8}VOLUME_CONDITION\0\u{1}GET_VOLUME\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{3}LIST_VOLUMES\0\u{2}\u{8}VOLUME_CONDITION\0\u{1}GET_VOLUME\0\u{2}\u{4}GET_VOLUME_HEALTH\0\u{1}LIST_VOLUME_HEALTH\0")
 }
 
 nonisolated extension CSIVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1101,6 +1297,299 @@ nonisolated extension CSIControllerGetVolumeResponse.VolumeStatus: SwiftProtobuf
 
   public static func ==(lhs: CSIControllerGetVolumeResponse.VolumeStatus, rhs: CSIControllerGetVolumeResponse.VolumeStatus) -> Bool {
     if lhs._volumeCondition != rhs._volumeCondition {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".VolumeHealth"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}health_statuses\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.healthStatuses) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeID, fieldNumber: 1)
+    }
+    if !self.healthStatuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.healthStatuses, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIVolumeHealth, rhs: CSIVolumeHealth) -> Bool {
+    if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.healthStatuses != rhs.healthStatuses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeHealth.VolumeHealthEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = CSIVolumeHealth.protoMessageName + ".VolumeHealthEntry"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}reason\0\u{1}message\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.status) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.status != .unknownVolumeHealthType {
+      try visitor.visitSingularEnumField(value: self.status, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIVolumeHealth.VolumeHealthEntry, rhs: CSIVolumeHealth.VolumeHealthEntry) -> Bool {
+    if lhs.status != rhs.status {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIControllerListVolumeHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ControllerListVolumeHealthRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}max_entries\0\u{3}starting_token\0\u{1}secrets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.maxEntries) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.startingToken) }()
+      case 3: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.secrets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.maxEntries != 0 {
+      try visitor.visitSingularInt32Field(value: self.maxEntries, fieldNumber: 1)
+    }
+    if !self.startingToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.startingToken, fieldNumber: 2)
+    }
+    if !self.secrets.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.secrets, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIControllerListVolumeHealthRequest, rhs: CSIControllerListVolumeHealthRequest) -> Bool {
+    if lhs.maxEntries != rhs.maxEntries {return false}
+    if lhs.startingToken != rhs.startingToken {return false}
+    if lhs.secrets != rhs.secrets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIControllerListVolumeHealthResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ControllerListVolumeHealthResponse"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0\u{3}next_token\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.nextToken) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 1)
+    }
+    if !self.nextToken.isEmpty {
+      try visitor.visitSingularStringField(value: self.nextToken, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIControllerListVolumeHealthResponse, rhs: CSIControllerListVolumeHealthResponse) -> Bool {
+    if lhs.entries != rhs.entries {return false}
+    if lhs.nextToken != rhs.nextToken {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIControllerGetVolumeHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ControllerGetVolumeHealthRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{1}secrets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
+      case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.secrets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeID, fieldNumber: 1)
+    }
+    if !self.secrets.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.secrets, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIControllerGetVolumeHealthRequest, rhs: CSIControllerGetVolumeHealthRequest) -> Bool {
+    if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.secrets != rhs.secrets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIControllerGetVolumeHealthResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ControllerGetVolumeHealthResponse"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_health\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._volumeHealth) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._volumeHealth {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSIControllerGetVolumeHealthResponse, rhs: CSIControllerGetVolumeHealthResponse) -> Bool {
+    if lhs._volumeHealth != rhs._volumeHealth {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetVolumeHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeHealthRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}volume_publish_path\0\u{3}staging_target_path\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.volumePublishPath) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.stagingTargetPath) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeID, fieldNumber: 1)
+    }
+    if !self.volumePublishPath.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumePublishPath, fieldNumber: 2)
+    }
+    if !self.stagingTargetPath.isEmpty {
+      try visitor.visitSingularStringField(value: self.stagingTargetPath, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeGetVolumeHealthRequest, rhs: CSINodeGetVolumeHealthRequest) -> Bool {
+    if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.volumePublishPath != rhs.volumePublishPath {return false}
+    if lhs.stagingTargetPath != rhs.stagingTargetPath {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetVolumeHealthResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeHealthResponse"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_health\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._volumeHealth) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._volumeHealth {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeGetVolumeHealthResponse, rhs: CSINodeGetVolumeHealthResponse) -> Bool {
+    if lhs._volumeHealth != rhs._volumeHealth {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
