@@ -2,103 +2,73 @@
 // Copyright the csi-health-monitor authors
 
 import CSISpec
-import GRPCTransport
+import Logging
 
 extension CSIClient {
-    /// All volumes of the driver, page by page; each page is asked for when it is wanted.
-    ///
-    /// The pages are no snapshot: a volume may be missing or come twice. A list that ends without an error is complete.
-    /// When the driver answers ABORTED, its token has expired: the list starts over, once, and volumes come again.
-    ///
-    /// - Returns: a sequence to be iterated once. It throws the first failed call's ``CSIError``, or one with
-    ///   ``CSIError/Code/invalidResponse`` when the driver gives the same `next_token` twice, which would never end.
+    /// All volumes of the driver. Entries without a `volume_id`, which the specification requires, are left out: they
+    /// say nothing of any volume, and the others are good.
     ///
     /// Source: CSI specification, ListVolumes.
-    public func listVolumes() -> VolumePages {
-        VolumePages(client: self)
+    public func listVolumes() -> DriverPages<DriverVolume> {
+        let method = CSIMethodName.listVolumes
+        return DriverPages(method: method) { token async throws(CSIError) in
+            var request = CSIListVolumesRequest()
+            request.maxEntries = self.configuration.maxEntries
+            request.startingToken = token
+            let response = try await self.call(method, request, returning: CSIListVolumesResponse.self)
+            let entries = self.identifiable(response.entries, method: method) { $0.volume.volumeID }
+            return DriverPages.Page(items: entries.map(DriverVolume.init), nextToken: response.nextToken)
+        }
     }
 
     /// What the driver says of one volume.
     ///
     /// - Throws: ``CSIError``; a driver that does not know the volume answers NotFound, or OK and an abnormal condition.
+    ///   An answer without a volume, or for another one, is ``CSIError/Code/invalidResponse``.
     ///
     /// Source: CSI specification, ControllerGetVolume (GET_VOLUME).
     public func getVolume(id: String) async throws(CSIError) -> DriverVolume {
+        let method = CSIMethodName.controllerGetVolume
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id
-        let response = try await call(
-            CSIMethodName.controllerGetVolume,
-            request,
-            returning: CSIControllerGetVolumeResponse.self
-        )
-        guard response.volume.volumeID == id else {
-            throw CSIError(
-                code: .invalidResponse,
-                method: CSIMethodName.controllerGetVolume,
-                message: "asked for volume \"\(id)\", the driver answered for \"\(response.volume.volumeID)\""
-            )
-        }
+        let response = try await call(method, request, returning: CSIControllerGetVolumeResponse.self)
+        guard response.hasVolume else { throw .missing("volume", method: method) }
+        try check(response.volume.volumeID, isFor: id, method: method)
         return DriverVolume(
             id: id,
             condition: response.status.hasVolumeCondition ? .init(response.status.volumeCondition) : nil
         )
     }
-}
 
-/// The pages of a driver's list of volumes, see ``CSIClient/listVolumes()``.
-public struct VolumePages: AsyncSequence, Sendable {
-    let client: CSIClient
-
-    /// A list of its own, from the first page.
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(client: client)
+    /// A driver's answer must be for the volume that was asked for: what it says of another one is no word about ours.
+    func check(_ answered: String, isFor id: String, method: String) throws(CSIError) {
+        guard answered != id else { return }
+        throw CSIError(
+            code: .invalidResponse,
+            method: method,
+            message: "asked for volume \"\(id)\", the driver answered for \"\(answered)\""
+        )
     }
 
-    /// Asks for one page at a time.
-    public struct Iterator: AsyncIteratorProtocol {
-        private let client: CSIClient
-        /// The token of the next page; nil when there is none.
-        private var token: String? = ""
-        private var tokensSeen: Set<String> = []
-        private var mayStartOver = true
-
-        init(client: CSIClient) {
-            self.client = client
+    /// A page without the entries that say of no volume what they say. One bad entry must not hide all the others; a
+    /// driver that has some is warned of once.
+    func identifiable<Entry>(_ entries: [Entry], method: String, id: (Entry) -> String) -> [Entry] {
+        let identifiable = entries.filter { !id($0).isEmpty }
+        if identifiable.count < entries.count, isFirstUnidentifiableEntry() {
+            logger.warning(
+                "The driver lists entries without a volume_id, which are ignored",
+                metadata: ["method": "\(method)", "entries": "\(entries.count - identifiable.count)"]
+            )
         }
+        return identifiable
+    }
+}
 
-        /// The next page, nil after the last one.
-        public mutating func next() async throws(CSIError) -> [DriverVolume]? {
-            guard let token else { return nil }
-            let response: CSIListVolumesResponse
-            do {
-                response = try await page(startingAt: token)
-            } catch  where error.code == .status(.aborted) && !token.isEmpty && mayStartOver {
-                mayStartOver = false
-                tokensSeen = []
-                response = try await page(startingAt: "")
-            }
-            self.token = response.nextToken.isEmpty ? nil : response.nextToken
-            guard self.token == nil || tokensSeen.insert(response.nextToken).inserted else {
-                self.token = nil
-                throw CSIError(
-                    code: .invalidResponse,
-                    method: CSIMethodName.listVolumes,
-                    message: "the driver gave next_token \"\(response.nextToken)\" twice: its list would never end"
-                )
-            }
-            return response.entries.map { entry in
-                DriverVolume(
-                    id: entry.volume.volumeID,
-                    condition: entry.status.hasVolumeCondition ? .init(entry.status.volumeCondition) : nil
-                )
-            }
-        }
-
-        private func page(startingAt token: String) async throws(CSIError) -> CSIListVolumesResponse {
-            var request = CSIListVolumesRequest()
-            request.maxEntries = client.configuration.maxEntries
-            request.startingToken = token
-            return try await client.call(CSIMethodName.listVolumes, request, returning: CSIListVolumesResponse.self)
-        }
+extension DriverVolume {
+    fileprivate init(_ entry: CSIListVolumesResponse.Entry) {
+        self.init(
+            id: entry.volume.volumeID,
+            condition: entry.status.hasVolumeCondition ? .init(entry.status.volumeCondition) : nil
+        )
     }
 }

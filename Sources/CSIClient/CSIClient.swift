@@ -12,8 +12,7 @@ import Synchronization
 /// One connection, made when it is first needed and made anew by gRPC when it breaks. All calls may run at the same
 /// time. A call that is cancelled throws a ``CSIError`` with the status Cancelled.
 ///
-/// Calls are logged at the `trace` level, requests and responses with them. No message that is sent here carries
-/// secrets.
+/// Calls are logged at the `trace` level, requests and responses with them, secrets never.
 public final class CSIClient: Sendable {
     /// Where the driver is and how long it may take.
     public struct Configuration: Sendable {
@@ -21,7 +20,7 @@ public final class CSIClient: Sendable {
         public var address: String
         /// How long one call may take, a page of a list being one call.
         public var timeout: Duration
-        /// The most volumes that a page of ListVolumes may have; 0 leaves it to the driver. There are drivers that
+        /// The most volumes that a page of a list may have; 0 leaves it to the driver. There are drivers that
         /// take a bound for an index and truncate their list, and drivers that fail without one.
         public var maxEntries: Int32
 
@@ -50,6 +49,7 @@ public final class CSIClient: Sendable {
     private let channel: GRPCChannel
     private let observer: @Sendable (CallObservation) -> Void
     private let driverName = Mutex("unknown-driver")
+    private let hasUnidentifiableEntries = Atomic(false)
 
     /// Prepares a connection; nothing is sent before the first call.
     ///
@@ -64,6 +64,19 @@ public final class CSIClient: Sendable {
         self.logger = logger
         self.observer = observer
         self.channel = try GRPCChannel(target: configuration.address)
+    }
+
+    /// Whether the connection to the driver stands, now. Asking makes one that does not be made, for the next time.
+    public var isConnected: Bool {
+        channel.connectivityState(tryToConnect: true) == .ready
+    }
+
+    /// Waits until the connection breaks: the driver ended, and may be another version when it is back. Returns at once
+    /// when there is no connection, and on cancellation.
+    public func waitUntilDisconnected() async {
+        while !Task.isCancelled, channel.connectivityState(tryToConnect: false) == .ready {
+            _ = await channel.waitForConnectivityChange(from: .ready, timeout: .seconds(60))
+        }
     }
 
     /// Ends the calls in flight and closes the connection. May be called more than once.
@@ -92,6 +105,11 @@ public final class CSIClient: Sendable {
 
     func identified(as name: String) {
         driverName.withLock { $0 = name }
+    }
+
+    /// Whether this is called for the first time, so that a driver is warned of once.
+    func isFirstUnidentifiableEntry() -> Bool {
+        !hasUnidentifiableEntries.exchange(true, ordering: .relaxed)
     }
 
     private func send(_ method: String, _ request: some Message) async throws(CSIError) -> [UInt8] {
@@ -138,7 +156,13 @@ public final class CSIClient: Sendable {
         }
     }
 
+    /// For the log: the message as JSON, without secrets.
     private func text(_ message: some Message) -> String {
-        (try? message.jsonString()) ?? "(cannot be shown)"
+        var shown: any Message = message
+        if var bearing = message as? any Message & SecretBearing {
+            bearing.secrets = [:]
+            shown = bearing
+        }
+        return (try? shown.jsonString()) ?? "(cannot be shown)"
     }
 }

@@ -37,10 +37,25 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
 
     /// Method, kind and message.
     public var description: String { "\(method): \(code): \(message)" }
+
+    /// The driver does not know the volume: NOT_FOUND.
+    public var isNotFound: Bool { code == .status(.notFound) }
+
+    /// The driver cannot be reached or is not ready: UNAVAILABLE. It may be another version when it is back.
+    public var isUnavailable: Bool { code == .status(.unavailable) }
 }
 
 extension CSIError {
     init(_ error: GRPCError, method: String) {
         self.init(code: .status(error.status.code), method: method, message: error.status.message)
+    }
+
+    /// A field is not there that the specification requires.
+    static func missing(_ field: String, method: String) -> CSIError {
+        CSIError(
+            code: .invalidResponse,
+            method: method,
+            message: "the driver's answer has no \(field), which the CSI specification requires"
+        )
     }
 }

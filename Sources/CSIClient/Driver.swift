@@ -26,13 +26,20 @@ public enum ControllerCapability: Sendable, Hashable {
     case volumeCondition
     /// GET_VOLUME: ControllerGetVolume.
     case getVolume
+    /// GET_VOLUME_HEALTH: ControllerGetVolumeHealth (CSI 1.13 and later).
+    case getVolumeHealth
+    /// LIST_VOLUME_HEALTH: ControllerListVolumeHealth (CSI 1.13 and later). The specification requires
+    /// GET_VOLUME_HEALTH with it.
+    case listVolumeHealth
 
     init?(_ type: CSIControllerServiceCapability.RPC.TypeEnum) {
         switch type {
         case .listVolumes: self = .listVolumes
         case .volumeCondition: self = .volumeCondition
         case .getVolume: self = .getVolume
-        case .unknown, .getVolumeHealth, .listVolumeHealth, .UNRECOGNIZED: return nil
+        case .getVolumeHealth: self = .getVolumeHealth
+        case .listVolumeHealth: self = .listVolumeHealth
+        case .unknown, .UNRECOGNIZED: return nil
         }
     }
 }

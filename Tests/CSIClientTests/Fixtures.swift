@@ -3,6 +3,7 @@
 
 import CSIClient
 import Foundation
+import GRPCTransport
 import HealthMonitorTestKit
 import InMemoryLogging
 import Logging
@@ -36,6 +37,51 @@ func withDriver<R>(
         await client.shutdown()
         await driver.stop()
         throw error
+    }
+}
+
+/// A client of a driver whose every answer is given by `answer`, for as long as `body` runs.
+func withAnswers(
+    timeout: Duration = .seconds(60),
+    maxEntries: Int32 = 0,
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+    _ answer: @escaping GRPCServer.Handler,
+    _ body: (CSIClient) async throws -> Void
+) async throws {
+    let socket = "/tmp/csi-\(UUID().uuidString.prefix(13)).sock"
+    let server = try GRPCServer(address: socket, handler: answer)
+    let client = try CSIClient(
+        configuration: .init(address: socket, timeout: timeout, maxEntries: maxEntries),
+        logger: logger
+    )
+    let result: Result<Void, any Error>
+    do {
+        result = .success(try await body(client))
+    } catch {
+        result = .failure(error)
+    }
+    await client.shutdown()
+    await server.shutdown()
+    try result.get()
+}
+
+/// Messages, field by field, in an encoding of the tests' own.
+enum Wire {
+    static func text(_ field: UInt8, _ text: String) -> [UInt8] {
+        message(field, Array(text.utf8))
+    }
+
+    static func message(_ field: UInt8, _ fields: [UInt8]...) -> [UInt8] {
+        let content = fields.flatMap(\.self)
+        return [field << 3 | 2] + varint(UInt64(content.count)) + content
+    }
+
+    static func integer(_ field: UInt8, _ value: Int) -> [UInt8] {
+        [field << 3] + varint(UInt64(bitPattern: Int64(value)))
+    }
+
+    private static func varint(_ value: UInt64) -> [UInt8] {
+        value < 0x80 ? [UInt8(value)] : [UInt8(value & 0x7F) | 0x80] + varint(value >> 7)
     }
 }
 

@@ -26,6 +26,16 @@ struct IdentityTests {
         }
     }
 
+    @Test func bothGenerationsOfHealthAreSeen() async throws {
+        try await withDriver(.init(controllerCapabilities: [3, 11, 12, 16, 17])) { _, client in
+            let identity = try await client.identify(clock: ManualClock())
+            #expect(
+                identity.controllerCapabilities
+                    == [.listVolumes, .volumeCondition, .getVolume, .getVolumeHealth, .listVolumeHealth]
+            )
+        }
+    }
+
     @Test func aDriverWithoutAControllerServiceCanDoNothingHere() async throws {
         try await withDriver(.init(controllerCapabilities: nil)) { driver, client in
             let identity = try await client.identify(clock: ManualClock())
@@ -123,6 +133,32 @@ struct IdentityTests {
             let identity = try await identification.value
             #expect(identity.listsVolumeConditions)
             #expect(identity.vendorVersion == "v1.18.0")
+        }
+    }
+
+    @Test func aConnectionIsTold() async throws {
+        try await withDriver { driver, client in
+            await client.waitUntilDisconnected()
+            _ = try await client.identify(clock: ManualClock())
+            #expect(client.isConnected)
+            let disconnection = Task { await client.waitUntilDisconnected() }
+            await driver.stop()
+            await disconnection.value
+            #expect(!client.isConnected)
+            try driver.start()
+            // Nothing but asking makes the connection anew.
+            while !client.isConnected { await Task.yield() }
+            #expect(driver.journal.calls("Probe").count == 1)
+        }
+    }
+
+    @Test func waitingForADisconnectionEndsOnCancellation() async throws {
+        try await withDriver { _, client in
+            _ = try await client.identify(clock: ManualClock())
+            let disconnection = Task { await client.waitUntilDisconnected() }
+            disconnection.cancel()
+            await disconnection.value
+            #expect(client.isConnected)
         }
     }
 }

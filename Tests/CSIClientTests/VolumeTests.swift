@@ -132,12 +132,22 @@ struct VolumeTests {
         }
     }
 
-    @Test func anAnswerForAnotherVolumeIsAnError() async throws {
+    /// An answer without a volume, also for an empty id, which an empty message would match; and one for another.
+    @Test(arguments: [("a", []), ("", []), ("a", [0x0A, 3, 0x12, 1, 0x62])] as [(String, [UInt8])])
+    func anAnswerForAnotherVolumeIsAnError(id: String, bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
-            driver.volumes = [SimulatedVolume(id: "a")]
-            driver.intercept { _ in .reply([]) }
-            let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: "a") }
+            driver.intercept { _ in .reply(bytes) }
+            let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: id) }
             #expect(error?.code == .invalidResponse)
+        }
+    }
+
+    @Test func anEntryWithoutAVolumeHidesNoOther() async throws {
+        try await withDriver { driver, client in
+            // entries=1 {}, entries=1 { volume=1 { volume_id=2 "a" } }
+            driver.intercept { _ in .reply([0x0A, 0, 0x0A, 5, 0x0A, 3, 0x12, 1, 0x61]) }
+            let pages = try await client.listedIDs()
+            #expect(pages == [["a"]])
         }
     }
 }

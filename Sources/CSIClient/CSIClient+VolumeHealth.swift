@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSISpec
+
+extension CSIClient {
+    /// The health of the driver's volumes. Those that are well should be left out, and may be there. A volume that
+    /// comes twice, in one page or in two, is handed on as it comes; entries without a `volume_id` are left out as in
+    /// ``listVolumes()``.
+    ///
+    /// - Parameter secrets: sent with every page, and never logged.
+    ///
+    /// Source: CSI specification 1.13, ControllerListVolumeHealth (LIST_VOLUME_HEALTH).
+    public func listVolumeHealth(secrets: [String: String] = [:]) -> DriverPages<DriverVolumeHealth> {
+        let method = CSIMethodName.controllerListVolumeHealth
+        return DriverPages(method: method) { token async throws(CSIError) in
+            var request = CSIControllerListVolumeHealthRequest()
+            request.maxEntries = self.configuration.maxEntries
+            request.startingToken = token
+            request.secrets = secrets
+            let response = try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self)
+            let entries = self.identifiable(response.entries, method: method) { $0.volumeID }
+            return DriverPages.Page(items: entries.map(DriverVolumeHealth.init), nextToken: response.nextToken)
+        }
+    }
+
+    /// The health of one volume.
+    ///
+    /// - Parameter secrets: sent with the call, and never logged.
+    /// - Throws: ``CSIError``; ``CSIError/isNotFound`` where the driver does not know the volume. An answer without
+    ///   `volume_health`, or for another volume, is ``CSIError/Code/invalidResponse``: it does not say that the volume
+    ///   is well.
+    ///
+    /// Source: CSI specification 1.13, ControllerGetVolumeHealth (GET_VOLUME_HEALTH).
+    public func getVolumeHealth(
+        id: String,
+        secrets: [String: String] = [:]
+    ) async throws(CSIError) -> DriverVolumeHealth {
+        let method = CSIMethodName.controllerGetVolumeHealth
+        var request = CSIControllerGetVolumeHealthRequest()
+        request.volumeID = id
+        request.secrets = secrets
+        let response = try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self)
+        guard response.hasVolumeHealth else { throw .missing("volume_health", method: method) }
+        try check(response.volumeHealth.volumeID, isFor: id, method: method)
+        return DriverVolumeHealth(response.volumeHealth)
+    }
+}
+
+/// A request whose secrets go to the driver and nowhere else.
+protocol SecretBearing {
+    var secrets: [String: String] { get set }
+}
+
+extension CSIControllerListVolumeHealthRequest: SecretBearing {}
+extension CSIControllerGetVolumeHealthRequest: SecretBearing {}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSISpec
+
+/// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth tells it (CSI 1.13 and later).
+public struct DriverVolumeHealth: Sendable, Hashable {
+    /// How bad it is: a `VolumeHealthErrorType`.
+    public enum Status: Sendable, Hashable {
+        /// DEGRADED: usable, with something lost: speed, redundancy.
+        case degraded
+        /// INACCESSIBLE: data cannot be read or written at the moment.
+        case inaccessible
+        /// DATA_LOSS: data is gone.
+        case dataLoss
+        /// A number that this program does not know, UNKNOWN_VOLUME_HEALTH_TYPE (0) among them. It is no health.
+        case unknown(Int)
+    }
+
+    /// One thing that is wrong.
+    public struct Entry: Sendable, Hashable {
+        /// How bad it is.
+        public var status: Status
+        /// Why, as a word for programs; some drivers leave it empty.
+        public var reason: String
+        /// Why, for people.
+        public var message: String
+    }
+
+    /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
+    public var id: String
+    /// All that is wrong, in the driver's order and with its repetitions; empty: nothing is.
+    public var entries: [Entry]
+}
+
+extension DriverVolumeHealth {
+    init(_ health: CSIVolumeHealth) {
+        self.init(id: health.volumeID, entries: health.healthStatuses.map(Entry.init))
+    }
+}
+
+extension DriverVolumeHealth.Entry {
+    fileprivate init(_ entry: CSIVolumeHealth.VolumeHealthEntry) {
+        let status: DriverVolumeHealth.Status =
+            switch entry.status {
+            case .degraded: .degraded
+            case .inaccessible: .inaccessible
+            case .dataLoss: .dataLoss
+            case .unknownVolumeHealthType, .UNRECOGNIZED: .unknown(entry.status.rawValue)
+            }
+        self.init(status: status, reason: entry.reason, message: entry.message)
+    }
+}
