@@ -24,6 +24,13 @@ public final class KubernetesClient: Sendable {
         /// From sending to the end of the answer; of a watch, to the beginning of the answer. Waiting for a turn under
         /// the rate limit does not count.
         public var duration: Duration
+
+        /// The verb of the RBAC rule: `patch`.
+        public var verb: String { request.verb.rawValue }
+        /// The resource as RBAC has it: `persistentvolumeclaims/status`.
+        public var resource: String { request.plural }
+        /// The HTTP status in digits; `<error>` where no answer came, as client-go's `rest_client_requests_total` says.
+        public var code: String { httpStatus.map(String.init) ?? "<error>" }
     }
 
     let timekeeper: Timekeeper

@@ -37,7 +37,8 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
         "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
     }
 
-    private var plural: String {
+    /// The resource with its subresource, as it stands in a Role.
+    var plural: String {
         subresource.map { "\(resource.plural)/\($0)" } ?? resource.plural
     }
 

@@ -71,6 +71,27 @@ import Testing
         }
     }
 
+    /// How a new leader reads back what was told, without what others tell.
+    @Test func eventsAreFoundByWhoToldThemAndWhy() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            for (component, reason) in [("ours", "Bad"), ("ours", "Good"), ("theirs", "Bad"), ("ours", "Bad")] {
+                var record = record()
+                record.name = "\(component).\(reason)".lowercased()
+                record.component = component
+                record.reason = reason
+                record.type = reason == "Bad" ? .warning : .normal
+                _ = try await recorder.record(record)
+            }
+            let selection = Selection(fieldSelector: "source=ours,reason=Bad")
+            let events = try await cluster.client.list(Event.self, selection).collected().flatMap(\.items)
+            #expect(events.map(\.metadata.name) == ["ours.bad"])
+            #expect(events.map(\.count) == [2])
+            #expect(events.map(\.type) == ["Warning"])
+            #expect(events.map(\.involvedObject.uid) == ["1234"])
+        }
+    }
+
     @Test func longMessageIsCut() async throws {
         try await TestCluster.with { cluster in
             let message = String(repeating: "é", count: 600)

@@ -126,10 +126,18 @@ import Testing
             try await cluster.client.create(Lease.named("lock", holder: "a"))
             cluster.server.intercept { _ in .cut }
             _ = try? await get(cluster)
+            _ = try? await cluster.client.patch(
+                PersistentVolumeClaim.self,
+                name: "data",
+                namespace: "shop",
+                [:],
+                subresource: "status"
+            )
             let observations = cluster.observations.values
-            #expect(observations.map(\.request.verb) == [.get, .create, .get])
-            #expect(observations.map(\.request.resource.plural) == ["leases", "leases", "leases"])
-            #expect(observations.map(\.httpStatus) == [404, 201, nil])
+            #expect(observations.map(\.verb) == ["get", "create", "get", "patch"])
+            #expect(observations.map(\.resource) == ["leases", "leases", "leases", "persistentvolumeclaims/status"])
+            #expect(observations.map(\.code) == ["404", "201", "<error>", "<error>"])
+            #expect(observations.map(\.httpStatus) == [404, 201, nil, nil])
         }
     }
 
