@@ -9,6 +9,8 @@ final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
     let transfer: Transfer
+    /// For the total timeout.
+    let start = ContinuousClock.now
     /// When the server last sent something, for the idle timeout.
     var lastActivity = ContinuousClock.now
     /// `struct curl_slist *`: must stay until the handle is gone.
@@ -44,6 +46,15 @@ final class EasyHandle {
         result == CURLE_OK ? .success(()) : .failure(error(result))
     }
 
+    /// To be called before a transfer ends early: its connection closes with it, unless others share it.
+    ///
+    /// Otherwise libcurl 7.88 keeps an HTTP/2 connection, and tells the server that the stream is given up when it next
+    /// sends something on it: the server would work on, perhaps for ever.
+    func giveUpConnection() {
+        // CURLOPT_FORBID_REUSE(3): read when the transfer ends; a connection with other transfers stays.
+        unsafe _ = CCurl_setopt_long(pointer, CURLOPT_FORBID_REUSE, 1)
+    }
+
     /// Goes on after a pause.
     func resume() {
         lastActivity = .now
@@ -67,10 +78,12 @@ final class EasyHandle {
         lastActivity = .now
         // CURLOPT_WRITEFUNCTION(3): after a pause the same bytes are delivered again.
         // Another number than was offered fails the transfer with CURLE_WRITE_ERROR.
-        return switch unsafe transfer.receive([UInt8](bytes)) {
-        case .taken: bytes.count
-        case .paused: CCurl_writefunc_pause()
-        case .overflown: 0
+        switch unsafe transfer.receive([UInt8](bytes)) {
+        case .taken: return bytes.count
+        case .paused: return CCurl_writefunc_pause()
+        case .overflown:
+            giveUpConnection()
+            return 0
         }
     }
 }
@@ -105,18 +118,13 @@ extension EasyHandle {
         if let proxy = configuration.proxy {
             unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy))
         }
-        set(setTimeouts(request.timeouts))
+        let connect = request.timeouts.connect.milliseconds
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, connect))
         set(setMethod(request))
         set(setHeaders(request))
         set(setTLS(configuration.tls))
         set(setCallbacks())
         return result
-    }
-
-    private func setTimeouts(_ timeouts: HTTPRequest.Timeouts) -> CURLcode {
-        let connect = unsafe CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, timeouts.connect.milliseconds)
-        guard connect == CURLE_OK, let total = timeouts.total else { return connect }
-        return unsafe CCurl_setopt_long(pointer, CURLOPT_TIMEOUT_MS, total.milliseconds)
     }
 
     private func setMethod(_ request: HTTPRequest) -> CURLcode {

@@ -111,7 +111,7 @@ extension TransferLoop {
             var running: Int32 = 0
             unsafe curl_multi_perform(multi, &running)
             finishTransfers(&handles)
-            let timeout = checkIdle(&handles)
+            let timeout = checkTimeouts(&handles)
             // curl_multi_poll(3): returns early when something happens on a connection, a timer of libcurl's is due, or
             // curl_multi_wakeup was called, even before.
             unsafe curl_multi_poll(multi, nil, 0, timeout, nil)
@@ -142,7 +142,7 @@ extension TransferLoop {
         case .cancel(let transfer):
             let failure = HTTPError(code: .cancelled, message: "\(transfer.request): cancelled")
             if let handle = handles[ObjectIdentifier(transfer)] {
-                end(handle, .failure(failure), &handles)
+                giveUp(handle, failure, &handles)
             } else {
                 // Not started yet, and it must find itself ended then; or over already.
                 transfer.complete(.failure(failure))
@@ -161,28 +161,34 @@ extension TransferLoop {
         }
     }
 
+    /// Ends a transfer that is not over.
+    private func giveUp(_ handle: EasyHandle, _ failure: HTTPError, _ handles: inout Handles) {
+        handle.giveUpConnection()
+        end(handle, .failure(failure), &handles)
+    }
+
     private func end(_ handle: EasyHandle, _ end: Result<Void, HTTPError>, _ handles: inout Handles) {
         unsafe curl_multi_remove_handle(multi, handle.pointer)
         handles[ObjectIdentifier(handle.transfer)] = nil
         handle.transfer.complete(end)
     }
 
-    /// Ends transfers that were idle for too long. Returns the milliseconds until the next one may be.
-    private func checkIdle(_ handles: inout Handles) -> Int32 {
+    /// Ends transfers whose time is over. Returns the milliseconds until that may be so for the next one.
+    ///
+    /// CURLOPT_TIMEOUT_MS is of no use: libcurl would keep an HTTP/2 connection on which nothing comes.
+    private func checkTimeouts(_ handles: inout Handles) -> Int32 {
         let now = ContinuousClock.now
         var wait = Duration.seconds(60)
         for handle in Array(handles.values) {
-            guard let limit = handle.transfer.request.timeouts.idle else { continue }
+            let timeouts = handle.transfer.request.timeouts
             if handle.transfer.isPaused { handle.lastActivity = now }
-            let left = limit - (now - handle.lastActivity)
-            if left <= .zero {
-                let failure = HTTPError(
-                    code: .timeout,
-                    message: "\(handle.transfer.request): nothing received for \(limit)"
-                )
-                end(handle, .failure(failure), &handles)
+            if let idle = timeouts.idle, now - handle.lastActivity >= idle {
+                giveUp(handle, .timeout(handle, "nothing received for \(idle)"), &handles)
+            } else if let total = timeouts.total, now - handle.start >= total {
+                giveUp(handle, .timeout(handle, "not complete after \(total)"), &handles)
             } else {
-                wait = min(wait, left)
+                if let idle = timeouts.idle { wait = min(wait, idle - (now - handle.lastActivity)) }
+                if let total = timeouts.total { wait = min(wait, total - (now - handle.start)) }
             }
         }
         let (seconds, attoseconds) = wait.components
@@ -192,4 +198,8 @@ extension TransferLoop {
 
 extension HTTPError {
     fileprivate static let shutDown = HTTPError(code: .shutdown, message: "the HTTP client is shut down")
+
+    fileprivate static func timeout(_ handle: EasyHandle, _ reason: String) -> HTTPError {
+        HTTPError(code: .timeout, message: "\(handle.transfer.request): \(reason)")
+    }
 }

@@ -88,10 +88,11 @@ struct HTTPBodyTests {
         }
     }
 
-    @Test func aResponseDroppedUnreadCancelsItsTransfer() async throws {
+    @Test(arguments: [HTTPRequest.Delivery.buffered, .streamed])
+    func aResponseDroppedUnreadCancelsItsTransfer(delivery: HTTPRequest.Delivery) async throws {
         try await withEndlessBody { client, url in
-            let response1 = try await client.execute(HTTPRequest(url: url, delivery: .streamed))
-            #expect(response1.status == 200)
+            let response = try await client.execute(HTTPRequest(url: url, delivery: delivery))
+            #expect(response.status == 200)
         }
     }
 
@@ -118,6 +119,30 @@ struct HTTPBodyTests {
             let result = await reader.result
             let error = #expect(throws: HTTPError.self) { try result.get() }
             #expect(error?.code == .cancelled)
+        }
+    }
+
+    @Test func aTransferThatIsGivenUpLeavesTheOthersOfItsConnectionAlone() async throws {
+        let (go, start) = AsyncStream.makeStream(of: Void.self)
+        try await withTLSServer { request in
+            TestHTTPResponse(
+                body: .stream { writer in
+                    try await writer.write([1])
+                    if request.path == "/endless" { await forever() }
+                    for await _ in go { break }
+                    try await writer.write([2])
+                }
+            )
+        } _: { client, url in
+            var other = try await client.execute(HTTPRequest(url: url)).body.makeAsyncIterator()
+            #expect(try await other.next() == [1])
+            for try await _ in try await client.execute(HTTPRequest(url: url + "/endless")).body { break }
+            // Is carried out after the cancellation.
+            let response = try await client.execute(HTTPRequest(url: url + "/endless"))
+            #expect(response.isHTTP2)
+            start.yield()
+            #expect(try await other.next() == [2])
+            #expect(try await other.next() == nil)
         }
     }
 

@@ -113,7 +113,7 @@ struct HTTPClientTests {
         try await withTLSServer { _ in
             TestHTTPResponse(bytes: hasBody ? [1, 2, 3] : [])
         } _: { client, url in
-            for _ in 0..<200 {
+            for _ in 0..<30 {
                 let dropped = try await client.execute(HTTPRequest(url: url)).status
                 #expect(dropped == 200)
                 let read = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 3)

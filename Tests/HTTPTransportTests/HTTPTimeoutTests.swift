@@ -7,16 +7,26 @@ import Testing
 
 /// Limits are short where they must be reached and ample where they must not be.
 struct HTTPTimeoutTests {
-    @Test func theTotalTimeoutEndsATransfer() async throws {
-        try await withPlainServer { _ in
-            await forever()
-            return TestHTTPResponse()
-        } _: { client, url in
-            let error = await #expect(throws: HTTPError.self) {
-                try await client.execute(HTTPRequest(url: url, timeouts: .init(total: .milliseconds(50))))
+    @Test(arguments: [true, false])
+    func theTotalTimeoutEndsATransferAndTheServerSeesIt(overTLS: Bool) async throws {
+        let (ends, ended) = AsyncStream.makeStream(of: Void.self)
+        let handler: TestHTTPServer.Handler = { request in
+            if request.path == "/silent" {
+                await forever()
+                ended.yield()
             }
-            #expect(error?.code == .timeout)
+            return TestHTTPResponse()
         }
+        let run: @Sendable (HTTPClient, String) async throws -> Void = { client, url in
+            // The connection is there when the time begins to count.
+            _ = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 0)
+            let request = HTTPRequest(url: url + "/silent", timeouts: .init(total: .milliseconds(500)))
+            let error = await #expect(throws: HTTPError.self) { try await client.execute(request) }
+            #expect(error?.code == .timeout)
+            #expect(error?.message.contains("not complete after 0.5 seconds") == true, "\(String(describing: error))")
+            for await _ in ends { break }
+        }
+        if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
     }
 
     @Test func theIdleTimeoutEndsASilentTransfer() async throws {
