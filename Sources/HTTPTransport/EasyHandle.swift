@@ -15,6 +15,7 @@ final class EasyHandle {
     var lastActivity = ContinuousClock.now
     /// `struct curl_slist *`: must stay until the handle is gone.
     private var headerList: UnsafeMutablePointer<curl_slist>?
+    private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
     private var head = HeadParser()
@@ -38,6 +39,7 @@ final class EasyHandle {
         // curl_easy_cleanup(3): not before the handle was removed from the multi handle; what it refers to goes after it.
         unsafe curl_easy_cleanup(pointer)
         unsafe curl_slist_free_all(headerList)
+        unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
     }
 
@@ -99,7 +101,6 @@ extension EasyHandle {
             if result == CURLE_OK { result = code }
         }
         unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_ERRORBUFFER, errorBuffer))
-        unsafe set(CCurl_setopt_string(pointer, CURLOPT_URL, request.url))
         unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROTOCOLS_STR, "http,https"))
         unsafe set(CCurl_setopt_string(pointer, CURLOPT_USERAGENT, configuration.userAgent))
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
@@ -121,7 +122,9 @@ extension EasyHandle {
         let connect = request.timeouts.connect.milliseconds
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, connect))
         set(setMethod(request))
-        set(setHeaders(request))
+        var headers = request.headers
+        set(setServer(request, name: configuration.tls.serverName, &headers))
+        set(setHeaders(headers, hasBody: request.body != nil))
         set(setTLS(configuration.tls))
         set(setCallbacks())
         return result
@@ -137,11 +140,21 @@ extension EasyHandle {
         return unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, request.method)
     }
 
-    private func setHeaders(_ request: HTTPRequest) -> CURLcode {
-        var headers = request.headers
+    private func setServer(_ request: HTTPRequest, name: String?, _ headers: inout HTTPHeaders) -> CURLcode {
+        guard let name else { return unsafe CCurl_setopt_string(pointer, CURLOPT_URL, request.url) }
+        guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
+        headers["Host"] = server.host
+        unsafe connectToList = curl_slist_append(nil, server.connectTo)
+        guard unsafe connectToList != nil else { return CURLE_OUT_OF_MEMORY }
+        let result = unsafe CCurl_setopt_string(pointer, CURLOPT_URL, server.url)
+        return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
+    }
+
+    private func setHeaders(_ headers: HTTPHeaders, hasBody: Bool) -> CURLcode {
+        var headers = headers
         // CURLOPT_HTTPHEADER(3): a name with nothing behind it keeps libcurl from adding its own. A form is what it
         // takes every body for, and waiting for "100 Continue" only costs time.
-        if request.body != nil {
+        if hasBody {
             if headers["Content-Type"] == nil { headers.add("Content-Type", "") }
             headers.add("Expect", "")
         }

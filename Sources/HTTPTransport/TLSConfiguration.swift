@@ -23,15 +23,20 @@ public struct TLSConfiguration: Sendable {
     public var clientCertificate: ClientCertificate?
     /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
     public var verifiesServer: Bool
+    /// The name that the server's certificate has to be for, and that the server is told (SNI); nil: the URL's host.
+    /// `NO_PROXY` goes by it too.
+    public var serverName: String?
 
     /// By default: the system's authorities, no client certificate, everything checked.
     public init(
         certificateAuthorities: [UInt8]? = nil,
         clientCertificate: ClientCertificate? = nil,
-        verifiesServer: Bool = true
+        verifiesServer: Bool = true,
+        serverName: String? = nil
     ) {
         self.certificateAuthorities = certificateAuthorities
         self.clientCertificate = clientCertificate
         self.verifiesServer = verifiesServer
+        self.serverName = serverName
     }
 }

@@ -54,6 +54,30 @@ struct HTTPTLSTests {
         #expect(error?.code == .tls)
     }
 
+    @Test(arguments: [HTTPRequest.Delivery.buffered, .streamed])
+    func aServerCanBeVerifiedUnderAnotherName(delivery: HTTPRequest.Delivery) async throws {
+        var tls = authority.trust
+        tls.serverName = "elsewhere.example"
+        try await TestHTTPServer.withServer(server(names: ["elsewhere.example"])) { request in
+            TestHTTPResponse(bytes: Array("\(request.header("Host") ?? "") \(request.path)".utf8))
+        } _: { server in
+            try await withClient(tls: tls) { client in
+                let response = try await client.execute(HTTPRequest(url: server.url + "/a%2Fb?x=1", delivery: delivery))
+                #expect(response.isHTTP2 == (delivery == .buffered))
+                let body = try await response.body.collect(upTo: 1000)
+                #expect(String(decoding: body, as: UTF8.self) == "127.0.0.1:\(server.port) /a%2Fb")
+            }
+        }
+    }
+
+    @Test func theOtherNameIsTheOnlyOneThatIsTrusted() async throws {
+        var tls = authority.trust
+        tls.serverName = "elsewhere.example"
+        #expect(try await status(of: server(), tls).error?.code == .tls)
+        tls.serverName = "no name"
+        #expect(try await status(of: server(), tls).error?.code == .invalidRequest)
+    }
+
     @Test func anExpiredCertificateIsRefused() async throws {
         let past = Date(timeIntervalSinceNow: -7200)...Date(timeIntervalSinceNow: -3600)
         let expired = TestHTTPServer.Configuration(

@@ -19,8 +19,11 @@ extension KubeconfigEntry {
         var tls = TLSConfiguration()
         tls.certificateAuthorities = try data("certificate-authority")
         tls.verifiesServer = try !bool("insecure-skip-tls-verify")
-        if let name = member("tls-server-name") {
-            throw name.error(.unsupported, "it is not supported: use a name of the server's certificate in its URL")
+        tls.serverName = try string("tls-server-name")
+        if let name = tls.serverName,
+            !name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) })
+        {
+            throw (member("tls-server-name") ?? self).error(.invalid, "a host's name is expected")
         }
         if tls.certificateAuthorities != nil, !tls.verifiesServer {
             throw error(

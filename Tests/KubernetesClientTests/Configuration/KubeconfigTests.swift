@@ -45,6 +45,13 @@ import Testing
         #expect("\(configuration) \(configuration.credentials)" == "https://api.example:6443 token")
         #expect(configuration.tls.verifiesServer)
         #expect(configuration.tls.certificateAuthorities == nil)
+        #expect(configuration.tls.serverName == nil)
+    }
+
+    @Test func nameOfTheServersCertificate() throws {
+        let configuration = try load(text(cluster: "server: https://10.0.0.1, tls-server-name: api.example"))
+        #expect(configuration.server == "https://10.0.0.1")
+        #expect(configuration.tls.serverName == "api.example")
     }
 
     @Test func namedContextAmongOthers() throws {
@@ -122,7 +129,7 @@ import Testing
         ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
         ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
         ("server: https://x, insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", "contradicts"),
-        ("server: https://x, tls-server-name: kubernetes", "tls-server-name: it is not supported"),
+        ("server: https://x, tls-server-name: 'a/b'", "tls-server-name: a host's name is expected"),
         ("server: https://x, certificate-authority-data: '*'", "certificate-authority-data: base64"),
         ("server: https://x, certificate-authority: /nowhere/ca", "cannot read /nowhere/ca: No such file"),
     ])
