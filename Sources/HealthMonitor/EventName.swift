@@ -3,25 +3,39 @@
 
 import VolumeHealth
 
-/// Names for our events, made from what they say and of whom.
+/// Names for our events, made from what they say and of whom (rule 8).
 ///
 /// The same fact has the same name whoever tells it: a retry after a lost answer, a restarted process or another
-/// leader finds the event there and raises its count instead of adding a second one.
+/// leader finds the event there and raises its count instead of adding a second one. And what was told can be read
+/// back: the name's last eight digits are the fingerprint of what the event says (rule 9).
 enum EventName {
-    /// `CLAIM.HASH`, at most 253 bytes, unique for component, claim uid, reason and the set of conditions.
-    static func make(claim: Claim, component: String, reason: String, conditions: [VolumeHealthCondition]) -> String {
-        let identities = conditions.map { "\($0.status.rawValue)/\($0.reason)" }.sorted()
-        let hash = fnv1a(([component, claim.uid, reason] + identities).joined(separator: "\n"))
-        let digits = String(hash, radix: 16)
-        let suffix = "." + String(repeating: "0", count: 16 - digits.count) + digits
+    /// `CLAIM.HASH`, at most 253 bytes, unique for component, claim uid, reason and fingerprint.
+    static func make(claim: Claim, component: String, reason: String, fingerprint: Fingerprint) -> String {
+        let suffix =
+            "." + digits(subject(claimUID: claim.uid, component: component, reason: reason)) + digits(fingerprint)
         // Claim names are DNS subdomains of up to 253 ASCII characters, so are event names.
         var prefix = claim.key.name.prefix(253 - suffix.count)
         while prefix.last == "-" || prefix.last == "." { prefix.removeLast() }
         return prefix + suffix
     }
 
-    /// FNV-1a, 64 bits: stable across processes and versions, which `Hasher` is not.
-    private static func fnv1a(_ text: String) -> UInt64 {
-        text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+    /// The fingerprint in a name that ``make(claim:component:reason:fingerprint:)`` made; nil for another name.
+    static func fingerprint(in name: String, claimUID: String, component: String, reason: String) -> Fingerprint? {
+        let suffix = name.suffix(17)
+        guard suffix.first == ".", let value = UInt32(suffix.suffix(8), radix: 16) else { return nil }
+        let subject = digits(subject(claimUID: claimUID, component: component, reason: reason))
+        guard suffix.dropFirst().prefix(8) == subject, digits(Fingerprint(rawValue: value)) == suffix.suffix(8) else {
+            return nil
+        }
+        return Fingerprint(rawValue: value)
+    }
+
+    private static func subject(claimUID: String, component: String, reason: String) -> Fingerprint {
+        Fingerprint([component, claimUID, reason])
+    }
+
+    private static func digits(_ fingerprint: Fingerprint) -> String {
+        let digits = String(fingerprint.rawValue, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
     }
 }

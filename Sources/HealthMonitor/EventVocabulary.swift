@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import VolumeHealth
+
 /// The words that people's alerts look for, as EHM coined them.
 enum EventVocabulary {
     /// Event source component of the controller side: `csi-pv-monitor-controller-DRIVER`.
@@ -12,8 +14,29 @@ enum EventVocabulary {
     static let abnormalReason = "VolumeConditionAbnormal"
     /// Normal: nothing is wrong with it any more.
     static let normalReason = "VolumeConditionNormal"
+    /// Warning: the driver says something that we do not understand.
+    static let unknownReason = "UnknownVolumeHealthCondition"
+
     /// The message of ``normalReason``.
     static let normalMessage = "The Volume returns to the healthy state"
-    /// The message of ``abnormalReason`` from a driver that gives none.
-    static let abnormalMessageFallback = "The driver reports an abnormal volume and gives no message"
+
+    /// The message of ``abnormalReason``: all that is wrong, worst first. A legacy condition is the driver's own words.
+    static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
+        conditions.map { condition in
+            guard condition.identity == VolumeHealthCondition(abnormalMessage: "").identity else {
+                return describe("\(condition.status.rawValue) (\(condition.reason))", condition.message)
+            }
+            return condition.message.isEmpty
+                ? "The driver reports an abnormal volume and gives no message" : condition.message
+        }.joined(separator: "; ")
+    }
+
+    /// The message of ``unknownReason``.
+    static func unknownMessage(_ condition: UnknownCondition) -> String {
+        describe("Unknown health type \(condition.type) (\(condition.reason))", condition.message)
+    }
+
+    private static func describe(_ what: String, _ message: String) -> String {
+        message.isEmpty ? what : "\(what): \(message)"
+    }
 }

@@ -7,35 +7,61 @@ import Logging
 import VolumeHealth
 
 extension HealthMonitor {
-    /// Tells what is to be told, one announcement after the other, for ever.
-    func report(from state: MonitorState) async throws {
-        let recorder = EventRecorder(client: kubernetes)
-        while true {
-            let asked = now
-            switch state.withReconciler({ $0.next(at: asked) }) {
-            case .wait(let due):
-                try await state.reportable.wait(until: due.map(instant(at:)), clock: clock)
-            case .tell(let announcement):
-                let outcome = try await tell(announcement, by: recorder)
-                let settled = now
-                state.withReconciler { $0.settle(announcement, outcome, at: settled) }
-            }
+    /// How many requests of one kind are under way at most; the client's rate limit holds for all of them together.
+    private var concurrentReports: Int { 8 }
+
+    /// Tells the events that are to be told, for ever.
+    func reportEvents(from state: MonitorState) async throws {
+        try await report(wakeUp: state.events) { now in
+            state.withReconciler { $0.nextEvent(at: now) }
+        } settle: { announcement, outcome, now in
+            state.withReconciler { $0.settle(event: announcement, outcome, at: now) }
+        } tell: { announcement in
+            try await tell(event(announcement))
         }
     }
 
-    private func tell(_ announcement: Announcement, by recorder: EventRecorder) async throws -> ReportOutcome {
-        let event = EventRecord(
-            announcement,
-            component: EventVocabulary.component(driverName: configuration.driverName),
-            instance: configuration.identity
-        )
+    /// Tells of conditions of unknown types, for ever.
+    func reportUnknownConditions(from state: MonitorState) async throws {
+        try await report(wakeUp: state.unknownEvents) { now in
+            state.withReconciler { $0.nextUnknownEvent(at: now) }
+        } settle: { announcement, outcome, now in
+            state.withReconciler { $0.settle(unknownEvent: announcement, outcome, at: now) }
+        } tell: { announcement in
+            try await tell(event(announcement))
+        }
+    }
+
+    /// Takes one stream of announcements from the core, tells them, and says how it went, for ever.
+    ///
+    /// - Parameter tell: throws only `CancellationError`.
+    func report<Key, State>(
+        wakeUp: WakeUp,
+        next: @Sendable (Duration) -> ReportStep<Key, State>,
+        settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Void,
+        tell: @escaping @Sendable (Announcement<Key, State>) async throws -> ReportOutcome
+    ) async throws {
+        try await dispatch(atMost: concurrentReports, wakeUp: wakeUp, clock: clock) {
+            switch next(now) {
+            case .tell(let announcement): .run(announcement)
+            case .wait(let due): .wait(until: due.map(instant(at:)))
+            }
+        } run: { announcement in
+            let outcome = try await tell(announcement)
+            settle(announcement, outcome, now)
+        }
+    }
+
+    /// Writes one event.
+    ///
+    /// - Throws: only `CancellationError`.
+    func tell(_ event: EventRecord) async throws -> ReportOutcome {
         var metadata: Logger.Metadata = [
-            "claim": "\(announcement.claim.key.namespace)/\(announcement.claim.key.name)",
-            "volumeHandle": "\(announcement.volumeHandle)",
+            "claim": "\(event.involvedObject.namespace)/\(event.involvedObject.name)",
             "reason": "\(event.reason)",
         ]
         do {
-            let count = try await recorder.record(event)
+            let count = try await EventRecorder(client: kubernetes).record(event)
             metadata["count"] = "\(count)"
             metadata["message"] = "\(event.message)"
             logger.info("Told the claim", metadata: metadata)
@@ -52,29 +78,46 @@ extension HealthMonitor {
             return outcome
         }
     }
-}
 
-extension EventRecord {
-    /// The event that tells an announcement, in EHM's words.
-    init(_ announcement: Announcement, component: String, instance: String) {
-        let isWell = announcement.conditions.isEmpty
-        let reason = isWell ? EventVocabulary.normalReason : EventVocabulary.abnormalReason
-        let messages = announcement.conditions.map(\.message).filter { !$0.isEmpty }.joined(separator: "; ")
-        self.init(
-            name: EventName.make(
-                claim: announcement.claim,
-                component: component,
-                reason: reason,
-                conditions: announcement.conditions
-            ),
-            involvedObject: ObjectReference(announcement.claim),
-            type: isWell ? .normal : .warning,
+    private func event(_ announcement: Announcement<String, VolumeState>) -> EventRecord {
+        let conditions = announcement.state.conditions
+        return event(
+            on: announcement.claim,
+            type: conditions.isEmpty ? .normal : .warning,
+            reason: conditions.isEmpty ? EventVocabulary.normalReason : EventVocabulary.abnormalReason,
+            message: conditions.isEmpty
+                ? EventVocabulary.normalMessage : EventVocabulary.abnormalMessage(conditions),
+            fingerprint: announcement.state.fingerprint
+        )
+    }
+
+    private func event(_ announcement: Announcement<UnknownConditionKey, UnknownConditionState>) -> EventRecord {
+        event(
+            on: announcement.claim,
+            type: .warning,
+            reason: EventVocabulary.unknownReason,
+            message: EventVocabulary.unknownMessage(announcement.state.condition),
+            fingerprint: announcement.state.fingerprint
+        )
+    }
+
+    /// An event of ours on a claim.
+    func event(
+        on claim: Claim,
+        type: EventRecord.EventType,
+        reason: String,
+        message: String,
+        fingerprint: Fingerprint
+    ) -> EventRecord {
+        let component = EventVocabulary.component(driverName: configuration.driverName)
+        return EventRecord(
+            name: EventName.make(claim: claim, component: component, reason: reason, fingerprint: fingerprint),
+            involvedObject: ObjectReference(claim),
+            type: type,
             reason: reason,
-            message: isWell
-                ? EventVocabulary.normalMessage
-                : messages.isEmpty ? EventVocabulary.abnormalMessageFallback : messages,
+            message: message,
             component: component,
-            instance: instance,
+            instance: configuration.identity,
             time: .now()
         )
     }
@@ -97,7 +140,7 @@ extension ReportOutcome {
     init(_ error: KubernetesError) {
         switch error.code {
         case .notFound, .namespaceTerminating: self = .gone
-        // Only this event is wrong; the next may be right.
+        // Only this one is wrong; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
         // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
         default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered

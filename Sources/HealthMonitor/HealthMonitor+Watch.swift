@@ -6,31 +6,38 @@ import KubernetesClient
 import VolumeHealth
 
 extension HealthMonitor {
-    /// Keeps the index's volumes as the cluster's are. Of a volume only what the index needs is kept.
+    /// Keeps the core's volumes as the cluster's are. Of a volume only what the core needs is kept.
     func watchVolumes(into state: MonitorState) async throws {
         for try await event in watcher(of: PersistentVolume.self) {
-            state.withReconciler { reconciler in
+            let received = now
+            state.update { reconciler in
                 switch event {
-                case .restarted: reconciler.index.beginVolumeRelist()
-                case .listed(let volume), .applied(let volume): apply(volume, to: &reconciler.index)
-                case .synced: reconciler.index.endVolumeRelist()
-                case .deleted(let volume): reconciler.index.removeVolume(named: volume.metadata.name)
+                case .restarted: reconciler.beginVolumeRelist()
+                case .listed(let volume), .applied(let volume): apply(volume, to: &reconciler, at: received)
+                case .synced: reconciler.endVolumeRelist(at: received)
+                case .deleted(let volume): reconciler.removeVolume(named: volume.metadata.name, at: received)
                 }
             }
             if case .synced = event { state.didSync(.volumes) }
         }
     }
 
-    /// Keeps the index's claims as the cluster's are.
+    /// Keeps the core's claims as the cluster's are.
     func watchClaims(into state: MonitorState) async throws {
         for try await event in watcher(of: PersistentVolumeClaim.self) {
-            state.withReconciler { reconciler in
+            let received = now
+            state.update { reconciler in
                 switch event {
-                case .restarted: reconciler.index.beginClaimRelist()
+                case .restarted: reconciler.beginClaimRelist()
                 case .listed(let claim), .applied(let claim):
-                    reconciler.index.apply(Claim(claim.metadata), volumeName: claim.spec.volumeName)
-                case .synced: reconciler.index.endClaimRelist()
-                case .deleted(let claim): reconciler.index.removeClaim(Claim(claim.metadata).key)
+                    reconciler.apply(
+                        Claim(claim.metadata),
+                        volumeName: claim.spec.volumeName,
+                        healthStatus: claim.status.healthStatus.conditions,
+                        at: received
+                    )
+                case .synced: reconciler.endClaimRelist(at: received)
+                case .deleted(let claim): reconciler.removeClaim(Claim(claim.metadata).key, at: received)
                 }
             }
             if case .synced = event { state.didSync(.claims) }
@@ -41,22 +48,22 @@ extension HealthMonitor {
         Watcher(client: kubernetes, logger: logger)
     }
 
-    private func apply(_ volume: PersistentVolume, to index: inout ClaimIndex) {
+    private func apply(_ volume: PersistentVolume, to reconciler: inout Reconciler, at now: Duration) {
         let csi = volume.spec.persistentVolumeSource.csi
-        guard csi.driver == configuration.driverName, !csi.volumeHandle.isEmpty else {
-            index.removeVolume(named: volume.metadata.name)
-            return
+        if csi.driver == configuration.driverName, !csi.volumeHandle.isEmpty {
+            reconciler.apply(MonitoredVolume(volume), at: now)
+        } else {
+            reconciler.removeVolume(named: volume.metadata.name, at: now)
         }
-        index.apply(ClaimIndex.Volume(volume, handle: csi.volumeHandle))
     }
 }
 
-extension ClaimIndex.Volume {
-    init(_ volume: PersistentVolume, handle: String) {
+extension MonitoredVolume {
+    init(_ volume: PersistentVolume) {
         let reference = volume.spec.claimRef
         self.init(
             name: volume.metadata.name,
-            handle: handle,
+            handle: volume.spec.persistentVolumeSource.csi.volumeHandle,
             claim: volume.spec.hasClaimRef ? ClaimKey(namespace: reference.namespace, name: reference.name) : nil,
             claimUID: reference.uid,
             isBound: volume.status.phase == "Bound"

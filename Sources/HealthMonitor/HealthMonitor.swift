@@ -8,51 +8,40 @@ import Synchronization
 import VolumeHealth
 
 /// The controller: watches PersistentVolumes and PersistentVolumeClaims, asks the driver how its volumes are, and
-/// tells the claims.
+/// tells the claims by events and status fields.
 ///
 /// All decisions are made by the pure ``VolumeHealth/Reconciler``; what is here moves facts into it and carries out
 /// what it says. Must run in one process at a time for one driver: run it under a lease.
 ///
-/// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get`, `create` and `patch` on
-/// `events`.
+/// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
+/// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`.
 public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
-    /// What to watch over, and how often to look.
-    public struct Configuration: Sendable {
-        /// The driver whose volumes these are, as it told it when the lease was chosen.
-        public var driverName: String
-        /// From the beginning of one list of all volumes to that of the next.
-        public var listVolumesInterval: Duration
-        /// Who reports: `reportingInstance` of events.
-        public var identity: String
-
-        /// Describes a controller.
-        public init(driverName: String, listVolumesInterval: Duration, identity: String) {
-            self.driverName = driverName
-            self.listVolumesInterval = listVolumesInterval
-            self.identity = identity
-        }
-    }
-
-    let configuration: Configuration
+    let configuration: MonitorConfiguration
     let driver: CSIClient
     let kubernetes: KubernetesClient
     let clock: C
     let logger: Logger
+    let observer: @Sendable (MonitorObservation) -> Void
     private let origin: C.Instant
+    private let current = CurrentState()
 
     /// A controller; nothing is asked before ``run()``.
+    ///
+    /// - Parameter observer: called for what metrics count, from the tasks of ``run()``.
     public init(
-        configuration: Configuration,
+        configuration: MonitorConfiguration,
         driver: CSIClient,
         kubernetes: KubernetesClient,
         clock: C,
-        logger: Logger
+        logger: Logger,
+        observer: @escaping @Sendable (MonitorObservation) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.driver = driver
         self.kubernetes = kubernetes
         self.clock = clock
         self.logger = logger
+        self.observer = observer
         self.origin = clock.now
     }
 
@@ -61,16 +50,30 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
     ///   another driver answers on the socket.
     public func run() async throws {
-        let state = MonitorState()
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await watchVolumes(into: state) }
-            group.addTask { try await watchClaims(into: state) }
-            group.addTask { try await sweep(into: state) }
-            group.addTask { try await report(from: state) }
-            // None of them returns: the first to throw ends all.
-            try await group.next()
-            group.cancelAll()
-        }
+        let state = MonitorState(Reconciler(configuration: .init(configuration)))
+        current.set(state)
+        defer { current.set(nil) }
+        try await together(
+            { try await watchVolumes(into: state) },
+            { try await watchClaims(into: state) },
+            {
+                await state.synced.wait()
+                try Task.checkCancellation()
+                // Rule 9: what was told is known before anything is told.
+                try await restore(into: state)
+                try await together(
+                    { try await probe(into: state) },
+                    { try await reportEvents(from: state) },
+                    { try await reportUnknownConditions(from: state) },
+                    { try await writeStatuses(from: state) }
+                )
+            }
+        )
+    }
+
+    /// What is known now; nil while ``run()`` is not running.
+    public func snapshot() -> HealthSnapshot? {
+        current.get().map { $0.snapshot(at: now) }
     }
 
     /// Time on this monitor's clock, as the pure core takes it.
@@ -78,6 +81,47 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
 
     /// The moment on the clock that the pure core names so.
     func instant(at time: Duration) -> C.Instant { origin.advanced(by: time) }
+
+    /// Runs tasks none of which returns: the first to throw ends all.
+    private func together(_ tasks: @Sendable () async throws -> Void...) async throws {
+        try await withThrowingTaskGroup { group in
+            for task in tasks {
+                group.addTask { try await task() }
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+/// What to watch over, how often to look, and what to tell.
+public struct MonitorConfiguration: Sendable {
+    /// The driver whose volumes these are, as it told it when the lease was chosen.
+    public var driverName: String
+    /// Who reports: `reportingInstance` of events.
+    public var identity: String
+    /// Where volumes are listed: from the beginning of one list to that of the next.
+    public var listVolumesInterval = Duration.seconds(300)
+    /// Where volumes are asked for one by one: each is asked for once in this time.
+    public var monitorInterval = Duration.seconds(60)
+    /// How many calls for single volumes are under way at most.
+    public var workerThreads = 10
+    /// Whether a volume that the driver does not find any more is told as one.
+    public var reportsMissingVolumes = true
+    /// Whether conditions of legacy drivers go to the claims' status too.
+    public var writesLegacyStatus = true
+
+    /// The defaults are those of the command's flags.
+    public init(driverName: String, identity: String) {
+        self.driverName = driverName
+        self.identity = identity
+    }
+}
+
+extension Reconciler.Configuration {
+    init(_ configuration: MonitorConfiguration) {
+        self.init(reportsMissingVolumes: configuration.reportsMissingVolumes)
+    }
 }
 
 /// Another driver answers on the socket than the one whose lease we hold.
@@ -93,26 +137,11 @@ public struct DriverChangedError: Error, CustomStringConvertible {
     }
 }
 
-/// What the monitor's tasks share: the core, and the signals between them.
-final class MonitorState: Sendable {
-    private let reconciler = Mutex(Reconciler())
-    private let unsynced = Mutex<Set<Watched>>([.volumes, .claims])
-    /// Both watches have delivered their first list.
-    let synced = WakeUp()
-    /// There may be something to tell.
-    let reportable = WakeUp()
+/// The state of the run that is going on.
+private final class CurrentState: Sendable {
+    private let state = Mutex<MonitorState?>(nil)
 
-    enum Watched: Sendable {
-        case volumes
-        case claims
-    }
+    func set(_ new: MonitorState?) { state.withLock { $0 = new } }
 
-    func withReconciler<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
-        reconciler.withLock(body)
-    }
-
-    func didSync(_ watched: Watched) {
-        let last = unsynced.withLock { $0.remove(watched) != nil && $0.isEmpty }
-        if last { synced.signal() }
-    }
+    func get() -> MonitorState? { state.withLock { $0 } }
 }

@@ -1,22 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Something to be told on a claim.
-public struct Announcement: Sendable, Hashable {
-    /// Why it is told now.
-    public enum Cause: Sendable, Hashable {
-        /// The set of conditions is another one than what was told last.
-        case transition
-        /// The same conditions last, or their messages changed.
-        case refresh
+/// Something that holds of a claim, and that people are to know.
+///
+/// Two states are the same news when their fingerprints are equal; they may still differ in what they say in detail.
+public protocol Tellable: Sendable, Equatable {
+    /// Nothing is wrong. Telling it is telling a recovery.
+    var isClear: Bool { get }
+    /// Names the news, the same in every process and version: what another process told is recognised by it (rule 9).
+    var fingerprint: Fingerprint { get }
+}
+
+/// A short stable name for what was told, kept where it was told: in the name of an event.
+public struct Fingerprint: Sendable, Hashable {
+    /// 32 bits, of which all count.
+    public var rawValue: UInt32
+
+    /// A fingerprint that was kept somewhere.
+    public init(rawValue: UInt32) {
+        self.rawValue = rawValue
     }
 
+    /// The fingerprint of these words in this order: FNV-1a, which unlike `Hasher` is stable.
+    public init(_ words: [String]) {
+        rawValue = words.joined(separator: "\n").utf8.reduce(0x811c_9dc5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
+    }
+}
+
+/// Something to be told on a claim.
+public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
+    /// What it is about, among all that is told on this claim.
+    public var key: Key
     /// Whom to tell.
     public var claim: Claim
-    /// The volume that it is about.
-    public var volumeHandle: String
-    /// All that is wrong now; empty says that the volume has recovered.
-    public var conditions: [VolumeHealthCondition]
+    /// What is so; a clear state says that it has passed.
+    public var state: State
+    /// Since when it is so, on the clock of the core; a changed message alone does not move it.
+    public var since: Duration
     /// Why now.
-    public var cause: Cause
+    public var cause: AnnouncementCause
+}
+
+/// Why something is told now.
+public enum AnnouncementCause: Sendable, Hashable {
+    /// It is other news than what was told last.
+    case transition
+    /// The same lasts, or its details changed.
+    case refresh
 }

@@ -9,53 +9,102 @@
 ///
 /// Both halves are filled by a watch, in the same way: begin a relist, apply every object, end the relist, which drops
 /// what was not among them; after that apply and remove one by one.
-public struct ClaimIndex: Sendable {
-    /// The fields of a PersistentVolume that matter here.
-    public struct Volume: Sendable, Hashable {
-        /// `metadata.name`
-        public var name: String
-        /// `spec.csi.volumeHandle`
-        public var handle: String
-        /// `spec.claimRef`; nil while the volume is free.
-        public var claim: ClaimKey?
-        /// `spec.claimRef.uid`; empty while a pre-bound volume waits for its claim.
-        public var claimUID: String
-        /// `status.phase` is Bound.
-        public var isBound: Bool
-
-        /// Describes a volume.
-        public init(name: String, handle: String, claim: ClaimKey?, claimUID: String, isBound: Bool) {
-            self.name = name
-            self.handle = handle
-            self.claim = claim
-            self.claimUID = claimUID
-            self.isBound = isBound
-        }
-    }
-
-    private var volumes = Relistable<String, Volume>()
+struct ClaimIndex: Sendable {
+    private var volumes = Relistable<String, MonitoredVolume>()
     private var claims = Relistable<ClaimKey, ClaimRecord>()
-    /// Almost every handle has one volume; two PersistentVolumes may share one.
-    private var volumeNames: [String: [String]] = [:]
+    /// Only of claims that show one.
+    private var healthStatuses: [String: [VolumeHealthCondition]] = [:]
+    private var handles: [String: HandleRecord] = [:]
 
     private struct ClaimRecord {
         var claim: Claim
         var volumeName: String
     }
 
-    /// An empty index.
-    public init() {}
+    /// What is known of a volume handle, as long as there is a volume with it.
+    struct HandleRecord: Sendable {
+        /// Almost every handle has one volume; two PersistentVolumes may share one. Sorted.
+        fileprivate(set) var volumeNames: [String] = []
+        var health = KnownHealth.unknown
+        /// The number of the last sweep that listed it; 0: none of this process did.
+        var lastListed: UInt32 = 0
+        /// The driver did not have it when it was last asked, and nothing confirms that yet.
+        var isMissing = false
+    }
 
     /// The claims that use the volume with this handle, in the order of their volumes' names.
-    public func claims(ofVolumeHandle handle: String) -> [Claim] {
-        guard let names = volumeNames[handle] else { return [] }
+    func claims(ofVolumeHandle handle: String) -> [Claim] {
+        guard let names = handles[handle]?.volumeNames else { return [] }
         return names.compactMap { name in volumes[name].flatMap(claim(of:)) }
     }
 
-    private func claim(of volume: Volume) -> Claim? {
+    /// The volume that a claim uses, when it is one of our driver's.
+    func volumeHandle(of claim: Claim) -> String? {
+        guard let record = claims[claim.key], let volume = volumes[record.volumeName] else { return nil }
+        return self.claim(of: volume)?.uid == claim.uid ? volume.handle : nil
+    }
+
+    /// The claim of this name, when it uses a volume of our driver's.
+    func claim(at key: ClaimKey) -> Claim? {
+        claims[key].flatMap { volumes[$0.volumeName] }.flatMap(claim(of:))
+    }
+
+    /// The claim as it is now, whatever volume it has; nil when it is gone, or another one has its name.
+    func latest(_ claim: Claim) -> Claim? {
+        claims[claim.key].flatMap { $0.claim.uid == claim.uid ? $0.claim : nil }
+    }
+
+    /// What the claim's `status.healthStatus` says; empty when there is none.
+    func healthStatus(ofClaimUID uid: String) -> [VolumeHealthCondition] {
+        healthStatuses[uid] ?? []
+    }
+
+    /// The Secret that the volume with this handle refers to.
+    func secret(ofVolumeHandle handle: String) -> SecretName? {
+        handles[handle]?.volumeNames.lazy.compactMap { volumes[$0]?.secret }.first
+    }
+
+    private func claim(of volume: MonitoredVolume) -> Claim? {
         guard volume.isBound, let key = volume.claim, let record = claims[key] else { return nil }
         guard record.claim.uid == volume.claimUID, record.volumeName == volume.name else { return nil }
         return record.claim
+    }
+}
+
+// MARK: Handles
+
+extension ClaimIndex {
+    /// What is known of a handle; nil when there is no volume with it.
+    func record(ofVolumeHandle handle: String) -> HandleRecord? {
+        handles[handle]
+    }
+
+    /// Changes what is known of a handle.
+    mutating func update(_ handle: String, _ change: (inout HandleRecord) -> Void) {
+        if let position = handles.index(forKey: handle) {
+            change(&handles.values[position])
+        }
+    }
+
+    /// How many handles are in which health.
+    var healthCounts: [KnownHealth: Int] {
+        handles.values.reduce(into: [:]) { $0[$1.health, default: 0] += 1 }
+    }
+
+    /// Whether any claim shows a status.
+    var hasHealthStatuses: Bool { !healthStatuses.isEmpty }
+
+    /// Handles whose record passes the test.
+    func handles(where isIncluded: (HandleRecord) -> Bool) -> [String] {
+        handles.compactMap { isIncluded($0.value) ? $0.key : nil }
+    }
+
+    /// Another way of asking begins: what the last one listed and missed says nothing of the next.
+    mutating func forgetListings() {
+        for position in handles.indices {
+            handles.values[position].lastListed = 0
+            handles.values[position].isMissing = false
+        }
     }
 }
 
@@ -63,37 +112,41 @@ public struct ClaimIndex: Sendable {
 
 extension ClaimIndex {
     /// A new list of volumes begins. What is known stays in use until the list is complete.
-    public mutating func beginVolumeRelist() {
+    mutating func beginVolumeRelist() {
         volumes.beginRelist()
     }
 
     /// The list of volumes is complete: forgets every volume that was not in it.
-    public mutating func endVolumeRelist() {
+    mutating func endVolumeRelist() {
         for volume in volumes.endRelist() {
             unlink(volume)
         }
     }
 
     /// A volume was listed, added or modified.
-    public mutating func apply(_ volume: Volume) {
+    mutating func apply(_ volume: MonitoredVolume) {
         let previous = volumes.update(volume, for: volume.name)
         if let previous, previous.handle == volume.handle { return }
         if let previous { unlink(previous) }
-        volumeNames[volume.handle, default: []].append(volume.name)
-        volumeNames[volume.handle]?.sort()
+        handles[volume.handle, default: HandleRecord()].volumeNames.append(volume.name)
+        handles[volume.handle]?.volumeNames.sort()
     }
 
     /// A volume was deleted, or turned out to be none of our driver's.
-    public mutating func removeVolume(named name: String) {
+    mutating func removeVolume(named name: String) {
         if let volume = volumes.remove(name) {
             unlink(volume)
         }
     }
 
-    private mutating func unlink(_ volume: Volume) {
-        volumeNames[volume.handle]?.removeAll { $0 == volume.name }
-        if volumeNames[volume.handle]?.isEmpty == true {
-            volumeNames[volume.handle] = nil
+    func volume(named name: String) -> MonitoredVolume? {
+        volumes[name]
+    }
+
+    private mutating func unlink(_ volume: MonitoredVolume) {
+        handles[volume.handle]?.volumeNames.removeAll { $0 == volume.name }
+        if handles[volume.handle]?.volumeNames.isEmpty == true {
+            handles[volume.handle] = nil
         }
     }
 }
@@ -102,22 +155,36 @@ extension ClaimIndex {
 
 extension ClaimIndex {
     /// A new list of claims begins. What is known stays in use until the list is complete.
-    public mutating func beginClaimRelist() {
+    mutating func beginClaimRelist() {
         claims.beginRelist()
     }
 
     /// The list of claims is complete: forgets every claim that was not in it.
-    public mutating func endClaimRelist() {
-        _ = claims.endRelist()
+    mutating func endClaimRelist() {
+        for record in claims.endRelist() {
+            forgetHealthStatus(of: record.claim)
+        }
     }
 
-    /// A claim was listed, added or modified. `volumeName` is its `spec.volumeName`, empty until it is bound.
-    public mutating func apply(_ claim: Claim, volumeName: String) {
-        claims.update(ClaimRecord(claim: claim, volumeName: volumeName), for: claim.key)
+    /// A claim was listed, added or modified.
+    ///
+    /// - Parameters:
+    ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
+    ///   - healthStatus: `status.healthStatus`.
+    mutating func apply(_ claim: Claim, volumeName: String, healthStatus: [VolumeHealthCondition] = []) {
+        let previous = claims.update(ClaimRecord(claim: claim, volumeName: volumeName), for: claim.key)
+        if let previous, previous.claim.uid != claim.uid { healthStatuses[previous.claim.uid] = nil }
+        healthStatuses[claim.uid] = healthStatus.isEmpty ? nil : healthStatus
     }
 
     /// A claim was deleted.
-    public mutating func removeClaim(_ key: ClaimKey) {
-        claims.remove(key)
+    mutating func removeClaim(_ key: ClaimKey) {
+        if let record = claims.remove(key) {
+            forgetHealthStatus(of: record.claim)
+        }
+    }
+
+    private mutating func forgetHealthStatus(of claim: Claim) {
+        if claims[claim.key]?.claim.uid != claim.uid { healthStatuses[claim.uid] = nil }
     }
 }

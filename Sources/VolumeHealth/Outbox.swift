@@ -3,23 +3,31 @@
 
 /// What has to be told on which claim, and when: the difference between what is so and what was told.
 ///
-/// The outbox holds one entry for every claim whose volume is not well, or was told so. It compares two values, the
-/// conditions that hold and the conditions that were told, so that nothing is lost and nothing queues up: however long
-/// the API server is away, a claim is told its latest state once; a volume that recovers before it was told is not
-/// told at all. Transitions come before refreshes, each in the order in which they became due.
+/// The outbox holds one entry for everything that is not clear, or was told so. It compares two values, the state that
+/// holds and the state that was told, so that nothing is lost and nothing queues up: however long the API server is
+/// away, the latest state is told once; what has passed before it was told is not told at all. Transitions come before
+/// refreshes, each in the order in which they became due.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
-struct Outbox: Sendable {
+struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
+    /// What people know.
+    private struct Told: Equatable {
+        var fingerprint: Fingerprint
+        /// nil when an earlier process told it, and only the fingerprint is known.
+        var state: State?
+    }
+
     private struct Entry {
         var claim: Claim
-        var volumeHandle: String
-        /// What is so.
-        var current: [VolumeHealthCondition]
-        /// What people know.
-        var told: [VolumeHealthCondition] = []
+        /// What is so; nil until this process has found out.
+        var current: State?
+        /// Since when the current news hold.
+        var since: Duration = .zero
+        /// nil: nothing, or that it has passed.
+        var told: Told?
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
-        var inFlight: [VolumeHealthCondition]?
+        var inFlight: State?
         /// An answer was lost: people may know what `told` does not say. Then a recovery is told in any case; one that
         /// nobody waited for does less harm than one that never comes.
         var mayBeTold = false
@@ -31,26 +39,23 @@ struct Outbox: Sendable {
     }
 
     private struct Scheduled: Equatable {
-        var cause: Announcement.Cause
+        var cause: AnnouncementCause
         var due: Duration
         var ticket: UInt64
+    }
 
-        init(cause: Announcement.Cause, due: Duration, ticket: UInt64) {
-            self.cause = cause
-            self.due = due
-            self.ticket = ticket
-        }
-
-        init(cause: Announcement.Cause, item: DueQueue<String>.Item) {
-            self.init(cause: cause, due: item.due, ticket: item.ticket)
-        }
+    /// What an entry needs.
+    private enum Plan {
+        case tell(AnnouncementCause, due: Duration)
+        /// Nothing for now, but what it knows is still wanted.
+        case keep
+        case forget
     }
 
     private let timing: ReportTiming
-    /// By claim uid.
-    private var entries: [String: Entry] = [:]
-    private var transitions = DueQueue<String>()
-    private var refreshes = DueQueue<String>()
+    private var entries: [Key: Entry] = [:]
+    private var transitions = DueQueue<Key>()
+    private var refreshes = DueQueue<Key>()
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
@@ -64,59 +69,95 @@ struct Outbox: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { transitions.count + refreshes.count }
 
-    var claims: [(claim: Claim, volumeHandle: String)] {
-        entries.values.map { ($0.claim, $0.volumeHandle) }
+    /// Whether something was told of it, or is about to be.
+    func contains(_ key: Key) -> Bool {
+        entries[key] != nil
     }
 
-    /// Whether the claim is in the outbox: it was told of a condition, or is about to be.
-    func contains(claimUID: String) -> Bool {
-        entries[claimUID] != nil
+    /// Everything that is not clear.
+    var adverse: [(claim: Claim, state: State)] {
+        entries.values.compactMap { entry in
+            entry.current.flatMap { $0.isClear ? nil : (entry.claim, $0) }
+        }
     }
 
+    /// How many transitions wait or are under way, and since when the oldest of them is so.
+    var backlog: (depth: Int, oldest: Duration?) {
+        let waiting = entries.values.filter { $0.inFlight != nil || $0.scheduled?.cause == .transition }
+        return (waiting.count, waiting.map(\.since).min())
+    }
+}
+
+// MARK: What is so, and what is known
+
+extension Outbox {
     /// Sets what is so.
-    mutating func set(_ conditions: [VolumeHealthCondition], for claim: Claim, volumeHandle: String, at now: Duration) {
-        if entries[claim.uid] == nil, conditions.isEmpty { return }
-        var entry = entries[claim.uid] ?? Entry(claim: claim, volumeHandle: volumeHandle, current: [])
+    mutating func set(_ state: State, for key: Key, claim: Claim, at now: Duration) {
+        if entries[key] == nil, state.isClear { return }
+        var entry = entries[key] ?? Entry(claim: claim)
         entry.claim = claim
-        entry.volumeHandle = volumeHandle
-        entry.current = conditions
-        put(entry, at: now)
+        if entry.current.map({ Self.news($0) != Self.news(state) }) ?? true { entry.since = now }
+        entry.current = state
+        put(entry, for: key, at: now)
     }
 
-    /// Forgets a claim that is gone or has another volume now.
-    mutating func remove(claimUID: String) {
-        entries[claimUID] = nil
+    /// An earlier process told this; what is so is not known yet (rule 9).
+    mutating func restore(told fingerprint: Fingerprint, for key: Key, claim: Claim, toldAt time: Duration) {
+        guard entries[key] == nil else { return }
+        var entry = Entry(claim: claim)
+        entry.told = Told(fingerprint: fingerprint, state: nil)
+        entry.lastTold = time
+        entries[key] = entry
     }
 
+    /// The cluster shows this, whoever told it. A clear state: nothing.
+    mutating func observe(told state: State, for key: Key, claim: Claim, at now: Duration) {
+        var entry = entries[key] ?? Entry(claim: claim)
+        entry.claim = claim
+        // While an announcement is under way its outcome decides.
+        if entry.inFlight == nil {
+            let told = state.isClear ? nil : Told(fingerprint: state.fingerprint, state: state)
+            if told != entry.told {
+                entry.told = told
+                entry.lastTold = now
+            }
+            entry.mayBeTold = false
+        }
+        put(entry, for: key, at: now)
+    }
+
+    /// Forgets what concerns nobody any more.
+    mutating func remove(_ key: Key) {
+        entries[key] = nil
+    }
+
+    /// What distinguishes one state from another; nil for all that are clear.
+    private static func news(_ state: State) -> Fingerprint? {
+        state.isClear ? nil : state.fingerprint
+    }
+}
+
+// MARK: Telling
+
+extension Outbox {
     /// What to do now. An announcement that is handed out is under way until ``settle(_:_:at:)``.
-    mutating func next(at now: Duration) -> ReportStep {
+    mutating func next(at now: Duration) -> ReportStep<Key, State> {
         if now < pausedUntil { return .wait(until: pausedUntil) }
-        if let announcement = take(.transition, from: \.transitions, at: now)
-            ?? take(.refresh, from: \.refreshes, at: now)
-        {
+        if let announcement = take(.transition, at: now) ?? take(.refresh, at: now) {
             return .tell(announcement)
         }
         return .wait(until: [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min())
     }
 
     /// How an announcement went.
-    mutating func settle(_ announcement: Announcement, _ outcome: ReportOutcome, at now: Duration) {
-        switch outcome {
-        case .unreachable(let retryAfter):
-            failures += 1
-            pausedUntil = now + max(retryAfter ?? .zero, timing.backoff(afterFailures: failures))
-        case .unanswered:
-            failures += 1
-            pausedUntil = now + timing.backoff(afterFailures: failures)
-        case .told, .refused, .gone:
-            failures = 0
-        }
+    mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) {
+        pause(after: outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
-        guard var entry = entries[announcement.claim.uid], let said = entry.inFlight else { return }
+        guard var entry = entries[announcement.key], let said = entry.inFlight else { return }
         entry.inFlight = nil
         switch outcome {
         case .told:
-            entry.told = said
+            entry.told = said.isClear ? nil : Told(fingerprint: said.fingerprint, state: said)
             entry.mayBeTold = false
             entry.lastTold = now
             entry.refusals = 0
@@ -128,30 +169,48 @@ struct Outbox: Sendable {
             break
         case .unanswered:
             entry.mayBeTold = true
+        case .unsupported(let retryAfter):
+            // Behind the others, so that not always the same one is tried.
+            entry.notBefore = now + retryAfter
         case .gone:
-            entries[announcement.claim.uid] = nil
+            entries[announcement.key] = nil
             return
         }
-        put(entry, at: now)
+        put(entry, for: announcement.key, at: now)
     }
 
-    private mutating func take(
-        _ cause: Announcement.Cause,
-        from queue: WritableKeyPath<Self, DueQueue<String>>,
-        at now: Duration
-    ) -> Announcement? {
+    private mutating func pause(after outcome: ReportOutcome, at now: Duration) {
+        switch outcome {
+        case .unreachable, .unanswered:
+            // Several may be under way when the server goes away: that is one failure.
+            if now >= pausedUntil {
+                failures += 1
+                pausedUntil = now + timing.backoff(afterFailures: failures)
+            }
+            if case .unreachable(let retryAfter?) = outcome { pausedUntil = max(pausedUntil, now + retryAfter) }
+        case .unsupported(let retryAfter):
+            failures = 0
+            pausedUntil = now + retryAfter
+        case .told, .refused, .gone:
+            failures = 0
+        }
+    }
+
+    private mutating func take(_ cause: AnnouncementCause, at now: Duration) -> Announcement<Key, State>? {
+        let queue = Self.queue(of: cause)
         while let item = self[keyPath: queue].first, item.due <= now {
             self[keyPath: queue].removeFirst()
-            guard var entry = entries[item.element], entry.scheduled == Scheduled(cause: cause, item: item) else {
-                continue
-            }
+            guard var entry = entries[item.element], let state = entry.current,
+                entry.scheduled == Scheduled(cause: cause, due: item.due, ticket: item.ticket)
+            else { continue }
             entry.scheduled = nil
-            entry.inFlight = entry.current
+            entry.inFlight = state
             entries[item.element] = entry
             return Announcement(
+                key: item.element,
                 claim: entry.claim,
-                volumeHandle: entry.volumeHandle,
-                conditions: entry.current,
+                state: state,
+                since: entry.since,
                 cause: cause
             )
         }
@@ -159,33 +218,68 @@ struct Outbox: Sendable {
     }
 
     /// Stores an entry with what it needs next in a queue, or drops it when it needs nothing any more.
-    private mutating func put(_ entry: Entry, at now: Duration) {
+    private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
         var entry = entry
         // While an announcement is under way nothing is planned: its outcome decides.
         if entry.inFlight == nil {
-            guard let (cause, due) = plan(entry, at: now) else {
-                entries[entry.claim.uid] = nil
+            switch plan(entry, at: now) {
+            case .forget:
+                entries[key] = nil
                 return
-            }
-            if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
-                let queue = cause == .transition ? \Self.transitions : \Self.refreshes
-                let ticket = self[keyPath: queue].insert(entry.claim.uid, due: due)
-                entry.scheduled = Scheduled(cause: cause, due: due, ticket: ticket)
+            case .keep:
+                entry.scheduled = nil
+            case .tell(let cause, let due):
+                if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
+                    let ticket = self[keyPath: Self.queue(of: cause)].insert(key, due: due)
+                    entry.scheduled = Scheduled(cause: cause, due: due, ticket: ticket)
+                }
             }
         }
-        entries[entry.claim.uid] = entry
+        entries[key] = entry
     }
 
-    /// What an entry needs next and when; nil when its claim is well and knows it.
-    private func plan(_ entry: Entry, at now: Duration) -> (Announcement.Cause, due: Duration)? {
-        let isNews = Set(entry.current.map(\.identity)) != Set(entry.told.map(\.identity))
-        if isNews || entry.current.isEmpty && entry.mayBeTold {
-            // One that waits already keeps its place when a sweep finds the same again.
-            if let scheduled = entry.scheduled, scheduled.cause == .transition { return (.transition, scheduled.due) }
-            return (.transition, max(now, entry.notBefore))
+    private static func queue(of cause: AnnouncementCause) -> WritableKeyPath<Self, DueQueue<Key>> {
+        switch cause {
+        case .transition: \.transitions
+        case .refresh: \.refreshes
         }
-        if entry.current.isEmpty { return nil }
-        let interval = entry.current == entry.told ? timing.refreshInterval : timing.messageInterval
-        return (.refresh, max(entry.lastTold + interval, entry.notBefore))
+    }
+
+    private func plan(_ entry: Entry, at now: Duration) -> Plan {
+        guard let current = entry.current else { return entry.told == nil ? .forget : .keep }
+        if Self.news(current) != entry.told?.fingerprint || current.isClear && entry.mayBeTold {
+            // One that waits already keeps its place when a sweep finds the same again.
+            if let scheduled = entry.scheduled, scheduled.cause == .transition {
+                return .tell(.transition, due: scheduled.due)
+            }
+            return .tell(.transition, due: max(now, entry.notBefore))
+        }
+        if current.isClear { return .forget }
+        // Of what an earlier process told the details are not known: taken as unchanged.
+        let isUnchanged = entry.told?.state.map { $0 == current } ?? true
+        guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
+        return .tell(.refresh, due: max(entry.lastTold + interval, entry.notBefore))
+    }
+}
+
+// MARK: Claims
+
+extension Outbox {
+    /// Whom the entries are about; a claim comes once for each of its entries.
+    var claims: [Claim] { entries.values.map(\.claim) }
+
+    var keysAndClaims: [(key: Key, claim: Claim)] { entries.map { ($0.key, $0.value.claim) } }
+
+    /// As ``next(at:)``, for claims as they are now: `latest` gives nil for those that are gone, and they are forgotten.
+    mutating func next(at now: Duration, latest: (Claim) -> Claim?) -> ReportStep<Key, State> {
+        while true {
+            let step = next(at: now)
+            guard case .tell(var announcement) = step else { return step }
+            if let claim = latest(announcement.claim) {
+                announcement.claim = claim
+                return .tell(announcement)
+            }
+            remove(announcement.key)
+        }
     }
 }

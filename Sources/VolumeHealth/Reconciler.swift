@@ -6,90 +6,119 @@
 /// Pure and deterministic. Time is passed in as a `Duration` since any fixed moment of a monotonic clock; whoever
 /// calls owns sockets and clocks. The rules by number are those of docs/architecture.md, "The contract".
 ///
-/// The driver is asked in sweeps. ``beginSweep()``, any number of ``receive(_:at:)``, ``endSweep(complete:at:)``:
-/// what is wrong counts at once; that a volume is well counts when the list that says so is complete, because a later
-/// page may disagree (rule 2).
+/// What it knows of the cluster comes from the watches (`Reconciler+Cluster.swift`). The driver is asked in one of two
+/// ways: for all volumes, in sweeps (`Reconciler+Sweep.swift`), or for one volume after the other
+/// (`Reconciler+Probe.swift`). What is to be told is taken in three streams: events on conditions, events on conditions
+/// of unknown types, and status fields (`Reconciler+Telling.swift`).
 public struct Reconciler: Sendable {
-    /// Which claims use which volumes; filled by the watches.
-    public var index = ClaimIndex()
-    private var outbox: Outbox
-    private var sweep = Sweep()
+    /// What is told, and where.
+    public struct Configuration: Sendable {
+        /// Whether a volume that the driver does not find any more is told as one.
+        public var reportsMissingVolumes: Bool
 
-    /// What the driver said since the sweep began.
-    private struct Sweep: Sendable {
-        var adverse: [String: VolumeHealthReport] = [:]
-        /// Volumes said to be well that were not, as far as people know.
-        var recovered: Set<String> = []
+        /// Describes what is told.
+        public init(reportsMissingVolumes: Bool = true) {
+            self.reportsMissingVolumes = reportsMissingVolumes
+        }
     }
+
+    let configuration: Configuration
+    var index = ClaimIndex()
+    /// By claim uid.
+    var events = Outbox<String, VolumeState>(timing: .lastingEvents)
+    /// By claim uid.
+    var statuses = Outbox<String, VolumeState>(timing: .fields)
+    var unknowns = Outbox<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
+    /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
+    var writesStatus = true
+    var sweep = Sweep()
+    /// Set while volumes are asked for one by one.
+    var probes: ProbeSchedule?
 
     /// A reconciler that knows nothing yet.
-    public init(timing: ReportTiming = ReportTiming()) {
-        outbox = Outbox(timing: timing)
+    public init(configuration: Configuration = Configuration()) {
+        self.configuration = configuration
     }
 
-    /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
-    public mutating func beginSweep() {
-        sweep = Sweep()
+    /// How many volumes are in which health, of those that a PersistentVolume has.
+    public var healthCounts: [KnownHealth: Int] {
+        index.healthCounts
     }
 
-    /// The driver said something of a volume. A failed call is not a report and must not be made one (rule 1).
-    public mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
-        if report.conditions.isEmpty {
-            // Almost every report of almost every sweep ends here.
-            if isKnownAdverse(report.volumeHandle) {
-                sweep.recovered.insert(report.volumeHandle)
-            }
-            return
-        }
-        var merged =
-            sweep.adverse[report.volumeHandle] ?? VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: [])
-        merged.merge(report.conditions)
-        sweep.adverse[report.volumeHandle] = merged
-        for claim in index.claims(ofVolumeHandle: report.volumeHandle) {
-            outbox.set(merged.conditions, for: claim, volumeHandle: report.volumeHandle, at: now)
+    /// Takes up what the driver says of a volume, when it can be believed.
+    mutating func conclude(_ conditions: [VolumeHealthCondition], ofVolumeHandle handle: String, at now: Duration) {
+        index.update(handle) { $0.health = conditions.isEmpty ? .healthy : .adverse }
+        for claim in index.claims(ofVolumeHandle: handle) {
+            set(conditions, for: claim, volumeHandle: handle, at: now)
         }
     }
 
-    /// The sweep is over. An incomplete one clears nothing (rule 2); a complete one clears what it said is well (rule 3).
-    public mutating func endSweep(complete: Bool, at now: Duration) {
-        if complete {
-            for handle in sweep.recovered where sweep.adverse[handle] == nil {
-                for claim in index.claims(ofVolumeHandle: handle) {
-                    outbox.set([], for: claim, volumeHandle: handle, at: now)
-                }
+    /// Conditions of unknown types are told, once each, and say nothing else.
+    mutating func conclude(unknown conditions: [UnknownCondition], ofVolumeHandle handle: String, at now: Duration) {
+        guard !conditions.isEmpty else { return }
+        for claim in index.claims(ofVolumeHandle: handle) {
+            for condition in conditions {
+                let state = UnknownConditionState(condition: condition)
+                let key = UnknownConditionKey(claimUID: claim.uid, fingerprint: state.fingerprint)
+                if !unknowns.contains(key) { unknowns.set(state, for: key, claim: claim, at: now) }
             }
         }
-        sweep = Sweep()
-        forgetOthersClaims()
     }
 
-    /// What to tell now.
-    public mutating func next(at now: Duration) -> ReportStep {
-        while true {
-            let step = outbox.next(at: now)
-            guard case .tell(let announcement) = step else { return step }
-            if isCurrent(announcement.claim, volumeHandle: announcement.volumeHandle) { return step }
-            outbox.remove(claimUID: announcement.claim.uid)
+    private mutating func set(
+        _ conditions: [VolumeHealthCondition],
+        for claim: Claim,
+        volumeHandle: String,
+        at now: Duration
+    ) {
+        events.set(
+            VolumeState(volumeHandle: volumeHandle, conditions: conditions),
+            for: claim.uid,
+            claim: claim,
+            at: now
+        )
+        setStatus(writesStatus ? conditions : [], for: claim, volumeHandle: volumeHandle, at: now)
+    }
+
+    mutating func setStatus(
+        _ conditions: [VolumeHealthCondition],
+        for claim: Claim,
+        volumeHandle: String,
+        at now: Duration
+    ) {
+        if !statuses.contains(claim.uid) {
+            let observed = index.healthStatus(ofClaimUID: claim.uid)
+            if observed.isEmpty, conditions.isEmpty { return }
+            observeStatus(observed, of: claim, volumeHandle: volumeHandle, at: now)
         }
+        statuses.set(
+            VolumeState(volumeHandle: volumeHandle, conditions: conditions),
+            for: claim.uid,
+            claim: claim,
+            at: now
+        )
     }
 
-    /// How telling it went.
-    public mutating func settle(_ announcement: Announcement, _ outcome: ReportOutcome, at now: Duration) {
-        outbox.settle(announcement, outcome, at: now)
+    mutating func observeStatus(
+        _ conditions: [VolumeHealthCondition],
+        of claim: Claim,
+        volumeHandle: String,
+        at now: Duration
+    ) {
+        statuses.observe(
+            told: VolumeState(volumeHandle: volumeHandle, conditions: conditions),
+            for: claim.uid,
+            claim: claim,
+            at: now
+        )
     }
 
-    private func isKnownAdverse(_ handle: String) -> Bool {
-        !outbox.isEmpty && index.claims(ofVolumeHandle: handle).contains { outbox.contains(claimUID: $0.uid) }
-    }
-
-    /// Claims that were deleted, made anew or bound to another volume are told nothing any more (rule 11).
-    private mutating func forgetOthersClaims() {
-        for (claim, volumeHandle) in outbox.claims where !isCurrent(claim, volumeHandle: volumeHandle) {
-            outbox.remove(claimUID: claim.uid)
+    /// Whether people were told that something is wrong with the volume, or are about to be.
+    func isKnownAdverse(_ handle: String) -> Bool {
+        if events.isEmpty, statuses.isEmpty, !index.hasHealthStatuses { return false }
+        return index.claims(ofVolumeHandle: handle).contains { claim in
+            events.contains(claim.uid) || statuses.contains(claim.uid)
+                || !index.healthStatus(ofClaimUID: claim.uid).isEmpty
         }
-    }
-
-    private func isCurrent(_ claim: Claim, volumeHandle: String) -> Bool {
-        index.claims(ofVolumeHandle: volumeHandle).contains { $0.uid == claim.uid }
     }
 }

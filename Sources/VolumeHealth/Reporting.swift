@@ -3,20 +3,19 @@
 
 /// How often people are told, and how fast a failing API server is asked again.
 public struct ReportTiming: Sendable, Hashable {
-    /// How long the same conditions last before they are told once more. Below the API server's event lifetime
-    /// (`--event-ttl`, one hour by default), so that an event of a lasting condition never expires.
-    public var refreshInterval: Duration
-    /// How soon a changed message of the same conditions is told.
-    public var messageInterval: Duration
+    /// How long the same news last before they are told once more; nil: they are told once.
+    public var refreshInterval: Duration?
+    /// How soon changed details of the same news are told; nil: never.
+    public var messageInterval: Duration?
     /// The wait after a first failure. It doubles with each further one.
     public var initialBackoff: Duration
     /// The longest wait after failures.
     public var maximumBackoff: Duration
 
-    /// The defaults are what the documentation promises.
+    /// Any timing; back-offs are from 1 to 60 seconds unless they are given.
     public init(
-        refreshInterval: Duration = .seconds(30 * 60),
-        messageInterval: Duration = .seconds(10 * 60),
+        refreshInterval: Duration?,
+        messageInterval: Duration?,
         initialBackoff: Duration = .seconds(1),
         maximumBackoff: Duration = .seconds(60)
     ) {
@@ -25,6 +24,17 @@ public struct ReportTiming: Sendable, Hashable {
         self.initialBackoff = initialBackoff
         self.maximumBackoff = maximumBackoff
     }
+
+    /// Events that last: their count is raised every 30 minutes, below the API server's event lifetime (`--event-ttl`,
+    /// one hour by default), so that the event of a lasting condition never expires.
+    public static let lastingEvents = ReportTiming(
+        refreshInterval: .seconds(30 * 60),
+        messageInterval: .seconds(10 * 60)
+    )
+    /// Events that are told once.
+    public static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
+    /// A field that keeps what is written to it.
+    public static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
 
     func backoff(afterFailures failures: Int) -> Duration {
         exponentialBackoff(initial: initialBackoff, maximum: maximumBackoff, failures: failures)
@@ -37,9 +47,9 @@ func exponentialBackoff(initial: Duration, maximum: Duration, failures: Int) -> 
 }
 
 /// What whoever reports has to do next.
-public enum ReportStep: Sendable, Hashable {
+public enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
     /// Tell this, then say how it went.
-    case tell(Announcement)
+    case tell(Announcement<Key, State>)
     /// Nothing is due before this moment; nil: before something new is observed.
     case wait(until: Duration?)
 }
@@ -56,4 +66,6 @@ public enum ReportOutcome: Sendable, Hashable {
     case unanswered
     /// The claim or its namespace is gone: there is nobody to tell.
     case gone
+    /// This server has no place for what is told, or does not let us: everything waits that long, then one is tried.
+    case unsupported(retryAfter: Duration)
 }

@@ -39,16 +39,17 @@ public struct VolumeHealthCondition: Sendable, Hashable {
 
     /// How bad it is.
     public var status: Status
-    /// The driver's word for it, made for machines: `VolumeNotFound`.
-    public var reason: String
-    /// The driver's sentence, made for people. Any text of any length: whoever writes it somewhere bounds it.
-    public var message: String
+    /// The driver's word for it, made for machines: `VolumeNotFound`. Not empty, at most ``maximumReasonBytes``.
+    public let reason: String
+    /// The driver's sentence, made for people. At most ``maximumMessageBytes``.
+    public let message: String
 
-    /// A condition in the words of CSI 1.13.
+    /// A condition in the words of CSI 1.13. An empty reason becomes ``unspecifiedReason``; texts that are too long for
+    /// the API server are cut, so that a driver's long texts cost neither memory nor a refused write.
     public init(status: Status, reason: String, message: String) {
         self.status = status
-        self.reason = reason
-        self.message = message
+        self.reason = reason.isEmpty ? Self.unspecifiedReason : bounded(reason, toBytes: Self.maximumReasonBytes)
+        self.message = bounded(message, toBytes: Self.maximumMessageBytes)
     }
 
     /// A legacy driver's abnormal `VolumeCondition` (CSI 1.3 to 1.12), which knows neither status nor reason.
@@ -56,34 +57,26 @@ public struct VolumeHealthCondition: Sendable, Hashable {
         self.init(status: .degraded, reason: Self.legacyReason, message: message)
     }
 
+    /// The driver does not find the volume any more.
+    public static func notFound(volumeHandle: String) -> VolumeHealthCondition {
+        VolumeHealthCondition(
+            status: .inaccessible,
+            reason: "VolumeNotFound",
+            message: "The CSI driver does not find the volume \(volumeHandle)"
+        )
+    }
+
     /// The reason of every legacy condition.
     public static let legacyReason = "VolumeConditionAbnormal"
+    /// The reason of a condition whose driver gives none.
+    public static let unspecifiedReason = "Unspecified"
+    /// The API server's limit, in bytes of UTF-8.
+    public static let maximumReasonBytes = 256
+    /// The API server's limit, in bytes of UTF-8.
+    public static let maximumMessageBytes = 1024
 
     /// Status and reason, without the message.
     public var identity: Identity {
         Identity(status: status, reason: reason)
-    }
-}
-
-/// What a driver said of one volume, in one answer.
-public struct VolumeHealthReport: Sendable, Hashable {
-    /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
-    public var volumeHandle: String
-    /// All that is wrong; empty is an explicit "nothing".
-    public var conditions: [VolumeHealthCondition]
-
-    /// A report on one volume.
-    public init(volumeHandle: String, conditions: [VolumeHealthCondition]) {
-        self.volumeHandle = volumeHandle
-        self.conditions = conditions
-    }
-
-    /// Adds what another answer of the same sweep says of the same volume.
-    ///
-    /// Pages of one list may repeat a volume and disagree: whatever any of them says is wrong, is wrong.
-    mutating func merge(_ conditions: [VolumeHealthCondition]) {
-        for condition in conditions where !self.conditions.contains(where: { $0.identity == condition.identity }) {
-            self.conditions.append(condition)
-        }
     }
 }

@@ -130,12 +130,10 @@ private struct MonitorService: Service {
     ) async throws {
         let name = try await driver.identify(clock: ContinuousClock()).name
         let identity = LeaseName.identity(hostName: hostName())
+        var monitorConfiguration = MonitorConfiguration(driverName: name, identity: identity)
+        monitorConfiguration.listVolumesInterval = options.listVolumesInterval
         let monitor = HealthMonitor(
-            configuration: .init(
-                driverName: name,
-                listVolumesInterval: options.listVolumesInterval,
-                identity: identity
-            ),
+            configuration: monitorConfiguration,
             driver: driver,
             kubernetes: kubernetes,
             clock: ContinuousClock(),

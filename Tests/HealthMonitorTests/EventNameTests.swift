@@ -15,12 +15,21 @@ struct EventNameTests {
         reason: String = "r",
         _ conditions: [VolumeHealthCondition] = []
     ) -> String {
-        EventName.make(claim: claim ?? self.claim, component: component, reason: reason, conditions: conditions)
+        EventName.make(
+            claim: claim ?? self.claim,
+            component: component,
+            reason: reason,
+            fingerprint: fingerprint(conditions)
+        )
+    }
+
+    func fingerprint(_ conditions: [VolumeHealthCondition]) -> Fingerprint {
+        VolumeState(volumeHandle: "h", conditions: conditions).fingerprint
     }
 
     @Test func theSameFactHasTheSameNameInEveryProcess() {
         // Written down: a name that changes with a version would tell everything twice after an upgrade.
-        #expect(name() == "csi-pvc.c5c680eda241b2b0")
+        #expect(name() == "csi-pvc.4581e850811c9dc5")
     }
 
     @Test func everyPartOfTheFactCounts() {
@@ -37,8 +46,7 @@ struct EventNameTests {
     @Test func theMessageAndTheOrderDoNot() {
         let one = VolumeHealthCondition(status: .degraded, reason: "A", message: "1")
         let two = VolumeHealthCondition(status: .inaccessible, reason: "B", message: "2")
-        var told = one
-        told.message = "other"
+        let told = VolumeHealthCondition(status: .degraded, reason: "A", message: "other")
         #expect(name([one, two]) == name([two, told]))
     }
 
@@ -49,5 +57,18 @@ struct EventNameTests {
         #expect(name.utf8.count <= 253)
         #expect(name.hasPrefix(String(repeating: "a", count: 235) + "."))
         #expect(!name.contains(".."))
+    }
+
+    @Test func rule9_whatWasToldIsReadBackFromTheName() {
+        let conditions = [VolumeHealthCondition(abnormalMessage: "m")]
+        let name = name(conditions)
+        func read(_ name: String, reason: String = "r") -> Fingerprint? {
+            EventName.fingerprint(in: name, claimUID: "uid-1", component: "c", reason: reason)
+        }
+        #expect(read(name) == fingerprint(conditions))
+        #expect(read(name, reason: "s") == nil)
+        #expect(read("csi-pvc.17a1b2c3d4e5f607") == nil)
+        #expect(read("csi-pvc") == nil)
+        #expect(read("") == nil)
     }
 }

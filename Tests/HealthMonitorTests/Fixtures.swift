@@ -27,7 +27,9 @@ struct Scene: Sendable {
             apiGroups: [""],
             resources: ["persistentvolumes", "persistentvolumeclaims"]
         ),
-        PolicyRule(verbs: ["get", "create", "patch"], apiGroups: [""], resources: ["events"]),
+        PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["persistentvolumeclaims"]),
+        PolicyRule(verbs: ["patch"], apiGroups: [""], resources: ["persistentvolumeclaims/status"]),
+        PolicyRule(verbs: ["list", "get", "create", "patch"], apiGroups: [""], resources: ["events"]),
     ]
 
     /// Runs a scene for as long as `body` runs; the monitor ends with it.
@@ -58,9 +60,8 @@ struct Scene: Sendable {
             )
             let client = try CSIClient(configuration: .init(address: scene.driver.socket), logger: quiet)
             let monitor = HealthMonitor(
-                configuration: .init(
+                configuration: MonitorConfiguration(
                     driverName: "hostpath.csi.k8s.io",
-                    listVolumesInterval: interval,
                     identity: "csi-hostpathplugin-0"
                 ),
                 driver: client,
@@ -82,10 +83,12 @@ struct Scene: Sendable {
         }
     }
 
-    /// Moves on to the next sweep, once the monitor waits for it. Not in the last interval before a refresh, whose wait
-    /// looks alike.
+    /// Moves on by an interval, or less where something is due before, and returns when the driver is asked for all
+    /// volumes again.
     func sweepAgain() async {
+        let count = driver.journal.calls("ListVolumes").count
         clock.advance(by: await clock.sleeper(ofAtLeast: .milliseconds(1), atMost: Self.interval))
+        await driver.journal.wait(for: "ListVolumes", count: count + 1)
     }
 
     /// The `count`th successful write of an event, which is awaited.

@@ -63,7 +63,9 @@ struct HealthMonitorTests {
     @Test func rule8_aLastingConditionRaisesTheCountOfItsEventSlowly() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
-            while !scene.server.journal.records.contains(where: { $0.request.verb == .patch && $0.code == 200 }) {
+            while !scene.server.journal.records.contains(where: {
+                $0.request.resource == "events" && $0.request.verb == .patch && $0.code == 200
+            }) {
                 await scene.sweepAgain()
             }
             #expect(scene.clock.now.offset >= .seconds(1800))
@@ -82,9 +84,10 @@ struct HealthMonitorTests {
                 await scene.driver.journal.wait(for: "ListVolumes", count: count)
             }
             let requests = scene.server.journal.records.map(\.request)
-            #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims"])
             #expect(Set(requests.map(\.verb)).isSubset(of: [.list, .watch]))
-            #expect(requests.filter { $0.verb == .list }.count == 2)
+            #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
+            // The two watches' first lists, and what was told: abnormal, normal and unknown conditions.
+            #expect(requests.filter { $0.verb == .list }.count == 5)
         }
     }
 
@@ -170,14 +173,14 @@ struct HealthMonitorTests {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             scene.server.intercept { request in
-                guard request.resource == "events" else { return nil }
+                guard request.verb == .create else { return nil }
                 return .fail(
                     StatusError(code: 503, reason: "ServiceUnavailable", message: "etcd is away"),
                     headers: [:]
                 )
             }
         } _: { scene in
-            _ = await scene.server.journal.first { $0.request.resource == "events" && $0.code == 503 }
+            _ = await scene.server.journal.first { $0.request.verb == .create && $0.code == 503 }
             scene.server.intercept(nil)
             while try scene.events().isEmpty {
                 scene.clock.advance(by: .seconds(1))
@@ -195,12 +198,14 @@ struct HealthMonitorTests {
             try Self.oneVolume(.abnormal("broken"))(scene)
             let server = scene.server
             server.intercept { request in
-                guard request.resource == "events", let event = request.body else { return nil }
+                guard request.verb == .create, request.resource == "events", let event = request.body else {
+                    return nil
+                }
                 _ = try? server.create(event)
                 return .cut
             }
         } _: { scene in
-            _ = await scene.server.journal.first { $0.request.resource == "events" }
+            _ = await scene.server.journal.first { $0.request.verb == .create }
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
             scene.server.intercept(nil)
             while try scene.events().last?["reason"] != "VolumeConditionNormal" {
@@ -247,7 +252,7 @@ struct HealthMonitorTests {
             try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
                 await scene.driver.journal.wait(for: "ListVolumes", count: 1)
                 scene.driver.configuration.name = "other.csi.example"
-                await scene.sweepAgain()
+                scene.clock.advance(by: await scene.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: Scene.interval))
                 let (never, _) = AsyncStream.makeStream(of: Never.self)
                 for await _ in never {}
             }

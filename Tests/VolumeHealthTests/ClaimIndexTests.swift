@@ -13,8 +13,8 @@ struct ClaimIndexTests {
         handle: String = "h1",
         claimUID: String = "uid-csi-pvc",
         isBound: Bool = true
-    ) -> ClaimIndex.Volume {
-        ClaimIndex.Volume(name: name, handle: handle, claim: claim.key, claimUID: claimUID, isBound: isBound)
+    ) -> MonitoredVolume {
+        MonitoredVolume(name: name, handle: handle, claim: claim.key, claimUID: claimUID, isBound: isBound)
     }
 
     @Test func aBoundPairIsFoundWhicheverComesFirst() {
@@ -43,7 +43,7 @@ struct ClaimIndexTests {
 
     @Test func rule11_aVolumeWithoutClaimReferenceHasNoClaim() {
         var index = ClaimIndex()
-        index.apply(ClaimIndex.Volume(name: "pv-1", handle: "h1", claim: nil, claimUID: "", isBound: true))
+        index.apply(MonitoredVolume(name: "pv-1", handle: "h1", claim: nil, claimUID: "", isBound: true))
         index.apply(claim, volumeName: "pv-1")
         #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
     }
@@ -111,5 +111,30 @@ struct ClaimIndexTests {
         let handle = String(repeating: "projects/p/zones/z/disks/🪵\n", count: 100)
         index.bind(claim, handle: handle)
         #expect(index.claims(ofVolumeHandle: handle) == [claim])
+    }
+
+    @Test func aHandleIsForgottenWithItsLastVolume() {
+        var index = ClaimIndex()
+        index.apply(volume("pv-1"))
+        index.apply(volume("pv-2"))
+        index.update("h1") { $0.health = .healthy }
+        index.removeVolume(named: "pv-1")
+        #expect(index.record(ofVolumeHandle: "h1")?.health == .healthy)
+        index.removeVolume(named: "pv-2")
+        #expect(index.record(ofVolumeHandle: "h1") == nil)
+        #expect(index.healthCounts.isEmpty)
+    }
+
+    @Test func theHealthStatusOfAClaimGoesWithIt() {
+        var index = ClaimIndex()
+        let condition = VolumeHealthCondition(abnormalMessage: "m")
+        index.apply(claim, volumeName: "pv-1", healthStatus: [condition])
+        #expect(index.healthStatus(ofClaimUID: claim.uid) == [condition])
+        index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "")
+        #expect(!index.hasHealthStatuses)
+        index.apply(claim, volumeName: "pv-1", healthStatus: [condition])
+        index.beginClaimRelist()
+        index.endClaimRelist()
+        #expect(!index.hasHealthStatuses)
     }
 }

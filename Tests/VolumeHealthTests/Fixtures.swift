@@ -9,18 +9,31 @@ extension Claim {
     }
 }
 
-extension ClaimIndex {
-    /// Adds a bound pair: volume `pv-NAME` and the claim that it belongs to.
-    mutating func bind(_ claim: Claim, handle: String) {
-        let volume = Volume(
+extension MonitoredVolume {
+    /// The volume `pv-NAME` of a claim.
+    static func of(_ claim: Claim, handle: String, secret: SecretName? = nil) -> MonitoredVolume {
+        MonitoredVolume(
             name: "pv-\(claim.key.name)",
             handle: handle,
             claim: claim.key,
             claimUID: claim.uid,
-            isBound: true
+            isBound: true,
+            secret: secret
         )
-        apply(volume)
-        apply(claim, volumeName: volume.name)
+    }
+}
+
+extension ClaimIndex {
+    /// Adds a bound pair: volume `pv-NAME` and the claim that it belongs to.
+    mutating func bind(_ claim: Claim, handle: String) {
+        apply(.of(claim, handle: handle))
+        apply(claim, volumeName: "pv-\(claim.key.name)")
+    }
+}
+
+extension VolumeState {
+    static func abnormal(_ message: String) -> VolumeState {
+        VolumeState(volumeHandle: "h", conditions: [VolumeHealthCondition(abnormalMessage: message)])
     }
 }
 
@@ -35,21 +48,57 @@ extension VolumeHealthReport {
 }
 
 extension Reconciler {
-    /// A sweep in which the driver says exactly this.
-    mutating func sweep(_ reports: [VolumeHealthReport], complete: Bool = true, at now: Duration) {
+    /// A bound pair, as the watches bring it.
+    mutating func bind(
+        _ claim: Claim,
+        handle: String,
+        healthStatus: [VolumeHealthCondition] = [],
+        at now: Duration = .zero
+    ) {
+        apply(.of(claim, handle: handle), at: now)
+        apply(claim, volumeName: "pv-\(claim.key.name)", healthStatus: healthStatus, at: now)
+    }
+
+    /// A sweep in which the driver says exactly this. Returns what it is to confirm.
+    @discardableResult
+    mutating func sweep(
+        _ reports: [VolumeHealthReport],
+        _ end: SweepEnd = .complete(.everyVolume, canConfirm: false),
+        at now: Duration
+    ) -> [String] {
         beginSweep()
         for report in reports {
             receive(report, at: now)
         }
-        endSweep(complete: complete, at: now)
+        return endSweep(end, at: now)
     }
 
-    /// Everything that is due now, each told successfully.
-    mutating func tellAll(at now: Duration) -> [Announcement] {
-        var told: [Announcement] = []
-        while case .tell(let announcement) = next(at: now) {
+    /// Every event that is due now, each told successfully.
+    mutating func tellAll(at now: Duration) -> [Announcement<String, VolumeState>] {
+        var told: [Announcement<String, VolumeState>] = []
+        while case .tell(let announcement) = nextEvent(at: now) {
             told.append(announcement)
-            settle(announcement, .told, at: now)
+            settle(event: announcement, .told, at: now)
+        }
+        return told
+    }
+
+    /// Every status that is due now, each written successfully.
+    mutating func writeAll(at now: Duration) -> [Announcement<String, VolumeState>] {
+        var written: [Announcement<String, VolumeState>] = []
+        while case .tell(let announcement) = nextStatus(at: now) {
+            written.append(announcement)
+            settle(status: announcement, .told, at: now)
+        }
+        return written
+    }
+
+    /// Every event on an unknown condition that is due now, each told successfully.
+    mutating func tellUnknowns(at now: Duration) -> [UnknownCondition] {
+        var told: [UnknownCondition] = []
+        while case .tell(let announcement) = nextUnknownEvent(at: now) {
+            told.append(announcement.state.condition)
+            settle(unknownEvent: announcement, .told, at: now)
         }
         return told
     }

@@ -8,10 +8,11 @@ import Testing
 struct OutboxTests {
     let first = Claim.named("first")
     let second = Claim.named("second")
-    let broken = [VolumeHealthCondition(abnormalMessage: "broken")]
-    var outbox = Outbox(timing: ReportTiming())
+    let broken = VolumeState.abnormal("broken")
+    let well = VolumeState(volumeHandle: "h", conditions: [])
+    var outbox = Outbox<String, VolumeState>(timing: .lastingEvents)
 
-    mutating func announcement(at now: Duration) throws -> Announcement {
+    mutating func announcement(at now: Duration) throws -> Announcement<String, VolumeState> {
         let step = outbox.next(at: now)
         guard case .tell(let announcement) = step else {
             Issue.record("nothing to tell at \(now): \(step)")
@@ -21,11 +22,11 @@ struct OutboxTests {
     }
 
     @Test mutating func transitionsComeBeforeRefreshesInTheOrderTheyWereFound() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         let later = Duration.seconds(1800)
-        outbox.set(broken, for: second, volumeHandle: "2", at: later)
-        outbox.set(broken, for: .named("third"), volumeHandle: "3", at: later)
+        outbox.set(broken, for: "2", claim: second, at: later)
+        outbox.set(broken, for: "3", claim: .named("third"), at: later)
 
         #expect(try announcement(at: later).claim == second)
         #expect(try announcement(at: later).claim.key.name == "third")
@@ -35,17 +36,17 @@ struct OutboxTests {
     }
 
     @Test mutating func findingTheSameAgainKeepsThePlaceInTheQueue() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
-        outbox.set(broken, for: second, volumeHandle: "2", at: .zero)
-        outbox.set(broken, for: first, volumeHandle: "1", at: .seconds(1))
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .seconds(1))
         #expect(try announcement(at: .seconds(1)).claim == first)
         #expect(try announcement(at: .seconds(1)).claim == second)
         #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
     }
 
     @Test mutating func anUnreachableServerPausesEverythingAndLosesNothing() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
-        outbox.set(broken, for: second, volumeHandle: "2", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "2", claim: second, at: .zero)
         outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: nil), at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
 
@@ -62,15 +63,15 @@ struct OutboxTests {
     }
 
     @Test mutating func retryAfterIsHonoured() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: .seconds(17)), at: .zero)
         #expect(outbox.next(at: .seconds(16)) == .wait(until: .seconds(17)))
         #expect(try announcement(at: .seconds(17)).claim == first)
     }
 
     @Test mutating func aRefusedAnnouncementDoesNotHoldUpTheOthers() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
-        outbox.set(broken, for: second, volumeHandle: "2", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "2", claim: second, at: .zero)
         outbox.settle(try announcement(at: .zero), .refused, at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
@@ -78,63 +79,139 @@ struct OutboxTests {
     }
 
     @Test mutating func aRecoveryWhileTheAnnouncementIsUnderWayIsToldAfterIt() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         let abnormal = try announcement(at: .zero)
-        outbox.set([], for: first, volumeHandle: "1", at: .seconds(1))
+        outbox.set(well, for: "1", claim: first, at: .seconds(1))
         #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
         outbox.settle(abnormal, .told, at: .seconds(2))
-        #expect(try announcement(at: .seconds(2)).conditions.isEmpty)
+        #expect(try announcement(at: .seconds(2)).state.isClear)
     }
 
     @Test mutating func aRecoveryWhileTheAnnouncementFailsIsNotTold() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         let abnormal = try announcement(at: .zero)
-        outbox.set([], for: first, volumeHandle: "1", at: .seconds(1))
+        outbox.set(well, for: "1", claim: first, at: .seconds(1))
         outbox.settle(abnormal, .refused, at: .seconds(2))
         #expect(outbox.next(at: .seconds(3600)) == .wait(until: nil))
         #expect(outbox.isEmpty)
     }
 
     @Test mutating func aRecoveryAfterALostAnswerIsTold() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
-        outbox.set([], for: first, volumeHandle: "1", at: .zero)
+        outbox.set(well, for: "1", claim: first, at: .zero)
         let recovery = try announcement(at: .seconds(1))
-        #expect(recovery.conditions.isEmpty)
+        #expect(recovery.state.isClear)
         outbox.settle(recovery, .told, at: .seconds(1))
         #expect(outbox.isEmpty)
     }
 
     @Test mutating func whatWasNotAnsweredIsToldAgain() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
         let again = try announcement(at: .seconds(1))
-        #expect(again.conditions == broken)
+        #expect(again.state == broken)
         #expect(again.cause == .transition)
     }
 
     @Test mutating func aClaimThatIsGoneIsForgotten() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .gone, at: .zero)
         #expect(outbox.isEmpty)
         #expect(outbox.next(at: .seconds(3600)) == .wait(until: nil))
     }
 
     @Test mutating func anOutcomeThatComesAfterTheClaimWasForgottenChangesNothing() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         let announcement = try announcement(at: .zero)
-        outbox.remove(claimUID: first.uid)
+        outbox.remove("1")
         outbox.settle(announcement, .told, at: .zero)
         #expect(outbox.isEmpty)
     }
 
     @Test mutating func sweepsDoNotPileUpInTheQueues() throws {
-        outbox.set(broken, for: first, volumeHandle: "1", at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         for second in 1...1000 {
-            outbox.set(broken, for: first, volumeHandle: "1", at: .seconds(second))
+            outbox.set(broken, for: "1", claim: first, at: .seconds(second))
         }
         #expect(outbox.queuedItems <= 2)
+    }
+
+    @Test mutating func manyThatFailTogetherAreOneFailure() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "2", claim: second, at: .zero)
+        let underWay = [try announcement(at: .zero), try announcement(at: .zero)]
+        for announcement in underWay { outbox.settle(announcement, .unreachable(retryAfter: nil), at: .zero) }
+        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
+    }
+
+    @Test mutating func aServerWithoutAPlaceIsTriedSlowlyWithAnotherEachTime() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.settle(try announcement(at: .zero), .unsupported(retryAfter: .seconds(300)), at: .zero)
+        #expect(outbox.next(at: .seconds(299)) == .wait(until: .seconds(300)))
+
+        let next = try announcement(at: .seconds(300))
+        #expect(next.claim == second)
+        outbox.settle(next, .told, at: .seconds(300))
+        // It has a place now: the others follow at once.
+        #expect(try announcement(at: .seconds(300)).claim == first)
+    }
+
+    @Test mutating func sinceIsWhenTheNewsBegan() throws {
+        outbox.set(broken, for: "1", claim: first, at: .seconds(5))
+        outbox.set(.abnormal("other words"), for: "1", claim: first, at: .seconds(9))
+        #expect(try announcement(at: .seconds(10)).since == .seconds(5))
+    }
+
+    @Test mutating func rule9_whatAnotherProcessToldIsNotToldAgain() throws {
+        outbox.restore(told: broken.fingerprint, for: "1", claim: first, toldAt: .seconds(-600))
+        #expect(outbox.next(at: .zero) == .wait(until: nil))
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1200)))
+        #expect(try announcement(at: .seconds(1200)).cause == .refresh)
+    }
+
+    @Test mutating func rule9_theRecoveryFromWhatAnotherProcessToldIsTold() throws {
+        outbox.restore(told: broken.fingerprint, for: "1", claim: first, toldAt: .zero)
+        outbox.set(well, for: "1", claim: first, at: .zero)
+        #expect(try announcement(at: .zero).state.isClear)
+    }
+
+    @Test mutating func rule9_otherNewsThanAnotherProcessToldAreToldAtOnce() throws {
+        outbox.restore(told: Fingerprint(rawValue: 1), for: "1", claim: first, toldAt: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        #expect(try announcement(at: .zero).cause == .transition)
+    }
+
+    @Test mutating func whatTheClusterShowsIsWhatWasTold() throws {
+        outbox.observe(told: broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1800)))
+        // Somebody takes it away.
+        outbox.observe(told: well, for: "1", claim: first, at: .seconds(1))
+        #expect(try announcement(at: .seconds(1)).cause == .transition)
+    }
+
+    @Test mutating func whatIsToldOnceIsKeptAndNotToldAgain() throws {
+        outbox = Outbox(timing: .singleEvents)
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.settle(try announcement(at: .zero), .told, at: .zero)
+        outbox.set(broken, for: "1", claim: first, at: .seconds(1_000_000))
+        #expect(outbox.next(at: .seconds(1_000_000)) == .wait(until: nil))
+        #expect(outbox.contains("1"))
+    }
+
+    @Test mutating func theBacklogIsWhatWaitsToBeTold() throws {
+        #expect(outbox.backlog == (0, nil))
+        outbox.set(broken, for: "1", claim: first, at: .seconds(3))
+        outbox.set(broken, for: "2", claim: second, at: .seconds(4))
+        #expect(outbox.backlog == (2, .seconds(3)))
+        let announcement = try announcement(at: .seconds(5))
+        #expect(outbox.backlog == (2, .seconds(3)))
+        outbox.settle(announcement, .told, at: .seconds(5))
+        #expect(outbox.backlog == (1, .seconds(4)))
     }
 }

@@ -15,13 +15,13 @@ struct ReconcilerPropertyTests {
         /// Claims whose last announcement was not answered: the next one may repeat it, or end what never began.
         var unanswered: Set<String> = []
 
-        mutating func read(_ announcement: Announcement) {
+        mutating func read(_ announcement: Announcement<String, VolumeState>) {
             let before = known[announcement.claim.uid] ?? []
-            defer { known[announcement.claim.uid] = announcement.conditions }
+            defer { known[announcement.claim.uid] = announcement.state.conditions }
             if unanswered.remove(announcement.claim.uid) != nil { return }
-            let changed = Set(before.map(\.identity)) != Set(announcement.conditions.map(\.identity))
+            let changed = Set(before.map(\.identity)) != Set(announcement.state.conditions.map(\.identity))
             #expect(changed == (announcement.cause == .transition), "told twice, or a change called a refresh")
-            #expect(!(before.isEmpty && announcement.conditions.isEmpty), "a recovery from nothing")
+            #expect(!(before.isEmpty && announcement.state.conditions.isEmpty), "a recovery from nothing")
         }
     }
 
@@ -36,7 +36,7 @@ struct ReconcilerPropertyTests {
         func handle(_ claim: Int) -> String { "h\(min(claim, 4))" }
         var truth: [String: [VolumeHealthCondition]] = [:]
         for (number, claim) in claims.enumerated() {
-            reconciler.index.bind(claim, handle: handle(number))
+            reconciler.bind(claim, handle: handle(number))
             truth[handle(number)] = []
         }
 
@@ -92,7 +92,7 @@ struct ReconcilerPropertyTests {
             let reported = complete || conditions.isEmpty ? conditions : []
             reconciler.receive(VolumeHealthReport(volumeHandle: handle, conditions: reported), at: now)
         }
-        reconciler.endSweep(complete: complete, at: now)
+        _ = reconciler.endSweep(complete ? .complete(.everyVolume, canConfirm: false) : .incomplete, at: now)
     }
 
     /// Up to three steps, some of which fail.
@@ -103,17 +103,17 @@ struct ReconcilerPropertyTests {
         using random: inout SeededGenerator
     ) {
         for _ in 0..<3 {
-            guard case .tell(let announcement) = reconciler.next(at: now) else { return }
+            guard case .tell(let announcement) = reconciler.nextEvent(at: now) else { return }
             switch Int.random(in: 0..<5, using: &random) {
             case 4:
                 if Bool.random(using: &random) { reader.read(announcement) }
                 reader.unanswered.insert(announcement.claim.uid)
-                reconciler.settle(announcement, .unanswered, at: now)
-            case 0: reconciler.settle(announcement, .unreachable(retryAfter: nil), at: now)
-            case 1: reconciler.settle(announcement, .refused, at: now)
+                reconciler.settle(event: announcement, .unanswered, at: now)
+            case 0: reconciler.settle(event: announcement, .unreachable(retryAfter: nil), at: now)
+            case 1: reconciler.settle(event: announcement, .refused, at: now)
             default:
                 reader.read(announcement)
-                reconciler.settle(announcement, .told, at: now)
+                reconciler.settle(event: announcement, .told, at: now)
             }
         }
     }

@@ -93,7 +93,7 @@ extension EventRecord {
     }
 
     /// `metav1.Time` in JSON: RFC 3339, in UTC.
-    static func timestamp(_ seconds: Int64) -> String {
+    public static func timestamp(_ seconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// What a dispatcher does next.
+enum DispatchStep<Job: Sendable, Instant: Sendable>: Sendable {
+    /// Run this.
+    case run(Job)
+    /// Nothing is due before this moment; nil: before somebody signals.
+    case wait(until: Instant?)
+    /// There is nothing more to do.
+    case stop
+}
+
+/// Runs jobs when they are due, at most `limit` at a time, until `next` says stop.
+///
+/// `next` is asked only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
+/// the moment that it named. Returns when all jobs have ended.
+///
+/// - Throws: what a job throws, and `CancellationError` on cancellation; the other jobs are cancelled then.
+func dispatch<Job: Sendable, C: Clock>(
+    atMost limit: Int,
+    wakeUp: WakeUp,
+    clock: C,
+    next: @Sendable () -> DispatchStep<Job, C.Instant>,
+    run: @escaping @Sendable (Job) async throws -> Void
+) async throws where C.Duration == Duration {
+    let running = RunningJobs()
+    try await withThrowingDiscardingTaskGroup { group in
+        while true {
+            try Task.checkCancellation()
+            guard running.count < limit else {
+                await wakeUp.wait()
+                continue
+            }
+            switch next() {
+            case .run(let job):
+                running.begin()
+                group.addTask {
+                    defer {
+                        running.end()
+                        wakeUp.signal()
+                    }
+                    try await run(job)
+                }
+            case .wait(let due): try await wakeUp.wait(until: due, clock: clock)
+            case .stop: return
+            }
+        }
+    }
+}
+
+private final class RunningJobs: Sendable {
+    private let number = Mutex(0)
+
+    var count: Int { number.withLock { $0 } }
+
+    func begin() { number.withLock { $0 += 1 } }
+
+    func end() { number.withLock { $0 -= 1 } }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import Logging
+import VolumeHealth
+
+extension HealthMonitor {
+    /// How soon a driver is asked again what it can do, where nothing else gives a reason to.
+    private var lookAgainInterval: Duration { .seconds(300) }
+
+    /// Asks the driver how its volumes are, for ever.
+    ///
+    /// The driver is identified again and again: it may be restarted or upgraded at any time.
+    func probe(into state: MonitorState) async throws {
+        var schedule = SweepSchedule(interval: configuration.listVolumesInterval)
+        while true {
+            let identity = try await driver.identify(clock: clock)
+            guard identity.name == configuration.driverName else {
+                throw DriverChangedError(expected: configuration.driverName, found: identity.name)
+            }
+            let strategy = ProbeStrategy(identity.controllerCapabilities)
+            if state.adopt(strategy) { begin(strategy, identity, state) }
+            switch strategy {
+            case .list(let generation, let canConfirm):
+                schedule.begin(at: now)
+                let isComplete = try await sweep(generation, canConfirm: canConfirm, into: state)
+                let next = schedule.end(complete: isComplete, at: now)
+                try await clock.sleep(until: instant(at: next), tolerance: nil)
+            case .get(let generation):
+                try await probeVolumes(generation, for: lookAgainInterval, into: state)
+            case .none:
+                try await waitForAnotherDriver(atMost: lookAgainInterval)
+            }
+        }
+    }
+
+    private func begin(_ strategy: ProbeStrategy, _ identity: DriverIdentity, _ state: MonitorState) {
+        let metadata: Logger.Metadata = [
+            "driver": "\(identity.name)", "version": "\(identity.vendorVersion)", "method": "\(strategy.method)",
+        ]
+        switch strategy {
+        case .none:
+            logger.error(
+                "Nothing is monitored, and the driver is asked again every few minutes",
+                metadata: metadata.merging(["reason": "\(ProbeStrategy.missingCapabilities)"]) { $1 }
+            )
+        case .list(.health, canConfirm: false):
+            logger.warning(
+                """
+                The driver has LIST_VOLUME_HEALTH without GET_VOLUME_HEALTH, against the CSI specification: a volume \
+                counts as recovered when two complete lists in a row leave it out
+                """,
+                metadata: metadata
+            )
+        case .list, .get:
+            logger.info("Monitoring the driver's volumes", metadata: metadata)
+        }
+        let began = now
+        state.update { reconciler in
+            reconciler.beginStrategy(writesStatus: strategy.generation == .health || configuration.writesLegacyStatus)
+            if case .get = strategy {
+                var random = SystemRandomNumberGenerator()
+                reconciler.beginProbing(interval: configuration.monitorInterval, at: began, using: &random)
+            }
+        }
+    }
+
+    /// Returns when the connection broke, for the driver may be another version when it is back, or after a while.
+    private func waitForAnotherDriver(atMost limit: Duration) async throws {
+        await withTaskGroup { group in
+            group.addTask { await driver.waitUntilDisconnected() }
+            group.addTask { try? await clock.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+        try Task.checkCancellation()
+    }
+}

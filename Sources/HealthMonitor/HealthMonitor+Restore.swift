@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import KubernetesClient
+import Logging
+import VolumeHealth
+
+extension HealthMonitor {
+    /// Reads back what earlier processes told (rule 9): of every claim, the last event of ours. What its status says is
+    /// known from the watch.
+    ///
+    /// Nothing is told before this has succeeded, with one exception: where the rule to list events is missing, and may
+    /// be missing for ever, it is said so, and a lasting condition is told once more.
+    func restore(into state: MonitorState) async throws {
+        var wait = Duration.seconds(1)
+        while true {
+            do {
+                let told = try await toldEvents()
+                let restored = now
+                state.update { $0.restore(told, at: restored) }
+                logger.debug("Read back what was told", metadata: ["claims": "\(told.volumes.count)"])
+                return
+            } catch {
+                try Task.checkCancellation()
+                if error.code == .forbidden {
+                    logger.error(
+                        """
+                        Cannot read back what was told: conditions that last are told once more, and the recovery of a \
+                        volume while nobody watched is not told
+                        """,
+                        metadata: ["error": "\(error)"]
+                    )
+                    return
+                }
+                logger.warning("Cannot read back what was told, trying again", metadata: ["error": "\(error)"])
+            }
+            try await clock.sleep(for: wait)
+            wait = min(wait * 2, .seconds(30))
+        }
+    }
+
+    private func toldEvents() async throws(KubernetesError) -> ToldEvents {
+        let component = EventVocabulary.component(driverName: configuration.driverName)
+        var told = ToldEvents(component: component)
+        for reason in [
+            EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason,
+        ] {
+            let kind = PersistentVolumeClaim.resource.kind
+            let selection = Selection(
+                fieldSelector: "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
+            )
+            var pages = kubernetes.list(Event.self, selection).makeAsyncIterator()
+            while let page = try await pages.next() {
+                for event in page.items { told.add(event) }
+            }
+        }
+        return told
+    }
+}
+
+/// What earlier processes told, as far as their events are still there.
+struct ToldEvents: Sendable {
+    /// The last event on a claim's volume.
+    struct Told: Sendable {
+        var key: ClaimKey
+        /// nil: that it has recovered.
+        var fingerprint: Fingerprint?
+        /// Versions are in the order of the writes; leaders' clocks may differ.
+        var version: UInt64
+        /// Seconds since 1970.
+        var time: Int64
+    }
+
+    let component: String
+    /// By claim uid.
+    private(set) var volumes: [String: Told] = [:]
+    private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
+
+    init(component: String) {
+        self.component = component
+    }
+
+    mutating func add(_ event: Event) {
+        let uid = event.involvedObject.uid
+        let key = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
+        let fingerprint = EventName.fingerprint(
+            in: event.metadata.name,
+            claimUID: uid,
+            component: component,
+            reason: event.reason
+        )
+        switch event.reason {
+        case EventVocabulary.unknownReason:
+            if let fingerprint { unknowns.append((uid, key, fingerprint)) }
+        case EventVocabulary.abnormalReason:
+            // An event that is not ours by name is EHM's, which knew nothing but an abnormal condition.
+            add(event, key, fingerprint ?? Self.legacy)
+        case EventVocabulary.normalReason:
+            add(event, key, nil)
+        default: break
+        }
+    }
+
+    private mutating func add(_ event: Event, _ key: ClaimKey, _ fingerprint: Fingerprint?) {
+        let told = Told(
+            key: key,
+            fingerprint: fingerprint,
+            version: UInt64(event.metadata.resourceVersion) ?? 0,
+            time: event.lastTimestamp.seconds
+        )
+        if let other = volumes[event.involvedObject.uid], (other.version, other.time) > (told.version, told.time) {
+            return
+        }
+        volumes[event.involvedObject.uid] = told
+    }
+
+    private static let legacy = VolumeState(
+        volumeHandle: "",
+        conditions: [VolumeHealthCondition(abnormalMessage: "")]
+    ).fingerprint
+}
+
+extension Reconciler {
+    mutating func restore(_ events: ToldEvents, at now: Duration) {
+        let wall = Time.now().seconds
+        for (uid, told) in events.volumes {
+            guard let fingerprint = told.fingerprint else { continue }
+            let age = Duration.seconds(max(0, wall - told.time))
+            restore(told: fingerprint, claimUID: uid, key: told.key, toldAt: now - age)
+        }
+        for (uid, key, fingerprint) in events.unknowns {
+            restore(toldUnknown: fingerprint, claimUID: uid, key: key)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+import VolumeHealth
+
+/// What the monitor's tasks share: the core, and the signals between them.
+final class MonitorState: Sendable {
+    private let reconciler: Mutex<Reconciler>
+    private let unsynced = Mutex<Set<Watched>>([.volumes, .claims])
+    private let strategy = Mutex<ProbeStrategy?>(nil)
+    /// Both watches have delivered their first list.
+    let synced = WakeUp()
+    /// There may be a volume to ask for.
+    let probeable = WakeUp()
+    /// There may be an event to tell.
+    let events = WakeUp()
+    /// There may be an event on an unknown condition to tell.
+    let unknownEvents = WakeUp()
+    /// There may be a status to write.
+    let statuses = WakeUp()
+
+    enum Watched: Sendable {
+        case volumes
+        case claims
+    }
+
+    init(_ reconciler: sending Reconciler) {
+        self.reconciler = Mutex(reconciler)
+    }
+
+    func withReconciler<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
+        reconciler.withLock(body)
+    }
+
+    /// Hands facts to the core and wakes whoever may have something to do now.
+    func update<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
+        defer {
+            for wakeUp in [probeable, events, unknownEvents, statuses] { wakeUp.signal() }
+        }
+        return reconciler.withLock(body)
+    }
+
+    func didSync(_ watched: Watched) {
+        let last = unsynced.withLock { $0.remove(watched) != nil && $0.isEmpty }
+        if last { synced.signal() }
+    }
+
+    /// Returns whether it is another one than before.
+    func adopt(_ new: ProbeStrategy) -> Bool {
+        strategy.withLock { strategy in
+            defer { strategy = new }
+            return strategy != new
+        }
+    }
+
+    func snapshot(at now: Duration) -> HealthSnapshot {
+        let isSupported = strategy.withLock { $0 } != ProbeStrategy.none
+        return withReconciler { HealthSnapshot($0, isDriverSupported: isSupported, at: now) }
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import VolumeHealth
+
+extension VolumeHealthReport {
+    /// In legacy terms; nil when the driver said nothing of the volume's condition.
+    init?(_ volume: DriverVolume) {
+        guard let condition = volume.condition else { return nil }
+        self.init(
+            volumeHandle: volume.id,
+            conditions: condition.isAbnormal ? [VolumeHealthCondition(abnormalMessage: condition.message)] : []
+        )
+    }
+}
+
+extension HealthMonitor {
+    /// In the terms of CSI 1.13. What is odd about it is counted.
+    func report(_ health: DriverVolumeHealth) -> VolumeHealthReport {
+        var conditions: [VolumeHealthCondition] = []
+        var unknownConditions: [UnknownCondition] = []
+        for entry in health.entries {
+            if entry.reason.isEmpty { observer(.unspecifiedReason) }
+            let status: VolumeHealthCondition.Status
+            switch entry.status {
+            case .degraded: status = .degraded
+            case .inaccessible: status = .inaccessible
+            case .dataLoss: status = .dataLoss
+            case .unknown(let type):
+                observer(.unknownCondition(type: type))
+                unknownConditions.append(UnknownCondition(type: type, reason: entry.reason, message: entry.message))
+                continue
+            }
+            conditions.append(VolumeHealthCondition(status: status, reason: entry.reason, message: entry.message))
+        }
+        return VolumeHealthReport(
+            volumeHandle: health.id,
+            conditions: conditions,
+            unknownConditions: unknownConditions
+        )
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a driver said of one volume.
+///
+/// Conditions are in the form in which they can be told: without duplicates, worst first, at most as many as the API
+/// server takes.
+public struct VolumeHealthReport: Sendable, Hashable {
+    /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
+    public var volumeHandle: String
+    /// All that is wrong, as far as we know the words for it.
+    public private(set) var conditions: [VolumeHealthCondition] = []
+    /// What is wrong in words that we do not know.
+    public private(set) var unknownConditions: [UnknownCondition] = []
+
+    /// The API server's limit for the conditions of one claim.
+    public static let maximumConditions = 16
+
+    /// A report on one volume. Without any condition it is an explicit "nothing is wrong".
+    public init(
+        volumeHandle: String,
+        conditions: [VolumeHealthCondition],
+        unknownConditions: [UnknownCondition] = []
+    ) {
+        self.volumeHandle = volumeHandle
+        merge(conditions: conditions, unknownConditions: unknownConditions)
+    }
+
+    /// An explicit "nothing is wrong". Conditions that we do not understand are not health.
+    public var isHealthy: Bool { conditions.isEmpty && unknownConditions.isEmpty }
+
+    /// Adds what another answer of the same sweep says of the same volume.
+    ///
+    /// Pages of one list may repeat a volume and disagree: whatever any of them says is wrong, is wrong.
+    mutating func merge(_ other: VolumeHealthReport) {
+        merge(conditions: other.conditions, unknownConditions: other.unknownConditions)
+    }
+
+    private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
+        for condition in conditions where !self.conditions.contains(where: { $0.identity == condition.identity }) {
+            self.conditions.append(condition)
+        }
+        self.conditions.sort { ($1.status, $0.reason) < ($0.status, $1.reason) }
+        self.conditions.removeLast(max(0, self.conditions.count - Self.maximumConditions))
+        for condition in unknownConditions where !self.unknownConditions.contains(where: condition.isSame(as:)) {
+            self.unknownConditions.append(condition)
+        }
+        self.unknownConditions.removeLast(max(0, self.unknownConditions.count - Self.maximumConditions))
+    }
+}
+
+/// A condition whose type is none that we know: something is wrong, and a newer monitor may know what.
+public struct UnknownCondition: Sendable, Hashable {
+    /// The number that the driver sent as `VolumeHealthErrorType`.
+    public let type: Int
+    /// The driver's word for it.
+    public let reason: String
+    /// The driver's sentence.
+    public let message: String
+
+    /// A condition of an unknown type; texts are bounded as those of a ``VolumeHealthCondition`` are.
+    public init(type: Int, reason: String, message: String) {
+        let condition = VolumeHealthCondition(status: .degraded, reason: reason, message: message)
+        self.type = type
+        self.reason = condition.reason
+        self.message = condition.message
+    }
+
+    func isSame(as other: UnknownCondition) -> Bool {
+        type == other.type && reason == other.reason
+    }
+}
+
+/// What holds of a claim's volume.
+public struct VolumeState: Tellable {
+    /// The volume that it is about.
+    public var volumeHandle: String
+    /// All that is wrong, worst first; empty: nothing.
+    public var conditions: [VolumeHealthCondition]
+
+    /// A state of a volume.
+    public init(volumeHandle: String, conditions: [VolumeHealthCondition]) {
+        self.volumeHandle = volumeHandle
+        self.conditions = conditions
+    }
+
+    /// Nothing is wrong.
+    public var isClear: Bool { conditions.isEmpty }
+
+    /// Of the set of (status, reason), whatever the messages say (rule 6).
+    public var fingerprint: Fingerprint {
+        Fingerprint(conditions.map { "\($0.status.rawValue)/\($0.reason)" }.sorted())
+    }
+}
+
+/// A condition of an unknown type, told once for each type and reason.
+public struct UnknownConditionState: Tellable {
+    /// What the driver said.
+    public var condition: UnknownCondition
+
+    /// It is told once and has no end that could be told.
+    public var isClear: Bool { false }
+
+    /// Of type and reason.
+    public var fingerprint: Fingerprint {
+        Fingerprint([String(condition.type), condition.reason])
+    }
+}
+
+/// One unknown condition of one claim, among all of them.
+public struct UnknownConditionKey: Sendable, Hashable {
+    /// `metadata.uid` of the claim.
+    public var claimUID: String
+    /// What the condition's ``UnknownConditionState/fingerprint`` is.
+    public var fingerprint: Fingerprint
+}
