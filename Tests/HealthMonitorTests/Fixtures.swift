@@ -7,6 +7,7 @@ import HealthMonitor
 import HealthMonitorTestKit
 import KubernetesClient
 import Logging
+import Synchronization
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -15,6 +16,8 @@ struct Scene: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
     let clock: ManualClock
+    /// What the monitor counted.
+    let observations = Observations()
 
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
@@ -32,13 +35,26 @@ struct Scene: Sendable {
         PolicyRule(verbs: ["list", "get", "create", "patch"], apiGroups: [""], resources: ["events"]),
     ]
 
-    /// Runs a scene for as long as `body` runs; the monitor ends with it.
+    /// Sets a scene, runs a monitor in it for as long as `body` runs, and clears up.
     ///
-    /// - Parameter prepare: sets the scene before the monitor starts.
+    /// - Parameters:
+    ///   - configure: how the monitor is configured.
+    ///   - prepare: sets the scene before the monitor starts.
     static func run(
+        configure: (inout MonitorConfiguration) -> Void = { _ in },
         prepare: (Scene) throws -> Void,
         _ body: @escaping @Sendable (Scene) async throws -> Void
     ) async throws {
+        var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "csi-hostpathplugin-0")
+        configure(&configuration)
+        try await set { scene in
+            try prepare(scene)
+            try await scene.monitor(configuration) { _ in try await body(scene) }
+        }
+    }
+
+    /// Sets a scene without a monitor.
+    static func set(_ body: (Scene) async throws -> Void) async throws {
         var configuration = SimulatedAPIServer.Configuration()
         configuration.users[token] = APIUser(name: "csi-health-monitor", rules: rules)
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
@@ -48,39 +64,51 @@ struct Scene: Sendable {
                 clock: ManualClock()
             )
             try scene.driver.start()
-            try prepare(scene)
-            let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, token: token)
-            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
-            let kubernetes = try KubernetesClient(
-                configuration: .load(kubeconfig: kubeconfig),
-                userAgent: "test",
-                rateLimit: nil,
-                logger: quiet
-            )
-            let client = try CSIClient(configuration: .init(address: scene.driver.socket), logger: quiet)
-            let monitor = HealthMonitor(
-                configuration: MonitorConfiguration(
-                    driverName: "hostpath.csi.k8s.io",
-                    identity: "csi-hostpathplugin-0"
-                ),
-                driver: client,
-                kubernetes: kubernetes,
-                clock: scene.clock,
-                logger: quiet
-            )
-            let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
-                group.addTask { await Result { try await monitor.run() } }
-                group.addTask { await Result { try await body(scene) } }
-                let first = await group.next() ?? .success(())
-                group.cancelAll()
-                return first
+            do {
+                try await body(scene)
+            } catch {
+                await scene.driver.stop()
+                throw error
             }
-            await kubernetes.shutdown()
-            await client.shutdown()
             await scene.driver.stop()
-            try result.get()
         }
+    }
+
+    /// Runs a monitor, in the role of one process, for as long as `body` runs.
+    func monitor(
+        _ configuration: MonitorConfiguration = .init(
+            driverName: "hostpath.csi.k8s.io",
+            identity: "csi-hostpathplugin-0"
+        ),
+        _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
+    ) async throws {
+        let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
+        try server.writeKubeconfig(to: kubeconfig, token: Self.token)
+        defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
+        let kubernetes = try KubernetesClient(
+            configuration: .load(kubeconfig: kubeconfig),
+            userAgent: "test",
+            rateLimit: nil,
+            logger: quiet
+        )
+        let client = try CSIClient(configuration: .init(address: driver.socket), logger: quiet)
+        let monitor = HealthMonitor(
+            configuration: configuration,
+            driver: client,
+            kubernetes: kubernetes,
+            clock: clock,
+            logger: quiet
+        ) { observations.append($0) }
+        let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
+            group.addTask { await Result { try await monitor.run() } }
+            group.addTask { await Result { try await body(monitor) } }
+            let first = await group.next() ?? .success(())
+            group.cancelAll()
+            return first
+        }
+        await kubernetes.shutdown()
+        await client.shutdown()
+        try result.get()
     }
 
     /// Moves on by an interval, or less where something is due before, and returns when the driver is asked for all
@@ -92,10 +120,14 @@ struct Scene: Sendable {
     }
 
     /// The `count`th successful write of an event, which is awaited.
-    func write(_ count: Int, _ verb: APIRequest.Verb = .create) async -> RequestRecord? {
+    func write(
+        _ count: Int,
+        _ verb: APIRequest.Verb = .create,
+        of resource: String = "events"
+    ) async -> RequestRecord? {
         var seen = 0
         for await record in server.journal
-        where record.request.verb == verb && record.request.resource == "events" && (record.code ?? 500) < 300 {
+        where record.request.verb == verb && record.request.resource == resource && (record.code ?? 500) < 300 {
             seen += 1
             if seen == count { return record }
         }
@@ -109,6 +141,15 @@ struct Scene: Sendable {
                 < (Int($1["metadata", "resourceVersion"]?.string ?? "") ?? 0)
         }
     }
+}
+
+/// What a monitor told its observer.
+final class Observations: Sendable {
+    private let list = Mutex<[MonitorObservation]>([])
+
+    var all: [MonitorObservation] { list.withLock { $0 } }
+
+    func append(_ observation: MonitorObservation) { list.withLock { $0.append(observation) } }
 }
 
 extension Result where Success == Void, Failure == any Error {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+
+/// Fault 2 of EHM: when 2,000 volumes turn abnormal at once it tells five a second and drops the rest.
+struct OutageTests {
+    static let volumes = (1...2000).map { VolumeFixture(number: $0) }
+
+    @Test func rule10_of2000VolumesEveryOneIsToldAndNoneTwice() async throws {
+        try await Scene.run { scene in
+            for volume in Self.volumes { try volume.create(in: scene.server) }
+            scene.driver.volumes = Self.volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
+        } _: { scene in
+            _ = await scene.write(2000)
+            await scene.sweepAgain()
+            let events = try scene.events()
+            #expect(Set(events.compactMap { $0["involvedObject", "name"]?.string }).count == 2000)
+            #expect(events.count == 2000)
+            #expect(events.allSatisfy { $0["count"] == 1 })
+        }
+    }
+
+    @Test func rule10_anOverloadedServerIsLeftAloneForAsLongAsItAsks() async throws {
+        let volumes = Self.volumes.prefix(20)
+        try await Scene.run { scene in
+            for volume in volumes { try volume.create(in: scene.server) }
+            scene.driver.volumes = volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
+            scene.server.intercept { request in
+                guard request.verb == .create else { return nil }
+                return .fail(
+                    StatusError(code: 429, reason: "TooManyRequests", message: "slow down"),
+                    headers: ["Retry-After": "17"]
+                )
+            }
+        } _: { scene in
+            _ = await scene.server.journal.first { $0.code == 429 }
+            let pause = await scene.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(17))
+            #expect(pause == .seconds(17))
+            // What was under way, and nothing after it.
+            #expect(scene.server.journal.records.count { $0.code == 429 } <= 8)
+            scene.server.intercept(nil)
+            scene.clock.advance(by: .seconds(17))
+            _ = await scene.write(20)
+            let events = try scene.events()
+            #expect(events.count == 20)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+
+/// Rule 9: what was told survives the process. Each `monitor` is a process of its own, after the one before has ended.
+struct RestoreTests {
+    static let volume = VolumeFixture(number: 0)
+
+    static func run(_ condition: SimulatedVolume.Condition, _ body: (Scene) async throws -> Void) async throws {
+        try await Scene.set { scene in
+            try volume.create(in: scene.server)
+            scene.driver.set(condition, ofVolume: volume.handle)
+            try await body(scene)
+        }
+    }
+
+    @Test func rule9_aNewLeaderDoesNotTellALastingConditionAgain() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            try await scene.monitor { _ in
+                await scene.driver.journal.wait(for: "ListVolumes", count: 2)
+                for _ in 0..<3 { await scene.sweepAgain() }
+            }
+            let events = try scene.events()
+            #expect(events.map { $0["count"] } == [1])
+        }
+    }
+
+    @Test func rule9_aRecoveryWhileNobodyWatchedIsTold() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            try await scene.monitor { _ in _ = await scene.write(2) }
+            let events = try scene.events()
+            #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
+        }
+    }
+
+    @Test func rule9_aRecoveryThatWasToldIsNotToldAgain() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in
+                _ = await scene.write(1)
+                scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+                await scene.sweepAgain()
+                _ = await scene.write(2)
+            }
+            try await scene.monitor { _ in
+                await scene.driver.journal.wait(for: "ListVolumes", count: 3)
+                for _ in 0..<3 { await scene.sweepAgain() }
+            }
+            let events = try scene.events()
+            #expect(events.map { $0["count"] } == [1, 1])
+        }
+    }
+
+    @Test func rule9_aRelapseAfterAToldRecoveryRaisesTheCountOfTheFirstEvent() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in
+                _ = await scene.write(1)
+                scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+                await scene.sweepAgain()
+                _ = await scene.write(2)
+            }
+            scene.driver.set(.abnormal("broken again"), ofVolume: Self.volume.handle)
+            try await scene.monitor { _ in _ = await scene.write(1, .patch, of: "events") }
+            let abnormal = try scene.events().filter { $0["reason"] == "VolumeConditionAbnormal" }
+            #expect(abnormal.map { $0["count"] } == [2])
+            #expect(abnormal.map { $0["message"] } == ["broken again"])
+        }
+    }
+
+    /// The Go sidecar's events have names that nobody can foresee.
+    @Test func rule9_whatTheGoSidecarToldIsKnownToo() async throws {
+        try await Self.run(.healthy) { scene in
+            let claim = try #require(
+                try scene.server.object(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
+            )
+            try scene.server.create([
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": ["namespace": "default", "name": "csi-pvc.17a1b2c3d4e5f607"],
+                "involvedObject": [
+                    "kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": "default", "name": "csi-pvc",
+                    "uid": try #require(claim["metadata", "uid"]),
+                ],
+                "reason": "VolumeConditionAbnormal",
+                "message": "broken",
+                "type": "Warning",
+                "source": ["component": "csi-pv-monitor-controller-hostpath.csi.k8s.io"],
+                "count": 141,
+            ])
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            let events = try scene.events()
+            #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
+        }
+    }
+
+    @Test func rule9_nothingIsToldBeforeItIsKnownWhatWasTold() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            scene.server.intercept { request in
+                guard request.verb == .list, request.resource == "events" else { return nil }
+                return .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "away"), headers: [:])
+            }
+            let created = scene.server.journal.records.count { $0.request.verb == .create }
+            try await scene.monitor { _ in
+                let before = scene.driver.journal.calls("ListVolumes").count
+                // The second attempt to read back, a second after the first.
+                await scene.clock.sleeper(ofAtLeast: .seconds(1), atMost: .seconds(1))
+                scene.clock.advance(by: .seconds(1))
+                await scene.clock.sleeper(ofAtLeast: .seconds(2), atMost: .seconds(2))
+                #expect(scene.driver.journal.calls("ListVolumes").count == before)
+                scene.server.intercept(nil)
+                scene.clock.advance(by: .seconds(2))
+                await scene.driver.journal.wait(for: "ListVolumes", count: before + 1)
+                await scene.sweepAgain()
+            }
+            #expect(scene.server.journal.records.count { $0.request.verb == .create } == created)
+            let events = try scene.events()
+            #expect(events.map { $0["count"] } == [1])
+        }
+    }
+
+    @Test func withoutTheRuleToListEventsItIsSaidAndWorkGoesOn() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            scene.server.intercept { request in
+                guard request.verb == .list, request.resource == "events" else { return nil }
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+            }
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            let events = try scene.events()
+            #expect(events.count == 1)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Testing
+
+@testable import VolumeHealth
+
+struct ProbeScheduleTests {
+    static let interval = Duration.seconds(60)
+
+    static func schedule(of volumes: Int, seed: UInt64 = 1) -> ProbeSchedule {
+        var random = SeededGenerator(seed: seed)
+        return ProbeSchedule(
+            interval: interval,
+            volumeHandles: (0..<volumes).map { "h\($0)" },
+            at: .zero,
+            using: &random
+        )
+    }
+
+    /// Runs the schedule with answers that come at once; when each volume was asked for.
+    static func run(
+        _ schedule: inout ProbeSchedule,
+        until end: Duration,
+        outcome: (String, Duration) -> ProbeSchedule.Outcome = { _, _ in .answered }
+    ) -> [String: [Duration]] {
+        var asked: [String: [Duration]] = [:]
+        var now = Duration.zero
+        while now < end {
+            switch schedule.next(at: now) {
+            case .probe(let handle):
+                asked[handle, default: []].append(now)
+                schedule.finish(handle, outcome(handle, now), at: now)
+            case .wait(let until): now = until ?? end
+            }
+        }
+        return asked
+    }
+
+    /// EHM asks for 20 of 2,000 in the first 70 seconds.
+    @Test func everyOneOf2000VolumesIsAskedForOnceInEveryInterval() {
+        var schedule = Self.schedule(of: 2000)
+        let asked = Self.run(&schedule, until: Self.interval * 3)
+        #expect(asked.count == 2000)
+        for times in asked.values {
+            #expect(times.map { Int($0 / Self.interval) } == [0, 1, 2])
+        }
+    }
+
+    @Test func theCallsAreSpreadEvenlyWithJitter() {
+        var schedule = Self.schedule(of: 600)
+        let times = Self.run(&schedule, until: Self.interval).values.flatMap(\.self)
+        // Ten volumes a second, each somewhere in a tenth of its own.
+        let perSecond = Dictionary(grouping: times) { Int($0 / .seconds(1)) }.mapValues(\.count)
+        #expect(perSecond.count == 60)
+        #expect(perSecond.values.allSatisfy { $0 == 10 })
+        #expect(Set(times.map { $0 / .milliseconds(100) }).count == times.count)
+    }
+
+    @Test func whoKeepsFailingIsAskedForLessOftenAndTheOthersAreNot() {
+        var schedule = Self.schedule(of: 10)
+        let asked = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
+            handle == "h3" ? .failed : .answered
+        }
+        let slots = asked["h3", default: []].map { Int($0 / Self.interval) }
+        #expect(slots == [0, 1, 3, 7, 15, 23, 31])
+        #expect(asked["h4"]?.count == 32)
+    }
+
+    @Test func oneAnswerEndsTheBackOff() {
+        var schedule = Self.schedule(of: 1)
+        let asked = Self.run(&schedule, until: Self.interval * 8) { _, now in
+            now < Self.interval * 3 ? .failed : .answered
+        }
+        #expect(asked["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 3, 4, 5, 6, 7])
+    }
+
+    /// EHM asks for the same volume in bursts when it has few.
+    @Test func aLateAnswerSkipsSlotsAndCausesNoBurst() throws {
+        var schedule = Self.schedule(of: 1)
+        guard case .wait(let slot?) = schedule.next(at: .zero) else {
+            Issue.record("the first slot is not at zero")
+            return
+        }
+        #expect(schedule.next(at: slot) == .probe(volumeHandle: "h0"))
+        #expect(schedule.next(at: slot + Self.interval * 5) == .wait(until: nil))
+        schedule.finish("h0", .answered, at: slot + Self.interval * 5.5)
+        #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
+    }
+
+    @Test func aVolumeThatIsGoneIsNotAskedFor() {
+        var schedule = Self.schedule(of: 2)
+        schedule.remove("h0")
+        let asked = Self.run(&schedule, until: Self.interval)
+        #expect(Array(asked.keys) == ["h1"])
+    }
+
+    @Test func goneAndComeAgainItIsAskedForOnce() {
+        var schedule = Self.schedule(of: 1)
+        schedule.remove("h0")
+        schedule.add("h0", at: .zero)
+        schedule.add("h0", at: .zero)
+        let asked = Self.run(&schedule, until: Self.interval * 2)
+        #expect(asked["h0"] == [.zero, Self.interval])
+    }
+
+    @Test func anUnreachableDriverIsNotTheVolumesFault() {
+        var schedule = Self.schedule(of: 1)
+        var failures = 0
+        let asked = Self.run(&schedule, until: Self.interval * 2) { _, _ in
+            failures += 1
+            return failures <= 3 ? .interrupted : .answered
+        }
+        #expect(asked["h0"]?.map { Int($0 / Self.interval) } == [0, 0, 0, 0, 1])
+    }
+
+    @Test func aRoundIsCompleteWhenEveryVolumeAnsweredInIt() {
+        var schedule = Self.schedule(of: 5)
+        _ = Self.run(&schedule, until: Self.interval)
+        // In the second interval nobody is asked.
+        let times = [Self.interval - .seconds(1), Self.interval, Self.interval, Self.interval * 2]
+        let completed = times.map { schedule.completedRound(at: $0) }
+        #expect(completed == [false, true, false, false])
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func nobodyIsForgottenOrAskedTwiceAtATime(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var schedule = Self.schedule(of: 8, seed: seed)
+        var present = Set((0..<8).map { "h\($0)" })
+        var underWay: Set<String> = []
+        var lastAsked: [String: Duration] = [:]
+        var now = Duration.zero
+        for _ in 0..<2000 {
+            now += .milliseconds(Int.random(in: 0...4000, using: &random))
+            switch Int.random(in: 0..<20, using: &random) {
+            case 0:
+                let handle = "h\(Int.random(in: 0..<8, using: &random))"
+                if present.remove(handle) != nil {
+                    schedule.remove(handle)
+                    underWay.remove(handle)
+                } else {
+                    present.insert(handle)
+                    schedule.add(handle, at: now)
+                    lastAsked[handle] = now
+                }
+            case 1..<8:
+                if let handle = underWay.sorted().randomElement(using: &random) {
+                    underWay.remove(handle)
+                    let outcomes: [ProbeSchedule.Outcome] = [.answered, .failed, .unconfirmed, .interrupted]
+                    schedule.finish(handle, outcomes.randomElement(using: &random) ?? .answered, at: now)
+                }
+            default:
+                if case .probe(let handle) = schedule.next(at: now) {
+                    #expect(present.contains(handle), "seed \(seed)")
+                    #expect(underWay.insert(handle).inserted, "seed \(seed)")
+                    lastAsked[handle] = now
+                }
+            }
+        }
+        for handle in underWay { schedule.finish(handle, .answered, at: now) }
+        var asked: Set<String> = []
+        now += Self.interval * (ProbeSchedule.maximumSkip + 1)
+        while case .probe(let handle) = schedule.next(at: now) { asked.insert(handle) }
+        #expect(asked == present, "seed \(seed)")
+    }
+}
