@@ -14,11 +14,11 @@ extension HealthMonitor {
         into state: MonitorState
     ) async throws {
         let end = now + duration
-        let round = ProbeRound()
+        let failures = ProbeFailures()
         try await dispatch(atMost: configuration.workerThreads, wakeUp: state.probeable, clock: clock) {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
-            if asked >= end || round.isInterrupted { return .stop }
+            if asked >= end || failures.isInterrupted { return .stop }
             if state.withReconciler({ $0.completedRound(at: asked) }) {
                 observer(.sweepCompleted(duration: configuration.monitorInterval))
             }
@@ -27,19 +27,19 @@ extension HealthMonitor {
             case .wait(let due): return .wait(until: instant(at: min(due ?? end, end)))
             }
         } run: { handle in
-            let answer = try await ask(for: handle, generation, state)
-            if answer == .interrupted { round.interrupt() }
+            let answer = try await ask(for: handle, generation, failures, state)
             let received = now
             state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
         }
     }
 
-    /// Asks the driver for one volume. A failure is logged, once for all that are like it.
+    /// Asks the driver for one volume.
     ///
     /// - Throws: only `CancellationError`.
     func ask(
         for handle: String,
         _ generation: ProbeStrategy.Generation,
+        _ failures: ProbeFailures,
         _ state: MonitorState
     ) async throws -> ProbeAnswer {
         do {
@@ -53,29 +53,45 @@ extension HealthMonitor {
             }
         } catch {
             try Task.checkCancellation()
-            guard let failure = error as? CSIError else {
-                logFailure(error, volumeHandle: handle)
-                return .failed
+            let failure = error as? CSIError
+            if failure?.isNotFound == true { return .notFound }
+            if failures.isFirst(like: failure) {
+                logger.warning(
+                    "Could not ask the driver for a volume: what is known of it stays, it is asked for again later",
+                    metadata: ["volumeHandle": "\(handle)", "error": "\(error)"]
+                )
+            } else {
+                logger.debug(
+                    "Could not ask the driver for a volume",
+                    metadata: ["volumeHandle": "\(handle)", "error": "\(error)"]
+                )
             }
-            if failure.isNotFound { return .notFound }
-            logFailure(error, volumeHandle: handle)
-            return failure.isUnavailable ? .interrupted : .failed
+            // A driver that answers UNAVAILABLE itself says so of this volume, for instance of its backend.
+            if failure?.isUnavailable == true, !driver.isConnected {
+                failures.interrupt()
+                return .interrupted
+            }
+            return .failed
         }
-    }
-
-    private func logFailure(_ error: any Error, volumeHandle: String) {
-        logger.warning(
-            "Could not ask the driver for a volume: what is known of it stays, trying again later",
-            metadata: ["volumeHandle": "\(volumeHandle)", "error": "\(error)"]
-        )
     }
 }
 
-/// A while of asking for volumes one by one.
-private final class ProbeRound: Sendable {
-    private let interrupted = Mutex(false)
+/// What went wrong in a while of asking for single volumes, so that the log does not say it for every volume.
+final class ProbeFailures: Sendable {
+    private struct State {
+        var codes: Set<String> = []
+        var isInterrupted = false
+    }
 
-    var isInterrupted: Bool { interrupted.withLock { $0 } }
+    private let state = Mutex(State())
 
-    func interrupt() { interrupted.withLock { $0 = true } }
+    /// The driver could not be reached.
+    var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
+
+    func interrupt() { state.withLock { $0.isInterrupted = true } }
+
+    /// Whether there was none of this kind yet; nil: a failure on the way to the call.
+    func isFirst(like failure: CSIError?) -> Bool {
+        state.withLock { $0.codes.insert(failure?.code.description ?? "").inserted }
+    }
 }

@@ -85,12 +85,12 @@ extension HealthMonitor {
         guard !absent.isEmpty else { return }
         logger.debug("Asking for volumes that are not in the list", metadata: ["volumes": "\(absent.count)"])
         let remaining = RemainingVolumes(absent)
+        let failures = ProbeFailures()
         try await dispatch(atMost: configuration.workerThreads, wakeUp: WakeUp(), clock: clock) {
-            remaining.next().map { .run($0) } ?? .stop
+            // Of those that are left when the driver goes away, the next list asks again.
+            failures.isInterrupted ? .stop : remaining.next().map { .run($0) } ?? .stop
         } run: { handle in
-            let answer = try await ask(for: handle, generation, state)
-            // The others would get the same answer; the next list asks again.
-            if answer == .interrupted { remaining.clear() }
+            let answer = try await ask(for: handle, generation, failures, state)
             let received = now
             state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
         }
@@ -133,6 +133,4 @@ private final class RemainingVolumes: Sendable {
     }
 
     func next() -> String? { handles.withLock { $0.popLast() } }
-
-    func clear() { handles.withLock { $0 = [] } }
 }

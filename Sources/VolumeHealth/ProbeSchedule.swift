@@ -18,7 +18,8 @@ struct ProbeSchedule: Sendable {
         case unconfirmed
         /// The call failed for this volume: the next ones are further apart.
         case failed
-        /// The driver could not be reached: this volume is still due.
+        /// The driver could not be reached, which says nothing of this volume: it is asked for in its next slot, and not
+        /// at once, in case asking for it is what ended the driver.
         case interrupted
     }
 
@@ -101,7 +102,8 @@ struct ProbeSchedule: Sendable {
         case .unconfirmed:
             entry.ticket = queue.insert(handle, due: now + min(Self.confirmationDelay, interval))
         case .interrupted:
-            entry.ticket = queue.insert(handle, due: now)
+            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
+            entry.ticket = queue.insert(handle, due: entry.slot)
         }
         entries[handle] = entry
     }

@@ -120,6 +120,9 @@ extension Reconciler {
     /// cleared when it is still the same claim.
     private mutating func release(_ claim: Claim, at now: Duration) {
         events.remove(claim.uid)
+        for (key, other) in unknowns.keysAndClaims where other.uid == claim.uid {
+            unknowns.remove(key)
+        }
         if let latest = index.latest(claim) {
             setStatus([], for: latest, volumeHandle: "", at: now)
         } else {

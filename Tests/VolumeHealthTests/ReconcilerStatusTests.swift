@@ -175,6 +175,17 @@ struct ReconcilerStatusTests {
         #expect(reconciler.healthCounts == [.unknown: 1])
     }
 
+    @Test mutating func rule11_anUnknownConditionOfAClaimThatIsGoneIsNotTold() {
+        let strange = UnknownCondition(type: 9, reason: "New", message: "m")
+        reconciler.sweep(
+            [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])],
+            at: .zero
+        )
+        reconciler.removeVolume(named: "pv-csi-pvc", at: .zero)
+        #expect(reconciler.tellUnknowns(at: .zero).isEmpty)
+        #expect(reconciler.unknowns.isEmpty)
+    }
+
     @Test mutating func rule6_anUnknownConditionIsNeverHealth() {
         reconciler.sweep([.abnormal("h1")], at: .zero)
         _ = reconciler.tellAll(at: .zero)
