@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import KubernetesClient
+import Synchronization
+import VolumeHealth
+
+/// Which of a PersistentVolume's Secrets goes with the calls that ask for its health.
+///
+/// CSI has `secrets` in these calls and Kubernetes has no reference of their own for them, so one of those that are
+/// there is taken.
+public enum VolumeSecretsKind: String, Sendable, Hashable, CaseIterable {
+    /// None is read and none is sent.
+    case none
+    /// `spec.csi.controllerPublishSecretRef`
+    case controllerPublish = "controller-publish"
+    /// `spec.csi.controllerExpandSecretRef`
+    case controllerExpand = "controller-expand"
+    /// `spec.csi.nodeStageSecretRef`
+    case nodeStage = "node-stage"
+
+    /// The Secret that a volume names; nil where it names none.
+    func reference(in source: CSIPersistentVolumeSource) -> SecretName? {
+        let reference: SecretReference
+        switch self {
+        case .none: return nil
+        case .controllerPublish: reference = source.controllerPublishSecretRef
+        case .controllerExpand: reference = source.controllerExpandSecretRef
+        case .nodeStage: reference = source.nodeStageSecretRef
+        }
+        guard !reference.namespace.isEmpty, !reference.name.isEmpty else { return nil }
+        return SecretName(namespace: reference.namespace, name: reference.name)
+    }
+}
+
+/// The contents of Secrets, as a CSI call takes them: each is read once in a while, however many volumes name it.
+///
+/// What was read serves for `lifetime`, a failure for a shorter while; a changed Secret takes effect that late. Tasks
+/// that ask for the same Secret at the same time share one read. A Secret for which nobody asks any more is forgotten
+/// within two lifetimes, as long as others are asked for. Nothing of a Secret but its name is in errors or logs.
+///
+/// RBAC: `get` on `secrets`, which may be narrowed to the namespaces or the names that volumes refer to.
+final class VolumeSecrets<C: Clock>: Sendable where C.Duration == Duration {
+    private typealias Contents = Result<[String: String], KubernetesError>
+
+    private enum Entry {
+        /// Somebody reads it, these wait for the end of that.
+        case reading([WakeUp])
+        case known(Contents, until: C.Instant)
+    }
+
+    private struct State {
+        var entries: [SecretName: Entry] = [:]
+        var nextPurge: C.Instant
+    }
+
+    /// What a task that asks for a Secret does next.
+    private enum Step {
+        case take(Contents)
+        case wait(WakeUp)
+        case read
+    }
+
+    private let client: KubernetesClient
+    private let clock: C
+    private let lifetime: Duration
+    private let failureLifetime: Duration
+    private let state: Mutex<State>
+
+    /// A cache that holds nothing yet.
+    ///
+    /// - Parameters:
+    ///   - lifetime: how long what was read serves.
+    ///   - failureLifetime: how long a failure does; longer where the server asks for it.
+    init(
+        client: KubernetesClient,
+        clock: C,
+        lifetime: Duration = .seconds(300),
+        failureLifetime: Duration = .seconds(30)
+    ) {
+        self.client = client
+        self.clock = clock
+        self.lifetime = lifetime
+        self.failureLifetime = failureLifetime
+        self.state = Mutex(State(nextPurge: clock.now.advanced(by: lifetime)))
+    }
+
+    /// How many Secrets are held, or were asked for in vain.
+    var count: Int { state.withLock { $0.entries.count } }
+
+    /// What is in the Secret now, or was a while ago.
+    ///
+    /// - Throws: ``KubernetesError``: `notFound` where there is no such Secret, `forbidden` where the RBAC rule is
+    ///   missing, `decoding` where a value cannot be sent, `cancelled` when this task was cancelled.
+    func secrets(for name: SecretName) async throws(KubernetesError) -> [String: String] {
+        while true {
+            switch step(for: name) {
+            case .take(let contents):
+                return try contents.get()
+            case .wait(let wakeUp):
+                await wakeUp.wait()
+                if Task.isCancelled {
+                    throw KubernetesError(
+                        code: .cancelled,
+                        message: "waiting for secret \(name.namespace)/\(name.name): cancelled"
+                    )
+                }
+            case .read:
+                let contents = await read(name)
+                settle(name, contents)
+                return try contents.get()
+            }
+        }
+    }
+
+    private func step(for name: SecretName) -> Step {
+        state.withLock { state in
+            switch state.entries[name] {
+            case .known(let contents, let end) where clock.now < end:
+                return .take(contents)
+            case .reading(let waiting):
+                let wakeUp = WakeUp()
+                state.entries[name] = .reading(waiting + [wakeUp])
+                return .wait(wakeUp)
+            case .known, nil:
+                state.entries[name] = .reading([])
+                return .read
+            }
+        }
+    }
+
+    private func read(_ name: SecretName) async -> Contents {
+        do {
+            let secret = try await client.get(Secret.self, name: name.name, namespace: name.namespace)
+            return .success(try Self.strings(secret, name))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Keeps what was read and wakes who waits for it.
+    private func settle(_ name: SecretName, _ contents: Contents) {
+        let waiting: [WakeUp] = state.withLock { state in
+            let now = clock.now
+            var waiting: [WakeUp] = []
+            if case .reading(let tasks) = state.entries[name] { waiting = tasks }
+            state.entries[name] = lifetime(of: contents).map { .known(contents, until: now.advanced(by: $0)) }
+            if now >= state.nextPurge {
+                state.nextPurge = now.advanced(by: lifetime)
+                state.entries = state.entries.filter { _, entry in
+                    if case .known(_, let end) = entry { now < end } else { true }
+                }
+            }
+            return waiting
+        }
+        for wakeUp in waiting { wakeUp.signal() }
+    }
+
+    /// nil: this says nothing of the Secret, one of those who wait reads it again.
+    private func lifetime(of contents: Contents) -> Duration? {
+        switch contents {
+        case .success: lifetime
+        case .failure(let error) where error.code == .cancelled: nil
+        case .failure(let error): max(failureLifetime, error.retryAfter ?? .zero)
+        }
+    }
+
+    /// The values of a Secret are bytes, `secrets` in CSI are strings, which protobuf holds to be UTF-8.
+    private static func strings(_ secret: Secret, _ name: SecretName) throws(KubernetesError) -> [String: String] {
+        var strings: [String: String] = [:]
+        for (key, value) in secret.data.sorted(by: { $0.key < $1.key }) {
+            guard let string = String(validating: value, as: UTF8.self) else {
+                throw KubernetesError(
+                    code: .decoding,
+                    message: """
+                        secret \(name.namespace)/\(name.name): the value of \(key) is not UTF-8, which CSI asks for: \
+                        put it there in an encoding that the driver understands, or do without --volume-secrets
+                        """
+                )
+            }
+            strings[key] = string
+        }
+        return strings
+    }
+}

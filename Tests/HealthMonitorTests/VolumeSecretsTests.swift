@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import KubernetesAPI
+import KubernetesClient
+import Synchronization
+import Testing
+import VolumeHealth
+
+@testable import HealthMonitor
+
+struct VolumeSecretsTests {
+    static let name = SecretName(namespace: "csi", name: "array")
+
+    /// Secrets of a simulated API server, read by a cache whose clock the test moves.
+    struct Scene: Sendable {
+        let server: SimulatedAPIServer
+        let clock = ManualClock()
+        let secrets: VolumeSecrets<ManualClock>
+
+        init(server: SimulatedAPIServer, client: KubernetesClient) {
+            self.server = server
+            self.secrets = VolumeSecrets(client: client, clock: clock)
+        }
+
+        /// How often a Secret was read.
+        var reads: Int { server.journal.records.count { $0.request.resource == "secrets" } }
+
+        func ask(_ name: SecretName = VolumeSecretsTests.name) async -> Answer {
+            do {
+                return Answer(contents: try await secrets.secrets(for: name))
+            } catch {
+                return Answer(error: error)
+            }
+        }
+    }
+
+    /// What asking for a Secret comes to.
+    struct Answer: Sendable {
+        var contents: [String: String]?
+        var error: KubernetesError?
+    }
+
+    /// From now on the server has these Secrets, by name, and no others.
+    static func serve(_ secrets: [String: [String: [UInt8]]], on server: SimulatedAPIServer) {
+        server.intercept { request in
+            guard request.resource == "secrets" else { return nil }
+            guard let data = secrets[request.name] else {
+                return .fail(
+                    StatusError(code: 404, reason: "NotFound", message: "secrets \"\(request.name)\" not found"),
+                    headers: [:]
+                )
+            }
+            return .answer(
+                status: 200,
+                headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
+                body: envelope(data)
+            )
+        }
+    }
+
+    /// A Secret as the API server sends it: `k8s\0` and a `runtime.Unknown` with the object in it.
+    private static func envelope(_ data: [String: [UInt8]]) -> [UInt8] {
+        func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
+            [number << 3 | 2, UInt8(content.count)] + content
+        }
+        let secret = data.flatMap { key, value in field(2, field(1, Array(key.utf8)) + field(2, value)) }
+        let type = field(1, Array("v1".utf8)) + field(2, Array("Secret".utf8))
+        return Array("k8s\0".utf8) + field(1, type) + field(2, secret)
+    }
+
+    static func run(_ body: (Scene) async throws -> Void) async throws {
+        try await SimulatedAPIServer.withServer { server in
+            let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
+            try server.writeKubeconfig(to: kubeconfig)
+            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
+            let client = try KubernetesClient(
+                configuration: .load(kubeconfig: kubeconfig),
+                userAgent: "test",
+                rateLimit: nil,
+                logger: quiet
+            )
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await body(Scene(server: server, client: client)))
+            } catch {
+                result = .failure(error)
+            }
+            await client.shutdown()
+            try result.get()
+        }
+    }
+
+    @Test func whatWasReadServesForItsLifetime() async throws {
+        try await Self.run { scene in
+            Self.serve(["array": ["user": Array("admin".utf8)]], on: scene.server)
+            #expect(await scene.ask().contents == ["user": "admin"])
+            Self.serve(["array": ["user": Array("root".utf8), "zone": []]], on: scene.server)
+            scene.clock.advance(by: .seconds(299))
+            #expect(await scene.ask().contents == ["user": "admin"])
+            #expect(scene.reads == 1)
+            scene.clock.advance(by: .seconds(1))
+            #expect(await scene.ask().contents == ["user": "root", "zone": ""])
+            #expect(scene.reads == 2)
+        }
+    }
+
+    @Test func itAsksForThatOneSecretAlone() async throws {
+        try await Self.run { scene in
+            Self.serve(["array": [:]], on: scene.server)
+            #expect(await scene.ask().contents == [:])
+            let request = try #require(scene.server.journal.records.first?.request)
+            #expect(request.verb == .get)
+            #expect(request.path == "/api/v1/namespaces/csi/secrets/array")
+        }
+    }
+
+    @Test func thoseWhoAskAtTheSameTimeShareOneRead() async throws {
+        try await Self.run { scene in
+            let (gate, open) = AsyncStream.makeStream(of: Void.self)
+            scene.server.intercept { request in
+                for await _ in gate {}
+                return .answer(
+                    status: 200,
+                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
+                    body: Self.envelope(["user": Array("admin".utf8)])
+                )
+            }
+            let answers = await withTaskGroup { group in
+                let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
+                for _ in 0..<20 {
+                    group.addTask {
+                        arrival.yield()
+                        return await scene.ask()
+                    }
+                }
+                var arrived = arrivals.makeAsyncIterator()
+                for _ in 0..<20 { await arrived.next() }
+                open.finish()
+                return await group.reduce(into: []) { $0.append($1.contents) }
+            }
+            #expect(answers == Array(repeating: ["user": "admin"], count: 20))
+            #expect(scene.reads == 1)
+        }
+    }
+
+    @Test func aFailureIsRememberedForAWhile() async throws {
+        try await Self.run { scene in
+            Self.serve([:], on: scene.server)
+            for _ in 0..<2_000 {
+                #expect(await scene.ask().error?.code == .notFound)
+            }
+            #expect(scene.reads == 1)
+            Self.serve(["array": [:]], on: scene.server)
+            scene.clock.advance(by: .seconds(29))
+            #expect(await scene.ask().error?.code == .notFound)
+            scene.clock.advance(by: .seconds(1))
+            #expect(await scene.ask().contents == [:])
+        }
+    }
+
+    @Test func aServerThatAsksForAPauseGetsIt() async throws {
+        try await Self.run { scene in
+            scene.server.intercept { _ in
+                .fail(
+                    StatusError(code: 429, reason: "TooManyRequests", message: "later"),
+                    headers: ["Retry-After": "45"]
+                )
+            }
+            _ = await scene.ask()
+            scene.clock.advance(by: .seconds(44))
+            _ = await scene.ask()
+            #expect(scene.reads == 1)
+            scene.clock.advance(by: .seconds(1))
+            _ = await scene.ask()
+            #expect(scene.reads == 2)
+        }
+    }
+
+    @Test func aReaderThatIsCancelledTakesNobodyWithIt() async throws {
+        try await Self.run { scene in
+            let first = Mutex(true)
+            let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
+            scene.server.intercept { request in
+                let isFirst = first.withLock { first in
+                    defer { first = false }
+                    return first
+                }
+                if isFirst {
+                    arrival.finish()
+                    // Until the client gives up.
+                    let (never, _) = AsyncStream.makeStream(of: Never.self)
+                    for await _ in never {}
+                    return .cut
+                }
+                return .answer(
+                    status: 200,
+                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
+                    body: Self.envelope(["user": Array("admin".utf8)])
+                )
+            }
+            let reader = Task { await scene.ask() }
+            for await _ in arrivals {}
+            let other = Task { await scene.ask() }
+            reader.cancel()
+            #expect(await reader.value.error?.code == .cancelled)
+            #expect(await other.value.contents == ["user": "admin"])
+        }
+    }
+
+    @Test func oneWhoWaitsAndIsCancelledGoes() async throws {
+        try await Self.run { scene in
+            let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
+            let (gate, open) = AsyncStream.makeStream(of: Void.self)
+            scene.server.intercept { request in
+                arrival.finish()
+                for await _ in gate {}
+                return .cut
+            }
+            let reader = Task { await scene.ask() }
+            for await _ in arrivals {}
+            let other = Task { await scene.ask() }
+            other.cancel()
+            #expect(await other.value.error?.code == .cancelled)
+            open.finish()
+            #expect(await reader.value.error?.code == .transport)
+            #expect(scene.reads == 1)
+        }
+    }
+
+    @Test func aValueThatIsNotTextIsNamedAndNotShown() async throws {
+        try await Self.run { scene in
+            Self.serve(
+                ["array": ["key": Array("hunter".utf8) + [0xFF], "user": Array("admin".utf8)]],
+                on: scene.server
+            )
+            let error = await scene.ask().error
+            #expect(error?.code == .decoding)
+            #expect(error?.message.hasPrefix("secret csi/array: the value of key is not UTF-8") == true)
+            #expect(error?.message.contains("hunter") == false)
+        }
+    }
+
+    @Test func secretsThatNobodyAsksForAreForgotten() async throws {
+        try await Self.run { scene in
+            Self.serve(["array": [:], "other": [:]], on: scene.server)
+            _ = await scene.ask(SecretName(namespace: "csi", name: "other"))
+            #expect(scene.secrets.count == 1)
+            scene.clock.advance(by: .seconds(300))
+            _ = await scene.ask()
+            #expect(scene.secrets.count == 1)
+        }
+    }
+
+    @Test(arguments: [
+        (VolumeSecretsKind.none, nil),
+        (.controllerPublish, SecretName(namespace: "a", name: "publish")),
+        (.controllerExpand, SecretName(namespace: "b", name: "expand")),
+        (.nodeStage, SecretName(namespace: "c", name: "stage")),
+    ])
+    func theKindPicksTheReference(kind: VolumeSecretsKind, expected: SecretName?) {
+        func reference(_ namespace: String, _ name: String) -> SecretReference {
+            var reference = SecretReference()
+            reference.namespace = namespace
+            reference.name = name
+            return reference
+        }
+        var source = CSIPersistentVolumeSource()
+        #expect(kind.reference(in: source) == nil)
+        source.controllerPublishSecretRef = reference("a", "publish")
+        source.controllerExpandSecretRef = reference("b", "expand")
+        source.nodeStageSecretRef = reference("c", "stage")
+        #expect(kind.reference(in: source) == expected)
+    }
+}
