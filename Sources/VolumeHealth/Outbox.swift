@@ -59,6 +59,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
+    /// The API server had no place for what was told last: one at a time is tried until it has.
+    private var isUnsupported = false
+    private var underWay = 0
 
     init(timing: ReportTiming) {
         self.timing = timing
@@ -143,6 +146,8 @@ extension Outbox {
     /// What to do now. An announcement that is handed out is under way until ``settle(_:_:at:)``.
     mutating func next(at now: Duration) -> ReportStep<Key, State> {
         if now < pausedUntil { return .wait(until: pausedUntil) }
+        // The outcome of the one that is under way decides.
+        if isUnsupported, underWay > 0 { return .wait(until: nil) }
         if let announcement = take(.transition, at: now) ?? take(.refresh, at: now) {
             return .tell(announcement)
         }
@@ -151,6 +156,9 @@ extension Outbox {
 
     /// How an announcement went.
     mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) {
+        underWay -= 1
+        // That it has a place shows only where something is put there.
+        if case .told = outcome, !announcement.state.isClear { isUnsupported = false }
         pause(after: outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
         guard var entry = entries[announcement.key], let said = entry.inFlight else { return }
@@ -190,6 +198,7 @@ extension Outbox {
             if case .unreachable(let retryAfter?) = outcome { pausedUntil = max(pausedUntil, now + retryAfter) }
         case .unsupported(let retryAfter):
             failures = 0
+            isUnsupported = true
             pausedUntil = now + retryAfter
         case .told, .refused, .gone:
             failures = 0
@@ -205,6 +214,7 @@ extension Outbox {
             else { continue }
             entry.scheduled = nil
             entry.inFlight = state
+            underWay += 1
             entries[item.element] = entry
             return Announcement(
                 key: item.element,

@@ -155,9 +155,13 @@ struct OutboxTests {
 
         let next = try announcement(at: .seconds(300))
         #expect(next.claim == second)
+        // One at a time.
+        outbox.set(broken, for: "3", claim: .named("third"), at: .seconds(300))
+        #expect(outbox.next(at: .seconds(300)) == .wait(until: nil))
         outbox.settle(next, .told, at: .seconds(300))
-        // It has a place now: the others follow at once.
-        #expect(try announcement(at: .seconds(300)).claim == first)
+        // It has a place now: the others follow, and not one by one.
+        let others = [try announcement(at: .seconds(600)), try announcement(at: .seconds(600))]
+        #expect(Set(others.map(\.claim)) == [first, .named("third")])
     }
 
     @Test mutating func sinceIsWhenTheNewsBegan() throws {

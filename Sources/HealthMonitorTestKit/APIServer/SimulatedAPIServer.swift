@@ -7,7 +7,7 @@ import Synchronization
 /// A Kubernetes API server for tests, demonstrations and benchmarks: real sockets, TLS with a CA of its own, HTTP/2 and
 /// HTTP/1.1, JSON and protobuf, and no cluster behind it.
 ///
-/// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods and Leases as the real server does: get,
+/// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods, Nodes, Secrets and Leases as the real server does: get,
 /// list (pages, selectors), watch (bookmarks, 410), create, update, merge patch, delete, the status subresource,
 /// optimistic locking, finalizers, RBAC by bearer token; kubectl works with it. No controller runs: nothing is bound,
 /// scheduled or collected unless the test does so.
@@ -103,6 +103,13 @@ public final class SimulatedAPIServer: Sendable {
     /// From now on, this sees every request before it is served; nil ends that.
     public func intercept(_ interceptor: Interceptor?) {
         self.interceptor.current = interceptor
+    }
+
+    /// The feature gates that are on: all, until a test switches them off. What stands behind a gate that is off is
+    /// dropped from what is written, without an error.
+    public var featureGates: Set<FeatureGate> {
+        get { cluster.featureGates }
+        set { cluster.featureGates = newValue }
     }
 
     /// The open watches, in the order of their beginning. A watch is open before its record is in the journal.

@@ -7,24 +7,45 @@ import Synchronization
 public struct SimulatedCall: Sendable {
     /// `/csi.v1.Controller/ListVolumes`
     public let method: String
-    /// ListVolumes: `max_entries`
+    /// ListVolumes, ControllerListVolumeHealth: `max_entries`
     public private(set) var maxEntries = 0
-    /// ListVolumes: `starting_token`
+    /// ListVolumes, ControllerListVolumeHealth: `starting_token`
     public private(set) var startingToken = ""
-    /// ControllerGetVolume: `volume_id`
+    /// ControllerGetVolume, ControllerGetVolumeHealth: `volume_id`
     public private(set) var volumeID = ""
+    /// ControllerListVolumeHealth, ControllerGetVolumeHealth: `secrets`
+    public private(set) var secrets: [String: String] = [:]
 
     init(method: String, request: [UInt8]) {
         self.method = method
         var reader = WireReader(request[...])
         while let (number, content) = try? reader.next() {
             switch (method.split(separator: "/").last, number, content) {
-            case ("ListVolumes", 1, .varint(let value)): maxEntries = Int(truncatingIfNeeded: value)
-            case ("ListVolumes", 2, .bytes(let bytes)): startingToken = String(decoding: bytes, as: UTF8.self)
-            case ("ControllerGetVolume", 1, .bytes(let bytes)): volumeID = String(decoding: bytes, as: UTF8.self)
+            case ("ListVolumes", 1, .varint(let value)), ("ControllerListVolumeHealth", 1, .varint(let value)):
+                maxEntries = Int(truncatingIfNeeded: value)
+            case ("ListVolumes", 2, .bytes(let bytes)), ("ControllerListVolumeHealth", 2, .bytes(let bytes)):
+                startingToken = String(decoding: bytes, as: UTF8.self)
+            case ("ControllerGetVolume", 1, .bytes(let bytes)), ("ControllerGetVolumeHealth", 1, .bytes(let bytes)):
+                volumeID = String(decoding: bytes, as: UTF8.self)
+            case ("ControllerListVolumeHealth", 3, .bytes(let entry)),
+                ("ControllerGetVolumeHealth", 2, .bytes(let entry)):
+                let (key, value) = Self.mapEntry(entry)
+                secrets[key] = value
             default: break
             }
         }
+    }
+
+    /// An entry of a `map<string, string>`: key=1, value=2.
+    private static func mapEntry(_ bytes: ArraySlice<UInt8>) -> (key: String, value: String) {
+        var entry = ["", ""]
+        var reader = WireReader(bytes)
+        while let (number, content) = try? reader.next() {
+            if case .bytes(let bytes) = content, (1...2).contains(number) {
+                entry[number - 1] = String(decoding: bytes, as: UTF8.self)
+            }
+        }
+        return (entry[0], entry[1])
     }
 }
 

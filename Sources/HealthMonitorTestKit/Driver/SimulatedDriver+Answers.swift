@@ -26,12 +26,22 @@ extension SimulatedDriver {
         case "/csi.v1.Controller/ControllerGetCapabilities":
             return .success(capabilities(configuration.controllerCapabilities ?? []))
         case "/csi.v1.Controller/ListVolumes":
-            return listVolumes(call, configuration, volumes)
+            return list(volumes, call, configuration) { $0.encoded }
         case "/csi.v1.Controller/ControllerGetVolume":
             guard let volume = volumes.first(where: { $0.id == call.volumeID }) else {
                 return .failure(GRPCError(code: .notFound, message: "volume id \(call.volumeID) does not exist"))
             }
             return .success(volume.encoded)
+        case "/csi.v1.Controller/ControllerListVolumeHealth":
+            let listed = configuration.listsHealthyVolumes ? volumes : volumes.filter { !$0.currentHealth.isEmpty }
+            return list(listed, call, configuration) { $0.encodedHealth }
+        case "/csi.v1.Controller/ControllerGetVolumeHealth":
+            guard let volume = volumes.first(where: { $0.id == call.volumeID }) else {
+                return .failure(GRPCError(code: .notFound, message: "volume id \(call.volumeID) does not exist"))
+            }
+            var response = WireWriter()
+            response.bytes(volume.encodedHealth, field: 1)
+            return .success(response.bytes)
         default:
             return unimplemented(call)
         }
@@ -50,10 +60,12 @@ extension SimulatedDriver {
         return response.bytes
     }
 
-    private static func listVolumes(
+    /// Both lists have one shape: entries=1, next_token=2.
+    private static func list(
+        _ volumes: [SimulatedVolume],
         _ call: SimulatedCall,
         _ configuration: Configuration,
-        _ volumes: [SimulatedVolume]
+        encode: (SimulatedVolume) -> [UInt8]
     ) -> Result<[UInt8], GRPCError> {
         let start = call.startingToken.isEmpty ? 0 : Int(call.startingToken) ?? -1
         guard start >= 0, start <= volumes.count else {
@@ -63,7 +75,7 @@ extension SimulatedDriver {
         let end = limit > 0 ? min(start + limit, volumes.count) : volumes.count
         var response = WireWriter()
         for volume in volumes[start..<end] {
-            response.bytes(volume.encoded, field: 1)
+            response.bytes(encode(volume), field: 1)
         }
         if end < volumes.count {
             response.bytes("\(end)".utf8, field: 2)

@@ -20,6 +20,11 @@ public final class SimulatedDriver: Sendable {
         public var controllerCapabilities: [Int]?
         /// How many volumes a page of ListVolumes has when the caller leaves it to the driver; 0: all.
         public var pageSize: Int
+        /// Whether ControllerListVolumeHealth lists volumes of which nothing is wrong, which it should leave out.
+        public var listsHealthyVolumes = false
+
+        /// A driver of CSI 1.13: GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
+        public static let healthCapabilities = [16, 17]
 
         /// By default a legacy driver: LIST_VOLUMES (3), VOLUME_CONDITION (11) and GET_VOLUME (12).
         public init(
@@ -75,6 +80,17 @@ public final class SimulatedDriver: Sendable {
                 state.volumes[index].condition = condition
             } else {
                 state.volumes.append(SimulatedVolume(id: id, condition: condition))
+            }
+        }
+    }
+
+    /// Says of a volume, which is added where it is missing, what the health RPCs find wrong with it.
+    public func set(health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
+        state.withLock { state in
+            if let index = state.volumes.firstIndex(where: { $0.id == id }) {
+                state.volumes[index].health = health
+            } else {
+                state.volumes.append(SimulatedVolume(id: id, health: health))
             }
         }
     }

@@ -27,6 +27,23 @@ public struct SimulatedVolume: Sendable {
         }
     }
 
+    /// A VolumeHealthEntry of CSI 1.13.
+    public struct HealthEntry: Sendable, Hashable {
+        /// The number of a `VolumeHealthErrorType`: 1 DEGRADED, 2 INACCESSIBLE, 3 DATA_LOSS; any other is unknown.
+        public var status: Int
+        /// A word for programs.
+        public var reason: String
+        /// A sentence for people.
+        public var message: String
+
+        /// An entry.
+        public init(status: Int, reason: String, message: String = "") {
+            self.status = status
+            self.reason = reason
+            self.message = message
+        }
+    }
+
     /// The driver's identity for it: `volume_id`.
     public var id: String
     /// Its size in bytes.
@@ -35,6 +52,8 @@ public struct SimulatedVolume: Sendable {
     public var publishedNodes: [String]
     /// nil: the driver says nothing of it.
     public var condition: Condition?
+    /// What the health RPCs say is wrong.
+    public var health: [HealthEntry]
     /// When set, the volume is as the reference driver (csi-driver-host-path) finds it: abnormal while this directory
     /// is missing, whatever ``condition`` says.
     public var backingDirectory: String?
@@ -45,12 +64,14 @@ public struct SimulatedVolume: Sendable {
         capacity: Int64 = 1 << 30,
         publishedNodes: [String] = [],
         condition: Condition? = .healthy,
+        health: [HealthEntry] = [],
         backingDirectory: String? = nil
     ) {
         self.id = id
         self.capacity = capacity
         self.publishedNodes = publishedNodes
         self.condition = condition
+        self.health = health
         self.backingDirectory = backingDirectory
     }
 
@@ -58,6 +79,28 @@ public struct SimulatedVolume: Sendable {
     var currentCondition: Condition? {
         guard let backingDirectory, !FileManager.default.fileExists(atPath: backingDirectory) else { return condition }
         return .abnormal("The source path of the volume doesn't exist")
+    }
+
+    /// What the health RPCs say of it now.
+    var currentHealth: [HealthEntry] {
+        guard let backingDirectory, !FileManager.default.fileExists(atPath: backingDirectory) else { return health }
+        return [
+            HealthEntry(status: 2, reason: "SourcePathMissing", message: "The source path of the volume doesn't exist")
+        ]
+    }
+
+    /// A VolumeHealth: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }.
+    var encodedHealth: [UInt8] {
+        var volume = WireWriter()
+        volume.bytes(id.utf8, field: 1)
+        for entry in currentHealth {
+            var message = WireWriter()
+            if entry.status != 0 { message.varint(UInt64(bitPattern: Int64(entry.status)), field: 1) }
+            if !entry.reason.isEmpty { message.bytes(entry.reason.utf8, field: 2) }
+            if !entry.message.isEmpty { message.bytes(entry.message.utf8, field: 3) }
+            volume.bytes(message.bytes, field: 2)
+        }
+        return volume.bytes
     }
 
     /// An Entry of ListVolumesResponse, and a ControllerGetVolumeResponse: volume=1 { capacity_bytes=1, volume_id=2 },

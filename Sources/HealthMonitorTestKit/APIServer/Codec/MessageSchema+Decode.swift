@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Foundation
+
 extension MessageSchema {
     /// The JSON object that the protobuf bytes of a message of this table stand for; unknown fields are dropped.
     func decode(_ bytes: ArraySlice<UInt8>) throws(SchemaError) -> JSONValue {
@@ -56,6 +58,7 @@ extension FieldType {
         case .int32: .integer(Int64(Int32(truncatingIfNeeded: try content.varint())))
         case .int64: .integer(Int64(bitPattern: try content.varint()))
         case .bool: .bool(try content.varint() != 0)
+        case .bytes: .string(Data(try content.bytes()).base64EncodedString())
         case .quantity: try FieldType.decodeQuantity(try content.bytes())
         case .time: try FieldType.decodeTime(try content.bytes()).map { .string($0.text) }
         case .microTime: try FieldType.decodeTime(try content.bytes()).map { .string($0.microsecondText) }

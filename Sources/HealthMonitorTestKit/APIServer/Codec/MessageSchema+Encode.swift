@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Foundation
+
 extension MessageSchema {
     /// The protobuf bytes of a JSON object that fits this table.
     ///
@@ -69,6 +71,9 @@ extension FieldType {
             message.varint(UInt64(bitPattern: time.seconds), field: 1)
             message.varint(UInt64(bitPattern: Int64(time.nanoseconds)), field: 2)
             writer.bytes(message.bytes, field: field)
+        case (.bytes, .string(let text)):
+            guard let data = Data(base64Encoded: text) else { throw SchemaError(path: "", problem: "no base64") }
+            writer.bytes(data, field: field)
         case (.message(let schema), .object):
             writer.bytes(try schema.encode(value), field: field)
         default:

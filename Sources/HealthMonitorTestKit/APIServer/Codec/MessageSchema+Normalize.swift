@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Foundation
+
 extension MessageSchema {
     /// The canonical form of a JSON object: fields that no table has and empty fields that Go would omit are dropped,
     /// times and quantities are written as the server writes them.
@@ -50,6 +52,8 @@ extension FieldType {
             if let time = Timestamp(text) { return .string(time.text) }
         case (.microTime, .string(let text)):
             if let time = Timestamp(text) { return .string(time.microsecondText) }
+        case (.bytes, .string(let text)):
+            if Data(base64Encoded: text) != nil { return value }
         case (.message(let schema), .object):
             return try schema.normalize(value)
         case (.list(let element), .array(let values)):
@@ -79,6 +83,7 @@ extension FieldType {
         case .int32: "an integer of 32 bits"
         case .int64: "an integer"
         case .bool: "a boolean"
+        case .bytes: "a string in base64"
         case .quantity: "a quantity"
         case .time, .microTime: "a time in RFC 3339"
         case .message, .inlined, .map: "an object"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// k8s.io/api/core/v1/generated.proto: events, namespaces and pods; coordination/v1/generated.proto: leases
+// k8s.io/api/core/v1/generated.proto: events, namespaces, pods, nodes and secrets; coordination/v1/generated.proto: leases
 
 extension MessageSchema {
     // MARK: Event
@@ -117,8 +117,14 @@ extension MessageSchema {
 
     private static let volumeSource = MessageSchema(
         "VolumeSource",
-        [.pointer("persistentVolumeClaim", 10, .message(persistentVolumeClaimVolumeSource))]
+        [
+            .pointer("persistentVolumeClaim", 10, .message(persistentVolumeClaimVolumeSource)),
+            .pointer("ephemeral", 29, .message(ephemeralVolumeSource)),
+        ]
     )
+
+    /// Its template is not served: what counts is that the volume is of this kind.
+    private static let ephemeralVolumeSource = MessageSchema("EphemeralVolumeSource", [])
 
     private static let persistentVolumeClaimVolumeSource = MessageSchema(
         "PersistentVolumeClaimVolumeSource",
@@ -139,5 +145,43 @@ extension MessageSchema {
     private static let podStatus = MessageSchema(
         "PodStatus",
         [.field("phase", 1, .string)]
+    )
+
+    // MARK: Node, trimmed to what tells whether it is ready
+
+    static let node = MessageSchema(
+        "Node",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("status", 3, .message(nodeStatus)),
+        ]
+    )
+
+    private static let nodeStatus = MessageSchema(
+        "NodeStatus",
+        [.field("conditions", 4, .list(.message(nodeCondition)))]
+    )
+
+    private static let nodeCondition = MessageSchema(
+        "NodeCondition",
+        [
+            .field("type", 1, .string),
+            .field("status", 2, .string),
+            .field("lastHeartbeatTime", 3, .time),
+            .field("lastTransitionTime", 4, .time),
+            .field("reason", 5, .string),
+            .field("message", 6, .string),
+        ]
+    )
+
+    // MARK: Secret
+
+    static let secret = MessageSchema(
+        "Secret",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("data", 2, .map(.bytes)),
+            .field("type", 3, .string),
+        ]
     )
 }

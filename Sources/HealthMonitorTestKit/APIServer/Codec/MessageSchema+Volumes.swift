@@ -150,6 +150,24 @@ extension MessageSchema {
             .field("accessModes", 2, .list(.string)),
             .field("capacity", 3, .map(.quantity)),
             .field("conditions", 4, .list(.message(persistentVolumeClaimCondition))),
+            .pointer("healthStatus", 10, .message(volumeHealthStatus)),
+        ]
+    )
+
+    private static let volumeHealthStatus = MessageSchema(
+        "VolumeHealthStatus",
+        [
+            .field("healthConditions", 1, .list(.message(volumeHealthCondition))),
+            .pointer("lastTransitionTime", 2, .time),
+        ]
+    )
+
+    private static let volumeHealthCondition = MessageSchema(
+        "VolumeHealthCondition",
+        [
+            .field("status", 1, .string),
+            .field("reason", 2, .string),
+            .field("message", 3, .string),
         ]
     )
 

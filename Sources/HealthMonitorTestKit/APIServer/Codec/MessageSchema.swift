@@ -7,6 +7,8 @@ indirect enum FieldType: Sendable {
     case int32
     case int64
     case bool
+    /// Base64 in JSON.
+    case bytes
     /// `resource.Quantity`: a string in JSON, a message with the string under 1 on the wire.
     case quantity
     /// `metav1.Time`: RFC 3339 with whole seconds; seconds=1, nanos=2, of which nanos is always 0.

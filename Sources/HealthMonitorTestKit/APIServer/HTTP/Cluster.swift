@@ -35,6 +35,11 @@ final class Cluster: Sendable {
         }
     }
 
+    var featureGates: Set<FeatureGate> {
+        get { state.withLock { $0.registry.featureGates } }
+        set { state.withLock { $0.registry.featureGates = newValue } }
+    }
+
     func compact() {
         state.withLock { $0.registry.compact() }
     }

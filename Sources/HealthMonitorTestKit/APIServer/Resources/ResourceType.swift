@@ -27,6 +27,8 @@ struct ResourceType: Sendable, CustomStringConvertible {
     var validate: @Sendable (JSONValue) -> [FieldError] = { _ in [] }
     /// Fields that a client cannot change once they are set, each with the error that tells so.
     var immutableFields: [(path: [String], error: FieldError)] = []
+    /// Fields behind a feature gate: while it is off they are dropped from what is written.
+    var gatedFields: [(path: [String], gate: FeatureGate)] = []
 
     /// `v1`, `coordination.k8s.io/v1`
     var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
@@ -36,7 +38,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
     var subresources: [String] { hasStatus ? ["status"] : [] }
 
     static let all: [ResourceType] = [
-        .persistentVolumes, .persistentVolumeClaims, .events, .namespaces, .pods, .leases,
+        .persistentVolumes, .persistentVolumeClaims, .events, .namespaces, .pods, .nodes, .secrets, .leases,
     ]
 
     /// The type with this plural name in paths.
@@ -48,6 +50,12 @@ struct ResourceType: Sendable, CustomStringConvertible {
     static func find(kind: String) -> ResourceType? {
         all.first { $0.kind == kind }
     }
+}
+
+/// A feature gate of the real server.
+public enum FeatureGate: String, Sendable {
+    /// `status.healthStatus` of PersistentVolumeClaims; Kubernetes 1.37, off by default there.
+    case csiVolumeHealth = "CSIVolumeHealth"
 }
 
 // MARK: - The table
@@ -87,7 +95,8 @@ extension ResourceType {
         immutableFields: [
             (["spec", "accessModes"], Validation.claimSpecIsImmutable),
             (["spec", "volumeName"], Validation.claimSpecIsImmutable),
-        ]
+        ],
+        gatedFields: [(["status", "healthStatus"], .csiVolumeHealth)]
     )
 
     static let events = ResourceType(
@@ -142,6 +151,28 @@ extension ResourceType {
         ],
         columns: .plain,
         defaults: [(["status", "phase"], "Pending")]
+    )
+
+    static let nodes = ResourceType(
+        kind: "Node",
+        plural: "nodes",
+        singular: "node",
+        shortNames: ["no"],
+        isNamespaced: false,
+        schema: .node,
+        hasStatus: true,
+        columns: .node
+    )
+
+    static let secrets = ResourceType(
+        kind: "Secret",
+        plural: "secrets",
+        singular: "secret",
+        isNamespaced: true,
+        schema: .secret,
+        selectableFields: ["type": [["type"]]],
+        columns: .secret,
+        defaults: [(["type"], "Opaque")]
     )
 
     static let leases = ResourceType(

@@ -64,6 +64,26 @@ extension [TableColumn] {
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
     ]
 
+    static let node = [
+        TableColumn("Name", "metadata", "name"),
+        TableColumn("Status") { node, _ in
+            let ready = node["status", "conditions"]?.array?.first { $0["type"] == "Ready" }
+            return switch ready?["status"] {
+            case nil: "Unknown"
+            case "True": "Ready"
+            default: "NotReady"
+            }
+        },
+        TableColumn(age: "Age", "metadata", "creationTimestamp"),
+    ]
+
+    static let secret = [
+        TableColumn("Name", "metadata", "name"),
+        TableColumn("Type", "type"),
+        TableColumn("Data") { secret, _ in .integer(Int64(secret["data"]?.object?.count ?? 0)) },
+        TableColumn(age: "Age", "metadata", "creationTimestamp"),
+    ]
+
     static let persistentVolume = [
         TableColumn("Name", "metadata", "name"),
         TableColumn("Capacity", "spec", "capacity", "storage"),

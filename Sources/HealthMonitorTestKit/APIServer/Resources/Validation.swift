@@ -7,6 +7,10 @@ struct FieldError: Sendable {
         case required = "FieldValueRequired"
         case invalid = "FieldValueInvalid"
         case forbidden = "FieldValueForbidden"
+        case duplicate = "FieldValueDuplicate"
+        case notSupported = "FieldValueNotSupported"
+        case tooLong = "FieldValueTooLong"
+        case tooMany = "FieldValueTooMany"
     }
 
     let kind: Kind
@@ -24,6 +28,27 @@ struct FieldError: Sendable {
 
     static func invalid(_ field: String, _ value: JSONValue, _ detail: String) -> FieldError {
         FieldError(kind: .invalid, field: field, message: "Invalid value: \(value): \(detail)")
+    }
+
+    static func duplicate(_ field: String, _ value: JSONValue) -> FieldError {
+        FieldError(kind: .duplicate, field: field, message: "Duplicate value: \(value)")
+    }
+
+    static func notSupported(_ field: String, _ value: JSONValue, _ supported: [String]) -> FieldError {
+        let list = supported.map { "\"\($0)\"" }.joined(separator: ", ")
+        return FieldError(
+            kind: .notSupported,
+            field: field,
+            message: "Unsupported value: \(value): supported values: \(list)"
+        )
+    }
+
+    static func tooLong(_ field: String, _ limit: Int) -> FieldError {
+        FieldError(kind: .tooLong, field: field, message: "Too long: may not be more than \(limit) bytes")
+    }
+
+    static func tooMany(_ field: String, _ count: Int, _ limit: Int) -> FieldError {
+        FieldError(kind: .tooMany, field: field, message: "Too many: \(count): must have at most \(limit) items")
     }
 
     static func forbidden(_ field: String, _ detail: String) -> FieldError {
@@ -54,6 +79,32 @@ enum Validation {
         }
         if claim["spec", "resources", "requests", "storage"] == nil {
             errors.append(.required("spec.resources[storage]", ""))
+        }
+        if let status = claim["status", "healthStatus"] {
+            errors += healthStatus(status, at: "status.healthStatus")
+        }
+        return errors
+    }
+
+    /// KEP-1432: at most 16 conditions, unique by status and reason, bounded texts.
+    private static func healthStatus(_ status: JSONValue, at path: String) -> [FieldError] {
+        var errors: [FieldError] = []
+        let path = "\(path).healthConditions"
+        let conditions = status["healthConditions"]?.array ?? []
+        if conditions.count > 16 { errors.append(.tooMany(path, conditions.count, 16)) }
+        var seen: Set<[String]> = []
+        let supported = ["DataLoss", "Degraded", "Inaccessible"]
+        for (index, condition) in conditions.enumerated() {
+            let path = "\(path)[\(index)]"
+            let kind = condition["status"]?.string ?? ""
+            let reason = condition["reason"]?.string ?? ""
+            if !supported.contains(kind) { errors.append(.notSupported("\(path).status", .string(kind), supported)) }
+            if reason.isEmpty { errors.append(.required("\(path).reason", "")) }
+            if reason.utf8.count > 256 { errors.append(.tooLong("\(path).reason", 256)) }
+            if (condition["message"]?.string ?? "").utf8.count > 1024 {
+                errors.append(.tooLong("\(path).message", 1024))
+            }
+            if !seen.insert([kind, reason]).inserted { errors.append(.duplicate(path, condition)) }
         }
         return errors
     }

@@ -7,7 +7,11 @@ extension Registry {
     /// The object without what its type does not have.
     func normalized(_ type: ResourceType, _ body: JSONValue) throws(StatusError) -> JSONValue {
         do {
-            return try type.schema.normalize(body)
+            var object = try type.schema.normalize(body)
+            for field in type.gatedFields where !featureGates.contains(field.gate) {
+                object[field.path[0], field.path[1]] = nil
+            }
+            return object
         } catch {
             throw .badRequest(
                 "\(type.kind) in version \"\(type.version)\" cannot be handled as a \(type.kind): \(error)"

@@ -16,6 +16,8 @@ struct Registry: Sendable {
     }
 
     private(set) var store = ObjectStore()
+    /// Those that are on.
+    var featureGates: Set<FeatureGate> = [.csiVolumeHealth]
     private var pages = PageSnapshots()
 
     /// An empty cluster: the namespaces default and kube-system.

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import HealthMonitorTestKit
+
+/// `status.healthStatus` of claims, as a server of Kubernetes 1.37 keeps it, with its feature gate on and off.
+@Suite struct HealthStatusTests {
+    static let now = Timestamp(seconds: 1_767_366_245)
+    static let degraded: JSONValue = ["status": "Degraded", "reason": "Slow", "message": "m"]
+
+    var registry: Registry
+    let uid: String
+
+    init() throws {
+        registry = try Registry(now: Self.now)
+        let claim = try registry.create(
+            .persistentVolumeClaims,
+            [
+                "metadata": ["name": "csi-pvc"],
+                "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]],
+            ],
+            namespace: "default",
+            as: .client,
+            now: Self.now
+        )
+        uid = try #require(claim["metadata", "uid"]?.string)
+    }
+
+    @discardableResult
+    mutating func write(_ healthStatus: JSONValue) throws -> JSONValue {
+        try registry.patch(
+            .persistentVolumeClaims,
+            ["metadata": ["uid": .string(uid)], "status": ["healthStatus": healthStatus]],
+            namespace: "default",
+            name: "csi-pvc",
+            subresource: "status",
+            as: .client,
+            now: Self.now
+        )
+    }
+
+    mutating func refusal(of conditions: [JSONValue]) -> StatusError? {
+        do {
+            try write(["healthConditions": .array(conditions)])
+            return nil
+        } catch {
+            return error as? StatusError
+        }
+    }
+
+    @Test mutating func itIsKeptAndTakenAway() throws {
+        let status: JSONValue = [
+            "healthConditions": [Self.degraded], "lastTransitionTime": "2026-01-02T15:04:05Z",
+        ]
+        let written = try write(status)
+        #expect(written["status", "healthStatus"] == status)
+        #expect(written["status", "phase"] == "Pending")
+
+        let revision = registry.store.revision
+        try write(status)
+        #expect(registry.store.revision == revision)
+
+        let cleared = try write(.null)
+        #expect(cleared["status"] == ["phase": "Pending"])
+    }
+
+    @Test mutating func withTheGateOffItIsDroppedWithoutAnError() throws {
+        registry.featureGates = []
+        let written = try write(["healthConditions": [Self.degraded]])
+        #expect(written["status"] == ["phase": "Pending"])
+    }
+
+    static let wrong: [(JSONValue, String)] = [
+        (["status": "Sick", "reason": "R"], "status"),
+        (["status": "Degraded"], "reason"),
+        (["status": "Degraded", "reason": .string(String(repeating: "é", count: 129))], "reason"),
+        (
+            ["status": "Degraded", "reason": "R", "message": .string(String(repeating: "é", count: 513))],
+            "message"
+        ),
+    ]
+
+    @Test(arguments: wrong)
+    mutating func aConditionThatBreaksTheRulesIsRefused(condition: JSONValue, field: String) throws {
+        let error = refusal(of: [condition])
+        #expect(error?.code == 422)
+        let path = "status.healthStatus.healthConditions[0].\(field)"
+        #expect(error?.details?["causes"]?.array?.first?["field"] == .string(path))
+    }
+
+    @Test mutating func moreThan16OrTheSameTwiceAreRefused() throws {
+        let many = (0...16).map { ["status": "Degraded", "reason": .string("R\($0)")] as JSONValue }
+        let messages = [Array(many.dropLast()), many, [Self.degraded, Self.degraded]].map { refusal(of: $0)?.message }
+        #expect(messages[0] == nil)
+        #expect(messages[1]?.contains("must have at most 16 items") == true)
+        #expect(messages[2]?.contains("Duplicate value") == true)
+    }
+
+    @Test func itTravelsInProtobuf() throws {
+        let claim: JSONValue = ["status": ["healthStatus": ["healthConditions": [Self.degraded]]]]
+        let bytes = try MessageSchema.persistentVolumeClaim.encode(claim)
+        let decoded = try MessageSchema.persistentVolumeClaim.decode(bytes[...])
+        #expect(decoded["status"] == claim["status"])
+        // status=3 { ..., healthStatus=10 { healthConditions=1 { status=1, reason=2, message=3 } } }
+        let health: [UInt8] =
+            [0x52, 21, 0x0A, 19, 0x0A, 8] + "Degraded".utf8 + [0x12, 4] + "Slow".utf8 + [0x1A, 1, 0x6D]
+        #expect(bytes.suffix(health.count) == health[...])
+    }
+
+    @Test func aSecretIsBase64InJSONAndBytesInProtobuf() throws {
+        let secret: JSONValue = ["data": ["password": "aHVudGVyMg=="]]
+        let bytes = try MessageSchema.secret.encode(secret)
+        #expect(try MessageSchema.secret.decode(bytes[...])["data"] == secret["data"])
+        #expect(String(decoding: bytes, as: UTF8.self).contains("hunter2"))
+        #expect(throws: SchemaError.self) {
+            _ = try MessageSchema.secret.normalize(["data": ["password": "no base64"]])
+        }
+    }
+}
