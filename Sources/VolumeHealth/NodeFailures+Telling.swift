@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// One node's failure, as it concerns one claim.
+public struct NodeFailureKey: Sendable, Hashable {
+    /// The node's name.
+    public var node: String
+    /// `metadata.uid` of the claim.
+    public var claimUID: String
+}
+
+/// What is so on a node that a claim is used on.
+public struct NodeFailureState: Tellable {
+    /// The node's name.
+    public var node: String
+    /// The pods that use the claim on it while it has failed, sorted; empty: it has recovered.
+    public var pods: [String]
+
+    /// The node has recovered.
+    public var isClear: Bool { pods.isEmpty }
+
+    /// Of the node: whichever pods are on it, its failure is the same.
+    public var fingerprint: Fingerprint { Fingerprint([node]) }
+}
+
+/// What to tell now, with `next` and `settle`.
+extension NodeFailures {
+    /// An earlier process told the claim of this node's failure, and of no recovery since (rule 9). Before anything is
+    /// told.
+    ///
+    /// - Parameter time: when; may be before the clock's beginning.
+    public mutating func restore(toldFailureOf node: String, to claim: Claim, toldAt time: Duration) {
+        concerns[node, default: [:]][claim.uid] = Concern(claim: claim, told: Told(time: time, isCertain: true))
+        scheduleReview(of: node, at: time)
+    }
+
+    /// What to do now: nothing before both watches have delivered their first list.
+    ///
+    /// - Parameter claim: the claim of this name, when it uses a volume of our driver's.
+    public mutating func next(
+        at now: Duration,
+        claim: (ClaimKey) -> Claim?
+    ) -> ReportStep<NodeFailureKey, NodeFailureState> {
+        guard unsynced.isEmpty else { return .wait(until: nil) }
+        review(at: now, claim: claim)
+        let step = outbox.next(at: now) { known in
+            claim(known.key).flatMap { $0.uid == known.uid ? $0 : nil }
+        }
+        switch step {
+        case .tell(let announcement):
+            concerns[announcement.key.node]?[announcement.key.claimUID]?.isUnderWay = true
+            return step
+        case .wait(let due):
+            return .wait(until: [due, reviews.first?.due].compactMap(\.self).min())
+        }
+    }
+
+    /// How telling it went.
+    public mutating func settle(
+        _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) {
+        let key = announcement.key
+        outbox.settle(announcement, outcome, at: now)
+        guard var concern = concerns[key.node]?[key.claimUID] else { return }
+        if concern.isPassedOver { scheduleReview(of: key.node, at: now) }
+        concern.isUnderWay = false
+        concern.isPassedOver = false
+        switch outcome {
+        case .told where announcement.state.isClear, .gone:
+            concerns[key.node]?[key.claimUID] = nil
+            return
+        case .told:
+            concern.told = Told(time: now, isCertain: true)
+        case .unanswered:
+            // Whatever it said, people may know it or not: what holds is told anew.
+            concern.told = Told(time: now, isCertain: false)
+            concern.news = nil
+            outbox.remove(key)
+            scheduleReview(of: key.node, at: now)
+        case .refused, .unreachable, .unsupported:
+            break
+        }
+        concerns[key.node]?[key.claimUID] = concern
+    }
+}
