@@ -2,19 +2,22 @@
 # Shows a volume break and recover, as a person sees it with kubectl: a simulated cluster and CSI driver, and the real
 # monitor, as processes of their own. Ends with 0 only if the events really were in the API server.
 #
+# --driver=legacy (the default) plays a driver with VolumeCondition, --driver=health one with the health RPCs of CSI 1.13.
 # --keep leaves all of it running and tells how to look at it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-keep=
-case "${1:-}" in
-    "") ;;
-    --keep) keep=yes ;;
-    *)
-        echo "usage: scripts/demo.sh [--keep]" >&2
-        exit 2
-        ;;
-esac
+keep= driver=legacy
+for argument in "$@"; do
+    case "$argument" in
+        --keep) keep=yes ;;
+        --driver=legacy | --driver=health) driver=${argument#*=} ;;
+        *)
+            echo "usage: scripts/demo.sh [--driver=legacy|health] [--keep]" >&2
+            exit 2
+            ;;
+    esac
+done
 
 scripts/setup.sh
 echo "Building (some minutes the first time) ..."
@@ -49,7 +52,7 @@ until_true() {
     done
 }
 
-"$binaries/simulated-cluster" --directory "$directory" >"$directory/cluster.log" 2>&1 &
+"$binaries/simulated-cluster" --directory "$directory" --driver "$driver" >"$directory/cluster.log" 2>&1 &
 cluster_pid=$!
 until_true 20 "simulated cluster" test -e "$directory/ready"
 export KUBECONFIG=$directory/kubeconfig
@@ -74,31 +77,62 @@ show() {
     echo "$1"
     echo '$ kubectl describe pvc csi-pvc'
     kubectl describe pvc csi-pvc | sed -n -e '/^Name:/p' -e '/^Status:/p' -e '/^Volume:/p' -e '/^Events:/,$p'
+    echo "$ kubectl get pvc csi-pvc -o jsonpath='{.status.healthStatus}'"
+    kubectl get pvc csi-pvc --output 'jsonpath={.status.healthStatus}'
+    echo
+}
+# The conditions in the claim's status.
+conditions() {
+    kubectl get pvc csi-pvc --namespace default \
+        --output 'jsonpath={range .status.healthStatus.healthConditions[*]}{.status}|{.reason}|{.message}{"\n"}{end}'
+}
+has_conditions() {
+    [ "$(conditions)" = "$1" ]
 }
 
 volume=$directory/volumes/47f67155-a1b9-11eb-8b74-0242ac110003
+case "$driver" in
+    legacy)
+        breaking="Its backing directory is removed:"
+        break_volume() { rmdir "$volume"; }
+        mend_volume() { mkdir "$volume"; }
+        by_hand="rmdir $volume"
+        event="The source path of the volume doesn't exist"
+        status="Degraded|VolumeConditionAbnormal|The source path of the volume doesn't exist"
+        ;;
+    health)
+        breaking="The driver finds bad blocks:"
+        marker='{"status": "DataLoss", "reason": "BadBlocks", "message": "7 blocks cannot be read"}'
+        break_volume() { echo "$marker" >"$volume.health"; }
+        mend_volume() { rm "$volume.health"; }
+        by_hand="echo '$marker' >$volume.health"
+        event="DataLoss (BadBlocks): 7 blocks cannot be read"
+        status="DataLoss|BadBlocks|7 blocks cannot be read"
+        ;;
+esac
 show "The volume is well:"
 
-rmdir "$volume"
-until_true 20 "abnormal event" \
-    has_event VolumeConditionAbnormal "Warning|The source path of the volume doesn't exist|1"
-show "Its backing directory is removed:"
+break_volume
+until_true 20 "abnormal event" has_event VolumeConditionAbnormal "Warning|$event|1"
+until_true 20 "condition in the claim's status" has_conditions "$status"
+show "$breaking"
 
-mkdir "$volume"
+mend_volume
 until_true 20 "recovery event" \
     has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
+until_true 20 "empty status" has_conditions ""
 # Two more sweeps must not tell it again.
 sweeps=$(grep -c "Listed all volumes" "$directory/monitor.log")
 more_sweeps() { [ "$(grep -c "Listed all volumes" "$directory/monitor.log")" -ge $((sweeps + 2)) ]; }
 until_true 20 "further lists of volumes" more_sweeps
-show "And comes back:"
-has_event VolumeConditionAbnormal "Warning|The source path of the volume doesn't exist|1"
+show "And it is well again:"
+has_event VolumeConditionAbnormal "Warning|$event|1"
 has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
 
 echo
 if [ -n "$keep" ]; then
     echo "Left running; look with:   export KUBECONFIG=$KUBECONFIG"
-    echo "break the volume with:     rmdir $volume"
+    echo "break the volume with:     $by_hand"
     echo "stop all of it with:       kill $monitor_pid $cluster_pid"
 else
     kill -TERM "$monitor_pid"

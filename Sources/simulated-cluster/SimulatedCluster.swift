@@ -15,8 +15,9 @@ struct SimulatedCluster: AsyncParsableCommand {
             "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
         discussion: """
             In the directory it makes: kubeconfig, for kubectl and for the monitor; csi.sock, the driver's socket; \
-            volumes/HANDLE, the backing directory of each volume, which is abnormal while its directory is missing; \
-            and, when all is there, ready.
+            volumes/HANDLE, the backing directory of each volume, which is not well while its directory is missing; \
+            and, when all is there, ready. With --driver=health, a file volumes/HANDLE.health says what is wrong with a \
+            volume: {"status": "Degraded", "reason": "...", "message": "..."}, or a list of such objects.
             """
     )
 
@@ -26,11 +27,30 @@ struct SimulatedCluster: AsyncParsableCommand {
     @Option(help: "The driver's name.")
     var driverName = "hostpath.csi.k8s.io"
 
+    @Option(help: "How the driver tells health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13).")
+    var driver = Generation.legacy
+
+    @Flag(inversion: .prefixedNo, help: "Whether the API server keeps status.healthStatus of claims.")
+    var volumeHealthStatus = true
+
     @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
     var volumes = 1
 
     @Option(help: "The driver's page size for ListVolumes; 0 puts all volumes on one page.")
     var pageSize = 0
+
+    /// The generations of CSI, with the numbers of the driver's controller capabilities.
+    enum Generation: String, ExpressibleByArgument, CaseIterable {
+        case legacy
+        case health
+
+        var capabilities: [Int] {
+            switch self {
+            case .legacy: SimulatedDriver.Configuration().controllerCapabilities ?? []
+            case .health: SimulatedDriver.Configuration.healthCapabilities
+            }
+        }
+    }
 
     func validate() throws {
         guard volumes >= 0, pageSize >= 0 else {
@@ -48,9 +68,14 @@ struct SimulatedCluster: AsyncParsableCommand {
         try? FileManager.default.removeItem(at: ready)
         let driver = SimulatedDriver(
             socket: root.appendingPathComponent("csi.sock").path,
-            configuration: .init(name: driverName, pageSize: pageSize)
+            configuration: .init(
+                name: driverName,
+                controllerCapabilities: driver.capabilities,
+                pageSize: pageSize
+            )
         )
         try await SimulatedAPIServer.withServer { server in
+            if !volumeHealthStatus { server.featureGates = [] }
             driver.volumes = try (0..<volumes).map { number in
                 let volume = VolumeFixture(number: number, driverName: driverName)
                 let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
@@ -67,7 +92,7 @@ struct SimulatedCluster: AsyncParsableCommand {
                 API server  \(server.url)
                 kubeconfig  \(kubeconfig)
                 CSI driver  \(driverName) at \(driver.socket)
-                volumes     \(volumes), each abnormal while its directory in \(backing.path) is missing
+                volumes     \(volumes), each not well while its directory in \(backing.path) is missing
                 ready
 
                 """

@@ -54,8 +54,9 @@ public struct SimulatedVolume: Sendable {
     public var condition: Condition?
     /// What the health RPCs say is wrong.
     public var health: [HealthEntry]
-    /// When set, the volume is as the reference driver (csi-driver-host-path) finds it: abnormal while this directory
-    /// is missing, whatever ``condition`` says.
+    /// When set, the volume is as the reference driver (csi-driver-host-path) finds it: not well while this directory
+    /// is missing, whatever ``condition`` and ``health`` say. The health RPCs also read a marker file beside it, named as
+    /// the directory with `.health` added: a JSON object with status, reason and message, or a list of them.
     public var backingDirectory: String?
 
     /// A volume; by default healthy, of 1 GiB and published nowhere.
@@ -83,7 +84,11 @@ public struct SimulatedVolume: Sendable {
 
     /// What the health RPCs say of it now.
     var currentHealth: [HealthEntry] {
-        guard let backingDirectory, !FileManager.default.fileExists(atPath: backingDirectory) else { return health }
+        guard let backingDirectory else { return health }
+        if let marker = FileManager.default.contents(atPath: backingDirectory + ".health") {
+            return HealthEntry.entries(marker: marker)
+        }
+        if FileManager.default.fileExists(atPath: backingDirectory) { return health }
         return [
             HealthEntry(status: 2, reason: "SourcePathMissing", message: "The source path of the volume doesn't exist")
         ]
@@ -121,5 +126,26 @@ public struct SimulatedVolume: Sendable {
         }
         if !status.bytes.isEmpty { entry.bytes(status.bytes, field: 2) }
         return entry.bytes
+    }
+}
+
+extension SimulatedVolume.HealthEntry {
+    private struct Marker: Decodable {
+        var status: String
+        var reason: String
+        var message: String?
+    }
+
+    /// A marker that cannot be read is a condition of an unknown type.
+    static func entries(marker: Data) -> [Self] {
+        let decoder = JSONDecoder()
+        let markers =
+            (try? decoder.decode([Marker].self, from: marker)) ?? (try? [decoder.decode(Marker.self, from: marker)])
+        guard let markers else { return [Self(status: 0, reason: "UnreadableMarker")] }
+        return markers.map { marker in
+            let status = ["degraded": 1, "inaccessible": 2, "dataloss": 3]
+            let name = marker.status.lowercased().filter { $0 != "_" }
+            return Self(status: status[name] ?? 0, reason: marker.reason, message: marker.message ?? "")
+        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Foundation
 import GRPCTransport
 import HealthMonitorTestKit
 import Testing
@@ -49,6 +50,28 @@ import Testing
             #expect(call?.maxEntries == 5)
             #expect(call?.startingToken == "0")
             #expect(call?.secrets == ["k": "s"])
+        }
+    }
+
+    static let markers: [(String, [UInt8])] = [
+        (#"{"status": "DataLoss", "reason": "R", "message": "m"}"#, [0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]),
+        (#"[{"status": "DEGRADED", "reason": "R"}]"#, [0x12, 5, 0x08, 1, 0x12, 1, 0x52]),
+        ("[]", []),
+        ("no JSON", [0x12, 18, 0x12, 16] + Array("UnreadableMarker".utf8)),
+    ]
+
+    @Test(arguments: markers)
+    func aMarkerFileSaysWhatIsWrong(text: String, health: [UInt8]) async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let volume = directory.appendingPathComponent("v")
+        try FileManager.default.createDirectory(at: volume, withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: directory.appendingPathComponent("v.health"))
+        try await withRawClient(Self.capable) { driver, client in
+            driver.volumes = [SimulatedVolume(id: "v", backingDirectory: volume.path)]
+            let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
+            #expect(answer == [0x0A, UInt8(3 + health.count), 0x0A, 1, 0x76] + health)
         }
     }
 }
