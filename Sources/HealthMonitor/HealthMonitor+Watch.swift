@@ -51,7 +51,7 @@ extension HealthMonitor {
     private func apply(_ volume: PersistentVolume, to reconciler: inout Reconciler, at now: Duration) {
         let csi = volume.spec.persistentVolumeSource.csi
         if csi.driver == configuration.driverName, !csi.volumeHandle.isEmpty {
-            reconciler.apply(MonitoredVolume(volume), at: now)
+            reconciler.apply(MonitoredVolume(volume, secrets: configuration.volumeSecrets), at: now)
         } else {
             reconciler.removeVolume(named: volume.metadata.name, at: now)
         }
@@ -59,14 +59,15 @@ extension HealthMonitor {
 }
 
 extension MonitoredVolume {
-    init(_ volume: PersistentVolume) {
+    init(_ volume: PersistentVolume, secrets: VolumeSecretsKind) {
         let reference = volume.spec.claimRef
         self.init(
             name: volume.metadata.name,
             handle: volume.spec.persistentVolumeSource.csi.volumeHandle,
             claim: volume.spec.hasClaimRef ? ClaimKey(namespace: reference.namespace, name: reference.name) : nil,
             claimUID: reference.uid,
-            isBound: volume.status.phase == "Bound"
+            isBound: volume.status.phase == "Bound",
+            secret: secrets.reference(in: volume.spec.persistentVolumeSource.csi)
         )
     }
 }

@@ -14,7 +14,8 @@ import VolumeHealth
 /// what it says. Must run in one process at a time for one driver: run it under a lease.
 ///
 /// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
-/// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`.
+/// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With
+/// volume secrets, `get` on those `secrets`.
 public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let configuration: MonitorConfiguration
     let driver: CSIClient
@@ -22,6 +23,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let clock: C
     let logger: Logger
     let observer: @Sendable (MonitorObservation) -> Void
+    let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
     private let current = CurrentState()
 
@@ -42,6 +44,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         self.clock = clock
         self.logger = logger
         self.observer = observer
+        self.volumeSecrets = VolumeSecrets(client: kubernetes, clock: clock)
         self.origin = clock.now
     }
 
@@ -110,6 +113,8 @@ public struct MonitorConfiguration: Sendable {
     public var reportsMissingVolumes = true
     /// Whether conditions of legacy drivers go to the claims' status too.
     public var writesLegacyStatus = true
+    /// Which Secrets of the volumes go with the health RPCs.
+    public var volumeSecrets = VolumeSecretsKind.none
 
     /// The defaults are those of the command's flags.
     public init(driverName: String, identity: String) {

@@ -64,6 +64,12 @@ struct ClaimIndex: Sendable {
         handles[handle]?.volumeNames.lazy.compactMap { volumes[$0]?.secret }.first
     }
 
+    /// The Secret that all volumes refer to; nil when one has none, or they have several.
+    var commonSecret: SecretName? {
+        let secrets = Set(volumes.values.lazy.map(\.secret))
+        return secrets.count == 1 ? secrets.first ?? nil : nil
+    }
+
     private func claim(of volume: MonitoredVolume) -> Claim? {
         guard volume.isBound, let key = volume.claim, let record = claims[key] else { return nil }
         guard record.claim.uid == volume.claimUID, record.volumeName == volume.name else { return nil }

@@ -90,6 +90,11 @@ extension Reconciler {
         index.secret(ofVolumeHandle: handle)
     }
 
+    /// The Secret that all volumes refer to; nil when one has none, or they have several.
+    public var commonSecret: SecretName? {
+        index.commonSecret
+    }
+
     private func claims(ofVolumeNamed name: String) -> [Claim] {
         index.volume(named: name).map { index.claims(ofVolumeHandle: $0.handle) } ?? []
     }

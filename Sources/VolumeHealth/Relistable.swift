@@ -12,6 +12,10 @@ struct Relistable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private var entries: [Key: Entry] = [:]
     private var generation: UInt32 = 0
 
+    var values: some Collection<Value> {
+        entries.values.lazy.map(\.value)
+    }
+
     subscript(key: Key) -> Value? {
         entries[key]?.value
     }

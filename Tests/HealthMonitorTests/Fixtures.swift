@@ -33,6 +33,7 @@ struct Scene: Sendable {
         PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["persistentvolumeclaims"]),
         PolicyRule(verbs: ["patch"], apiGroups: [""], resources: ["persistentvolumeclaims/status"]),
         PolicyRule(verbs: ["list", "get", "create", "patch"], apiGroups: [""], resources: ["events"]),
+        PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["secrets"]),
     ]
 
     /// Sets a scene, runs a monitor in it for as long as `body` runs, and clears up.

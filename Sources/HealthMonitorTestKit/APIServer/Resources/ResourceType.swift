@@ -171,8 +171,7 @@ extension ResourceType {
         isNamespaced: true,
         schema: .secret,
         selectableFields: ["type": [["type"]]],
-        columns: .secret,
-        defaults: [(["type"], "Opaque")]
+        columns: .secret
     )
 
     static let leases = ResourceType(
