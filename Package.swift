@@ -37,6 +37,7 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "Diagnostics",
+                "HealthMonitor",
                 "csi-health-monitor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -35,6 +35,8 @@ struct LogTime: Sendable {
         return LogTime(secondsSince1970: time.tv_sec, nanoseconds: time.tv_nsec)
     }
 
+    var secondsSince1970: Double { Double(seconds) + Double(nanoseconds) / 1e9 }
+
     /// `0420 09:39:53.317402`
     var klogTimestamp: String {
         let microseconds = "\(nanoseconds / 1000)".leftPadded(to: 6, with: "0")

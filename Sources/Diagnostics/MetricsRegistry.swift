@@ -25,7 +25,11 @@ public struct MetricDescription: Sendable, Hashable {
 /// A metric is made once, where it is used, and its handle kept. All handles may be used from everywhere at the same
 /// time; an update takes one uncontended lock.
 public final class MetricsRegistry: Sendable {
+    /// Gauges that are read when the metrics are.
+    public typealias Collector = @Sendable () -> [CollectedGauge]
+
     private let families = Mutex<[String: any MetricFamily]>([:])
+    private let collectors = Mutex<[Collector]>([])
 
     /// A registry without metrics.
     public init() {}
@@ -53,11 +57,21 @@ public final class MetricsRegistry: Sendable {
         return histogram
     }
 
+    /// Exposes what `collector` returns, which is asked at each exposition: for what is known elsewhere and would have to
+    /// be kept in step. Its names are used by nobody else.
+    public func collect(_ collector: @escaping Collector) {
+        collectors.withLock { $0.append(collector) }
+    }
+
     /// All metrics in the Prometheus text format 0.0.4, sorted by name and label values, so that equal states give
     /// equal texts. A metric with labels shows once it has a series.
     public func exposition() -> String {
+        var all = families.withLock { $0 }
+        for collector in collectors.withLock({ $0 }) {
+            for gauge in collector() { all[gauge.description.name] = gauge }
+        }
         var text = PrometheusText()
-        for (_, family) in families.withLock({ $0.sorted { $0.key < $1.key } }) {
+        for (_, family) in all.sorted(by: { $0.key < $1.key }) {
             family.write(to: &text)
         }
         return text.output

@@ -15,13 +15,14 @@ struct Responder: Sendable {
             guard request.method.isRead else { return .methodNotAllowed }
             return Response(status: .ok, contentType: PrometheusText.contentType, body: metrics.exposition())
         }
-        guard let check = healthChecks.check(at: path) else {
+        guard let registration = healthChecks.check(at: path) else {
             return Response(status: .notFound, body: "404 page not found\n")
         }
         guard request.method.isRead else { return .methodNotAllowed }
         // The texts are those of Kubernetes' own health checks.
-        if let failure = check() {
-            return Response(status: .internalServerError, body: "internal server error: \(failure)\n")
+        if let problem = registration.check() {
+            if registration.severity == .information { return Response(status: .ok, body: "\(problem)\n") }
+            return Response(status: .internalServerError, body: "internal server error: \(problem)\n")
         }
         return Response(status: .ok, body: "ok")
     }

@@ -20,9 +20,16 @@ enum Controller {
         LoggingSystem.bootstrap { _ in KlogHandler(format: options.loggingFormat, verbosity: options.verbosity) }
         let logger = Logger(label: "csi-health-monitor")
         logger.info("Starting", metadata: ["version": "\(Program.version)", "driver": "\(options.csiAddress)"])
+        if !options.meaninglessFlags.isEmpty {
+            logger.debug(
+                "Flags of external-health-monitor that mean nothing here",
+                metadata: ["flags": "\(options.meaninglessFlags.joined(separator: " "))"]
+            )
+        }
 
         let registry = MetricsRegistry()
-        let metrics = SidecarMetrics(registry: registry)
+        let running = RunningMonitor()
+        let metrics = SidecarMetrics(registry: registry) { running.snapshot() }
         let healthChecks = HealthChecks()
         var services: [any Service] = []
         if let endpoint = options.endpoint {
@@ -47,7 +54,10 @@ enum Controller {
         if let health {
             healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
         }
-        services.append(MonitorService(options: options, metrics: metrics, health: health, logger: logger))
+        healthChecks.register(path: HealthChecks.driverPath, severity: .information) { running.missingCapabilities() }
+        services.append(
+            MonitorService(options: options, metrics: metrics, running: running, health: health, logger: logger)
+        )
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map {
@@ -75,6 +85,7 @@ private struct EndpointService: Service {
 private struct MonitorService: Service {
     let options: ControllerOptions
     let metrics: SidecarMetrics
+    let running: RunningMonitor
     /// nil: work without a lease.
     let health: LeaderElectionHealth<ContinuousClock>?
     let logger: Logger
@@ -100,20 +111,14 @@ private struct MonitorService: Service {
                 maxEntries: options.listMaxEntries
             ),
             logger: logger
-        ) { call in
-            metrics.observeOperation(
-                driverName: call.driverName,
-                statusCode: call.code,
-                method: call.method,
-                duration: call.duration
-            )
-        }
+        ) { metrics.observe($0) }
+        running.set(driver)
         let kubernetes = try KubernetesClient(
             configuration: configuration,
             userAgent: Self.userAgent,
             rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
             logger: logger
-        )
+        ) { metrics.observe($0) }
         do {
             try await monitor(driver, kubernetes, configuration)
         } catch {
@@ -130,15 +135,15 @@ private struct MonitorService: Service {
     ) async throws {
         let name = try await driver.identify(clock: ContinuousClock()).name
         let identity = LeaseName.identity(hostName: hostName())
-        var monitorConfiguration = MonitorConfiguration(driverName: name, identity: identity)
-        monitorConfiguration.listVolumesInterval = options.listVolumesInterval
+        let metrics = metrics
         let monitor = HealthMonitor(
-            configuration: monitorConfiguration,
+            configuration: options.monitorConfiguration(driverName: name, identity: identity),
             driver: driver,
             kubernetes: kubernetes,
             clock: ContinuousClock(),
             logger: logger
-        )
+        ) { metrics.observe($0) }
+        running.set(monitor)
         guard let election = options.leaderElection, let health else { return try await monitor.run() }
 
         let timing = try LeaderElectionTiming(
@@ -154,7 +159,7 @@ private struct MonitorService: Service {
             rateLimit: nil,
             requestTimeout: timing.renewDeadline,
             logger: logger
-        )
+        ) { metrics.observe($0) }
         let elector = LeaderElector(
             client: leaseClient,
             configuration: .init(

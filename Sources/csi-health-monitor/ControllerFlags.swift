@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Diagnostics
+import HealthMonitor
 
 /// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
 ///
@@ -10,6 +11,7 @@ import Diagnostics
 /// to its arguments. A flag is declared here and nowhere else; that it needs no value is said in ``booleans``.
 struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "CSI driver") var driver: DriverFlags
+    @OptionGroup(title: "What is told") var reports: ReportFlags
     @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
     @OptionGroup(title: "Leader election") var leaderElection: LeaderElectionFlags
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
@@ -17,8 +19,8 @@ struct ControllerFlags: ParsableArguments {
 
     /// The flags that are true without a value.
     static let booleans: Set = [
-        "automaxprocs", "enable-node-watcher", "leader-election", "log-json-split-stream", "log-text-split-stream",
-        "version",
+        "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
+        "log-text-split-stream", "report-missing-volumes", "version",
     ]
 }
 
@@ -29,14 +31,41 @@ struct DriverFlags: ParsableArguments {
     @Option("How long one call to the driver may take; a list is one call per page.")
     var timeout = GoDuration.seconds(15)
 
-    @Option("From the beginning of one list of all volumes to that of the next.")
+    @Option("Where the driver lists volumes: from the beginning of one list to that of the next.")
     var listVolumesInterval = GoDuration.minutes(5)
+
+    @Option("Where it does not: each volume is asked for once in this time.")
+    var monitorInterval = GoDuration.minutes(1)
+
+    @Option("The most calls for single volumes at a time.")
+    var workerThreads: Int32 = 10
 
     @Option(
         "The most volumes on a page of a list; 0 leaves it to the driver. There are drivers that truncate their list "
             + "when they are given a bound, and drivers that fail without one."
     )
     var listMaxEntries: Int32 = 0
+
+    @Option(
+        "Which Secret of a PersistentVolume goes with the health calls of CSI 1.13: none, controller-publish, "
+            + "controller-expand or node-stage.",
+        valueName: "kind"
+    )
+    var volumeSecrets = VolumeSecretsKind.none
+}
+
+struct ReportFlags: ParsableArguments {
+    @Option("Tell a claim when the driver does not find its volume any more.")
+    var reportMissingVolumes = true
+
+    @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
+    var legacyStatus = true
+
+    @Option("Tell claims whose pods run on a node that is not ready or was deleted.")
+    var enableNodeWatcher = false
+
+    @Option("With the node watcher: how long a node is not ready before it counts as failed.")
+    var nodeFailureDuration = GoDuration.minutes(5)
 }
 
 struct KubernetesFlags: ParsableArguments {
@@ -44,10 +73,10 @@ struct KubernetesFlags: ParsableArguments {
     var kubeconfig = ""
 
     @Option(name: .customLong("kube-api-qps"), "The most requests per second to the API server in the long run.")
-    var kubeAPIQPS = 5.0
+    var kubeAPIQPS = 50.0
 
     @Option(name: .customLong("kube-api-burst"), "The most requests to the API server at once.")
-    var kubeAPIBurst: Int32 = 10
+    var kubeAPIBurst: Int32 = 100
 }
 
 struct LeaderElectionFlags: ParsableArguments {
@@ -100,20 +129,11 @@ struct DiagnosticsFlags: ParsableArguments {
 
 /// Flags that external-health-monitor has and that mean nothing here: read, checked, and left.
 struct CompatibilityFlags: ParsableArguments {
-    @Option("Volumes are not asked for one by one, see --list-volumes-interval.")
-    var monitorInterval = GoDuration.minutes(1)
-
     @Option("Volumes are known from a watch.")
     var volumeListAddInterval = GoDuration.minutes(5)
 
-    @Option("Nodes are not watched.")
+    @Option("Nodes are known from a watch.")
     var nodeListAddInterval = GoDuration.minutes(5)
-
-    @Option("Nodes are not watched.")
-    var enableNodeWatcher = false
-
-    @Option("Volumes are not asked for one by one; at least 1.")
-    var workerThreads: Int32 = 10
 
     @Option("Watches need no resync.")
     var resync = GoDuration.minutes(10)
@@ -138,4 +158,25 @@ struct CompatibilityFlags: ParsableArguments {
 
     @Option(name: .customLong("log-json-info-buffer-size"), "Logs are not buffered.")
     var logJSONInfoBufferSize = ByteQuantity()
+
+    /// Those that were given, and differ from their defaults: somebody may expect something of them.
+    var given: [String] {
+        guard let defaults = try? Self.parse([]) else { return [] }
+        return zip(texts, defaults.texts).filter { $0.text != $1.text }.map(\.0.name)
+    }
+
+    private var texts: [(name: String, text: String)] {
+        [
+            ("volume-list-add-interval", volumeListAddInterval.flagText),
+            ("node-list-add-interval", nodeListAddInterval.flagText),
+            ("resync", resync.flagText),
+            ("automaxprocs", automaxprocs.flagText),
+            ("vmodule", vmodule.flagText),
+            ("log-flush-frequency", logFlushFrequency.flagText),
+            ("log-text-split-stream", logTextSplitStream.flagText),
+            ("log-text-info-buffer-size", logTextInfoBufferSize.flagText),
+            ("log-json-split-stream", logJSONSplitStream.flagText),
+            ("log-json-info-buffer-size", logJSONInfoBufferSize.flagText),
+        ]
+    }
 }

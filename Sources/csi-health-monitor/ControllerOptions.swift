@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Diagnostics
+import HealthMonitor
 
 /// What the controller is to do: its flags, checked.
 struct ControllerOptions: Sendable, Equatable {
@@ -37,6 +38,18 @@ struct ControllerOptions: Sendable, Equatable {
     var listVolumesInterval: Duration
     /// 0 leaves it to the driver.
     var listMaxEntries: Int32
+    /// In which each volume is asked for once, where volumes are asked for one by one.
+    var monitorInterval: Duration
+    /// The most calls for single volumes at a time.
+    var workerThreads: Int
+    /// Whether missing volumes are told.
+    var reportMissingVolumes: Bool
+    /// Whether conditions of legacy drivers go to the claims' status.
+    var legacyStatus: Bool
+    /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
+    var nodeFailureDuration: Duration?
+    /// Which Secret of a volume goes with the health calls.
+    var volumeSecrets: VolumeSecretsKind
     /// nil: the pod's service account.
     var kubeconfig: String?
     /// nil: no bound.
@@ -48,6 +61,8 @@ struct ControllerOptions: Sendable, Equatable {
     /// klog's `--v`.
     var verbosity: Int
     var loggingFormat: KlogHandler.Format
+    /// Flags that were given and mean nothing here.
+    var meaninglessFlags: [String]
 
     /// Checks the flags against each other and against the file system.
     init(_ flags: ControllerFlags) throws(UsageError) {
@@ -55,12 +70,19 @@ struct ControllerOptions: Sendable, Equatable {
         timeout = flags.driver.timeout.duration
         listVolumesInterval = flags.driver.listVolumesInterval.duration
         listMaxEntries = flags.driver.listMaxEntries
+        monitorInterval = flags.driver.monitorInterval.duration
+        workerThreads = Int(flags.driver.workerThreads)
+        reportMissingVolumes = flags.reports.reportMissingVolumes
+        legacyStatus = flags.reports.legacyStatus
+        nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
+        volumeSecrets = flags.driver.volumeSecrets
         kubeconfig = flags.kubernetes.kubeconfig.isEmpty ? nil : flags.kubernetes.kubeconfig
         rateLimit = try Self.rateLimit(flags.kubernetes)
         endpoint = try Self.endpoint(flags.diagnostics)
         leaderElection = flags.leaderElection.leaderElection ? try Self.leaderElection(flags.leaderElection) : nil
         verbosity = Int(flags.diagnostics.verbosity)
         loggingFormat = flags.diagnostics.loggingFormat
+        meaninglessFlags = flags.compatibility.given
 
         guard timeout > .zero else {
             throw UsageError(message: "--timeout must be greater than zero, such as 15s")
@@ -71,7 +93,13 @@ struct ControllerOptions: Sendable, Equatable {
         guard listMaxEntries >= 0 else {
             throw UsageError(message: "--list-max-entries must not be negative; 0 leaves it to the driver")
         }
-        guard flags.compatibility.workerThreads > 0 else {
+        guard monitorInterval > .zero else {
+            throw UsageError(message: "--monitor-interval must be greater than zero, such as 1m")
+        }
+        guard nodeFailureDuration ?? .seconds(1) > .zero else {
+            throw UsageError(message: "--node-failure-duration must be greater than zero, such as 5m")
+        }
+        guard workerThreads > 0 else {
             throw UsageError(message: "--worker-threads must be greater than zero")
         }
         try FileCheck.socketDirectoryExists(address: csiAddress)
@@ -135,5 +163,19 @@ struct ControllerOptions: Sendable, Equatable {
             retryPeriod: retry.duration,
             labels: flags.leaderElectionLabels.values
         )
+    }
+}
+
+extension ControllerOptions {
+    /// What the monitor of this driver is to do.
+    func monitorConfiguration(driverName: String, identity: String) -> MonitorConfiguration {
+        var configuration = MonitorConfiguration(driverName: driverName, identity: identity)
+        configuration.listVolumesInterval = listVolumesInterval
+        configuration.monitorInterval = monitorInterval
+        configuration.workerThreads = workerThreads
+        configuration.reportsMissingVolumes = reportMissingVolumes
+        configuration.writesLegacyStatus = legacyStatus
+        configuration.volumeSecrets = volumeSecrets
+        return configuration
     }
 }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Diagnostics
+import HealthMonitor
 
 /// A type that a flag can have, as Go's `flag.Value`.
 protocol FlagValue: Sendable {
@@ -100,6 +101,19 @@ extension KlogHandler.Format: FlagValue {
     init(flag text: String) throws(UsageError) {
         guard let value = KlogHandler.Format(rawValue: text) else {
             throw UsageError(message: "write text or json")
+        }
+        self = value
+    }
+
+    var flagText: String { rawValue }
+}
+
+extension VolumeSecretsKind: FlagValue {
+    static let valueName = "kind"
+
+    init(flag text: String) throws(UsageError) {
+        guard let value = VolumeSecretsKind(rawValue: text) else {
+            throw UsageError(message: "write none, controller-publish, controller-expand or node-stage")
         }
         self = value
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ArgumentParser
 import Diagnostics
 import Foundation
+import HealthMonitor
 import Testing
 
 @testable import csi_health_monitor
@@ -17,7 +19,14 @@ import Testing
         #expect(options.listVolumesInterval == .seconds(300))
         #expect(options.listMaxEntries == 0)
         #expect(options.kubeconfig == nil)
-        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 5, burst: 10))
+        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 100))
+        #expect(options.monitorInterval == .seconds(60))
+        #expect(options.workerThreads == 10)
+        #expect(options.reportMissingVolumes)
+        #expect(options.legacyStatus)
+        #expect(options.nodeFailureDuration == nil)
+        #expect(options.volumeSecrets == .none)
+        #expect(options.meaninglessFlags.isEmpty)
         #expect(options.endpoint == nil)
         #expect(options.leaderElection == nil)
         #expect(options.verbosity == 0)
@@ -31,7 +40,9 @@ import Testing
             "--http-endpoint=[::1]:9808", "--metrics-path=/m", "--leader-election",
             "--leader-election-namespace=storage", "--leader-election-lease-duration=137s",
             "--leader-election-renew-deadline=107s", "--leader-election-retry-period=26s",
-            "--leader-election-labels=team:storage", "--v=5", "--logging-format=json",
+            "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
+            "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
+            "--node-failure-duration=90s", "--volume-secrets=node-stage",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
@@ -52,6 +63,16 @@ import Testing
                 )
         )
         #expect(options.verbosity == 5)
+        #expect(options.nodeFailureDuration == .seconds(90))
+        let monitor = options.monitorConfiguration(driverName: "d", identity: "i")
+        #expect(monitor.driverName == "d")
+        #expect(monitor.identity == "i")
+        #expect(monitor.listVolumesInterval == .seconds(5400))
+        #expect(monitor.monitorInterval == .seconds(30))
+        #expect(monitor.workerThreads == 3)
+        #expect(!monitor.reportsMissingVolumes)
+        #expect(!monitor.writesLegacyStatus)
+        #expect(monitor.volumeSecrets == .nodeStage)
         #expect(options.loggingFormat == .json)
     }
 
@@ -95,6 +116,31 @@ import Testing
         let zero = try options([csiAddress, "--kube-api-qps=0", "--kube-api-burst=0"])
         #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 5, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
+    }
+
+    // MARK: Flags without a meaning
+
+    @Test func flagsThatMeanNothingHereAreNamed() throws {
+        let options = try options([
+            csiAddress, "--resync=1h", "--automaxprocs", "--volume-list-add-interval=5m",
+            "--log-text-split-stream=false",
+        ])
+        #expect(options.meaninglessFlags == ["resync", "automaxprocs"])
+    }
+
+    /// Every flag of that group is looked at.
+    @Test func allFlagsThatMeanNothingAreKnown() throws {
+        let options = try options([
+            csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
+            "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
+            "--log-json-split-stream", "--log-json-info-buffer-size=1",
+        ])
+        let help = ControllerCommand.helpMessage(columns: 1000)
+        let section = try #require(help.components(separatedBy: "ACCEPTED FOR COMPATIBILITY:").last)
+        let names = section.split(separator: "\n").filter { $0.hasPrefix("  --") }.map {
+            String($0.dropFirst(4).prefix { $0 != " " })
+        }
+        #expect(Set(options.meaninglessFlags) == Set(names))
     }
 
     // MARK: The endpoint

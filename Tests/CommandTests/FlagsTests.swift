@@ -9,17 +9,20 @@ import Testing
 
 /// The names, defaults and types of flags, which are an interface: manifests hold them.
 @Suite struct FlagsTests {
-    /// Those of external-health-monitor, and list-max-entries.
+    /// Those of external-health-monitor, but for kube-api-qps and kube-api-burst (5 and 10 there); the last two lines are
+    /// our own.
     private static let defaults = [
         "csi-address": "/run/csi/socket", "timeout": "15s", "monitor-interval": "1m", "list-volumes-interval": "5m",
         "volume-list-add-interval": "5m", "node-list-add-interval": "5m", "enable-node-watcher": "false",
-        "worker-threads": "10", "resync": "10m", "kubeconfig": "", "kube-api-qps": "5", "kube-api-burst": "10",
+        "worker-threads": "10", "resync": "10m", "kubeconfig": "", "kube-api-qps": "50", "kube-api-burst": "100",
         "http-endpoint": "", "metrics-address": "", "metrics-path": "/metrics", "leader-election": "false",
         "leader-election-namespace": "", "leader-election-lease-duration": "15s",
         "leader-election-renew-deadline": "10s", "leader-election-retry-period": "5s", "leader-election-labels": "",
         "version": "false", "automaxprocs": "false", "v": "0", "vmodule": "", "logging-format": "text",
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
-        "log-json-split-stream": "false", "log-json-info-buffer-size": "0", "list-max-entries": "0",
+        "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
+        "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "volume-secrets": "none",
+        "node-failure-duration": "5m",
     ]
 
     /// What the help says of each flag: its name, what stands for its value, and the default.
@@ -97,6 +100,12 @@ import Testing
         ("--timeout=0", "--timeout must be greater than zero, such as 15s"),
         ("--list-volumes-interval=-1s", "--list-volumes-interval must be greater than zero, such as 5m"),
         ("--list-max-entries=-1", "--list-max-entries must not be negative; 0 leaves it to the driver"),
+        ("--monitor-interval=0", "--monitor-interval must be greater than zero, such as 1m"),
+        (
+            "--volume-secrets=all",
+            "The value 'all' is invalid for '--volume-secrets <kind>': "
+                + "write none, controller-publish, controller-expand or node-stage"
+        ),
         ("--worker-threads=0", "--worker-threads must be greater than zero"),
         ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
     ])

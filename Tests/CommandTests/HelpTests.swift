@@ -27,19 +27,40 @@ import Testing
           --timeout <duration>    How long one call to the driver may take; a list is one call per page.
                                   (default: 15s)
           --list-volumes-interval <duration>
-                                  From the beginning of one list of all volumes to that of the next.
-                                  (default: 5m)
+                                  Where the driver lists volumes: from the beginning of one list to that of
+                                  the next. (default: 5m)
+          --monitor-interval <duration>
+                                  Where it does not: each volume is asked for once in this time. (default:
+                                  1m)
+          --worker-threads <count>
+                                  The most calls for single volumes at a time. (default: 10)
           --list-max-entries <count>
                                   The most volumes on a page of a list; 0 leaves it to the driver. There
                                   are drivers that truncate their list when they are given a bound, and
                                   drivers that fail without one. (default: 0)
+          --volume-secrets <kind> Which Secret of a PersistentVolume goes with the health calls of CSI
+                                  1.13: none, controller-publish, controller-expand or node-stage.
+                                  (default: none)
+
+        WHAT IS TOLD:
+          --report-missing-volumes <bool>
+                                  Tell a claim when the driver does not find its volume any more. (default:
+                                  true)
+          --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
+                                  status.healthStatus too. (default: true)
+          --enable-node-watcher <bool>
+                                  Tell claims whose pods run on a node that is not ready or was deleted.
+                                  (default: false)
+          --node-failure-duration <duration>
+                                  With the node watcher: how long a node is not ready before it counts as
+                                  failed. (default: 5m)
 
         KUBERNETES API:
           --kubeconfig <path>     A kubeconfig file; without one, the pod's service account is used.
           --kube-api-qps <number> The most requests per second to the API server in the long run. (default:
-                                  5)
+                                  50)
           --kube-api-burst <count>
-                                  The most requests to the API server at once. (default: 10)
+                                  The most requests to the API server at once. (default: 100)
 
         LEADER ELECTION:
           --leader-election <bool>
@@ -72,17 +93,10 @@ import Testing
           --version <bool>        Print the version and exit. (default: false)
 
         ACCEPTED FOR COMPATIBILITY:
-          --monitor-interval <duration>
-                                  Volumes are not asked for one by one, see --list-volumes-interval.
-                                  (default: 1m)
           --volume-list-add-interval <duration>
                                   Volumes are known from a watch. (default: 5m)
           --node-list-add-interval <duration>
-                                  Nodes are not watched. (default: 5m)
-          --enable-node-watcher <bool>
-                                  Nodes are not watched. (default: false)
-          --worker-threads <count>
-                                  Volumes are not asked for one by one; at least 1. (default: 10)
+                                  Nodes are known from a watch. (default: 5m)
           --resync <duration>     Watches need no resync. (default: 10m)
           --automaxprocs <bool>   The number of threads does not follow the CPU limit. (default: false)
           --vmodule <pattern=N,...>

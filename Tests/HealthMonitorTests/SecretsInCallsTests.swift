@@ -15,7 +15,8 @@ struct SecretsInCallsTests {
             scene.driver.configuration.controllerCapabilities = capabilities
             for name in Set(secrets) {
                 try scene.server.create([
-                    "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "kube-system", "name": .string(name)],
+                    "apiVersion": "v1", "kind": "Secret",
+                    "metadata": ["namespace": "kube-system", "name": .string(name)],
                     // "of NAME"
                     "data": ["password": name == "one" ? "b2Ygb25l" : "b2YgdHdv"],
                 ])
