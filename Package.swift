@@ -145,6 +145,7 @@ let package = Package(
                 "HealthMonitorTestKit",
                 "KubernetesAPI",
                 "KubernetesClient",
+                "LeaderElection",
                 "VolumeHealth",
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -6,6 +6,7 @@ import Foundation
 import HealthMonitor
 import HealthMonitorTestKit
 import KubernetesClient
+import LeaderElection
 import Logging
 import Synchronization
 
@@ -22,19 +23,9 @@ struct Scene: Sendable {
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
 
-    /// The monitor's token, and what it may do with it: the ClusterRole of manifests/rbac.yaml.
     private static let token = "monitor"
-    private static let rules = [
-        PolicyRule(
-            verbs: ["list", "watch"],
-            apiGroups: [""],
-            resources: ["persistentvolumes", "persistentvolumeclaims"]
-        ),
-        PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["persistentvolumeclaims"]),
-        PolicyRule(verbs: ["patch"], apiGroups: [""], resources: ["persistentvolumeclaims/status"]),
-        PolicyRule(verbs: ["list", "get", "create", "patch"], apiGroups: [""], resources: ["events"]),
-        PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["secrets"]),
-    ]
+    /// What the monitor may do: exactly what manifests/ grant.
+    private static let rules = Result { try Manifests("examples/hostpath").rules }
 
     /// Sets a scene, runs a monitor in it for as long as `body` runs, and clears up.
     ///
@@ -57,7 +48,7 @@ struct Scene: Sendable {
     /// Sets a scene without a monitor.
     static func set(_ body: (Scene) async throws -> Void) async throws {
         var configuration = SimulatedAPIServer.Configuration()
-        configuration.users[token] = APIUser(name: "csi-health-monitor", rules: rules)
+        configuration.users[token] = APIUser(name: "csi-health-monitor", rules: try rules.get())
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let scene = Scene(
                 server: server,
@@ -76,11 +67,14 @@ struct Scene: Sendable {
     }
 
     /// Runs a monitor, in the role of one process, for as long as `body` runs.
+    ///
+    /// - Parameter leaseNamespace: where it contends for a lease first; nil: it works without one.
     func monitor(
         _ configuration: MonitorConfiguration = .init(
             driverName: "hostpath.csi.k8s.io",
             identity: "csi-hostpathplugin-0"
         ),
+        leaseNamespace: String? = nil,
         _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
     ) async throws {
         let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
@@ -101,7 +95,30 @@ struct Scene: Sendable {
             logger: quiet
         ) { observations.append($0) }
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
-            group.addTask { await Result { try await monitor.run() } }
+            group.addTask {
+                await Result {
+                    guard let leaseNamespace else { return try await monitor.run() }
+                    let elector = LeaderElector(
+                        client: kubernetes,
+                        configuration: .init(
+                            namespace: leaseNamespace,
+                            name: LeaseName.controller(driverName: configuration.driverName),
+                            identity: configuration.identity,
+                            labels: [:],
+                            timing: try LeaderElectionTiming(
+                                leaseDuration: .seconds(15),
+                                renewDeadline: .seconds(10),
+                                retryPeriod: .milliseconds(20)
+                            )
+                        ),
+                        // Not the test's clock: moved by half an hour, it would cost the lease.
+                        clock: ContinuousClock(),
+                        health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: ContinuousClock()),
+                        logger: quiet
+                    )
+                    try await elector.run { try await monitor.run() }
+                }
+            }
             group.addTask { await Result { try await body(monitor) } }
             let first = await group.next() ?? .success(())
             group.cancelAll()

@@ -13,10 +13,11 @@ struct SecretsInCallsTests {
     static func prepare(_ secrets: [String], capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = capabilities
+            try scene.server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "csi-hostpath"]])
             for name in Set(secrets) {
                 try scene.server.create([
                     "apiVersion": "v1", "kind": "Secret",
-                    "metadata": ["namespace": "kube-system", "name": .string(name)],
+                    "metadata": ["namespace": "csi-hostpath", "name": .string(name)],
                     // "of NAME"
                     "data": ["password": name == "one" ? "b2Ygb25l" : "b2YgdHdv"],
                 ])
@@ -29,7 +30,7 @@ struct SecretsInCallsTests {
                     [
                         "spec": [
                             "csi": [
-                                "controllerPublishSecretRef": ["namespace": "kube-system", "name": .string(secret)]
+                                "controllerPublishSecretRef": ["namespace": "csi-hostpath", "name": .string(secret)]
                             ]
                         ]
                     ]
@@ -85,12 +86,12 @@ struct SecretsInCallsTests {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
             try Self.prepare(["one", "one"], capabilities: [16, 17])(scene)
-            try scene.server.delete(kind: "Secret", namespace: "kube-system", name: "one")
+            try scene.server.delete(kind: "Secret", namespace: "csi-hostpath", name: "one")
         } _: { scene in
             _ = await scene.server.journal.first { $0.request.resource == "secrets" && $0.code == 404 }
             // The list is tried again soon, and works when the Secret is there.
             try scene.server.create([
-                "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "kube-system", "name": "one"],
+                "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "csi-hostpath", "name": "one"],
                 "data": ["password": "b2Ygb25l"],
             ])
             while scene.driver.journal.calls("ControllerListVolumeHealth").isEmpty {

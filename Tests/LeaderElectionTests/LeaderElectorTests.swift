@@ -59,7 +59,7 @@ struct LeaderElectorTests {
     private func withServer(
         _ body: @escaping @Sendable (SimulatedAPIServer, KubernetesClient) async throws -> Void
     ) async throws {
-        // What the Role of manifests/rbac.yaml allows.
+        // What the Role of manifests/base allows.
         var configuration = SimulatedAPIServer.Configuration()
         let rule = PolicyRule(
             verbs: ["get", "create", "update"],

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+
+@testable import KubernetesClient
+
+/// What manifests/ grant, held against what the monitor asks for.
+struct ManifestTests {
+    @Test func everyBindingBindsOurServiceAccount() throws {
+        let manifests = try Manifests("examples/hostpath")
+        let account = try #require(manifests.objects("ServiceAccount").first)
+        let bindings = manifests.objects("RoleBinding") + manifests.objects("ClusterRoleBinding")
+        #expect(bindings.count == 4)
+        for binding in bindings {
+            let subject = try #require(binding["subjects"]?.items.first)
+            #expect(subject["name"]?.text == account["metadata"]?["name"]?.text)
+            #expect(subject["namespace"]?.text == account["metadata"]?["namespace"]?.text)
+            let role = try #require(binding["roleRef"])
+            let roles = manifests.objects(role["kind"]?.text ?? "")
+            #expect(roles.contains { $0["metadata"]?["name"]?.text == role["name"]?.text })
+        }
+    }
+
+    @Test func noRuleHasAWildcard() throws {
+        let rules = try Manifests("examples/hostpath").rules
+        #expect(rules.count == 7)
+        for rule in rules {
+            #expect(!(rule.verbs + rule.apiGroups + rule.resources).contains("*"))
+        }
+    }
+
+    @Test func theContainerIsConfined() throws {
+        let deployment = try #require(try Manifests("examples/hostpath").objects("Deployment").first)
+        #expect(deployment["spec"]?["replicas"]?.text == "3")
+        let pod = try #require(deployment["spec"]?["template"]?["spec"])
+        #expect(pod["securityContext"]?["runAsNonRoot"]?.text == "true")
+        #expect(pod["securityContext"]?["seccompProfile"]?["type"]?.text == "RuntimeDefault")
+        let container = try #require(
+            pod["containers"]?.items.first { $0["name"]?.text == "csi-health-monitor" }
+        )
+        let context = try #require(container["securityContext"])
+        #expect(context["allowPrivilegeEscalation"]?.text == "false")
+        #expect(context["readOnlyRootFilesystem"]?.text == "true")
+        #expect(context["capabilities"]?["drop"]?.texts == ["ALL"])
+        #expect(container["resources"]?["requests"]?["memory"] != nil)
+        #expect(container["resources"]?["limits"]?["memory"] != nil)
+        #expect(container["livenessProbe"]?["httpGet"]?["path"]?.text == "/healthz/leader-election")
+        #expect(container["args"]?.texts.contains("--leader-election") == true)
+    }
+
+    /// A monitor with everything switched on, under the example's rules, until it has used each of them.
+    @Test func noRuleIsMissingAndNoneIsUnused() async throws {
+        let rules = try Manifests("examples/hostpath").rules
+        let volume = VolumeFixture(number: 0)
+        try await Scene.set { scene in
+            var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "pod-0")
+            configuration.volumeSecrets = .controllerPublish
+            scene.driver.configuration.controllerCapabilities = SimulatedDriver.Configuration.healthCapabilities
+            try scene.prepareForEverything(volume)
+            // The first write of a status meets a change by somebody else.
+            let server = scene.server
+            server.intercept { request in
+                guard request.verb == .patch, request.subresource == "status" else { return nil }
+                server.intercept(nil)
+                _ = try? server.patch(
+                    kind: "PersistentVolumeClaim",
+                    namespace: "default",
+                    name: volume.claimName,
+                    ["metadata": ["annotations": ["touched": "yes"]]]
+                )
+                return nil
+            }
+            try await scene.monitor(configuration, leaseNamespace: "csi-hostpath") { _ in
+                while !rules.filter({ !$0.resources.contains("nodes") }).allSatisfy({ scene.uses($0) }) {
+                    // The count of the event is raised after half an hour.
+                    scene.clock.advance(by: .seconds(5))
+                    await Task.yield()
+                }
+            }
+            let refused = scene.server.journal.records.filter { $0.code == 403 }.map {
+                "\($0.request.verb?.rawValue ?? "?") \($0.request.resource)/\($0.request.subresource)"
+            }
+            #expect(refused.isEmpty)
+        }
+    }
+}
+
+extension Scene {
+    /// A sick volume with a Secret.
+    func prepareForEverything(_ volume: VolumeFixture) throws {
+        try server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "csi-hostpath"]])
+        try server.create([
+            "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "csi-hostpath", "name": "array"],
+            "data": ["password": "b2Ygb25l"],
+        ])
+        try volume.create(in: server)
+        try server.patch(
+            kind: "PersistentVolume",
+            name: volume.volumeName,
+            ["spec": ["csi": ["controllerPublishSecretRef": ["namespace": "csi-hostpath", "name": "array"]]]]
+        )
+        driver.set(health: [.init(status: 1, reason: "Slow")], ofVolume: volume.handle)
+    }
+
+    /// Whether every verb of the rule was used with every resource of it.
+    func uses(_ rule: PolicyRule) -> Bool {
+        let requests = server.journal.records.map(\.request)
+        return rule.verbs.allSatisfy { verb in
+            rule.resources.allSatisfy { resource in
+                var one = rule
+                one.verbs = [verb]
+                one.resources = [resource]
+                return requests.contains(where: one.allows)
+            }
+        }
+    }
+}
