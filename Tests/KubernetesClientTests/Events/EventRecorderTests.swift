@@ -56,6 +56,39 @@ import Testing
         }
     }
 
+    /// A Role made for a recorder that never reads a single Event.
+    @Test func onceMoreWithListInsteadOfGet() async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { request in
+                guard request.verb == .get else { return nil }
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+            }
+            let recorder = EventRecorder(client: cluster.client)
+            #expect(try await recorder.record(record()) == 1)
+            #expect(try await recorder.record(record(at: 60)) == 2)
+            #expect(
+                cluster.requests == [
+                    "create events 201", "create events 409", "get events 403", "list events 200", "patch events 200",
+                ]
+            )
+        }
+    }
+
+    @Test func withNeitherTheMissingRuleIsNamed() async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { request in
+                guard request.verb == .get || request.verb == .list else { return nil }
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+            }
+            let recorder = EventRecorder(client: cluster.client)
+            let count = try await recorder.record(record())
+            #expect(count == 1)
+            let error = await #expect(throws: KubernetesError.self) { try await recorder.record(record()) }
+            #expect(error?.code == .forbidden)
+            #expect(error?.message.contains(#"verbs: ["get"]"#) == true)
+        }
+    }
+
     @Test func onceMore() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
