@@ -7,6 +7,12 @@ public struct NodeFailureKey: Sendable, Hashable {
     public var node: String
     /// `metadata.uid` of the claim.
     public var claimUID: String
+
+    /// A failure of this node, as it concerns the claim with this uid.
+    public init(node: String, claimUID: String) {
+        self.node = node
+        self.claimUID = claimUID
+    }
 }
 
 /// What is so on a node that a claim is used on.
@@ -15,6 +21,12 @@ public struct NodeFailureState: Tellable {
     public var node: String
     /// The pods that use the claim on it while it has failed, sorted; empty: it has recovered.
     public var pods: [String]
+
+    /// A state of a node.
+    public init(node: String, pods: [String]) {
+        self.node = node
+        self.pods = pods
+    }
 
     /// The node has recovered.
     public var isClear: Bool { pods.isEmpty }

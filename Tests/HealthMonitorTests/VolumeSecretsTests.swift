@@ -12,7 +12,7 @@ import VolumeHealth
 @testable import HealthMonitor
 
 struct VolumeSecretsTests {
-    static let name = SecretName(namespace: "csi", name: "array")
+    static let name = SecretName(namespace: "default", name: "array")
 
     /// Secrets of a simulated API server, read by a cache whose clock the test moves.
     struct Scene: Sendable {
@@ -23,6 +23,24 @@ struct VolumeSecretsTests {
         init(server: SimulatedAPIServer, client: KubernetesClient) {
             self.server = server
             self.secrets = VolumeSecrets(client: client, clock: clock)
+        }
+
+        /// The server has a Secret with these contents; nil: it has none.
+        func set(_ contents: [String: String]?, of name: SecretName = VolumeSecretsTests.name) throws {
+            try set(bytes: contents?.mapValues { Data($0.utf8) }, of: name)
+        }
+
+        func set(bytes contents: [String: Data]?, of name: SecretName = VolumeSecretsTests.name) throws {
+            if try server.object(kind: "Secret", namespace: name.namespace, name: name.name) != nil {
+                try server.delete(kind: "Secret", namespace: name.namespace, name: name.name)
+            }
+            guard let contents else { return }
+            try server.create([
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": ["namespace": .string(name.namespace), "name": .string(name.name)],
+                "data": .object(contents.mapValues { .string($0.base64EncodedString()) }),
+            ])
         }
 
         /// How often a Secret was read.
@@ -43,38 +61,15 @@ struct VolumeSecretsTests {
         var error: KubernetesError?
     }
 
-    /// From now on the server has these Secrets, by name, and no others.
-    static func serve(_ secrets: [String: [String: [UInt8]]], on server: SimulatedAPIServer) {
-        server.intercept { request in
-            guard request.resource == "secrets" else { return nil }
-            guard let data = secrets[request.name] else {
-                return .fail(
-                    StatusError(code: 404, reason: "NotFound", message: "secrets \"\(request.name)\" not found"),
-                    headers: [:]
-                )
-            }
-            return .answer(
-                status: 200,
-                headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
-                body: envelope(data)
-            )
-        }
-    }
-
-    /// A Secret as the API server sends it: `k8s\0` and a `runtime.Unknown` with the object in it.
-    private static func envelope(_ data: [String: [UInt8]]) -> [UInt8] {
-        func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
-            [number << 3 | 2, UInt8(content.count)] + content
-        }
-        let secret = data.flatMap { key, value in field(2, field(1, Array(key.utf8)) + field(2, value)) }
-        let type = field(1, Array("v1".utf8)) + field(2, Array("Secret".utf8))
-        return Array("k8s\0".utf8) + field(1, type) + field(2, secret)
-    }
-
     static func run(_ body: (Scene) async throws -> Void) async throws {
-        try await SimulatedAPIServer.withServer { server in
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.users["monitor"] = APIUser(
+            name: "csi-health-monitor",
+            rules: [PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["secrets"])]
+        )
+        try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig)
+            try server.writeKubeconfig(to: kubeconfig, token: "monitor")
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let client = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),
@@ -95,9 +90,9 @@ struct VolumeSecretsTests {
 
     @Test func whatWasReadServesForItsLifetime() async throws {
         try await Self.run { scene in
-            Self.serve(["array": ["user": Array("admin".utf8)]], on: scene.server)
+            try scene.set(["user": "admin"])
             #expect(await scene.ask().contents == ["user": "admin"])
-            Self.serve(["array": ["user": Array("root".utf8), "zone": []]], on: scene.server)
+            try scene.set(["user": "root", "zone": ""])
             scene.clock.advance(by: .seconds(299))
             #expect(await scene.ask().contents == ["user": "admin"])
             #expect(scene.reads == 1)
@@ -109,24 +104,21 @@ struct VolumeSecretsTests {
 
     @Test func itAsksForThatOneSecretAlone() async throws {
         try await Self.run { scene in
-            Self.serve(["array": [:]], on: scene.server)
+            try scene.set([:])
             #expect(await scene.ask().contents == [:])
             let request = try #require(scene.server.journal.records.first?.request)
             #expect(request.verb == .get)
-            #expect(request.path == "/api/v1/namespaces/csi/secrets/array")
+            #expect(request.path == "/api/v1/namespaces/default/secrets/array")
         }
     }
 
     @Test func thoseWhoAskAtTheSameTimeShareOneRead() async throws {
         try await Self.run { scene in
+            try scene.set(["user": "admin"])
             let (gate, open) = AsyncStream.makeStream(of: Void.self)
             scene.server.intercept { request in
                 for await _ in gate {}
-                return .answer(
-                    status: 200,
-                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
-                    body: Self.envelope(["user": Array("admin".utf8)])
-                )
+                return nil
             }
             let answers = await withTaskGroup { group in
                 let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
@@ -148,12 +140,11 @@ struct VolumeSecretsTests {
 
     @Test func aFailureIsRememberedForAWhile() async throws {
         try await Self.run { scene in
-            Self.serve([:], on: scene.server)
             for _ in 0..<2_000 {
                 #expect(await scene.ask().error?.code == .notFound)
             }
             #expect(scene.reads == 1)
-            Self.serve(["array": [:]], on: scene.server)
+            try scene.set([:])
             scene.clock.advance(by: .seconds(29))
             #expect(await scene.ask().error?.code == .notFound)
             scene.clock.advance(by: .seconds(1))
@@ -181,6 +172,7 @@ struct VolumeSecretsTests {
 
     @Test func aReaderThatIsCancelledTakesNobodyWithIt() async throws {
         try await Self.run { scene in
+            try scene.set(["user": "admin"])
             let first = Mutex(true)
             let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
             scene.server.intercept { request in
@@ -195,11 +187,7 @@ struct VolumeSecretsTests {
                     for await _ in never {}
                     return .cut
                 }
-                return .answer(
-                    status: 200,
-                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
-                    body: Self.envelope(["user": Array("admin".utf8)])
-                )
+                return nil
             }
             let reader = Task { await scene.ask() }
             for await _ in arrivals {}
@@ -232,21 +220,20 @@ struct VolumeSecretsTests {
 
     @Test func aValueThatIsNotTextIsNamedAndNotShown() async throws {
         try await Self.run { scene in
-            Self.serve(
-                ["array": ["key": Array("hunter".utf8) + [0xFF], "user": Array("admin".utf8)]],
-                on: scene.server
-            )
+            try scene.set(bytes: ["key": Data("hunter".utf8) + [0xFF], "user": Data("admin".utf8)])
             let error = await scene.ask().error
             #expect(error?.code == .decoding)
-            #expect(error?.message.hasPrefix("secret csi/array: the value of key is not UTF-8") == true)
+            #expect(error?.message.hasPrefix("secret default/array: the value of key is not UTF-8") == true)
             #expect(error?.message.contains("hunter") == false)
         }
     }
 
     @Test func secretsThatNobodyAsksForAreForgotten() async throws {
         try await Self.run { scene in
-            Self.serve(["array": [:], "other": [:]], on: scene.server)
-            _ = await scene.ask(SecretName(namespace: "csi", name: "other"))
+            let other = SecretName(namespace: "default", name: "other")
+            try scene.set([:])
+            try scene.set([:], of: other)
+            _ = await scene.ask(other)
             #expect(scene.secrets.count == 1)
             scene.clock.advance(by: .seconds(300))
             _ = await scene.ask()
