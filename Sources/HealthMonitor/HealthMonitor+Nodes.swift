@@ -8,6 +8,16 @@ import Synchronization
 import VolumeHealth
 
 extension HealthMonitor {
+    /// Tells claims of failed nodes where that is asked for; otherwise waits, for ever.
+    func watchNodes(claimsOf state: MonitorState) async throws {
+        if let duration = configuration.nodeFailureDuration {
+            try await tellNodeFailures(after: duration, claimsOf: state)
+        } else {
+            await WakeUp().wait()
+            try Task.checkCancellation()
+        }
+    }
+
     /// Tells claims of nodes that failed with pods that use them, and of their recovery, for ever.
     ///
     /// Nodes and pods are watched for that; when nothing changes, it costs no other request. The claims must be known
@@ -91,57 +101,19 @@ extension HealthMonitor {
 // MARK: Rule 9
 
 extension HealthMonitor {
-    /// Reads back what earlier processes told. Nothing is told before this has succeeded, or is not allowed.
+    /// Reads back what earlier processes told.
     private func restore(into nodes: NodeState, claimsOf state: MonitorState) async throws {
-        var wait = Duration.seconds(1)
-        while true {
-            do {
-                let told = try await toldNodeFailures()
-                let wall = Time.now().seconds
-                let restored = now
-                for (key, told) in told.failures {
-                    guard let claim = state.withReconciler({ $0.claim(at: told.claim) }), claim.uid == key.claimUID
-                    else { continue }
-                    let age = Duration.seconds(max(0, wall - told.time))
-                    nodes.update { $0.restore(toldFailureOf: key.node, to: claim, toldAt: restored - age) }
-                }
-                return
-            } catch {
-                try Task.checkCancellation()
-                if error.code == .forbidden {
-                    logger.error(
-                        """
-                        Cannot read back what was told of nodes: failures that last are told once more, and a recovery \
-                        while nobody watched is not told
-                        """,
-                        metadata: ["error": "\(error)"]
-                    )
-                    return
-                }
-                logger.warning(
-                    "Cannot read back what was told of nodes, trying again",
-                    metadata: ["error": "\(error)"]
-                )
+        let reasons = [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason]
+        guard let told = try await readBack(reasons, into: ToldNodeFailures(), add: { $0.add($1) }) else { return }
+        let wall = Time.now().seconds
+        let restored = now
+        for (key, told) in told.failures {
+            guard let claim = state.withReconciler({ $0.claim(at: told.claim) }), claim.uid == key.claimUID else {
+                continue
             }
-            try await clock.sleep(for: wait)
-            wait = min(wait * 2, .seconds(30))
+            let age = Duration.seconds(max(0, wall - told.time))
+            nodes.update { $0.restore(toldFailureOf: key.node, to: claim, toldAt: restored - age) }
         }
-    }
-
-    private func toldNodeFailures() async throws(KubernetesError) -> ToldNodeFailures {
-        var told = ToldNodeFailures()
-        let component = EventVocabulary.component(driverName: configuration.driverName)
-        let kind = PersistentVolumeClaim.resource.kind
-        for reason in [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason] {
-            let selection = Selection(
-                fieldSelector: "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
-            )
-            var pages = kubernetes.list(Event.self, selection).makeAsyncIterator()
-            while let page = try await pages.next() {
-                for event in page.items { told.add(event) }
-            }
-        }
-        return told
     }
 }
 

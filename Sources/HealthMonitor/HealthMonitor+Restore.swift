@@ -9,53 +9,60 @@ import VolumeHealth
 extension HealthMonitor {
     /// Reads back what earlier processes told (rule 9): of every claim, the last event of ours. What its status says is
     /// known from the watch.
-    ///
-    /// Nothing is told before this has succeeded, with one exception: where the rule to list events is missing, and may
-    /// be missing for ever, it is said so, and a lasting condition is told once more.
     func restore(into state: MonitorState) async throws {
+        let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
+        let component = EventVocabulary.component(driverName: configuration.driverName)
+        guard let told = try await readBack(reasons, into: ToldEvents(component: component), add: { $0.add($1) }) else {
+            return
+        }
+        let restored = now
+        state.update { $0.restore(told, at: restored) }
+        logger.debug("Read back what was told", metadata: ["claims": "\(told.volumes.count)"])
+    }
+
+    /// Reads our events on claims, until it succeeds. Nothing is told before, with one exception: where the rule to list
+    /// events is missing, and may be missing for ever, that is said and this returns nil.
+    ///
+    /// - Throws: only `CancellationError`.
+    func readBack<Told>(
+        _ reasons: [String],
+        into nothing: Told,
+        add: (inout Told, Event) -> Void
+    ) async throws -> Told? {
+        let kind = PersistentVolumeClaim.resource.kind
+        let component = EventVocabulary.component(driverName: configuration.driverName)
         var wait = Duration.seconds(1)
         while true {
             do {
-                let told = try await toldEvents()
-                let restored = now
-                state.update { $0.restore(told, at: restored) }
-                logger.debug("Read back what was told", metadata: ["claims": "\(told.volumes.count)"])
-                return
+                var told = nothing
+                for reason in reasons {
+                    let selector = "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
+                    var pages = kubernetes.list(Event.self, Selection(fieldSelector: selector)).makeAsyncIterator()
+                    while let page = try await pages.next() {
+                        for event in page.items { add(&told, event) }
+                    }
+                }
+                return told
             } catch {
                 try Task.checkCancellation()
+                let metadata: Logger.Metadata = [
+                    "reasons": "\(reasons.joined(separator: " "))", "error": "\(error)",
+                ]
                 if error.code == .forbidden {
                     logger.error(
                         """
-                        Cannot read back what was told: conditions that last are told once more, and the recovery of a \
-                        volume while nobody watched is not told
+                        Cannot read back what was told: what lasts is told once more, and what ended while nobody \
+                        watched is not told
                         """,
-                        metadata: ["error": "\(error)"]
+                        metadata: metadata
                     )
-                    return
+                    return nil
                 }
-                logger.warning("Cannot read back what was told, trying again", metadata: ["error": "\(error)"])
+                logger.warning("Cannot read back what was told, trying again", metadata: metadata)
             }
             try await clock.sleep(for: wait)
             wait = min(wait * 2, .seconds(30))
         }
-    }
-
-    private func toldEvents() async throws(KubernetesError) -> ToldEvents {
-        let component = EventVocabulary.component(driverName: configuration.driverName)
-        var told = ToldEvents(component: component)
-        for reason in [
-            EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason,
-        ] {
-            let kind = PersistentVolumeClaim.resource.kind
-            let selection = Selection(
-                fieldSelector: "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
-            )
-            var pages = kubernetes.list(Event.self, selection).makeAsyncIterator()
-            while let page = try await pages.next() {
-                for event in page.items { told.add(event) }
-            }
-        }
-        return told
     }
 }
 

@@ -15,7 +15,7 @@ import VolumeHealth
 ///
 /// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
 /// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With
-/// volume secrets, `get` on those `secrets`.
+/// volume secrets, `get` on those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
 public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let configuration: MonitorConfiguration
     let driver: CSIClient
@@ -56,7 +56,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         let state = MonitorState(Reconciler(configuration: .init(configuration)))
         current.set(state)
         defer { current.set(nil) }
-        try await together(
+        try await together([
             { try await watchVolumes(into: state) },
             { try await watchClaims(into: state) },
             {
@@ -64,14 +64,15 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
                 try Task.checkCancellation()
                 // Rule 9: what was told is known before anything is told.
                 try await restore(into: state)
-                try await together(
+                try await together([
                     { try await probe(into: state) },
                     { try await reportEvents(from: state) },
                     { try await reportUnknownConditions(from: state) },
-                    { try await writeStatuses(from: state) }
-                )
-            }
-        )
+                    { try await writeStatuses(from: state) },
+                    { try await watchNodes(claimsOf: state) },
+                ])
+            },
+        ])
     }
 
     /// What is known now; nil while ``run()`` is not running.
@@ -86,7 +87,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     func instant(at time: Duration) -> C.Instant { origin.advanced(by: time) }
 
     /// Runs tasks none of which returns: the first to throw ends all.
-    private func together(_ tasks: @Sendable () async throws -> Void...) async throws {
+    private func together(_ tasks: [@Sendable () async throws -> Void]) async throws {
         try await withThrowingTaskGroup { group in
             for task in tasks {
                 group.addTask { try await task() }
@@ -113,6 +114,8 @@ public struct MonitorConfiguration: Sendable {
     public var reportsMissingVolumes = true
     /// Whether conditions of legacy drivers go to the claims' status too.
     public var writesLegacyStatus = true
+    /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
+    public var nodeFailureDuration: Duration?
     /// Which Secrets of the volumes go with the health RPCs.
     public var volumeSecrets = VolumeSecretsKind.none
 

@@ -28,9 +28,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
-        /// An answer was lost: people may know what `told` does not say. Then a recovery is told in any case; one that
-        /// nobody waited for does less harm than one that never comes.
-        var mayBeTold = false
+        /// The answer to other news was lost: people may know them, or what `told` says. Then what holds is told in any
+        /// case; a recovery that nobody waited for does less harm than one that never comes.
+        var isUncertain = false
         /// How often in a row the API server refused this one.
         var refusals = 0
         var notBefore: Duration = .zero
@@ -124,7 +124,7 @@ extension Outbox {
                 entry.told = told
                 entry.lastTold = now
             }
-            entry.mayBeTold = false
+            entry.isUncertain = false
         }
         put(entry, for: key, at: now)
     }
@@ -166,7 +166,7 @@ extension Outbox {
         switch outcome {
         case .told:
             entry.told = said.isClear ? nil : Told(fingerprint: said.fingerprint, state: said)
-            entry.mayBeTold = false
+            entry.isUncertain = false
             entry.lastTold = now
             entry.refusals = 0
             entry.notBefore = .zero
@@ -176,7 +176,7 @@ extension Outbox {
         case .unreachable:
             break
         case .unanswered:
-            entry.mayBeTold = true
+            if Self.news(said) != entry.told?.fingerprint { entry.isUncertain = true }
         case .unsupported(let retryAfter):
             // Behind the others, so that not always the same one is tried.
             entry.notBefore = now + retryAfter
@@ -257,7 +257,7 @@ extension Outbox {
 
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
         guard let current = entry.current else { return entry.told == nil ? .forget : .keep }
-        if Self.news(current) != entry.told?.fingerprint || current.isClear && entry.mayBeTold {
+        if Self.news(current) != entry.told?.fingerprint || entry.isUncertain {
             // One that waits already keeps its place when a sweep finds the same again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
                 return .tell(.transition, due: scheduled.due)

@@ -175,6 +175,7 @@ extension ControllerOptions {
         configuration.workerThreads = workerThreads
         configuration.reportsMissingVolumes = reportMissingVolumes
         configuration.writesLegacyStatus = legacyStatus
+        configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
         return configuration
     }

@@ -73,6 +73,7 @@ import Testing
         #expect(!monitor.reportsMissingVolumes)
         #expect(!monitor.writesLegacyStatus)
         #expect(monitor.volumeSecrets == .nodeStage)
+        #expect(monitor.nodeFailureDuration == .seconds(90))
         #expect(options.loggingFormat == .json)
     }
 

@@ -77,8 +77,8 @@ struct GetModeTests {
             scene.driver.volumes = []
         } _: { scene in
             try await Self.advance(scene) { try scene.events().count == 1 }
-            let calls = scene.driver.journal.calls("ControllerGetVolume")
-            #expect(calls.count == 2)
+            // On a slow machine the clock may run on before the event is there.
+            #expect(scene.driver.journal.calls("ControllerGetVolume").count >= 2)
             let event = try #require(try scene.events().first)
             #expect(event["reason"] == "VolumeConditionAbnormal")
             #expect(

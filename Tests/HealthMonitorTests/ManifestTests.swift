@@ -58,6 +58,7 @@ struct ManifestTests {
         try await Scene.set { scene in
             var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "pod-0")
             configuration.volumeSecrets = .controllerPublish
+            configuration.nodeFailureDuration = .seconds(300)
             scene.driver.configuration.controllerCapabilities = SimulatedDriver.Configuration.healthCapabilities
             try scene.prepareForEverything(volume)
             // The first write of a status meets a change by somebody else.
@@ -74,7 +75,7 @@ struct ManifestTests {
                 return nil
             }
             try await scene.monitor(configuration, leaseNamespace: "csi-hostpath") { _ in
-                while !rules.filter({ !$0.resources.contains("nodes") }).allSatisfy({ scene.uses($0) }) {
+                while !rules.allSatisfy({ scene.uses($0) }) {
                     // The count of the event is raised after half an hour.
                     scene.clock.advance(by: .seconds(5))
                     await Task.yield()

@@ -107,6 +107,24 @@ struct OutboxTests {
         #expect(outbox.isEmpty)
     }
 
+    @Test mutating func aRelapseAfterARecoveryWhoseAnswerWasLostIsTold() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.settle(try announcement(at: .zero), .told, at: .zero)
+        outbox.set(well, for: "1", claim: first, at: .seconds(1))
+        outbox.settle(try announcement(at: .seconds(1)), .unanswered, at: .seconds(1))
+        outbox.set(broken, for: "1", claim: first, at: .seconds(1))
+        let again = try announcement(at: .seconds(2))
+        #expect(again.state == broken)
+        #expect(again.cause == .transition)
+    }
+
+    @Test mutating func aRefreshWhoseAnswerWasLostIsARefresh() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.settle(try announcement(at: .zero), .told, at: .zero)
+        outbox.settle(try announcement(at: .seconds(1800)), .unanswered, at: .seconds(1800))
+        #expect(try announcement(at: .seconds(1801)).cause == .refresh)
+    }
+
     @Test mutating func whatWasNotAnsweredIsToldAgain() throws {
         outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
