@@ -38,6 +38,7 @@ let package = Package(
             dependencies: [
                 "Diagnostics",
                 "HealthMonitor",
+                "HealthMonitorTestKit",
                 "csi-health-monitor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -99,6 +100,7 @@ let package = Package(
             name: "DiagnosticsTests",
             dependencies: [
                 "Diagnostics",
+                "HealthMonitorTestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

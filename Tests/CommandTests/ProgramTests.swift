@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Foundation
+import HealthMonitorTestKit
 import Testing
 
 @testable import csi_health_monitor
@@ -15,14 +16,15 @@ import Testing
     }
 
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
-    func theVersionIsPrinted(arguments: [String]) throws {
+    func theVersionIsPrinted(arguments: [String]) async throws {
         let expected = Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
-        #expect(try run(arguments) == expected)
+        let outcome = try await run(arguments)
+        #expect(outcome == expected)
     }
 
     @Test(arguments: [["--help"], ["-h"], ["controller", "-help"]])
-    func theHelpIsPrinted(arguments: [String]) throws {
-        let outcome = try run(arguments)
+    func theHelpIsPrinted(arguments: [String]) async throws {
+        let outcome = try await run(arguments)
         #expect(outcome.exitCode == 0)
         #expect(outcome.output.contains("USAGE: csi-health-monitor [controller] [--flag=value ...]\n"))
         #expect(outcome.errors == "")
@@ -37,27 +39,17 @@ import Testing
             "--csi-address: there is no directory /nowhere: No such file or directory"
         ),
     ])
-    func anErrorIsOneLineAndExitCodeOne(arguments: [String], message: String) throws {
+    func anErrorIsOneLineAndExitCodeOne(arguments: [String], message: String) async throws {
         let expected = Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
-        #expect(try run(arguments) == expected)
+        let outcome = try await run(arguments)
+        #expect(outcome == expected)
     }
 
-    private func run(_ arguments: [String]) throws -> Outcome {
-        let process = Process()
+    private func run(_ arguments: [String]) async throws -> Outcome {
         // The package's programs are built side by side, the tests among them.
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent()
-            .appending(path: "csi-health-monitor")
-        process.arguments = arguments
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        // What is said on one pipe fits into its buffer while the other is read.
-        let outputText = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        let errorText = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        process.waitUntilExit()
-        return Outcome(exitCode: process.terminationStatus, output: outputText, errors: errorText)
+        let program = URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "csi-health-monitor")
+        let result = try await Tool.run(program, arguments)
+        return Outcome(exitCode: result.status, output: result.output, errors: result.errors)
     }
 }

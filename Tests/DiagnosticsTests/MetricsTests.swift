@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Foundation
+import HealthMonitorTestKit
 import Testing
 
 @testable import Diagnostics
@@ -253,7 +254,7 @@ import Testing
         #expect(documented.count == exposed.count)
     }
 
-    @Test func promtoolAcceptsTheText() throws {
+    @Test func promtoolAcceptsTheText() async throws {
         let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
         metrics.observeOperation(
             driverName: "odd \"name\" \\ with\nlines",
@@ -265,25 +266,9 @@ import Testing
         #expect(text.contains("csi_sidecar_operations_seconds_count{"))
         #expect(text.contains("\nprocess_start_time_seconds 1."))
 
-        let promtool = Process()
-        promtool.executableURL = URL(fileURLWithPath: "/usr/bin/promtool")
-        promtool.arguments = ["check", "metrics"]
-        let input = Pipe()
-        let output = Pipe()
-        promtool.standardInput = input
-        promtool.standardOutput = output
-        promtool.standardError = output
-        do {
-            try promtool.run()
-        } catch {
-            Issue.record("cannot start promtool, install Debian's package prometheus: \(error)")
-            return
-        }
-        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
-        try input.fileHandleForWriting.close()
-        let verdict = try output.fileHandleForReading.readToEnd() ?? Data()
-        promtool.waitUntilExit()
-        #expect(promtool.terminationStatus == 0)
-        #expect(String(decoding: verdict, as: UTF8.self) == "")
+        let promtool = try Tool.find("promtool", package: "prometheus")
+        let verdict = try await Tool.run(promtool, ["check", "metrics"], input: text)
+        #expect(verdict.status == 0)
+        #expect(verdict.output + verdict.errors == "")
     }
 }

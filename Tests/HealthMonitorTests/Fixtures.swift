@@ -24,9 +24,6 @@ struct Scene: Sendable {
     static let interval = Duration.seconds(300)
 
     private static let token = "monitor"
-    /// What the monitor may do: exactly what manifests/ grant.
-    private static let rules = Result { try Manifests("examples/hostpath").rules }
-
     /// Sets a scene, runs a monitor in it for as long as `body` runs, and clears up.
     ///
     /// - Parameters:
@@ -48,7 +45,9 @@ struct Scene: Sendable {
     /// Sets a scene without a monitor.
     static func set(_ body: (Scene) async throws -> Void) async throws {
         var configuration = SimulatedAPIServer.Configuration()
-        configuration.users[token] = APIUser(name: "csi-health-monitor", rules: try rules.get())
+        // What the monitor may do: exactly what manifests/ grant.
+        let rules = try await Manifests.example.rules
+        configuration.users[token] = APIUser(name: "csi-health-monitor", rules: rules)
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let scene = Scene(
                 server: server,

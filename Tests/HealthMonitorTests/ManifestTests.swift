@@ -9,8 +9,14 @@ import Testing
 
 /// What manifests/ grant, held against what the monitor asks for.
 struct ManifestTests {
-    @Test func everyBindingBindsOurServiceAccount() throws {
-        let manifests = try Manifests("examples/hostpath")
+    @Test(arguments: ["base", "examples/hostpath"])
+    func aKustomizationBuilds(path: String) async throws {
+        let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })
+        #expect(kinds.isSuperset(of: ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]))
+    }
+
+    @Test func everyBindingBindsOurServiceAccount() async throws {
+        let manifests = try await Manifests.example
         let account = try #require(manifests.objects("ServiceAccount").first)
         let bindings = manifests.objects("RoleBinding") + manifests.objects("ClusterRoleBinding")
         #expect(bindings.count == 4)
@@ -24,16 +30,17 @@ struct ManifestTests {
         }
     }
 
-    @Test func noRuleHasAWildcard() throws {
-        let rules = try Manifests("examples/hostpath").rules
+    @Test func noRuleHasAWildcard() async throws {
+        let rules = try await Manifests.example.rules
         #expect(rules.count == 7)
         for rule in rules {
             #expect(!(rule.verbs + rule.apiGroups + rule.resources).contains("*"))
         }
     }
 
-    @Test func theContainerIsConfined() throws {
-        let deployment = try #require(try Manifests("examples/hostpath").objects("Deployment").first)
+    @Test func theContainerIsConfined() async throws {
+        let example = try await Manifests.example
+        let deployment = try #require(example.objects("Deployment").first)
         #expect(deployment["spec"]?["replicas"]?.text == "3")
         let pod = try #require(deployment["spec"]?["template"]?["spec"])
         #expect(pod["securityContext"]?["runAsNonRoot"]?.text == "true")
@@ -53,7 +60,7 @@ struct ManifestTests {
 
     /// A monitor with everything switched on, under the example's rules, until it has used each of them.
     @Test func noRuleIsMissingAndNoneIsUnused() async throws {
-        let rules = try Manifests("examples/hostpath").rules
+        let rules = try await Manifests.example.rules
         let volume = VolumeFixture(number: 0)
         try await Scene.set { scene in
             var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "pod-0")

@@ -3,39 +3,29 @@
 
 import Foundation
 import HealthMonitorTestKit
+import Testing
 
 @testable import KubernetesClient
 
 /// The objects of a kustomization under manifests/, as `kubectl kustomize` makes them.
-struct Manifests {
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
+struct Manifests: Sendable {
     let objects: [YAMLNode]
 
+    private static let loading = Task { try await Manifests("examples/hostpath") }
+
+    /// The example with all parts.
+    static var example: Manifests {
+        get async throws { try await loading.value }
+    }
+
     /// - Parameter path: below manifests/: `base`.
-    init(_ path: String) throws {
+    init(_ path: String) async throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let kubectl = Process()
-        kubectl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        kubectl.arguments = ["kubectl", "kustomize", root.appendingPathComponent("manifests/\(path)").path]
-        let output = Pipe()
-        let errors = Pipe()
-        kubectl.standardOutput = output
-        kubectl.standardError = errors
-        try kubectl.run()
-        let text = try output.fileHandleForReading.readToEnd() ?? Data()
-        let problem = try errors.fileHandleForReading.readToEnd() ?? Data()
-        kubectl.waitUntilExit()
-        guard kubectl.terminationStatus == 0 else {
-            throw Failure(
-                description: "kubectl kustomize manifests/\(path), of Debian's package kubernetes-client: "
-                    + String(decoding: problem, as: UTF8.self)
-            )
-        }
-        objects = try String(decoding: text, as: UTF8.self).components(separatedBy: "\n---\n").map {
+        let kubectl = try Tool.find("kubectl", package: "kubernetes-client")
+        let result = try await Tool.run(kubectl, ["kustomize", root.appendingPathComponent("manifests/\(path)").path])
+        #expect(result.status == 0, "kubectl kustomize manifests/\(path): \(result.errors)")
+        objects = try result.output.components(separatedBy: "\n---\n").map {
             try YAMLParser.parse(Array($0.utf8))
         }
     }

@@ -11,22 +11,14 @@ struct Kubectl {
         let description: String
     }
 
-    private let executable: String
+    private let executable: URL
     private let home: URL
 
     /// Runs `body` with a kubectl for the server.
     ///
-    /// - Throws: `Failure` when there is no kubectl on the PATH.
+    /// - Throws: when there is no kubectl on the PATH.
     static func with(_ server: SimulatedAPIServer, _ body: (Kubectl) async throws -> Void) async throws {
-        let directories = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
-        guard
-            let executable = directories.map({ "\($0)/kubectl" }).first(where: FileManager.default.isExecutableFile)
-        else {
-            throw Failure(
-                description: "kubectl is not on the PATH: install Debian's package kubernetes-client "
-                    + "(apt-get install kubernetes-client)"
-            )
-        }
+        let executable = try Tool.find("kubectl", package: "kubernetes-client")
         let home = FileManager.default.temporaryDirectory.appending(path: "kubectl-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: home) }
@@ -39,33 +31,14 @@ struct Kubectl {
     /// - Parameter input: A manifest, for `-f -`.
     /// - Throws: `Failure` with what it said on standard error when it does not exit with 0.
     func callAsFunction(_ arguments: String..., input: String = "") async throws -> String {
-        let name = UUID().uuidString
-        func file(_ suffix: String, _ content: String = "") throws -> (url: URL, handle: FileHandle) {
-            let url = home.appending(path: name + suffix)
-            try Data(content.utf8).write(to: url)
-            return (url, try FileHandle(forUpdating: url))
+        let environment = ["KUBECONFIG": home.appending(path: "config").path, "HOME": home.path]
+        let result = try await Tool.run(executable, arguments, environment: environment, input: input)
+        guard result.status == 0 else {
+            throw Failure(
+                description: "kubectl \(arguments.joined(separator: " ")): exit code \(result.status): \(result.errors)"
+            )
         }
-        let (output, error) = (try file(".out"), try file(".err"))
-        let process = Process()
-        process.executableURL = URL(filePath: executable)
-        process.arguments = arguments
-        process.environment = ["KUBECONFIG": home.appending(path: "config").path, "HOME": home.path]
-        process.standardInput = try file(".in", input).handle
-        process.standardOutput = output.handle
-        process.standardError = error.handle
-        let status = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.run()
-            } catch {
-                continuation.resume(throwing: error)
-            }
-        }
-        guard status == 0 else {
-            let message = try String(contentsOf: error.url, encoding: .utf8)
-            throw Failure(description: "kubectl \(arguments.joined(separator: " ")): exit code \(status): \(message)")
-        }
-        return try String(contentsOf: output.url, encoding: .utf8)
+        return result.output
     }
 
     /// What kubectl prints, each line cut into its columns (which two spaces or more keep apart).
