@@ -43,7 +43,7 @@ public final class SimulatedAPIServer: Sendable {
     /// The certificate authority that the server's certificate is of.
     public let certificateAuthority: TestCertificateAuthority
     /// Every request so far and to come.
-    public let journal: RequestJournal
+    public let journal: Journal<RequestRecord>
     let cluster: Cluster
     private let interceptor: InterceptorBox
 
@@ -51,7 +51,7 @@ public final class SimulatedAPIServer: Sendable {
         url: String,
         certificateAuthority: TestCertificateAuthority,
         cluster: Cluster,
-        journal: RequestJournal,
+        journal: Journal<RequestRecord>,
         interceptor: InterceptorBox
     ) {
         self.url = url
@@ -70,7 +70,7 @@ public final class SimulatedAPIServer: Sendable {
     ) async throws -> Result {
         let now = configuration.now
         let cluster = try Cluster { Timestamp(seconds: now()) }
-        let journal = RequestJournal()
+        let journal = Journal<RequestRecord>()
         let interceptor = InterceptorBox()
         let handler = RequestHandler(
             cluster: cluster,

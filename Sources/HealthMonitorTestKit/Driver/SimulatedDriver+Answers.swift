@@ -8,8 +8,8 @@ extension SimulatedDriver {
     static func answer(
         _ call: SimulatedCall,
         _ configuration: Configuration,
-        _ volumes: [SimulatedVolume]
-    ) -> Result<[UInt8], GRPCError> {
+        _ volumes: VolumeTable
+    ) -> SimulatedAnswer {
         let isController = call.method.hasPrefix("/csi.v1.Controller/")
         guard !isController || configuration.controllerCapabilities != nil else { return unimplemented(call) }
         switch call.method {
@@ -17,31 +17,27 @@ extension SimulatedDriver {
             var response = WireWriter()
             response.bytes(configuration.name.utf8, field: 1)
             response.bytes(configuration.vendorVersion.utf8, field: 2)
-            return .success(response.bytes)
+            return .reply(response.bytes)
         case "/csi.v1.Identity/GetPluginCapabilities":
-            return .success(configuration.controllerCapabilities == nil ? [] : capabilities([1]))
+            return .reply(configuration.controllerCapabilities == nil ? [] : capabilities([1]))
         case "/csi.v1.Identity/Probe":
             // ready: BoolValue { value: true }
-            return .success([0x0A, 2, 0x08, 1])
+            return .reply([0x0A, 2, 0x08, 1])
         case "/csi.v1.Controller/ControllerGetCapabilities":
-            return .success(capabilities(configuration.controllerCapabilities ?? []))
+            return .reply(capabilities(configuration.controllerCapabilities ?? []))
         case "/csi.v1.Controller/ListVolumes":
-            return list(volumes, call, configuration) { $0.encoded }
+            return list(volumes.all, call, configuration) { $0.encoded }
         case "/csi.v1.Controller/ControllerGetVolume":
-            guard let volume = volumes.first(where: { $0.id == call.volumeID }) else {
-                return .failure(GRPCError(code: .notFound, message: "volume id \(call.volumeID) does not exist"))
-            }
-            return .success(volume.encoded)
+            if let volume = volumes[call.volumeID] { return .volume(volume) }
+            guard configuration.reportsUnknownVolumesAbnormal else { return .fail(.notFound, unknown(call)) }
+            let text = "rpc error: code = NotFound desc = \(unknown(call))"
+            return .volume(SimulatedVolume(id: call.volumeID, capacity: 0, condition: .abnormal(text)))
         case "/csi.v1.Controller/ControllerListVolumeHealth":
-            let listed = configuration.listsHealthyVolumes ? volumes : volumes.filter { !$0.currentHealth.isEmpty }
-            return list(listed, call, configuration) { $0.encodedHealth }
-        case "/csi.v1.Controller/ControllerGetVolumeHealth":
-            guard let volume = volumes.first(where: { $0.id == call.volumeID }) else {
-                return .failure(GRPCError(code: .notFound, message: "volume id \(call.volumeID) does not exist"))
+            return list(volumes.all, call, configuration) { volume in
+                configuration.listsHealthyVolumes || !volume.currentHealth.isEmpty ? volume.encodedHealth : nil
             }
-            var response = WireWriter()
-            response.bytes(volume.encodedHealth, field: 1)
-            return .success(response.bytes)
+        case "/csi.v1.Controller/ControllerGetVolumeHealth":
+            return volumes[call.volumeID].map { .volumeHealth($0) } ?? .fail(.notFound, unknown(call))
         default:
             return unimplemented(call)
         }
@@ -60,30 +56,32 @@ extension SimulatedDriver {
         return response.bytes
     }
 
-    /// Both lists have one shape: entries=1, next_token=2.
+    /// A page of the volumes for which there is an entry. A token is the position of the volume that comes next.
     private static func list(
         _ volumes: [SimulatedVolume],
         _ call: SimulatedCall,
         _ configuration: Configuration,
-        encode: (SimulatedVolume) -> [UInt8]
-    ) -> Result<[UInt8], GRPCError> {
+        entry: (SimulatedVolume) -> [UInt8]?
+    ) -> SimulatedAnswer {
         let start = call.startingToken.isEmpty ? 0 : Int(call.startingToken) ?? -1
         guard start >= 0, start <= volumes.count else {
-            return .failure(GRPCError(code: .aborted, message: "starting_token \(call.startingToken) is not valid"))
+            return .fail(.aborted, "starting_token \(call.startingToken) is not valid")
         }
         let limit = call.maxEntries > 0 ? call.maxEntries : configuration.pageSize
-        let end = limit > 0 ? min(start + limit, volumes.count) : volumes.count
-        var response = WireWriter()
-        for volume in volumes[start..<end] {
-            response.bytes(encode(volume), field: 1)
+        var entries: [[UInt8]] = []
+        for position in start..<volumes.count {
+            guard let entry = entry(volumes[position]) else { continue }
+            if limit > 0, entries.count == limit { return .page(entries, nextToken: "\(position)") }
+            entries.append(entry)
         }
-        if end < volumes.count {
-            response.bytes("\(end)".utf8, field: 2)
-        }
-        return .success(response.bytes)
+        return .page(entries, nextToken: "")
     }
 
-    private static func unimplemented(_ call: SimulatedCall) -> Result<[UInt8], GRPCError> {
-        .failure(GRPCError(code: .unimplemented, message: "unknown method \(call.method)"))
+    private static func unknown(_ call: SimulatedCall) -> String {
+        "volume id \(call.volumeID) does not exist in the volumes list"
+    }
+
+    private static func unimplemented(_ call: SimulatedCall) -> SimulatedAnswer {
+        .fail(.unimplemented, "unknown method \(call.method)")
     }
 }

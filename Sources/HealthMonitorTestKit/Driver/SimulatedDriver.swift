@@ -18,15 +18,22 @@ public final class SimulatedDriver: Sendable {
         public var vendorVersion: String
         /// Controller RPCs by their number in the specification; nil: no controller service.
         public var controllerCapabilities: [Int]?
-        /// How many volumes a page of ListVolumes has when the caller leaves it to the driver; 0: all.
+        /// How many volumes a page of a list has when the caller leaves it to the driver; 0: all.
         public var pageSize: Int
         /// Whether ControllerListVolumeHealth lists volumes of which nothing is wrong, which it should leave out.
         public var listsHealthyVolumes = false
+        /// Whether ControllerGetVolume answers OK and an abnormal condition for a volume that the driver does not have,
+        /// as csi-driver-host-path does, and not NOT_FOUND.
+        public var reportsUnknownVolumesAbnormal = false
 
-        /// A driver of CSI 1.13: GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
+        /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         public static let healthCapabilities = [16, 17]
+        /// A driver of CSI 1.3 to 1.12 that tells conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).
+        public static let legacy = Configuration()
+        /// A driver of CSI 1.13 that tells health.
+        public static let health = Configuration(controllerCapabilities: healthCapabilities)
 
-        /// By default a legacy driver: LIST_VOLUMES (3), VOLUME_CONDITION (11) and GET_VOLUME (12).
+        /// By default ``legacy``.
         public init(
             name: String = "hostpath.csi.k8s.io",
             vendorVersion: String = "v1.17.0",
@@ -42,7 +49,7 @@ public final class SimulatedDriver: Sendable {
 
     private struct State {
         var configuration: Configuration
-        var volumes: [SimulatedVolume] = []
+        var volumes = VolumeTable()
         var interceptor: Interceptor?
         var server: GRPCServer?
     }
@@ -50,7 +57,7 @@ public final class SimulatedDriver: Sendable {
     /// The socket's path.
     public let socket: String
     /// Every call so far and to come.
-    public let journal = CallJournal()
+    public let journal = Journal<SimulatedCall>()
     private let state: Mutex<State>
 
     /// A driver that does not listen yet.
@@ -67,32 +74,25 @@ public final class SimulatedDriver: Sendable {
         set { state.withLock { $0.configuration = newValue } }
     }
 
-    /// The driver's volumes, in the order of its lists.
+    /// The driver's volumes, in the order of its lists. Of several with one id, calls about one volume mean the first.
+    ///
+    /// To read or to replace them takes time in proportion to their number; to change one, `set(_:ofVolume:)` does not.
     public var volumes: [SimulatedVolume] {
-        get { state.withLock { $0.volumes } }
-        set { state.withLock { $0.volumes = newValue } }
+        get { state.withLock { $0.volumes.all } }
+        set {
+            let table = VolumeTable(newValue)
+            state.withLock { $0.volumes = table }
+        }
     }
 
     /// Says of a volume, which is added where it is missing, how it is.
     public func set(_ condition: SimulatedVolume.Condition?, ofVolume id: String) {
-        state.withLock { state in
-            if let index = state.volumes.firstIndex(where: { $0.id == id }) {
-                state.volumes[index].condition = condition
-            } else {
-                state.volumes.append(SimulatedVolume(id: id, condition: condition))
-            }
-        }
+        state.withLock { state in state.volumes.change(id) { $0.condition = condition } }
     }
 
     /// Says of a volume, which is added where it is missing, what the health RPCs find wrong with it.
     public func set(health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
-        state.withLock { state in
-            if let index = state.volumes.firstIndex(where: { $0.id == id }) {
-                state.volumes[index].health = health
-            } else {
-                state.volumes.append(SimulatedVolume(id: id, health: health))
-            }
-        }
+        state.withLock { state in state.volumes.change(id) { $0.health = health } }
     }
 
     /// Decides on calls before the driver does.
@@ -127,7 +127,7 @@ public final class SimulatedDriver: Sendable {
         let call = SimulatedCall(method: method, request: request)
         journal.append(call)
         let (configuration, volumes, interceptor) = state.withLock { ($0.configuration, $0.volumes, $0.interceptor) }
-        switch await interceptor?(call) {
+        switch await interceptor?(call) ?? Self.answer(call, configuration, volumes) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
         case .never:
@@ -136,17 +136,6 @@ public final class SimulatedDriver: Sendable {
             for await _ in stream {}
             continuation.finish()
             return .failure(GRPCError(code: .cancelled, message: "never answered"))
-        case nil: return Self.answer(call, configuration, volumes)
         }
     }
-}
-
-/// What an interceptor answers in the driver's place.
-public enum SimulatedAnswer: Sendable {
-    /// OK, with these bytes for a message.
-    case reply([UInt8])
-    /// Another status.
-    case fail(GRPCStatus.Code, String)
-    /// Nothing, until the caller gives up, its deadline is over or the driver stops.
-    case never
 }

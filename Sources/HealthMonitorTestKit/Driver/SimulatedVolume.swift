@@ -54,9 +54,13 @@ public struct SimulatedVolume: Sendable {
     public var condition: Condition?
     /// What the health RPCs say is wrong.
     public var health: [HealthEntry]
-    /// When set, the volume is as the reference driver (csi-driver-host-path) finds it: not well while this directory
-    /// is missing, whatever ``condition`` and ``health`` say. The health RPCs also read a marker file beside it, named as
-    /// the directory with `.health` added: a JSON object with status, reason and message, or a list of them.
+    /// When set, the volume is as the reference driver (csi-driver-host-path) finds it.
+    ///
+    /// Its condition is abnormal while this directory is missing, whatever ``condition`` says. Its health is what a marker
+    /// file beside the directory says, or ``health`` while there is none: a file named as the directory with
+    /// `.controller.health` or else `.health` added, with a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
+    /// `DATA_LOSS`), reason and message, or a list of them. A status that is none of these counts as DEGRADED, a file that
+    /// cannot be read as healthy.
     public var backingDirectory: String?
 
     /// A volume; by default healthy, of 1 GiB and published nowhere.
@@ -85,13 +89,10 @@ public struct SimulatedVolume: Sendable {
     /// What the health RPCs say of it now.
     var currentHealth: [HealthEntry] {
         guard let backingDirectory else { return health }
-        if let marker = FileManager.default.contents(atPath: backingDirectory + ".health") {
-            return HealthEntry.entries(marker: marker)
+        let markers = [".controller.health", ".health"].lazy.compactMap {
+            FileManager.default.contents(atPath: backingDirectory + $0)
         }
-        if FileManager.default.fileExists(atPath: backingDirectory) { return health }
-        return [
-            HealthEntry(status: 2, reason: "SourcePathMissing", message: "The source path of the volume doesn't exist")
-        ]
+        return markers.first.map(HealthEntry.entries) ?? health
     }
 
     /// A VolumeHealth: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }.
@@ -132,20 +133,19 @@ public struct SimulatedVolume: Sendable {
 extension SimulatedVolume.HealthEntry {
     private struct Marker: Decodable {
         var status: String
-        var reason: String
+        var reason: String?
         var message: String?
     }
 
-    /// A marker that cannot be read is a condition of an unknown type.
-    static func entries(marker: Data) -> [Self] {
+    fileprivate static func entries(marker: Data) -> [Self] {
         let decoder = JSONDecoder()
         let markers =
             (try? decoder.decode([Marker].self, from: marker)) ?? (try? [decoder.decode(Marker.self, from: marker)])
-        guard let markers else { return [Self(status: 0, reason: "UnreadableMarker")] }
-        return markers.map { marker in
-            let status = ["degraded": 1, "inaccessible": 2, "dataloss": 3]
+        return (markers ?? []).map { marker in
+            let statuses = ["degraded": 1, "inaccessible": 2, "dataloss": 3]
+            // The names of Kubernetes (DataLoss) do as well as CSI's (DATA_LOSS).
             let name = marker.status.lowercased().filter { $0 != "_" }
-            return Self(status: status[name] ?? 0, reason: marker.reason, message: marker.message ?? "")
+            return Self(status: statuses[name] ?? 1, reason: marker.reason ?? "", message: marker.message ?? "")
         }
     }
 }

@@ -96,7 +96,7 @@ import Testing
             _ = await client.code("Nobody/Nothing")
             _ = await client.code("Controller/ListVolumes")
             #expect(
-                driver.journal.calls.map(\.method) == [
+                driver.journal.records.map(\.method) == [
                     "/csi.v1.Controller/ListVolumes",
                     "/csi.v1.Controller/ControllerGetVolume",
                     "/csi.v1.Nobody/Nothing",
@@ -132,6 +132,6 @@ import Testing
         let waiting = Task { await journal.wait(for: "Probe", count: 1) }
         waiting.cancel()
         await waiting.value
-        #expect(journal.calls.isEmpty)
+        #expect(journal.records.isEmpty)
     }
 }

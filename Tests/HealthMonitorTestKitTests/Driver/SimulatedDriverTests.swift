@@ -89,6 +89,38 @@ import Testing
         }
     }
 
+    /// As csi-driver-host-path has it.
+    @Test func aVolumeThatItDoesNotHaveCanBeAbnormal() async throws {
+        try await withRawClient { driver, client in
+            driver.configuration.reportsUnknownVolumesAbnormal = true
+            let text = "rpc error: code = NotFound desc = volume id a does not exist in the volumes list"
+            let condition: [UInt8] = [0x08, 1, 0x12] + counted(text)
+            let status: [UInt8] = [0x12, UInt8(condition.count)] + condition
+            let answer = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("a"))
+            #expect(answer == [0x0A, 3, 0x12, 1, 0x61, 0x12, UInt8(status.count)] + status)
+        }
+    }
+
+    @Test func oneOfManyVolumesIsFoundAndChangedByItsID() async throws {
+        try await withRawClient { driver, client in
+            driver.volumes = (0..<100_000).map { SimulatedVolume(id: "v\($0)", capacity: 0, condition: nil) }
+            driver.set(.healthy, ofVolume: "v99999")
+            let answer = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("v99999"))
+            #expect(answer == [0x0A, 8, 0x12] + counted("v99999") + [0x12, 2, 0x12, 0])
+            #expect(driver.volumes.count == 100_000)
+        }
+    }
+
+    @Test func ofSeveralVolumesWithOneIDTheFirstCountsAndAllAreListed() async throws {
+        try await withRawClient { driver, client in
+            driver.volumes = [.healthy, .abnormal("")].map { SimulatedVolume(id: "a", capacity: 0, condition: $0) }
+            let volume = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("a"))
+            #expect(volume == [0x0A, 3, 0x12, 1, 0x61, 0x12, 2, 0x12, 0])
+            let list = try await client.call("Controller/ListVolumes")
+            #expect(list == [0x0A, 9] + volume + [0x0A, 11, 0x0A, 3, 0x12, 1, 0x61, 0x12, 4, 0x12, 2, 0x08, 1])
+        }
+    }
+
     @Test func aVolumesConditionCanBeSetByItsID() async throws {
         try await withRawClient { driver, client in
             driver.set(.abnormal("x"), ofVolume: "a")

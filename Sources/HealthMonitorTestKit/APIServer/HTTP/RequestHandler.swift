@@ -5,7 +5,7 @@
 struct RequestHandler: Sendable {
     let cluster: Cluster
     let authorizer: Authorizer
-    let journal: RequestJournal
+    let journal: Journal<RequestRecord>
     /// The latest interceptor.
     let interceptor: @Sendable () -> Interceptor?
     let bookmarkInterval: Duration

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Synchronization
-
 /// A call that a ``SimulatedDriver`` received.
 public struct SimulatedCall: Sendable {
     /// `/csi.v1.Controller/ListVolumes`
@@ -47,46 +45,25 @@ public struct SimulatedCall: Sendable {
         }
         return (entry[0], entry[1])
     }
+
+    fileprivate func isCall(of shortName: String) -> Bool {
+        method.hasSuffix("/" + shortName)
+    }
 }
 
-/// The calls of a driver, in their order. Tests look back, and wait for calls to come.
-public final class CallJournal: Sendable {
-    private struct State {
-        var calls: [SimulatedCall] = []
-        /// Tests that wait for calls; each is told once, of the next one.
-        var waiters: [AsyncStream<Void>.Continuation] = []
-    }
-
-    private let state = Mutex(State())
-
-    /// All calls so far.
-    public var calls: [SimulatedCall] { state.withLock { $0.calls } }
-
+extension Journal<SimulatedCall> {
     /// The calls of one method so far, by its short name: `ListVolumes`.
     public func calls(_ method: String) -> [SimulatedCall] {
-        calls.filter { $0.method.hasSuffix("/" + method) }
+        records.filter { $0.isCall(of: method) }
     }
 
     /// Returns when a method, by its short name, has been called so many times in all, or on cancellation.
     public func wait(for method: String, count: Int) async {
-        while !Task.isCancelled {
-            let (arrivals, waiter) = AsyncStream.makeStream(of: Void.self)
-            let isReached = state.withLock { state in
-                let isReached = state.calls.count { $0.method.hasSuffix("/" + method) } >= count
-                if !isReached { state.waiters.append(waiter) }
-                return isReached
-            }
-            if isReached { return }
-            for await _ in arrivals {}
+        var missing = count
+        guard missing > 0 else { return }
+        for await call in self where call.isCall(of: method) {
+            missing -= 1
+            if missing == 0 { return }
         }
-    }
-
-    func append(_ call: SimulatedCall) {
-        let waiters = state.withLock { state in
-            state.calls.append(call)
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.finish() }
     }
 }

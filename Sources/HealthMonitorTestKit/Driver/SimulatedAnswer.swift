@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+public import GRPCTransport
+
+/// What an interceptor answers in the driver's place.
+public enum SimulatedAnswer: Sendable {
+    /// OK, with these bytes for a message.
+    case reply([UInt8])
+    /// Another status.
+    case fail(GRPCStatus.Code, String)
+    /// Nothing, until the caller gives up, its deadline is over or the driver stops.
+    case never
+}
+
+// MARK: - Answers that say of volumes whatever a test likes; numbers: container-storage-interface/spec, csi.proto
+
+extension SimulatedAnswer {
+    /// A page of ListVolumes, whichever volumes the driver has.
+    public static func volumes(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
+        page(volumes.lazy.map(\.encoded), nextToken: nextToken)
+    }
+
+    /// A page of ControllerListVolumeHealth, whichever volumes the driver has, and healthy ones too.
+    public static func volumeHealth(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
+        page(volumes.lazy.map(\.encodedHealth), nextToken: nextToken)
+    }
+
+    /// An answer to ControllerGetVolume, whichever volume was asked for.
+    public static func volume(_ volume: SimulatedVolume) -> SimulatedAnswer {
+        .reply(volume.encoded)
+    }
+
+    /// An answer to ControllerGetVolumeHealth, whichever volume was asked for; nil leaves out the required volume_health.
+    public static func volumeHealth(_ volume: SimulatedVolume?) -> SimulatedAnswer {
+        var response = WireWriter()
+        if let volume { response.bytes(volume.encodedHealth, field: 1) }
+        return .reply(response.bytes)
+    }
+
+    /// Both lists have one shape: entries=1, next_token=2.
+    static func page(_ entries: some Sequence<[UInt8]>, nextToken: String) -> SimulatedAnswer {
+        var response = WireWriter()
+        for entry in entries { response.bytes(entry, field: 1) }
+        if !nextToken.isEmpty { response.bytes(nextToken.utf8, field: 2) }
+        return .reply(response.bytes)
+    }
+}

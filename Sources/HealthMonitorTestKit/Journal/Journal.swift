@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// Everything that a simulated server was asked, in its order.
+///
+/// As an asynchronous sequence it gives the records so far and then those to come, so that waiting for a request
+/// needs no sleep: `await server.journal.first { $0.request.verb == .create }`. It ends with the server, if that ends
+/// for good, and when the task that iterates is cancelled.
+public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
+    private struct State {
+        var records: [Record] = []
+        /// Readers that wait; each is told once, of the next record or of the end.
+        var waiters: [AsyncStream<Void>.Continuation] = []
+        var isFinished = false
+    }
+
+    private let state = Mutex(State())
+
+    init() {}
+
+    /// The records so far.
+    public var records: [Record] {
+        state.withLock { $0.records }
+    }
+
+    /// Reads the records one by one, and waits for those to come.
+    public struct Iterator: AsyncIteratorProtocol {
+        fileprivate let journal: Journal
+        private var position = 0
+
+        fileprivate init(journal: Journal) {
+            self.journal = journal
+        }
+
+        /// The next record; nil at the end.
+        public mutating func next() async -> Record? {
+            while !Task.isCancelled {
+                switch journal.record(at: position) {
+                case .there(let record):
+                    position += 1
+                    return record
+                case .toCome(let arrival):
+                    for await _ in arrival {}
+                case .never: return nil
+                }
+            }
+            return nil
+        }
+    }
+
+    /// Starts at the first record.
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(journal: self)
+    }
+
+    func append(_ record: Record) {
+        wake { $0.records.append(record) }
+    }
+
+    /// Nothing comes any more.
+    func finish() {
+        wake { $0.isFinished = true }
+    }
+
+    private func wake(_ change: (inout State) -> Void) {
+        let waiters = state.withLock { state in
+            change(&state)
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.finish() }
+    }
+
+    private enum Position {
+        case there(Record)
+        /// Ends when there may be more.
+        case toCome(AsyncStream<Void>)
+        case never
+    }
+
+    private func record(at position: Int) -> Position {
+        state.withLock { state in
+            if position < state.records.count { return .there(state.records[position]) }
+            if state.isFinished { return .never }
+            let (arrival, waiter) = AsyncStream.makeStream(of: Void.self)
+            state.waiters.append(waiter)
+            return .toCome(arrival)
+        }
+    }
+}
