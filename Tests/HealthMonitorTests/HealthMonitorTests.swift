@@ -172,6 +172,28 @@ struct HealthMonitorTests {
         }
     }
 
+    @Test func rule11_bothClaimsOfASharedHandleAreTold() async throws {
+        var second = VolumeFixture(number: 1)
+        second.handle = Self.volume.handle
+        try await Scene.run { scene in
+            try Self.oneVolume(.abnormal("broken"))(scene)
+            try second.create(in: scene.server)
+        } _: { scene in
+            _ = await scene.write(2)
+            let claims = try scene.events().map { $0["involvedObject", "name"]?.string }
+            #expect(Set(claims) == ["csi-pvc", "csi-pvc-1"])
+        }
+    }
+
+    /// Fault 5 of EHM: it watches all events, nodes and pods of the cluster.
+    @Test func nothingIsWatchedButVolumesAndClaims() async throws {
+        try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
+            _ = await scene.write(1)
+            let watched = scene.server.journal.records.map(\.request).filter { $0.verb == .watch }.map(\.resource)
+            #expect(Set(watched) == ["persistentvolumes", "persistentvolumeclaims"])
+        }
+    }
+
     @Test func anUnavailableAPIServerDelaysTheEventAndLosesNothing() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
