@@ -7,10 +7,10 @@ import Synchronization
 /// A Kubernetes API server for tests, demonstrations and benchmarks: real sockets, TLS with a CA of its own, HTTP/2 and
 /// HTTP/1.1, JSON and protobuf, and no cluster behind it.
 ///
-/// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods, Nodes, Secrets and Leases as the real server does: get,
-/// list (pages, selectors), watch (bookmarks, 410), create, update, merge patch, delete, the status subresource,
-/// optimistic locking, finalizers, RBAC by bearer token; kubectl works with it. No controller runs: nothing is bound,
-/// scheduled or collected unless the test does so.
+/// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods, Nodes, Secrets and Leases as the real
+/// server does: get, list (pages, selectors), watch (bookmarks, 410), create, update, merge patch, delete, the status
+/// subresource, optimistic locking, finalizers, feature gates, RBAC by bearer token; kubectl works with it. No controller
+/// runs: nothing is bound, scheduled or collected unless the test does so, and a Pod that is deleted is gone at once.
 ///
 /// A test sets the scene through `create` and its siblings, plans faults with `intercept` and `watches`, and asserts on
 /// `journal` and on the objects.
@@ -25,6 +25,8 @@ public final class SimulatedAPIServer: Sendable {
         public var clock: any Clock<Duration>
         /// The time that objects are stamped with, in seconds since 1970.
         public var now: @Sendable () -> Int64
+        /// The port on 127.0.0.1; 0: any free one.
+        public var port = 0
 
         /// One user, "admin", who may do everything, with the token of `SimulatedAPIServer.adminToken`.
         public init() {
@@ -82,7 +84,10 @@ public final class SimulatedAPIServer: Sendable {
         )
         let certificateAuthority = try TestCertificateAuthority()
         let identity = try certificateAuthority.issueServer(names: ["127.0.0.1", "localhost"])
-        return try await TestHTTPServer.withServer(.init(identity: identity), handler: handler.handle) { http in
+        return try await TestHTTPServer.withServer(
+            .init(identity: identity, port: configuration.port),
+            handler: handler.handle
+        ) { http in
             let server = SimulatedAPIServer(
                 url: http.url,
                 certificateAuthority: certificateAuthority,
@@ -106,7 +111,7 @@ public final class SimulatedAPIServer: Sendable {
     }
 
     /// The feature gates that are on: all, until a test switches them off. What stands behind a gate that is off is
-    /// dropped from what is written, without an error.
+    /// dropped from what is written, without an error, unless the object has had it from before.
     public var featureGates: Set<FeatureGate> {
         get { cluster.featureGates }
         set { cluster.featureGates = newValue }

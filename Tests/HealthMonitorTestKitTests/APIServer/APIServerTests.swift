@@ -2,6 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPTransport
+import KubernetesAPI
+import SwiftProtobuf
 import Testing
 
 @testable import HealthMonitorTestKit
@@ -75,6 +77,31 @@ import Testing
         }
     }
 
+    @Test(arguments: ["pods", "nodes", "secrets"])
+    func podsNodesAndSecretsAreServedInBothEncodings(plural: String) async throws {
+        try await withClient { server, client in
+            try NodeFixture(name: "worker").store(in: server)
+            try PodFixture(name: "web-0", nodeName: "worker", claimNames: ["csi-pvc"]).create(in: server)
+            try server.create(["kind": "Secret", "metadata": ["name": "s"], "data": ["password": "aHVudGVyMg=="]])
+            let type = try #require(ResourceType.find(group: "", plural: plural))
+            let path = type.isNamespaced ? "/api/v1/namespaces/default/\(plural)" : "/api/v1/\(plural)"
+            let json = try await client.send("GET", path).json
+            let protobuf = try await client.send("GET", path, accept: Representation.protobufType)
+            let list = try MessageSchema.list(of: type.schema).decode(Envelope(parsing: protobuf.body).raw)
+            #expect(list["items"] == json["items"])
+            #expect(json["items"]?.array?.count == 1)
+
+            var events = try await client.watch(path, query: ["watch": "true"], accept: Representation.protobufType)
+            let name = try #require(json["items"]?.array?.first?["metadata", "name"]?.string)
+            let added = try await events.next()
+            #expect(added?.object == json["items"]?.array?.first)
+            let deleted = try await client.send("DELETE", "\(path)/\(name)")
+            #expect(deleted.status == 200)
+            let event = try await events.next()
+            #expect(event?.type == "DELETED")
+        }
+    }
+
     @Test func whatCannotBeReadOrWrittenIsRefused() async throws {
         try await withClient { _, client in
             #expect(try await client.send("GET", Self.claims, accept: "text/html").status == 406)
@@ -140,7 +167,69 @@ import Testing
         }
     }
 
+    @Test func selectedEventsComeInPages() async throws {
+        try await withClient { server, client in
+            for number in 0..<10 {
+                let component = number < 5 ? "monitor" : "kubelet"
+                var event: JSONValue = [
+                    "kind": "Event", "metadata": ["name": .string("e\(number)")],
+                    "reason": number % 2 == 0 ? "Abnormal" : "Normal",
+                    "involvedObject": ["kind": "PersistentVolumeClaim"],
+                ]
+                // The selector `source` means the one where the other is missing.
+                event[path: number == 0 ? ["reportingComponent"] : ["source", "component"]] = .string(component)
+                try server.create(event)
+            }
+            var query = ["fieldSelector": "source=monitor,reason=Abnormal", "limit": "2"]
+            var pages: [[JSONValue?]] = []
+            repeat {
+                let page = try await client.send("GET", "/api/v1/events", query: query).json
+                #expect(page["metadata", "remainingItemCount"] == nil, "not told of a selection")
+                pages.append((page["items"]?.array ?? []).map { $0["metadata", "name"] })
+                query["continue"] = page["metadata", "continue"]?.string
+            } while query["continue"] != nil
+            #expect(pages == [["e0", "e2"], ["e4"]])
+        }
+    }
+
     // MARK: Writes
+
+    @Test(arguments: [true, false]) func theHealthOfAClaimIsKeptIfItsGateIsOn(isOn: Bool) async throws {
+        try await withClient { server, client in
+            server.featureGates = isOn ? [.csiVolumeHealth] : []
+            let volume = VolumeFixture(number: 0)
+            let uid = try volume.create(in: server)
+            let path = "\(Self.claims)/\(volume.claimName)/status"
+            let before = try server.object(kind: "PersistentVolumeClaim", namespace: "default", name: volume.claimName)
+            func patch(_ version: JSONValue?, _ conditions: JSONValue) async throws -> APIClient.Answer {
+                try await client.send(
+                    "PATCH",
+                    path,
+                    body: [
+                        "metadata": ["uid": .string(uid), "resourceVersion": version ?? .null],
+                        "status": ["healthStatus": ["healthConditions": conditions]],
+                    ],
+                    contentType: "application/merge-patch+json",
+                    accept: Representation.protobufType
+                )
+            }
+            let version = before?["metadata", "resourceVersion"]
+            let answer = try await patch(version, [["status": "Degraded", "reason": "Slow"]])
+            #expect(answer.status == 200)
+            let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: answer.body).raw))
+            #expect(claim.status.hasHealthStatus == isOn)
+            #expect(claim.status.phase == "Bound")
+            // What was dropped was no change.
+            #expect((claim.metadata.resourceVersion == version?.string) == !isOn)
+
+            if isOn {
+                let stale = try await patch(version, [])
+                #expect(stale.status == 409)
+                let invalid = try await patch(nil, [["status": "Sick", "reason": "Slow"]])
+                #expect(invalid.status == 422)
+            }
+        }
+    }
 
     @Test func aStatusIsPatchedUnderPreconditions() async throws {
         try await withClient { server, client in

@@ -37,6 +37,78 @@ import Testing
         #expect(claim.status.phase == "Bound")
     }
 
+    @Test func theHealthOfAClaimSurvivesBoth() throws {
+        let status: JSONValue = [
+            "healthStatus": [
+                "healthConditions": [
+                    ["status": "Degraded", "reason": "Slow", "message": "m"], ["status": "DataLoss", "reason": "Bad"],
+                ],
+                "lastTransitionTime": "2026-01-02T15:04:05Z",
+            ]
+        ]
+        let claim = try PersistentVolumeClaim(
+            serializedBytes: MessageSchema.persistentVolumeClaim.encode(["status": status])
+        )
+        #expect(claim.status.healthStatus.healthConditions.map(\.status) == ["Degraded", "DataLoss"])
+        #expect(claim.status.healthStatus.healthConditions.map(\.reason) == ["Slow", "Bad"])
+        #expect(claim.status.healthStatus.healthConditions.map(\.message) == ["m", ""])
+        #expect(claim.status.healthStatus.lastTransitionTime.seconds == 1_767_366_245)
+        let bytes: [UInt8] = try claim.serializedBytes()
+        #expect(try MessageSchema.persistentVolumeClaim.decode(bytes[...])["status"] == status)
+    }
+
+    @Test func theSecretsOfAVolumeAreReadByTheGeneratedMessages() throws {
+        var source: JSONValue = [:]
+        for field in ["controllerPublish", "nodeStage", "nodePublish", "controllerExpand", "nodeExpand"] {
+            source["\(field)SecretRef"] = ["namespace": "n", "name": .string(field)]
+        }
+        let bytes = try MessageSchema.persistentVolume.encode(["spec": ["csi": source]])
+        let csi = try PersistentVolume(serializedBytes: bytes).spec.persistentVolumeSource.csi
+        #expect(csi.controllerPublishSecretRef.name == "controllerPublish")
+        #expect(csi.controllerPublishSecretRef.namespace == "n")
+        #expect(csi.nodeStageSecretRef.name == "nodeStage")
+        #expect(csi.controllerExpandSecretRef.name == "controllerExpand")
+        #expect(try MessageSchema.persistentVolume.decode(bytes[...])["spec", "csi"] == source)
+
+        let secret = try Secret(serializedBytes: MessageSchema.secret.encode(["data": ["password": "aHVudGVyMg=="]]))
+        #expect(secret.data.mapValues { Array($0) } == ["password": Array("hunter2".utf8)])
+    }
+
+    @Test func podsAndNodesAreReadByTheGeneratedMessages() throws {
+        let pod = try Pod(
+            serializedBytes: MessageSchema.pod.encode([
+                "metadata": ["name": "web-0"],
+                "spec": [
+                    "nodeName": "worker",
+                    "volumes": [
+                        ["name": "data", "persistentVolumeClaim": ["claimName": "csi-pvc", "readOnly": true]],
+                        ["name": "scratch", "ephemeral": [:]], ["name": "config"],
+                    ],
+                ],
+                "status": ["phase": "Running"],
+            ])
+        )
+        #expect((pod.metadata.name, pod.spec.nodeName, pod.status.phase) == ("web-0", "worker", "Running"))
+        #expect(pod.spec.volumes.map(\.name) == ["data", "scratch", "config"])
+        #expect(pod.spec.volumes.map(\.volumeSource.persistentVolumeClaim.claimName) == ["csi-pvc", "", ""])
+        #expect(pod.spec.volumes.map(\.volumeSource.hasEphemeral) == [false, true, false])
+
+        let node = try Node(
+            serializedBytes: MessageSchema.node.encode([
+                "metadata": ["name": "worker"], "spec": ["providerID": "p", "unschedulable": true],
+                "status": [
+                    "conditions": [
+                        ["type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-02T15:04:05Z"]
+                    ]
+                ],
+            ])
+        )
+        #expect(node.metadata.name == "worker")
+        #expect(node.status.conditions.map(\.type) == ["Ready"])
+        #expect(node.status.conditions.map(\.status) == ["Unknown"])
+        #expect(node.status.conditions.map(\.lastTransitionTime.seconds) == [1_767_366_245])
+    }
+
     @Test func anEventOfTheGeneratedMessageIsReadByTheTable() throws {
         var event = Event()
         event.metadata.name = "e"

@@ -72,6 +72,17 @@ import Testing
         #expect(written["status"] == ["phase": "Pending"])
     }
 
+    /// As every gated field of a real server: one that is in use stays in use.
+    @Test mutating func withTheGateOffWhatIsThereCanStillBeChangedAndTakenAway() throws {
+        try write(["healthConditions": [Self.degraded]])
+        registry.featureGates = []
+        let lost: JSONValue = ["status": "DataLoss", "reason": "R"]
+        let changed = try write(["healthConditions": [lost]])
+        #expect(changed["status", "healthStatus", "healthConditions"] == [lost])
+        #expect(try write(.null)["status", "healthStatus"] == nil)
+        #expect(try write(["healthConditions": [lost]])["status", "healthStatus"] == nil)
+    }
+
     static let wrong: [(JSONValue, String)] = [
         (["status": "Sick", "reason": "R"], "status"),
         (["status": "Degraded"], "reason"),

@@ -45,6 +45,24 @@ import Testing
             ]
         ),
         ("namespace/team", ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "team"]]),
+        (
+            "pod/web-0",
+            [
+                "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "web-0"],
+                "spec": [
+                    "containers": [["name": "app", "image": "pause"]], "nodeName": "worker",
+                    "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "csi-pvc"]]],
+                ],
+            ]
+        ),
+        ("node/worker", ["apiVersion": "v1", "kind": "Node", "metadata": ["name": "worker"]]),
+        (
+            "secret/credentials",
+            [
+                "apiVersion": "v1", "kind": "Secret", "metadata": ["name": "credentials"],
+                "data": ["password": "aHVudGVyMg=="],
+            ]
+        ),
     ]
 
     @Test(arguments: manifests) func objectsAreCreatedShownChangedAndDeleted(
@@ -121,10 +139,7 @@ import Testing
                 "firstTimestamp": .string(Timestamp(seconds: now - 20 * 3600 - 1800).text),
                 "lastTimestamp": .string(Timestamp(seconds: now - 9 * 3600 - 1800).text),
             ])
-            try server.create([
-                "kind": "Pod", "metadata": ["name": "app"],
-                "spec": ["volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "csi-pvc"]]]],
-            ])
+            try PodFixture(name: "app", nodeName: "", claimNames: ["csi-pvc"]).create(in: server)
             try await Kubectl.with(server) { kubectl in
                 let described = try await kubectl("describe", "pvc", "csi-pvc")
                 let rows = Kubectl.columns(described)
@@ -136,6 +151,68 @@ import Testing
                         "csi-pv-monitor-controller-hostpath.csi.k8s.io", "The source path of the volume doesn't exist",
                     ]
                 )
+            }
+        }
+    }
+
+    @Test func podsNodesAndSecretsAreShownInTheirColumns() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try NodeFixture(name: "worker-1").store(in: server)
+            try NodeFixture(name: "worker-2", readiness: .unknown).store(in: server)
+            try NodeFixture(name: "worker-3", readiness: nil).store(in: server)
+            try PodFixture(name: "web-0", nodeName: "worker-1", claimNames: ["csi-pvc"]).create(in: server)
+            try server.create(Self.manifests[7].manifest)
+            try await Kubectl.with(server) { kubectl in
+                _ = try await kubectl("cordon", "worker-1")
+                let nodes = Kubectl.columns(try await kubectl("get", "nodes")).map { $0.prefix(2) }
+                #expect(
+                    nodes == [
+                        ["NAME", "STATUS"], ["worker-1", "Ready,SchedulingDisabled"], ["worker-2", "NotReady"],
+                        ["worker-3", "Unknown"],
+                    ]
+                )
+                let pods = Kubectl.columns(try await kubectl("get", "pods", "-o", "wide"))
+                #expect(pods.first == ["NAME", "STATUS", "AGE", "NODE"])
+                #expect(pods.last?.prefix(2) == ["web-0", "Running"])
+                #expect(pods.last?.last == "worker-1")
+                let secrets = Kubectl.columns(try await kubectl("get", "secrets"))
+                #expect(secrets.last?.prefix(3) == ["credentials", "Opaque", "1"])
+            }
+        }
+    }
+
+    /// kubectl 1.32 does not know the field, and shows it nevertheless.
+    @Test func theHealthOfAClaimIsShown() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try Self.bind(on: server)
+            try await Kubectl.with(server) { kubectl in
+                let status: JSONValue = [
+                    "healthStatus": [
+                        "healthConditions": [["status": "Degraded", "reason": "Slow", "message": "A disk is lost"]],
+                        "lastTransitionTime": "2026-01-02T15:04:05Z",
+                    ]
+                ]
+                let patch: JSONValue = ["status": status]
+                let text = patch.description
+                _ = try await kubectl("patch", "pvc/csi-pvc", "--subresource=status", "--type=merge", "-p", text)
+                let yaml = try await kubectl("get", "pvc", "csi-pvc", "-o", "yaml")
+                #expect(
+                    yaml.contains(
+                        """
+                          healthStatus:
+                            healthConditions:
+                            - message: A disk is lost
+                              reason: Slow
+                              status: Degraded
+                            lastTransitionTime: "2026-01-02T15:04:05Z"
+                        """
+                    )
+                )
+                let json = try await kubectl("get", "pvc", "csi-pvc", "-o", "json")
+                let claim = try JSONValue(parsing: Array(json.utf8))
+                #expect(claim["status", "healthStatus"] == status["healthStatus"])
+                let path = "jsonpath={.status.healthStatus.healthConditions[*].reason}"
+                #expect(try await kubectl("get", "pvc", "csi-pvc", "-o", path) == "Slow")
             }
         }
     }

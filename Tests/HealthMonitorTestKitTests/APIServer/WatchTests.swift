@@ -93,6 +93,17 @@ import Testing
         }
     }
 
+    @Test func aChangeOfNothingIsNotTold() async throws {
+        try await withWatch { server, _, events in
+            try server.create(Self.lease("a", label: "1"))
+            try Self.patch(server, "a", label: "1")
+            try Self.patch(server, "a", label: "2")
+            let told = [try await events.next(), try await events.next()]
+            #expect(told.map(\.?.type) == ["ADDED", "MODIFIED"])
+            #expect(told.map { $0?.object["metadata", "labels", "l"] } == ["1", "2"])
+        }
+    }
+
     @Test func aBookmarkTellsTheLatestVersion() async throws {
         try await withWatch(["allowWatchBookmarks": "true"]) { server, watch, events in
             let version = try server.create([

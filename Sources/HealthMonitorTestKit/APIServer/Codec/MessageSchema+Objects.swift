@@ -147,13 +147,22 @@ extension MessageSchema {
         [.field("phase", 1, .string)]
     )
 
-    // MARK: Node, trimmed to what tells whether it is ready
+    // MARK: Node, trimmed to what tells whether it is ready and takes pods
 
     static let node = MessageSchema(
         "Node",
         [
             .field("metadata", 1, .message(objectMeta)),
+            .field("spec", 2, .message(nodeSpec)),
             .field("status", 3, .message(nodeStatus)),
+        ]
+    )
+
+    private static let nodeSpec = MessageSchema(
+        "NodeSpec",
+        [
+            .field("providerID", 3, .string),
+            .field("unschedulable", 4, .bool),
         ]
     )
 

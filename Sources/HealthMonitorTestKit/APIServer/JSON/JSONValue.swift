@@ -51,6 +51,12 @@ extension JSONValue {
         set { set(newValue, at: path[...]) }
     }
 
+    /// The same, for a path that is not known beforehand.
+    public subscript(path path: [String]) -> JSONValue? {
+        get { value(at: path[...]) }
+        set { set(newValue, at: path[...]) }
+    }
+
     private func value(at path: ArraySlice<String>) -> JSONValue? {
         guard let first = path.first else { return self }
         guard case .object(let members) = self else { return nil }

@@ -27,7 +27,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
     var validate: @Sendable (JSONValue) -> [FieldError] = { _ in [] }
     /// Fields that a client cannot change once they are set, each with the error that tells so.
     var immutableFields: [(path: [String], error: FieldError)] = []
-    /// Fields behind a feature gate: while it is off they are dropped from what is written.
+    /// Fields behind a feature gate: while it is off they are dropped from what is written to an object without them.
     var gatedFields: [(path: [String], gate: FeatureGate)] = []
 
     /// `v1`, `coordination.k8s.io/v1`
@@ -149,7 +149,7 @@ extension ResourceType {
             "spec.nodeName": [["spec", "nodeName"]],
             "status.phase": [["status", "phase"]],
         ],
-        columns: .plain,
+        columns: .pod,
         defaults: [(["status", "phase"], "Pending")]
     )
 
@@ -171,7 +171,8 @@ extension ResourceType {
         isNamespaced: true,
         schema: .secret,
         selectableFields: ["type": [["type"]]],
-        columns: .secret
+        columns: .secret,
+        defaults: [(["type"], "Opaque")]
     )
 
     static let leases = ResourceType(

@@ -10,9 +10,7 @@ struct Selector: Sendable {
         let isEqual: Bool
 
         func matches(_ object: JSONValue) -> Bool {
-            let found = paths.lazy.compactMap { path in
-                path.reduce(object as JSONValue?) { $0?[$1] }?.string
-            }.first { !$0.isEmpty }
+            let found = paths.lazy.compactMap { object[path: $0]?.string }.first { !$0.isEmpty }
             return ((found ?? "") == value) == isEqual
         }
     }

@@ -17,14 +17,14 @@ struct TableColumn: Sendable {
     /// A column that shows the text under a path.
     init(_ name: String, _ path: String..., wide: Bool = false, missing: String = "") {
         self.init(name, wide: wide) { object, _ in
-            path.reduce(object as JSONValue?) { $0?[$1] } ?? .string(missing)
+            object[path: path] ?? .string(missing)
         }
     }
 
     /// A column that shows the age of the time under a path.
     init(age name: String, _ path: String..., wide: Bool = false) {
         self.init(name, wide: wide) { object, now in
-            .string(TableColumn.age(of: path.reduce(object as JSONValue?) { $0?[$1] }, now: now))
+            .string(TableColumn.age(of: object[path: path], now: now))
         }
     }
 
@@ -48,10 +48,6 @@ struct TableColumn: Sendable {
 // MARK: - The columns of each kind: k8s.io/kubernetes/pkg/printers/internalversion/printers.go
 
 extension [TableColumn] {
-    static let plain = [
-        TableColumn("Name", "metadata", "name"), TableColumn(age: "Age", "metadata", "creationTimestamp"),
-    ]
-
     static let namespace = [
         TableColumn("Name", "metadata", "name"),
         TableColumn("Status", "status", "phase"),
@@ -64,15 +60,25 @@ extension [TableColumn] {
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
     ]
 
+    /// Without Ready and Restarts: no container runs.
+    static let pod = [
+        TableColumn("Name", "metadata", "name"),
+        TableColumn("Status") { pod, _ in phase(of: pod) },
+        TableColumn(age: "Age", "metadata", "creationTimestamp"),
+        TableColumn("Node", "spec", "nodeName", wide: true, missing: "<none>"),
+    ]
+
     static let node = [
         TableColumn("Name", "metadata", "name"),
         TableColumn("Status") { node, _ in
             let ready = node["status", "conditions"]?.array?.first { $0["type"] == "Ready" }
-            return switch ready?["status"] {
-            case nil: "Unknown"
-            case "True": "Ready"
-            default: "NotReady"
-            }
+            let status =
+                switch ready?["status"] {
+                case nil: "Unknown"
+                case "True": "Ready"
+                default: "NotReady"
+                }
+            return .string(node["spec", "unschedulable"] == true ? "\(status),SchedulingDisabled" : status)
         },
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
     ]

@@ -7,15 +7,20 @@ extension Registry {
     /// The object without what its type does not have.
     func normalized(_ type: ResourceType, _ body: JSONValue) throws(StatusError) -> JSONValue {
         do {
-            var object = try type.schema.normalize(body)
-            for field in type.gatedFields where !featureGates.contains(field.gate) {
-                object[field.path[0], field.path[1]] = nil
-            }
-            return object
+            return try type.schema.normalize(body)
         } catch {
             throw .badRequest(
                 "\(type.kind) in version \"\(type.version)\" cannot be handled as a \(type.kind): \(error)"
             )
+        }
+    }
+
+    /// Drops what stands behind gates that are off, unless the object has had it from before: that can be changed and
+    /// taken away.
+    func dropGatedFields(_ type: ResourceType, _ object: inout JSONValue, old: JSONValue? = nil) {
+        for field in type.gatedFields
+        where !featureGates.contains(field.gate) && old?[path: field.path] == nil {
+            object[path: field.path] = nil
         }
     }
 
@@ -48,8 +53,8 @@ extension Registry {
     }
 
     func setDefaults(_ type: ResourceType, _ object: inout JSONValue) {
-        for (path, value) in type.defaults where path.reduce(object as JSONValue?, { $0?[$1] }) == nil {
-            object[path[0], path[1]] = value
+        for (path, value) in type.defaults where object[path: path] == nil {
+            object[path: path] = value
         }
     }
 

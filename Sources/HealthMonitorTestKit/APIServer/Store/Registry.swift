@@ -94,6 +94,7 @@ struct Registry: Sendable {
         }
         object["metadata", "uid"] = object["metadata", "uid"] ?? .string(UUID().uuidString.lowercased())
         object["metadata", "creationTimestamp"] = object["metadata", "creationTimestamp"] ?? .string(now.text)
+        dropGatedFields(type, &object)
         setDefaults(type, &object)
         if writer == .client { try validate(type, object) }
         return store.put(type, key, object)
@@ -179,13 +180,14 @@ struct Registry: Sendable {
         for field in ["name", "uid", "creationTimestamp", "deletionTimestamp", "resourceVersion"] {
             object["metadata", field] = old["metadata", field]
         }
+        dropGatedFields(type, &object, old: old)
         setDefaults(type, &object)
         guard object != old else { return old }
         if writer == .client {
             try validate(type, object)
             let changed = type.immutableFields.filter { field in
-                let value = field.path.reduce(old as JSONValue?) { $0?[$1] }
-                return value != nil && value != field.path.reduce(object as JSONValue?) { $0?[$1] }
+                let value = old[path: field.path]
+                return value != nil && value != object[path: field.path]
             }
             guard changed.isEmpty else { throw .invalid(type, key.name, changed.map(\.error)) }
         }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A Node with its Ready condition.
+public struct NodeFixture: Sendable, Hashable {
+    /// The status of the Ready condition.
+    public enum Readiness: String, Sendable {
+        /// The node takes pods and runs them.
+        case ready = "True"
+        /// The kubelet says that something is wrong.
+        case notReady = "False"
+        /// The kubelet has not told for a while.
+        case unknown = "Unknown"
+    }
+
+    /// The node's name.
+    public var name: String
+    /// Whether it is ready; nil: nobody has said so yet.
+    public var readiness: Readiness?
+    /// Since when, in seconds since 1970.
+    public var since: Int64
+
+    /// A node; by default one that has been ready since 2026-01-01.
+    public init(name: String, readiness: Readiness? = .ready, since: Int64 = 1_767_225_600) {
+        self.name = name
+        self.readiness = readiness
+        self.since = since
+    }
+
+    /// Creates the node, or changes what there is of it.
+    ///
+    /// - Returns: the node's uid.
+    @discardableResult
+    public func store(in server: SimulatedAPIServer) throws -> String {
+        let status: JSONValue = ["conditions": .array(conditions)]
+        let node =
+            if try server.object(kind: "Node", name: name) == nil {
+                try server.create([
+                    "apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name)], "status": status,
+                ])
+            } else {
+                try server.patch(kind: "Node", name: name, ["status": status])
+            }
+        return node["metadata", "uid"]?.string ?? ""
+    }
+
+    /// A real node has more conditions than Ready, in any order.
+    private var conditions: [JSONValue] {
+        let pressure: JSONValue = [
+            "type": "MemoryPressure", "status": "False", "reason": "KubeletHasSufficientMemory",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        ]
+        guard let readiness else { return [pressure] }
+        let condition: JSONValue = [
+            "type": "Ready", "status": .string(readiness.rawValue),
+            "reason": .string(readiness == .ready ? "KubeletReady" : "KubeletNotReady"),
+            "lastTransitionTime": .string(Timestamp(seconds: since).text),
+        ]
+        return [pressure, condition]
+    }
+}
