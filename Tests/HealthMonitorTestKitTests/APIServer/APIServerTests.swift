@@ -2,8 +2,6 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPTransport
-import KubernetesAPI
-import SwiftProtobuf
 import Testing
 
 @testable import HealthMonitorTestKit
@@ -193,43 +191,6 @@ import Testing
     }
 
     // MARK: Writes
-
-    @Test(arguments: [true, false]) func theHealthOfAClaimIsKeptIfItsGateIsOn(isOn: Bool) async throws {
-        try await withClient { server, client in
-            server.featureGates = isOn ? [.csiVolumeHealth] : []
-            let volume = VolumeFixture(number: 0)
-            let uid = try volume.create(in: server)
-            let path = "\(Self.claims)/\(volume.claimName)/status"
-            let before = try server.object(kind: "PersistentVolumeClaim", namespace: "default", name: volume.claimName)
-            func patch(_ version: JSONValue?, _ conditions: JSONValue) async throws -> APIClient.Answer {
-                try await client.send(
-                    "PATCH",
-                    path,
-                    body: [
-                        "metadata": ["uid": .string(uid), "resourceVersion": version ?? .null],
-                        "status": ["healthStatus": ["healthConditions": conditions]],
-                    ],
-                    contentType: "application/merge-patch+json",
-                    accept: Representation.protobufType
-                )
-            }
-            let version = before?["metadata", "resourceVersion"]
-            let answer = try await patch(version, [["status": "Degraded", "reason": "Slow"]])
-            #expect(answer.status == 200)
-            let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: answer.body).raw))
-            #expect(claim.status.hasHealthStatus == isOn)
-            #expect(claim.status.phase == "Bound")
-            // What was dropped was no change.
-            #expect((claim.metadata.resourceVersion == version?.string) == !isOn)
-
-            if isOn {
-                let stale = try await patch(version, [])
-                #expect(stale.status == 409)
-                let invalid = try await patch(nil, [["status": "Sick", "reason": "Slow"]])
-                #expect(invalid.status == 422)
-            }
-        }
-    }
 
     @Test func aStatusIsPatchedUnderPreconditions() async throws {
         try await withClient { server, client in

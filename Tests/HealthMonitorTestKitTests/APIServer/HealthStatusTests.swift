@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import KubernetesAPI
+import SwiftProtobuf
 import Testing
 
 @testable import HealthMonitorTestKit
@@ -118,6 +120,43 @@ import Testing
         let health: [UInt8] =
             [0x52, 21, 0x0A, 19, 0x0A, 8] + "Degraded".utf8 + [0x12, 4] + "Slow".utf8 + [0x1A, 1, 0x6D]
         #expect(bytes.suffix(health.count) == health[...])
+    }
+
+    @Test(arguments: [true, false]) func theHealthOfAClaimIsKeptIfItsGateIsOn(isOn: Bool) async throws {
+        try await withClient { server, client in
+            server.featureGates = isOn ? [.csiVolumeHealth] : []
+            let volume = VolumeFixture(number: 0)
+            let uid = try volume.create(in: server)
+            let path = "\(APIServerTests.claims)/\(volume.claimName)/status"
+            let before = try server.object(kind: "PersistentVolumeClaim", namespace: "default", name: volume.claimName)
+            func patch(_ version: JSONValue?, _ conditions: JSONValue) async throws -> APIClient.Answer {
+                try await client.send(
+                    "PATCH",
+                    path,
+                    body: [
+                        "metadata": ["uid": .string(uid), "resourceVersion": version ?? .null],
+                        "status": ["healthStatus": ["healthConditions": conditions]],
+                    ],
+                    contentType: "application/merge-patch+json",
+                    accept: Representation.protobufType
+                )
+            }
+            let version = before?["metadata", "resourceVersion"]
+            let answer = try await patch(version, [["status": "Degraded", "reason": "Slow"]])
+            #expect(answer.status == 200)
+            let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: answer.body).raw))
+            #expect(claim.status.hasHealthStatus == isOn)
+            #expect(claim.status.phase == "Bound")
+            // What was dropped was no change.
+            #expect((claim.metadata.resourceVersion == version?.string) == !isOn)
+
+            if isOn {
+                let stale = try await patch(version, [])
+                #expect(stale.status == 409)
+                let invalid = try await patch(nil, [["status": "Sick", "reason": "Slow"]])
+                #expect(invalid.status == 422)
+            }
+        }
     }
 
     @Test func aSecretIsBase64InJSONAndBytesInProtobuf() throws {
