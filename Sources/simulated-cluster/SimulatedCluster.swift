@@ -15,9 +15,12 @@ struct SimulatedCluster: AsyncParsableCommand {
             "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
         discussion: """
             In the directory it makes: kubeconfig, for kubectl and for the monitor; csi.sock, the driver's socket; \
-            volumes/HANDLE, the backing directory of each volume, which is not well while its directory is missing; \
-            and, when all is there, ready. With --driver=health, a file volumes/HANDLE.health says what is wrong with a \
-            volume: {"status": "Degraded", "reason": "...", "message": "..."}, or a list of such objects.
+            volumes/HANDLE, the backing directory of each volume; and, when all is there, ready.
+
+            A volume is broken as with csi-driver-host-path. In the legacy generation, it is not well while its backing \
+            directory is missing. In the health generation, a file volumes/HANDLE.health says what is wrong with it: \
+            {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
+            DATA_LOSS, or a list of such objects.
             """
     )
 
@@ -27,27 +30,44 @@ struct SimulatedCluster: AsyncParsableCommand {
     @Option(help: "The driver's name.")
     var driverName = "hostpath.csi.k8s.io"
 
-    @Option(help: "How the driver tells health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13).")
-    var driver = Generation.legacy
+    @Option(
+        name: [.customLong("driver-generation"), .customLong("driver")],
+        help: "How the driver tells health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
+    )
+    var driverGeneration = Generation.legacy
 
-    @Flag(inversion: .prefixedNo, help: "Whether the API server keeps status.healthStatus of claims.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether the API server keeps status.healthStatus of claims: its feature gate CSIVolumeHealth."
+    )
     var volumeHealthStatus = true
+
+    @Option(help: "The API server's port on 127.0.0.1; 0 takes any free one.")
+    var port = 0
 
     @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
     var volumes = 1
 
-    @Option(help: "The driver's page size for ListVolumes; 0 puts all volumes on one page.")
+    @Option(help: "The driver's page size for lists of volumes; 0 puts all on one page.")
     var pageSize = 0
 
-    /// The generations of CSI, with the numbers of the driver's controller capabilities.
+    /// The generations of CSI.
     enum Generation: String, ExpressibleByArgument, CaseIterable {
         case legacy
         case health
 
-        var capabilities: [Int] {
+        var configuration: SimulatedDriver.Configuration {
             switch self {
-            case .legacy: SimulatedDriver.Configuration().controllerCapabilities ?? []
-            case .health: SimulatedDriver.Configuration.healthCapabilities
+            case .legacy: .legacy
+            case .health: .health
+            }
+        }
+
+        /// When a volume is not well.
+        var breakage: String {
+            switch self {
+            case .legacy: "while its directory in it is missing"
+            case .health: "while there is a file HANDLE.health in it"
             }
         }
     }
@@ -55,6 +75,9 @@ struct SimulatedCluster: AsyncParsableCommand {
     func validate() throws {
         guard volumes >= 0, pageSize >= 0 else {
             throw ValidationError("--volumes and --page-size must not be negative")
+        }
+        guard (0...65_535).contains(port) else {
+            throw ValidationError("--port must be between 0 and 65535")
         }
     }
 
@@ -66,16 +89,17 @@ struct SimulatedCluster: AsyncParsableCommand {
         let ready = root.appendingPathComponent("ready")
         // An earlier run that was killed has left it.
         try? FileManager.default.removeItem(at: ready)
+        var driverConfiguration = driverGeneration.configuration
+        driverConfiguration.name = driverName
+        driverConfiguration.pageSize = pageSize
         let driver = SimulatedDriver(
             socket: root.appendingPathComponent("csi.sock").path,
-            configuration: .init(
-                name: driverName,
-                controllerCapabilities: driver.capabilities,
-                pageSize: pageSize
-            )
+            configuration: driverConfiguration
         )
-        try await SimulatedAPIServer.withServer { server in
-            if !volumeHealthStatus { server.featureGates = [] }
+        var serverConfiguration = SimulatedAPIServer.Configuration()
+        serverConfiguration.port = port
+        try await SimulatedAPIServer.withServer(configuration: serverConfiguration) { server in
+            server.featureGates = volumeHealthStatus ? [.csiVolumeHealth] : []
             driver.volumes = try (0..<volumes).map { number in
                 let volume = VolumeFixture(number: number, driverName: driverName)
                 let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
@@ -92,7 +116,7 @@ struct SimulatedCluster: AsyncParsableCommand {
                 API server  \(server.url)
                 kubeconfig  \(kubeconfig)
                 CSI driver  \(driverName) at \(driver.socket)
-                volumes     \(volumes), each not well while its directory in \(backing.path) is missing
+                volumes     \(volumes) in \(backing.path), each not well \(driverGeneration.breakage)
                 ready
 
                 """

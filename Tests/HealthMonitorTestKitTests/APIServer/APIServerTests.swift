@@ -215,6 +215,17 @@ import Testing
         }
     }
 
+    @Test func thePortCanBeChosen() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            var configuration = SimulatedAPIServer.Configuration()
+            configuration.port = try #require(server.url.split(separator: ":").last.flatMap { Int($0) })
+            let taken = configuration
+            await #expect(throws: (any Error).self, "it is taken") {
+                try await SimulatedAPIServer.withServer(configuration: taken) { _ in }
+            }
+        }
+    }
+
     // MARK: Access
 
     @Test func whoMayWhatIsDecidedByTokenAndRule() async throws {
