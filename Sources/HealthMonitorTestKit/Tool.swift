@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import Foundation
-import Synchronization
+import Foundation
+import Subprocess
+import SystemPackage
 
 /// A program of this machine, run to its end by a test: kubectl, promtool, our own binary.
 public enum Tool {
     /// What came of it.
-    public struct Result: Sendable {
-        /// The exit code.
-        public var status: Int32
+    public struct Outcome: Sendable, Hashable {
+        /// The exit code; nil when a signal ended it.
+        public var exitCode: Int32?
         /// Standard output.
         public var output: String
         /// Standard error.
         public var errors: String
+
+        /// An outcome.
+        public init(exitCode: Int32?, output: String, errors: String) {
+            self.exitCode = exitCode
+            self.output = output
+            self.errors = errors
+        }
     }
 
     /// Why there is nothing to run.
@@ -22,61 +30,46 @@ public enum Tool {
         public var description: String
     }
 
-    /// One at a time: starting two at the same moment can crash in Foundation's `Process.run`.
-    private static let starting = Mutex(())
-
     /// Where a program is on the PATH.
     ///
     /// - Parameter package: Debian's package that has it, for the error.
-    public static func find(_ name: String, package: String) throws -> URL {
+    public static func find(_ name: String, package: String) throws -> String {
         let directories = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         let paths = directories.map { "\($0)/\(name)" }
         guard let path = paths.first(where: FileManager.default.isExecutableFile) else {
             throw Missing(description: "\(name) is not on the PATH: install Debian's package \(package)")
         }
-        return URL(filePath: path)
+        return path
     }
 
     /// Runs a program and waits for its end.
     ///
     /// - Parameters:
-    ///   - environment: all of it; nil: that of this process.
+    ///   - path: where it is.
+    ///   - environment: in addition to that of this process.
     ///   - input: what it reads from standard input.
+    /// - Throws: when it cannot be started, or says more than 16 MiB.
     public static func run(
-        _ executable: URL,
+        _ path: String,
         _ arguments: [String],
-        environment: [String: String]? = nil,
+        environment: [String: String] = [:],
         input: String = ""
-    ) async throws -> Result {
-        // Files, not pipes: nobody has to read while it writes.
-        let directory = FileManager.default.temporaryDirectory.appending(path: "tool-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: directory) }
-        func file(_ name: String, _ content: String = "") throws -> (url: URL, handle: FileHandle) {
-            let url = directory.appending(path: name)
-            try Data(content.utf8).write(to: url)
-            return (url, try FileHandle(forUpdating: url))
-        }
-        let (output, errors) = (try file("output"), try file("errors"))
-        let process = Process()
-        process.executableURL = executable
-        process.arguments = arguments
-        if let environment { process.environment = environment }
-        process.standardInput = try file("input", input).handle
-        process.standardOutput = output.handle
-        process.standardError = errors.handle
-        let status = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try starting.withLock { _ in try process.run() }
-            } catch {
-                continuation.resume(throwing: error)
-            }
-        }
-        return Result(
-            status: status,
-            output: try String(contentsOf: output.url, encoding: .utf8),
-            errors: try String(contentsOf: errors.url, encoding: .utf8)
+    ) async throws -> Outcome {
+        let additions = environment.map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
+        let result = try await Subprocess.run(
+            .path(FilePath(path)),
+            arguments: Arguments(arguments),
+            environment: .inherit.updating(Dictionary(uniqueKeysWithValues: additions)),
+            input: .string(input),
+            output: .string(limit: 16 << 20),
+            error: .string(limit: 16 << 20)
+        )
+        var exitCode: Int32?
+        if case .exited(let code) = result.terminationStatus { exitCode = code }
+        return Outcome(
+            exitCode: exitCode,
+            output: result.standardOutput,
+            errors: result.standardError
         )
     }
 }

@@ -14,35 +14,17 @@ public protocol KubernetesObject: SwiftProtobuf.Message {
 
 extension PersistentVolume: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "PersistentVolume",
-        plural: "persistentvolumes",
-        scope: .cluster
-    )
+    public static let resource = Resource(core: "PersistentVolume", plural: "persistentvolumes", scope: .cluster)
 }
 
 extension PersistentVolumeClaim: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "PersistentVolumeClaim",
-        plural: "persistentvolumeclaims",
-        scope: .namespaced
-    )
+    public static let resource = Resource(core: "PersistentVolumeClaim", plural: "persistentvolumeclaims", scope: .namespaced)
 }
 
 extension Event: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "Event",
-        plural: "events",
-        scope: .namespaced
-    )
+    public static let resource = Resource(core: "Event", plural: "events", scope: .namespaced)
 }
 
 extension Lease: KubernetesObject {
@@ -58,33 +40,15 @@ extension Lease: KubernetesObject {
 
 extension Node: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "Node",
-        plural: "nodes",
-        scope: .cluster
-    )
+    public static let resource = Resource(core: "Node", plural: "nodes", scope: .cluster)
 }
 
 extension Pod: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "Pod",
-        plural: "pods",
-        scope: .namespaced
-    )
+    public static let resource = Resource(core: "Pod", plural: "pods", scope: .namespaced)
 }
 
 extension Secret: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
-        group: "",
-        version: "v1",
-        kind: "Secret",
-        plural: "secrets",
-        scope: .namespaced
-    )
+    public static let resource = Resource(core: "Secret", plural: "secrets", scope: .namespaced)
 }

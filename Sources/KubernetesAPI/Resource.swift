@@ -29,6 +29,11 @@ public struct Resource: Sendable, Hashable {
         self.scope = scope
     }
 
+    /// Describes a resource of core/v1.
+    public init(core kind: String, plural: String, scope: Scope) {
+        self.init(group: "", version: "v1", kind: kind, plural: plural, scope: scope)
+    }
+
     /// `apiVersion` as objects carry it: `v1`, `coordination.k8s.io/v1`.
     public var apiVersion: String {
         group.isEmpty ? version : "\(group)/\(version)"

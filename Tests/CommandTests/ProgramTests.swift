@@ -9,15 +9,9 @@ import Testing
 
 /// The program as a process: what it prints where, and how it ends.
 @Suite(.timeLimit(.minutes(1))) struct ProgramTests {
-    private struct Outcome: Equatable {
-        var exitCode: Int32
-        var output: String
-        var errors: String
-    }
-
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
     func theVersionIsPrinted(arguments: [String]) async throws {
-        let expected = Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
+        let expected = Tool.Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
@@ -40,16 +34,15 @@ import Testing
         ),
     ])
     func anErrorIsOneLineAndExitCodeOne(arguments: [String], message: String) async throws {
-        let expected = Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
+        let expected = Tool.Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
 
-    private func run(_ arguments: [String]) async throws -> Outcome {
+    private func run(_ arguments: [String]) async throws -> Tool.Outcome {
         // The package's programs are built side by side, the tests among them.
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let program = URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "csi-health-monitor")
-        let result = try await Tool.run(program, arguments)
-        return Outcome(exitCode: result.status, output: result.output, errors: result.errors)
+        return try await Tool.run(program.path, arguments)
     }
 }

@@ -268,7 +268,7 @@ import Testing
 
         let promtool = try Tool.find("promtool", package: "prometheus")
         let verdict = try await Tool.run(promtool, ["check", "metrics"], input: text)
-        #expect(verdict.status == 0)
+        #expect(verdict.exitCode == 0)
         #expect(verdict.output + verdict.errors == "")
     }
 }

@@ -24,7 +24,7 @@ struct Manifests: Sendable {
             .deletingLastPathComponent()
         let kubectl = try Tool.find("kubectl", package: "kubernetes-client")
         let result = try await Tool.run(kubectl, ["kustomize", root.appendingPathComponent("manifests/\(path)").path])
-        #expect(result.status == 0, "kubectl kustomize manifests/\(path): \(result.errors)")
+        #expect(result.exitCode == 0, "kubectl kustomize manifests/\(path): \(result.errors)")
         objects = try result.output.components(separatedBy: "\n---\n").map {
             try YAMLParser.parse(Array($0.utf8))
         }

@@ -11,7 +11,7 @@ struct Kubectl {
         let description: String
     }
 
-    private let executable: URL
+    private let executable: String
     private let home: URL
 
     /// Runs `body` with a kubectl for the server.
@@ -33,9 +33,9 @@ struct Kubectl {
     func callAsFunction(_ arguments: String..., input: String = "") async throws -> String {
         let environment = ["KUBECONFIG": home.appending(path: "config").path, "HOME": home.path]
         let result = try await Tool.run(executable, arguments, environment: environment, input: input)
-        guard result.status == 0 else {
+        guard result.exitCode == 0 else {
             throw Failure(
-                description: "kubectl \(arguments.joined(separator: " ")): exit code \(result.status): \(result.errors)"
+                description: "kubectl \(arguments.joined(separator: " ")): exit code \(result.exitCode ?? -1): \(result.errors)"
             )
         }
         return result.output
