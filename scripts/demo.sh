@@ -52,7 +52,7 @@ until_true() {
     done
 }
 
-"$binaries/simulated-cluster" --directory "$directory" --driver "$driver" >"$directory/cluster.log" 2>&1 &
+"$binaries/simulated-cluster" --directory "$directory" --driver-generation "$driver" >"$directory/cluster.log" 2>&1 &
 cluster_pid=$!
 until_true 20 "simulated cluster" test -e "$directory/ready"
 export KUBECONFIG=$directory/kubeconfig

@@ -19,7 +19,11 @@ extension PersistentVolume: KubernetesObject {
 
 extension PersistentVolumeClaim: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "PersistentVolumeClaim", plural: "persistentvolumeclaims", scope: .namespaced)
+    public static let resource = Resource(
+        core: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        scope: .namespaced
+    )
 }
 
 extension Event: KubernetesObject {

@@ -31,7 +31,6 @@ struct SimulatedCluster: AsyncParsableCommand {
     var driverName = "hostpath.csi.k8s.io"
 
     @Option(
-        name: [.customLong("driver-generation"), .customLong("driver")],
         help: "How the driver tells health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
     )
     var driverGeneration = Generation.legacy

@@ -35,7 +35,8 @@ struct Kubectl {
         let result = try await Tool.run(executable, arguments, environment: environment, input: input)
         guard result.exitCode == 0 else {
             throw Failure(
-                description: "kubectl \(arguments.joined(separator: " ")): exit code \(result.exitCode ?? -1): \(result.errors)"
+                description:
+                    "kubectl \(arguments.joined(separator: " ")): exit code \(result.exitCode ?? -1): \(result.errors)"
             )
         }
         return result.output
