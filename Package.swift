@@ -38,6 +38,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
+                "CSIClient",
                 "Diagnostics",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
@@ -105,6 +106,7 @@ let package = Package(
                 "HealthMonitorTestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings

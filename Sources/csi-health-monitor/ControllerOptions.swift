@@ -61,7 +61,7 @@ struct ControllerOptions: Sendable, Equatable {
     /// klog's `--v`.
     var verbosity: Int
     var loggingFormat: KlogHandler.Format
-    /// Flags that were given and mean nothing here.
+    /// Flags that mean nothing here and were given another value than their default.
     var meaninglessFlags: [String]
 
     /// Checks the flags against each other and against the file system.
