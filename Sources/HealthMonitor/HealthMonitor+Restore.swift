@@ -122,10 +122,7 @@ struct ToldEvents: Sendable {
         volumes[event.involvedObject.uid] = told
     }
 
-    private static let legacy = VolumeState(
-        volumeHandle: "",
-        conditions: [VolumeHealthCondition(abnormalMessage: "")]
-    ).fingerprint
+    private static let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: "")]).fingerprint
 }
 
 extension Reconciler {

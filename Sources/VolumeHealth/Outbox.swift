@@ -86,7 +86,10 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     /// How many transitions wait or are under way, and since when the oldest of them is so.
     var backlog: (depth: Int, oldest: Duration?) {
-        let waiting = entries.values.filter { $0.inFlight != nil || $0.scheduled?.cause == .transition }
+        let waiting = entries.values.filter { entry in
+            guard let said = entry.inFlight else { return entry.scheduled?.cause == .transition }
+            return Self.news(said) != entry.told?.fingerprint
+        }
         return (waiting.count, waiting.map(\.since).min())
     }
 }

@@ -56,7 +56,7 @@ extension Reconciler {
         index.apply(claim, volumeName: volumeName, healthStatus: healthStatus)
         release(before.map { [$0] } ?? [], unless: index.claim(at: claim.key).map { [$0] } ?? [], at: now)
         if statuses.contains(claim.uid) {
-            observeStatus(healthStatus, of: claim, volumeHandle: index.volumeHandle(of: claim) ?? "", at: now)
+            observeStatus(healthStatus, of: claim, at: now)
         }
         if probes != nil, let handle = index.volumeHandle(of: claim) { probe(handle, at: now) }
     }
@@ -129,7 +129,7 @@ extension Reconciler {
             unknowns.remove(key)
         }
         if let latest = index.latest(claim) {
-            setStatus([], for: latest, volumeHandle: "", at: now)
+            setStatus([], for: latest, at: now)
         } else {
             statuses.remove(claim.uid)
         }

@@ -49,7 +49,8 @@ public struct Reconciler: Sendable {
     mutating func conclude(_ conditions: [VolumeHealthCondition], ofVolumeHandle handle: String, at now: Duration) {
         index.update(handle) { $0.health = conditions.isEmpty ? .healthy : .adverse }
         for claim in index.claims(ofVolumeHandle: handle) {
-            set(conditions, for: claim, volumeHandle: handle, at: now)
+            events.set(VolumeState(conditions), for: claim.uid, claim: claim, at: now)
+            setStatus(writesStatus ? conditions : [], for: claim, at: now)
         }
     }
 
@@ -65,52 +66,17 @@ public struct Reconciler: Sendable {
         }
     }
 
-    private mutating func set(
-        _ conditions: [VolumeHealthCondition],
-        for claim: Claim,
-        volumeHandle: String,
-        at now: Duration
-    ) {
-        events.set(
-            VolumeState(volumeHandle: volumeHandle, conditions: conditions),
-            for: claim.uid,
-            claim: claim,
-            at: now
-        )
-        setStatus(writesStatus ? conditions : [], for: claim, volumeHandle: volumeHandle, at: now)
-    }
-
-    mutating func setStatus(
-        _ conditions: [VolumeHealthCondition],
-        for claim: Claim,
-        volumeHandle: String,
-        at now: Duration
-    ) {
+    mutating func setStatus(_ conditions: [VolumeHealthCondition], for claim: Claim, at now: Duration) {
         if !statuses.contains(claim.uid) {
             let observed = index.healthStatus(ofClaimUID: claim.uid)
             if observed.isEmpty, conditions.isEmpty { return }
-            observeStatus(observed, of: claim, volumeHandle: volumeHandle, at: now)
+            observeStatus(observed, of: claim, at: now)
         }
-        statuses.set(
-            VolumeState(volumeHandle: volumeHandle, conditions: conditions),
-            for: claim.uid,
-            claim: claim,
-            at: now
-        )
+        statuses.set(VolumeState(conditions), for: claim.uid, claim: claim, at: now)
     }
 
-    mutating func observeStatus(
-        _ conditions: [VolumeHealthCondition],
-        of claim: Claim,
-        volumeHandle: String,
-        at now: Duration
-    ) {
-        statuses.observe(
-            told: VolumeState(volumeHandle: volumeHandle, conditions: conditions),
-            for: claim.uid,
-            claim: claim,
-            at: now
-        )
+    mutating func observeStatus(_ conditions: [VolumeHealthCondition], of claim: Claim, at now: Duration) {
+        statuses.observe(told: VolumeState(conditions), for: claim.uid, claim: claim, at: now)
     }
 
     /// Whether people were told that something is wrong with the volume, or are about to be.

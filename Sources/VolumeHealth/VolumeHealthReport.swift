@@ -73,14 +73,11 @@ public struct UnknownCondition: Sendable, Hashable {
 
 /// What holds of a claim's volume.
 public struct VolumeState: Tellable {
-    /// The volume that it is about.
-    public var volumeHandle: String
     /// All that is wrong, worst first; empty: nothing.
     public var conditions: [VolumeHealthCondition]
 
     /// A state of a volume.
-    public init(volumeHandle: String, conditions: [VolumeHealthCondition]) {
-        self.volumeHandle = volumeHandle
+    public init(_ conditions: [VolumeHealthCondition]) {
         self.conditions = conditions
     }
 

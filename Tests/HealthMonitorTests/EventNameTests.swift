@@ -24,7 +24,7 @@ struct EventNameTests {
     }
 
     func fingerprint(_ conditions: [VolumeHealthCondition]) -> Fingerprint {
-        VolumeState(volumeHandle: "h", conditions: conditions).fingerprint
+        VolumeState(conditions).fingerprint
     }
 
     @Test func theSameFactHasTheSameNameInEveryProcess() {

@@ -33,7 +33,7 @@ extension ClaimIndex {
 
 extension VolumeState {
     static func abnormal(_ message: String) -> VolumeState {
-        VolumeState(volumeHandle: "h", conditions: [VolumeHealthCondition(abnormalMessage: message)])
+        VolumeState([VolumeHealthCondition(abnormalMessage: message)])
     }
 }
 

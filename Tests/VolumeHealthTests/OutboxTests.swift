@@ -9,7 +9,7 @@ struct OutboxTests {
     let first = Claim.named("first")
     let second = Claim.named("second")
     let broken = VolumeState.abnormal("broken")
-    let well = VolumeState(volumeHandle: "h", conditions: [])
+    let well = VolumeState([])
     var outbox = Outbox<String, VolumeState>(timing: .lastingEvents)
 
     mutating func announcement(at now: Duration) throws -> Announcement<String, VolumeState> {
@@ -235,5 +235,9 @@ struct OutboxTests {
         #expect(outbox.backlog == (2, .seconds(3)))
         outbox.settle(announcement, .told, at: .seconds(5))
         #expect(outbox.backlog == (1, .seconds(4)))
+        outbox.remove("2")
+        // A refresh is no news.
+        _ = try self.announcement(at: .seconds(2000))
+        #expect(outbox.backlog == (0, nil))
     }
 }

@@ -47,7 +47,7 @@ struct ReconcilerLifePropertyTests {
             }
             for claim in claims {
                 guard let told = events[claim.uid], !told.isEmpty else { continue }
-                let state = VolumeState(volumeHandle: "", conditions: told)
+                let state = VolumeState(told)
                 reconciler.restore(told: state.fingerprint, claimUID: claim.uid, key: claim.key, toldAt: now)
             }
             reconciler.beginStrategy(writesStatus: true)

@@ -22,7 +22,7 @@ struct ReconcilerTests {
                 Announcement(
                     key: claim.uid,
                     claim: claim,
-                    state: VolumeState(volumeHandle: "h1", conditions: [broken]),
+                    state: VolumeState([broken]),
                     since: .seconds(7),
                     cause: .transition
                 )

@@ -108,7 +108,7 @@ struct VolumeHealthReportTests {
 
     @Test func fingerprintsAreTheSameInEveryVersion() {
         // Written down: events of earlier versions are recognised by them.
-        let state = VolumeState(volumeHandle: "h", conditions: [Self.condition(.degraded, "A", "any")])
+        let state = VolumeState([Self.condition(.degraded, "A", "any")])
         #expect(state.fingerprint.rawValue == Fingerprint(["Degraded/A"]).rawValue)
         #expect(Fingerprint([]).rawValue == 0x811c_9dc5)
         #expect(Fingerprint(["Degraded/A"]).rawValue == 0x4734_9adf)
