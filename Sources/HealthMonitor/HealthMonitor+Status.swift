@@ -82,11 +82,17 @@ extension HealthMonitor {
                 )
             } catch {
                 guard error.code == .conflict, attempt < 5 else { throw error }
-                let fresh = try await kubernetes.get(
-                    PersistentVolumeClaim.self,
-                    name: claim.key.name,
-                    namespace: claim.key.namespace
-                )
+                let fresh: PersistentVolumeClaim
+                do {
+                    fresh = try await kubernetes.get(name: claim.key.name, namespace: claim.key.namespace)
+                } catch {
+                    guard error.code == .forbidden else { throw error }
+                    logger.warning(
+                        "Cannot read a claim that was changed meanwhile, its status is written when the watch brings it",
+                        metadata: metadata.merging(["error": "\(error)"]) { $1 }
+                    )
+                    return .refused
+                }
                 if fresh.metadata.uid != claim.uid { return .gone }
                 let observed = fresh.status.healthStatus.conditions
                 // Compared before it is written: somebody may have written the same.

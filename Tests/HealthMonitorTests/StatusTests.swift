@@ -3,6 +3,7 @@
 
 import HealthMonitor
 import HealthMonitorTestKit
+import Synchronization
 import Testing
 
 /// `status.healthStatus` of claims.
@@ -148,6 +149,43 @@ struct StatusTests {
             #expect(claim?["metadata", "annotations", "touched"] == "yes")
             #expect(claim?["status", "healthStatus"] != nil)
         }
+    }
+
+    @Test func aConflictWithoutTheRuleToReadClaimsHoldsUpNobodyElse() async throws {
+        try await Scene.run { scene in
+            try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
+            let server = scene.server
+            let conflicts = Conflicts()
+            server.intercept { request in
+                if request.verb == .get {
+                    return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+                }
+                guard request.verb == .patch, request.subresource == "status", conflicts.isFirst() else { return nil }
+                _ = try? server.patch(
+                    kind: "PersistentVolumeClaim",
+                    namespace: "default",
+                    name: Self.volume.claimName,
+                    ["metadata": ["annotations": ["touched": "yes"]]]
+                )
+                return nil
+            }
+        } _: { scene in
+            _ = await scene.server.journal.first { $0.code == 403 }
+            // Soon, and not after minutes.
+            await scene.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: .seconds(1))
+            while try Self.healthStatus(scene) == nil {
+                scene.clock.advance(by: .milliseconds(100))
+                await Task.yield()
+            }
+            #expect(scene.clock.now.offset < .seconds(300))
+        }
+    }
+
+    /// Says once that it is the first time.
+    private final class Conflicts: Sendable {
+        private let seen = Atomic(false)
+
+        func isFirst() -> Bool { !seen.exchange(true, ordering: .relaxed) }
     }
 
     @Test func rule11_aClaimMadeAnewInThatMomentIsLeftAlone() async throws {
