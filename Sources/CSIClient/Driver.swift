@@ -11,11 +11,6 @@ public struct DriverIdentity: Sendable, Hashable {
     public var vendorVersion: String
     /// Which controller RPCs it has.
     public var controllerCapabilities: Set<ControllerCapability>
-
-    /// Whether ListVolumes tells the condition of every volume (CSI 1.3 to 1.12).
-    public var listsVolumeConditions: Bool {
-        controllerCapabilities.isSuperset(of: [.listVolumes, .volumeCondition])
-    }
 }
 
 /// A controller RPC, or something that one does, as far as it decides how volumes are probed.

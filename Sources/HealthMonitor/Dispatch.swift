@@ -18,7 +18,8 @@ enum DispatchStep<Job: Sendable, Instant: Sendable>: Sendable {
 /// `next` is asked only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
 /// the moment that it named. Returns when all jobs have ended.
 ///
-/// - Throws: what a job throws, and `CancellationError` on cancellation; the other jobs are cancelled then.
+/// - Parameter run: throws only `CancellationError`, on cancellation.
+/// - Throws: `CancellationError` on cancellation; the jobs are cancelled then.
 func dispatch<Job: Sendable, C: Clock>(
     atMost limit: Int,
     wakeUp: WakeUp,

@@ -57,7 +57,7 @@ extension HealthMonitor {
                     reconciler.receive(report, at: received)
                 } else {
                     withoutHealth += 1
-                    reconciler.receive(listedWithoutHealth: volume.id)
+                    reconciler.receive(listedWithoutHealth: volume.id, at: received)
                 }
             }
             return (abnormal, withoutHealth)

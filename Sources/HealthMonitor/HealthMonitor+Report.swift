@@ -142,6 +142,7 @@ extension ReportOutcome {
         case .notFound, .namespaceTerminating: self = .gone
         // Only this one is wrong; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
+        case .forbidden where !error.isMissingRule: self = .refused
         // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
         default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
         }

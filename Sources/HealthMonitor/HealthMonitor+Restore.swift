@@ -33,6 +33,7 @@ extension HealthMonitor {
         let component = EventVocabulary.component(driverName: configuration.driverName)
         var wait = Duration.seconds(1)
         while true {
+            let retryAfter: Duration
             do {
                 var told = nothing
                 for reason in reasons {
@@ -59,8 +60,9 @@ extension HealthMonitor {
                     return nil
                 }
                 logger.warning("Cannot read back what was told, trying again", metadata: metadata)
+                retryAfter = error.retryAfter ?? .zero
             }
-            try await clock.sleep(for: wait)
+            try await clock.sleep(for: max(wait, retryAfter))
             wait = min(wait * 2, .seconds(30))
         }
     }
@@ -131,8 +133,9 @@ extension Reconciler {
         for (uid, told) in events.volumes {
             guard let fingerprint = told.fingerprint else { continue }
             let age = Duration.seconds(max(0, wall - told.time))
-            restore(told: fingerprint, claimUID: uid, key: told.key, toldAt: now - age)
+            restore(told: fingerprint, claimUID: uid, key: told.key, toldAt: now - age, at: now)
         }
+        restoreFromStatuses(except: Set(events.volumes.keys), at: now)
         for (uid, key, fingerprint) in events.unknowns {
             restore(toldUnknown: fingerprint, claimUID: uid, key: key)
         }

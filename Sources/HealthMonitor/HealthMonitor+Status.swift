@@ -35,7 +35,7 @@ extension HealthMonitor {
             return try await writeOnce(announcement, support, state, metadata)
         } catch {
             try Task.checkCancellation()
-            if error.code == .forbidden {
+            if error.isMissingRule {
                 if support.isNews(.forbidden) {
                     logger.warning(
                         "May not write the health of claims to their status: events alone tell it; tried again slowly",

@@ -54,6 +54,11 @@ struct ClaimIndex: Sendable {
         claims[claim.key].flatMap { $0.claim.uid == claim.uid ? $0.claim : nil }
     }
 
+    /// The claim of this name as it is now, whatever volume it has.
+    func latest(at key: ClaimKey) -> Claim? {
+        claims[key]?.claim
+    }
+
     /// What the claim's `status.healthStatus` says; empty when there is none.
     func healthStatus(ofClaimUID uid: String) -> [VolumeHealthCondition] {
         healthStatuses[uid] ?? []
@@ -99,6 +104,11 @@ extension ClaimIndex {
 
     /// Whether any claim shows a status.
     var hasHealthStatuses: Bool { !healthStatuses.isEmpty }
+
+    /// Claims of our driver's volumes that show a status.
+    var claimsWithHealthStatus: [Claim] {
+        claims.values.filter { healthStatuses[$0.claim.uid] != nil && volumeHandle(of: $0.claim) != nil }.map(\.claim)
+    }
 
     /// Handles whose record passes the test.
     func handles(where isIncluded: (HandleRecord) -> Bool) -> [String] {

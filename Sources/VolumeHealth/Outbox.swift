@@ -77,6 +77,17 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         entries[key] != nil
     }
 
+    /// What is so, as far as this process knows.
+    func current(_ key: Key) -> State? {
+        entries[key]?.current
+    }
+
+    /// What is so, or else what was told by an earlier process; nil when it is clear, or nothing is known.
+    func news(_ key: Key) -> Fingerprint? {
+        guard let entry = entries[key] else { return nil }
+        return entry.current.map { Self.news($0) } ?? entry.told?.fingerprint
+    }
+
     /// Everything that is not clear.
     var adverse: [(claim: Claim, state: State)] {
         entries.values.compactMap { entry in
@@ -292,6 +303,7 @@ extension Outbox {
                 announcement.claim = claim
                 return .tell(announcement)
             }
+            underWay -= 1
             remove(announcement.key)
         }
     }

@@ -6,7 +6,8 @@
 /// Every volume has a slot, the same moment of every interval, so that each is asked for exactly once per interval and
 /// the driver sees an even stream of calls. The slots of volumes that are there from the beginning are spread over the
 /// interval, at random within equal parts; a volume that turns up later is asked for at once, and that is its slot.
-/// Whoever could not be asked for in time skips to its next slot: nothing comes in bursts.
+/// Nothing comes in bursts: whose answer comes late skips to its next slot, and what is overdue, because the driver was
+/// away, is asked for at no more than twice the even rate.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 struct ProbeSchedule: Sendable {
@@ -34,6 +35,8 @@ struct ProbeSchedule: Sendable {
     let interval: Duration
     private var entries: [String: Entry] = [:]
     private var queue = DueQueue<String>()
+    /// Before this moment nobody is asked for.
+    private var nextCall = Duration.zero
     private var roundBegan: Duration
     private var roundIsWhole = true
 
@@ -74,11 +77,15 @@ struct ProbeSchedule: Sendable {
     /// The volume to ask for now. It is being asked for until ``finish(_:_:at:)``.
     mutating func next(at now: Duration) -> ProbeStep {
         while let item = queue.first {
-            let isStale = entries[item.element]?.ticket != item.ticket
-            if !isStale, item.due > now { return .wait(until: item.due) }
+            guard entries[item.element]?.ticket == item.ticket else {
+                queue.removeFirst()
+                continue
+            }
+            let due = max(item.due, nextCall)
+            if due > now { return .wait(until: due) }
             queue.removeFirst()
-            if isStale { continue }
             entries[item.element]?.ticket = nil
+            nextCall = now + gap
             return .probe(volumeHandle: item.element)
         }
         return .wait(until: nil)
@@ -117,7 +124,14 @@ struct ProbeSchedule: Sendable {
             roundBegan = nextSlot(after: roundBegan, skipping: 1, at: now) - interval
             roundIsWhole = true
         }
-        return roundIsWhole && !isLate
+        // Whoever backs off is not asked for in every interval.
+        return roundIsWhole && !isLate && entries.values.allSatisfy { $0.failures == 0 }
+    }
+
+    /// From one call to the next at least: half of what the even stream has, and a tenth of a second at most, which makes
+    /// no burst of a few.
+    private var gap: Duration {
+        min(interval / (2 * max(entries.count, 1)), .milliseconds(100))
     }
 
     private mutating func enter(_ handle: String, at slot: Duration) {

@@ -74,10 +74,9 @@ extension Reconciler {
 
     /// A claim was deleted.
     public mutating func removeClaim(_ key: ClaimKey, at now: Duration) {
-        let before = index.claim(at: key)
+        guard let claim = index.latest(at: key) else { return }
         index.removeClaim(key)
-        release(before.map { [$0] } ?? [], unless: [], at: now)
-        if let before { statuses.remove(before.uid) }
+        release(claim, at: now)
     }
 
     /// The claim of this name, when it uses a volume of our driver's.

@@ -75,7 +75,9 @@ extension Reconciler {
             index.update(handle) { $0.isMissing = true }
             if isConfirmed { concludeMissing(handle, at: now) }
             outcome = isConfirmed ? .answered : .unconfirmed
-        case .withoutHealth: outcome = .answered
+        case .withoutHealth:
+            found(handle, at: now)
+            outcome = .answered
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
         }

@@ -66,18 +66,17 @@ extension Reconciler {
         if merged.conditions.isEmpty {
             // Not understood, so nothing that was known has passed (rule 6).
             index.update(report.volumeHandle) { if $0.health == .healthy { $0.health = .unknown } }
-        } else {
+        } else if !isKnownAdverse(report.volumeHandle) {
             conclude(merged.conditions, ofVolumeHandle: report.volumeHandle, at: now)
         }
+        // What is known already waits for the end of the sweep: another page may have the rest of it.
     }
 
     /// The driver listed a volume and said nothing of its health.
-    public mutating func receive(listedWithoutHealth handle: String) {
+    public mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
         let number = sweep.number
-        index.update(handle) { record in
-            record.lastListed = number
-            record.isMissing = false
-        }
+        index.update(handle) { $0.lastListed = number }
+        found(handle, at: now)
     }
 
     /// The sweep is over. An incomplete one clears nothing (rule 2); a complete one clears what it said is well (rule 3),
@@ -87,7 +86,15 @@ extension Reconciler {
     ///   ``receive(_:ofVolumeHandle:at:)``; empty unless `canConfirm`.
     public mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         defer { sweep = Sweep(number: sweep.number) }
-        guard case .complete(let kind, let canConfirm) = end else { return [] }
+        guard case .complete(let kind, let canConfirm) = end else {
+            for report in sweep.adverse.values where !report.conditions.isEmpty {
+                conclude(atLeast: report, at: now)
+            }
+            return []
+        }
+        for (handle, report) in sweep.adverse where !report.conditions.isEmpty {
+            conclude(report.conditions, ofVolumeHandle: handle, at: now)
+        }
         for handle in sweep.recovered where sweep.adverse[handle] == nil {
             conclude([], ofVolumeHandle: handle, at: now)
         }
@@ -104,7 +111,8 @@ extension Reconciler {
         case .adverseVolumes:
             let unlisted = index.handles { $0.lastListed != number }
             let absent = unlisted.filter(isKnownAdverse)
-            for handle in unlisted {
+            // A volume that is told of and left out is asked for first.
+            for handle in unlisted where !isKnownAdverse(handle) {
                 index.update(handle) { if $0.health == .unknown { $0.health = .healthy } }
             }
             return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
@@ -126,6 +134,25 @@ extension Reconciler {
             index.update(handle) { $0.isMissing = true }
         }
         return canConfirm ? used : []
+    }
+
+    /// What a list that is not complete found wrong, and what is known besides.
+    private mutating func conclude(atLeast report: VolumeHealthReport, at now: Duration) {
+        var all = report
+        for claim in index.claims(ofVolumeHandle: report.volumeHandle) {
+            let known = events.current(claim.uid)?.conditions ?? []
+            all.merge(VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: known))
+        }
+        conclude(all.conditions, ofVolumeHandle: report.volumeHandle, at: now)
+    }
+
+    /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
+    mutating func found(_ handle: String, at now: Duration) {
+        index.update(handle) { $0.isMissing = false }
+        let missing = VolumeState([.notFound(volumeHandle: handle)]).fingerprint
+        guard index.claims(ofVolumeHandle: handle).contains(where: { events.news($0.uid) == missing }) else { return }
+        conclude([], ofVolumeHandle: handle, at: now)
+        index.update(handle) { $0.health = .unknown }
     }
 
     /// Rule 5.

@@ -8,10 +8,32 @@ extension Reconciler {
     /// - Parameters:
     ///   - fingerprint: of the ``VolumeState`` that was told; never a clear one.
     ///   - time: when; may be before the clock's beginning.
-    public mutating func restore(told fingerprint: Fingerprint, claimUID: String, key: ClaimKey, toldAt time: Duration)
-    {
-        guard let claim = index.claim(at: key), claim.uid == claimUID else { return }
-        events.restore(told: fingerprint, for: claimUID, claim: claim, toldAt: time)
+    public mutating func restore(
+        told fingerprint: Fingerprint,
+        claimUID: String,
+        key: ClaimKey,
+        toldAt time: Duration,
+        at now: Duration
+    ) {
+        guard let latest = index.latest(at: key), latest.uid == claimUID else { return }
+        if index.volumeHandle(of: latest) != nil {
+            events.restore(told: fingerprint, for: claimUID, claim: latest, toldAt: time)
+        } else if !index.healthStatus(ofClaimUID: claimUID).isEmpty {
+            // It was ours, and its volume went while nobody watched.
+            setStatus([], for: latest, at: now)
+        }
+    }
+
+    /// Of claims of which no event is left, their status says what was told, long ago (rule 9). After
+    /// ``restore(told:claimUID:key:toldAt:at:)``.
+    ///
+    /// - Parameter known: uids of claims of which there is an event.
+    public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration) {
+        for claim in index.claimsWithHealthStatus where !known.contains(claim.uid) {
+            let state = VolumeState(index.healthStatus(ofClaimUID: claim.uid))
+            let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
+            events.restore(told: state.fingerprint, for: claim.uid, claim: claim, toldAt: longAgo)
+        }
     }
 
     /// An earlier process told of an unknown condition.

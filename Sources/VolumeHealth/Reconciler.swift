@@ -22,6 +22,9 @@ public struct Reconciler: Sendable {
         }
     }
 
+    /// How many conditions of unknown types are told of one claim.
+    static let maximumUnknownConditions = 16
+
     let configuration: Configuration
     var index = ClaimIndex()
     /// By claim uid.
@@ -61,7 +64,10 @@ public struct Reconciler: Sendable {
             for condition in conditions {
                 let state = UnknownConditionState(condition: condition)
                 let key = UnknownConditionKey(claimUID: claim.uid, fingerprint: state.fingerprint)
-                if !unknowns.contains(key) { unknowns.set(state, for: key, claim: claim, at: now) }
+                if unknowns.contains(key) { continue }
+                // A driver that never says the same twice is not told for ever.
+                let told = unknowns.keysAndClaims.count { $0.key.claimUID == claim.uid }
+                if told < Self.maximumUnknownConditions { unknowns.set(state, for: key, claim: claim, at: now) }
             }
         }
     }

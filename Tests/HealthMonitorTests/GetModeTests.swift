@@ -120,7 +120,10 @@ struct GetModeTests {
             await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: Self.interval)
             // All of them are due now.
             scene.clock.advance(by: Self.interval)
-            await scene.driver.journal.wait(for: "ControllerGetVolume", count: 4)
+            for call in 1...4 {
+                await scene.driver.journal.wait(for: "ControllerGetVolume", count: call)
+                scene.clock.advance(by: .seconds(1))
+            }
             for _ in 0..<1000 { await Task.yield() }
             #expect(scene.driver.journal.calls("ControllerGetVolume").count == 4)
         }

@@ -250,7 +250,10 @@ struct HealthMonitorTests {
         } _: { scene in
             await scene.driver.journal.wait(for: "ControllerGetCapabilities", count: 1)
             scene.driver.configuration.controllerCapabilities = [3, 11]
-            await scene.sweepAgain()
+            while scene.driver.journal.calls("ListVolumes").isEmpty {
+                scene.clock.advance(by: .seconds(5))
+                await Task.yield()
+            }
             _ = await scene.write(1)
             let events = try scene.events()
             #expect(events.count == 1)

@@ -23,6 +23,33 @@ struct OutageTests {
         }
     }
 
+    /// A quota or an admission webhook refuses with 403 as a missing rule does.
+    @Test func aNamespaceThatTakesNoEventsHoldsUpNobodyElse() async throws {
+        var full = VolumeFixture(number: 1)
+        full.namespace = "full"
+        let refused = full
+        let other = VolumeFixture(number: 2)
+        try await Scene.run { scene in
+            try scene.server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "full"]])
+            try refused.create(in: scene.server)
+            try other.create(in: scene.server)
+            scene.driver.volumes = [SimulatedVolume(id: refused.handle, condition: .abnormal("first"))]
+            scene.server.intercept { request in
+                guard request.verb == .create, request.namespace == "full" else { return nil }
+                let message = "events is forbidden: exceeded quota: q, requested: count/events=1, used: 9, limited: 9"
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: message), headers: [:])
+            }
+        } _: { scene in
+            _ = await scene.server.journal.first { $0.code == 403 }
+            scene.driver.set(.abnormal("second"), ofVolume: other.handle)
+            await scene.sweepAgain()
+            // The clock stands still from here.
+            _ = await scene.write(1)
+            let messages = try scene.events().map { $0["message"] }
+            #expect(messages == ["second"])
+        }
+    }
+
     @Test func rule10_anOverloadedServerIsLeftAloneForAsLongAsItAsks() async throws {
         let volumes = Self.volumes.prefix(20)
         try await Scene.run { scene in

@@ -37,6 +37,12 @@ struct StatusTests {
         }
     }
 
+    static let missingRule = StatusError(
+        code: 403,
+        reason: "Forbidden",
+        message: #"User "monitor" cannot patch resource "persistentvolumeclaims/status" in API group """#
+    )
+
     @Test func conditionsAreWrittenAndCleared() async throws {
         let entries = [Entry(status: 1, reason: "Slow", message: "m"), Entry(status: 3, reason: "Gone")]
         try await Scene.run(prepare: Self.oneVolume(entries)) { scene in
@@ -244,7 +250,7 @@ struct StatusTests {
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             scene.server.intercept { request in
                 guard request.subresource == "status" else { return nil }
-                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+                return .fail(Self.missingRule, headers: [:])
             }
         } _: { scene in
             _ = await scene.write(1)

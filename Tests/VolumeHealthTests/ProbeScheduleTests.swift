@@ -89,6 +89,38 @@ struct ProbeScheduleTests {
         #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
     }
 
+    /// The driver was away, and everybody is overdue.
+    @Test func anOutageEndsWithoutABurst() {
+        var schedule = Self.schedule(of: 2000)
+        var now = Self.interval * 1.5
+        let end = now + .seconds(1)
+        var asked = 0
+        while now < end {
+            switch schedule.next(at: now) {
+            case .probe(let handle):
+                asked += 1
+                schedule.finish(handle, .answered, at: now)
+            case .wait(let until): now = until ?? end
+            }
+        }
+        // Twice the even rate of 33.3 a second.
+        #expect((60...68).contains(asked))
+    }
+
+    @Test func aRoundInWhichSomebodyBacksOffIsNotComplete() {
+        var schedule = Self.schedule(of: 2)
+        var completed = 0
+        var now = Duration.zero
+        while now < Self.interval * 20 {
+            if schedule.completedRound(at: now) { completed += 1 }
+            switch schedule.next(at: now) {
+            case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .answered, at: now)
+            case .wait(let until): now = until ?? Self.interval * 20
+            }
+        }
+        #expect(completed == 0)
+    }
+
     @Test func aVolumeThatIsGoneIsNotAskedFor() {
         var schedule = Self.schedule(of: 2)
         schedule.remove("h0")
@@ -160,7 +192,10 @@ struct ProbeScheduleTests {
         for handle in underWay { schedule.finish(handle, .answered, at: now) }
         var asked: Set<String> = []
         now += Self.interval * (ProbeSchedule.maximumSkip + 1)
-        while case .probe(let handle) = schedule.next(at: now) { asked.insert(handle) }
+        for _ in 0..<20 {
+            now += .milliseconds(100)
+            if case .probe(let handle) = schedule.next(at: now) { asked.insert(handle) }
+        }
         #expect(asked == present, "seed \(seed)")
     }
 }

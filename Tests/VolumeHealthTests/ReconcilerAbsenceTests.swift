@@ -159,9 +159,33 @@ struct ReconcilerAbsenceTests {
 
     @Test mutating func rule9_whatAnEarlierProcessToldIsAskedForWhenTheListLeavesItOut() {
         let told = VolumeState.abnormal("broken").fingerprint
-        reconciler.restore(told: told, claimUID: claim.uid, key: claim.key, toldAt: .zero)
+        reconciler.restore(told: told, claimUID: claim.uid, key: claim.key, toldAt: .zero, at: .zero)
         #expect(reconciler.sweep([], Self.adverseAndGet, at: .zero) == ["h1"])
         reconciler.receive(.report(.healthy("h1")), ofVolumeHandle: "h1", at: .seconds(1))
         #expect(reasons(reconciler.tellAll(at: .seconds(1))) == [[]])
+    }
+
+    @Test mutating func rule1_aVolumeWhoseAbsenceIsNotConfirmedIsNotCalledHealthy() {
+        reconciler.restore(
+            told: VolumeState.abnormal("broken").fingerprint,
+            claimUID: claim.uid,
+            key: claim.key,
+            toldAt: .zero,
+            at: .zero
+        )
+        reconciler.sweep([], Self.adverseAndGet, at: .zero)
+        reconciler.receive(.failed, ofVolumeHandle: "h1", at: .zero)
+        #expect(reconciler.healthCounts == [.unknown: 1])
+    }
+
+    @Test mutating func rule5_aVolumeThatIsFoundAgainIsNotMissingWhateverElseIsKnown() {
+        reconciler.sweep([.healthy("h1")], Self.everyVolume, at: .zero)
+        for second in 1...2 { reconciler.sweep([], Self.everyVolume, at: .seconds(second)) }
+        #expect(reasons(reconciler.tellAll(at: .seconds(2))) == [["VolumeNotFound"]])
+        reconciler.beginSweep()
+        reconciler.receive(listedWithoutHealth: "h1", at: .seconds(3))
+        _ = reconciler.endSweep(Self.everyVolume, at: .seconds(3))
+        #expect(reasons(reconciler.tellAll(at: .seconds(3))) == [[]])
+        #expect(reconciler.healthCounts == [.unknown: 1])
     }
 }

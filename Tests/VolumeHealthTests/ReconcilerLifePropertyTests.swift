@@ -48,7 +48,7 @@ struct ReconcilerLifePropertyTests {
             for claim in claims {
                 guard let told = events[claim.uid], !told.isEmpty else { continue }
                 let state = VolumeState(told)
-                reconciler.restore(told: state.fingerprint, claimUID: claim.uid, key: claim.key, toldAt: now)
+                reconciler.restore(told: state.fingerprint, claimUID: claim.uid, key: claim.key, toldAt: now, at: now)
             }
             reconciler.beginStrategy(writesStatus: true)
             if way == .get {

@@ -65,7 +65,7 @@ struct ReconcilerProbeTests {
 
     @Test mutating func rule5_foundAfterAllIsNotMissing() throws {
         let (handle, now) = try #require(due())
-        for answer in [ProbeAnswer.notFound, .report(.healthy(handle)), .notFound] {
+        for answer in [ProbeAnswer.notFound, .report(.healthy(handle)), .notFound, .withoutHealth, .notFound] {
             reconciler.receive(answer, ofVolumeHandle: handle, at: now)
         }
         #expect(reconciler.tellAll(at: now).isEmpty)
@@ -81,7 +81,11 @@ struct ReconcilerProbeTests {
         reconciler.apply(.of(third, handle: "newer"), at: now)
         reconciler.apply(third, volumeName: "pv-third", at: now)
         var asked: Set<String> = []
-        while case .probe(let handle) = reconciler.nextProbe(at: now) { asked.insert(handle) }
+        for step in 0..<5 {
+            if case .probe(let handle) = reconciler.nextProbe(at: now + .milliseconds(100 * step)) {
+                asked.insert(handle)
+            }
+        }
         #expect(asked.isSuperset(of: ["new", "newer"]))
     }
 

@@ -131,7 +131,8 @@ struct ReconcilerStatusTests {
             told: VolumeState.abnormal("").fingerprint,
             claimUID: claim.uid,
             key: claim.key,
-            toldAt: .seconds(-60)
+            toldAt: .seconds(-60),
+            at: .zero
         )
         #expect(reconciler.tellAll(at: .zero).isEmpty)
         reconciler.sweep([.abnormal("h1")], at: .zero)
@@ -144,7 +145,8 @@ struct ReconcilerStatusTests {
             told: VolumeState.abnormal("").fingerprint,
             claimUID: "of an earlier claim",
             key: claim.key,
-            toldAt: .zero
+            toldAt: .zero,
+            at: .zero
         )
         reconciler.sweep([.healthy("h1")], at: .zero)
         #expect(reconciler.tellAll(at: .zero).isEmpty)
@@ -202,5 +204,69 @@ struct ReconcilerStatusTests {
         #expect(reconciler.adverseClaims.map(\.claim) == [claim])
         reconciler.removeClaim(claim.key, at: .zero)
         #expect(reconciler.adverseClaims.isEmpty)
+    }
+
+    @Test mutating func rule11_aPendingStatusOfADeletedClaimHoldsUpNobody() {
+        let other = Claim.named("other")
+        reconciler.bind(other, handle: "h2")
+        reconciler.sweep([.abnormal("h1"), .abnormal("h2")], at: .zero)
+        // The volume's event comes before the claim's: two streams.
+        reconciler.removeVolume(named: "pv-csi-pvc", at: .zero)
+        reconciler.removeClaim(claim.key, at: .zero)
+        #expect(!reconciler.statuses.contains(claim.uid))
+        guard case .tell(let status) = reconciler.nextStatus(at: .zero) else {
+            Issue.record("there is nothing to write")
+            return
+        }
+        reconciler.settle(status: status, .unsupported(retryAfter: .seconds(300)), at: .zero)
+        #expect(reconciler.writeAll(at: .seconds(300)).map(\.claim) == [other])
+    }
+
+    @Test mutating func rule9_aStatusWithoutAnyEventSaysWhatWasTold() {
+        reconciler.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.restoreFromStatuses(except: [], at: .zero)
+        reconciler.sweep([.healthy("h1")], at: .zero)
+        #expect(reconciler.tellAll(at: .zero).map(\.state.isClear) == [true])
+    }
+
+    @Test mutating func rule9_aLastingStatusWithoutAnyEventIsToldAsARefresh() {
+        reconciler.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.restoreFromStatuses(except: [], at: .zero)
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        #expect(reconciler.tellAll(at: .zero).map(\.cause) == [.refresh])
+    }
+
+    @Test mutating func rule9_whereEventsSayMoreTheyCount() {
+        reconciler.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.restoreFromStatuses(except: [claim.uid], at: .zero)
+        reconciler.sweep([.healthy("h1")], at: .zero)
+        #expect(reconciler.tellAll(at: .zero).isEmpty)
+    }
+
+    @Test mutating func rule9_aStatusWhoseVolumeWentWhileNobodyWatchedIsCleared() {
+        reconciler.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.removeVolume(named: "pv-csi-pvc", at: .zero)
+        var fresh = Reconciler()
+        fresh.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        fresh.restore(
+            told: VolumeState.abnormal("").fingerprint,
+            claimUID: claim.uid,
+            key: claim.key,
+            toldAt: .zero,
+            at: .zero
+        )
+        #expect(fresh.writeAll(at: .zero).map(\.state.isClear) == [true])
+        #expect(fresh.tellAll(at: .zero).isEmpty)
+    }
+
+    @Test mutating func aDriverThatNeverSaysTheSameTwiceIsNotToldForEver() {
+        for number in 0..<100 {
+            let strange = UnknownCondition(type: 9, reason: "\(number)", message: "")
+            reconciler.sweep(
+                [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])],
+                at: .seconds(number)
+            )
+        }
+        #expect(reconciler.tellUnknowns(at: .seconds(100)).count == 16)
     }
 }

@@ -151,4 +151,26 @@ struct ReconcilerTests {
             #expect(reconciler.nextEvent(at: .seconds(minute * 60)) == .wait(until: nil))
         }
     }
+
+    @Test mutating func rule2_conditionsSplitOverPagesAreOneSet() {
+        let (one, two) = (
+            VolumeHealthCondition(status: .degraded, reason: "A", message: ""),
+            VolumeHealthCondition(status: .dataLoss, reason: "B", message: "")
+        )
+        let pages = [one, two].map { VolumeHealthReport(volumeHandle: "h1", conditions: [$0]) }
+        reconciler.sweep(pages, at: .zero)
+        #expect(reconciler.tellAll(at: .zero).map(\.state.conditions) == [[two, one]])
+        for second in 1...3 {
+            reconciler.beginSweep()
+            for page in pages {
+                reconciler.receive(page, at: .seconds(second))
+                #expect(reconciler.tellAll(at: .seconds(second)).isEmpty)
+            }
+            _ = reconciler.endSweep(.complete(.everyVolume, canConfirm: false), at: .seconds(second))
+            #expect(reconciler.tellAll(at: .seconds(second)).isEmpty)
+        }
+        // A list that ends after the first page clears nothing of the second.
+        reconciler.sweep([pages[0]], .incomplete, at: .seconds(4))
+        #expect(reconciler.tellAll(at: .seconds(4)).isEmpty)
+    }
 }

@@ -99,6 +99,17 @@ public struct KubernetesError: Error, Sendable, CustomStringConvertible {
     public var description: String { message }
 }
 
+extension KubernetesError {
+    /// The server refused because an RBAC rule is missing, which would be the same for every such request; other
+    /// refusals with 403 (a quota, an admission webhook) are about this object.
+    ///
+    /// Source: k8s.io/apiserver, `pkg/endpoints/handlers/responsewriters/errors.go`: `User "U" cannot VERB resource "R"`.
+    public var isMissingRule: Bool {
+        guard code == .forbidden, let text = status?.message else { return false }
+        return text.contains(" cannot ") && text.contains(" resource ")
+    }
+}
+
 extension KubernetesError.Code {
     /// - Parameter status: where there is one, it tells apart what shares an HTTP status.
     init(httpStatus: Int, status: Status?) {
