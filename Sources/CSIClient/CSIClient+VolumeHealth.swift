@@ -40,9 +40,11 @@ extension CSIClient {
         var request = CSIControllerGetVolumeHealthRequest()
         request.volumeID = id
         request.secrets = secrets
-        let response = try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self)
-        guard response.hasVolumeHealth else { throw .missing("volume_health", method: method) }
-        try check(response.volumeHealth.volumeID, isFor: id, method: method)
+        let response = try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self) {
+            response throws(CSIError) in
+            guard response.hasVolumeHealth else { throw .missing("volume_health", method: method) }
+            try check(response.volumeHealth.volumeID, isFor: id, method: method)
+        }
         return DriverVolumeHealth(response.volumeHealth)
     }
 }

@@ -31,9 +31,11 @@ extension CSIClient {
         let method = CSIMethodName.controllerGetVolume
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id
-        let response = try await call(method, request, returning: CSIControllerGetVolumeResponse.self)
-        guard response.hasVolume else { throw .missing("volume", method: method) }
-        try check(response.volume.volumeID, isFor: id, method: method)
+        let response = try await call(method, request, returning: CSIControllerGetVolumeResponse.self) {
+            response throws(CSIError) in
+            guard response.hasVolume else { throw .missing("volume", method: method) }
+            try check(response.volume.volumeID, isFor: id, method: method)
+        }
         return DriverVolume(
             id: id,
             condition: response.status.hasVolumeCondition ? .init(response.status.volumeCondition) : nil

@@ -40,6 +40,8 @@ public final class CSIClient: Sendable {
         public var method: String
         /// The canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
         public var code: String
+        /// Whether there was an answer that the specification allows; false also for an OK without what is required.
+        public var isUsable: Bool
         /// From sending to the answer.
         public var duration: Duration
     }
@@ -85,16 +87,29 @@ public final class CSIClient: Sendable {
     }
 
     /// One call: encodes, sends, waits, decodes.
+    ///
+    /// - Parameter validate: throws where the answer lacks what the specification requires.
     func call<Request: Message, Response: Message>(
         _ method: String,
         _ request: Request,
-        returning: Response.Type
+        returning: Response.Type,
+        validate: (Response) throws(CSIError) -> Void = { (_) throws(CSIError) in }
     ) async throws(CSIError) -> Response {
         logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
+        var observation = CallObservation(
+            driverName: driverName.withLock { $0 },
+            method: method,
+            code: GRPCStatus.Code.ok.description,
+            isUsable: false,
+            duration: .zero
+        )
+        defer { observer(observation) }
         let response: Response
         do {
-            let bytes = try await send(method, request)
+            let bytes = try await send(method, request, &observation)
             response = try decode(bytes, method: method)
+            try validate(response)
+            observation.isUsable = true
         } catch {
             logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
             throw error
@@ -112,32 +127,26 @@ public final class CSIClient: Sendable {
         !hasUnidentifiableEntries.exchange(true, ordering: .relaxed)
     }
 
-    private func send(_ method: String, _ request: some Message) async throws(CSIError) -> [UInt8] {
+    private func send(
+        _ method: String,
+        _ request: some Message,
+        _ observation: inout CallObservation
+    ) async throws(CSIError) -> [UInt8] {
         let clock = ContinuousClock()
         let start = clock.now
-        var code = GRPCStatus.Code.ok
-        defer {
-            observer(
-                CallObservation(
-                    driverName: driverName.withLock { $0 },
-                    method: method,
-                    code: code.description,
-                    duration: clock.now - start
-                )
-            )
-        }
+        defer { observation.duration = clock.now - start }
         let bytes: [UInt8]
         do {
             bytes = try request.serializedBytes()
         } catch {
             // Only messages with required fields or text that is no UTF-8 cannot be encoded: ours have neither.
-            code = .internal
+            observation.code = GRPCStatus.Code.internal.description
             throw CSIError(code: .status(.internal), method: method, message: "cannot encode the request: \(error)")
         }
         do {
             return try await channel.unary(method, request: bytes, timeout: configuration.timeout)
         } catch {
-            code = error.status.code
+            observation.code = error.status.code.description
             throw CSIError(error, method: method)
         }
     }

@@ -66,7 +66,7 @@ extension SidecarMetrics {
         )
         let method = call.method.split(separator: "/").last.map(String.init) ?? ""
         if Self.probeMethods.contains(method) {
-            observeProbe(method: method, succeeded: call.code == "OK", duration: call.duration)
+            observeProbe(method: method, succeeded: call.isUsable, duration: call.duration)
         }
     }
 

@@ -29,6 +29,24 @@ struct ObservationTests {
         )
     }
 
+    @Test func anAnswerWithoutWhatIsRequiredIsNotUsable() async throws {
+        let seen = Mutex<[String]>([])
+        let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
+            seen.withLock { $0.append("\(call.code) \(call.isUsable)") }
+        }
+        try await withDriver(observer: observer) { driver, client in
+            driver.intercept { _ in .reply([]) }
+            _ = try? await client.getVolumeHealth(id: "a")
+            _ = try? await client.getVolume(id: "a")
+            driver.intercept { _ in .reply([0xFF]) }
+            _ = try? await client.getVolume(id: "a")
+            driver.intercept(nil)
+            driver.volumes = [SimulatedVolume(id: "a")]
+            _ = try await client.getVolume(id: "a")
+        }
+        #expect(seen.withLock { $0 } == ["OK false", "OK false", "OK false", "OK true"])
+    }
+
     @Test func requestsAndResponsesAreTraced() async throws {
         let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in

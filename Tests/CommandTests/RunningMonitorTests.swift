@@ -97,6 +97,12 @@ import Testing
     }
 
     private func call(method: String, code: String) -> CSIClient.CallObservation {
-        CSIClient.CallObservation(driverName: "d", method: method, code: code, duration: .milliseconds(20))
+        CSIClient.CallObservation(
+            driverName: "d",
+            method: method,
+            code: code,
+            isUsable: code == "OK",
+            duration: .milliseconds(20)
+        )
     }
 }
