@@ -68,6 +68,44 @@ public nonisolated enum CSIVolumeHealthErrorType: SwiftProtobuf.Enum, Swift.Case
 
 }
 
+public nonisolated enum CSIStorageHealthErrorType: SwiftProtobuf.Enum, Swift.CaseIterable {
+  public typealias RawValue = Int
+  case unknownStorageHealthErrorType // = 0
+  case storageDegraded // = 1
+  case storageUnreachable // = 2
+  case UNRECOGNIZED(Int)
+
+  public init() {
+    self = .unknownStorageHealthErrorType
+  }
+
+  public init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unknownStorageHealthErrorType
+    case 1: self = .storageDegraded
+    case 2: self = .storageUnreachable
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  public var rawValue: Int {
+    switch self {
+    case .unknownStorageHealthErrorType: return 0
+    case .storageDegraded: return 1
+    case .storageUnreachable: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  public static let allCases: [CSIStorageHealthErrorType] = [
+    .unknownStorageHealthErrorType,
+    .storageDegraded,
+    .storageUnreachable,
+  ]
+
+}
+
 public nonisolated struct CSIGetPluginInfoRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -604,6 +642,87 @@ public nonisolated struct CSIControllerGetVolumeHealthResponse: Sendable {
   fileprivate var _volumeHealth: CSIVolumeHealth? = nil
 }
 
+public nonisolated struct CSINodeServiceCapability: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var rpc: CSINodeServiceCapability.RPC {
+    get {_rpc ?? CSINodeServiceCapability.RPC()}
+    set {_rpc = newValue}
+  }
+  /// Returns true if `rpc` has been explicitly set.
+  public var hasRpc: Bool {self._rpc != nil}
+  /// Clears the value of `rpc`. Subsequent reads from it will return its default value.
+  public mutating func clearRpc() {self._rpc = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public nonisolated struct RPC: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    public var type: CSINodeServiceCapability.RPC.TypeEnum = .unknown
+
+    public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    public nonisolated enum TypeEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
+      public typealias RawValue = Int
+      case unknown // = 0
+      case getVolumeStats // = 2
+
+      /// CSI 1.3 to 1.12: NodeGetVolumeStats answers carry a VolumeCondition.
+      case volumeCondition // = 4
+      case getVolumeHealth // = 7
+      case getStorageHealth // = 8
+      case UNRECOGNIZED(Int)
+
+      public init() {
+        self = .unknown
+      }
+
+      public init?(rawValue: Int) {
+        switch rawValue {
+        case 0: self = .unknown
+        case 2: self = .getVolumeStats
+        case 4: self = .volumeCondition
+        case 7: self = .getVolumeHealth
+        case 8: self = .getStorageHealth
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+      }
+
+      public var rawValue: Int {
+        switch self {
+        case .unknown: return 0
+        case .getVolumeStats: return 2
+        case .volumeCondition: return 4
+        case .getVolumeHealth: return 7
+        case .getStorageHealth: return 8
+        case .UNRECOGNIZED(let i): return i
+        }
+      }
+
+      // The compiler won't synthesize support with the UNRECOGNIZED case.
+      public static let allCases: [CSINodeServiceCapability.RPC.TypeEnum] = [
+        .unknown,
+        .getVolumeStats,
+        .volumeCondition,
+        .getVolumeHealth,
+        .getStorageHealth,
+      ]
+
+    }
+
+    public init() {}
+  }
+
+  public init() {}
+
+  fileprivate var _rpc: CSINodeServiceCapability.RPC? = nil
+}
+
 public nonisolated struct CSINodeGetVolumeHealthRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -642,12 +761,56 @@ public nonisolated struct CSINodeGetVolumeHealthResponse: Sendable {
   fileprivate var _volumeHealth: CSIVolumeHealth? = nil
 }
 
+public nonisolated struct CSINodeGetStorageHealthRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var secrets: Dictionary<String,String> = [:]
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct CSINodeGetStorageHealthResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var backendHealth: [CSINodeGetStorageHealthResponse.StorageBackendHealth] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public nonisolated struct StorageBackendHealth: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    public var status: CSIStorageHealthErrorType = .unknownStorageHealthErrorType
+
+    public var reason: String = String()
+
+    public var message: String = String()
+
+    public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    public init() {}
+  }
+
+  public init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "csi.v1"
 
 nonisolated extension CSIVolumeHealthErrorType: SwiftProtobuf._ProtoNameProviding {
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN_VOLUME_HEALTH_TYPE\0\u{1}DEGRADED\0\u{1}INACCESSIBLE\0\u{1}DATA_LOSS\0")
+}
+
+nonisolated extension CSIStorageHealthErrorType: SwiftProtobuf._ProtoNameProviding {
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN_STORAGE_HEALTH_ERROR_TYPE\0\u{1}STORAGE_DEGRADED\0\u{1}STORAGE_UNREACHABLE\0")
 }
 
 nonisolated extension CSIGetPluginInfoRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1521,6 +1684,74 @@ nonisolated extension CSIControllerGetVolumeHealthResponse: SwiftProtobuf.Messag
   }
 }
 
+nonisolated extension CSINodeServiceCapability: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeServiceCapability"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rpc\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rpc) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rpc {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeServiceCapability, rhs: CSINodeServiceCapability) -> Bool {
+    if lhs._rpc != rhs._rpc {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeServiceCapability.RPC: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = CSINodeServiceCapability.protoMessageName + ".RPC"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.type) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.type != .unknown {
+      try visitor.visitSingularEnumField(value: self.type, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeServiceCapability.RPC, rhs: CSINodeServiceCapability.RPC) -> Bool {
+    if lhs.type != rhs.type {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeServiceCapability.RPC.TypeEnum: SwiftProtobuf._ProtoNameProviding {
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{2}GET_VOLUME_STATS\0\u{2}\u{2}VOLUME_CONDITION\0\u{2}\u{3}GET_VOLUME_HEALTH\0\u{1}GET_STORAGE_HEALTH\0")
+}
+
 nonisolated extension CSINodeGetVolumeHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeHealthRequest"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}volume_publish_path\0\u{3}staging_target_path\0")
@@ -1590,6 +1821,106 @@ nonisolated extension CSINodeGetVolumeHealthResponse: SwiftProtobuf.Message, Swi
 
   public static func ==(lhs: CSINodeGetVolumeHealthResponse, rhs: CSINodeGetVolumeHealthResponse) -> Bool {
     if lhs._volumeHealth != rhs._volumeHealth {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetStorageHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeGetStorageHealthRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}secrets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.secrets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.secrets.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.secrets, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeGetStorageHealthRequest, rhs: CSINodeGetStorageHealthRequest) -> Bool {
+    if lhs.secrets != rhs.secrets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetStorageHealthResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeGetStorageHealthResponse"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}backend_health\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.backendHealth) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.backendHealth.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.backendHealth, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeGetStorageHealthResponse, rhs: CSINodeGetStorageHealthResponse) -> Bool {
+    if lhs.backendHealth != rhs.backendHealth {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetStorageHealthResponse.StorageBackendHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = CSINodeGetStorageHealthResponse.protoMessageName + ".StorageBackendHealth"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}reason\0\u{1}message\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.status) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.status != .unknownStorageHealthErrorType {
+      try visitor.visitSingularEnumField(value: self.status, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: CSINodeGetStorageHealthResponse.StorageBackendHealth, rhs: CSINodeGetStorageHealthResponse.StorageBackendHealth) -> Bool {
+    if lhs.status != rhs.status {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.message != rhs.message {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
