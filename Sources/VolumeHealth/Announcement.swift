@@ -39,6 +39,8 @@ public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable,
     public var since: Duration
     /// Why now.
     public var cause: AnnouncementCause
+    /// Which one of its outbox this is: outcomes of others are not taken for its own.
+    var number: UInt64
 }
 
 /// Why something is told now.

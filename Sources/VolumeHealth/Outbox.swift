@@ -28,6 +28,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
+        /// The number of the last announcement of it.
+        var number: UInt64 = 0
         /// The answer to other news was lost: people may know them, or what `told` says. Then what holds is told in any
         /// case; a recovery that nobody waited for does less harm than one that never comes.
         var isUncertain = false
@@ -62,6 +64,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// The API server had no place for what was told last: one at a time is tried until it has.
     private var isUnsupported = false
     private var underWay = 0
+    private var announcements: UInt64 = 0
 
     init(timing: ReportTiming) {
         self.timing = timing
@@ -175,7 +178,8 @@ extension Outbox {
         if case .told = outcome, !announcement.state.isClear { isUnsupported = false }
         pause(after: outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
-        guard var entry = entries[announcement.key], let said = entry.inFlight else { return }
+        guard var entry = entries[announcement.key], entry.number == announcement.number, let said = entry.inFlight
+        else { return }
         entry.inFlight = nil
         switch outcome {
         case .told:
@@ -228,6 +232,8 @@ extension Outbox {
             else { continue }
             entry.scheduled = nil
             entry.inFlight = state
+            announcements += 1
+            entry.number = announcements
             underWay += 1
             entries[item.element] = entry
             return Announcement(
@@ -235,7 +241,8 @@ extension Outbox {
                 claim: entry.claim,
                 state: state,
                 since: entry.since,
-                cause: cause
+                cause: cause,
+                number: entry.number
             )
         }
         return nil

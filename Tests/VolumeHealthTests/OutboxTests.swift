@@ -148,6 +148,17 @@ struct OutboxTests {
         #expect(outbox.isEmpty)
     }
 
+    @Test mutating func anOutcomeOfAnEarlierLifeIsNotTakenForThisOnes() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        let earlier = try announcement(at: .zero)
+        outbox.remove("1")
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        let later = try announcement(at: .zero)
+        outbox.settle(earlier, .told, at: .zero)
+        outbox.settle(later, .refused, at: .zero)
+        #expect(try announcement(at: .seconds(1)).cause == .transition)
+    }
+
     @Test mutating func sweepsDoNotPileUpInTheQueues() throws {
         outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)

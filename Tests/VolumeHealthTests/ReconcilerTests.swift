@@ -24,7 +24,8 @@ struct ReconcilerTests {
                     claim: claim,
                     state: VolumeState([broken]),
                     since: .seconds(7),
-                    cause: .transition
+                    cause: .transition,
+                    number: 1
                 )
             ]
         )
