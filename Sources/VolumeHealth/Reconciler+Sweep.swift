@@ -4,8 +4,8 @@
 /// The driver is asked for all volumes in sweeps: ``Reconciler/beginSweep()``, any number of
 /// ``Reconciler/receive(_:at:)``, ``Reconciler/endSweep(_:at:)``.
 ///
-/// What is wrong counts at once; that a volume is well counts when the list that says so is complete, because a later
-/// page may disagree (rule 2).
+/// What is wrong with a volume that was well counts at once. All else counts when the list that says so is complete: a
+/// later page may disagree, or have more of the same volume (rule 2).
 extension Reconciler {
     /// What a complete list of the driver means for a volume that is not in it.
     public enum ListKind: Sendable, Hashable {
@@ -140,7 +140,10 @@ extension Reconciler {
     private mutating func conclude(atLeast report: VolumeHealthReport, at now: Duration) {
         var all = report
         for claim in index.claims(ofVolumeHandle: report.volumeHandle) {
-            let known = events.current(claim.uid)?.conditions ?? []
+            // That it was missing has passed: it is in the list.
+            let known = (events.current(claim.uid)?.conditions ?? []).filter {
+                $0 != .notFound(volumeHandle: report.volumeHandle)
+            }
             all.merge(VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: known))
         }
         conclude(all.conditions, ofVolumeHandle: report.volumeHandle, at: now)

@@ -78,24 +78,8 @@ struct NodeWatcherTests {
 
         /// Makes a node, or changes it.
         func set(node: String, ready: String, since time: Date = Date()) throws {
-            let conditions: JSONValue = [
-                ["type": "MemoryPressure", "status": "False", "lastTransitionTime": "2020-01-01T00:00:00Z"],
-                [
-                    "type": "Ready",
-                    "status": .string(ready),
-                    "lastTransitionTime": .string(time.formatted(.iso8601)),
-                ],
-            ]
-            if try server.object(kind: "Node", name: node) == nil {
-                try server.create([
-                    "apiVersion": "v1",
-                    "kind": "Node",
-                    "metadata": ["name": .string(node)],
-                    "status": ["conditions": conditions],
-                ])
-            } else {
-                try server.patch(kind: "Node", name: node, ["status": ["conditions": conditions]])
-            }
+            let since = Int64(time.timeIntervalSince1970)
+            try NodeFixture(name: node, readiness: .init(rawValue: ready), since: since).store(in: server)
         }
 
         /// Makes a running pod with these volumes.
@@ -111,11 +95,7 @@ struct NodeWatcherTests {
 
         /// Makes a running pod that uses a claim.
         func create(pod: String, on node: String = "worker", using claim: String) throws {
-            try create(
-                pod: pod,
-                on: node,
-                volumes: [["name": "data", "persistentVolumeClaim": ["claimName": .string(claim)]]]
-            )
+            try PodFixture(name: pod, nodeName: node, claimNames: [claim]).create(in: server)
         }
 
         /// A bound volume, a node, and a pod on it that uses the volume's claim.

@@ -178,6 +178,14 @@ struct ReconcilerAbsenceTests {
         #expect(reconciler.healthCounts == [.unknown: 1])
     }
 
+    @Test mutating func rule5_aVolumeThatAnIncompleteListHasIsNotMissing() {
+        reconciler.sweep([.healthy("h1")], Self.everyVolume, at: .zero)
+        for second in 1...2 { reconciler.sweep([], Self.everyVolume, at: .seconds(second)) }
+        #expect(reasons(reconciler.tellAll(at: .seconds(2))) == [["VolumeNotFound"]])
+        reconciler.sweep([.abnormal("h1")], .incomplete, at: .seconds(3))
+        #expect(reasons(reconciler.tellAll(at: .seconds(3))) == [["VolumeConditionAbnormal"]])
+    }
+
     @Test mutating func rule5_aVolumeThatIsFoundAgainIsNotMissingWhateverElseIsKnown() {
         reconciler.sweep([.healthy("h1")], Self.everyVolume, at: .zero)
         for second in 1...2 { reconciler.sweep([], Self.everyVolume, at: .seconds(second)) }
