@@ -41,11 +41,11 @@ struct GRPCChannelTests {
             var configuration = GRPCChannel.Configuration()
             configuration.initialReconnectBackoff = .milliseconds(100)
             configuration.maximumReconnectBackoff = .milliseconds(100)
+            let began = ContinuousClock.now
             let channel = try GRPCChannel(target: path, configuration: configuration)
             await channel.reach(.connecting)
             // An attempt to connect outlasts the back-off: were it given up, the state would change meanwhile. It is given
             // up after 20 seconds, which a machine that stands still for so long may get to see.
-            let began = ContinuousClock.now
             let state = await channel.waitForConnectivityChange(from: .connecting, timeout: .milliseconds(500))
             #expect(state == .connecting || ContinuousClock.now - began > .seconds(15))
             await channel.shutdown()

@@ -77,7 +77,7 @@ struct Scene: Sendable {
         _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
     ) async throws {
         let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-        try server.writeKubeconfig(to: kubeconfig, token: Self.token)
+        try server.writeKubeconfig(to: kubeconfig, .token(Self.token))
         defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
         let kubernetes = try KubernetesClient(
             configuration: .load(kubeconfig: kubeconfig),

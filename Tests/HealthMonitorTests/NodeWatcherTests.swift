@@ -42,7 +42,7 @@ struct NodeWatcherTests {
         /// Runs the watcher, in the role of one process, for as long as `body` runs.
         func watch(_ body: @escaping @Sendable () async throws -> Void) async throws {
             let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, token: "monitor")
+            try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let kubernetes = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),

@@ -69,7 +69,7 @@ struct VolumeSecretsTests {
         )
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, token: "monitor")
+            try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let client = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),

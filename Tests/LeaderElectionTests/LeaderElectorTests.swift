@@ -70,7 +70,7 @@ struct LeaderElectorTests {
         configuration.users["monitor"] = APIUser(name: "csi-health-monitor", rules: [rule])
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
             let kubeconfig = "/tmp/le-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, token: "monitor")
+            try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
             defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
             let client = try KubernetesClient(
                 configuration: .load(kubeconfig: kubeconfig),

@@ -4,9 +4,22 @@
 import Foundation
 
 extension SimulatedAPIServer {
+    /// Whom a kubeconfig is for.
+    public enum Credentials: Sendable {
+        /// The token itself is in the kubeconfig.
+        case token(String)
+        /// The token is in a file, which may be replaced at any time.
+        case tokenFile(String)
+    }
+
     /// A kubeconfig for a user of the server: one cluster with its CA, one context, the namespace default.
-    public func kubeconfig(token: String = adminToken) -> String {
+    public func kubeconfig(_ credentials: Credentials = .token(adminToken)) -> String {
         let authority = Data(certificateAuthority.certificatePEM.utf8).base64EncodedString()
+        let user =
+            switch credentials {
+            case .token(let token): "token: \(token)"
+            case .tokenFile(let path): "tokenFile: \(path)"
+            }
         return """
             apiVersion: v1
             kind: Config
@@ -19,7 +32,7 @@ extension SimulatedAPIServer {
             users:
             - name: user
               user:
-                token: \(token)
+                \(user)
             contexts:
             - name: simulated
               context:
@@ -30,13 +43,13 @@ extension SimulatedAPIServer {
             """
     }
 
-    /// Writes `kubeconfig(token:)` to a file that only its owner may read.
-    public func writeKubeconfig(to path: String, token: String = adminToken) throws {
+    /// Writes `kubeconfig(_:)` to a file that only its owner may read.
+    public func writeKubeconfig(to path: String, _ credentials: Credentials = .token(adminToken)) throws {
         let attributes: [FileAttributeKey: Any] = [.posixPermissions: 0o600]
         guard
             FileManager.default.createFile(
                 atPath: path,
-                contents: Data(kubeconfig(token: token).utf8),
+                contents: Data(kubeconfig(credentials).utf8),
                 attributes: attributes
             )
         else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }

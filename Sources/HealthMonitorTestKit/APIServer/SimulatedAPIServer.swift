@@ -47,19 +47,27 @@ public final class SimulatedAPIServer: Sendable {
     /// Every request so far and to come.
     public let journal: Journal<RequestRecord>
     let cluster: Cluster
+    private let http: TestHTTPServer
+    private let directory: UserDirectory
+    private let offset: ClockOffset
     private let interceptor: InterceptorBox
 
     private init(
-        url: String,
+        http: TestHTTPServer,
         certificateAuthority: TestCertificateAuthority,
         cluster: Cluster,
         journal: Journal<RequestRecord>,
+        directory: UserDirectory,
+        offset: ClockOffset,
         interceptor: InterceptorBox
     ) {
-        self.url = url
+        self.url = http.url
+        self.http = http
         self.certificateAuthority = certificateAuthority
         self.cluster = cluster
         self.journal = journal
+        self.directory = directory
+        self.offset = offset
         self.interceptor = interceptor
     }
 
@@ -71,28 +79,32 @@ public final class SimulatedAPIServer: Sendable {
         _ body: (SimulatedAPIServer) async throws -> Result
     ) async throws -> Result {
         let now = configuration.now
-        let cluster = try Cluster { Timestamp(seconds: now()) }
+        let offset = ClockOffset()
+        let cluster = try Cluster { Timestamp(seconds: now() + offset.seconds) }
         let journal = Journal<RequestRecord>()
         let interceptor = InterceptorBox()
+        let directory = UserDirectory(configuration.users)
         let handler = RequestHandler(
             cluster: cluster,
-            authorizer: Authorizer(users: configuration.users),
+            users: directory,
             journal: journal,
             interceptor: { interceptor.current },
             bookmarkInterval: configuration.bookmarkInterval,
             clock: configuration.clock
         )
         let certificateAuthority = try TestCertificateAuthority()
-        let identity = try certificateAuthority.issueServer(names: ["127.0.0.1", "localhost"])
+        let identity = try certificateAuthority.issueServer(names: names)
         return try await TestHTTPServer.withServer(
             .init(identity: identity, port: configuration.port),
             handler: handler.handle
         ) { http in
             let server = SimulatedAPIServer(
-                url: http.url,
+                http: http,
                 certificateAuthority: certificateAuthority,
                 cluster: cluster,
                 journal: journal,
+                directory: directory,
+                offset: offset,
                 interceptor: interceptor
             )
             defer {
@@ -101,6 +113,15 @@ public final class SimulatedAPIServer: Sendable {
             }
             return try await body(server)
         }
+    }
+
+    /// What its certificate is for.
+    private static let names = ["127.0.0.1", "localhost"]
+
+    /// Who may ask, by bearer token; counts from the next request on.
+    public var users: [String: APIUser] {
+        get { directory.all }
+        set { directory.all = newValue }
     }
 
     // MARK: Faults
@@ -120,6 +141,57 @@ public final class SimulatedAPIServer: Sendable {
     /// The open watches, in the order of their beginning. A watch is open before its record is in the journal.
     public var watches: [WatchHandle] { cluster.watches }
 
+    /// Whether watches that allow bookmarks get them: yes, until a test says otherwise.
+    public var sendsBookmarks: Bool {
+        get { cluster.sendsBookmarks }
+        set { cluster.sendsBookmarks = newValue }
+    }
+
+    /// How far the server's clock is ahead of the time that it was configured with, in seconds.
+    public var clockOffset: Int64 {
+        get { offset.seconds }
+        set { offset.seconds = newValue }
+    }
+
+    /// All objects at one moment.
+    public struct Backup: Sendable {
+        fileprivate let registry: Registry
+    }
+
+    /// All objects as they are now.
+    public func backup() -> Backup {
+        Backup(registry: cluster.registry)
+    }
+
+    /// Puts all objects back to what they were, and the version with them, as after the loss of etcd's data; every watch
+    /// is cut.
+    public func restore(_ backup: Backup) {
+        cluster.restore(backup.registry)
+    }
+
+    /// Refuses connections from now on and cuts those that are open, until ``listenAgain()``.
+    public func stopListening() async { await http.stopListening() }
+
+    /// Listens again, on the same port.
+    public func listenAgain() async throws { try await http.listenAgain() }
+
+    /// Whether the TLS handshakes of new connections fail; open connections are cut when it becomes so.
+    public func breakHandshakes(_ areBroken: Bool) async { await http.breakHandshakes(areBroken) }
+
+    /// Presents a new certificate, valid from yesterday for a year, or one that expired an hour ago; open connections
+    /// are cut.
+    public func replaceCertificate(isExpired: Bool) async throws {
+        let now = Date()
+        let validity = now.addingTimeInterval(-86_400)...now.addingTimeInterval(isExpired ? -3600 : 365 * 86_400)
+        try await http.present(try certificateAuthority.issueServer(names: Self.names, validity: validity))
+    }
+
+    /// Cuts all connections; new ones are welcome.
+    public func cutConnections() async { await http.cutConnections() }
+
+    /// Sends GOAWAY on all HTTP/2 connections, as a server does that is about to end.
+    public func goAway() async { await http.goAway() }
+
     /// Forgets the history of changes and the rest of every paged list: what asks for them gets 410.
     public func compact() {
         cluster.compact()
@@ -133,5 +205,15 @@ private final class InterceptorBox: Sendable {
     var current: Interceptor? {
         get { state.withLock { $0 } }
         set { state.withLock { $0 = newValue } }
+    }
+}
+
+/// How wrong a server's clock is, shared with its cluster.
+private final class ClockOffset: Sendable {
+    private let value = Mutex<Int64>(0)
+
+    var seconds: Int64 {
+        get { value.withLock { $0 } }
+        set { value.withLock { $0 = newValue } }
     }
 }

@@ -5,6 +5,8 @@
 public struct SimulatedCall: Sendable {
     /// `/csi.v1.Controller/ListVolumes`
     public let method: String
+    /// When it was received.
+    public let time = ContinuousClock.now
     /// ListVolumes, ControllerListVolumeHealth: `max_entries`
     public private(set) var maxEntries = 0
     /// ListVolumes, ControllerListVolumeHealth: `starting_token`

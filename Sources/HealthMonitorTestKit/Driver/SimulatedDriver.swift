@@ -123,18 +123,22 @@ public final class SimulatedDriver: Sendable {
         await server?.shutdown()
     }
 
+    /// What the driver itself answers, without an interceptor.
+    func regularAnswer(to call: SimulatedCall) -> SimulatedAnswer {
+        let (configuration, volumes) = state.withLock { ($0.configuration, $0.volumes) }
+        return Self.answer(call, configuration, volumes)
+    }
+
     private func answer(_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
         let call = SimulatedCall(method: method, request: request)
         journal.append(call)
-        let (configuration, volumes, interceptor) = state.withLock { ($0.configuration, $0.volumes, $0.interceptor) }
-        switch await interceptor?(call) ?? Self.answer(call, configuration, volumes) {
+        let interceptor = state.withLock { $0.interceptor }
+        switch await interceptor?(call) ?? regularAnswer(to: call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
         case .never:
-            let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
             // Ends with the call: the task is cancelled then.
-            for await _ in stream {}
-            continuation.finish()
+            await untilCancelled()
             return .failure(GRPCError(code: .cancelled, message: "never answered"))
         }
     }

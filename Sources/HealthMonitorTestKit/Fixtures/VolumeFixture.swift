@@ -69,6 +69,12 @@ public struct VolumeFixture: Sendable, Hashable {
         return uid
     }
 
+    /// Deletes both.
+    public func delete(in server: SimulatedAPIServer) throws {
+        try server.delete(kind: "PersistentVolumeClaim", namespace: namespace, name: claimName)
+        try server.delete(kind: "PersistentVolume", name: volumeName)
+    }
+
     /// The volume alone, as the API server has it.
     public func volume(claimUID: String, phase: String) -> JSONValue {
         [

@@ -9,6 +9,8 @@ final class OpenConnections: Sendable {
     private struct State {
         var isClosed = false
         var channels: [ObjectIdentifier: any Channel] = [:]
+        /// Those of them that turned out to speak HTTP/2.
+        var http2: Set<ObjectIdentifier> = []
         var nextTask = 0
         var tasks: [Int: Task<Void, Never>] = [:]
     }
@@ -23,8 +25,23 @@ final class OpenConnections: Sendable {
         }
         if isClosed { channel.close(promise: nil) }
         channel.closeFuture.whenComplete { _ in
-            self.state.withLock { $0.channels[ObjectIdentifier(channel)] = nil }
+            self.state.withLock { state in
+                state.channels[ObjectIdentifier(channel)] = nil
+                state.http2.remove(ObjectIdentifier(channel))
+            }
         }
+    }
+
+    /// Notes of a connection that it speaks HTTP/2.
+    func addHTTP2(_ channel: any Channel) {
+        state.withLock { state in
+            if state.channels[ObjectIdentifier(channel)] != nil { state.http2.insert(ObjectIdentifier(channel)) }
+        }
+    }
+
+    /// The connections that speak HTTP/2.
+    var http2: [any Channel] {
+        state.withLock { state in state.http2.compactMap { state.channels[$0] } }
     }
 
     /// Runs an exchange in a task, which is awaited by ``closeAll()``.
@@ -41,13 +58,15 @@ final class OpenConnections: Sendable {
         }
     }
 
-    /// Closes all connections, which cancels their exchanges, and waits for these.
+    /// Closes the connections that are open now, which cancels their exchanges.
+    func cutAll() async {
+        for channel in state.withLock({ Array($0.channels.values) }) { try? await channel.close() }
+    }
+
+    /// Closes all connections, and those to come, which cancels their exchanges, and waits for these.
     func closeAll() async {
-        let channels = state.withLock { state in
-            state.isClosed = true
-            return Array(state.channels.values)
-        }
-        for channel in channels { try? await channel.close() }
+        state.withLock { $0.isClosed = true }
+        await cutAll()
         for task in state.withLock({ Array($0.tasks.values) }) {
             task.cancel()
             await task.value

@@ -11,6 +11,8 @@ import Synchronization
 public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     private struct State {
         var records: [Record] = []
+        /// How many records before those were taken out.
+        var taken = 0
         /// Readers that wait; each is told once, of the next record or of the end.
         var waiters: [AsyncStream<Void>.Continuation] = []
         var isFinished = false
@@ -25,21 +27,31 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         state.withLock { $0.records }
     }
 
+    /// Takes the records so far out, so that a long run does not keep them all. Who iterates goes on with the next one.
+    public func takeAll() -> [Record] {
+        state.withLock { state in
+            defer { state.records = [] }
+            state.taken += state.records.count
+            return state.records
+        }
+    }
+
     /// Reads the records one by one, and waits for those to come.
     public struct Iterator: AsyncIteratorProtocol {
         fileprivate let journal: Journal
-        private var position = 0
+        private var position: Int
 
-        fileprivate init(journal: Journal) {
+        fileprivate init(journal: Journal, position: Int = 0) {
             self.journal = journal
+            self.position = position
         }
 
         /// The next record; nil at the end.
         public mutating func next() async -> Record? {
             while !Task.isCancelled {
                 switch journal.record(at: position) {
-                case .there(let record):
-                    position += 1
+                case .there(let record, let next):
+                    position = next
                     return record
                 case .toCome(let arrival):
                     for await _ in arrival {}
@@ -53,6 +65,15 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     /// Starts at the first record.
     public func makeAsyncIterator() -> Iterator {
         Iterator(journal: self)
+    }
+
+    /// The first record to come from now on that is so; nil at the end and on cancellation.
+    public func next(where matches: (Record) -> Bool) async -> Record? {
+        var iterator = Iterator(journal: self, position: state.withLock { $0.taken + $0.records.count })
+        while let record = await iterator.next() {
+            if matches(record) { return record }
+        }
+        return nil
     }
 
     func append(_ record: Record) {
@@ -74,7 +95,8 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     }
 
     private enum Position {
-        case there(Record)
+        /// The record, and the position of the next.
+        case there(Record, next: Int)
         /// Ends when there may be more.
         case toCome(AsyncStream<Void>)
         case never
@@ -82,7 +104,10 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
 
     private func record(at position: Int) -> Position {
         state.withLock { state in
-            if position < state.records.count { return .there(state.records[position]) }
+            let index = Swift.max(position - state.taken, 0)
+            if index < state.records.count {
+                return .there(state.records[index], next: state.taken + index + 1)
+            }
             if state.isFinished { return .never }
             let (arrival, waiter) = AsyncStream.makeStream(of: Void.self)
             state.waiters.append(waiter)

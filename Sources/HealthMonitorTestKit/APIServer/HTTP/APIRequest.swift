@@ -50,6 +50,15 @@ public struct APIRequest: Sendable {
 }
 
 extension APIRequest {
+    /// A request for a resource of the core group, made without a server.
+    public init(verb: Verb, resource: String, namespace: String, name: String) {
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+        self.name = name
+        (method, path, query, userAgent, accept, contentType, isHTTP2) = ("", "", [:], "", "", "", false)
+    }
+
     init(_ http: TestHTTPRequest, user: String?) {
         method = http.method
         path = http.path

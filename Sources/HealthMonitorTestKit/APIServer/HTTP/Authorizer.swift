@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Synchronization
+
 /// Whom a bearer token stands for, and what it may do.
 public struct APIUser: Sendable {
     /// As the real server names a service account: `system:serviceaccount:NAMESPACE:NAME`.
@@ -55,6 +57,24 @@ public struct PolicyRule: Sendable, Hashable {
     private static func matches(_ granted: [String], _ wanted: String) -> Bool {
         granted.contains(wanted) || granted.contains("*")
     }
+}
+
+/// Who may ask, shared by a server and its handler: a test may change it at any time.
+final class UserDirectory: Sendable {
+    private let users: Mutex<[String: APIUser]>
+
+    init(_ users: [String: APIUser]) {
+        self.users = Mutex(users)
+    }
+
+    /// By bearer token.
+    var all: [String: APIUser] {
+        get { users.withLock { $0 } }
+        set { users.withLock { $0 = newValue } }
+    }
+
+    /// As of now.
+    var authorizer: Authorizer { Authorizer(users: all) }
 }
 
 /// The one place where access is decided.

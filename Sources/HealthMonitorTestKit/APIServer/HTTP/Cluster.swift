@@ -9,6 +9,7 @@ final class Cluster: Sendable {
         var registry: Registry
         var watches: [Int: WatchHandle] = [:]
         var nextWatch = 0
+        var sendsBookmarks = true
     }
 
     private let state: Mutex<State>
@@ -38,6 +39,24 @@ final class Cluster: Sendable {
     var featureGates: Set<FeatureGate> {
         get { state.withLock { $0.registry.featureGates } }
         set { state.withLock { $0.registry.featureGates = newValue } }
+    }
+
+    /// Whether watches that allow bookmarks get them.
+    var sendsBookmarks: Bool {
+        get { state.withLock { $0.sendsBookmarks } }
+        set { state.withLock { $0.sendsBookmarks = newValue } }
+    }
+
+    /// All objects, as they are now.
+    var registry: Registry { state.withLock { $0.registry } }
+
+    /// Puts everything back to what it was, versions and all; every watch is cut.
+    func restore(_ registry: Registry) {
+        let watches = state.withLock { state in
+            state.registry = registry
+            return Array(state.watches.values)
+        }
+        for watch in watches { watch.cut() }
     }
 
     func compact() {

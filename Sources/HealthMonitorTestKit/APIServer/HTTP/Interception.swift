@@ -7,8 +7,16 @@ public enum Interception: Sendable {
     case fail(StatusError, headers: [String: String] = [:])
     /// Answers with anything at all.
     case answer(status: Int, headers: [String: String] = [:], body: [UInt8])
-    /// Cuts the connection without an answer.
+    /// Cuts the connection without an answer, before the request is served.
     case cut
+    /// Serves the request and cuts the connection without an answer: the client cannot know what became of it.
+    case loseAnswer
+    /// Neither serves nor answers the request: the client waits until it gives up.
+    case hold
+    /// Serves the request and does not answer: the client waits until it gives up.
+    case holdAnswer
+    /// Begins an answer with status 200, and says nothing more.
+    case silence
 }
 
 /// Sees every request before it is served. It delays the request for as long as it takes to return; nil lets the

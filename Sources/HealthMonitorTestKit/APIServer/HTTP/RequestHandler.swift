@@ -4,7 +4,7 @@
 /// What becomes of a request: who asks, what a test does to it, whether it is allowed, what the cluster says.
 struct RequestHandler: Sendable {
     let cluster: Cluster
-    let authorizer: Authorizer
+    let users: UserDirectory
     let journal: Journal<RequestRecord>
     /// The latest interceptor.
     let interceptor: @Sendable () -> Interceptor?
@@ -12,31 +12,57 @@ struct RequestHandler: Sendable {
     let clock: any Clock<Duration>
 
     func handle(_ http: TestHTTPRequest) async throws -> TestHTTPResponse {
-        let user = authorizer.user(authorization: http.header("authorization"))
+        let user = users.authorizer.user(authorization: http.header("authorization"))
         var request = APIRequest(http, user: user?.name)
         request.resolve()
         let body = RequestBody(http.body, of: request)
         request.body = body.value
 
+        var record = RequestRecord(request: request)
         let response: TestHTTPResponse
         switch await interceptor()?(request) {
         case nil:
-            do throws(StatusError) {
-                try authorizer.authorize(request, user: user)
-                response = try respond(to: request, body: body)
-            } catch {
-                response = try .status(error, to: request)
-            }
+            response = try serve(request, body, user)
+            record.served = response.status
         case .fail(let error, let headers):
             response = try .status(error, to: request, headers: headers)
         case .answer(let status, let headers, let bytes):
             response = TestHTTPResponse(status: status, headers: headers, bytes: bytes)
+        case .silence:
+            response = TestHTTPResponse(body: .stream { _ in await untilCancelled() })
         case .cut:
-            journal.append(RequestRecord(request: request, code: nil))
+            journal.append(record)
+            throw ConnectionCut()
+        case .loseAnswer:
+            record.served = try serve(request, body, user).status
+            record.time = .now
+            journal.append(record)
+            throw ConnectionCut()
+        case .hold:
+            journal.append(record)
+            await untilCancelled()
+            throw ConnectionCut()
+        case .holdAnswer:
+            record.served = try serve(request, body, user).status
+            record.time = .now
+            journal.append(record)
+            await untilCancelled()
             throw ConnectionCut()
         }
-        journal.append(RequestRecord(request: request, code: response.status))
+        record.code = response.status
+        record.time = .now
+        journal.append(record)
         return response
+    }
+
+    /// What the cluster says, or why it is not asked.
+    private func serve(_ request: APIRequest, _ body: RequestBody, _ user: APIUser?) throws -> TestHTTPResponse {
+        do throws(StatusError) {
+            try users.authorizer.authorize(request, user: user)
+            return try respond(to: request, body: body)
+        } catch {
+            return try .status(error, to: request)
+        }
     }
 
     private func respond(to request: APIRequest, body: RequestBody) throws(StatusError) -> TestHTTPResponse {
@@ -78,4 +104,11 @@ struct RequestHandler: Sendable {
             )
         }
     }
+}
+
+/// Returns when the task is cancelled: the client has given up, or the server ends.
+func untilCancelled() async {
+    let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
+    for await _ in stream {}
+    continuation.finish()
 }

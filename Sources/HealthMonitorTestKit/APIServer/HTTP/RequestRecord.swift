@@ -7,6 +7,24 @@
 public struct RequestRecord: Sendable {
     /// What was asked.
     public var request: APIRequest
-    /// The HTTP status of the answer; nil when the connection was cut instead.
+    /// The HTTP status of the answer; nil when the client got none.
     public var code: Int?
+    /// The HTTP status that the cluster came to, whether or not the client was told; nil when the request was kept from
+    /// it.
+    public var served: Int?
+    /// When.
+    public var time = ContinuousClock.now
+
+    /// A record.
+    public init(request: APIRequest, code: Int? = nil, served: Int? = nil) {
+        self.request = request
+        self.code = code
+        self.served = served
+    }
+
+    /// Whether it was a write that the cluster has taken, whether or not the client was told.
+    public var isWritten: Bool {
+        guard let served, let verb = request.verb else { return false }
+        return (200..<300).contains(served) && [.create, .update, .patch, .delete].contains(verb)
+    }
 }

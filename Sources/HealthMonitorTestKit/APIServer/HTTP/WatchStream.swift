@@ -64,7 +64,7 @@ struct WatchStream: Sendable {
             switch command {
             case .tellChanges: break
             case .bookmark:
-                if allowsBookmarks { try await write(try bytes(of: .bookmark(revision))) }
+                if allowsBookmarks, cluster.sendsBookmarks { try await write(try bytes(of: .bookmark(revision))) }
             case .send(let bytes): try await write(bytes)
             case .fail(let error): return try await write(try representation.watchError(error))
             case .cut(let count):

@@ -115,6 +115,12 @@ extension StatusError {
             + "You must start a new list without the continue parameter."
     )
 
+    static let tooManyRequests = StatusError(
+        code: 429,
+        reason: "TooManyRequests",
+        message: "Too many requests, please try again later."
+    )
+
     static func unsupportedMediaType(_ accepted: [String]) -> StatusError {
         StatusError(
             code: 415,

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import GRPCTransport
+
+/// What can be wrong with a CSI driver. Each lasts until it is ended.
+public enum DriverFault: String, CaseIterable, Sendable {
+    /// No call is answered before its deadline.
+    case slow
+    /// Every call fails with UNAVAILABLE.
+    case unavailable
+    /// Every call to the controller service fails with INTERNAL.
+    case internalError = "internal"
+    /// Every call to the controller service fails with RESOURCE_EXHAUSTED.
+    case resourceExhausted = "resource-exhausted"
+    /// The process dies while it is asked for the second page of a list or for a single volume.
+    case killedInPage = "killed-in-page"
+    /// The driver comes back as one of the other generation of CSI: an upgrade, or a rollback.
+    case otherGeneration = "other-generation"
+    /// The socket's file is removed, and made anew by another process at the end.
+    case socketRemoved = "socket-removed"
+    /// Lists and single answers are cut in the middle of the message.
+    case halfReply = "half-reply"
+    /// Lists and single answers are larger than 64 MiB.
+    case oversizedReply = "oversized-reply"
+    /// The fields of lists and single answers have other types than the specification says.
+    case wrongWireTypes = "wrong-wire-types"
+    /// Every page of a list ends with the same token.
+    case repeatingToken = "repeating-token"
+    /// A list has a second page, and its token has always expired: ABORTED.
+    case expiredToken = "expired-token"
+    /// A list has page after page, each with a new token and none with a volume.
+    case endlessList = "endless-list"
+    /// The process is there, says that it is not ready, and fails every other call with UNAVAILABLE.
+    case notReady = "not-ready"
+}
+
+extension DriverFault {
+    /// What comes of a call; nil lets the driver answer.
+    ///
+    /// - Parameters:
+    ///   - number: of the call; another one each time.
+    ///   - regular: what the driver would answer.
+    func answer(to call: SimulatedCall, number: Int, regular: () -> SimulatedAnswer) -> SimulatedAnswer? {
+        switch self {
+        case .slow: return .never
+        case .unavailable: return .fail(.unavailable, "backend away")
+        case .internalError where call.isOfController: return .fail(.internal, "backend lost")
+        case .resourceExhausted where call.isOfController: return .fail(.resourceExhausted, "too many requests")
+        case .killedInPage where call.isList:
+            return call.startingToken.isEmpty ? regular().adding(nextToken: "half") : .never
+        case .killedInPage where call.tellsHealth: return .never
+        case .halfReply where call.tellsHealth:
+            guard case .reply(let bytes) = regular() else { return nil }
+            return .reply(Array(bytes.prefix(max(bytes.count / 2, 1))))
+        case .oversizedReply where call.tellsHealth: return .reply(Self.tooMuch)
+        case .wrongWireTypes where call.tellsHealth: return .reply(Self.nonsense)
+        case .repeatingToken where call.isList: return regular().adding(nextToken: "again")
+        case .expiredToken where call.isList:
+            return call.startingToken.isEmpty
+                ? regular().adding(nextToken: "old") : .fail(.aborted, "starting_token old has expired")
+        case .endlessList where call.isList: return .volumes([], nextToken: "page-\(number)")
+        case .notReady:
+            // ready: BoolValue { value: false }
+            return call.method.hasSuffix("/Probe") ? .reply([0x0A, 0]) : .fail(.unavailable, "not ready")
+        default: return nil
+        }
+    }
+
+    private static let tooMuch = [UInt8](repeating: 0x0A, count: 65 << 20)
+
+    /// Fields 1 and 2 of every answer are messages and strings; here they are numbers.
+    private static let nonsense: [UInt8] = {
+        var message = WireWriter()
+        message.varint(7, field: 1)
+        message.varint(7, field: 2)
+        return message.bytes
+    }()
+}
+
+extension SimulatedCall {
+    fileprivate var isOfController: Bool { method.hasPrefix("/csi.v1.Controller/") }
+    /// Whether it is for many volumes.
+    var isList: Bool {
+        method.hasSuffix("/ListVolumes") || method.hasSuffix("/ControllerListVolumeHealth")
+    }
+    /// Whether the answer says how volumes are.
+    public var tellsHealth: Bool {
+        isList || method.hasSuffix("/ControllerGetVolume") || method.hasSuffix("/ControllerGetVolumeHealth")
+    }
+}
+
+extension SimulatedAnswer {
+    /// A list's page with another end: of a field that comes twice, the last one counts.
+    fileprivate func adding(nextToken: String) -> SimulatedAnswer {
+        guard case .reply(let bytes) = self else { return self }
+        var end = WireWriter()
+        end.bytes(nextToken.utf8, field: 2)
+        return .reply(bytes + end.bytes)
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import NIOCore
+import NIOHTTP1
+import NIOHTTP2
+import NIOPosix
+import NIOSSL
+import Synchronization
+
+/// The listening socket of a test's HTTP server and what becomes of each connection.
+final class HTTPListener: Sendable {
+    private struct State {
+        /// nil: not listening.
+        var channel: (any Channel)?
+        /// The first time any free one, later that one.
+        var port: Int
+        /// nil: plain HTTP.
+        var context: NIOSSLContext?
+        var breaksHandshakes = false
+    }
+
+    private let connections = OpenConnections()
+    private let clientAuthority: TestCertificateAuthority?
+    private let handler: TestHTTPServer.Handler
+    private let state: Mutex<State>
+
+    /// Does not listen yet.
+    init(_ configuration: TestHTTPServer.Configuration, handler: @escaping TestHTTPServer.Handler) throws {
+        clientAuthority = configuration.clientAuthority
+        self.handler = handler
+        let context = try configuration.identity.map {
+            try Self.sslContext($0, clientAuthority: configuration.clientAuthority)
+        }
+        state = Mutex(State(port: configuration.port, context: context))
+    }
+
+    /// Listens, and returns the port.
+    func open() async throws -> Int {
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { channel in
+                self.connections.add(channel)
+                return self.configure(channel)
+            }
+            .bind(host: "127.0.0.1", port: state.withLock { $0.port })
+            .get()
+        let port = channel.localAddress?.port ?? 0
+        state.withLock { ($0.channel, $0.port) = (channel, port) }
+        return port
+    }
+
+    /// Stops listening and cuts the open connections.
+    func close() async {
+        let channel = state.withLock { state in
+            defer { state.channel = nil }
+            return state.channel
+        }
+        try? await channel?.close()
+        await connections.cutAll()
+    }
+
+    /// Also waits for the exchanges under way.
+    func closeForGood() async {
+        await close()
+        await connections.closeAll()
+    }
+
+    func cutConnections() async {
+        await connections.cutAll()
+    }
+
+    /// For the connections to come.
+    func present(_ identity: TestIdentity) throws {
+        let context = try Self.sslContext(identity, clientAuthority: clientAuthority)
+        state.withLock { $0.context = context }
+    }
+
+    var breaksHandshakes: Bool {
+        get { state.withLock { $0.breaksHandshakes } }
+        set { state.withLock { $0.breaksHandshakes = newValue } }
+    }
+
+    /// RFC 9113, 6.8: streams that there are go on, new ones are for another connection.
+    func goAway() async {
+        let frame = HTTP2Frame(
+            streamID: .rootStream,
+            payload: .goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+        )
+        for connection in connections.http2 { try? await connection.writeAndFlush(frame) }
+    }
+
+    private static func sslContext(
+        _ identity: TestIdentity,
+        clientAuthority: TestCertificateAuthority?
+    ) throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
+                .map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(identity.privateKeyPEM.utf8), format: .pem))
+        )
+        tls.applicationProtocols = ["h2", "http/1.1"]
+        if let clientAuthority {
+            tls.certificateVerification = .noHostnameVerification
+            tls.trustRoots = .certificates(
+                try NIOSSLCertificate.fromPEMBytes(Array(clientAuthority.certificatePEM.utf8))
+            )
+        }
+        return try NIOSSLContext(configuration: tls)
+    }
+}
+
+// MARK: - Pipelines
+
+extension HTTPListener {
+    private func configure(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let (context, breaksHandshakes) = state.withLock { ($0.context, $0.breaksHandshakes) }
+        if breaksHandshakes {
+            return channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(HandshakeBreaker())
+            }
+        }
+        guard let context else { return configureHTTP1(channel) }
+        return channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+        }.flatMap {
+            channel.configureHTTP2SecureUpgrade { channel in
+                self.configureHTTP2(channel)
+            } http1ChannelConfigurator: { channel in
+                self.configureHTTP1(channel)
+            }
+        }
+    }
+
+    private func configureHTTP1(_ channel: any Channel) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.configureHTTPServerPipeline(
+                withPipeliningAssistance: false,
+                withErrorHandling: false
+            )
+            try channel.pipeline.syncOperations.addHandler(
+                ExchangeHandler(isHTTP2: false, connections: connections, handler: handler)
+            )
+        }
+    }
+
+    private func configureHTTP2(_ channel: any Channel) -> EventLoopFuture<Void> {
+        // A test's clients are no attackers, and libcurl sends a control frame with every request.
+        var configuration = NIOHTTP2Handler.ConnectionConfiguration()
+        configuration.controlFrameRateLimit.maximumCount = .max
+        var streamConfiguration = NIOHTTP2Handler.StreamConfiguration()
+        streamConfiguration.streamResetFrameRateLimit.maximumCount = .max
+        connections.addHTTP2(channel)
+        return channel.configureHTTP2Pipeline(
+            mode: .server,
+            connectionConfiguration: configuration,
+            streamConfiguration: streamConfiguration
+        ) { stream in
+            stream.eventLoop.makeCompletedFuture {
+                try stream.pipeline.syncOperations.addHandlers(
+                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    ExchangeHandler(isHTTP2: true, connections: self.connections, handler: self.handler)
+                )
+            }
+        }.map { _ in }
+    }
+}
+
+/// Answers the first bytes of a TLS handshake by hanging up.
+private final class HandshakeBreaker: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.close(promise: nil)
+    }
+}

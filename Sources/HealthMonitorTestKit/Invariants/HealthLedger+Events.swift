@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+extension HealthLedger {
+    /// Takes down what the API server did for a client.
+    public mutating func record(_ record: RequestRecord, at now: Duration) {
+        guard record.isWritten else { return }
+        switch (record.request.resource, record.request.subresource) {
+        case ("leases", ""): lease(record.request.body)
+        case ("events", ""):
+            writes += 1
+            event(record.request, at: now)
+        case ("persistentvolumeclaims", "status"): writes += 1
+        default: break
+        }
+    }
+
+    private mutating func event(_ request: APIRequest, at now: Duration) {
+        guard let body = request.body else { return }
+        let name = request.verb == .create ? body["metadata", "name"]?.string ?? "" : request.name
+        let key = "\(request.namespace)/\(name)"
+        var event = events[key]
+        if request.verb == .create {
+            event = Event(
+                claimUID: body["involvedObject", "uid"]?.string ?? "",
+                reason: body["reason"]?.string ?? "",
+                message: body["message"]?.string ?? "",
+                count: 0
+            )
+        }
+        guard var event, Self.reasons.contains(event.reason) else { return }
+        if let message = body["message"]?.string { event.message = message }
+        if request.verb == .create,
+            let other = events.first(where: { $0.key != key && $0.value.says(the: event) })
+        {
+            report("b", "two events say the same: \(other.key) and \(key)")
+        }
+        let count = body["count"]?.integer ?? event.count
+        defer { events[key] = event }
+        guard count > event.count else { return }
+        event.count = count
+        told(event, at: now)
+    }
+
+    /// A claim was told something.
+    private mutating func told(_ event: Event, at now: Duration) {
+        tellings += 1
+        guard var claim = claims[event.claimUID] else { return }
+        let text = event.reason == "VolumeConditionNormal" ? nil : Optional(event.message)
+        let count = claim.tellings[text, default: 0] + 1
+        claim.tellings[text] = count
+        let allowed = claim.tellingsAllowed(of: text, at: now, refreshInterval: refreshInterval)
+        let what = "\(claim.name): \"\(text ?? "well")\""
+        if allowed == 0 {
+            report("f", "\(what) was told at \(now) and was never so")
+        } else if count > allowed {
+            report(text == nil ? "c" : "b", "\(what) was told \(count) times by \(now), and became so \(allowed) times")
+        }
+        if text == nil, let since = claim.abnormalToldAt, !claim.wasWell(since: since) {
+            report(
+                "f",
+                "\(what) was told at \(now), and it was not well since the claim was told otherwise at \(since)"
+            )
+        }
+        claim.abnormalToldAt = text == nil ? nil : claim.abnormalToldAt ?? now
+        claim.lastTold = .some(text)
+        claims[event.claimUID] = claim
+    }
+}
+
+extension HealthLedger.Event {
+    func says(the other: Self) -> Bool {
+        claimUID == other.claimUID && reason == other.reason && message == other.message
+    }
+}
+
+extension HealthLedger.Claim {
+    /// How often a text may have been told by now: once each time that it became so, and once more for each time that
+    /// it is told again while it lasts. That nothing is wrong is told only after something was.
+    fileprivate func tellingsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
+        var allowed = 0
+        for (index, period) in periods.enumerated() where period.text == text {
+            if text == nil {
+                if index > 0 { allowed += 1 }
+            } else {
+                let end = index + 1 < periods.count ? periods[index + 1].began : now
+                allowed += 1 + Int((end - period.began) / refreshInterval)
+            }
+        }
+        return allowed
+    }
+
+    /// Whether nothing was wrong at some moment since then.
+    fileprivate func wasWell(since start: Duration) -> Bool {
+        periods.indices.contains { index in
+            guard periods[index].text == nil else { return false }
+            return index + 1 == periods.count || periods[index + 1].began > start
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What was true of volumes, what their claims were told, who led and who asked: the promises of a health monitor as
+/// they look from outside, by the API server's journal and not by the monitor's word.
+///
+/// - a: every condition that lasted is told;
+/// - b: nothing is told twice, and no event is there twice;
+/// - c: what was told and ended is cleared, once;
+/// - d: only the holder of the lease asks the driver;
+/// - f: an error is never told as health, and nothing is told that was not so.
+///
+/// (e, that the steady state writes nothing, is ``writes``.) A value; what is handed in must be in the order of time.
+public struct HealthLedger: Sendable {
+    /// A broken promise.
+    public struct Violation: Sendable, Hashable, CustomStringConvertible {
+        /// The letter of the promise.
+        public var promise: String
+        /// What happened.
+        public var description: String
+    }
+
+    /// A time in which a volume was in one state.
+    struct Period: Sendable {
+        /// What the claim's event must say; nil: nothing is wrong.
+        var text: String?
+        var began: Duration
+    }
+
+    struct Claim: Sendable {
+        var name: String
+        var periods: [Period] = []
+        /// How often each text was told; nil: that nothing is wrong any more.
+        var tellings: [String?: Int] = [:]
+        /// The last text that was told; nil: none yet.
+        var lastTold: String??
+        /// Since when something that was told has not been cleared.
+        var abnormalToldAt: Duration?
+    }
+
+    struct Event: Sendable {
+        var claimUID: String
+        var reason: String
+        var message: String
+        var count: Int64
+    }
+
+    var claims: [String: Claim] = [:]
+    /// By namespace and name.
+    var events: [String: Event] = [:]
+    var holder: String?
+    /// Promises that were broken, in the order of time.
+    public internal(set) var violations: [Violation] = []
+    /// How many writes of events and status fields the API server has taken.
+    public internal(set) var writes = 0
+    /// How many events were told: made, or their count raised.
+    public internal(set) var tellings = 0
+    /// Events on a claim that say what the ledger was not told to expect, such as NodeFailed, are not its business.
+    static let reasons: Set = ["VolumeConditionAbnormal", "VolumeConditionNormal"]
+    /// How often what lasts is told again.
+    let refreshInterval: Duration
+
+    /// An empty ledger.
+    ///
+    /// - Parameter refreshInterval: how often the count of an event may rise while its condition lasts.
+    public init(refreshInterval: Duration = .seconds(1800)) {
+        self.refreshInterval = refreshInterval
+    }
+
+    /// From now on a claim's volume is in a state.
+    ///
+    /// - Parameter text: what the claim's event must say; nil: nothing is wrong.
+    public mutating func hold(_ text: String?, claimUID: String, name: String, at now: Duration) {
+        var claim = claims[claimUID] ?? Claim(name: name)
+        if claim.periods.last?.text != text || claim.periods.isEmpty {
+            claim.periods.append(Period(text: text, began: now))
+        }
+        claims[claimUID] = claim
+    }
+
+    /// A claim is deleted, or is no longer its volume's: nothing more is to be told.
+    public mutating func forget(claimUID: String) {
+        claims[claimUID] = nil
+    }
+
+    /// Whether a claim is known.
+    public func knows(claimUID: String) -> Bool { claims[claimUID] != nil }
+
+    /// Everything that the API server held was put back to what it was at the time of another state of this ledger.
+    ///
+    /// What was told since then may be told again, for it is lost.
+    public mutating func restore(to backup: HealthLedger) {
+        events = backup.events
+        for (uid, claim) in claims {
+            var claim = claim
+            claim.tellings = backup.claims[uid]?.tellings ?? [:]
+            claim.abnormalToldAt = backup.claims[uid]?.abnormalToldAt ?? claim.abnormalToldAt
+            claims[uid] = claim
+        }
+    }
+
+    mutating func report(_ promise: String, _ description: String) {
+        violations.append(Violation(promise: promise, description: description))
+    }
+}
+
+// MARK: - What is so now, and should have been told
+
+extension HealthLedger {
+    /// The claims whose last event does not say what is so, though it has been so for a while (a, c).
+    ///
+    /// - Parameter limit: how long something may be so without being told.
+    public func untold(at now: Duration, after limit: Duration = .zero) -> [Violation] {
+        claims.values.sorted { $0.name < $1.name }.compactMap { claim in
+            guard let period = claim.periods.last, now - period.began >= limit else { return nil }
+            switch (period.text, claim.lastTold) {
+            case (nil, nil), (nil, .some(nil)): return nil
+            case (nil, .some(.some(let told))):
+                return Violation(promise: "c", description: "\(claim.name) is well and was last told \"\(told)\"")
+            case (.some(let text), let told):
+                if told == .some(.some(text)) { return nil }
+                return Violation(
+                    promise: "a",
+                    description:
+                        "\(claim.name) was not told \"\(text)\", last: \(told.map { $0 ?? "well" } ?? "nothing")"
+                )
+            }
+        }
+    }
+}
+
+// MARK: - Who leads, who asks
+
+extension HealthLedger {
+    /// The driver was asked how its volumes are, by this replica (d).
+    public mutating func probe(by replica: String, at now: Duration) {
+        if holder != replica {
+            report("d", "\(replica) asked the driver at \(now), the lease is \(holder.map { "\($0)'s" } ?? "nobody's")")
+        }
+    }
+
+    /// A write of the Lease was taken.
+    mutating func lease(_ body: JSONValue?) {
+        let identity = body?["spec", "holderIdentity"]?.string ?? ""
+        holder = identity.isEmpty ? nil : identity
+    }
+}
