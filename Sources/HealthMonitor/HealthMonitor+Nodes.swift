@@ -93,7 +93,8 @@ extension HealthMonitor {
             message: state.isClear
                 ? EventVocabulary.nodeRecoveredMessage(node: state.node)
                 : EventVocabulary.nodeFailedMessage(state, claim: announcement.claim.key),
-            fingerprint: state.fingerprint
+            fingerprint: state.fingerprint,
+            attemptedSince: announcement.attemptedSince
         )
     }
 }

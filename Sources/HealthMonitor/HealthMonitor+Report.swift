@@ -87,7 +87,8 @@ extension HealthMonitor {
             reason: conditions.isEmpty ? EventVocabulary.normalReason : EventVocabulary.abnormalReason,
             message: conditions.isEmpty
                 ? EventVocabulary.normalMessage : EventVocabulary.abnormalMessage(conditions),
-            fingerprint: announcement.state.fingerprint
+            fingerprint: announcement.state.fingerprint,
+            attemptedSince: announcement.attemptedSince
         )
     }
 
@@ -97,7 +98,8 @@ extension HealthMonitor {
             type: .warning,
             reason: EventVocabulary.unknownReason,
             message: EventVocabulary.unknownMessage(announcement.state.condition),
-            fingerprint: announcement.state.fingerprint
+            fingerprint: announcement.state.fingerprint,
+            attemptedSince: announcement.attemptedSince
         )
     }
 
@@ -107,7 +109,8 @@ extension HealthMonitor {
         type: EventRecord.EventType,
         reason: String,
         message: String,
-        fingerprint: Fingerprint
+        fingerprint: Fingerprint,
+        attemptedSince: Duration?
     ) -> EventRecord {
         let component = EventVocabulary.component(driverName: configuration.driverName)
         return EventRecord(
@@ -118,8 +121,16 @@ extension HealthMonitor {
             message: message,
             component: component,
             instance: configuration.identity,
-            time: .now()
+            time: .now(),
+            attemptedSince: attemptedSince.map(wallTime(at:))
         )
+    }
+
+    /// A moment of the core's clock as timestamps say it, rounded down, with a second to spare.
+    private func wallTime(at moment: Duration) -> Time {
+        var time = Time.now()
+        time.seconds -= (now - moment).components.seconds + 2
+        return time
     }
 }
 

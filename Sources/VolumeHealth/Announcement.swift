@@ -39,6 +39,8 @@ public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable,
     public var since: Duration
     /// Why now.
     public var cause: AnnouncementCause
+    /// When the same was first tried to be told, without an answer since; nil: it was not. It may have been told then.
+    public var attemptedSince: Duration?
     /// Which one of its outbox this is: outcomes of others are not taken for its own.
     var number: UInt64
 }

@@ -28,6 +28,10 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
+        /// When that announcement was handed out.
+        var inFlightSince: Duration = .zero
+        /// The last attempt whose answer was lost.
+        var lost: LostAttempt?
         /// The number of the last announcement of it.
         var number: UInt64 = 0
         /// The answer to other news was lost: people may know them, or what `told` says. Then what holds is told in any
@@ -38,6 +42,14 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var notBefore: Duration = .zero
         /// The item in one of the queues that counts; others that name this entry are stale.
         var scheduled: Scheduled?
+    }
+
+    /// Nobody knows whether it was told.
+    private struct LostAttempt {
+        /// nil: that all is clear.
+        var news: Fingerprint?
+        /// When it was first tried.
+        var since: Duration
     }
 
     private struct Scheduled: Equatable {
@@ -142,6 +154,7 @@ extension Outbox {
                 entry.lastTold = now
             }
             entry.isUncertain = false
+            entry.lost = nil
         }
         put(entry, for: key, at: now)
     }
@@ -185,6 +198,7 @@ extension Outbox {
         case .told:
             entry.told = said.isClear ? nil : Told(fingerprint: said.fingerprint, state: said)
             entry.isUncertain = false
+            entry.lost = nil
             entry.lastTold = now
             entry.refusals = 0
             entry.notBefore = .zero
@@ -195,6 +209,9 @@ extension Outbox {
             break
         case .unanswered:
             if Self.news(said) != entry.told?.fingerprint { entry.isUncertain = true }
+            if entry.lost == nil || entry.lost?.news != Self.news(said) {
+                entry.lost = LostAttempt(news: Self.news(said), since: entry.inFlightSince)
+            }
         case .unsupported(let retryAfter):
             // Behind the others, so that not always the same one is tried.
             entry.notBefore = now + retryAfter
@@ -232,6 +249,7 @@ extension Outbox {
             else { continue }
             entry.scheduled = nil
             entry.inFlight = state
+            entry.inFlightSince = now
             announcements += 1
             entry.number = announcements
             underWay += 1
@@ -242,6 +260,7 @@ extension Outbox {
                 state: state,
                 since: entry.since,
                 cause: cause,
+                attemptedSince: entry.lost.flatMap { $0.news == Self.news(state) ? $0.since : nil },
                 number: entry.number
             )
         }

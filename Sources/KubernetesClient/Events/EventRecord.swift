@@ -29,6 +29,9 @@ public struct EventRecord: Sendable, Hashable {
     public var instance: String
     /// When it is told, to the second.
     public var time: Time
+    /// When this was first tried to be told by this instance, where no answer has come since; nil: it was not. An Event
+    /// that this instance has written since then tells it already.
+    public var attemptedSince: Time?
 
     /// Describes an event.
     public init(
@@ -39,7 +42,8 @@ public struct EventRecord: Sendable, Hashable {
         message: String,
         component: String,
         instance: String,
-        time: Time
+        time: Time,
+        attemptedSince: Time? = nil
     ) {
         self.name = name
         self.involvedObject = involvedObject
@@ -49,6 +53,7 @@ public struct EventRecord: Sendable, Hashable {
         self.component = component
         self.instance = instance
         self.time = time
+        self.attemptedSince = attemptedSince
     }
 }
 
@@ -82,6 +87,13 @@ extension EventRecord {
         return event
     }
 
+    /// Whether an Event that is there tells this already: an earlier attempt of ours came through, only its answer did
+    /// not.
+    func isTold(by existing: Event) -> Bool {
+        guard let attemptedSince else { return false }
+        return existing.reportingInstance == instance && existing.lastTimestamp.seconds >= attemptedSince.seconds
+    }
+
     /// What changes in an Event that is there when this is told once more.
     func patch(raising existing: Event) -> MergePatch {
         [
@@ -89,6 +101,7 @@ extension EventRecord {
             "count": .integer(Int64(existing.count) + 1),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),
             "message": .string(boundedMessage),
+            "reportingInstance": .string(instance),
         ]
     }
 

@@ -102,4 +102,15 @@ extension KubernetesClient {
     ) -> ListPages<O> {
         ListPages(client: self, selection: selection, limit: limit)
     }
+
+    /// The version that the server is at, by a list of one object.
+    ///
+    /// RBAC: `list` on the resource, in the namespace or in the cluster.
+    func latestResourceVersion<O: KubernetesObject>(
+        _: O.Type,
+        _ selection: Selection
+    ) async throws(KubernetesError) -> String {
+        var pages = list(O.self, selection, limit: 1).makeAsyncIterator()
+        return try await pages.next()?.resourceVersion ?? ""
+    }
 }

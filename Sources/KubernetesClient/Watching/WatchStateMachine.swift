@@ -10,6 +10,8 @@
 struct WatchStateMachine: Sendable, Hashable {
     enum Step: Sendable, Hashable {
         case list
+        /// Ask for the latest version only: the server may have been put back to an earlier one while it was away.
+        case checkVersion
         case watch(resourceVersion: String)
     }
 
@@ -27,17 +29,34 @@ struct WatchStateMachine: Sendable, Hashable {
     /// nil: a list is needed.
     private var resourceVersion: String?
     private var backOff = BackOff()
+    /// Something failed since the version was known to be one of the server's.
+    private var isVersionInDoubt = false
     /// Whether the watch has told anything.
     private var isFruitful = false
 
     /// What to do now.
     var step: Step {
-        resourceVersion.map { .watch(resourceVersion: $0) } ?? .list
+        guard let resourceVersion else { return .list }
+        return isVersionInDoubt ? .checkVersion : .watch(resourceVersion: resourceVersion)
     }
 
     /// A list is complete.
     mutating func listed(resourceVersion: String) {
         self.resourceVersion = resourceVersion
+        isVersionInDoubt = false
+    }
+
+    /// The server's latest version is this.
+    ///
+    /// - Returns: false where it is behind what was seen: a watch from there would be silent until the server has caught
+    ///   up, and miss what happens until then. A list is next.
+    mutating func checked(latest: String) -> Bool {
+        isVersionInDoubt = false
+        guard let seen = resourceVersion.flatMap(UInt64.init), let latest = UInt64(latest), latest < seen else {
+            return true
+        }
+        resourceVersion = nil
+        return false
     }
 
     /// The watch told of a change, or sent a bookmark.
@@ -66,6 +85,8 @@ struct WatchStateMachine: Sendable, Hashable {
         case .failed(let code, let retryAfter):
             // The first says so; the others are failures that the same version would meet again.
             if [.expired, .badRequest, .invalid, .decoding].contains(code) { resourceVersion = nil }
+            // The server is there, and the same as before.
+            isVersionInDoubt = ![.tooManyRequests, .forbidden].contains(code)
             return max(backOff.next(jitter: jitter), retryAfter ?? .zero)
         }
     }

@@ -65,6 +65,10 @@ extension Watcher {
             case .list:
                 let pages = client.list(O.self, watcher.selection, limit: watcher.pageLimit)
                 list = List(pages: pages.makeAsyncIterator())
+            case .checkVersion:
+                delay = .zero
+                let latest = try await client.latestResourceVersion(O.self, watcher.selection)
+                if !machine.checked(latest: latest) { log.versionWentBack(to: latest) }
             case .watch(let resourceVersion):
                 let changes = try await client.watch(
                     O.self,

@@ -30,7 +30,8 @@ public enum WatcherEvent<O: KubernetesObject>: Sendable {
 ///
 /// **Recovery.** A watch that ends goes on from the last version seen; a version that the server has forgotten (410),
 /// before a watch or within it, leads to a new list. Other failures are repeated after a delay that doubles from 0.8 to
-/// 30 seconds, with jitter, and is never shorter than the server's Retry-After. A watch is open for 5 to 10 minutes, and
+/// 30 seconds, with jitter, and is never shorter than the server's Retry-After. Before the watch goes on after a failure,
+/// a list of one object shows whether the server was put back to an earlier version meanwhile; then it lists anew. A watch is open for 5 to 10 minutes, and
 /// given up when it is silent for half a minute longer. None of this ends the sequence: each failure goes to the
 /// observer and, when it is another one than before, to the log, with the missing RBAC rule where that is the reason.
 ///

@@ -56,6 +56,35 @@ import Testing
         }
     }
 
+    @Test func anEventThatAnAttemptWithoutAnAnswerHasMadeIsNotToldTwice() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            cluster.server.intercept { $0.verb == .create ? .loseAnswer : nil }
+            await #expect(throws: KubernetesError.self) { _ = try await recorder.record(record()) }
+            cluster.server.intercept(nil)
+            var again = record(at: 60)
+            again.attemptedSince = record(at: -2).time
+            let count = try await recorder.record(again)
+            #expect(count == 1)
+            #expect(try stored(cluster)?["count"] == 1)
+        }
+    }
+
+    /// An older telling, or another replica's, is not the attempt whose answer was lost.
+    @Test(arguments: [("pod-0", 30), ("pod-1", -60)])
+    func anEventThatSomebodyElseOrAnEarlierTellingHasMadeIsRaised(_ instance: String, _ since: Int64) async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            var again = record(at: 60)
+            again.instance = instance
+            again.attemptedSince = record(at: since).time
+            let count = try await recorder.record(again)
+            #expect(count == 2)
+            #expect(try stored(cluster)?["reportingInstance"] == .string(instance))
+        }
+    }
+
     /// A Role made for a recorder that never reads a single Event.
     @Test func onceMoreWithListInsteadOfGet() async throws {
         try await TestCluster.with { cluster in

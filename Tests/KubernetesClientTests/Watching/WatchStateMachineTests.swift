@@ -43,13 +43,37 @@ import Testing
         #expect(machine.step == .list)
     }
 
-    @Test(arguments: [
-        KubernetesError.Code.transport, .timeout, .serverError, .tooManyRequests, .forbidden, .unauthorized,
-    ])
-    func otherFailuresKeepTheVersion(_ code: KubernetesError.Code) {
+    @Test(arguments: [KubernetesError.Code.tooManyRequests, .forbidden])
+    func refusalsKeepTheVersion(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test(arguments: [KubernetesError.Code.transport, .timeout, .serverError, .unauthorized])
+    func afterOtherFailuresTheVersionIsChecked(_ code: KubernetesError.Code) {
+        var machine = watching(from: "10")
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .checkVersion)
+        // A check that fails itself is no check.
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .checkVersion)
+        #expect(machine.checked(latest: "10") == true)
+        #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test func aServerThatWasPutBackIsListedAnew() {
+        var machine = watching(from: "100")
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        #expect(machine.checked(latest: "99") == false)
+        #expect(machine.step == .list)
+    }
+
+    @Test func versionsThatAreNoNumbersCannotBeChecked() {
+        var machine = watching(from: "b")
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        #expect(machine.checked(latest: "a") == true)
+        #expect(machine.step == .watch(resourceVersion: "b"))
     }
 
     @Test func listsThatSucceedBetweenExpiredWatchesDoNotHideTheTrouble() {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import Foundation
+import HealthMonitor
+import HealthMonitorTestKit
+import KubernetesClient
+import Testing
+
+/// Every fault of the fault plan, against every generation: a minute of it, in which one volume recovers and another one
+/// breaks. After it, everything has been told, once.
+@Suite struct FaultTests {
+    enum Generation: CaseIterable {
+        case legacy, health
+
+        var configuration: SimulatedDriver.Configuration {
+            switch self {
+            case .legacy: .legacy
+            case .health: .health
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: Fault.all, Generation.allCases)
+    func nothingIsLostNothingIsToldTwiceAndNoErrorIsHealth(_ fault: Fault, _ generation: Generation) async throws {
+        try await FaultScene.run(generation.configuration) { world, clock in
+            world.set(.adverse("first"), ofVolume: 0)
+            try await world.settle(clock)
+
+            try await world.begin(fault)
+            world.set(.well, ofVolume: 0)
+            world.set(.adverse("second"), ofVolume: 1)
+            // It lasts a minute on the monitor's clock: several lists, writes and their repetitions.
+            try await clock.sleep(for: .seconds(60))
+            world.observe()
+            try await world.end(fault)
+            try await world.settle(clock)
+            world.set(.well, ofVolume: 1)
+            try await world.settle(clock)
+
+            #expect(world.ledger.violations == [], "\(world.history.joined(separator: "\n"))")
+            // By four states three tellings at least; a claim made anew is another one.
+            #expect(world.ledger.tellings >= 3)
+        }
+    }
+}
+
+extension SimulatedWorld {
+    /// Returns when everything has been told, and stays so for two more lists.
+    fileprivate mutating func settle(_ clock: AcceleratedClock) async throws {
+        while try !unsettled().isEmpty {
+            try Task.checkCancellation()
+            try await clock.sleep(for: .seconds(1))
+        }
+        try await clock.sleep(for: FaultScene.interval * 2)
+    }
+}
+
+/// A monitor on a fast clock in a world of two volumes.
+enum FaultScene {
+    static let interval = Duration.seconds(10)
+    private static let factor = 100
+
+    static func run(
+        _ configuration: SimulatedDriver.Configuration,
+        _ body: @escaping @Sendable (inout SimulatedWorld, AcceleratedClock) async throws -> Void
+    ) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "hm-\(UUID().uuidString.prefix(13))")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let tokenFile = directory.appending(path: "token").path
+        let kubeconfig = directory.appending(path: "kubeconfig").path
+        try Data("first-token".utf8).write(to: URL(fileURLWithPath: tokenFile))
+        let driver = SimulatedDriver(socket: directory.appending(path: "csi.sock").path, configuration: configuration)
+        var serverConfiguration = SimulatedAPIServer.Configuration()
+        let rules = try await Manifests.example.rules
+        serverConfiguration.users["first-token"] = APIUser(name: "csi-health-monitor", rules: rules)
+        try await SimulatedAPIServer.withServer(configuration: serverConfiguration) { server in
+            try server.writeKubeconfig(to: kubeconfig, .tokenFile(tokenFile))
+            try driver.start()
+            let clock = AcceleratedClock(factor: factor)
+            let kubernetes = try KubernetesClient(
+                configuration: .load(kubeconfig: kubeconfig),
+                userAgent: "test",
+                rateLimit: nil,
+                requestTimeout: .milliseconds(100),
+                logger: quiet,
+                clock: clock
+            )
+            let client = try CSIClient(
+                configuration: .init(address: driver.socket, timeout: .milliseconds(200)),
+                logger: quiet
+            )
+            var monitorConfiguration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "pod-0")
+            monitorConfiguration.listVolumesInterval = interval
+            let monitor = HealthMonitor(
+                configuration: monitorConfiguration,
+                driver: client,
+                kubernetes: kubernetes,
+                clock: clock,
+                logger: quiet
+            )
+            let result = await Result {
+                var world = try SimulatedWorld(
+                    server: server,
+                    replicas: [.init(identity: "pod-0", driver: driver)],
+                    volumes: (0..<2).map { VolumeFixture(number: $0) },
+                    factor: factor,
+                    tokenFile: tokenFile
+                )
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await monitor.run() }
+                    defer { group.cancelAll() }
+                    try await body(&world, clock)
+                }
+            }
+            await kubernetes.shutdown()
+            await client.shutdown()
+            await driver.stop()
+            try result.get()
+        }
+    }
+}
+
+extension Result where Success == Void, Failure == any Error {
+    fileprivate init(_ body: () async throws -> Void) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
+    }
+}
