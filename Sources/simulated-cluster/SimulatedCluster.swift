@@ -21,6 +21,13 @@ struct SimulatedCluster: AsyncParsableCommand {
             directory is missing. In the health generation, a file volumes/HANDLE.health says what is wrong with it: \
             {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
             DATA_LOSS, or a list of such objects.
+
+            With --control, a program controls it: each line of standard input is a command, and for each there is a \
+            line on standard output, a JSON object, {"error": "..."} when it failed. The first line, \
+            {"ready": true, "url": "..."}, comes unasked, when all is there. When standard input ends, so does all \
+            else. The commands:
+
+            \(Control.help)
             """
     )
 
@@ -49,6 +56,15 @@ struct SimulatedCluster: AsyncParsableCommand {
 
     @Option(help: "The driver's page size for lists of volumes; 0 puts all on one page.")
     var pageSize = 0
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether volumes have backing directories; without them, only commands break volumes."
+    )
+    var backingDirectories = true
+
+    @Flag(help: "Take commands on standard input, and answer on standard output.")
+    var control = false
 
     /// The generations of CSI.
     enum Generation: String, ExpressibleByArgument, CaseIterable {
@@ -101,33 +117,56 @@ struct SimulatedCluster: AsyncParsableCommand {
             server.featureGates = volumeHealthStatus ? [.csiVolumeHealth] : []
             driver.volumes = try (0..<volumes).map { number in
                 let volume = VolumeFixture(number: number, driverName: driverName)
+                try volume.create(in: server)
+                guard backingDirectories else { return SimulatedVolume(id: volume.handle) }
                 let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
                 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-                try volume.create(in: server)
                 return SimulatedVolume(id: volume.handle, backingDirectory: directory.path)
             }
             let kubeconfig = root.appendingPathComponent("kubeconfig").path
             try server.writeKubeconfig(to: kubeconfig)
             try driver.start()
             try Data().write(to: ready)
-            tell(
-                """
-                API server  \(server.url)
-                kubeconfig  \(kubeconfig)
-                CSI driver  \(driverName) at \(driver.socket)
-                volumes     \(volumes) in \(backing.path), each not well \(driverGeneration.breakage)
-                ready
-
-                """
-            )
-            for await _ in interruptions { break }
+            if control {
+                Control.answer(["ready": true, "url": .string(server.url)])
+                let control = Control(cluster: ControlledCluster(server: server, driver: driver))
+                await Self.first {
+                    await control.run()
+                } or: {
+                    for await _ in interruptions { break }
+                }
+            } else {
+                tell(server, driver, backing: backing, kubeconfig: kubeconfig)
+                for await _ in interruptions { break }
+            }
             try? FileManager.default.removeItem(at: ready)
             await driver.stop()
         }
     }
 
+    /// Returns when either has ended; the other is cancelled.
+    private static func first(
+        _ one: @escaping @Sendable () async -> Void,
+        or other: @escaping @Sendable () async -> Void
+    ) async {
+        await withTaskGroup { group in
+            group.addTask(operation: one)
+            group.addTask(operation: other)
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     /// At once, also where standard output is a file.
-    private func tell(_ text: String) {
+    private func tell(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
+        let text = """
+            API server  \(server.url)
+            kubeconfig  \(kubeconfig)
+            CSI driver  \(driverName) at \(driver.socket)
+            volumes     \(volumes) in \(backing.path), each not well \(driverGeneration.breakage)
+            ready
+
+            """
         FileHandle.standardOutput.write(Data(text.utf8))
     }
 }

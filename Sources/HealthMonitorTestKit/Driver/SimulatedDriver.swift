@@ -25,6 +25,8 @@ public final class SimulatedDriver: Sendable {
         /// Whether ControllerGetVolume answers OK and an abnormal condition for a volume that the driver does not have,
         /// as csi-driver-host-path does, and not NOT_FOUND.
         public var reportsUnknownVolumesAbnormal = false
+        /// How long the driver takes for each call.
+        public var latency = Duration.zero
 
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         public static let healthCapabilities = [16, 17]
@@ -132,7 +134,9 @@ public final class SimulatedDriver: Sendable {
     private func answer(_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
         let call = SimulatedCall(method: method, request: request)
         journal.append(call)
-        let interceptor = state.withLock { $0.interceptor }
+        let (interceptor, latency) = state.withLock { ($0.interceptor, $0.configuration.latency) }
+        // Ends early with the call, whose answer nobody waits for then.
+        if latency > .zero { try? await ContinuousClock().sleep(for: latency) }
         switch await interceptor?(call) ?? regularAnswer(to: call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))

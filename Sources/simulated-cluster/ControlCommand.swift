@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+
+/// A command that a program gives to a simulated cluster which runs with `--control`. To add one, add it to ``all``.
+struct ControlCommand: Sendable {
+    /// The first word of its line.
+    let name: String
+    /// The words after it, for the help: `[COUNT]`.
+    var arguments = ""
+    /// What it does, for the help.
+    let abstract: String
+    /// Carries it out; what it returns is the answer, an object.
+    let run: @Sendable (ControlledCluster, _ arguments: [String]) async throws -> JSONValue
+}
+
+/// What commands act on.
+struct ControlledCluster: Sendable {
+    let server: SimulatedAPIServer
+    let driver: SimulatedDriver
+}
+
+/// A command that is none, or that cannot be carried out: the text of the answer.
+struct ControlError: Error, CustomStringConvertible {
+    let description: String
+}
+
+extension ControlCommand {
+    static let all = [abnormal, healthy, latency, requests, calls, events]
+
+    private static let abnormal = ControlCommand(
+        name: "abnormal",
+        arguments: "[COUNT]",
+        abstract: "Makes the first COUNT volumes abnormal, or all, at once."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.condition = .abnormal("The backend has lost the volume")
+            volume.health = [.init(status: 2, reason: "Lost", message: "The backend has lost the volume")]
+        }
+    }
+
+    private static let healthy = ControlCommand(
+        name: "healthy",
+        arguments: "[COUNT]",
+        abstract: "Makes the first COUNT volumes healthy, or all, at once."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.condition = .healthy
+            volume.health = []
+        }
+    }
+
+    private static let latency = ControlCommand(
+        name: "latency",
+        arguments: "MILLISECONDS",
+        abstract: "How long the driver takes for each call from now on."
+    ) { cluster, arguments in
+        guard arguments.count == 1, let milliseconds = Int(arguments[0]), milliseconds >= 0 else {
+            throw ControlError(description: "latency takes a number of milliseconds")
+        }
+        cluster.driver.configuration.latency = .milliseconds(milliseconds)
+        return [:]
+    }
+
+    private static let requests = ControlCommand(
+        name: "requests",
+        abstract: #"How many requests the API server had so far: {"create events 201": 3, ...}."#
+    ) { cluster, _ in
+        var counts: [String: Int64] = [:]
+        for record in cluster.server.journal.records {
+            let request = record.request
+            let resource = [request.resource, request.subresource].filter { !$0.isEmpty }.joined(separator: "/")
+            let code = record.code.map { "\($0)" } ?? "cut"
+            counts["\(request.verb?.rawValue ?? request.method) \(resource) \(code)", default: 0] += 1
+        }
+        return .object(counts.mapValues { .integer($0) })
+    }
+
+    private static let calls = ControlCommand(
+        name: "calls",
+        arguments: "METHOD [FIRST]",
+        abstract: """
+            The driver's calls of a method, such as ControllerGetVolume, from number FIRST on: when it received each, in \
+            seconds since the machine's start, and for which volume.
+            """
+    ) { cluster, arguments in
+        guard let method = arguments.first, let first = arguments.count > 1 ? Int(arguments[1]) : 0, first >= 0 else {
+            throw ControlError(description: "calls takes a method and a number")
+        }
+        let calls = cluster.driver.journal.calls(method).dropFirst(first)
+        let start = ContinuousClock().systemEpoch
+        return [
+            "received": .array(calls.map { .number(start.duration(to: $0.time) / .seconds(1)) }),
+            "volumes": .array(calls.map { .string($0.volumeID) }),
+        ]
+    }
+
+    private static let events = ControlCommand(
+        name: "events",
+        arguments: "REASON",
+        abstract: """
+            How many events of a reason there are, on how many objects, and how many of these have more than one.
+            """
+    ) { cluster, arguments in
+        guard arguments.count == 1 else { throw ControlError(description: "events takes a reason") }
+        var counts: [JSONValue: Int] = [:]
+        for event in try cluster.server.objects(kind: "Event") where event["reason"]?.string == arguments[0] {
+            counts[event["involvedObject", "uid"] ?? .null, default: 0] += 1
+        }
+        return [
+            "events": .integer(Int64(counts.values.reduce(0, +))),
+            "objects": .integer(Int64(counts.count)),
+            "repeated": .integer(Int64(counts.values.count { $0 > 1 })),
+        ]
+    }
+}
+
+extension ControlledCluster {
+    /// Changes the first COUNT volumes, or all, as one step that no list of the driver sees a part of.
+    fileprivate func changeVolumes(
+        _ arguments: [String],
+        _ change: (inout SimulatedVolume) -> Void
+    ) throws -> JSONValue {
+        var volumes = driver.volumes
+        guard let count = arguments.isEmpty ? volumes.count : Int(arguments[0]), (0...volumes.count).contains(count)
+        else { throw ControlError(description: "COUNT must be between 0 and \(volumes.count)") }
+        for position in 0..<count { change(&volumes[position]) }
+        driver.volumes = volumes
+        return ["volumes": .integer(Int64(count))]
+    }
+}
