@@ -35,6 +35,16 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
+        .executableTarget(
+            name: "chaos-tester",
+            dependencies: [
+                "HealthMonitorTestKit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "CommandTests",
             dependencies: [

@@ -42,6 +42,7 @@ extension HealthMonitor {
         _ failures: ProbeFailures,
         _ state: MonitorState
     ) async throws -> ProbeAnswer {
+        try await untilMayAct()
         do {
             switch generation {
             case .legacy:

@@ -17,13 +17,20 @@ extension HealthMonitor {
         let began = now
         state.withReconciler { $0.beginSweep() }
         var failure: (any Error)?
+        try await untilMayAct()
         do {
             switch generation {
             case .legacy:
-                for try await page in driver.listVolumes() { receive(page, into: state, &summary) }
+                for try await page in driver.listVolumes() {
+                    receive(page, into: state, &summary)
+                    try await untilMayAct()
+                }
             case .health:
                 let secrets = try await listSecrets(state)
-                for try await page in driver.listVolumeHealth(secrets: secrets) { receive(page, into: state, &summary) }
+                for try await page in driver.listVolumeHealth(secrets: secrets) {
+                    receive(page, into: state, &summary)
+                    try await untilMayAct()
+                }
             }
         } catch {
             failure = error

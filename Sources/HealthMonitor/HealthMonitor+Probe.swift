@@ -15,6 +15,7 @@ extension HealthMonitor {
     func probe(into state: MonitorState) async throws {
         var schedule = SweepSchedule(interval: configuration.listVolumesInterval)
         while true {
+            try await untilMayAct()
             let identity = try await driver.identify(clock: clock)
             guard identity.name == configuration.driverName else {
                 throw DriverChangedError(expected: configuration.driverName, found: identity.name)

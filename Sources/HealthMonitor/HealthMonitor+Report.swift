@@ -47,6 +47,7 @@ extension HealthMonitor {
             case .wait(let due): .wait(until: due.map(instant(at:)))
             }
         } run: { announcement in
+            try await untilMayAct()
             let outcome = try await tell(announcement)
             settle(announcement, outcome, now)
         }
@@ -122,15 +123,9 @@ extension HealthMonitor {
             component: component,
             instance: configuration.identity,
             time: .now(),
-            attemptedSince: attemptedSince.map(wallTime(at:))
+            // To the second before, and one more: clocks are read twice.
+            attemptedSince: attemptedSince.map { Time(seconds: wallClockSeconds(at: $0) - 2) }
         )
-    }
-
-    /// A moment of the core's clock as timestamps say it, rounded down, with a second to spare.
-    private func wallTime(at moment: Duration) -> Time {
-        var time = Time.now()
-        time.seconds -= (now - moment).components.seconds + 2
-        return time
     }
 }
 
@@ -157,5 +152,12 @@ extension ReportOutcome {
         // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
         default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
         }
+    }
+}
+
+extension Time {
+    fileprivate init(seconds: Int64) {
+        self.init()
+        self.seconds = seconds
     }
 }

@@ -81,7 +81,7 @@ extension HealthMonitor {
                     subresource: "status"
                 )
             } catch {
-                guard error.code == .conflict, attempt < 5 else { throw error }
+                guard error.code == .conflict, attempt < 5, mayAct() else { throw error }
                 let fresh: PersistentVolumeClaim
                 do {
                     fresh = try await kubernetes.get(name: claim.key.name, namespace: claim.key.namespace)
@@ -140,7 +140,7 @@ extension HealthMonitor {
     }
 
     /// When something was, by the wall clock, that was at this time of the monitor's.
-    private func wallClockSeconds(at time: Duration) -> Int64 {
+    func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (now - time).components.seconds
     }
 }

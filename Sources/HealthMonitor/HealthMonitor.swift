@@ -23,19 +23,24 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let clock: C
     let logger: Logger
     let observer: @Sendable (MonitorObservation) -> Void
+    let mayAct: @Sendable () -> Bool
     let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
     private let current = CurrentState()
 
     /// A controller; nothing is asked before ``run()``.
     ///
-    /// - Parameter observer: called for what metrics count, from the tasks of ``run()``.
+    /// - Parameters:
+    ///   - mayAct: asked before every question to the driver and every write; once it says no, ``run()`` does neither any
+    ///     more and waits for its cancellation.
+    ///   - observer: called for what metrics count, from the tasks of ``run()``.
     public init(
         configuration: MonitorConfiguration,
         driver: CSIClient,
         kubernetes: KubernetesClient,
         clock: C,
         logger: Logger,
+        mayAct: @escaping @Sendable () -> Bool = { true },
         observer: @escaping @Sendable (MonitorObservation) -> Void = { _ in }
     ) {
         self.configuration = configuration
@@ -43,6 +48,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         self.kubernetes = kubernetes
         self.clock = clock
         self.logger = logger
+        self.mayAct = mayAct
         self.observer = observer
         self.volumeSecrets = VolumeSecrets(client: kubernetes, clock: clock)
         self.origin = clock.now
@@ -82,6 +88,18 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
 
     /// Time on this monitor's clock, as the pure core takes it.
     var now: Duration { origin.duration(to: clock.now) }
+
+    /// Returns at once while this process may act; otherwise waits for the cancellation that must be on its way.
+    ///
+    /// - Throws: `CancellationError`.
+    func untilMayAct() async throws {
+        if mayAct() { return }
+        logger.warning("The lease is not ours any more: nothing is asked and nothing is written")
+        let (never, continuation) = AsyncStream.makeStream(of: Never.self)
+        for await _ in never {}
+        continuation.finish()
+        throw CancellationError()
+    }
 
     /// The moment on the clock that the pure core names so.
     func instant(at time: Duration) -> C.Instant { origin.advanced(by: time) }

@@ -48,6 +48,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     private let origin: C.Instant
     private let health: LeaderElectionHealth<C>
     private let logger: Logger
+    private let office = Office()
 
     /// A candidate. Nothing is asked before ``run(_:)``.
     public init(
@@ -63,6 +64,14 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
         self.origin = clock.now
         self.health = health
         self.logger = logger
+    }
+
+    /// Whether the lease is ours, now: held, and renewed within the renew deadline.
+    ///
+    /// A process that was stopped for a while (a frozen container, a paused machine) goes on where it was, before
+    /// anything has told it that its time is over. To be asked before whatever only the leader may do.
+    public var isLeading: Bool {
+        office.term?.deadline.map { now < $0 } ?? false
     }
 
     /// Time as the state machine takes it.
@@ -81,7 +90,9 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
             let term = Term(identity: configuration.identity, timing: configuration.timing)
             let lease = try await acquire(term)
             logger.info("Became leader", metadata: metadata)
+            office.term = term
             let end = await serve(term, lease, lead)
+            office.term = nil
             health.leads(since: nil)
             switch end {
             case .leadEnded(let result):
@@ -116,6 +127,16 @@ extension LeaderElector {
         }
 
         var deadline: Duration? { machine.withLock { $0.deadline } }
+    }
+
+    /// The term that is going on.
+    private final class Office: Sendable {
+        private let current = Mutex<Term?>(nil)
+
+        var term: Term? {
+            get { current.withLock { $0 } }
+            set { current.withLock { $0 = newValue } }
+        }
     }
 
     private enum End: Sendable {

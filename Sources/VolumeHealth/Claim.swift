@@ -30,4 +30,11 @@ public struct Claim: Sendable, Hashable {
         self.uid = uid
         self.resourceVersion = resourceVersion
     }
+
+    /// Whether this is a later state of the claim. Versions of one resource are decimal numbers in the order of its writes
+    /// (KEP-5504); where they are not, nobody knows.
+    func isNewer(than other: Claim) -> Bool {
+        guard let mine = UInt64(resourceVersion), let theirs = UInt64(other.resourceVersion) else { return false }
+        return mine > theirs
+    }
 }

@@ -28,6 +28,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var lastTold: Duration = .zero
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
+        /// What the cluster has shown meanwhile.
+        var observedInFlight: State?
         /// When that announcement was handed out.
         var inFlightSince: Duration = .zero
         /// The last attempt whose answer was lost.
@@ -146,9 +148,11 @@ extension Outbox {
     mutating func observe(told state: State, for key: Key, claim: Claim, at now: Duration) {
         var entry = entries[key] ?? Entry(claim: claim)
         entry.claim = claim
-        // While an announcement is under way its outcome decides.
-        if entry.inFlight == nil {
-            let told = state.isClear ? nil : Told(fingerprint: state.fingerprint, state: state)
+        if entry.inFlight != nil {
+            // Whether the announcement came before or after it shows when that has ended.
+            entry.observedInFlight = state
+        } else {
+            let told = Self.told(state)
             if told != entry.told {
                 entry.told = told
                 entry.lastTold = now
@@ -196,7 +200,7 @@ extension Outbox {
         entry.inFlight = nil
         switch outcome {
         case .told:
-            entry.told = said.isClear ? nil : Told(fingerprint: said.fingerprint, state: said)
+            entry.told = Self.told(said)
             entry.isUncertain = false
             entry.lost = nil
             entry.lastTold = now
@@ -219,7 +223,18 @@ extension Outbox {
             entries[announcement.key] = nil
             return
         }
+        if let observed = entry.observedInFlight {
+            // What the cluster has shown last is what people see, whoever wrote it.
+            entry.observedInFlight = nil
+            entry.told = Self.told(observed)
+            entry.isUncertain = false
+            entry.lost = nil
+        }
         put(entry, for: announcement.key, at: now)
+    }
+
+    private static func told(_ state: State) -> Told? {
+        state.isClear ? nil : Told(fingerprint: state.fingerprint, state: state)
     }
 
     private mutating func pause(after outcome: ReportOutcome, at now: Duration) {

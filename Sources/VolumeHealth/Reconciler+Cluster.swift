@@ -68,8 +68,9 @@ extension Reconciler {
         healthStatus: [VolumeHealthCondition],
         at now: Duration
     ) {
-        // It may have been deleted meanwhile; the watch knows better.
-        if index.latest(claim) != nil { apply(claim, volumeName: volumeName, healthStatus: healthStatus, at: now) }
+        // It may have been deleted or changed again meanwhile; the watch knows better.
+        guard let latest = index.latest(claim), !latest.isNewer(than: claim) else { return }
+        apply(claim, volumeName: volumeName, healthStatus: healthStatus, at: now)
     }
 
     /// A claim was deleted.

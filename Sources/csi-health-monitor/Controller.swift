@@ -134,23 +134,16 @@ private struct MonitorService: Service {
         _ configuration: KubernetesConfiguration
     ) async throws {
         let name = try await driver.identify(clock: ContinuousClock()).name
-        let identity = LeaseName.identity(hostName: hostName())
-        let metrics = metrics
-        let monitor = HealthMonitor(
-            configuration: options.monitorConfiguration(driverName: name, identity: identity),
-            driver: driver,
-            kubernetes: kubernetes,
-            clock: ContinuousClock(),
-            logger: logger
-        ) { metrics.observe($0) }
-        running.set(monitor)
-        guard let election = options.leaderElection, let health else { return try await monitor.run() }
-
+        let identity = LeaseName.identity(hostName: environment(["POD_NAME"])["POD_NAME"] ?? hostName())
+        guard let election = options.leaderElection, let health else {
+            return try await monitor(driver, kubernetes, name: name, identity: identity).run()
+        }
         let timing = try LeaderElectionTiming(
             leaseDuration: election.leaseDuration,
             renewDeadline: election.renewDeadline,
             retryPeriod: election.retryPeriod
         )
+        let metrics = metrics
         // A client of its own: the monitor's rate limit must not cost the lease. One request may take as long as a
         // leader may go without a renewal.
         let leaseClient = try KubernetesClient(
@@ -174,12 +167,33 @@ private struct MonitorService: Service {
             health: health,
             logger: logger
         )
+        let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
             try await elector.run { try await monitor.run() }
         } catch {
             await leaseClient.shutdown()
             throw error
         }
+    }
+
+    private func monitor(
+        _ driver: CSIClient,
+        _ kubernetes: KubernetesClient,
+        name: String,
+        identity: String,
+        mayAct: @escaping @Sendable () -> Bool = { true }
+    ) -> HealthMonitor<ContinuousClock> {
+        let metrics = metrics
+        let monitor = HealthMonitor(
+            configuration: options.monitorConfiguration(driverName: name, identity: identity),
+            driver: driver,
+            kubernetes: kubernetes,
+            clock: ContinuousClock(),
+            logger: logger,
+            mayAct: mayAct
+        ) { metrics.observe($0) }
+        running.set(monitor)
+        return monitor
     }
 
     /// Those of the variables that are set and not empty.

@@ -107,7 +107,7 @@ enum FaultScene {
                     replicas: [.init(identity: "pod-0", driver: driver)],
                     volumes: (0..<2).map { VolumeFixture(number: $0) },
                     factor: factor,
-                    tokenFile: tokenFile
+                    tokenFiles: [tokenFile]
                 )
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await monitor.run() }

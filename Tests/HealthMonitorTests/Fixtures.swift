@@ -67,13 +67,16 @@ struct Scene: Sendable {
 
     /// Runs a monitor, in the role of one process, for as long as `body` runs.
     ///
-    /// - Parameter leaseNamespace: where it contends for a lease first; nil: it works without one.
+    /// - Parameters:
+    ///   - leaseNamespace: where it contends for a lease first; nil: it works without one.
+    ///   - mayAct: whether it may ask and write.
     func monitor(
         _ configuration: MonitorConfiguration = .init(
             driverName: "hostpath.csi.k8s.io",
             identity: "csi-hostpathplugin-0"
         ),
         leaseNamespace: String? = nil,
+        mayAct: @escaping @Sendable () -> Bool = { true },
         _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
     ) async throws {
         let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
@@ -91,7 +94,8 @@ struct Scene: Sendable {
             driver: client,
             kubernetes: kubernetes,
             clock: clock,
-            logger: quiet
+            logger: quiet,
+            mayAct: mayAct
         ) { observations.append($0) }
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
             group.addTask {

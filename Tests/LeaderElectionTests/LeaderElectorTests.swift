@@ -186,7 +186,10 @@ struct LeaderElectorTests {
             #expect(await terms.next() == true)
             server.intercept { _ in .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "away")) }
             await candidate.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(10))
+            #expect(candidate.elector.isLeading)
             candidate.clock.advance(by: .seconds(10))
+            // Known at once, before any task has had the time to notice.
+            #expect(!candidate.elector.isLeading)
             #expect(await terms.next() == false)
 
             server.intercept(nil)

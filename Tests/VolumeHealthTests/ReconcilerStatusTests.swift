@@ -50,6 +50,43 @@ struct ReconcilerStatusTests {
         #expect(written.map(\.since) == [.zero])
     }
 
+    /// The change comes between our write and its answer.
+    @Test mutating func aStatusThatSomebodyTakesAwayWhileItIsWrittenIsWrittenAgain() throws {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        let step = reconciler.nextStatus(at: .zero)
+        guard case .tell(let announcement) = step else {
+            Issue.record("nothing to write: \(step)")
+            return
+        }
+        var ours = claim
+        ours.resourceVersion = "10"
+        var theirs = claim
+        theirs.resourceVersion = "11"
+        reconciler.apply(ours, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.apply(theirs, volumeName: "pv-csi-pvc", healthStatus: [], at: .zero)
+        reconciler.written(ours, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.settle(status: announcement, .told, at: .zero)
+        #expect(reconciler.writeAll(at: .zero).count == 1)
+    }
+
+    /// An older change arrives between our write and its answer.
+    @Test mutating func aWatchThatLagsBehindAWriteDoesNotRepeatIt() throws {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        let step = reconciler.nextStatus(at: .zero)
+        guard case .tell(let announcement) = step else {
+            Issue.record("nothing to write: \(step)")
+            return
+        }
+        var earlier = claim
+        earlier.resourceVersion = "9"
+        var ours = claim
+        ours.resourceVersion = "10"
+        reconciler.apply(earlier, volumeName: "pv-csi-pvc", healthStatus: [], at: .zero)
+        reconciler.written(ours, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.settle(status: announcement, .told, at: .zero)
+        #expect(reconciler.writeAll(at: .zero).isEmpty)
+    }
+
     @Test mutating func aStatusThatSomebodyTakesAwayIsWrittenAgain() {
         reconciler.sweep([.abnormal("h1")], at: .zero)
         _ = reconciler.writeAll(at: .zero)

@@ -18,13 +18,16 @@ public final class FaultInjector: Sendable {
         var nextVolume = 0
         /// The volumes whose claims were deleted.
         var deleted: [VolumeFixture] = []
+        /// The volumes whose claimRef names another claim.
         var redirected: [VolumeFixture] = []
+        /// Users between whom and the server nothing passes.
+        var partitioned: Set<String> = []
     }
 
     private let server: SimulatedAPIServer
     private let drivers: [SimulatedDriver]
     private let volumes: [VolumeFixture]
-    private let tokenFile: String?
+    private let tokenFiles: [String]
     private let state = Mutex(State())
 
     /// An injector without an active fault.
@@ -32,17 +35,17 @@ public final class FaultInjector: Sendable {
     /// - Parameters:
     ///   - drivers: all have the same fault at the same time.
     ///   - volumes: those that faults of the cluster are about, one after the other.
-    ///   - tokenFile: where the clients' bearer token is; nil: it cannot be rotated.
+    ///   - tokenFiles: where the clients' bearer tokens are; without one, none can be rotated.
     public init(
         server: SimulatedAPIServer,
         drivers: [SimulatedDriver],
         volumes: [VolumeFixture],
-        tokenFile: String? = nil
+        tokenFiles: [String] = []
     ) {
         self.server = server
         self.drivers = drivers
         self.volumes = volumes
-        self.tokenFile = tokenFile
+        self.tokenFiles = tokenFiles
         server.intercept { [weak self] request in self?.interception(of: request) }
         for driver in drivers {
             driver.intercept { [weak self, weak driver] call in
@@ -89,7 +92,20 @@ public final class FaultInjector: Sendable {
         for fault in active.reversed() { try await end(fault) }
     }
 
+    /// Nothing passes between a user and the API server any more; connections stay open.
+    public func partition(user: String) {
+        state.withLock { _ = $0.partitioned.insert(user) }
+        for watch in server.watches where watch.request.user == user { watch.end() }
+    }
+
+    /// Ends all partitions.
+    public func endPartitions() async {
+        state.withLock { $0.partitioned = [] }
+        await server.cutConnections()
+    }
+
     private func interception(of request: APIRequest) -> Interception? {
+        if let user = request.user, state.withLock({ $0.partitioned.contains(user) }) { return .hold }
         for case .apiServer(let fault) in active {
             if let interception = fault.interception(of: request) { return interception }
         }
@@ -119,10 +135,13 @@ extension FaultInjector {
             await withTaskGroup { group in
                 for driver in drivers {
                     group.addTask {
-                        _ = await driver.journal.next { $0.tellsHealth && !($0.isList && $0.startingToken.isEmpty) }
+                        _ = await driver.journal.next { call in
+                            call.tellsHealth && !(call.isList && call.startingToken.isEmpty)
+                        }
                     }
                 }
-                // One driver is asked: that of the leader.
+                // Where nobody asks it dies of itself.
+                group.addTask { try? await ContinuousClock().sleep(for: .seconds(5)) }
                 await group.next()
                 group.cancelAll()
             }
@@ -171,7 +190,7 @@ extension FaultInjector {
         case .connectionRefused: await server.stopListening()
         case .tlsHandshakeFailure: await server.breakHandshakes(true)
         case .certificateExpired: try await server.replaceCertificate(isExpired: true)
-        case .tokenRotated: try refuseToken()
+        case .tokenRotated: try refuseTokens()
         case .expiredInWatch:
             server.compact()
             for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
@@ -197,8 +216,9 @@ extension FaultInjector {
         case .connectionRefused: try await server.listenAgain()
         case .tlsHandshakeFailure: await server.breakHandshakes(false)
         case .certificateExpired: try await server.replaceCertificate(isExpired: false)
-        case .tokenRotated: try replaceToken()
-        case .silentWatches: await server.cutConnections()
+        case .tokenRotated: try replaceTokens()
+        // What hangs would go on hanging until the client gives up.
+        case .silentWatches, .noAnswers, .lateAnswers: await server.cutConnections()
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
             if let backup = state.withLock({ $0.backup }) { server.restore(backup) }
@@ -213,23 +233,22 @@ extension FaultInjector {
         public var description: String
     }
 
-    private func token() throws -> (path: String, token: String) {
-        guard let tokenFile else { throw Impossible(description: "there is no token file to rotate") }
-        return (tokenFile, try String(contentsOfFile: tokenFile, encoding: .utf8))
+    private func refuseTokens() throws {
+        guard !tokenFiles.isEmpty else { throw Impossible(description: "there is no token file to rotate") }
+        for path in tokenFiles {
+            let token = try String(contentsOfFile: path, encoding: .utf8)
+            let user = server.users.removeValue(forKey: token)
+            state.withLock { $0.refusedUsers[path] = user }
+        }
     }
 
-    private func refuseToken() throws {
-        let token = try token().token
-        let user = server.users.removeValue(forKey: token)
-        state.withLock { $0.refusedUsers[token] = user }
-    }
-
-    private func replaceToken() throws {
-        let (path, old) = try token()
-        let new = "rotated-\(UUID().uuidString)"
-        server.users[new] = state.withLock { $0.refusedUsers.removeValue(forKey: old) }
-        // As the kubelet does it: never half a token.
-        try Data(new.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    private func replaceTokens() throws {
+        for path in tokenFiles {
+            let token = "rotated-\(UUID().uuidString)"
+            server.users[token] = state.withLock { $0.refusedUsers.removeValue(forKey: path) }
+            // As the kubelet does it: never half a token.
+            try Data(token.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        }
     }
 }
 

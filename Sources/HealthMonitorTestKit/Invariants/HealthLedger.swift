@@ -48,7 +48,10 @@ public struct HealthLedger: Sendable {
     var claims: [String: Claim] = [:]
     /// By namespace and name.
     var events: [String: Event] = [:]
-    var holder: String?
+    /// Who holds the lease, by the last write of it.
+    public internal(set) var holder: String?
+    /// Until then who holds the lease is not who leads.
+    private var doubtfulUntil = Duration.zero
     /// Promises that were broken, in the order of time.
     public internal(set) var violations: [Violation] = []
     /// How many writes of events and status fields the API server has taken.
@@ -59,12 +62,16 @@ public struct HealthLedger: Sendable {
     static let reasons: Set = ["VolumeConditionAbnormal", "VolumeConditionNormal"]
     /// How often what lasts is told again.
     let refreshInterval: Duration
+    private let leaseDuration: Duration
 
     /// An empty ledger.
     ///
-    /// - Parameter refreshInterval: how often the count of an event may rise while its condition lasts.
-    public init(refreshInterval: Duration = .seconds(1800)) {
+    /// - Parameters:
+    ///   - refreshInterval: how often the count of an event may rise while its condition lasts.
+    ///   - leaseDuration: of the monitors' lease.
+    public init(refreshInterval: Duration = .seconds(1800), leaseDuration: Duration = .seconds(15)) {
         self.refreshInterval = refreshInterval
+        self.leaseDuration = leaseDuration
     }
 
     /// From now on a claim's volume is in a state.
@@ -88,8 +95,11 @@ public struct HealthLedger: Sendable {
 
     /// Everything that the API server held was put back to what it was at the time of another state of this ledger.
     ///
-    /// What was told since then may be told again, for it is lost.
-    public mutating func restore(to backup: HealthLedger) {
+    /// What was told since then may be told again, for it is lost. The lease may be back with who held it then, while
+    /// another one leads: until that has found out, within the lease duration, both may ask the driver.
+    public mutating func restore(to backup: HealthLedger, at now: Duration) {
+        holder = backup.holder
+        doubtfulUntil = now + leaseDuration
         events = backup.events
         for (uid, claim) in claims {
             var claim = claim
@@ -134,7 +144,7 @@ extension HealthLedger {
 extension HealthLedger {
     /// The driver was asked how its volumes are, by this replica (d).
     public mutating func probe(by replica: String, at now: Duration) {
-        if holder != replica {
+        if holder != replica, now >= doubtfulUntil {
             report("d", "\(replica) asked the driver at \(now), the lease is \(holder.map { "\($0)'s" } ?? "nobody's")")
         }
     }

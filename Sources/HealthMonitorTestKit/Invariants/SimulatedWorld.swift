@@ -61,6 +61,8 @@ public struct SimulatedWorld {
     private var backup: HealthLedger?
     /// The promises.
     public private(set) var ledger: HealthLedger
+    /// Who asked a driver how its volumes are, and when, the latest last; not all that is long ago.
+    public private(set) var probes: [(replica: String, time: Duration)] = []
     /// What was done and seen, the latest last, for whoever must find out what went wrong.
     public private(set) var history: [String] = []
 
@@ -69,13 +71,15 @@ public struct SimulatedWorld {
     /// - Parameters:
     ///   - replicas: those of the monitor; their drivers are running.
     ///   - factor: how much faster than time the monitors' clock runs.
-    ///   - tokenFile: where the monitors' token is.
+    ///   - tokenFiles: where the monitors' tokens are.
+    ///   - leaseDuration: of the monitors' lease.
     public init(
         server: SimulatedAPIServer,
         replicas: [Replica],
         volumes: [VolumeFixture],
         factor: Int = 1,
-        tokenFile: String? = nil
+        tokenFiles: [String] = [],
+        leaseDuration: Duration = .seconds(15)
     ) throws {
         self.server = server
         self.replicas = replicas
@@ -85,9 +89,9 @@ public struct SimulatedWorld {
             server: server,
             drivers: replicas.map(\.driver),
             volumes: volumes,
-            tokenFile: tokenFile
+            tokenFiles: tokenFiles
         )
-        ledger = HealthLedger()
+        ledger = HealthLedger(leaseDuration: leaseDuration)
         health = volumes.map { _ in .well }
         for volume in volumes {
             try volume.create(in: server)
@@ -99,7 +103,8 @@ public struct SimulatedWorld {
     /// The time as the monitors' clock tells it.
     public var now: Duration { time(of: .now) }
 
-    private func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
+    /// A moment as the monitors' clock tells it.
+    public func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
 
     /// Whether the drivers are of the legacy generation now.
     private var isLegacy: Bool {
@@ -145,9 +150,21 @@ public struct SimulatedWorld {
         try await injector.end(fault)
         if fault == .apiServer(.restoredFromBackup), let backup {
             observe()
-            ledger.restore(to: backup)
+            ledger.restore(to: backup, at: now)
         }
         try settleTruth()
+    }
+
+    /// Nothing passes between a replica and the API server any more.
+    public mutating func partition(replica identity: String) {
+        note("partition \(identity)")
+        injector.partition(user: identity)
+    }
+
+    /// Ends all partitions.
+    public mutating func endPartitions() async {
+        note("end partitions")
+        await injector.endPartitions()
     }
 
     /// Ends all faults.
@@ -225,9 +242,12 @@ extension SimulatedWorld {
                 if record.isWritten { note(at: time, record) }
                 ledger.record(record, at: time)
             case .call(let call, let replica):
-                if call.tellsHealth, replicas.count > 1 { ledger.probe(by: replica, at: time) }
+                guard call.tellsHealth else { continue }
+                probes.append((replica, time))
+                if replicas.count > 1 { ledger.probe(by: replica, at: time) }
             }
         }
+        if probes.count > 4000 { probes.removeFirst(2000) }
         return records
     }
 
@@ -240,6 +260,12 @@ extension SimulatedWorld {
             body?["spec", "holderIdentity"]?.string ?? "", record.code == nil ? "(answer lost)" : "",
         ]
         history.append("\(time) " + text.filter { !$0.isEmpty }.joined(separator: " "))
+    }
+
+    /// Takes the questions to drivers so far out.
+    public mutating func takeProbes() -> [(replica: String, time: Duration)] {
+        defer { probes = [] }
+        return probes
     }
 
     /// What the claims should have been told by now and were not, and what their status should say.

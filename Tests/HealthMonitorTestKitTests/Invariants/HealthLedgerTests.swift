@@ -149,7 +149,7 @@ struct HealthLedgerTests {
         let backup = ledger
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
         tell("broken", at: 12)
-        ledger.restore(to: backup)
+        ledger.restore(to: backup, at: .seconds(15))
         tell("broken", at: 20)
         #expect(promises == [])
         tell("broken", count: 2, at: 25)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a run has seen, fault by fault.
+struct ChaosReport {
+    private struct Row {
+        var rounds = 0
+        var told = 0
+        var lost = 0
+        var twice = 0
+        var longest = Duration.zero
+    }
+
+    private var rows: [ChaosFault: Row] = [:]
+    private var failoverTimes: [ReplicaFault: [Duration]] = [:]
+
+    /// A round is over.
+    ///
+    /// - Parameters:
+    ///   - told: how often something was told.
+    ///   - lost: whether something was not told in time.
+    ///   - twice: how often something was told once more than it became so.
+    ///   - settling: how long after the faults all had been told.
+    mutating func add(
+        _ fault: ChaosFault,
+        told: Int,
+        lost: Int,
+        twice: Int,
+        settling: Duration,
+        failovers: [ReplicaFault: Duration]
+    ) {
+        var row = rows[fault] ?? Row()
+        row.rounds += 1
+        row.told += told
+        row.lost += lost
+        row.twice += twice
+        row.longest = max(row.longest, settling)
+        rows[fault] = row
+        for (fault, time) in failovers { failoverTimes[fault, default: []].append(time) }
+    }
+
+    /// As Markdown.
+    var table: String {
+        let lines = ChaosFault.all.compactMap { fault in
+            rows[fault].map { row in
+                "| \(fault.name) | \(row.rounds) | \(row.told) | \(row.lost) | \(row.twice) | \(row.longest.tenths) |"
+            }
+        }
+        let head = [
+            "| Fault | Rounds | Told | Lost | Twice | Settled after (s, longest) |", "|---|---|---|---|---|---|",
+        ]
+        let all = rows.values.reduce(into: Row()) { sum, row in
+            sum.rounds += row.rounds
+            sum.told += row.told
+            sum.lost += row.lost
+            sum.twice += row.twice
+            sum.longest = max(sum.longest, row.longest)
+        }
+        let last = "| all | \(all.rounds) | \(all.told) | \(all.lost) | \(all.twice) | \(all.longest.tenths) |"
+        return (head + lines + [last]).joined(separator: "\n")
+    }
+
+    /// From the fault to the first question of the next leader.
+    var failovers: String {
+        let lines = ReplicaFault.allCases.compactMap { fault in
+            failoverTimes[fault].map { times in
+                "failover, \(fault.rawValue): \(times.map(\.tenths).joined(separator: ", ")) s"
+            }
+        }
+        let timing =
+            "lease duration \(Replicas.Timing.leaseDuration.tenths) s, retry period \(Replicas.Timing.retryPeriod.tenths) s"
+        return ([timing] + lines).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import Subprocess
+
+/// A world with the replicas in it, and the rounds that are played there.
+struct ChaosScene {
+    private(set) var world: SimulatedWorld
+    let replicas: Replicas
+    let fakeTimeLibrary: String?
+    private let clock = ContinuousClock()
+    /// The leader that a fault is about.
+    private var victim: String?
+
+    init(world: SimulatedWorld, replicas: Replicas, fakeTimeLibrary: String?) {
+        self.world = world
+        self.replicas = replicas
+        self.fakeTimeLibrary = fakeTimeLibrary
+    }
+
+    /// How long after the faults everything must have been told: as long as the longest pause of a watch that failed.
+    private static let settleLimit = Duration.seconds(90)
+    /// How long nothing may be written when nothing happens.
+    private static let steady = Replicas.Timing.listInterval * 2 + .milliseconds(500)
+
+    /// Faults, changes while they last, their end, and what must be so afterwards. Returns what went wrong.
+    mutating func play(_ round: ChaosPlan.Round, into report: inout ChaosReport) async throws -> String? {
+        let name = round.faults.map(\.name).joined(separator: " + ")
+        let before = world.ledger
+        let began = clock.now
+        for fault in round.faults { try await begin(fault) }
+        for index in round.changes { flip(index) }
+        try await wait(.milliseconds(round.milliseconds / 2))
+        for index in round.relapses { flip(index) }
+        try await wait(.milliseconds(round.milliseconds / 2))
+        let failovers = self.failovers(of: round, since: began)
+        for fault in round.faults.reversed() { try await end(fault) }
+        let healed = clock.now
+        let failure = try await settle()
+        let settling = clock.now - healed
+        report.add(
+            round.faults[0],
+            told: world.ledger.tellings - before.tellings,
+            lost: failure == nil ? 0 : 1,
+            twice: world.ledger.violations.count { ["b", "c"].contains($0.promise) },
+            settling: settling,
+            failovers: failovers
+        )
+        print("\(name): \(world.ledger.tellings - before.tellings) told, settled after \(settling.tenths) s")
+        if let failure { return "\(name): \(failure)" }
+        return try await restIn(name)
+    }
+
+    /// Waits until everything has been told. Returns what went wrong.
+    mutating func settle() async throws -> String? {
+        let limit = clock.now + Self.settleLimit
+        while true {
+            let unsettled = try world.unsettled()
+            if let failure = brokenPromise() { return failure }
+            // Somebody leads again, and looks.
+            if unsettled.isEmpty, world.ledger.holder != nil { return nil }
+            if clock.now > limit {
+                return "not told in time: \(unsettled.map(\.description).joined(separator: "; "))"
+            }
+            try await clock.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Nothing happens, so nothing is written (e).
+    private mutating func restIn(_ name: String) async throws -> String? {
+        let writes = world.ledger.writes
+        try await wait(Self.steady)
+        guard world.ledger.writes == writes else {
+            return "\(name): e: \(world.ledger.writes - writes) writes in the steady state"
+        }
+        return brokenPromise()
+    }
+
+    private func brokenPromise() -> String? {
+        if let violation = world.ledger.violations.first { return "\(violation.promise): \(violation)" }
+        return replicas.processes.lazy.flatMap(\.failures).first
+    }
+
+    private mutating func wait(_ duration: Duration) async throws {
+        try await clock.sleep(for: duration)
+        world.observe()
+    }
+
+    private mutating func flip(_ index: Int) {
+        let broken = SimulatedWorld.Health.adverse("volume \(index) is broken")
+        world.set(world.health(ofVolume: index) == .well ? broken : .well, ofVolume: index)
+    }
+}
+
+// MARK: - Faults
+
+extension ChaosScene {
+    private mutating func begin(_ fault: ChaosFault) async throws {
+        switch fault {
+        case .world(let fault):
+            try await world.begin(fault)
+        case .replica(let fault):
+            world.observe()
+            victim = world.ledger.holder
+            let leader = victim.flatMap(replicas.process)
+            world.note("\(fault.rawValue): \(victim ?? "nobody leads")")
+            switch fault {
+            case .leaderKilled: leader?.send(.kill)
+            case .leaderTerminated: leader?.send(.terminate)
+            case .leaderFrozen: leader?.send(.suspend)
+            case .leaderPartitioned:
+                if let victim { world.partition(replica: victim) }
+            case .allStartedAtOnce:
+                for process in replicas.processes { process.send(.kill) }
+            case .clocksSkewed:
+                for process in replicas.processes { process.send(.kill) }
+                for (process, offset) in zip(replicas.processes, ["-20s", "+0s", "+20s"]) {
+                    process.start(environment: fakeTime(offset))
+                }
+            }
+        }
+    }
+
+    private mutating func end(_ fault: ChaosFault) async throws {
+        switch fault {
+        case .world(let fault):
+            try await world.end(fault)
+        case .replica(let fault):
+            let leader = victim.flatMap(replicas.process)
+            world.note("end of \(fault.rawValue)")
+            switch fault {
+            case .leaderKilled, .leaderTerminated: leader?.start()
+            case .leaderFrozen: leader?.send(.resume)
+            case .leaderPartitioned: await world.endPartitions()
+            case .allStartedAtOnce:
+                for process in replicas.processes { process.start() }
+            case .clocksSkewed:
+                for process in replicas.processes {
+                    process.send(.kill)
+                    process.start()
+                }
+            }
+        }
+    }
+
+    private func fakeTime(_ offset: String) -> [String: String] {
+        guard let fakeTimeLibrary else { return [:] }
+        return [
+            "LD_PRELOAD": fakeTimeLibrary, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_NO_CACHE": "1",
+        ]
+    }
+
+    /// How long nobody asked the driver after the leader went.
+    private func failovers(of round: ChaosPlan.Round, since began: ContinuousClock.Instant) -> [ReplicaFault: Duration]
+    {
+        guard case .replica(let fault) = round.faults[0], round.faults.count == 1, let victim,
+            [.leaderKilled, .leaderTerminated, .leaderFrozen, .leaderPartitioned].contains(fault)
+        else { return [:] }
+        let start = world.time(of: began)
+        guard let first = world.probes.first(where: { $0.time > start && $0.replica != victim }) else { return [:] }
+        return [fault: first.time - start]
+    }
+}
+
+extension Duration {
+    /// In seconds, to a tenth.
+    var tenths: String {
+        let tenths = Int((self / .milliseconds(100)).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+
+/// The replicas of a monitor, each with a driver, a token and a process of its own, on one simulated API server.
+struct Replicas {
+    /// The timing of a run: short, so that much happens in it.
+    enum Timing {
+        static let listInterval = Duration.seconds(1)
+        static let leaseDuration = Duration.seconds(3)
+        static let renewDeadline = Duration.seconds(2)
+        static let retryPeriod = Duration.milliseconds(500)
+    }
+
+    let processes: [ReplicaProcess]
+    let drivers: [SimulatedDriver]
+    let tokenFiles: [String]
+
+    static func names(_ count: Int) -> [String] { (0..<count).map { "monitor-\($0)" } }
+
+    static func token(_ identity: String) -> String { "token-of-\(identity)" }
+
+    /// The users of the replicas, by token.
+    static func users(_ count: Int) -> [String: APIUser] {
+        Dictionary(uniqueKeysWithValues: names(count).map { (token($0), APIUser(name: $0)) })
+    }
+
+    /// Starts the drivers and prepares the processes.
+    init(
+        count: Int,
+        binary: String,
+        directory: String,
+        server: SimulatedAPIServer,
+        driver configuration: SimulatedDriver.Configuration,
+        listInterval: Duration = Timing.listInterval
+    ) throws {
+        var processes: [ReplicaProcess] = []
+        var drivers: [SimulatedDriver] = []
+        var tokenFiles: [String] = []
+        for identity in Self.names(count) {
+            let path = "\(directory)/\(identity)"
+            let driver = SimulatedDriver(socket: "\(path).sock", configuration: configuration)
+            try driver.start()
+            drivers.append(driver)
+            try Data(Self.token(identity).utf8).write(to: URL(fileURLWithPath: "\(path).token"))
+            tokenFiles.append("\(path).token")
+            try server.writeKubeconfig(to: "\(path).kubeconfig", .tokenFile("\(path).token"))
+            processes.append(
+                ReplicaProcess(
+                    identity: identity,
+                    path: binary,
+                    arguments: Self.arguments(path: path, listInterval: listInterval),
+                    log: "\(path).log"
+                )
+            )
+        }
+        (self.processes, self.drivers, self.tokenFiles) = (processes, drivers, tokenFiles)
+    }
+
+    private static func arguments(path: String, listInterval: Duration) -> [String] {
+        func milliseconds(_ duration: Duration) -> String { "\(duration / .milliseconds(1))ms" }
+        return [
+            "--csi-address=\(path).sock",
+            "--kubeconfig=\(path).kubeconfig",
+            "--timeout=1s",
+            "--list-volumes-interval=\(milliseconds(listInterval))",
+            "--monitor-interval=\(milliseconds(listInterval))",
+            "--leader-election",
+            "--leader-election-namespace=default",
+            "--leader-election-lease-duration=\(milliseconds(Timing.leaseDuration))",
+            "--leader-election-renew-deadline=\(milliseconds(Timing.renewDeadline))",
+            "--leader-election-retry-period=\(milliseconds(Timing.retryPeriod))",
+            "--v=1",
+        ]
+    }
+
+    /// The replicas as the world sees them.
+    var inWorld: [SimulatedWorld.Replica] {
+        zip(processes, drivers).map { .init(identity: $0.identity, driver: $1) }
+    }
+
+    func process(_ identity: String) -> ReplicaProcess? {
+        processes.first { $0.identity == identity }
+    }
+
+    /// What was logged last, of all replicas.
+    func logs(lines: Int) -> String {
+        tokenFiles.map { $0.replacing(".token", with: ".log") }.map { path in
+            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            return "\(path):\n" + text.split(separator: "\n").suffix(lines).joined(separator: "\n")
+        }.joined(separator: "\n\n")
+    }
+
+    func stopDrivers() async {
+        for driver in drivers { await driver.stop() }
+    }
+}
+
+/// Runs `body` with a directory that is removed afterwards, unless it was named or something failed.
+func withDirectory<Result>(_ name: String?, _ body: (String) async throws -> Result) async throws -> Result {
+    // A Unix socket's path has at most 107 bytes.
+    let path = name ?? "/tmp/chaos-\(UUID().uuidString.prefix(8))"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    let result = try await body(path)
+    if name == nil { try? FileManager.default.removeItem(atPath: path) }
+    return result
+}
