@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import KubernetesAPI
+package import KubernetesAPI
 import KubernetesClient
 import Logging
 import Synchronization
-import VolumeHealth
+package import VolumeHealth
 
 extension HealthMonitor {
     /// Tells claims of failed nodes where that is asked for; otherwise waits, for ever.
@@ -112,7 +112,7 @@ extension HealthMonitor {
             guard let claim = state.withReconciler({ $0.claim(at: told.claim) }), claim.uid == key.claimUID else {
                 continue
             }
-            let age = Duration.seconds(max(0, wall - told.time))
+            let age = Duration.age(of: told.time, now: wall)
             nodes.update { $0.restore(toldFailureOf: key.node, to: claim, toldAt: restored - age) }
         }
     }
@@ -143,10 +143,10 @@ private final class NodeState: Sendable {
 extension MonitoredNode {
     /// A node that is there when a watch begins. Since when it is not Ready, the condition says: the clocks of the
     /// control plane and of this host are compared for that alone.
-    fileprivate init(listed node: Node, at now: Duration) {
+    package init(listed node: Node, at now: Duration) {
         let time = node.readyCondition.lastTransitionTime.seconds
-        let age = time == 0 ? 0 : max(0, Time.now().seconds - time)
-        self.init(node, notReadySince: now - .seconds(age))
+        let age = time == 0 ? .zero : Duration.age(of: time, now: Time.now().seconds)
+        self.init(node, notReadySince: now - age)
     }
 
     /// A node that has changed just now.
@@ -173,7 +173,7 @@ extension Node {
 }
 
 extension MonitoredPod {
-    fileprivate init(_ pod: Pod) {
+    package init(_ pod: Pod) {
         let name = pod.metadata.name
         let claims = pod.spec.volumes.compactMap { volume in
             let source = volume.volumeSource

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import KubernetesAPI
+package import KubernetesAPI
 import KubernetesClient
 import Logging
-import VolumeHealth
+package import VolumeHealth
 
 extension HealthMonitor {
     /// Reads back what earlier processes told (rule 9): of every claim, the last event of ours. What its status says is
@@ -69,7 +69,7 @@ extension HealthMonitor {
 }
 
 /// What earlier processes told, as far as their events are still there.
-struct ToldEvents: Sendable {
+package struct ToldEvents: Sendable {
     /// The last event on a claim's volume.
     struct Told: Sendable {
         var key: ClaimKey
@@ -86,11 +86,11 @@ struct ToldEvents: Sendable {
     private(set) var volumes: [String: Told] = [:]
     private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
 
-    init(component: String) {
+    package init(component: String) {
         self.component = component
     }
 
-    mutating func add(_ event: Event) {
+    package mutating func add(_ event: Event) {
         let uid = event.involvedObject.uid
         let key = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
         let fingerprint = EventName.fingerprint(
@@ -128,11 +128,11 @@ struct ToldEvents: Sendable {
 }
 
 extension Reconciler {
-    mutating func restore(_ events: ToldEvents, at now: Duration) {
+    package mutating func restore(_ events: ToldEvents, at now: Duration) {
         let wall = Time.now().seconds
         for (uid, told) in events.volumes {
             guard let fingerprint = told.fingerprint else { continue }
-            let age = Duration.seconds(max(0, wall - told.time))
+            let age = Duration.age(of: told.time, now: wall)
             restore(told: fingerprint, claimUID: uid, key: told.key, toldAt: now - age, at: now)
         }
         restoreFromStatuses(except: Set(events.volumes.keys), at: now)

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import Testing
+import VolumeHealth
+
+@testable import HealthMonitor
+
+/// Times of objects are what anybody wrote there: whoever may write events must not end the process.
+struct AgeTests {
+    @Test(
+        arguments: [
+            (90, .seconds(10)), (100, .zero), (110, .zero), (.max, .zero),
+            (.min, .seconds(100) - .seconds(Int64.min)),
+        ] as [(Int64, Duration)]
+    )
+    func anyTimeHasAnAge(time: Int64, expected: Duration) {
+        #expect(Duration.age(of: time, now: 100) == expected)
+    }
+
+    @Test(arguments: [Int64.min, -1, Int64.max])
+    func anEventOfAnyTimeIsReadBack(time: Int64) {
+        let claim = Claim(key: ClaimKey(namespace: "shop", name: "data"), uid: "uid", resourceVersion: "1")
+        var reconciler = Reconciler()
+        let volume = MonitoredVolume(
+            name: "pv",
+            handle: "a",
+            claim: claim.key,
+            claimUID: claim.uid,
+            isBound: true
+        )
+        reconciler.apply(volume, at: .zero)
+        reconciler.apply(claim, volumeName: "pv", at: .zero)
+
+        var event = Event()
+        event.reason = EventVocabulary.abnormalReason
+        event.involvedObject = ObjectReference(claim)
+        event.lastTimestamp.seconds = time
+        var told = ToldEvents(component: "c")
+        told.add(event)
+        reconciler.restore(told, at: .zero)
+
+        // It is known: the recovery is told.
+        reconciler.receive(
+            .report(VolumeHealthReport(volumeHandle: "a", conditions: [])),
+            ofVolumeHandle: "a",
+            at: .seconds(1)
+        )
+        guard case .tell(let announcement) = reconciler.nextEvent(at: .seconds(1)) else {
+            Issue.record("nothing is told")
+            return
+        }
+        #expect(announcement.state.isClear)
+    }
+
+    @Test(arguments: [Int64.min, -1, Int64.max])
+    func aNodeIsNotReadySinceAnyTime(time: Int64) {
+        var ready = NodeCondition()
+        ready.type = "Ready"
+        ready.status = "False"
+        ready.lastTransitionTime.seconds = time
+        var node = Node()
+        node.metadata.name = "node"
+        node.status.conditions = [ready]
+        guard case .notReady(let since) = MonitoredNode(listed: node, at: .seconds(5)).readiness else {
+            Issue.record("it is ready")
+            return
+        }
+        #expect(since <= .seconds(5))
+    }
+}
