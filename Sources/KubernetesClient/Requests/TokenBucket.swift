@@ -17,24 +17,27 @@ public struct RateLimit: Sendable, Hashable {
 }
 
 /// A token bucket that gives out turns in the future: who takes a token that is not there yet waits for it.
-struct TokenBucket {
+package struct TokenBucket {
+    /// The longest wait, in seconds: as good as for ever, and no more than any clock can add to its time.
+    private static let longestWait = 1e9
+
     private let limit: RateLimit
     /// Below zero: so many turns are given out that have not come yet.
     private var tokens: Double
     private var updated: Duration
 
     /// - Parameter now: on any clock that does not go back; the same in every call.
-    init(_ limit: RateLimit, now: Duration) {
+    package init(_ limit: RateLimit, now: Duration) {
         self.limit = limit
         tokens = Double(limit.burst)
         updated = now
     }
 
     /// Takes a turn. Returns how long it is until then.
-    mutating func take(now: Duration) -> Duration {
+    package mutating func take(now: Duration) -> Duration {
         tokens = min(Double(limit.burst), tokens + (now - updated) / .seconds(1) * limit.queriesPerSecond)
         updated = now
         tokens -= 1
-        return tokens >= 0 ? .zero : .seconds(-tokens / limit.queriesPerSecond)
+        return tokens >= 0 ? .zero : .seconds(min(-tokens / limit.queriesPerSecond, Self.longestWait))
     }
 }

@@ -25,6 +25,13 @@ import Testing
         #expect(bucket.take(now: .seconds(3600)) > .zero)
     }
 
+    @Test(arguments: [1e-12, 1e-300, Double.leastNonzeroMagnitude])
+    func aRateOfAlmostNothingIsAWaitAlmostForEver(rate: Double) {
+        var bucket = TokenBucket(RateLimit(queriesPerSecond: rate, burst: 1), now: .zero)
+        #expect(bucket.take(now: .zero) == .zero)
+        #expect(bucket.take(now: .zero) == .seconds(1_000_000_000))
+    }
+
     /// However requests come, no more than burst + qps x time are sent until any time.
     @Test(arguments: 0..<20 as Range<UInt64>)
     func neverAboveTheRate(seed: UInt64) {
