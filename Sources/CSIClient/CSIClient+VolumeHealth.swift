@@ -19,8 +19,9 @@ extension CSIClient {
             request.startingToken = token
             request.secrets = secrets
             let response = try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self)
-            let entries = self.identifiable(response.entries, method: method) { $0.volumeID }
-            return DriverPages.Page(items: entries.map(DriverVolumeHealth.init), nextToken: response.nextToken)
+            let volumes = response.volumes
+            self.warn(ofUnidentifiable: response.entries.count - volumes.count, method: method)
+            return DriverPages.Page(items: volumes, nextToken: response.nextToken)
         }
     }
 
@@ -40,12 +41,9 @@ extension CSIClient {
         var request = CSIControllerGetVolumeHealthRequest()
         request.volumeID = id
         request.secrets = secrets
-        let response = try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self) {
-            response throws(CSIError) in
-            guard response.hasVolumeHealth else { throw .missing("volume_health", method: method) }
-            try check(response.volumeHealth.volumeID, isFor: id, method: method)
+        return try await call(method, request) { (response: CSIControllerGetVolumeHealthResponse) throws(CSIError) in
+            try response.volumeHealth(id: id)
         }
-        return DriverVolumeHealth(response.volumeHealth)
     }
 }
 

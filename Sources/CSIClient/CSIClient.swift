@@ -88,13 +88,12 @@ public final class CSIClient: Sendable {
 
     /// One call: encodes, sends, waits, decodes.
     ///
-    /// - Parameter validate: throws where the answer lacks what the specification requires.
-    func call<Request: Message, Response: Message>(
+    /// - Parameter read: what the answer says; throws where it lacks what the specification requires.
+    func call<Request: Message, Response: Message, Answer>(
         _ method: String,
         _ request: Request,
-        returning: Response.Type,
-        validate: (Response) throws(CSIError) -> Void = { (_) throws(CSIError) in }
-    ) async throws(CSIError) -> Response {
+        _ read: (Response) throws(CSIError) -> Answer
+    ) async throws(CSIError) -> Answer {
         logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
         var observation = CallObservation(
             driverName: driverName.withLock { $0 },
@@ -105,17 +104,27 @@ public final class CSIClient: Sendable {
         )
         defer { observer(observation) }
         let response: Response
+        let answer: Answer
         do {
             let bytes = try await send(method, request, &observation)
-            response = try decode(bytes, method: method)
-            try validate(response)
+            response = try Response(reply: bytes, method: method)
+            answer = try read(response)
             observation.isUsable = true
         } catch {
             logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
             throw error
         }
         logger.trace("GRPC response", metadata: ["method": "\(method)", "response": "\(text(response))"])
-        return response
+        return answer
+    }
+
+    /// A call whose answer needs nothing that the specification requires.
+    func call<Response: Message>(
+        _ method: String,
+        _ request: some Message,
+        returning: Response.Type
+    ) async throws(CSIError) -> Response {
+        try await call(method, request) { (response: Response) throws(CSIError) in response }
     }
 
     func identified(as name: String) {
@@ -148,20 +157,6 @@ public final class CSIClient: Sendable {
         } catch {
             observation.code = error.status.code.description
             throw CSIError(error, method: method)
-        }
-    }
-
-    private func decode<Response: Message>(_ bytes: [UInt8], method: String) throws(CSIError) -> Response {
-        var options = BinaryDecodingOptions()
-        options.discardUnknownFields = true
-        do {
-            return try Response(serializedBytes: bytes, options: options)
-        } catch {
-            throw CSIError(
-                code: .invalidResponse,
-                method: method,
-                message: "the driver's answer of \(bytes.count) bytes is no \(Response.protoMessageName): \(error)"
-            )
         }
     }
 

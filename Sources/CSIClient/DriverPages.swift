@@ -60,7 +60,7 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
                 throw CSIError(
                     code: .invalidResponse,
                     method: pages.method,
-                    message: "the driver gave next_token \"\(page.nextToken)\" twice: its list would never end"
+                    message: "the driver gave next_token \"\(excerpt(page.nextToken))\" twice: its list would never end"
                 )
             }
             self.token = page.nextToken

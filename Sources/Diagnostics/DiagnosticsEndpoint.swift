@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Glibc
-import NIOCore
+package import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Synchronization
@@ -117,21 +117,26 @@ public struct DiagnosticsEndpoint: Sendable {
         // would be dropped by the sequence of connections, and end the process (apple/swift-nio#2637).
         return try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelInitializer { [configuration, responder] channel in
+            .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try openConnections.add(channel)
-                    let deadline = channel.eventLoop.scheduleTask(in: TimeAmount(configuration.exchangeTimeLimit)) {
-                        channel.close(promise: nil)
-                    }
-                    channel.closeFuture.whenComplete { _ in deadline.cancel() }
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(RequestSizeLimit(bytes: configuration.requestSizeLimit))
-                    try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false)
-                    try pipeline.addHandler(ExchangeHandler(responder: responder))
+                    try configure(connection: channel)
                 }
             }
             .bind(host: host, port: Int(configuration.address.port))
             .get()
+    }
+
+    /// Makes a new connection one that is served. On its event loop.
+    package func configure(connection channel: any Channel) throws {
+        let deadline = channel.eventLoop.scheduleTask(in: TimeAmount(configuration.exchangeTimeLimit)) {
+            channel.close(promise: nil)
+        }
+        channel.closeFuture.whenComplete { _ in deadline.cancel() }
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(RequestSizeLimit(bytes: configuration.requestSizeLimit))
+        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false)
+        try pipeline.addHandler(ExchangeHandler(responder: responder))
     }
 }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import VolumeHealth
+package import VolumeHealth
 
 /// Names for our events, made from what they say and of whom (rule 8).
 ///
 /// The same fact has the same name whoever tells it: a retry after a lost answer, a restarted process or another
 /// leader finds the event there and raises its count instead of adding a second one. And what was told can be read
 /// back: the name's last eight digits are the fingerprint of what the event says (rule 9).
-enum EventName {
+package enum EventName {
     /// `CLAIM.HASH`, at most 253 bytes, unique for component, claim uid, reason and fingerprint.
-    static func make(claim: Claim, component: String, reason: String, fingerprint: Fingerprint) -> String {
+    package static func make(claim: Claim, component: String, reason: String, fingerprint: Fingerprint) -> String {
         let suffix =
             "." + digits(subject(claimUID: claim.uid, component: component, reason: reason)) + digits(fingerprint)
         // Claim names are DNS subdomains of up to 253 ASCII characters, so are event names.
@@ -20,7 +20,12 @@ enum EventName {
     }
 
     /// The fingerprint in a name that ``make(claim:component:reason:fingerprint:)`` made; nil for another name.
-    static func fingerprint(in name: String, claimUID: String, component: String, reason: String) -> Fingerprint? {
+    package static func fingerprint(
+        in name: String,
+        claimUID: String,
+        component: String,
+        reason: String
+    ) -> Fingerprint? {
         let suffix = name.suffix(17)
         guard suffix.first == ".", let value = UInt32(suffix.suffix(8), radix: 16) else { return nil }
         let subject = digits(subject(claimUID: claimUID, component: component, reason: reason))

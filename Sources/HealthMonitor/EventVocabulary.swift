@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import VolumeHealth
+package import VolumeHealth
 
 /// The words that people's alerts look for, as EHM coined them.
-enum EventVocabulary {
+package enum EventVocabulary {
     /// Event source component of the controller side: `csi-pv-monitor-controller-DRIVER`.
-    static func component(driverName: String) -> String {
+    package static func component(driverName: String) -> String {
         "csi-pv-monitor-controller-\(driverName)"
     }
 
     /// Warning: something is wrong with the volume.
-    static let abnormalReason = "VolumeConditionAbnormal"
+    package static let abnormalReason = "VolumeConditionAbnormal"
     /// Normal: nothing is wrong with it any more.
     static let normalReason = "VolumeConditionNormal"
     /// Warning: the driver says something that we do not understand.
@@ -21,7 +21,7 @@ enum EventVocabulary {
     static let normalMessage = "The Volume returns to the healthy state"
 
     /// The message of ``abnormalReason``: all that is wrong, worst first. A legacy condition is the driver's own words.
-    static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
+    package static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
         conditions.map { condition in
             guard condition.identity == VolumeHealthCondition(abnormalMessage: "").identity else {
                 return describe("\(condition.status.rawValue) (\(condition.reason))", condition.message)
@@ -32,7 +32,7 @@ enum EventVocabulary {
     }
 
     /// The message of ``unknownReason``.
-    static func unknownMessage(_ condition: UnknownCondition) -> String {
+    package static func unknownMessage(_ condition: UnknownCondition) -> String {
         describe("Unknown health type \(condition.type) (\(condition.reason))", condition.message)
     }
 

@@ -50,7 +50,8 @@ extension HealthMonitor {
                 return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
             case .health:
                 let secrets = try await secrets(ofVolumeHandle: handle, state)
-                return .report(report(try await driver.getVolumeHealth(id: handle, secrets: secrets)))
+                let health = try await driver.getVolumeHealth(id: handle, secrets: secrets)
+                return .report(VolumeHealthReport(health, observer: observer))
             }
         } catch {
             try Task.checkCancellation()

@@ -75,7 +75,7 @@ extension HealthMonitor {
 
     private func receive(_ page: [DriverVolumeHealth], into state: MonitorState, _ summary: inout SweepSummary) {
         let received = now
-        let reports = page.map(report)
+        let reports = page.map { VolumeHealthReport($0, observer: observer) }
         summary.volumes += page.count
         summary.abnormal += reports.count { !$0.isHealthy }
         state.update { reconciler in

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import KubernetesAPI
-import KubernetesClient
+package import KubernetesAPI
+package import KubernetesClient
 import Logging
 import Synchronization
-import VolumeHealth
+package import VolumeHealth
 
 extension HealthMonitor {
     /// Writes `status.healthStatus` of claims where it is not what it should be, for ever.
@@ -167,7 +167,7 @@ private final class StatusSupport: Sendable {
 extension MergePatch {
     /// Replaces the conditions of `status.healthStatus`, or takes it away; fails when the claim is another one or was
     /// changed. Without `transition`, in seconds since 1970, the time that stands there stays.
-    static func healthStatus(
+    package static func healthStatus(
         _ conditions: [VolumeHealth.VolumeHealthCondition],
         uid: String,
         resourceVersion: String,
@@ -201,7 +201,7 @@ extension MergePatch {
 extension VolumeHealthStatus {
     /// In the terms of the core. One in a status that we do not know, which only another program can have written,
     /// counts as none.
-    var conditions: [VolumeHealth.VolumeHealthCondition] {
+    package var conditions: [VolumeHealth.VolumeHealthCondition] {
         healthConditions.compactMap { condition in
             VolumeHealth.VolumeHealthCondition.Status(rawValue: condition.status).map {
                 VolumeHealth.VolumeHealthCondition(status: $0, reason: condition.reason, message: condition.message)

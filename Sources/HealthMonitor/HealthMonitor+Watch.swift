@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import KubernetesAPI
+package import KubernetesAPI
 import KubernetesClient
-import VolumeHealth
+package import VolumeHealth
 
 extension HealthMonitor {
     /// Keeps the core's volumes as the cluster's are. Of a volume only what the core needs is kept.
@@ -59,7 +59,7 @@ extension HealthMonitor {
 }
 
 extension MonitoredVolume {
-    init(_ volume: PersistentVolume, secrets: VolumeSecretsKind) {
+    package init(_ volume: PersistentVolume, secrets: VolumeSecretsKind) {
         let reference = volume.spec.claimRef
         self.init(
             name: volume.metadata.name,
@@ -73,7 +73,7 @@ extension MonitoredVolume {
 }
 
 extension Claim {
-    init(_ metadata: ObjectMeta) {
+    package init(_ metadata: ObjectMeta) {
         self.init(
             key: ClaimKey(namespace: metadata.namespace, name: metadata.name),
             uid: metadata.uid,

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CSIClient
-import VolumeHealth
+package import CSIClient
+package import VolumeHealth
 
 extension VolumeHealthReport {
     /// In legacy terms; nil when the driver said nothing of the volume's condition.
-    init?(_ volume: DriverVolume) {
+    package init?(_ volume: DriverVolume) {
         guard let condition = volume.condition else { return nil }
         self.init(
             volumeHandle: volume.id,
             conditions: condition.isAbnormal ? [VolumeHealthCondition(abnormalMessage: condition.message)] : []
         )
     }
-}
 
-extension HealthMonitor {
-    /// In the terms of CSI 1.13. What is odd about it is counted.
-    func report(_ health: DriverVolumeHealth) -> VolumeHealthReport {
+    /// In the terms of CSI 1.13.
+    ///
+    /// - Parameter observer: told what is odd about it.
+    package init(_ health: DriverVolumeHealth, observer: (MonitorObservation) -> Void) {
         var conditions: [VolumeHealthCondition] = []
         var unknownConditions: [UnknownCondition] = []
         for entry in health.entries {
@@ -34,10 +34,6 @@ extension HealthMonitor {
             }
             conditions.append(VolumeHealthCondition(status: status, reason: entry.reason, message: entry.message))
         }
-        return VolumeHealthReport(
-            volumeHandle: health.id,
-            conditions: conditions,
-            unknownConditions: unknownConditions
-        )
+        self.init(volumeHandle: health.id, conditions: conditions, unknownConditions: unknownConditions)
     }
 }

@@ -9,10 +9,13 @@ import Musl
 import Glibc
 #endif
 
-/// The bytes of a small file.
+/// Reads a small file: its path, and the most bytes that it may have.
+package typealias FileReader = (_ path: String, _ limit: Int) throws(KubernetesConfigurationError) -> [UInt8]
+
+/// The bytes of a small file: the ``FileReader`` of the file system.
 ///
 /// - Throws: ``KubernetesConfigurationError`` with `unreadableFile`, which names the file and the system's reason.
-func contents(ofFile path: String, limit: Int) throws(KubernetesConfigurationError) -> [UInt8] {
+package func contents(ofFile path: String, limit: Int) throws(KubernetesConfigurationError) -> [UInt8] {
     // open(2) takes a C string, which lives as long as the call.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw unreadable(path, errno) }

@@ -7,7 +7,7 @@ import HTTPTransport
 ///
 /// Only what a context needs is looked at, as client-go does, so a broken entry for another cluster does not hurt.
 /// Source: [kubeconfig (v1)](https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/).
-struct Kubeconfig {
+package struct Kubeconfig {
     /// A file with hundreds of clusters and their certificates stays below.
     static let maximumSize = 4 << 20
 
@@ -17,8 +17,14 @@ struct Kubeconfig {
         try self.init(text: contents(ofFile: path, limit: Self.maximumSize), path: path)
     }
 
-    /// - Parameter path: for messages, and what relative paths in the file are relative to.
-    init(text: [UInt8], path: String) throws(KubernetesConfigurationError) {
+    /// - Parameters:
+    ///   - path: for messages, and what relative paths in the file are relative to.
+    ///   - readFile: for files that it names.
+    package init(
+        text: [UInt8],
+        path: String,
+        readFile: @escaping FileReader = contents(ofFile:limit:)
+    ) throws(KubernetesConfigurationError) {
         let node: YAMLNode
         do {
             node = try YAMLParser.parse(text)
@@ -28,7 +34,16 @@ struct Kubeconfig {
                 message: "\(path):\(error.line): the kubeconfig is no valid YAML: \(error.message)"
             )
         }
-        root = KubeconfigEntry(node: node, key: "", file: path)
+        try self.init(node: node, path: path, readFile: readFile)
+    }
+
+    /// A kubeconfig that was parsed.
+    package init(
+        node: YAMLNode,
+        path: String,
+        readFile: @escaping FileReader
+    ) throws(KubernetesConfigurationError) {
+        root = KubeconfigEntry(node: node, key: "", file: path, readFile: readFile)
         guard case .mapping = node.content else {
             throw root.error(.malformed, "a kubeconfig is expected: an object with clusters, contexts and users")
         }
@@ -37,7 +52,7 @@ struct Kubeconfig {
     /// Everything that a context says. Files that it names are read now.
     ///
     /// - Parameter name: the context; nil takes the file's current-context.
-    func configuration(context name: String?) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
+    package func configuration(context name: String?) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
         let current = try root.string("current-context")
         guard let name = name ?? current, !name.isEmpty else {
             throw root.error(

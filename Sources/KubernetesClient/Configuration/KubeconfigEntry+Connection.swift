@@ -74,7 +74,7 @@ extension KubeconfigEntry {
     func credentials() throws(KubernetesConfigurationError) -> KubernetesConfiguration.Credentials {
         // As in client-go, the file wins.
         if let path = try file("tokenFile") {
-            _ = try bearerToken(inFile: path)
+            _ = try bearerToken(inFile: path, readFile: readFile)
             return .tokenFile(path: path)
         }
         guard let token = try string("token") else { return .none }

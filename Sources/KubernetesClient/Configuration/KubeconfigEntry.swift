@@ -9,6 +9,7 @@ struct KubeconfigEntry {
     /// As in `users["admin"].user`; empty for the whole file.
     let key: String
     let file: String
+    let readFile: FileReader
 
     func error(_ code: KubernetesConfigurationError.Code, _ message: String) -> KubernetesConfigurationError {
         let place = key.isEmpty ? "" : " \(key):"
@@ -38,7 +39,7 @@ struct KubeconfigEntry {
     func data(_ name: String) throws(KubernetesConfigurationError) -> [UInt8]? {
         guard let text = try string("\(name)-data") else {
             return try file(name).map { path throws(KubernetesConfigurationError) in
-                try contents(ofFile: path, limit: Kubeconfig.maximumSize)
+                try readFile(path, Kubeconfig.maximumSize)
             }
         }
         // Text that YAML has folded over lines has white space in it.
@@ -64,7 +65,7 @@ struct KubeconfigEntry {
                 throw entries.error(.malformed, "a list is expected")
             }
             for item in items {
-                let entry = KubeconfigEntry(node: item, key: "\(list)[\"\(name)\"]", file: file)
+                let entry = KubeconfigEntry(node: item, key: "\(list)[\"\(name)\"]", file: file, readFile: readFile)
                 guard try entry.string("name") == name else { continue }
                 guard let object = entry.member(kind) else { throw entry.error(.missing, "there is no \(kind) in it") }
                 guard case .mapping = object.node.content else {
@@ -79,6 +80,7 @@ struct KubeconfigEntry {
     /// What is under `name`; nil when there is none or it is null.
     func member(_ name: String) -> KubeconfigEntry? {
         guard let value = node[name], value.content != .null else { return nil }
-        return KubeconfigEntry(node: value, key: key.isEmpty ? name : "\(key).\(name)", file: file)
+        let key = key.isEmpty ? name : "\(key).\(name)"
+        return KubeconfigEntry(node: value, key: key, file: file, readFile: readFile)
     }
 }

@@ -51,8 +51,11 @@ extension KubernetesConfiguration {
 }
 
 /// The token that a file holds, without the white space around it.
-func bearerToken(inFile path: String) throws(KubernetesConfigurationError) -> String {
-    let token = trimmed(String(decoding: try contents(ofFile: path, limit: 65_536), as: UTF8.self))
+func bearerToken(
+    inFile path: String,
+    readFile: FileReader = contents(ofFile:limit:)
+) throws(KubernetesConfigurationError) -> String {
+    let token = trimmed(String(decoding: try readFile(path, 65_536), as: UTF8.self))
     guard !token.isEmpty else {
         throw KubernetesConfigurationError(code: .invalid, message: "\(path) is empty: a bearer token is expected")
     }

@@ -2,8 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 /// A YAML document, which may be a JSON document, as a tree that knows its lines.
-struct YAMLNode: Sendable, Hashable {
-    enum Content: Sendable, Hashable {
+package struct YAMLNode: Sendable, Hashable {
+    package enum Content: Sendable, Hashable {
         /// Nothing, `~` or `null`.
         case null
         /// Any other scalar, as text. `isPlain` says that it was not quoted, so it may mean a truth value.
@@ -13,14 +13,14 @@ struct YAMLNode: Sendable, Hashable {
         case mapping([Member])
     }
 
-    struct Member: Sendable, Hashable {
-        var key: String
-        var value: YAMLNode
+    package struct Member: Sendable, Hashable {
+        package var key: String
+        package var value: YAMLNode
     }
 
-    var content: Content
+    package var content: Content
     /// Counted from 1.
-    var line: Int
+    package var line: Int
 
     /// The value under `key`; nil when there is none, or this is no mapping.
     subscript(key: String) -> YAMLNode? {
@@ -30,8 +30,8 @@ struct YAMLNode: Sendable, Hashable {
 }
 
 /// Text that is no YAML, or more of it than a configuration file has.
-struct YAMLError: Error, Hashable {
+package struct YAMLError: Error, Hashable {
     /// Counted from 1.
-    var line: Int
-    var message: String
+    package var line: Int
+    package var message: String
 }

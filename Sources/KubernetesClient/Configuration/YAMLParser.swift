@@ -8,7 +8,7 @@ import CYAML
 /// Bounded against hostile text: aliases are refused (they make small texts large), and nesting has a limit. The size
 /// is for the caller to bound, who reads the file.
 @safe
-struct YAMLParser: ~Copyable {
+package struct YAMLParser: ~Copyable {
     // Safe because a parser lives only within `parse`, where the text that it points into lives too.
 
     /// A kubeconfig nests five levels; an exec plugin's or an extension's settings may go deeper.
@@ -18,7 +18,7 @@ struct YAMLParser: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
 
     /// The first document of the text; null for an empty text. Further documents are ignored, as client-go does.
-    static func parse(_ text: [UInt8]) throws(YAMLError) -> YAMLNode {
+    package static func parse(_ text: [UInt8]) throws(YAMLError) -> YAMLNode {
         // The buffer outlives the parser, which reads from it without a copy.
         try unsafe text.withUnsafeBufferPointer { buffer throws(YAMLError) -> YAMLNode in
             var parser = try unsafe YAMLParser(reading: buffer)

@@ -59,7 +59,7 @@ public struct EventRecord: Sendable, Hashable {
 
 extension EventRecord {
     /// The server refuses longer messages: k8s.io/kubernetes, `pkg/apis/core/validation/events.go`.
-    static let messageLimit = 1024
+    package static let messageLimit = 1024
 
     var namespace: String {
         involvedObject.namespace.isEmpty ? "default" : involvedObject.namespace
@@ -111,7 +111,7 @@ extension EventRecord {
     }
 
     /// As many characters of the text as take at most `limit` bytes of UTF-8.
-    static func bounded(_ text: String, to limit: Int) -> String {
+    package static func bounded(_ text: String, to limit: Int = messageLimit) -> String {
         guard text.utf8.count > limit else { return text }
         let end = text.utf8.index(text.utf8.startIndex, offsetBy: limit)
         // Rounded down to a scalar: whole code points are what UTF-8 asks for.

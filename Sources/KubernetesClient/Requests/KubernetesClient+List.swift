@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import FoundationEssentials
+package import FoundationEssentials
 public import KubernetesAPI
 
 /// Which objects of a resource are meant.
@@ -33,6 +33,25 @@ public struct ListPage<O: KubernetesObject>: Sendable {
     public var items: [O]
     /// The version of the whole list: where a watch goes on from it. All pages of a list have the same.
     public var resourceVersion: String
+    /// Where the next page begins; empty: this is the last one.
+    package var continueToken: String
+}
+
+extension ListPage {
+    /// A page as the server sends it.
+    package init(_ body: Data) throws(WireError) {
+        let list = try Envelope(body).list(of: O.resource)
+        var items: [O] = []
+        items.reserveCapacity(list.items.count)
+        for item in list.items {
+            items.append(try O(decoding: item, keepingUnknownFields: false))
+        }
+        self.init(
+            items: items,
+            resourceVersion: list.metadata.resourceVersion,
+            continueToken: list.metadata.continue
+        )
+    }
 }
 
 /// A list in pages: each is asked for when the iterator is asked for it.
@@ -70,14 +89,9 @@ public struct ListPages<O: KubernetesObject>: AsyncSequence, Sendable {
             if !token.isEmpty { query.append((name: "continue", value: token)) }
             let body = try await pages.client.unary(info, KubernetesClient.Content(query: query))
             do throws(WireError) {
-                let list = try Envelope(body).list(of: O.resource)
-                if !list.metadata.continue.isEmpty { self.token = list.metadata.continue }
-                var items: [O] = []
-                items.reserveCapacity(list.items.count)
-                for item in list.items {
-                    items.append(try O(decoding: item, keepingUnknownFields: false))
-                }
-                return ListPage(items: items, resourceVersion: list.metadata.resourceVersion)
+                let page = try ListPage<O>(body)
+                if !page.continueToken.isEmpty { self.token = page.continueToken }
+                return page
             } catch {
                 throw KubernetesError(error, request: info)
             }

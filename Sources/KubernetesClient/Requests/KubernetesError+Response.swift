@@ -3,7 +3,7 @@
 
 import FoundationEssentials
 import HTTPTransport
-import KubernetesAPI
+package import KubernetesAPI
 import SwiftProtobuf
 
 extension KubernetesError {
@@ -33,7 +33,7 @@ extension KubernetesError {
     /// The server answered with an error.
     ///
     /// - Parameter body: a Status in protobuf or JSON, or else anything, of which the beginning is shown.
-    init(httpStatus: Int, retryAfterHeader: String?, body: [UInt8], request: RequestInfo) {
+    package init(httpStatus: Int, retryAfterHeader: String?, body: [UInt8], request: RequestInfo) {
         let status = Status(errorBody: body)
         let text = status.map(\.message) ?? excerpt(body)
         self.init(
@@ -46,7 +46,7 @@ extension KubernetesError {
     }
 
     /// A watch that had begun ended in an error.
-    init(watchStatus status: Status, request: RequestInfo) {
+    package init(watchStatus status: Status, request: RequestInfo) {
         self.init(
             httpStatus: Int(status.code),
             status: status,

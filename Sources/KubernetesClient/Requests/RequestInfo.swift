@@ -26,6 +26,20 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     /// nil: the object itself.
     public var subresource: String?
 
+    package init(
+        verb: Verb,
+        resource: Resource,
+        namespace: String? = nil,
+        name: String? = nil,
+        subresource: String? = nil
+    ) {
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+        self.name = name
+        self.subresource = subresource
+    }
+
     /// `patch persistentvolumeclaims/status shop/data`
     public var description: String {
         let object = [namespace, name].compactMap(\.self).joined(separator: "/")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import FoundationEssentials
-import KubernetesAPI
+package import FoundationEssentials
+package import KubernetesAPI
 import SwiftProtobuf
 
 /// The envelope of everything that the API server sends and takes in protobuf: four bytes, and a `runtime.Unknown`
@@ -10,16 +10,16 @@ import SwiftProtobuf
 ///
 /// Source: [Alternate representations of
 /// resources](https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding).
-struct Envelope {
+package struct Envelope {
     static let mediaType = "application/vnd.kubernetes.protobuf"
-    static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
+    package static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
 
     private let content: Unknown
 
     var kind: String { content.typeMeta.kind }
     var apiVersion: String { content.typeMeta.apiVersion }
 
-    init(_ bytes: Data) throws(WireError) {
+    package init(_ bytes: Data) throws(WireError) {
         guard bytes.starts(with: Self.prefix) else {
             throw WireError(message: "\(bytes.count) bytes that do not begin as Kubernetes' protobuf does")
         }
@@ -36,7 +36,7 @@ struct Envelope {
     /// The object inside.
     ///
     /// - Parameter keepingUnknownFields: needed for an object that is written back whole; costs time and memory.
-    func object<O: KubernetesObject>(_: O.Type, keepingUnknownFields: Bool) throws(WireError) -> O {
+    package func object<O: KubernetesObject>(_: O.Type, keepingUnknownFields: Bool) throws(WireError) -> O {
         try check(kind: O.resource.kind, of: O.resource)
         return try message(keepingUnknownFields: keepingUnknownFields)
     }
@@ -68,7 +68,7 @@ struct Envelope {
 
 extension Envelope {
     /// An object as the API server takes it.
-    static func encode<O: KubernetesObject>(_ object: O) throws(WireError) -> [UInt8] {
+    package static func encode<O: KubernetesObject>(_ object: O) throws(WireError) -> [UInt8] {
         var content = Unknown()
         content.typeMeta.apiVersion = O.resource.apiVersion
         content.typeMeta.kind = O.resource.kind

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import FoundationEssentials
+package import FoundationEssentials
 public import KubernetesAPI
 
 /// What a watch tells.
@@ -25,12 +25,12 @@ public enum WatchChange<O: KubernetesObject>: Sendable {
 }
 
 /// One frame of a watch.
-enum WatchFrame<O: KubernetesObject> {
+package enum WatchFrame<O: KubernetesObject> {
     case change(WatchChange<O>)
     /// The watch has failed, though its response began with 200.
     case error(Status)
 
-    init(_ frame: Data) throws(WireError) {
+    package init(_ frame: Data) throws(WireError) {
         let event = try WatchEvent(decoding: frame, keepingUnknownFields: false)
         let envelope = try Envelope(event.object.raw)
         switch event.type {

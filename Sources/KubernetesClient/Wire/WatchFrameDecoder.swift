@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import FoundationEssentials
+package import FoundationEssentials
 
 /// Cuts the body of a watch into its frames: each a length of four bytes, big-endian, and as many bytes.
 ///
 /// Source: k8s.io/apimachinery, `pkg/util/framer`.
-struct WatchFrameDecoder {
+package struct WatchFrameDecoder {
     /// Twice what the API server takes for one object.
-    static let defaultLimit = 6 << 20
+    package static let defaultLimit = 6 << 20
 
     private let limit: Int
     private var buffer: [UInt8] = []
@@ -16,15 +16,15 @@ struct WatchFrameDecoder {
     private var start = 0
 
     /// - Parameter limit: the longest frame, so that a broken length does not make us wait for gigabytes.
-    init(limit: Int = WatchFrameDecoder.defaultLimit) {
+    package init(limit: Int = WatchFrameDecoder.defaultLimit) {
         self.limit = limit
     }
 
     /// Whether a frame has begun that is not complete: true where a body ends says that it was cut.
-    var isWithinFrame: Bool { start < buffer.count }
+    package var isWithinFrame: Bool { start < buffer.count }
 
     /// Takes the next bytes of the body, cut anywhere.
-    mutating func append(_ bytes: [UInt8]) {
+    package mutating func append(_ bytes: [UInt8]) {
         if start > 0 {
             buffer.removeFirst(start)
             start = 0
@@ -35,7 +35,7 @@ struct WatchFrameDecoder {
     /// The next complete frame; nil needs more bytes.
     ///
     /// - Throws: for a frame beyond the limit. Nothing can be read after it.
-    mutating func next() throws(WireError) -> Data? {
+    package mutating func next() throws(WireError) -> Data? {
         let body = start + 4
         guard body <= buffer.count else { return nil }
         let length = buffer[start..<body].reduce(0) { $0 << 8 | Int($1) }

@@ -2,6 +2,6 @@
 // Copyright the csi-health-monitor authors
 
 /// Bytes of the API server that are not what they should be.
-struct WireError: Error, Hashable {
-    var message: String
+package struct WireError: Error, Hashable {
+    package var message: String
 }

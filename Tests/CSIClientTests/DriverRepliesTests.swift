@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSISpec
+import Testing
+
+@testable import CSIClient
+
+/// What a driver says wrong is told in few words, however many it used.
+@Suite struct DriverRepliesTests {
+    private let long = String(repeating: "ü", count: 1_000_000)
+
+    @Test func anAnswerForAVolumeWithALongName() {
+        var response = CSIControllerGetVolumeResponse()
+        response.volume.volumeID = long
+        let error = #expect(throws: CSIError.self) { try response.volume(id: "a") }
+        #expect(error?.code == .invalidResponse)
+        #expect(error?.message.hasPrefix("asked for volume \"a\", the driver answered for \"üüü") == true)
+        #expect((error?.message.utf8.count ?? .max) < 2000)
+    }
+
+    @Test func aLongTokenThatComesAgain() async throws {
+        let pages = DriverPages<DriverVolume>(method: "m") { [long] _ in
+            DriverPages.Page(items: [], nextToken: long)
+        }
+        let error = await #expect(throws: CSIError.self) {
+            for try await _ in pages {}
+        }
+        #expect(error?.code == .invalidResponse)
+        #expect((error?.message.utf8.count ?? .max) < 2000)
+    }
+}
