@@ -50,6 +50,7 @@ let package = Package(
             dependencies: [
                 "CSIClient",
                 "Diagnostics",
+                "Flags",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
                 "csi-health-monitor",
@@ -62,6 +63,7 @@ let package = Package(
             dependencies: [
                 "CSIClient",
                 "Diagnostics",
+                "Flags",
                 "HealthMonitor",
                 "KubernetesClient",
                 "LeaderElection",
@@ -86,6 +88,7 @@ let package = Package(
             name: "CSIClientTests",
             dependencies: [
                 "CSIClient",
+                "CSISpec",
                 "GRPCTransport",
                 "HealthMonitorTestKit",
                 .product(name: "InMemoryLogging", package: "swift-log"),
@@ -119,6 +122,39 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Flags",
+            dependencies: [
+                "Diagnostics",
+                "HealthMonitor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "CSIClient",
+                "CSISpec",
+                "Diagnostics",
+                "Flags",
+                "HealthMonitor",
+                "KubernetesAPI",
+                "KubernetesClient",
+                "VolumeHealth",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FuzzTargetsTests",
+            dependencies: ["FuzzTargets", "HealthMonitorTestKit"],
+            exclude: ["Corpora"],
             swiftSettings: settings
         ),
         .target(
@@ -266,3 +302,14 @@ let package = Package(
         ),
     ]
 )
+
+// It has no main: libFuzzer does, which scripts/fuzz.sh links.
+if Context.environment["CSI_HEALTH_MONITOR_FUZZING"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzzer",
+            dependencies: ["FuzzTargets"],
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]
+        )
+    )
+}

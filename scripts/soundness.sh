@@ -39,8 +39,8 @@ has_header() {
     return $bad
 }
 
-# What ships: everything but the test kit, the simulated cluster and the tests.
-shipped=(Sources/CSIClient Sources/Diagnostics Sources/GRPCTransport Sources/HTTPTransport Sources/HealthMonitor
+# What ships: everything but the test kit, the simulated cluster, the fuzz targets and the tests.
+shipped=(Sources/CSIClient Sources/Diagnostics Sources/Flags Sources/GRPCTransport Sources/HTTPTransport Sources/HealthMonitor
     Sources/KubernetesClient Sources/LeaderElection Sources/VolumeHealth Sources/csi-health-monitor)
 
 check "format" swift format lint --strict --recursive Package.swift Sources Tests

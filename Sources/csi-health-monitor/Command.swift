@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import Flags
 import Glibc
 
 /// The program: reads its arguments, runs the command, and tells in one line why it could not.
@@ -58,7 +59,7 @@ struct ControllerCommand: AsyncParsableCommand {
     @OptionGroup var flags: ControllerFlags
 
     func run() async throws {
-        if flags.diagnostics.version {
+        if flags.version {
             print("csi-health-monitor \(Program.version)")
             return
         }

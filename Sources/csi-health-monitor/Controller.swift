@@ -3,6 +3,7 @@
 
 import CSIClient
 import Diagnostics
+import Flags
 import Glibc
 import HealthMonitor
 import KubernetesClient

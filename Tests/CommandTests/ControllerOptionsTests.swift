@@ -7,6 +7,7 @@ import Foundation
 import HealthMonitor
 import Testing
 
+@testable import Flags
 @testable import csi_health_monitor
 
 @Suite struct ControllerOptionsTests {

@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import Testing
 
+@testable import Flags
 @testable import csi_health_monitor
 
 /// The names, defaults and types of flags, which are an interface: manifests hold them.

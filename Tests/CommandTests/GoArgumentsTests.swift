@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import csi_health_monitor
+@testable import Flags
 
 @Suite struct GoArgumentsTests {
     private func normalized(_ arguments: [String]) throws -> [String] {

@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import csi_health_monitor
+@testable import Flags
 
 @Suite struct GoDurationTests {
     @Test(
@@ -37,10 +37,12 @@ import Testing
         arguments: [
             (.zero, "0s"), (.seconds(15), "15s"), (.seconds(60), "1m"), (.seconds(90), "1m30s"), (.seconds(3600), "1h"),
             (.seconds(3661), "1h1m1s"), (.milliseconds(300), "300ms"), (.milliseconds(1500), "1.5s"),
-            (.seconds(-90), "-1m30s"), (.microseconds(5), "5e-06s"),
+            (.seconds(-90), "-1m30s"), (.microseconds(5), "0.000005s"),
+            (.nanoseconds(3_600_000_000_001), "1h0.000000001s"), (.nanoseconds(-999_999_999), "-0.999999999s"),
         ] as [(Duration, String)]
     )
     func isWrittenBriefly(duration: Duration, expected: String) {
         #expect(GoDuration(duration).description == expected)
+        #expect(GoDuration(parsing: expected)?.duration == duration)
     }
 }

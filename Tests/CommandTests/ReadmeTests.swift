@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import Testing
 
+@testable import Flags
 @testable import csi_health_monitor
 
 @Suite struct ReadmeTests {

@@ -6,7 +6,7 @@
 /// `-x` and `--x` are alike; a value follows after `=` or as the next argument, whatever that looks like; a flag for a
 /// boolean takes a value after `=` only, and is true without one; the first argument that is no flag, and `--`, end
 /// the flags. https://pkg.go.dev/flag#hdr-Command_line_flag_syntax
-enum GoArguments {
+package enum GoArguments {
     /// The same flags in the form `--name=value`, which leaves nothing to interpretation.
     ///
     /// A flag at the end that lacks its value is left without one, and unknown flags are left as they are: those errors
@@ -14,7 +14,7 @@ enum GoArguments {
     ///
     /// - Parameter booleans: the names of the flags that need no value.
     /// - Throws: ``UsageError`` for an argument that is no flag. (Go leaves these to the program, which we are.)
-    static func normalized(_ arguments: [String], booleans: Set<String>) throws(UsageError) -> [String] {
+    package static func normalized(_ arguments: [String], booleans: Set<String>) throws(UsageError) -> [String] {
         var normalized: [String] = []
         var rest = arguments[...]
         while let argument = rest.popFirst() {
@@ -52,9 +52,9 @@ enum GoArguments {
 }
 
 /// Arguments that the program cannot be started with.
-struct UsageError: Error, Equatable, CustomStringConvertible {
+package struct UsageError: Error, Equatable, CustomStringConvertible {
     /// Which flag, what is wrong with it, and what to write instead; one line.
-    var message: String
+    package var message: String
 
-    var description: String { message }
+    package var description: String { message }
 }

@@ -1,71 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
-import HealthMonitor
+package import Diagnostics
+package import HealthMonitor
 
 /// What the controller is to do: its flags, checked.
-struct ControllerOptions: Sendable, Equatable {
+package struct ControllerOptions: Sendable, Equatable {
     /// A bound on requests to the API server.
-    struct RateLimit: Sendable, Equatable {
+    package struct RateLimit: Sendable, Equatable {
         /// Requests per second in the long run.
-        var queriesPerSecond: Double
+        package var queriesPerSecond: Double
         /// Requests at once.
-        var burst: Int
+        package var burst: Int
     }
 
     /// Where the diagnostics endpoint is.
-    struct Endpoint: Sendable, Equatable {
-        var address: ListenAddress
-        var metricsPath: String
+    package struct Endpoint: Sendable, Equatable {
+        package var address: ListenAddress
+        package var metricsPath: String
     }
 
     /// How to contend for the driver's lease.
-    struct LeaderElection: Sendable, Equatable {
+    package struct LeaderElection: Sendable, Equatable {
         /// nil: the pod's own.
-        var namespace: String?
-        var leaseDuration: Duration
-        var renewDeadline: Duration
-        var retryPeriod: Duration
-        var labels: [String: String]
+        package var namespace: String?
+        package var leaseDuration: Duration
+        package var renewDeadline: Duration
+        package var retryPeriod: Duration
+        package var labels: [String: String]
     }
 
     /// A path, or an address as gRPC takes it.
-    var csiAddress: String
+    package var csiAddress: String
     /// For one call to the driver.
-    var timeout: Duration
+    package var timeout: Duration
     /// From one list of all volumes to the next.
-    var listVolumesInterval: Duration
+    package var listVolumesInterval: Duration
     /// 0 leaves it to the driver.
-    var listMaxEntries: Int32
+    package var listMaxEntries: Int32
     /// In which each volume is asked for once, where volumes are asked for one by one.
-    var monitorInterval: Duration
+    package var monitorInterval: Duration
     /// The most calls for single volumes at a time.
-    var workerThreads: Int
+    package var workerThreads: Int
     /// Whether missing volumes are told.
-    var reportMissingVolumes: Bool
+    package var reportMissingVolumes: Bool
     /// Whether conditions of legacy drivers go to the claims' status.
-    var legacyStatus: Bool
+    package var legacyStatus: Bool
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
-    var nodeFailureDuration: Duration?
+    package var nodeFailureDuration: Duration?
     /// Which Secret of a volume goes with the health calls.
-    var volumeSecrets: VolumeSecretsKind
+    package var volumeSecrets: VolumeSecretsKind
     /// nil: the pod's service account.
-    var kubeconfig: String?
+    package var kubeconfig: String?
     /// nil: no bound.
-    var rateLimit: RateLimit?
+    package var rateLimit: RateLimit?
     /// nil: no endpoint.
-    var endpoint: Endpoint?
+    package var endpoint: Endpoint?
     /// nil: work without a lease.
-    var leaderElection: LeaderElection?
+    package var leaderElection: LeaderElection?
     /// klog's `--v`.
-    var verbosity: Int
-    var loggingFormat: KlogHandler.Format
+    package var verbosity: Int
+    package var loggingFormat: KlogHandler.Format
     /// Flags that mean nothing here and were given another value than their default.
-    var meaninglessFlags: [String]
+    package var meaninglessFlags: [String]
 
     /// Checks the flags against each other and against the file system.
-    init(_ flags: ControllerFlags) throws(UsageError) {
+    package init(_ flags: ControllerFlags) throws(UsageError) {
         csiAddress = flags.driver.csiAddress
         timeout = flags.driver.timeout.duration
         listVolumesInterval = flags.driver.listVolumesInterval.duration
@@ -168,7 +168,7 @@ struct ControllerOptions: Sendable, Equatable {
 
 extension ControllerOptions {
     /// What the monitor of this driver is to do.
-    func monitorConfiguration(driverName: String, identity: String) -> MonitorConfiguration {
+    package func monitorConfiguration(driverName: String, identity: String) -> MonitorConfiguration {
         var configuration = MonitorConfiguration(driverName: driverName, identity: identity)
         configuration.listVolumesInterval = listVolumesInterval
         configuration.monitorInterval = monitorInterval

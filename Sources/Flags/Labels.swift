@@ -5,14 +5,14 @@
 ///
 /// They are checked here, where the flag can be named: the API server would refuse the whole lease, again and again.
 /// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
-struct Labels: FlagValue {
+package struct Labels: FlagValue {
     static let valueName = "key:value,..."
 
-    private(set) var values: [String: String] = [:]
+    package private(set) var values: [String: String] = [:]
 
     init() {}
 
-    init(flag text: String) throws(UsageError) {
+    package init(flag text: String) throws(UsageError) {
         guard !text.isEmpty else { return }
         for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
             let parts = pair.split(separator: ":", omittingEmptySubsequences: false)
@@ -25,7 +25,7 @@ struct Labels: FlagValue {
         }
     }
 
-    var flagText: String {
+    package var flagText: String {
         values.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: ",")
     }
 

@@ -2,8 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 /// A duration as Go's `time.ParseDuration` reads it and flags write it: `1m30s`, `1.5h`, `300ms`.
-struct GoDuration: Hashable, Sendable, CustomStringConvertible {
-    var duration: Duration
+package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
+    package var duration: Duration
 
     init(_ duration: Duration) {
         self.duration = duration
@@ -16,7 +16,7 @@ struct GoDuration: Hashable, Sendable, CustomStringConvertible {
     /// A sign or none, then decimal numbers, each with a fraction or none and a unit: ns, us, µs, ms, s, m, h; or 0.
     ///
     /// nil when `text` is not so, or is beyond the 292 years that Go's durations hold.
-    init?(parsing text: String) {
+    package init?(parsing text: String) {
         var rest = Substring(text)
         let isNegative = rest.hasPrefix("-")
         if isNegative || rest.hasPrefix("+") { rest.removeFirst() }
@@ -72,19 +72,30 @@ struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The duration in hours, minutes and seconds, those left out that are zero: `1m30s`, `15s`, `300ms`.
-    var description: String {
+    /// The duration in hours, minutes and seconds, those left out that are zero: `1m30s`, `15s`, `300ms`, `0.5s`. It
+    /// reads back as the same duration.
+    package var description: String {
         let (seconds, attoseconds) = duration.components
-        if seconds == 0, attoseconds != 0, attoseconds % 1_000_000_000_000_000 == 0 {
-            return "\(attoseconds / 1_000_000_000_000_000)ms"
+        let (whole, nanoseconds) = (seconds.magnitude, attoseconds.magnitude / 1_000_000_000)
+        let sign = duration < .zero ? "-" : ""
+        if whole == 0, nanoseconds > 0, nanoseconds.isMultiple(of: 1_000_000) {
+            return "\(sign)\(nanoseconds / 1_000_000)ms"
         }
-        let parts = [(abs(seconds) / 3600, "h"), (abs(seconds) / 60 % 60, "m")].filter { $0.0 != 0 }
-        var text = (duration < .zero ? "-" : "") + parts.map { "\($0.0)\($0.1)" }.joined()
-        let rest = Double(abs(seconds) % 60) + Double(abs(attoseconds)) / 1e18
-        if rest != 0 || parts.isEmpty {
-            text += rest == rest.rounded() ? "\(Int(rest))s" : "\(rest)s"
+        let parts = [(whole / 3600, "h"), (whole / 60 % 60, "m")].filter { $0.0 != 0 }
+        var text = sign + parts.map { "\($0.0)\($0.1)" }.joined()
+        if whole % 60 > 0 || nanoseconds > 0 || parts.isEmpty {
+            text += "\(whole % 60)\(Self.fraction(nanoseconds))s"
         }
         return text
+    }
+
+    /// `.025` of a second; empty for none.
+    private static func fraction(_ nanoseconds: UInt64) -> String {
+        guard nanoseconds > 0 else { return "" }
+        var digits = String(nanoseconds)
+        digits = String(repeating: "0", count: 9 - digits.count) + digits
+        while digits.last == "0" { digits.removeLast() }
+        return "." + digits
     }
 }
 

@@ -9,7 +9,7 @@ import HealthMonitor
 ///
 /// Names and defaults are those of kubernetes-csi/external-health-monitor, which this program replaces without a change
 /// to its arguments. A flag is declared here and nowhere else; that it needs no value is said in ``booleans``.
-struct ControllerFlags: ParsableArguments {
+package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "CSI driver") var driver: DriverFlags
     @OptionGroup(title: "What is told") var reports: ReportFlags
     @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
@@ -18,10 +18,16 @@ struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
 
     /// The flags that are true without a value.
-    static let booleans: Set = [
+    package static let booleans: Set = [
         "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
         "log-text-split-stream", "report-missing-volumes", "version",
     ]
+
+    /// The flags without any argument.
+    package init() {}
+
+    /// Print the version, and do nothing else.
+    package var version: Bool { diagnostics.version }
 }
 
 struct DriverFlags: ParsableArguments {

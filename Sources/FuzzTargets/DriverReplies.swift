@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import CSISpec
+import HealthMonitor
+import VolumeHealth
+
+/// The input: a script of what the driver answers, how telling goes and what happens in the cluster, one after the
+/// other: a byte that says what, and what it needs.
+///
+/// The world knows what every claim was told, and checks each announcement against it.
+enum DriverReplies {
+    /// Beyond this many steps an input shows nothing that a shorter one does not.
+    private static let maximumSteps = 200
+
+    static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
+        var world = MonitoredWorld()
+        for _ in 0..<maximumSteps where !input.isEmpty {
+            try step(input.number(below: 12), &input, &world)
+        }
+        world.advance(.seconds(7200))
+        try world.tellAll(.told)
+    }
+
+    private static func step(
+        _ step: Int,
+        _ input: inout FuzzInput,
+        _ world: inout MonitoredWorld
+    ) throws(InvariantViolation) {
+        switch step {
+        case 0: try world.list(reports(ofVolumes: input.block()))
+        case 1: try world.list(reports(ofHealth: input.block()))
+        case 2:
+            let handle = handle(&input)
+            try world.answer(answer(ofVolume: input.block(), handle), of: handle)
+        case 3:
+            let handle = handle(&input)
+            try world.answer(answer(ofHealth: input.block(), handle), of: handle)
+        case 4: try world.answer(.notFound, of: handle(&input))
+        case 5: try world.answer(input.byte() & 1 == 0 ? .failed : .interrupted, of: handle(&input))
+        case 6:
+            let choices = input.byte()
+            try world.completeList(
+                choices & 1 == 0 ? .everyVolume : .adverseVolumes,
+                confirming: choices & 2 == 0 ? nil : choices & 4 == 0 ? .notFound : .failed
+            )
+        case 7: try world.breakList()
+        case 8: world.advance(.seconds(60 * Int(input.byte())))
+        case 9: try world.tellAll(.told)
+        case 10: try world.tellAll(outcome(&input))
+        default: world.change(input.byte())
+        }
+    }
+
+    private static func handle(_ input: inout FuzzInput) -> String {
+        MonitoredWorld.handles[input.number(below: MonitoredWorld.handles.count)]
+    }
+
+    private static func outcome(_ input: inout FuzzInput) -> ReportOutcome {
+        switch input.number(below: 6) {
+        case 0: .refused
+        case 1: .unreachable(retryAfter: nil)
+        case 2: .unreachable(retryAfter: .seconds(Int(input.byte())))
+        case 3: .unanswered
+        case 4: .unsupported(retryAfter: .seconds(300))
+        default: .gone
+        }
+    }
+}
+
+// MARK: Replies, as the client and the monitor read them
+
+extension DriverReplies {
+    /// What a page says of each volume; nil: nothing of its health.
+    typealias Listed = (handle: String, report: VolumeHealthReport?)
+
+    /// nil when the bytes are no page.
+    private static func reports(ofVolumes bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
+        try reading { () throws(CSIError) in
+            let response = try CSIListVolumesResponse(reply: bytes, method: CSIMethodName.listVolumes)
+            return response.volumes.map { ($0.id, VolumeHealthReport($0)) }
+        }
+    }
+
+    private static func reports(ofHealth bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
+        try reading { () throws(CSIError) in
+            let method = CSIMethodName.controllerListVolumeHealth
+            let response = try CSIControllerListVolumeHealthResponse(reply: bytes, method: method)
+            return response.volumes.map { ($0.id, VolumeHealthReport($0) { _ in }) }
+        }
+    }
+
+    private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
+        let answer = try reading { () throws(CSIError) in
+            let response = try CSIControllerGetVolumeResponse(reply: bytes, method: CSIMethodName.controllerGetVolume)
+            let volume = try response.volume(id: handle)
+            return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
+        }
+        return answer ?? .failed
+    }
+
+    private static func answer(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
+        let answer = try reading { () throws(CSIError) in
+            let method = CSIMethodName.controllerGetVolumeHealth
+            let response = try CSIControllerGetVolumeHealthResponse(reply: bytes, method: method)
+            return ProbeAnswer.report(VolumeHealthReport(try response.volumeHealth(id: handle)) { _ in })
+        }
+        return answer ?? .failed
+    }
+
+    private static func reading<Answer>(
+        _ read: () throws(CSIError) -> Answer
+    ) throws(InvariantViolation) -> Answer? {
+        do throws(CSIError) {
+            return try read()
+        } catch {
+            try require(error.code == .invalidResponse, "a bad reply is \(error.code)")
+            try require(error.message.utf8.count < 2000, "a bad reply is told in \(error.message.utf8.count) bytes")
+            return nil
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Diagnostics
+import NIOCore
+import NIOEmbedded
+
+/// The input: the lengths of the pieces, and what a client sends, in these pieces.
+///
+/// A connection gets one response or none, with the headers that it should have and the body that they announce, and is
+/// closed after it, or when its time is over.
+enum EndpointRequests {
+    private static let timeLimit = TimeAmount.seconds(10)
+    private static let statuses: Set = [200, 400, 404, 405, 500]
+
+    static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
+        let pieces = input.pieces()
+        let loop = EmbeddedEventLoop()
+        let channel = EmbeddedChannel(loop: loop)
+        defer {
+            _ = try? channel.finish()
+            // Handlers leave the pipeline in a later turn.
+            loop.run()
+        }
+        var response: [UInt8] = []
+        do {
+            try channel.pipeline.syncOperations.addHandler(Socket())
+            try endpoint.configure(connection: channel)
+            try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+            for piece in pieces where channel.isActive {
+                // What handlers do not handle is an error that nobody minds.
+                _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
+                while let part = try channel.readOutbound(as: ByteBuffer.self) {
+                    response += part.readableBytesView
+                }
+            }
+        } catch {
+            throw InvariantViolation(message: "the connection broke: \(error)")
+        }
+        if response.isEmpty {
+            loop.advanceTime(by: timeLimit)
+        } else {
+            try check(response, to: pieces.flatMap(\.self))
+        }
+        try require(!channel.isActive, "the connection stays open")
+    }
+
+    private static var endpoint: DiagnosticsEndpoint {
+        let metrics = MetricsRegistry()
+        metrics.gauge(MetricDescription(name: "g", help: "G.")).set(1)
+        let checks = HealthChecks()
+        checks.register(path: "/well") { nil }
+        checks.register(path: "/ill") { "ill" }
+        checks.register(path: "/odd", severity: .information) { "odd" }
+        return DiagnosticsEndpoint(
+            configuration: DiagnosticsEndpoint.Configuration(
+                address: ListenAddress(host: "127.0.0.1", port: 0),
+                metricsPath: "/m",
+                requestSizeLimit: 1024,
+                exchangeTimeLimit: .nanoseconds(timeLimit.nanoseconds)
+            ),
+            metrics: metrics,
+            healthChecks: checks
+        )
+    }
+
+    private static func check(_ response: [UInt8], to request: [UInt8]) throws(InvariantViolation) {
+        let text = String(decoding: response, as: UTF8.self)
+        guard let response = HTTPResponse(response) else {
+            throw InvariantViolation(message: "no HTTP response: \(text)")
+        }
+        try require(statuses.contains(response.status), "an unexpected status: \(text)")
+        try require(response.headers["connection"] == "close", "the connection is not closed: \(text)")
+        guard let length = response.headers["content-length"].flatMap(Int.init) else {
+            throw InvariantViolation(message: "a body without a length: \(text)")
+        }
+        // Only HEAD is answered without the body, which has a length all the same.
+        let isHead = request.starts(with: "HEAD ".utf8) || request.contains(UInt8(ascii: "\n"))
+        try require(
+            response.body.count == length || response.body.isEmpty && isHead,
+            "a body of another length than announced: \(text)"
+        )
+    }
+}
+
+/// What an embedded channel lacks: nothing is written to a socket that is closed.
+private final class Socket: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private var isClosed = false
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if isClosed {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+        } else {
+            context.write(data, promise: promise)
+        }
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        isClosed = true
+        context.close(mode: mode, promise: promise)
+    }
+}
+
+/// A response, read strictly: every line ends with CR LF, no header is there twice, nothing is folded.
+private struct HTTPResponse {
+    var status: Int
+    /// By their names in lower case.
+    var headers: [String: String] = [:]
+    var body: [UInt8]
+
+    init?(_ bytes: [UInt8]) {
+        var lines: [String] = []
+        var rest = bytes[...]
+        while true {
+            guard let end = rest.firstIndex(of: 0x0A), end > rest.startIndex, rest[end - 1] == 0x0D else { return nil }
+            let line = rest[rest.startIndex..<end - 1]
+            rest = rest[(end + 1)...]
+            if line.isEmpty { break }
+            guard line.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
+            lines.append(String(decoding: line, as: UTF8.self))
+        }
+        guard let statusLine = lines.first?.split(separator: " ", maxSplits: 2), statusLine.count == 3,
+            statusLine[0] == "HTTP/1.1" || statusLine[0] == "HTTP/1.0", statusLine[1].count == 3,
+            let status = Int(statusLine[1])
+        else { return nil }
+        self.status = status
+        body = Array(rest)
+        for line in lines.dropFirst() {
+            guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return nil }
+            let value = line[line.index(after: colon)...].drop { $0 == " " }
+            guard headers.updateValue(String(value), forKey: line[..<colon].lowercased()) == nil else { return nil }
+        }
+    }
+}

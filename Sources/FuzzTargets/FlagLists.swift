@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Diagnostics
+import Flags
+import KubernetesClient
+
+/// The input: arguments, one on each line; where the first is no flag, values of flags.
+///
+/// What is refused is told in a line; what is accepted can be worked with, and written and read again.
+enum FlagLists {
+    static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
+        var lines: [String] = []
+        while !input.isEmpty { lines.append(String(decoding: input.line(), as: UTF8.self)) }
+        if lines.first?.utf8.first == UInt8(ascii: "-") {
+            try check(arguments: lines)
+        } else {
+            for line in lines { try check(value: line) }
+        }
+    }
+
+    private static func check(arguments: [String]) throws(InvariantViolation) {
+        let options: ControllerOptions
+        do {
+            let normalized = try GoArguments.normalized(arguments, booleans: ControllerFlags.booleans)
+            let again = try GoArguments.normalized(normalized, booleans: ControllerFlags.booleans)
+            if again != normalized { throw InvariantViolation(message: "\(normalized) is normalized to \(again)") }
+            options = try ControllerOptions(try ControllerFlags.parse(normalized))
+        } catch let violation as InvariantViolation {
+            throw violation
+        } catch {
+            let message = ControllerFlags.message(for: error)
+            let isLine = !message.isEmpty && !message.utf8.contains(UInt8(ascii: "\n"))
+            // All but help, which has many lines.
+            return try require(
+                isLine || ControllerFlags.exitCode(for: error) == .success,
+                "not refused in a line: \(message)"
+            )
+        }
+        try check(options)
+    }
+
+    private static func check(value: String) throws(InvariantViolation) {
+        if let duration = GoDuration(parsing: value) {
+            try require(
+                GoDuration(parsing: duration.description) == duration,
+                "\(value) is written \(duration), which is another duration or none"
+            )
+        }
+        if let labels = try? Labels(flag: value) {
+            let again = try? Labels(flag: labels.flagText)
+            try require(again?.values == labels.values, "\(value) is written \(labels.flagText)")
+        }
+        if let address = try? ListenAddress(parsing: value) {
+            let again = try? ListenAddress(parsing: "\(address)")
+            try require(again == address, "\(value) is written \(address)")
+        }
+    }
+
+    private static func check(_ options: ControllerOptions) throws(InvariantViolation) {
+        for duration in [options.timeout, options.listVolumesInterval, options.monitorInterval] {
+            try require(duration > .zero, "a duration of \(duration)")
+        }
+        try require(options.nodeFailureDuration ?? .seconds(1) > .zero, "nodes fail in no time")
+        try require(options.listMaxEntries >= 0 && options.workerThreads > 0, "less than nothing: \(options)")
+        if let limit = options.rateLimit {
+            try require(limit.queriesPerSecond > 0 && limit.queriesPerSecond.isFinite, "a rate of \(limit)")
+            try require(limit.burst > 0, "a burst of \(limit)")
+            try checkTurns(RateLimit(queriesPerSecond: limit.queriesPerSecond, burst: limit.burst))
+        }
+        if let endpoint = options.endpoint {
+            try require(endpoint.metricsPath.hasPrefix("/"), "metrics under \(endpoint.metricsPath)")
+        }
+        if let election = options.leaderElection {
+            try require(
+                election.leaseDuration > election.renewDeadline && election.renewDeadline > election.retryPeriod,
+                "two leaders: \(election)"
+            )
+        }
+    }
+
+    /// Whoever waits for a turn gets one, in an orderly queue.
+    private static func checkTurns(_ limit: RateLimit) throws(InvariantViolation) {
+        var bucket = TokenBucket(limit, now: .zero)
+        var last = Duration.zero
+        for _ in 0..<10 {
+            let wait = bucket.take(now: .seconds(1))
+            try require(wait >= last, "a turn comes \(wait) after one that comes \(last) later")
+            last = wait
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import KubernetesClient
+
+/// The input: a kubeconfig. Files that it names are from a small table, whatever the file system has.
+///
+/// What is wrong is told with its place; a message never depends on a secret; what is accepted can be used.
+enum Kubeconfigs {
+    private static let path = "folder/config"
+    private static let files = [
+        "folder/ca.crt": "certificate", "folder/tls.crt": "certificate", "folder/tls.key": "key",
+        "folder/token": "token\n", "folder/empty": "\n", "/token": "no token\n",
+    ]
+
+    static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
+        let text = input.rest()
+        let node: YAMLNode
+        do throws(YAMLError) {
+            node = try YAMLParser.parse(text)
+        } catch {
+            return try require((1...lines(of: text)).contains(error.line), "an error is in line \(error.line)")
+        }
+        let result = configuration(node)
+        switch result {
+        case .success(let configuration): try check(configuration)
+        case .failure(let error): try check(error, lines: lines(of: text))
+        }
+        try check(self.configuration(node.withOtherSecrets(isSecret: false)), differsOnlyInSecretsFrom: result)
+    }
+
+    private static func configuration(
+        _ node: YAMLNode
+    ) -> Result<KubernetesConfiguration, KubernetesConfigurationError> {
+        Result { () throws(KubernetesConfigurationError) in
+            let kubeconfig = try Kubeconfig(node: node, path: path) {
+                path,
+                limit throws(KubernetesConfigurationError) in
+                guard let contents = files[path], contents.utf8.count <= limit else {
+                    throw KubernetesConfigurationError(code: .unreadableFile, message: "cannot read \(path)")
+                }
+                return Array(contents.utf8)
+            }
+            return try kubeconfig.configuration(context: nil)
+        }
+    }
+
+    /// As many as there can be: YAML has more line breaks than one, and the end may count as a line.
+    private static func lines(of text: [UInt8]) -> Int {
+        2
+            + String(decoding: text, as: UTF8.self).unicodeScalars.count {
+                "\n\r\u{85}\u{2028}\u{2029}".unicodeScalars.contains($0)
+            }
+    }
+
+    private static func check(_ configuration: KubernetesConfiguration) throws(InvariantViolation) {
+        let isSecure = configuration.server.hasPrefix("https://")
+        try require(isSecure || configuration.server.hasPrefix("http://"), "a server is \(configuration.server)")
+        try require(!configuration.server.hasSuffix("/"), "a server ends with a slash: \(configuration.server)")
+        try require(!configuration.defaultNamespace.isEmpty, "a namespace is empty")
+        switch configuration.credentials {
+        case .none: break
+        case .token(let token):
+            try require(
+                !token.isEmpty && token.utf8.allSatisfy { (0x21...0x7E).contains($0) },
+                "a token breaks the header that it is sent in"
+            )
+            try require(isSecure, "a token would be sent in the clear")
+        case .tokenFile(let path):
+            try require(path == "folder/token", "a token is read from \(path)")
+            try require(isSecure, "a token would be sent in the clear")
+        }
+        try require(isSecure || configuration.tls.clientCertificate == nil, "a certificate without TLS")
+        try require(
+            configuration.tls.verifiesServer || configuration.tls.certificateAuthorities == nil,
+            "an authority that is not asked"
+        )
+    }
+
+    private static func check(_ error: KubernetesConfigurationError, lines: Int) throws(InvariantViolation) {
+        if error.code == .unreadableFile { return }
+        if let file = files.keys.first(where: { error.message.hasPrefix("\($0) ") }) {
+            return try require(error.code == .invalid, "\(file) is \(error.code)")
+        }
+        try require(error.message.hasPrefix("\(path):"), "a message without its place: \(error)")
+        let line = Int(error.message.dropFirst(path.count + 1).prefix { $0 != ":" }) ?? 0
+        try require((1...lines).contains(line), "a message for line \(line): \(error)")
+    }
+
+    private static func check(
+        _ other: Result<KubernetesConfiguration, KubernetesConfigurationError>,
+        differsOnlyInSecretsFrom result: Result<KubernetesConfiguration, KubernetesConfigurationError>
+    ) throws(InvariantViolation) {
+        switch (result, other) {
+        case (.success(let left), .success(let right)):
+            try require("\(left) \(left.credentials)" == "\(right) \(right.credentials)", "a secret is shown: \(left)")
+        case (.failure(let left), .failure(let right)):
+            try require(left == right, "a secret is shown: \(left)")
+        case (.success, .failure(let error)), (.failure(let error), .success):
+            throw InvariantViolation(message: "whether a secret is taken is up to its letters: \(error)")
+        }
+    }
+}
+
+extension YAMLNode {
+    private static let secretKeys: Set = [
+        "certificate-authority-data", "client-certificate-data", "client-key-data", "password", "token",
+    ]
+
+    /// The same document with other secrets: of the same length, in the same alphabet.
+    ///
+    /// - Parameter isSecret: whether this node is one itself.
+    fileprivate func withOtherSecrets(isSecret: Bool) -> YAMLNode {
+        var other = self
+        switch content {
+        case .null: break
+        case .scalar(let text, let isPlain):
+            if isSecret { other.content = .scalar(Self.exchanged(text), isPlain: isPlain) }
+        case .sequence(let items):
+            other.content = .sequence(items.map { $0.withOtherSecrets(isSecret: false) })
+        case .mapping(let members):
+            other.content = .mapping(
+                members.map { member in
+                    var member = member
+                    member.value = member.value.withOtherSecrets(isSecret: Self.secretKeys.contains(member.key))
+                    return member
+                }
+            )
+        }
+        return other
+    }
+
+    /// Exchanges the characters of base64 by pairs, each for one with the same lower bits: base64 stays base64.
+    private static func exchanged(_ text: String) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".unicodeScalars)
+        var exchanged = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            exchanged.append(alphabet.firstIndex(of: scalar).map { alphabet[$0 ^ 16] } ?? scalar)
+        }
+        return String(exchanged)
+    }
+}

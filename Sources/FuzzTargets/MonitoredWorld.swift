@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import VolumeHealth
+
+/// A cluster with a few volumes, the core that monitors them, and what the claims were told.
+struct MonitoredWorld {
+    /// A PersistentVolume and its claim.
+    private struct Pair {
+        var claim: Claim
+        var volumeName: String
+        var handle: String
+        var isBound = true
+        /// Whether the claim is there.
+        var isPresent = true
+    }
+
+    /// The last one is no volume's.
+    static let handles = ["a", "b", "c", "d", "x"]
+
+    private var pairs = [
+        Self.pair("a", handle: "a"), Self.pair("b", handle: "b"),
+        // Two volumes with one handle.
+        Self.pair("c1", handle: "c"), Self.pair("c2", handle: "c"),
+        Self.pair("d", handle: "d", isBound: false),
+    ]
+    private var reconciler = Reconciler()
+    private var now = Duration.seconds(10_000)
+    private var isListing = false
+    private var events = ToldStates.events
+    private var statuses = ToldStates.fields
+    private var unknowns = ToldUnknownConditions()
+
+    init() {
+        reconciler.beginStrategy(writesStatus: true)
+        for pair in pairs { apply(pair) }
+    }
+
+    private static func pair(_ name: String, handle: String, isBound: Bool = true) -> Pair {
+        Pair(
+            claim: Claim(key: ClaimKey(namespace: "default", name: name), uid: "uid-\(name)", resourceVersion: "1"),
+            volumeName: "pv-\(name)",
+            handle: handle,
+            isBound: isBound
+        )
+    }
+
+    private mutating func apply(_ pair: Pair) {
+        let volume = MonitoredVolume(
+            name: pair.volumeName,
+            handle: pair.handle,
+            claim: pair.claim.key,
+            claimUID: pair.claim.uid,
+            isBound: pair.isBound
+        )
+        reconciler.apply(volume, at: now)
+        reconciler.apply(pair.claim, volumeName: pair.volumeName, at: now)
+    }
+
+    /// What is wrong, as the core knows it, by claim uid.
+    private var adverse: [String: VolumeState] {
+        reconciler.adverseClaims.reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
+    }
+}
+
+// MARK: What the driver says
+
+extension MonitoredWorld {
+    /// A page of a list; nil: no page, so the list is broken.
+    mutating func list(_ page: [DriverReplies.Listed]?) throws(InvariantViolation) {
+        if !isListing { reconciler.beginSweep() }
+        isListing = true
+        guard let page else { return try breakList() }
+        for (handle, report) in page {
+            if let report {
+                try report.requireBounds()
+                reconciler.receive(report, at: now)
+            } else {
+                reconciler.receive(listedWithoutHealth: handle, at: now)
+            }
+        }
+    }
+
+    /// The list is complete. Of what is not in it the driver says `answer`; nil: it cannot be asked for one volume.
+    mutating func completeList(
+        _ kind: Reconciler.ListKind,
+        confirming answer: ProbeAnswer?
+    ) throws(InvariantViolation) {
+        guard isListing else { return }
+        isListing = false
+        let absent = reconciler.endSweep(.complete(kind, canConfirm: answer != nil), at: now)
+        try require(answer != nil || absent.isEmpty, "asks to confirm what cannot be confirmed: \(absent)")
+        for handle in absent {
+            if let answer { try self.answer(answer, of: handle) }
+        }
+    }
+
+    /// A page did not come: whose volume is not well, that stays so (rules 1 and 2).
+    mutating func breakList() throws(InvariantViolation) {
+        guard isListing else { return }
+        isListing = false
+        let before = adverse
+        let absent = reconciler.endSweep(.incomplete, at: now)
+        try require(absent.isEmpty, "an incomplete list has no absent volumes: \(absent)")
+        for uid in before.keys {
+            try require(adverse[uid] != nil, "an incomplete list clears \(uid)")
+        }
+    }
+
+    mutating func answer(_ answer: ProbeAnswer, of handle: String) throws(InvariantViolation) {
+        let before = adverse
+        if case .report(let report) = answer { try report.requireBounds() }
+        reconciler.receive(answer, ofVolumeHandle: handle, at: now)
+        switch answer {
+        case .failed, .interrupted:
+            try require(adverse == before, "a failed call changes what is known")
+        case .notFound:
+            for uid in before.keys { try require(adverse[uid] != nil, "a volume that is not found is well") }
+        case .report(let report) where report.conditions.isEmpty && !report.isHealthy:
+            try require(adverse == before, "what is not understood changes what is known")
+        case .report, .withoutHealth:
+            break
+        }
+    }
+}
+
+// MARK: What happens
+
+extension MonitoredWorld {
+    mutating func advance(_ duration: Duration) {
+        now += duration
+    }
+
+    /// A claim is deleted, or made anew with another uid.
+    mutating func change(_ choice: UInt8) {
+        let position = Int(choice) % pairs.count
+        if pairs[position].isPresent {
+            reconciler.removeClaim(pairs[position].claim.key, at: now)
+            forget(pairs[position].claim.uid)
+        } else {
+            pairs[position].claim.uid += "'"
+            apply(pairs[position])
+        }
+        pairs[position].isPresent.toggle()
+    }
+
+    private mutating func forget(_ uid: String) {
+        events.forget(uid)
+        statuses.forget(uid)
+        unknowns.forget(uid)
+    }
+
+    /// Whether a claim is one that a volume of the driver is bound to.
+    private func requireKnown(_ claim: Claim) throws(InvariantViolation) {
+        try require(
+            pairs.contains { $0.isPresent && $0.isBound && $0.claim == claim },
+            "told a claim that has no volume of ours: \(claim)"
+        )
+    }
+
+    /// Tells what is due, each with the same outcome, until nothing is due any more.
+    mutating func tellAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
+        while case .tell(let announcement) = reconciler.nextEvent(at: now) {
+            try requireKnown(announcement.claim)
+            try events.tell(announcement, outcome, at: now)
+            try announcement.requireEventBounds()
+            reconciler.settle(event: announcement, outcome, at: now)
+        }
+        while case .tell(let announcement) = reconciler.nextStatus(at: now) {
+            try requireKnown(announcement.claim)
+            try statuses.tell(announcement, outcome, at: now)
+            try announcement.requirePatch()
+            reconciler.settle(status: announcement, outcome, at: now)
+            if outcome == .told { show(announcement) }
+        }
+        while case .tell(let announcement) = reconciler.nextUnknownEvent(at: now) {
+            try requireKnown(announcement.claim)
+            try unknowns.tell(announcement, outcome)
+            reconciler.settle(unknownEvent: announcement, outcome, at: now)
+        }
+    }
+
+    /// The watch brings what was written.
+    private mutating func show(_ announcement: Announcement<String, VolumeState>) {
+        guard let pair = pairs.first(where: { $0.claim.key == announcement.claim.key }) else { return }
+        reconciler.written(
+            announcement.claim,
+            volumeName: pair.volumeName,
+            healthStatus: announcement.state.conditions,
+            at: now
+        )
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import FoundationEssentials
+import KubernetesAPI
+import KubernetesClient
+import SwiftProtobuf
+
+/// The input: a line with the HTTP status and, after a space, the Retry-After header; the body.
+///
+/// An error says which request failed and how, in one bounded line where the server gave no Status; a Status says the same
+/// in protobuf and in JSON.
+enum StatusErrors {
+    private static let info = RequestInfo(verb: .list, resource: PersistentVolume.resource)
+
+    static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
+        let head = String(decoding: input.line(), as: UTF8.self).split(separator: " ", maxSplits: 1)
+        let httpStatus = head.first.flatMap { Int($0) } ?? 500
+        let retryAfter = head.count > 1 ? String(head[1]) : nil
+        let body = input.rest()
+        let error = error(httpStatus, retryAfter, body)
+        try check(error, httpStatus)
+        guard let status = error.status else { return try checkExcerpt(error) }
+        try check(status, saysTheSameAs: error, httpStatus, retryAfter)
+    }
+
+    private static func error(_ httpStatus: Int, _ retryAfter: String?, _ body: [UInt8]) -> KubernetesError {
+        KubernetesError(httpStatus: httpStatus, retryAfterHeader: retryAfter, body: body, request: info)
+    }
+
+    private static func check(_ error: KubernetesError, _ httpStatus: Int) throws(InvariantViolation) {
+        try require(error.httpStatus == httpStatus, "the HTTP status is the answer's")
+        try require(
+            error.message.utf8.starts(with: "\(info): \(httpStatus): ".utf8),
+            "the message names the request: \(error)"
+        )
+        if let retryAfter = error.retryAfter {
+            try require(
+                (Duration.seconds(1)...Duration.seconds(86_400)).contains(retryAfter),
+                "the pause is bounded, it is \(retryAfter)"
+            )
+        }
+        let expected: Set<KubernetesError.Code> =
+            switch httpStatus {
+            case 401: [.unauthorized]
+            case 403: [.forbidden, .namespaceTerminating]
+            case 404: [.notFound]
+            case 409: [.conflict, .alreadyExists]
+            case 410: [.expired]
+            case 422: [.invalid]
+            case 429: [.tooManyRequests]
+            case 504: [.timeout]
+            case 400..<500: [.badRequest]
+            default: [.serverError]
+            }
+        try require(expected.contains(error.code), "\(httpStatus) is \(error.code)")
+        try require(
+            error.code != .forbidden || error.message.contains(info.rbacRule),
+            "what is forbidden names the rule"
+        )
+        try require(!error.isMissingRule || error.code == .forbidden, "only 403 speaks of a rule")
+        try require(
+            error.isCertainlyUnserved == (httpStatus < 500 || httpStatus == 503),
+            "whether the request was served is up to the HTTP status"
+        )
+    }
+
+    private static func checkExcerpt(_ error: KubernetesError) throws(InvariantViolation) {
+        try require(error.message.utf8.count < 1200, "a body of unknown origin is shown in \(error.message.utf8.count)")
+        try require(error.message.utf8.allSatisfy { $0 >= 0x20 }, "a body of unknown origin is shown on one line")
+    }
+
+    private static func check(
+        _ status: Status,
+        saysTheSameAs error: KubernetesError,
+        _ httpStatus: Int,
+        _ retryAfter: String?
+    ) throws(InvariantViolation) {
+        var envelope = Unknown()
+        envelope.typeMeta.apiVersion = "v1"
+        envelope.typeMeta.kind = "Status"
+        var bodies: [[UInt8]] = []
+        do {
+            envelope.raw = try status.serializedBytes()
+            bodies.append(try Envelope.prefix + envelope.serializedBytes())
+            // Without a code it could be any JSON.
+            if status.code != 0 { bodies.append(try status.jsonUTF8Bytes()) }
+        } catch {
+            throw InvariantViolation(message: "a Status cannot be encoded: \(error)")
+        }
+        for body in bodies {
+            let again = self.error(httpStatus, retryAfter, body)
+            try require(again.status == status, "a Status that is encoded again is another one: \(status)")
+            try require(
+                again.code == error.code && again.message == error.message && again.retryAfter == error.retryAfter,
+                "a Status that is encoded again says something else: \(again), not \(error)"
+            )
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import FuzzTargets
+import Glibc
+
+/// The target that scripts/fuzz.sh names.
+private let target: FuzzTarget = {
+    // getenv(3): nobody changes the environment of this process.
+    guard let name = unsafe getenv("FUZZ_TARGET"), let target = unsafe FuzzTarget(rawValue: String(cString: name))
+    else {
+        fatalError("FUZZ_TARGET names none of \(FuzzTarget.allCases.map(\.rawValue))")
+    }
+    return target
+}()
+
+/// What libFuzzer, which has `main`, calls with every input. A trap makes it keep the input.
+///
+/// Source: https://llvm.org/docs/LibFuzzer.html#fuzz-target
+@c(LLVMFuzzerTestOneInput)
+public func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+    // libFuzzer's bytes are there for as long as this call.
+    let bytes = unsafe Array(UnsafeBufferPointer(start: data, count: size))
+    do {
+        try target.run(bytes)
+    } catch {
+        fatalError("\(target.rawValue): \(error)")
+    }
+    return 0
+}

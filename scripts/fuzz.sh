@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Fuzzes what parses bytes from outside, by libFuzzer and with AddressSanitizer:
+#
+#     scripts/fuzz.sh TARGET SECONDS      one target, or "all", each for so long
+#     scripts/fuzz.sh --replay TARGET FILE
+#     scripts/fuzz.sh --minimize TARGET   puts into the committed corpus what it lacks of what was found here, and takes
+#                                         out what adds nothing
+#
+# The targets are FuzzTarget's in Sources/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. What a run finds
+# anew is kept in .build-fuzz/corpora. Exits not 0 when an input crashes, hangs, leaks or breaks an invariant.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+targets=(watch-frames status-errors driver-replies kubeconfig flags endpoint-request metrics-text)
+committed=Tests/FuzzTargetsTests/Corpora
+scratch=.build-fuzz/corpora
+findings=.build-fuzz/findings
+
+usage() {
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    echo "Targets: ${targets[*]}" >&2
+    exit 2
+}
+
+# Optimised, for the targets are many times faster then; overflows trap all the same. lld, because gold writes
+# hundreds of warnings about symbols of AddressSanitizer.
+build() {
+    scripts/setup.sh
+    local options=(--configuration release --product fuzzer --scratch-path .build-fuzz --sanitize fuzzer
+        -Xswiftc -sanitize=fuzzer,address -Xcc -fsanitize=address -Xswiftc -use-ld=lld)
+    export CSI_HEALTH_MONITOR_FUZZING=1
+    swift build --quiet "${options[@]}"
+    fuzzer=$(swift build "${options[@]}" --show-bin-path)/fuzzer
+}
+
+# run_fuzzer TARGET LIMIT ARGUMENTS...: Swift's own backtrace would come before libFuzzer keeps the input.
+run_fuzzer() {
+    local target=$1 limit=$2
+    shift 2
+    FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no timeout --kill-after=5 "$limit" "$fuzzer" -timeout=10 "$@"
+}
+
+fuzz() {
+    local target=$1 seconds=$2 log=.build-fuzz/$1.log status=0
+    mkdir -p "$scratch/$target" "$findings"
+    run_fuzzer "$target" $((seconds + 120)) -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
+        -artifact_prefix="$findings/$target-" "$scratch/$target" "$committed/$target" >"$log" 2>&1 || status=$?
+    local executions coverage
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep --text --only-matching 'cov: [0-9]* ft: [0-9]*' "$log" | tail -n 1 || true)
+    if [ "$status" = 0 ]; then
+        echo "$target: ok, ${executions:-0} executions, ${coverage:-no coverage}"
+        return
+    fi
+    local input
+    input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+    grep --text --extended-regexp 'Fatal error|runtime error|ERROR: |SUMMARY: ' "$log" >&2 || tail -n 20 "$log" >&2
+    echo "$target: FAILED with $status after ${executions:-0} executions; the log is $log" >&2
+    if [ -n "$input" ]; then
+        echo "    again: scripts/fuzz.sh --replay $target $input" >&2
+        echo "    when it is mended: mv $input $committed/$target/WHAT-IT-IS" >&2
+    fi
+    return 1
+}
+
+is_target() {
+    [[ " ${targets[*]} " == *" $1 "* ]]
+}
+
+case ${1:-} in
+--replay)
+    { [ $# = 3 ] && is_target "$2"; } || usage
+    build
+    run_fuzzer "$2" 60 "$3"
+    ;;
+--minimize)
+    { [ $# = 2 ] && is_target "$2"; } || usage
+    build
+    minimized=$(mktemp --directory)
+    run_fuzzer "$2" 600 -merge=1 -max_len=4096 "$minimized" "$committed/$2" "$scratch/$2" 2>&1 | grep 'MERGE-OUTER' | tail -n 1
+    # What has a name of its own stays: somebody put it there.
+    find "$committed/$2" -type f -regextype egrep -regex '.*/[0-9a-f]{40}' -delete
+    for input in "$minimized"/*; do
+        known=0
+        for named in "$committed/$2"/*; do
+            if cmp --silent "$input" "$named"; then known=1; fi
+        done
+        [ "$known" = 1 ] || cp "$input" "$committed/$2/"
+    done
+    rm -r "$minimized"
+    du --summarize --bytes "$committed/$2"
+    ;;
+all)
+    [[ $# = 2 && $2 =~ ^[0-9]+$ ]] || usage
+    build
+    failed=0
+    for target in "${targets[@]}"; do fuzz "$target" "$2" || failed=1; done
+    exit $failed
+    ;;
+*)
+    { [[ $# = 2 && $2 =~ ^[0-9]+$ ]] && is_target "$1"; } || usage
+    build
+    fuzz "$1" "$2"
+    ;;
+esac
