@@ -283,6 +283,26 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "performance-tester",
+            dependencies: [
+                "CSISpec",
+                "GRPCTransport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "PerformanceTesterTests",
+            dependencies: [
+                "performance-tester",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "simulated-cluster",
             dependencies: [
                 "HealthMonitorTestKit",

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HealthMonitorTestKit
+import Synchronization
 
 /// A command that a program gives to a simulated cluster which runs with `--control`. To add one, add it to ``all``.
 struct ControlCommand: Sendable {
@@ -19,6 +20,25 @@ struct ControlCommand: Sendable {
 struct ControlledCluster: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
+    let requests = RequestCounts()
+}
+
+/// How many requests there were, by verb, resource and status.
+final class RequestCounts: Sendable {
+    private let counts = Mutex<[String: Int64]>([:])
+
+    /// Counts what is new, which leaves the journal: it would grow for ever.
+    func update(from journal: Journal<RequestRecord>) -> [String: Int64] {
+        counts.withLock { counts in
+            for record in journal.takeAll() {
+                let request = record.request
+                let resource = [request.resource, request.subresource].filter { !$0.isEmpty }.joined(separator: "/")
+                let code = record.code.map { "\($0)" } ?? "unanswered"
+                counts["\(request.verb?.rawValue ?? request.method) \(resource) \(code)", default: 0] += 1
+            }
+            return counts
+        }
+    }
 }
 
 /// A command that is none, or that cannot be carried out: the text of the answer.
@@ -67,28 +87,23 @@ extension ControlCommand {
         name: "requests",
         abstract: #"How many requests the API server had so far: {"create events 201": 3, ...}."#
     ) { cluster, _ in
-        var counts: [String: Int64] = [:]
-        for record in cluster.server.journal.records {
-            let request = record.request
-            let resource = [request.resource, request.subresource].filter { !$0.isEmpty }.joined(separator: "/")
-            let code = record.code.map { "\($0)" } ?? "cut"
-            counts["\(request.verb?.rawValue ?? request.method) \(resource) \(code)", default: 0] += 1
-        }
-        return .object(counts.mapValues { .integer($0) })
+        .object(cluster.requests.update(from: cluster.server.journal).mapValues { .integer($0) })
     }
 
     private static let calls = ControlCommand(
         name: "calls",
-        arguments: "METHOD [FIRST]",
+        arguments: "[METHOD]",
         abstract: """
-            The driver's calls of a method, such as ControllerGetVolume, from number FIRST on: when it received each, in \
-            seconds since the machine's start, and for which volume.
+            How many calls the driver had so far: {"ListVolumes": 3, ...}; or of one method when it received each, in \
+            seconds since the machine's start, and for which volume: {"received": [17.2], "volumes": ["volume-1"]}.
             """
     ) { cluster, arguments in
-        guard let method = arguments.first, let first = arguments.count > 1 ? Int(arguments[1]) : 0, first >= 0 else {
-            throw ControlError(description: "calls takes a method and a number")
+        guard let method = arguments.first else {
+            let names = cluster.driver.journal.records.lazy.map { $0.method.split(separator: "/").last ?? "" }
+            let counts = Dictionary(names.map { (String($0), Int64(1)) }, uniquingKeysWith: +)
+            return .object(counts.mapValues { .integer($0) })
         }
-        let calls = cluster.driver.journal.calls(method).dropFirst(first)
+        let calls = cluster.driver.journal.calls(method)
         let start = ContinuousClock().systemEpoch
         return [
             "received": .array(calls.map { .number(start.duration(to: $0.time) / .seconds(1)) }),

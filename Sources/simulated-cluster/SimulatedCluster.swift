@@ -54,6 +54,9 @@ struct SimulatedCluster: AsyncParsableCommand {
     @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
     var volumes = 1
 
+    @Flag(inversion: .prefixedNo, help: "Whether the driver lists volumes; otherwise it is asked for each.")
+    var lists = true
+
     @Option(help: "The driver's page size for lists of volumes; 0 puts all on one page.")
     var pageSize = 0
 
@@ -107,6 +110,11 @@ struct SimulatedCluster: AsyncParsableCommand {
         var driverConfiguration = driverGeneration.configuration
         driverConfiguration.name = driverName
         driverConfiguration.pageSize = pageSize
+        if !lists {
+            driverConfiguration.controllerCapabilities?.removeAll {
+                SimulatedDriver.Configuration.listCapabilities.contains($0)
+            }
+        }
         let driver = SimulatedDriver(
             socket: root.appendingPathComponent("csi.sock").path,
             configuration: driverConfiguration

@@ -28,6 +28,8 @@ public final class SimulatedDriver: Sendable {
         /// How long the driver takes for each call.
         public var latency = Duration.zero
 
+        /// LIST_VOLUMES (3) and LIST_VOLUME_HEALTH (17): what a driver lists volumes by.
+        public static let listCapabilities = [3, 17]
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         public static let healthCapabilities = [16, 17]
         /// A driver of CSI 1.3 to 1.12 that tells conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+
+/// A binary to be measured. It takes the flags of external-health-monitor.
+struct Sidecar: Sendable {
+    /// For the table.
+    let name: String
+    let path: String
+
+    /// Runs it against a cluster, as a Deployment would: with a lease and an endpoint.
+    ///
+    /// - Parameter body: is given its process id.
+    func run<Result: Sendable>(
+        in cluster: SimulatedCluster,
+        _ flags: [String] = [],
+        _ body: (Int32) async throws -> Result
+    ) async throws -> Result {
+        let flags =
+            [
+                "--csi-address=\(cluster.socket)", "--kubeconfig=\(cluster.kubeconfig)", "--leader-election",
+                "--leader-election-namespace=default", "--http-endpoint=127.0.0.1:0",
+            ] + flags
+        return try await withProcess(path, flags, log: cluster.log, body)
+    }
+}

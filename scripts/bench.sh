@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Measures the sidecar against the simulated cluster, one scenario after the other, and puts the figures under
+# .build-bench/report: a table in Markdown (also on standard output) and a JSON file for each scenario.
+#
+#   scripts/bench.sh                        all scenarios, with optimised binaries; takes an hour
+#   scripts/bench.sh memory sweep           these
+#   scripts/bench.sh --runs 3 --against PATH [SCENARIO ...]
+#                                           beside another sidecar that takes external-health-monitor's flags
+#   scripts/bench.sh --quick                whether all of it works: debug binaries, a few volumes, under a minute
+#
+# Times, unlike memory, mean something only when nothing else runs on the machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+    sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "$0" >&2
+    exit 2
+}
+
+quick= runs=5 extra=() scenarios=()
+while [ "$#" -gt 0 ]; do
+    case "$1" in
+        --quick) quick=yes ;;
+        --runs)
+            [ "$#" -gt 1 ] || usage
+            runs=$2
+            shift
+            ;;
+        --against)
+            [ "$#" -gt 1 ] || usage
+            extra+=(--against "$2")
+            shift
+            ;;
+        -*) usage ;;
+        *) scenarios+=("$1") ;;
+    esac
+    shift
+done
+
+scripts/setup.sh
+if [ -n "$quick" ]; then
+    runs=1
+    extra+=(--check)
+    for product in csi-health-monitor simulated-cluster performance-tester; do swift build --quiet --product "$product"; done
+    binaries=$(swift build --show-bin-path)
+    sidecar=$binaries/csi-health-monitor
+else
+    sidecar=$(scripts/build.sh | tail -n 1)
+    options=(--configuration release --scratch-path .build-bench)
+    for product in simulated-cluster performance-tester; do swift build --quiet "${options[@]}" --product "$product"; done
+    binaries=$(swift build "${options[@]}" --show-bin-path)
+fi
+tester=$binaries/performance-tester
+
+# arguments NAME: the scenario of this name, and its arguments where they are not the defaults.
+arguments() {
+    case "$quick$1" in
+        yesmemory) echo memory --volumes 10 --generations legacy health ;;
+        yessweep) echo sweep --volumes 100 --seconds 0.5 ;;
+        yesstartup) echo startup --volumes 100 ;;
+        yesget) echo get --volumes 20 --latency 5 --interval 2 --intervals 2 ;;
+        yesoutage) echo outage --volumes 20 --interval 1 ;;
+        yesoutage-default-limits) echo outage --volumes 10 --interval 1 --queries-per-second 0 ;;
+        yessteady) echo steady --volumes 20 --interval 2 ;;
+        yesgrowth) echo growth --volumes 10 20 --seconds 0.5 ;;
+        outage-default-limits) echo outage --volumes 2000 --queries-per-second 0 ;;
+        *) echo "$1" ;;
+    esac
+}
+
+[ "${#scenarios[@]}" -gt 0 ] ||
+    scenarios=(memory sweep startup get outage outage-default-limits steady growth)
+report=.build-bench/report
+mkdir -p "$report"
+{
+    "$tester" machine
+    for scenario in "${scenarios[@]}"; do
+        read -r -a words <<<"$(arguments "$scenario")"
+        printf '\n`performance-tester %s`\n\n' "${words[*]}"
+        "$tester" "${words[@]}" --sidecar "$sidecar" "${extra[@]}" --runs "$runs" --json "$report/$scenario.json"
+    done
+} | tee "$report/report.md"
