@@ -61,7 +61,7 @@ extension SimulatedAPIServer {
     public func objects(kind: String, namespace: String? = nil) throws(StatusError) -> [JSONValue] {
         let type = try type(named: kind)
         return try cluster.access { registry, _ throws(StatusError) in
-            registry.list(type, namespace: namespace, selector: .everything)
+            registry.list(type, namespace: namespace, selector: .everything).map { $0.value(of: type) }
         }
     }
 

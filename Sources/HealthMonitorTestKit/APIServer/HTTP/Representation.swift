@@ -49,22 +49,37 @@ extension Representation {
         return try message(type.apiVersion, type.kind, type.schema, object)
     }
 
+    func object(_ type: ResourceType, _ object: StoredObject, now: Timestamp) throws(SchemaError) -> [UInt8] {
+        if case .protobuf = self {
+            return Envelope(apiVersion: type.apiVersion, kind: type.kind, raw: object.bytes).bytes
+        }
+        return try self.object(type, object.value(of: type), now: now)
+    }
+
     func list(_ type: ResourceType, _ page: ObjectPage, now: Timestamp) throws(SchemaError) -> [UInt8] {
         var metadata: JSONValue = ["resourceVersion": .string(String(page.revision))]
         metadata["continue"] = page.token.map { .string($0) }
         metadata["remainingItemCount"] = page.remainingCount.map { .integer(Int64($0)) }
-        if case .table(let includeObject) = self {
-            return Self.table(type, page.objects, metadata: metadata, includeObject: includeObject, now: now).serialized
+        let kind = "\(type.kind)List"
+        if case .protobuf = self {
+            let head = try MessageSchema.list(of: type.schema).encode(["metadata": metadata])
+            var items = WireWriter()
+            for object in page.objects { items.bytes(object.bytes, field: 2) }
+            return Envelope(apiVersion: type.apiVersion, kind: kind, raw: head + items.bytes).bytes
         }
-        let list: JSONValue = ["metadata": metadata, "items": .array(page.objects)]
-        return try message(type.apiVersion, "\(type.kind)List", .list(of: type.schema), list)
+        let objects = page.objects.map { $0.value(of: type) }
+        if case .table(let includeObject) = self {
+            return Self.table(type, objects, metadata: metadata, includeObject: includeObject, now: now).serialized
+        }
+        let list: JSONValue = ["metadata": metadata, "items": .array(objects)]
+        return list.typed(type.apiVersion, kind).serialized
     }
 
     /// One event of a watch: a frame in protobuf, a line in JSON.
     func watchEvent(
         _ change: String,
         _ type: ResourceType,
-        _ object: JSONValue,
+        _ object: StoredObject,
         now: Timestamp
     ) throws(SchemaError) -> [UInt8] {
         frame(change, try self.object(type, object, now: now))

@@ -54,7 +54,7 @@ extension RequestHandler {
         )
         // Without a version, or from 0, a watch begins with what there is now.
         let (objects, revision) = try cluster.access { registry, _ throws(StatusError) in
-            if let revision = Int64(version), revision > 0 { return ([JSONValue](), revision) }
+            if let revision = Int64(version), revision > 0 { return ([StoredObject](), revision) }
             return (registry.list(type, namespace: namespace, selector: selector), registry.store.revision)
         }
         let handle = WatchHandle(request: request)

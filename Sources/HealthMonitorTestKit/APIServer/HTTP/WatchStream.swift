@@ -18,7 +18,7 @@ struct WatchStream: Sendable {
     ///   - objects: What to tell as ADDED before any change.
     ///   - revision: What to tell changes after.
     func run(
-        _ objects: [JSONValue],
+        _ objects: [StoredObject],
         after revision: Int64,
         handle: WatchHandle,
         write: @Sendable ([UInt8]) async throws -> Void
@@ -53,22 +53,24 @@ struct WatchStream: Sendable {
         handle.tellChanges()
         for await command in handle.commands {
             handle.beginTelling()
-            let events: [Event]
+            let changes: [Change]
             do {
-                events = try advance(&revision)
+                changes = try advance(&revision)
             } catch {
                 return try await write(try representation.watchError(error))
             }
-            for event in events { try await write(try bytes(of: event)) }
+            for change in changes {
+                if let event = try event(of: change) { try await write(try bytes(of: event)) }
+            }
 
             switch command {
             case .tellChanges: break
             case .bookmark:
-                if allowsBookmarks, cluster.sendsBookmarks { try await write(try bytes(of: .bookmark(revision))) }
+                if allowsBookmarks, cluster.sendsBookmarks { try await write(try bytes(of: bookmark(revision))) }
             case .send(let bytes): try await write(bytes)
             case .fail(let error): return try await write(try representation.watchError(error))
             case .cut(let count):
-                try await write(Array(try bytes(of: .bookmark(revision)).prefix(count)))
+                try await write(Array(try bytes(of: bookmark(revision)).prefix(count)))
                 throw ConnectionCut()
             case .end: return
             }
@@ -79,41 +81,47 @@ struct WatchStream: Sendable {
 
     private struct Event {
         let name: String
-        let object: JSONValue
+        let object: StoredObject
+    }
 
-        /// What tells where the watch stands.
-        static func bookmark(_ revision: Int64) -> Event {
-            Event(name: "BOOKMARK", object: ["metadata": ["resourceVersion": .string(String(revision))]])
-        }
+    /// What tells where the watch stands.
+    private func bookmark(_ revision: Int64) throws(SchemaError) -> Event {
+        let object: JSONValue = ["metadata": ["resourceVersion": .string(String(revision))]]
+        return Event(name: "BOOKMARK", object: try StoredObject(object, of: type))
     }
 
     private func bytes(of event: Event) throws(SchemaError) -> [UInt8] {
         try representation.watchEvent(event.name, type, event.object, now: cluster.now())
     }
 
-    /// The events after a revision, which becomes the latest one.
-    private func advance(_ revision: inout Int64) throws(StatusError) -> [Event] {
+    /// The changes after a revision, which becomes the latest one.
+    private func advance(_ revision: inout Int64) throws(StatusError) -> [Change] {
         let start = revision
         let (changes, latest) = try cluster.access { registry, _ throws(StatusError) in
             (try registry.store.changes(type, after: start), registry.store.revision)
         }
         revision = max(start, latest)
-        return changes.compactMap(event)
+        return changes
     }
 
     /// How a change looks through the watch's namespace and selector.
-    private func event(of change: Change) -> Event? {
+    private func event(of change: Change) throws(SchemaError) -> Event? {
         guard namespace == nil || namespace == change.key.namespace else { return nil }
-        let old = change.old.flatMap { selector.matches($0) ? $0 : nil }
-        let new = change.new.flatMap { selector.matches($0) ? $0 : nil }
+        let old = change.old.flatMap { isSelected($0) ? $0 : nil }
+        let new = change.new.flatMap { isSelected($0) ? $0 : nil }
         switch (old, new) {
         case (_, .some(let new)):
             return Event(name: old == nil ? "ADDED" : "MODIFIED", object: new)
-        case (.some(var old), nil):
-            old["metadata", "resourceVersion"] = .string(String(change.revision))
-            return Event(name: "DELETED", object: old)
+        case (.some(let old), nil):
+            var value = old.value(of: type)
+            value["metadata", "resourceVersion"] = .string(String(change.revision))
+            return Event(name: "DELETED", object: try StoredObject(value, of: type))
         case (nil, nil):
             return nil
         }
+    }
+
+    private func isSelected(_ object: StoredObject) -> Bool {
+        selector.isEmpty || selector.matches(object.value(of: type))
     }
 }

@@ -16,9 +16,9 @@ struct Change: Sendable {
     let revision: Int64
     let key: ObjectKey
     /// Before the change; nil when the object was made by it.
-    let old: JSONValue?
+    let old: StoredObject?
     /// After the change; nil when the object was removed by it.
-    let new: JSONValue?
+    let new: StoredObject?
 }
 
 /// What etcd is for the real server: objects under keys, one counter of revisions over all of them, and the changes
@@ -27,7 +27,7 @@ struct Change: Sendable {
 /// A value without a clock or a lock. A write costs the same however many objects there are.
 struct ObjectStore: Sendable {
     private struct Collection: Sendable {
-        var objects: [ObjectKey: JSONValue] = [:]
+        var objects: [ObjectKey: StoredObject] = [:]
         /// In order; nil after an object was added or removed, until the next list.
         var sortedKeys: [ObjectKey]?
         var changes: [Change] = []
@@ -45,11 +45,11 @@ struct ObjectStore: Sendable {
     // MARK: Objects
 
     func object(_ type: ResourceType, _ key: ObjectKey) -> JSONValue? {
-        collections[type.qualifiedPlural]?.objects[key]
+        collections[type.qualifiedPlural]?.objects[key]?.value(of: type)
     }
 
     /// All objects of a type, or those of one namespace, in the order of their keys.
-    mutating func objects(_ type: ResourceType, namespace: String?) -> [JSONValue] {
+    mutating func objects(_ type: ResourceType, namespace: String?) -> [StoredObject] {
         let collection = sorted(type)
         let keys = collection.sortedKeys ?? []
         guard let namespace else { return keys.compactMap { collection.objects[$0] } }
@@ -57,13 +57,21 @@ struct ObjectStore: Sendable {
     }
 
     /// Stores an object under a new revision, which becomes its resourceVersion.
-    mutating func put(_ type: ResourceType, _ key: ObjectKey, _ object: JSONValue) -> JSONValue {
+    ///
+    /// - Throws: `StatusError` 500 when it does not fit its type.
+    mutating func put(_ type: ResourceType, _ key: ObjectKey, _ object: JSONValue) throws(StatusError) -> JSONValue {
+        var versioned = object
+        versioned["metadata", "resourceVersion"] = .string(String(revision + 1))
+        let stored: StoredObject
+        do {
+            stored = try StoredObject(versioned, of: type)
+        } catch {
+            throw StatusError(code: 500, reason: "InternalError", message: "Internal error occurred: \(error)")
+        }
         revision += 1
-        var stored = object
-        stored["metadata", "resourceVersion"] = .string(String(revision))
         let old = collections[type.qualifiedPlural, default: Collection()].objects.updateValue(stored, forKey: key)
         record(type, Change(revision: revision, key: key, old: old, new: stored))
-        return stored
+        return versioned
     }
 
     /// Removes an object under a new revision. Does nothing when there is none.

@@ -5,7 +5,7 @@ import Foundation
 
 /// A page of a list.
 struct ObjectPage: Sendable {
-    let objects: [JSONValue]
+    let objects: [StoredObject]
     /// Of the whole list, whichever page this is.
     let revision: Int64
     /// Of the next page; nil at the end.
@@ -17,7 +17,7 @@ struct ObjectPage: Sendable {
 /// Lists that were not read to their end: their pages are of one revision, whatever happens meanwhile.
 struct PageSnapshots: Sendable {
     private struct Snapshot {
-        let objects: [JSONValue]
+        let objects: [StoredObject]
         let revision: Int64
         let isSelection: Bool
     }
@@ -28,7 +28,7 @@ struct PageSnapshots: Sendable {
     private var snapshots: [Int: Snapshot] = [:]
     private var nextNumber = 0
 
-    mutating func firstPage(of objects: [JSONValue], revision: Int64, limit: Int, isSelection: Bool) -> ObjectPage {
+    mutating func firstPage(of objects: [StoredObject], revision: Int64, limit: Int, isSelection: Bool) -> ObjectPage {
         let snapshot = Snapshot(objects: objects, revision: revision, isSelection: isSelection)
         if limit > 0, limit < objects.count {
             nextNumber += 1

@@ -42,9 +42,9 @@ struct Registry: Sendable {
     }
 
     /// The selected objects of a type, or of one namespace of it.
-    mutating func list(_ type: ResourceType, namespace: String?, selector: Selector) -> [JSONValue] {
+    mutating func list(_ type: ResourceType, namespace: String?, selector: Selector) -> [StoredObject] {
         let objects = store.objects(type, namespace: namespace)
-        return selector.isEmpty ? objects : objects.filter(selector.matches)
+        return selector.isEmpty ? objects : objects.filter { selector.matches($0.value(of: type)) }
     }
 
     /// At most `limit` of the selected objects; the rest under the page's token, as of the same revision.
@@ -97,7 +97,7 @@ struct Registry: Sendable {
         dropGatedFields(type, &object)
         setDefaults(type, &object)
         if writer == .client { try validate(type, object) }
-        return store.put(type, key, object)
+        return try store.put(type, key, object)
     }
 
     /// Replaces an object, or its status.
@@ -193,7 +193,7 @@ struct Registry: Sendable {
         }
         let isLastFinalizerGone =
             object["metadata", "deletionTimestamp"] != nil && object["metadata", "finalizers"] == nil
-        let stored = store.put(type, key, object)
+        let stored = try store.put(type, key, object)
         if isLastFinalizerGone { store.remove(type, key) }
         return stored
     }
@@ -224,14 +224,15 @@ struct Registry: Sendable {
             if object["metadata", "deletionTimestamp"] == nil {
                 object["metadata", "deletionTimestamp"] = .string(now.text)
                 object["metadata", "deletionGracePeriodSeconds"] = 0
-                object = store.put(type, key, object)
+                object = try store.put(type, key, object)
             }
             return (object, isGone: false)
         }
         if type.plural == ResourceType.namespaces.plural {
             for inner in ResourceType.all where inner.isNamespaced {
                 for object in store.objects(inner, namespace: name) {
-                    store.remove(inner, ObjectKey(namespace: name, name: object["metadata", "name"]?.string ?? ""))
+                    let name = object.value(of: inner)["metadata", "name"]?.string ?? ""
+                    store.remove(inner, ObjectKey(namespace: key.name, name: name))
                 }
             }
         }
