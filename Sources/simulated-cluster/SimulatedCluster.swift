@@ -48,6 +48,9 @@ struct SimulatedCluster: AsyncParsableCommand {
     )
     var volumeHealthStatus = true
 
+    @Flag(inversion: .prefixedNo, help: "Whether the API server streams lists: its feature gate WatchList.")
+    var watchList = true
+
     @Option(help: "The API server's port on 127.0.0.1; 0 takes any free one.")
     var port = 0
 
@@ -90,6 +93,13 @@ struct SimulatedCluster: AsyncParsableCommand {
         }
     }
 
+    private var featureGates: Set<FeatureGate> {
+        var gates: Set<FeatureGate> = []
+        if volumeHealthStatus { gates.insert(.csiVolumeHealth) }
+        if watchList { gates.insert(.watchList) }
+        return gates
+    }
+
     func validate() throws {
         guard volumes >= 0, pageSize >= 0 else {
             throw ValidationError("--volumes and --page-size must not be negative")
@@ -122,7 +132,7 @@ struct SimulatedCluster: AsyncParsableCommand {
         var serverConfiguration = SimulatedAPIServer.Configuration()
         serverConfiguration.port = port
         try await SimulatedAPIServer.withServer(configuration: serverConfiguration) { server in
-            server.featureGates = volumeHealthStatus ? [.csiVolumeHealth] : []
+            server.featureGates = featureGates
             driver.volumes = try (0..<volumes).map { number in
                 let volume = VolumeFixture(number: number, driverName: driverName)
                 try volume.create(in: server)

@@ -131,7 +131,7 @@ public final class SimulatedAPIServer: Sendable {
         self.interceptor.current = interceptor
     }
 
-    /// The feature gates that are on: all, until a test switches them off. What stands behind a gate that is off is
+    /// The feature gates that are on; at first CSIVolumeHealth. What stands behind a gate that is off is
     /// dropped from what is written, without an error, unless the object has had it from before.
     public var featureGates: Set<FeatureGate> {
         get { cluster.featureGates }

@@ -205,7 +205,7 @@ extension FaultInjector {
             for watch in server.watches { watch.end() }
         case .noBookmarks: server.sendsBookmarks = false
         case .restoredFromBackup: state.withLock { $0.backup = server.backup() }
-        case .statusFieldDropped: server.featureGates = []
+        case .statusFieldDropped: server.featureGates.remove(.csiVolumeHealth)
         case .goAway: await server.goAway()
         default: break
         }
@@ -222,7 +222,7 @@ extension FaultInjector {
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
             if let backup = state.withLock({ $0.backup }) { server.restore(backup) }
-        case .statusFieldDropped: server.featureGates = [.csiVolumeHealth]
+        case .statusFieldDropped: server.featureGates.insert(.csiVolumeHealth)
         default: break
         }
     }

@@ -209,10 +209,69 @@ import Testing
             let answer = try await client.send(
                 "GET",
                 Self.leases,
-                query: ["watch": "true", "sendInitialEvents": "true"]
+                query: ["watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"]
             )
             #expect(answer.status == 422)
             #expect(try answer.json["reason"] == "Invalid")
+        }
+    }
+
+    // MARK: Streaming lists, as client-go's informers ask for them
+
+    static let streamingList = [
+        "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true",
+        "timeoutSeconds": "545",
+    ]
+
+    @Test(arguments: [Representation.jsonType, Representation.protobufType])
+    func aStreamingListSaysWhereItEnds(accept: String) async throws {
+        func prepare(_ server: SimulatedAPIServer) throws {
+            server.featureGates.insert(.watchList)
+            for name in ["a", "b"] { try server.create(Self.lease(name)) }
+        }
+        try await withWatch(Self.streamingList, accept: accept, prepare: prepare) { server, _, events in
+            let last = try server.object(kind: "Lease", namespace: "default", name: "b")
+            try server.create(Self.lease("c"))
+            let told = [
+                try await events.next(), try await events.next(), try await events.next(), try await events.next(),
+            ]
+            #expect(told.map(\.?.type) == ["ADDED", "ADDED", "BOOKMARK", "ADDED"])
+            let end = try #require(told[2]).object
+            #expect(end["metadata", "annotations", "k8s.io/initial-events-end"] == "true")
+            #expect(end["metadata", "resourceVersion"] == last?["metadata", "resourceVersion"])
+            #expect(told[3]?.object["metadata", "name"] == "c")
+        }
+    }
+
+    @Test func anEmptyStreamingListEndsToo() async throws {
+        func prepare(_ server: SimulatedAPIServer) { server.featureGates.insert(.watchList) }
+        try await withWatch(Self.streamingList, prepare: prepare) { _, _, events in
+            let end = try await events.next()
+            #expect(end?.type == "BOOKMARK")
+            #expect(end?.object["metadata", "annotations", "k8s.io/initial-events-end"] == "true")
+        }
+    }
+
+    @Test func withoutInitialEventsAWatchBeginsNow() async throws {
+        func prepare(_ server: SimulatedAPIServer) throws {
+            server.featureGates.insert(.watchList)
+            try server.create(Self.lease("old"))
+        }
+        let query = ["sendInitialEvents": "false", "resourceVersionMatch": "NotOlderThan"]
+        try await withWatch(query, prepare: prepare) { server, _, events in
+            try server.create(Self.lease("new"))
+            let event = try await events.next()
+            #expect(event?.object["metadata", "name"] == "new")
+        }
+    }
+
+    @Test func aStreamingListSaysHowOldItMayBe() async throws {
+        try await withClient { server, client in
+            server.featureGates.insert(.watchList)
+            let query = ["watch": "true", "sendInitialEvents": "true"]
+            let answer = try await client.send("GET", Self.leases, query: query)
+            #expect(answer.status == 422)
+            #expect(try answer.json["message"]?.string?.contains("resourceVersionMatch to NotOlderThan") == true)
         }
     }
 }

@@ -28,13 +28,7 @@ extension RequestHandler {
         _ request: APIRequest,
         _ representation: Representation
     ) throws(StatusError) -> TestHTTPResponse {
-        if request.query["sendInitialEvents"] != nil {
-            let problem = FieldError.forbidden(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
-            )
-            throw .invalid(kind: "ListOptions", group: "meta.k8s.io", name: "", [problem])
-        }
+        let sendsInitialEvents = try request.sendsInitialEvents(featureGates: cluster.featureGates)
         let version = request.query["resourceVersion"] ?? ""
         guard version.isEmpty || Int64(version) != nil else {
             throw .badRequest("invalid resource version \"\(version)\"")
@@ -52,9 +46,12 @@ extension RequestHandler {
             bookmarkInterval: bookmarkInterval,
             clock: clock
         )
-        // Without a version, or from 0, a watch begins with what there is now.
+        // Without a version, or from 0, a watch begins with what there is now, unless it asks for something else.
         let (objects, revision) = try cluster.access { registry, _ throws(StatusError) in
-            if let revision = Int64(version), revision > 0 { return ([StoredObject](), revision) }
+            let revision = Int64(version) ?? 0
+            guard sendsInitialEvents ?? (revision == 0) else {
+                return ([StoredObject](), revision == 0 ? registry.store.revision : revision)
+            }
             return (registry.list(type, namespace: namespace, selector: selector), registry.store.revision)
         }
         let handle = WatchHandle(request: request)
@@ -64,7 +61,12 @@ extension RequestHandler {
             headers: ["Content-Type": representation.streamContentType],
             body: .stream { writer in
                 defer { cluster.close(watch: number) }
-                try await stream.run(objects, after: revision, handle: handle) { try await writer.write($0) }
+                try await stream.run(
+                    objects,
+                    isList: sendsInitialEvents == true,
+                    after: revision,
+                    handle: handle
+                ) { try await writer.write($0) }
             }
         )
     }
@@ -157,6 +159,26 @@ extension RequestHandler {
 extension APIRequest {
     fileprivate func selector(_ type: ResourceType) throws(StatusError) -> Selector {
         try Selector(type, fields: query["fieldSelector"], labels: query["labelSelector"])
+    }
+
+    /// Whether a watch is to begin with what there is; nil when it does not say.
+    ///
+    /// k8s.io/apimachinery, pkg/apis/meta/internalversion/validation.
+    fileprivate func sendsInitialEvents(featureGates: Set<FeatureGate>) throws(StatusError) -> Bool? {
+        guard let value = query["sendInitialEvents"] else { return nil }
+        var problems: [FieldError] = []
+        if query["resourceVersionMatch"] != "NotOlderThan" {
+            let problem = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            problems.append(.forbidden("resourceVersionMatch", problem))
+        }
+        if !featureGates.contains(.watchList) {
+            let problem = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+            problems.append(.forbidden("sendInitialEvents", problem))
+        }
+        guard problems.isEmpty else {
+            throw .invalid(kind: "ListOptions", group: "meta.k8s.io", name: "", problems)
+        }
+        return ["1", "true"].contains(value)
     }
 }
 

@@ -16,9 +16,11 @@ struct WatchStream: Sendable {
 
     /// - Parameters:
     ///   - objects: What to tell as ADDED before any change.
+    ///   - isList: Whether to tell where they end, by a bookmark.
     ///   - revision: What to tell changes after.
     func run(
         _ objects: [StoredObject],
+        isList: Bool,
         after revision: Int64,
         handle: WatchHandle,
         write: @Sendable ([UInt8]) async throws -> Void
@@ -39,7 +41,19 @@ struct WatchStream: Sendable {
                     }
                 }
             }
-            for object in objects { try await write(try bytes(of: Event(name: "ADDED", object: object))) }
+            // Together where there are many, as the real server does: it flushes when nothing more is there.
+            var frames: [UInt8] = []
+            for object in objects {
+                frames += try bytes(of: Event(name: "ADDED", object: object))
+                guard frames.count >= 1 << 16 else { continue }
+                try await write(frames)
+                frames = []
+            }
+            if isList, allowsBookmarks {
+                let end = try bookmark(revision, annotations: ["k8s.io/initial-events-end": "true"])
+                frames += try bytes(of: end)
+            }
+            if !frames.isEmpty { try await write(frames) }
             try await serve(after: revision, handle: handle, write: write)
         }
     }
@@ -85,8 +99,9 @@ struct WatchStream: Sendable {
     }
 
     /// What tells where the watch stands.
-    private func bookmark(_ revision: Int64) throws(SchemaError) -> Event {
-        let object: JSONValue = ["metadata": ["resourceVersion": .string(String(revision))]]
+    private func bookmark(_ revision: Int64, annotations: JSONValue? = nil) throws(SchemaError) -> Event {
+        var object: JSONValue = ["metadata": ["resourceVersion": .string(String(revision))]]
+        object["metadata", "annotations"] = annotations
         return Event(name: "BOOKMARK", object: try StoredObject(object, of: type))
     }
 

@@ -56,6 +56,8 @@ struct ResourceType: Sendable, CustomStringConvertible {
 public enum FeatureGate: String, Sendable {
     /// `status.healthStatus` of PersistentVolumeClaims; Kubernetes 1.37, off by default there.
     case csiVolumeHealth = "CSIVolumeHealth"
+    /// Watches that begin with what there is and say where that ends (`sendInitialEvents`): streaming lists.
+    case watchList = "WatchList"
 }
 
 // MARK: - The table
