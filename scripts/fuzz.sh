@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Fuzzes what parses bytes from outside, by libFuzzer and with AddressSanitizer:
 #
-#     scripts/fuzz.sh TARGET SECONDS      one target, or "all", each for so long
-#     scripts/fuzz.sh --replay TARGET FILE
-#     scripts/fuzz.sh --minimize TARGET   puts into the committed corpus what it lacks of what was found here, and takes
-#                                         out what adds nothing
+#     scripts/fuzz.sh TARGET SECONDS        one target, or "all", each for so long
+#     scripts/fuzz.sh --replay TARGET FILE  one input
+#     scripts/fuzz.sh --minimize TARGET     put what was found here and adds coverage into the committed corpus
 #
 # The targets are FuzzTarget's in Sources/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. What a run finds
 # anew is kept in .build-fuzz/corpora. Exits not 0 when an input crashes, hangs, leaks or breaks an invariant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-targets=(watch-frames status-errors driver-replies kubeconfig flags endpoint-request metrics-text)
 committed=Tests/FuzzTargetsTests/Corpora
+# A test checks that these are all.
+mapfile -t targets < <(ls "$committed")
 scratch=.build-fuzz/corpora
 findings=.build-fuzz/findings
 
 usage() {
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^#//p' "$0" >&2
     echo "Targets: ${targets[*]}" >&2
     exit 2
 }

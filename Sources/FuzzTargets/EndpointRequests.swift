@@ -11,6 +11,7 @@ import NIOEmbedded
 /// closed after it, or when its time is over.
 enum EndpointRequests {
     private static let timeLimit = TimeAmount.seconds(10)
+    private static let sizeLimit = 1024
     private static let statuses: Set = [200, 400, 404, 405, 500]
 
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
@@ -56,7 +57,7 @@ enum EndpointRequests {
             configuration: DiagnosticsEndpoint.Configuration(
                 address: ListenAddress(host: "127.0.0.1", port: 0),
                 metricsPath: "/m",
-                requestSizeLimit: 1024,
+                requestSizeLimit: sizeLimit,
                 exchangeTimeLimit: .nanoseconds(timeLimit.nanoseconds)
             ),
             metrics: metrics,
@@ -74,6 +75,10 @@ enum EndpointRequests {
         guard let length = response.headers["content-length"].flatMap(Int.init) else {
             throw InvariantViolation(message: "a body without a length: \(text)")
         }
+        // Where no request ends within the limit, none is served.
+        let served = request.prefix(sizeLimit)
+        let isWhole = [[0x0A, 0x0A], [0x0A, 0x0D, 0x0A]].contains { served.firstRange(of: $0) != nil }
+        try require(isWhole || response.status == 400, "half a request is served: \(text)")
         // Only HEAD is answered without the body, which has a length all the same.
         let isHead = request.starts(with: "HEAD ".utf8) || request.contains(UInt8(ascii: "\n"))
         try require(

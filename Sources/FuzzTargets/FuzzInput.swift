@@ -11,6 +11,8 @@ struct FuzzInput {
 
     var isEmpty: Bool { remaining.isEmpty }
 
+    var count: Int { remaining.count }
+
     mutating func byte() -> UInt8 {
         remaining.popFirst() ?? 0
     }

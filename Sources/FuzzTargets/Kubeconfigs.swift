@@ -34,24 +34,24 @@ enum Kubeconfigs {
         _ node: YAMLNode
     ) -> Result<KubernetesConfiguration, KubernetesConfigurationError> {
         Result { () throws(KubernetesConfigurationError) in
-            let kubeconfig = try Kubeconfig(node: node, path: path) {
-                path,
-                limit throws(KubernetesConfigurationError) in
-                guard let contents = files[path], contents.utf8.count <= limit else {
-                    throw KubernetesConfigurationError(code: .unreadableFile, message: "cannot read \(path)")
-                }
-                return Array(contents.utf8)
-            }
-            return try kubeconfig.configuration(context: nil)
+            try Kubeconfig(node: node, path: path, readFile: contents).configuration(context: nil)
         }
+    }
+
+    private static func contents(
+        ofFile path: String,
+        limit: Int
+    ) throws(KubernetesConfigurationError) -> [UInt8] {
+        guard let contents = files[path], contents.utf8.count <= limit else {
+            throw KubernetesConfigurationError(code: .unreadableFile, message: "cannot read \(path)")
+        }
+        return Array(contents.utf8)
     }
 
     /// As many as there can be: YAML has more line breaks than one, and the end may count as a line.
     private static func lines(of text: [UInt8]) -> Int {
-        2
-            + String(decoding: text, as: UTF8.self).unicodeScalars.count {
-                "\n\r\u{85}\u{2028}\u{2029}".unicodeScalars.contains($0)
-            }
+        let breaks = "\n\r\u{85}\u{2028}\u{2029}".unicodeScalars
+        return String(decoding: text, as: UTF8.self).unicodeScalars.count { breaks.contains($0) } + 2
     }
 
     private static func check(_ configuration: KubernetesConfiguration) throws(InvariantViolation) {

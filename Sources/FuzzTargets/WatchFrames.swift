@@ -36,6 +36,7 @@ enum WatchFrames {
             for object in try page(O.self, body) { core.apply(object, isDeleted: false) }
         } else {
             let watch = read(O.self, [body])
+            try require(watch.changes == changes(O.self, body), "frames are lost or made up")
             try require(read(O.self, pieces) == watch, "a watch that is cut says something else")
             try require(read(O.self, body.map { [$0] }) == watch, "a watch that is cut everywhere says something else")
             for change in watch.changes {
@@ -139,6 +140,22 @@ extension WatchFrames {
             watch.end = .failure(error)
         }
         return watch
+    }
+}
+
+extension WatchFrames {
+    /// The changes up to the first frame that is none, framed in another way.
+    private static func changes<O: KubernetesObject & Equatable>(_: O.Type, _ body: [UInt8]) -> [Change<O>] {
+        var changes: [Change<O>] = []
+        var rest = FuzzInput(body)
+        while rest.count >= 4 {
+            let length = Int(rest.byte()) << 24 | Int(rest.byte()) << 16 | Int(rest.byte()) << 8 | Int(rest.byte())
+            guard length <= min(rest.count, WatchFrameDecoder.defaultLimit),
+                case .change(let change)? = try? WatchFrame<O>(Data(rest.bytes(length)))
+            else { break }
+            changes.append(Change(change))
+        }
+        return changes
     }
 }
 
