@@ -15,7 +15,7 @@ import Testing
         ]
         #expect(requests.writes == 16)
         #expect(requests.refusedWrites == 5)
-        #expect(requests.eventWrites == 7)
+        #expect(requests.createdEvents == 5)
         #expect(requests.statusWrites == 4)
     }
 }

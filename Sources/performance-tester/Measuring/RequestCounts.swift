@@ -9,8 +9,8 @@ extension [String: Int] {
     /// Those of them that the server refused.
     var refusedWrites: Int { total { $0.isWrite && $0.resource != "leases" && $0.isRefused } }
 
-    /// Events that were made or changed.
-    var eventWrites: Int { total { $0.isWrite && $0.resource == "events" && !$0.isRefused } }
+    /// Events that were made.
+    var createdEvents: Int { self["create events 201"] ?? 0 }
 
     /// Changes of claims' status.
     var statusWrites: Int { total { $0.isWrite && $0.resource == "persistentvolumeclaims/status" && !$0.isRefused } }

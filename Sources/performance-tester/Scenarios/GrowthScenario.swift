@@ -20,19 +20,33 @@ struct GrowthScenario: Scenario {
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         var figures: [Figure] = []
+        var previous: (volumes: Int, cost: SweepCost, memory: ProcessMemory)?
         for volumes in volumes {
-            figures += try await withCluster(.init(volumes: volumes)) { cluster in
+            let (cost, memory) = try await withCluster(.init(volumes: volumes)) { cluster in
                 try await sidecar.run(in: cluster, ["--list-volumes-interval=1ms"]) { process in
-                    let cost = try await cluster.costOfSweeps(of: process, seconds: seconds)
-                    let memory = try ProcessMemory(of: process)
-                    let subject = "\(grouped(volumes)) volumes"
-                    return [
-                        Figure("peak resident, \(subject)", memory.peakResident, .bytes),
-                        Figure("time of a sweep, \(subject)", cost.wallPerSweep, .seconds),
-                        Figure("CPU for each volume and sweep, \(subject)", cost.cpuPerVolume, .seconds),
-                    ]
+                    (try await cluster.costOfSweeps(of: process, seconds: seconds), try ProcessMemory(of: process))
                 }
             }
+            let subject = "\(grouped(volumes)) volumes"
+            figures += [
+                Figure("peak resident, \(subject)", memory.peakResident, .bytes),
+                Figure("time of a sweep, \(subject)", cost.wallPerSweep, .seconds),
+                Figure("CPU for each volume and sweep, \(subject)", cost.cpuPerVolume, .seconds),
+            ]
+            if let previous {
+                let times = Double(volumes) / Double(previous.volumes)
+                let growth = (memory.peakResident - previous.memory.peakResident) / Double(volumes - previous.volumes)
+                let change = "from \(grouped(previous.volumes)) to \(subject)"
+                figures += [
+                    Figure("memory for each further volume, \(change)", growth, .bytes),
+                    Figure(
+                        "time for each volume, times as much \(change)",
+                        cost.wallPerSweep / previous.cost.wallPerSweep / times,
+                        .ratio
+                    ),
+                ]
+            }
+            previous = (volumes, cost, memory)
         }
         return figures
     }

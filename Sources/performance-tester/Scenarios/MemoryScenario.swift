@@ -37,6 +37,12 @@ struct MemoryScenario: Scenario {
                         target: [20_000: 40e6, 100_000: 80e6][volumes]
                     ),
                     Figure("resident at rest, \(subject)", memory.resident, .bytes),
+                    Figure(
+                        "peak above rest, \(subject)",
+                        memory.peakResident - memory.resident,
+                        .bytes,
+                        target: 10e6
+                    ),
                     Figure("of that no page of a file, \(subject)", memory.anonymous, .bytes),
                 ]
                 if let previous, previous.volumes >= 1000 {

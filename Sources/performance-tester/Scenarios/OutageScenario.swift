@@ -39,12 +39,12 @@ struct OutageScenario: Scenario {
 
                 let before = try Costs(sidecar: process, cluster: cluster)
                 try await cluster.makeAbnormal(volumes)
-                let told = try await cluster.timeUntilTold("VolumeConditionAbnormal", by: process, self)
+                let told = try await cluster.timeUntilTold(by: process, self)
                 let after = try Costs(sidecar: process, cluster: cluster)
                 let abnormal = try await cluster.events("VolumeConditionAbnormal")
 
                 try await cluster.makeHealthy(volumes)
-                let recovered = try await cluster.timeUntilTold("VolumeConditionNormal", by: process, self)
+                let recovered = try await cluster.timeUntilTold(by: process, self)
                 let normal = try await cluster.events("VolumeConditionNormal")
                 let memory = try ProcessMemory(of: process)
                 let requests = try await cluster.requests()
@@ -88,10 +88,9 @@ private struct Costs {
 }
 
 extension SimulatedCluster {
-    /// The time from the first call for a list from now on until there is an event of a reason for every volume and, if
+    /// The time from the first call for a list from now on until as many events were made as there are volumes and, if
     /// the sidecar writes claims' status, as many further writes of that.
     fileprivate func timeUntilTold(
-        _ reason: String,
         by process: Int32,
         _ scenario: OutageScenario
     ) async throws -> Double {
@@ -103,7 +102,7 @@ extension SimulatedCluster {
             let now = try await requests()
             let patched = now.statusWrites - before.statusWrites
             let isPatched = patched == 0 || patched >= configuration.volumes
-            if now.eventWrites - before.eventWrites >= configuration.volumes, isPatched { break }
+            if now.createdEvents - before.createdEvents >= configuration.volumes, isPatched { break }
             _ = try ProcessTime(of: process)
             try await ContinuousClock().sleep(for: .milliseconds(100))
         }
