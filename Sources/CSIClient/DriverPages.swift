@@ -9,7 +9,8 @@ import GRPCTransport
 /// When the driver answers ABORTED, its token has expired: the list starts over, once, and everything comes again.
 ///
 /// To be iterated once. It throws the first failed call's ``CSIError``, or one with ``CSIError/Code/invalidResponse``
-/// when the driver gives the same `next_token` twice, which would never end; nothing comes after an error.
+/// where the list would never end: when the driver gives the same `next_token` twice, or more pages than any list has
+/// (``DriverPages/maximumPages``). Nothing comes after an error.
 public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
     /// A page; it may be empty.
     public typealias Element = [Item]
@@ -22,7 +23,12 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
         var nextToken: String
     }
 
+    /// A list of 100,000 volumes, one on each page, has an end.
+    static var maximumPages: Int { 100_000 }
+
     let method: String
+    /// How many pages the list may have.
+    var limit = maximumPages
     /// Asks for the page that begins at a token; an empty one begins the list.
     let page: @Sendable (_ startingToken: String) async throws(CSIError) -> Page
 
@@ -36,7 +42,9 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
         private let pages: DriverPages
         /// The token of the next page; nil when there is none.
         private var token: String? = ""
-        private var tokensSeen: Set<String> = []
+        /// By their hashes: a token may be long, and there may be many. Two tokens with one hash would end a list with an
+        /// error, once in some billions of lists of a million pages.
+        private var tokensSeen: Set<Int> = []
         private var mayStartOver = true
 
         init(pages: DriverPages) {
@@ -56,15 +64,20 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
                 page = try await pages.page("")
             }
             if page.nextToken.isEmpty { return page.items }
-            guard tokensSeen.insert(page.nextToken).inserted else {
-                throw CSIError(
-                    code: .invalidResponse,
-                    method: pages.method,
-                    message: "the driver gave next_token \"\(excerpt(page.nextToken))\" twice: its list would never end"
+            guard tokensSeen.insert(page.nextToken.hashValue).inserted else {
+                throw endless(
+                    "the driver gave next_token \"\(excerpt(page.nextToken))\" twice: its list would never end"
                 )
+            }
+            guard tokensSeen.count < pages.limit else {
+                throw endless("the driver's list has no end after \(pages.limit) pages")
             }
             self.token = page.nextToken
             return page.items
+        }
+
+        private func endless(_ message: String) -> CSIError {
+            CSIError(code: .invalidResponse, method: pages.method, message: message)
         }
     }
 }

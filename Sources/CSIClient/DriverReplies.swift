@@ -7,17 +7,25 @@ package import SwiftProtobuf
 /// What a driver's reply says, held against the specification: without a call, so that any bytes can be read.
 
 extension Message {
-    /// A reply's bytes. Fields that this program does not know are dropped.
+    /// A reply's bytes.
+    ///
+    /// - Throws: also where field 1, which every reply has, is of another wire type: it counts as unknown, and the reply
+    ///   as one without it, an empty list for instance.
     package init(reply bytes: [UInt8], method: String) throws(CSIError) {
-        var options = BinaryDecodingOptions()
-        options.discardUnknownFields = true
         do {
-            try self.init(serializedBytes: bytes, options: options)
+            try self.init(serializedBytes: bytes)
         } catch {
             throw CSIError(
                 code: .invalidResponse,
                 method: method,
                 message: "the driver's answer of \(bytes.count) bytes is no \(Self.protoMessageName): \(error)"
+            )
+        }
+        guard !unknownFields.contain(fieldNumber: 1) else {
+            throw CSIError(
+                code: .invalidResponse,
+                method: method,
+                message: "field 1 of the driver's answer has another wire type than \(Self.protoMessageName) says"
             )
         }
     }

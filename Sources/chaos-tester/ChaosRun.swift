@@ -14,6 +14,8 @@ struct ChaosRun: AsyncParsableCommand {
             Each round brings about a fault or two, breaks and mends volumes while they last, ends them, and waits until \
             everything has been told. A promise that was broken ends the run with the history around it. The same seed \
             makes the same rounds.
+
+            The faults: \(ChaosFault.all.map(\.name).joined(separator: ", ")).
             """
     )
 
@@ -25,11 +27,8 @@ struct ChaosRun: AsyncParsableCommand {
     @Option(help: "How long to go on.")
     var minutes = 2.0
 
-    @Option(help: "Only this fault, in every round; see --list-faults.")
+    @Option(help: "Only this fault, in every round.")
     var fault: String?
-
-    @Flag(help: "List the names of all faults and exit.")
-    var listFaults = false
 
     @Option(help: "A library that fakes clocks (libfaketime), for skewed ones; without it they are not skewed.")
     var fakeTimeLibrary: String?
@@ -38,17 +37,13 @@ struct ChaosRun: AsyncParsableCommand {
 
     func validate() throws {
         if let fault, !ChaosFault.all.contains(where: { $0.name == fault }) {
-            throw ValidationError("there is no fault \"\(fault)\": see --list-faults")
+            throw ValidationError("there is no fault \"\(fault)\": --help has their names")
         }
         guard minutes > 0 else { throw ValidationError("--minutes must be more than 0") }
     }
 
     func run() async throws {
-        if listFaults {
-            for fault in ChaosFault.all { print(fault.name) }
-            return
-        }
-        print("seed \(seed)")
+        say("seed \(seed)")
         var failure: String?
         try await withDirectory(options.directory) { directory in
             var configuration = SimulatedAPIServer.Configuration()
@@ -71,7 +66,7 @@ struct ChaosRun: AsyncParsableCommand {
                 return failure
             }
             if let failure {
-                print(failure)
+                say(failure)
                 // Its directory stays, with the logs.
                 throw ExitCode.failure
             }
@@ -99,8 +94,8 @@ struct ChaosRun: AsyncParsableCommand {
             if let only = ChaosFault.all.first(where: { $0.name == fault }) { round.faults = [only] }
             failure = try await scene.play(round, into: &report)
         }
-        print(report.table)
-        print(report.failovers)
+        say(report.table)
+        say(report.failovers)
         return failure.map { failure in
             """
             FAILED: \(failure)

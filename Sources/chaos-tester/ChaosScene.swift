@@ -48,7 +48,7 @@ struct ChaosScene {
             settling: settling,
             failovers: failovers
         )
-        print("\(name): \(world.ledger.tellings - before.tellings) told, settled after \(settling.tenths) s")
+        say("\(name): \(world.ledger.tellings - before.tellings) told, settled after \(settling.tenths) s")
         if let failure { return "\(name): \(failure)" }
         return try await restIn(name)
     }

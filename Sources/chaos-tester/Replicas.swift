@@ -98,6 +98,11 @@ struct Replicas {
     }
 }
 
+/// Says how it goes, at once, also where standard output is a file.
+func say(_ text: String) {
+    FileHandle.standardOutput.write(Data((text + "\n").utf8))
+}
+
 /// Runs `body` with a directory that is removed afterwards, unless it was named or something failed.
 func withDirectory<Result>(_ name: String?, _ body: (String) async throws -> Result) async throws -> Result {
     // A Unix socket's path has at most 107 bytes.

@@ -96,7 +96,7 @@ struct SoakRun: AsyncParsableCommand {
             if clock.now >= next, let sample = sample(replicas.processes[0], sweeps) {
                 samples.append(sample)
                 next += sampleInterval
-                print(
+                say(
                     "\(sweeps) lists, \(world.ledger.tellings) told: \(Int(sample.residentBytes / 1024)) KiB resident, "
                         + "\(Int(sample.fileDescriptors)) file descriptors"
                 )
@@ -129,7 +129,7 @@ struct SoakRun: AsyncParsableCommand {
         guard later.count >= 3 else { throw SoakError(description: "too short: \(samples.count) samples") }
         let memory = slope(later.map { ($0.sweeps, $0.residentBytes) })
         let descriptors = slope(later.map { ($0.sweeps, $0.fileDescriptors) })
-        print("slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors")
+        say("slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors")
         guard memory <= Self.allowedBytesPerSweep, abs(descriptors) <= 0.001 else {
             throw SoakError(description: "memory or file descriptors grow")
         }

@@ -20,7 +20,21 @@ struct ControlCommand: Sendable {
 struct ControlledCluster: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
+    let injector: FaultInjector
     let requests = RequestCounts()
+
+    fileprivate var activeFaults: JSONValue {
+        ["faults": .array(injector.active.map { .string($0.name) })]
+    }
+}
+
+extension Fault {
+    fileprivate init(arguments: [String]) throws(ControlError) {
+        guard arguments.count == 1, let fault = Fault(name: arguments[0]) else {
+            throw ControlError(description: "there is no fault \"\(arguments.joined(separator: " "))\"")
+        }
+        self = fault
+    }
 }
 
 /// How many requests there were, by verb, resource and status.
@@ -47,7 +61,29 @@ struct ControlError: Error, CustomStringConvertible {
 }
 
 extension ControlCommand {
-    static let all = [abnormal, healthy, latency, requests, calls, events]
+    static let all = [abnormal, healthy, latency, requests, calls, events, fault, end]
+
+    private static let fault = ControlCommand(
+        name: "fault",
+        arguments: "NAME",
+        abstract: "Brings a fault about."
+    ) { cluster, arguments in
+        try await cluster.injector.begin(Fault(arguments: arguments))
+        return cluster.activeFaults
+    }
+
+    private static let end = ControlCommand(
+        name: "end",
+        arguments: "[NAME]",
+        abstract: "Ends a fault, or all."
+    ) { cluster, arguments in
+        if arguments.isEmpty {
+            try await cluster.injector.endAll()
+        } else {
+            try await cluster.injector.end(Fault(arguments: arguments))
+        }
+        return cluster.activeFaults
+    }
 
     private static let abnormal = ControlCommand(
         name: "abnormal",

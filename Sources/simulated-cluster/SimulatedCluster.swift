@@ -14,13 +14,15 @@ struct SimulatedCluster: AsyncParsableCommand {
         abstract:
             "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
         discussion: """
-            In the directory it makes: kubeconfig, for kubectl and for the monitor; csi.sock, the driver's socket; \
-            volumes/HANDLE, the backing directory of each volume; and, when all is there, ready.
+            In the directory it makes: kubeconfig, for kubectl and for the monitor, and token, which it names; csi.sock, \
+            the driver's socket; volumes/HANDLE, the backing directory of each volume; and, when all is there, ready.
 
             A volume is broken as with csi-driver-host-path. In the legacy generation, it is not well while its backing \
             directory is missing. In the health generation, a file volumes/HANDLE.health says what is wrong with it: \
             {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
             DATA_LOSS, or a list of such objects.
+
+            Faults, for --fault and for the command of this name: \(Fault.all.map(\.name).joined(separator: ", ")).
 
             With --control, a program controls it: each line of standard input is a command, and for each there is a \
             line on standard output, a JSON object, {"error": "..."} when it failed. The first line, \
@@ -69,6 +71,9 @@ struct SimulatedCluster: AsyncParsableCommand {
     )
     var backingDirectories = true
 
+    @Option(help: "A fault to begin with, which lasts; may be given more than once. With --control they come and go.")
+    var fault: [String] = []
+
     @Flag(help: "Take commands on standard input, and answer on standard output.")
     var control = false
 
@@ -107,6 +112,9 @@ struct SimulatedCluster: AsyncParsableCommand {
         guard (0...65_535).contains(port) else {
             throw ValidationError("--port must be between 0 and 65535")
         }
+        for name in fault where Fault(name: name) == nil {
+            throw ValidationError("there is no fault \"\(name)\": --help has their names")
+        }
     }
 
     func run() async throws {
@@ -131,10 +139,12 @@ struct SimulatedCluster: AsyncParsableCommand {
         )
         var serverConfiguration = SimulatedAPIServer.Configuration()
         serverConfiguration.port = port
+        let tokenFile = root.appendingPathComponent("token").path
+        try Data(SimulatedAPIServer.adminToken.utf8).write(to: URL(fileURLWithPath: tokenFile))
         try await SimulatedAPIServer.withServer(configuration: serverConfiguration) { server in
             server.featureGates = featureGates
-            driver.volumes = try (0..<volumes).map { number in
-                let volume = VolumeFixture(number: number, driverName: driverName)
+            let fixtures = (0..<volumes).map { VolumeFixture(number: $0, driverName: driverName) }
+            driver.volumes = try fixtures.map { volume in
                 try volume.create(in: server)
                 guard backingDirectories else { return SimulatedVolume(id: volume.handle) }
                 let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
@@ -142,12 +152,20 @@ struct SimulatedCluster: AsyncParsableCommand {
                 return SimulatedVolume(id: volume.handle, backingDirectory: directory.path)
             }
             let kubeconfig = root.appendingPathComponent("kubeconfig").path
-            try server.writeKubeconfig(to: kubeconfig)
+            try server.writeKubeconfig(to: kubeconfig, .tokenFile(tokenFile))
             try driver.start()
+            let injector = FaultInjector(
+                server: server,
+                drivers: [driver],
+                volumes: fixtures,
+                tokenFiles: [tokenFile]
+            )
+            for fault in fault.compactMap(Fault.init) { try await injector.begin(fault) }
             try Data().write(to: ready)
             if control {
                 Control.answer(["ready": true, "url": .string(server.url)])
-                let control = Control(cluster: ControlledCluster(server: server, driver: driver))
+                let cluster = ControlledCluster(server: server, driver: driver, injector: injector)
+                let control = Control(cluster: cluster)
                 await Self.first {
                     await control.run()
                 } or: {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CSIClient
 import GRPCTransport
 import HealthMonitorTestKit
+import Synchronization
 import Testing
+
+@testable import CSIClient
 
 struct VolumeTests {
     @Test func aListTellsEveryVolumesCondition() async throws {
@@ -109,6 +111,49 @@ struct VolumeTests {
             }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
             #expect(error?.code == .status(.deadlineExceeded))
+        }
+    }
+
+    @Test func aListWithoutAnEndEnds() async throws {
+        let asked = Mutex(0)
+        var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ in
+            let number = asked.withLock { asked in
+                asked += 1
+                return asked
+            }
+            return .init(items: [], nextToken: "token-\(number)")
+        }.makeAsyncIterator()
+        do {
+            while try await pages.next() != nil {}
+            Issue.record("the list ended in good order")
+        } catch {
+            #expect(error.code == .invalidResponse)
+            #expect(error.message.contains("1000 pages"))
+        }
+        #expect(asked.withLock { $0 } == 1000)
+        let after = try await pages.next()
+        #expect(after == nil)
+    }
+
+    /// entries=1 as a number, as four and eight bytes, and behind a field that nobody knows: no empty list.
+    @Test(
+        arguments: [[0x08, 7], [0x0D, 1, 2, 3, 4], [0x09, 1, 2, 3, 4, 5, 6, 7, 8], [0x7A, 1, 0, 0x08, 7]] as [[UInt8]]
+    )
+    func aFieldOfAnotherTypeIsAnError(bytes: [UInt8]) async throws {
+        try await withDriver { driver, client in
+            driver.intercept { _ in .reply(bytes) }
+            let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
+            #expect(error?.code == .invalidResponse)
+        }
+    }
+
+    /// A later version of the specification may add fields.
+    @Test(arguments: [[], [0x7A, 1, 0], [0x7B, 0x08, 1, 0x7C]] as [[UInt8]])
+    func anEmptyListWithUnknownFieldsIsOne(bytes: [UInt8]) async throws {
+        try await withDriver { driver, client in
+            driver.intercept { _ in .reply(bytes) }
+            let pages = try await client.listedIDs()
+            #expect(pages == [[]])
         }
     }
 

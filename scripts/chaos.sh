@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Breaks everything around three replicas of the monitor and checks all the time what it promises: told, once, cleared,
+# once, one leader, no write in the steady state, no health from an error (docs/reliability.md).
+#
+#   scripts/chaos.sh [--seed N] [--minutes M] [--fault NAME] [--directory DIR]
+#
+# The same seed makes the same rounds. What failed is printed with its seed and the history around it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+echo "Building (some minutes the first time) ..."
+swift build --quiet --product csi-health-monitor
+swift build --quiet --product chaos-tester
+binaries=$(swift build --show-bin-path)
+# Skews the clocks of replicas.
+fake_time=$(dpkg-query --listfiles libfaketime | grep --max-count=1 '/libfaketimeMT.so.1$')
+exec "$binaries/chaos-tester" run --monitor "$binaries/csi-health-monitor" --fake-time-library "$fake_time" "$@"
