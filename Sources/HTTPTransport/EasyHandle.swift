@@ -48,12 +48,9 @@ final class EasyHandle {
         result == CURLE_OK ? .success(()) : .failure(error(result))
     }
 
-    /// To be called before a transfer ends early: its connection closes with it, unless others share it.
-    ///
-    /// Otherwise libcurl 7.88 keeps an HTTP/2 connection, and tells the server that the stream is given up when it next
-    /// sends something on it: the server would work on, perhaps for ever.
+    /// To be called before a transfer ends early: its connection closes with it.
     func giveUpConnection() {
-        // CURLOPT_FORBID_REUSE(3): read when the transfer ends; a connection with other transfers stays.
+        // CURLOPT_FORBID_REUSE(3): read when the transfer ends.
         unsafe _ = CCurl_setopt_long(pointer, CURLOPT_FORBID_REUSE, 1)
     }
 
@@ -106,14 +103,7 @@ extension EasyHandle {
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1))
-        switch request.delivery {
-        case .buffered:
-            // HTTP/2 where TLS offers it; a request rather waits for a connection to share than opens another.
-            unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS)))
-            unsafe set(CCurl_setopt_long(pointer, CURLOPT_PIPEWAIT, 1))
-        case .streamed:
-            unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
-        }
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         // The headers of a proxy's answer to CONNECT are none of the response's.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
         if let proxy = configuration.proxy {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An HTTP client over libcurl: HTTP/1.1 and HTTP/2, connections kept and shared.
+/// An HTTP client over libcurl: HTTP/1.1, a connection for each request under way, kept for the next.
+///
+/// Not HTTP/2: libcurl 7.88 (Debian 12) starts requests on a connection whose server has said GOAWAY, where they wait for
+/// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and tells the server that a stream was given
+/// up when it next has something to send. All were seen.
 ///
 /// Owns two threads until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
 /// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
@@ -24,56 +28,35 @@ public final class HTTPClient: Sendable {
         }
     }
 
-    /// Two loops, because connections must not be shared between the two deliveries: libcurl 7.88 may give an HTTP/1.1
-    /// connection that is in use to a second request when it knows that the server speaks HTTP/2.
-    private let buffered: TransferLoop
-    private let streamed: TransferLoop
+    private let loop: TransferLoop
 
     /// A client without a connection.
     ///
     /// - Throws: Transport, when libcurl cannot be initialised.
     public init(configuration: Configuration) throws(HTTPError) {
-        buffered = try TransferLoop(configuration: configuration)
-        do throws(HTTPError) {
-            streamed = try TransferLoop(configuration: configuration)
-        } catch {
-            buffered.beginShutdown()
-            throw error
-        }
+        loop = try TransferLoop(configuration: configuration)
     }
 
     deinit {
-        beginShutdown()
+        loop.beginShutdown()
     }
 
     /// Sends a request and returns when the head of its response is there; the body follows.
     ///
     /// - Throws: ``HTTPError``; no status is an error. On cancellation, Cancelled, and the transfer ends.
     public func execute(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
-        let loop =
-            switch request.delivery {
-            case .buffered: buffered
-            case .streamed: streamed
-            }
         let transfer = Transfer(request: request, loop: loop)
         let head = try await transfer.start()
         return HTTPResponse(
             status: head.status,
             headers: head.headers,
-            isHTTP2: head.isHTTP2,
             body: HTTPBody(transfer)
         )
     }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
     public func shutdown() async {
-        beginShutdown()
-        await buffered.ended()
-        await streamed.ended()
-    }
-
-    private func beginShutdown() {
-        buffered.beginShutdown()
-        streamed.beginShutdown()
+        loop.beginShutdown()
+        await loop.ended()
     }
 }

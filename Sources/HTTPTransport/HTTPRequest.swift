@@ -22,10 +22,9 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
 
     /// What happens to a body that arrives faster than it is read.
     public enum Delivery: Sendable, Hashable {
-        /// It is kept in memory, up to 64 MiB; more fails with BodyTooLarge. HTTP/2 where the server offers it.
+        /// It is kept in memory, up to 64 MiB; more fails with BodyTooLarge.
         case buffered
-        /// The server waits. HTTP/1.1, a connection of its own: libcurl 7.88 cannot pause a stream of an HTTP/2
-        /// connection without holding back tens of megabytes, and breaks the other streams.
+        /// The server waits.
         case streamed
     }
 

@@ -7,8 +7,6 @@ public struct HTTPResponse: Sendable {
     public var status: Int
     /// What the server sent before the body.
     public var headers: HTTPHeaders
-    /// Whether it came over HTTP/2.
-    public var isHTTP2: Bool
     /// The body. Read it, or drop the response to cancel the rest of it.
     public var body: HTTPBody
 }

@@ -13,7 +13,7 @@ struct HeadParser {
         if isComplete { return nil }
         let text = line.trimmingLineEnd
         if text.hasPrefix("HTTP/"), let status = Self.status(of: text) {
-            head = Transfer.Head(status: status, headers: [:], isHTTP2: text.hasPrefix("HTTP/2"))
+            head = Transfer.Head(status: status, headers: [:])
         } else if text.isEmpty {
             guard let head, head.status >= 200 else { return nil }
             isComplete = true
@@ -24,7 +24,7 @@ struct HeadParser {
         return nil
     }
 
-    /// `HTTP/1.1 200 OK`, `HTTP/2 200`
+    /// `HTTP/1.1 200 OK`; a proxy may be less exact: `HTTP/1.1 200`
     private static func status(of line: some StringProtocol) -> Int? {
         let words = line.split(separator: " ", maxSplits: 2)
         return words.count > 1 ? Int(words[1]) : nil

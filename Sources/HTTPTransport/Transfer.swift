@@ -12,7 +12,6 @@ final class Transfer: Sendable {
     struct Head: Sendable {
         var status: Int
         var headers: HTTPHeaders
-        var isHTTP2: Bool
     }
 
     private struct State {

@@ -36,8 +36,8 @@ final class TransferLoop: Sendable {
         }
         self.configuration = configuration
         unsafe self.multi = unsafe multi
-        // Idle connections that are kept; those in use are not limited.
-        unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 4)
+        // Idle connections that are kept; those in use are not limited. As many as one kind of writes has under way.
+        unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 8)
         startThread()
     }
 
@@ -175,7 +175,7 @@ extension TransferLoop {
 
     /// Ends transfers whose time is over. Returns the milliseconds until that may be so for the next one.
     ///
-    /// CURLOPT_TIMEOUT_MS is of no use: libcurl would keep an HTTP/2 connection on which nothing comes.
+    /// CURLOPT_TIMEOUT_MS counts the time while a transfer is paused.
     private func checkTimeouts(_ handles: inout Handles) -> Int32 {
         let now = ContinuousClock.now
         var wait = Duration.seconds(60)

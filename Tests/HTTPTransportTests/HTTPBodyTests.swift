@@ -139,7 +139,7 @@ struct HTTPBodyTests {
             for try await _ in try await client.execute(HTTPRequest(url: url + "/endless")).body { break }
             // Is carried out after the cancellation.
             let response = try await client.execute(HTTPRequest(url: url + "/endless"))
-            #expect(response.isHTTP2)
+            #expect(response.status == 200)
             start.yield()
             #expect(try await other.next() == [2])
             #expect(try await other.next() == nil)

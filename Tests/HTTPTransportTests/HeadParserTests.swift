@@ -16,7 +16,6 @@ struct HeadParserTests {
         let head = try #require(heads.first)
         #expect(heads.count == 1)
         #expect(head.status == 404)
-        #expect(!head.isHTTP2)
         #expect(head.headers.fields.map(\.value) == ["b", "c"])
     }
 
@@ -28,7 +27,6 @@ struct HeadParserTests {
         ])
         #expect(heads.map(\.status) == [200])
         #expect(heads.first?.headers["X"] == nil)
-        #expect(heads.first?.isHTTP2 == true)
     }
 
     @Test(arguments: ["", "\r\n", "HTTP/1.1\r\n", "HTTP/1.1 abc\r\n", "no colon\r\n", ": \r\n"])

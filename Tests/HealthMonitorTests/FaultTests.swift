@@ -6,6 +6,7 @@ import Foundation
 import HealthMonitor
 import HealthMonitorTestKit
 import KubernetesClient
+import Synchronization
 import Testing
 
 /// Every fault of the fault plan, against every generation: a minute of it, in which one volume recovers and another one
@@ -22,8 +23,13 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: Fault.all, Generation.allCases)
+    /// A world has connections and many tasks: not all at once.
+    private static let slots = Slots(12)
+
+    @Test(arguments: Fault.all, Generation.allCases)
     func nothingIsLostNothingIsToldTwiceAndNoErrorIsHealth(_ fault: Fault, _ generation: Generation) async throws {
+        await Self.slots.take()
+        defer { Self.slots.give() }
         try await FaultScene.run(generation.configuration) { world, clock in
             world.set(.adverse("first"), ofVolume: 0)
             try await world.settle(clock)
@@ -130,5 +136,39 @@ extension Result where Success == Void, Failure == any Error {
         } catch {
             self = .failure(error)
         }
+    }
+}
+
+/// Lets so many through at a time.
+private final class Slots: Sendable {
+    private let state: Mutex<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
+
+    init(_ count: Int) {
+        state = Mutex((count, []))
+    }
+
+    func take() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                if state.free == 0 {
+                    state.waiting.append(continuation)
+                    return false
+                }
+                state.free -= 1
+                return true
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func give() {
+        let next = state.withLock { state in
+            if state.waiting.isEmpty {
+                state.free += 1
+                return nil as CheckedContinuation<Void, Never>?
+            }
+            return state.waiting.removeFirst()
+        }
+        next?.resume()
     }
 }

@@ -7,7 +7,7 @@ import KubernetesAPI
 public import Logging
 import Synchronization
 
-/// A client of one API server: objects and watches in protobuf, over HTTP/2 where the server has it.
+/// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
 ///
 /// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
 /// `cancelled`. Nothing is retried here but a request whose token was refused, once, if the token file has another one:

@@ -28,7 +28,6 @@ struct APIClient: Sendable {
     struct Answer: Sendable {
         let status: Int
         let headers: HTTPHeaders
-        let isHTTP2: Bool
         let body: [UInt8]
 
         var json: JSONValue {
@@ -66,7 +65,7 @@ struct APIClient: Sendable {
         if request.body != nil { request.headers["Content-Type"] = contentType }
         let response = try await http.execute(request)
         let body = try await response.body.collect(upTo: 1 << 24)
-        return Answer(status: response.status, headers: response.headers, isHTTP2: response.isHTTP2, body: body)
+        return Answer(status: response.status, headers: response.headers, body: body)
     }
 
     /// Returns when the watch has begun.

@@ -22,8 +22,6 @@ import Testing
             #expect(created.status == 201)
             let json = try await client.send("GET", "\(Self.leases)/l")
             let protobuf = try await client.send("GET", "\(Self.leases)/l", accept: Representation.protobufType)
-            #expect(json.isHTTP2)
-            #expect(server.journal.records.map(\.request.isHTTP2) == [true, true, true])
             #expect(json.headers["content-type"] == "application/json")
             #expect(protobuf.headers["content-type"] == "application/vnd.kubernetes.protobuf")
             let envelope = try Envelope(parsing: protobuf.body)

@@ -117,6 +117,7 @@ import Testing
                 #expect(
                     rows[3].prefix(6) == ["persistentvolumeclaim/csi-pvc", "Bound", "pv-1", "1Gi", "RWO", "csi-sc"]
                 )
+                #expect(server.journal.records.contains { $0.request.isHTTP2 })
             }
         }
     }
