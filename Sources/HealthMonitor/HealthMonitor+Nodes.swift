@@ -80,11 +80,14 @@ extension HealthMonitor {
         } settle: { announcement, outcome, now in
             nodes.withFailures { $0.settle(announcement, outcome, at: now) }
         } tell: { announcement in
-            try await tell(event(announcement))
+            try await tell(event(announcement, of: state))
         }
     }
 
-    private func event(_ announcement: Announcement<NodeFailureKey, NodeFailureState>) -> EventRecord {
+    private func event(
+        _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
+        of monitor: MonitorState
+    ) -> EventRecord {
         let state = announcement.state
         return event(
             on: announcement.claim,
@@ -94,7 +97,7 @@ extension HealthMonitor {
                 ? EventVocabulary.nodeRecoveredMessage(node: state.node)
                 : EventVocabulary.nodeFailedMessage(state, claim: announcement.claim.key),
             fingerprint: state.fingerprint,
-            attemptedSince: announcement.attemptedSince
+            telling: monitor.name(of: announcement)
         )
     }
 }

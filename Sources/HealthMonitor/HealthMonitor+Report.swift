@@ -17,7 +17,7 @@ extension HealthMonitor {
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(event: announcement, outcome, at: now) }
         } tell: { announcement in
-            try await tell(event(announcement))
+            try await tell(event(announcement, of: state))
         }
     }
 
@@ -28,7 +28,7 @@ extension HealthMonitor {
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(unknownEvent: announcement, outcome, at: now) }
         } tell: { announcement in
-            try await tell(event(announcement))
+            try await tell(event(announcement, of: state))
         }
     }
 
@@ -80,7 +80,7 @@ extension HealthMonitor {
         }
     }
 
-    private func event(_ announcement: Announcement<String, VolumeState>) -> EventRecord {
+    private func event(_ announcement: Announcement<String, VolumeState>, of state: MonitorState) -> EventRecord {
         let conditions = announcement.state.conditions
         return event(
             on: announcement.claim,
@@ -89,18 +89,21 @@ extension HealthMonitor {
             message: conditions.isEmpty
                 ? EventVocabulary.normalMessage : EventVocabulary.abnormalMessage(conditions),
             fingerprint: announcement.state.fingerprint,
-            attemptedSince: announcement.attemptedSince
+            telling: state.name(of: announcement)
         )
     }
 
-    private func event(_ announcement: Announcement<UnknownConditionKey, UnknownConditionState>) -> EventRecord {
+    private func event(
+        _ announcement: Announcement<UnknownConditionKey, UnknownConditionState>,
+        of state: MonitorState
+    ) -> EventRecord {
         event(
             on: announcement.claim,
             type: .warning,
             reason: EventVocabulary.unknownReason,
             message: EventVocabulary.unknownMessage(announcement.state.condition),
             fingerprint: announcement.state.fingerprint,
-            attemptedSince: announcement.attemptedSince
+            telling: state.name(of: announcement)
         )
     }
 
@@ -111,7 +114,7 @@ extension HealthMonitor {
         reason: String,
         message: String,
         fingerprint: Fingerprint,
-        attemptedSince: Duration?
+        telling: String
     ) -> EventRecord {
         let component = EventVocabulary.component(driverName: configuration.driverName)
         return EventRecord(
@@ -123,8 +126,7 @@ extension HealthMonitor {
             component: component,
             instance: configuration.identity,
             time: .now(),
-            // To the second before, and one more: clocks are read twice.
-            attemptedSince: attemptedSince.map { Time(seconds: wallClockSeconds(at: $0) - 2) }
+            telling: telling
         )
     }
 }
@@ -152,12 +154,5 @@ extension ReportOutcome {
         // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
         default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
         }
-    }
-}
-
-extension Time {
-    fileprivate init(seconds: Int64) {
-        self.init()
-        self.seconds = seconds
     }
 }

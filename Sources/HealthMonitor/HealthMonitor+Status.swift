@@ -140,7 +140,7 @@ extension HealthMonitor {
     }
 
     /// When something was, by the wall clock, that was at this time of the monitor's.
-    func wallClockSeconds(at time: Duration) -> Int64 {
+    private func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (now - time).components.seconds
     }
 }

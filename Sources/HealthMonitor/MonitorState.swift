@@ -6,6 +6,8 @@ import VolumeHealth
 
 /// What the monitor's tasks share: the core, and the signals between them.
 final class MonitorState: Sendable {
+    /// Names this run among all runs of all replicas.
+    private let runID = String(UInt64.random(in: .min ... .max), radix: 36)
     private let reconciler: Mutex<Reconciler>
     private let unsynced = Mutex<Set<Watched>>([.volumes, .claims])
     private let strategy = Mutex<ProbeStrategy?>(nil)
@@ -39,6 +41,11 @@ final class MonitorState: Sendable {
             for wakeUp in [probeable, events, unknownEvents, statuses] { wakeUp.signal() }
         }
         return reconciler.withLock(body)
+    }
+
+    /// Names one telling, unlike those of other replicas and of earlier runs.
+    func name<Key, State>(of announcement: Announcement<Key, State>) -> String {
+        "\(runID)-\(announcement.telling)"
     }
 
     func didSync(_ watched: Watched) {

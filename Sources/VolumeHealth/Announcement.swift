@@ -39,8 +39,9 @@ public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable,
     public var since: Duration
     /// Why now.
     public var cause: AnnouncementCause
-    /// When the same was first tried to be told, without an answer since; nil: it was not. It may have been told then.
-    public var attemptedSince: Duration?
+    /// Which telling this is: the same number as an earlier one of this outbox when that said the same and its answer was
+    /// lost, so that it may have come through.
+    public var telling: UInt64
     /// Which one of its outbox this is: outcomes of others are not taken for its own.
     var number: UInt64
 }

@@ -30,8 +30,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var inFlight: State?
         /// What the cluster has shown meanwhile.
         var observedInFlight: State?
-        /// When that announcement was handed out.
-        var inFlightSince: Duration = .zero
+        /// Which telling that announcement is.
+        var telling: UInt64 = 0
         /// The last attempt whose answer was lost.
         var lost: LostAttempt?
         /// The number of the last announcement of it.
@@ -50,8 +50,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     private struct LostAttempt {
         /// nil: that all is clear.
         var news: Fingerprint?
-        /// When it was first tried.
-        var since: Duration
+        /// The number of the first attempt.
+        var telling: UInt64
     }
 
     private struct Scheduled: Equatable {
@@ -214,7 +214,7 @@ extension Outbox {
         case .unanswered:
             if Self.news(said) != entry.told?.fingerprint { entry.isUncertain = true }
             if entry.lost == nil || entry.lost?.news != Self.news(said) {
-                entry.lost = LostAttempt(news: Self.news(said), since: entry.inFlightSince)
+                entry.lost = LostAttempt(news: Self.news(said), telling: entry.telling)
             }
         case .unsupported(let retryAfter):
             // Behind the others, so that not always the same one is tried.
@@ -264,9 +264,9 @@ extension Outbox {
             else { continue }
             entry.scheduled = nil
             entry.inFlight = state
-            entry.inFlightSince = now
             announcements += 1
             entry.number = announcements
+            entry.telling = entry.lost.flatMap { $0.news == Self.news(state) ? $0.telling : nil } ?? announcements
             underWay += 1
             entries[item.element] = entry
             return Announcement(
@@ -275,7 +275,7 @@ extension Outbox {
                 state: state,
                 since: entry.since,
                 cause: cause,
-                attemptedSince: entry.lost.flatMap { $0.news == Self.news(state) ? $0.since : nil },
+                telling: entry.telling,
                 number: entry.number
             )
         }

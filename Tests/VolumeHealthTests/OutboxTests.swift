@@ -133,29 +133,30 @@ struct OutboxTests {
         #expect(again.cause == .transition)
     }
 
-    @Test mutating func aRepetitionSaysSinceWhenItMayHaveBeenTold() throws {
+    @Test mutating func aRepetitionOfWhatMayHaveBeenToldIsTheSameTelling() throws {
         outbox.set(broken, for: "1", claim: first, at: .zero)
         let attempt = try announcement(at: .seconds(5))
-        #expect(attempt.attemptedSince == nil)
         outbox.settle(attempt, .unanswered, at: .seconds(6))
         let second = try announcement(at: .seconds(10))
-        #expect(second.attemptedSince == .seconds(5))
-        // Still the first one counts, and a refusal of the second takes nothing back.
+        #expect(second.telling == attempt.telling)
+        // Still the first one counts, and a refusal of another takes nothing back.
         outbox.settle(second, .unanswered, at: .seconds(11))
         let third = try announcement(at: .seconds(20))
-        #expect(third.attemptedSince == .seconds(5))
         outbox.settle(third, .unreachable(retryAfter: nil), at: .seconds(20))
         let fourth = try announcement(at: .seconds(60))
-        #expect(fourth.attemptedSince == .seconds(5))
+        #expect([third.telling, fourth.telling] == [attempt.telling, attempt.telling])
         outbox.settle(fourth, .told, at: .seconds(60))
-        #expect(try announcement(at: .seconds(3600)).attemptedSince == nil)
+        let refresh = try announcement(at: .seconds(3600))
+        #expect(refresh.telling != attempt.telling)
     }
 
-    @Test mutating func otherNewsThanThoseWhoseAnswerWasLostWereNotTried() throws {
+    @Test mutating func otherNewsThanThoseWhoseAnswerWasLostAreAnotherTelling() throws {
         outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
+        let attempt = try announcement(at: .zero)
+        outbox.settle(attempt, .unanswered, at: .zero)
         outbox.set(well, for: "1", claim: first, at: .seconds(1))
-        #expect(try announcement(at: .seconds(1)).attemptedSince == nil)
+        let recovery = try announcement(at: .seconds(1))
+        #expect(recovery.telling != attempt.telling)
     }
 
     @Test mutating func aClaimThatIsGoneIsForgotten() throws {

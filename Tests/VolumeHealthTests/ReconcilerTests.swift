@@ -25,6 +25,7 @@ struct ReconcilerTests {
                     state: VolumeState([broken]),
                     since: .seconds(7),
                     cause: .transition,
+                    telling: 1,
                     number: 1
                 )
             ]

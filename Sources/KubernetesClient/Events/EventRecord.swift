@@ -29,9 +29,9 @@ public struct EventRecord: Sendable, Hashable {
     public var instance: String
     /// When it is told, to the second.
     public var time: Time
-    /// When this was first tried to be told by this instance, where no answer has come since; nil: it was not. An Event
-    /// that this instance has written since then tells it already.
-    public var attemptedSince: Time?
+    /// Names this telling, unlike every other one of the same event; at most 63 bytes. An Event that has it tells this
+    /// already: an attempt came through, only its answer did not, or libcurl sent it twice.
+    public var telling: String
 
     /// Describes an event.
     public init(
@@ -43,7 +43,7 @@ public struct EventRecord: Sendable, Hashable {
         component: String,
         instance: String,
         time: Time,
-        attemptedSince: Time? = nil
+        telling: String
     ) {
         self.name = name
         self.involvedObject = involvedObject
@@ -53,7 +53,7 @@ public struct EventRecord: Sendable, Hashable {
         self.component = component
         self.instance = instance
         self.time = time
-        self.attemptedSince = attemptedSince
+        self.telling = telling
     }
 }
 
@@ -74,6 +74,7 @@ extension EventRecord {
         var event = Event()
         event.metadata.name = name
         event.metadata.namespace = namespace
+        event.metadata.annotations[Self.tellingAnnotation] = telling
         event.involvedObject = involvedObject
         event.type = type.rawValue
         event.reason = reason
@@ -87,21 +88,24 @@ extension EventRecord {
         return event
     }
 
-    /// Whether an Event that is there tells this already: an earlier attempt of ours came through, only its answer did
-    /// not.
+    /// Where an Event keeps the last ``telling`` of it.
+    static let tellingAnnotation = "csi-health-monitor/telling"
+
+    /// Whether an Event that is there tells this already.
     func isTold(by existing: Event) -> Bool {
-        guard let attemptedSince else { return false }
-        return existing.reportingInstance == instance && existing.lastTimestamp.seconds >= attemptedSince.seconds
+        existing.metadata.annotations[Self.tellingAnnotation] == telling
     }
 
     /// What changes in an Event that is there when this is told once more.
     func patch(raising existing: Event) -> MergePatch {
         [
-            "metadata": ["resourceVersion": .string(existing.metadata.resourceVersion)],
+            "metadata": [
+                "resourceVersion": .string(existing.metadata.resourceVersion),
+                "annotations": .object([Self.tellingAnnotation: .string(telling)]),
+            ],
             "count": .integer(Int64(existing.count) + 1),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),
             "message": .string(boundedMessage),
-            "reportingInstance": .string(instance),
         ]
     }
 

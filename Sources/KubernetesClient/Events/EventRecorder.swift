@@ -21,15 +21,15 @@ public struct EventRecorder: Sendable {
         self.client = client
     }
 
-    /// Makes the Event, or raises the count of the one that has its name: then count, time, message and instance are all
-    /// that changes. One that an earlier attempt of the same has written, whose answer was lost, stays as it is
-    /// (``EventRecord/attemptedSince``).
+    /// Makes the Event, or raises the count of the one that has its name: then count, time and message are all that
+    /// changes. One that an earlier attempt of the same telling has written, whose answer was lost, stays as it is
+    /// (``EventRecord/telling``).
     ///
     /// - Returns: how often the Event was told by now.
     /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to tell: `notFound`, the namespace is
     ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
     ///   After any other failure it is not known whether the record was told; telling it again is safe, and with
-    ///   ``EventRecord/attemptedSince`` the count is right all the same.
+    ///   the same ``EventRecord/telling`` the count is right all the same.
     public func record(_ record: EventRecord) async throws(KubernetesError) -> Int {
         for _ in 1..<Self.attempts {
             do {

@@ -317,7 +317,9 @@ import Testing
             #expect((odd.status, odd.body, odd.headers["x-odd"]) == (299, [1, 2, 3], "yes"))
             await #expect(throws: (any Error).self) { try await client.send("GET", "\(Self.leases)/cut") }
             #expect(try await client.send("GET", "\(Self.leases)/served").status == 404)
-            #expect(server.journal.records.map(\.code) == [429, 299, nil, 404])
+            // libcurl may try once more what was cut on a connection that had been used before.
+            #expect(server.journal.records.compactMap(\.code) == [429, 299, 404])
+            #expect(server.journal.records.contains { $0.code == nil })
             server.intercept(nil)
             #expect(try await client.send("GET", "\(Self.leases)/cut").status == 404)
         }

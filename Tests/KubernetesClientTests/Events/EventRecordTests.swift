@@ -31,7 +31,8 @@ import Testing
             message: "m",
             component: "c",
             instance: "i",
-            time: Time()
+            time: Time(),
+            telling: "1"
         )
         #expect(record.namespace == "default")
         record.involvedObject.namespace = "shop"

@@ -182,7 +182,7 @@ import Testing
             cluster.server.intercept { request in
                 guard request.query["continue"] != nil, faults.values.isEmpty else { return nil }
                 faults.append(true)
-                return .cut
+                return .fail(StatusError(code: 500, reason: "InternalError", message: "etcd"))
             }
             var events = watcher(cluster, pageLimit: 1).makeAsyncIterator()
             try await expect(&events, "restarted", "listed a", "restarted", "listed a", "listed b", "synced")
