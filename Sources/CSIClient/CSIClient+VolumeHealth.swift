@@ -13,15 +13,14 @@ extension CSIClient {
     /// Source: CSI specification 1.13, ControllerListVolumeHealth (LIST_VOLUME_HEALTH).
     public func listVolumeHealth(secrets: [String: String] = [:]) -> DriverPages<DriverVolumeHealth> {
         let method = CSIMethodName.controllerListVolumeHealth
-        return DriverPages(method: method) { token async throws(CSIError) in
+        return DriverPages(method: method) { token throws(CSIError) in
             var request = CSIControllerListVolumeHealthRequest()
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
             request.secrets = secrets
-            let response = try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self)
-            let volumes = response.volumes
-            self.warn(ofUnidentifiable: response.entries.count - volumes.count, method: method)
-            return DriverPages.Page(items: volumes, nextToken: response.nextToken)
+            return try await self.page(method, request) { (part: CSIControllerListVolumeHealthResponse) in
+                (part.volumes, part.entries.count, part.nextToken)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 import CSISpec
 import Logging
+import SwiftProtobuf
 
 extension CSIClient {
     /// All volumes of the driver. Entries without a `volume_id`, which the specification requires, are left out: they
@@ -11,14 +12,13 @@ extension CSIClient {
     /// Source: CSI specification, ListVolumes.
     public func listVolumes() -> DriverPages<DriverVolume> {
         let method = CSIMethodName.listVolumes
-        return DriverPages(method: method) { token async throws(CSIError) in
+        return DriverPages(method: method) { token throws(CSIError) in
             var request = CSIListVolumesRequest()
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
-            let response = try await self.call(method, request, returning: CSIListVolumesResponse.self)
-            let volumes = response.volumes
-            self.warn(ofUnidentifiable: response.entries.count - volumes.count, method: method)
-            return DriverPages.Page(items: volumes, nextToken: response.nextToken)
+            return try await self.page(method, request) { (part: CSIListVolumesResponse) in
+                (part.volumes, part.entries.count, part.nextToken)
+            }
         }
     }
 
@@ -37,8 +37,23 @@ extension CSIClient {
         }
     }
 
+    /// Asks for one page of a list.
+    func page<Response: Message, Item>(
+        _ method: String,
+        _ request: some Message,
+        _ read: @escaping @Sendable (Response) -> (items: [Item], entries: Int, nextToken: String)
+    ) async throws(CSIError) -> DriverPages<Item>.Page {
+        try await call(method, request, returning: Response.self) { bytes throws(CSIError) in
+            try DriverPages.Page(bytes) { part throws(CSIError) in
+                let part = read(try Response(reply: part, method: method))
+                self.warn(ofUnidentifiable: part.entries - part.items.count, method: method)
+                return .init(items: part.items, nextToken: part.nextToken)
+            }
+        }
+    }
+
     /// One bad entry must not hide all the others; a driver that has some is warned of once.
-    func warn(ofUnidentifiable count: Int, method: String) {
+    private func warn(ofUnidentifiable count: Int, method: String) {
         guard count > 0, isFirstUnidentifiableEntry() else { return }
         logger.warning(
             "The driver lists entries without a volume_id, which are ignored",

@@ -89,10 +89,31 @@ public final class CSIClient: Sendable {
     /// One call: encodes, sends, waits, decodes.
     ///
     /// - Parameter read: what the answer says; throws where it lacks what the specification requires.
-    func call<Request: Message, Response: Message, Answer>(
+    func call<Response: Message, Answer>(
         _ method: String,
-        _ request: Request,
+        _ request: some Message,
         _ read: (Response) throws(CSIError) -> Answer
+    ) async throws(CSIError) -> Answer {
+        try await call(method, request, returning: Response.self) { bytes throws(CSIError) in
+            try read(Response(reply: bytes, method: method))
+        }
+    }
+
+    /// A call whose answer needs nothing that the specification requires.
+    func call<Response: Message>(
+        _ method: String,
+        _ request: some Message,
+        returning: Response.Type
+    ) async throws(CSIError) -> Response {
+        try await call(method, request) { (response: Response) throws(CSIError) in response }
+    }
+
+    /// A call whose answer is read from its bytes.
+    func call<Response: Message, Answer>(
+        _ method: String,
+        _ request: some Message,
+        returning: Response.Type,
+        bytes read: ([UInt8]) throws(CSIError) -> Answer
     ) async throws(CSIError) -> Answer {
         logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
         var observation = CallObservation(
@@ -103,28 +124,21 @@ public final class CSIClient: Sendable {
             duration: .zero
         )
         defer { observer(observation) }
-        let response: Response
+        let bytes: [UInt8]
         let answer: Answer
         do {
-            let bytes = try await send(method, request, &observation)
-            response = try Response(reply: bytes, method: method)
-            answer = try read(response)
+            bytes = try await send(method, request, &observation)
+            answer = try read(bytes)
             observation.isUsable = true
         } catch {
             logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
             throw error
         }
-        logger.trace("GRPC response", metadata: ["method": "\(method)", "response": "\(text(response))"])
+        logger.trace(
+            "GRPC response",
+            metadata: ["method": "\(method)", "response": "\(text(try? Response(serializedBytes: bytes)))"]
+        )
         return answer
-    }
-
-    /// A call whose answer needs nothing that the specification requires.
-    func call<Response: Message>(
-        _ method: String,
-        _ request: some Message,
-        returning: Response.Type
-    ) async throws(CSIError) -> Response {
-        try await call(method, request) { (response: Response) throws(CSIError) in response }
     }
 
     func identified(as name: String) {
@@ -161,8 +175,8 @@ public final class CSIClient: Sendable {
     }
 
     /// For the log: the message as JSON, without secrets.
-    private func text(_ message: some Message) -> String {
-        var shown: any Message = message
+    private func text(_ message: (some Message)?) -> String {
+        guard var shown: any Message = message else { return "(cannot be shown)" }
         if var bearing = message as? any Message & SecretBearing {
             bearing.secrets = [:]
             shown = bearing

@@ -12,15 +12,39 @@ import GRPCTransport
 /// where the list would never end: when the driver gives the same `next_token` twice, or more pages than any list has
 /// (``DriverPages/maximumPages``). Nothing comes after an error.
 public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
-    /// A page; it may be empty.
+    /// A page, or a part of one that is large; it may be empty.
     public typealias Element = [Item]
     /// What a call throws.
     public typealias Failure = CSIError
 
+    /// A page as it came. It is decoded part by part, so that what a reply of many small entries takes in memory is
+    /// little more than its bytes.
     struct Page {
-        var items: [Item]
-        /// Empty: this is the last page.
-        var nextToken: String
+        /// What one part says.
+        struct Part {
+            var items: [Item]
+            /// Empty: the list goes on with the next part, and ends where that was the page's last.
+            var nextToken: String
+        }
+
+        private var rest: ReplyParts
+        private var first: Part?
+        private let read: @Sendable ([UInt8]) throws(CSIError) -> Part
+
+        /// - Throws: what `read` throws for the first part, which of most pages is all.
+        init(_ bytes: [UInt8], _ read: @escaping @Sendable ([UInt8]) throws(CSIError) -> Part) throws(CSIError) {
+            rest = ReplyParts(bytes)
+            self.read = read
+            first = try rest.next().map(read)
+        }
+
+        mutating func next() throws(CSIError) -> Part? {
+            if let first {
+                self.first = nil
+                return first
+            }
+            return try rest.next().map(read)
+        }
     }
 
     /// A list of 100,000 volumes, one on each page, has an end.
@@ -40,7 +64,9 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
     /// Asks for one page at a time.
     public struct Iterator: AsyncIteratorProtocol {
         private let pages: DriverPages
-        /// The token of the next page; nil when there is none.
+        /// What is left of the last page that came.
+        private var page: Page?
+        /// The token of the page after it; nil when there is none.
         private var token: String? = ""
         /// By their hashes: a token may be long, and there may be many. Two tokens with one hash would end a list with an
         /// error, once in some billions of lists of a million pages.
@@ -51,29 +77,43 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
             self.pages = pages
         }
 
-        /// The next page, nil after the last one and after an error.
+        /// The next page or part of one, nil after the last one and after an error.
         public mutating func next() async throws(CSIError) -> [Item]? {
-            guard let token else { return nil }
-            self.token = nil
-            let page: Page
             do {
-                page = try await pages.page(token)
+                while true {
+                    if let part = try page?.next() {
+                        if !part.nextToken.isEmpty { token = try unseen(part.nextToken) }
+                        return part.items
+                    }
+                    guard let token else { return nil }
+                    self.token = nil
+                    page = try await page(from: token)
+                }
+            } catch {
+                page = nil
+                token = nil
+                throw error
+            }
+        }
+
+        private mutating func page(from token: String) async throws(CSIError) -> Page {
+            do {
+                return try await pages.page(token)
             } catch  where error.code == .status(.aborted) && !token.isEmpty && mayStartOver {
                 mayStartOver = false
                 tokensSeen = []
-                page = try await pages.page("")
+                return try await pages.page("")
             }
-            if page.nextToken.isEmpty { return page.items }
-            guard tokensSeen.insert(page.nextToken.hashValue).inserted else {
-                throw endless(
-                    "the driver gave next_token \"\(excerpt(page.nextToken))\" twice: its list would never end"
-                )
+        }
+
+        private mutating func unseen(_ token: String) throws(CSIError) -> String {
+            guard tokensSeen.insert(token.hashValue).inserted else {
+                throw endless("the driver gave next_token \"\(excerpt(token))\" twice: its list would never end")
             }
             guard tokensSeen.count < pages.limit else {
                 throw endless("the driver's list has no end after \(pages.limit) pages")
             }
-            self.token = page.nextToken
-            return page.items
+            return token
         }
 
         private func endless(_ message: String) -> CSIError {

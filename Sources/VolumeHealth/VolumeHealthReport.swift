@@ -36,16 +36,25 @@ public struct VolumeHealthReport: Sendable, Hashable {
         merge(conditions: other.conditions, unknownConditions: other.unknownConditions)
     }
 
+    /// However much a driver says, it costs no more than what is kept of it.
     private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
         for condition in conditions where !self.conditions.contains(where: { $0.identity == condition.identity }) {
-            self.conditions.append(condition)
+            let position = self.conditions.firstIndex { condition.isWorse(than: $0) } ?? self.conditions.endIndex
+            guard position < Self.maximumConditions else { continue }
+            self.conditions.insert(condition, at: position)
+            self.conditions.removeLast(max(0, self.conditions.count - Self.maximumConditions))
         }
-        self.conditions.sort { ($1.status, $0.reason) < ($0.status, $1.reason) }
-        self.conditions.removeLast(max(0, self.conditions.count - Self.maximumConditions))
-        for condition in unknownConditions where !self.unknownConditions.contains(where: condition.isSame(as:)) {
+        for condition in unknownConditions where self.unknownConditions.count < Self.maximumConditions {
+            if self.unknownConditions.contains(where: condition.isSame(as:)) { continue }
             self.unknownConditions.append(condition)
         }
-        self.unknownConditions.removeLast(max(0, self.unknownConditions.count - Self.maximumConditions))
+    }
+}
+
+extension VolumeHealthCondition {
+    /// In the order in which conditions are told: worst first, and by their reasons.
+    fileprivate func isWorse(than other: VolumeHealthCondition) -> Bool {
+        (other.status, reason) < (status, other.reason)
     }
 }
 

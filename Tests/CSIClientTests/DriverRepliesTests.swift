@@ -20,8 +20,8 @@ import Testing
     }
 
     @Test func aLongTokenThatComesAgain() async throws {
-        let pages = DriverPages<DriverVolume>(method: "m") { [long] _ in
-            DriverPages.Page(items: [], nextToken: long)
+        let pages = DriverPages<DriverVolume>(method: "m") { [long] _ throws(CSIError) in
+            try DriverPages.Page([]) { _ in .init(items: [], nextToken: long) }
         }
         let error = await #expect(throws: CSIError.self) {
             for try await _ in pages {}

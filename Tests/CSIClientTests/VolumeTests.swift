@@ -116,12 +116,12 @@ struct VolumeTests {
 
     @Test func aListWithoutAnEndEnds() async throws {
         let asked = Mutex(0)
-        var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ in
+        var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ throws(CSIError) in
             let number = asked.withLock { asked in
                 asked += 1
                 return asked
             }
-            return .init(items: [], nextToken: "token-\(number)")
+            return try .init([]) { _ in .init(items: [], nextToken: "token-\(number)") }
         }.makeAsyncIterator()
         do {
             while try await pages.next() != nil {}
@@ -163,6 +163,36 @@ struct VolumeTests {
             driver.intercept { _ in .reply(bytes) }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
             #expect(error?.code == .invalidResponse)
+        }
+    }
+
+    /// entries=1 { volume=1 { volume_id=2 } }
+    private func page(_ ids: some Sequence<Int>) -> [UInt8] {
+        ids.flatMap { Wire.message(1, Wire.message(1, Wire.text(2, "\($0)"))) }
+    }
+
+    @Test func aLargePageComesInParts() async throws {
+        try await withDriver { [large = page(0..<2500), last = page(2500..<2501)] driver, client in
+            driver.intercept { call in .reply(call.startingToken.isEmpty ? Wire.text(2, "next") + large : last) }
+            let pages = try await client.listedIDs()
+            // The token is a field, too.
+            #expect(pages.map(\.count) == [999, 1000, 501, 1])
+            #expect(pages.flatMap(\.self) == (0...2500).map { "\($0)" })
+            #expect(driver.journal.calls("ListVolumes").map(\.startingToken) == ["", "next"])
+        }
+    }
+
+    @Test func aListIsIncompleteWhereAPartOfAPageIsBad() async throws {
+        try await withDriver { [page = page(0..<1500) + [0x0A, 2, 0x0A, 9]] driver, client in
+            driver.intercept { _ in .reply(Wire.text(2, "next") + page) }
+            var pages = client.listVolumes().makeAsyncIterator()
+            let first = try await pages.next()
+            #expect(first?.count == 999)
+            let error = await #expect(throws: CSIError.self) { try await pages.next() }
+            #expect(error?.code == .invalidResponse)
+            let after = try await pages.next()
+            #expect(after == nil)
+            #expect(driver.journal.calls("ListVolumes").count == 1)
         }
     }
 
