@@ -63,7 +63,7 @@ enum DriverReplies {
         case 1: .unreachable(retryAfter: nil)
         case 2: .unreachable(retryAfter: .seconds(Int(input.byte())))
         case 3: .unanswered
-        case 4: .unsupported(retryAfter: .seconds(300))
+        case 4: .unsupported
         default: .gone
         }
     }

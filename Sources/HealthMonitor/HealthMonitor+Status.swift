@@ -20,9 +20,6 @@ extension HealthMonitor {
         }
     }
 
-    /// How long nothing is written after the server left the field out, or refused to write it; then one claim is tried.
-    private var unsupportedPause: Duration { .seconds(300) }
-
     private func write(
         _ announcement: Announcement<String, VolumeState>,
         _ support: StatusSupport,
@@ -42,7 +39,7 @@ extension HealthMonitor {
                         metadata: ["error": "\(error)"]
                     )
                 }
-                return .unsupported(retryAfter: unsupportedPause)
+                return .unsupported
             }
             let outcome = ReportOutcome(error)
             if outcome != .gone {
@@ -116,7 +113,7 @@ extension HealthMonitor {
                         metadata: metadata
                     )
                 }
-                return .unsupported(retryAfter: unsupportedPause)
+                return .unsupported
             }
             if !conditions.isEmpty, support.isNews(.kept) {
                 logger.info("The API server keeps the health of claims in their status", metadata: metadata)

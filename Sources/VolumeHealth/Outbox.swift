@@ -75,8 +75,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
-    /// The API server had no place for what was told last: one at a time is tried until it has.
-    private var isUnsupported = false
+    /// How often in a row the API server had no place for what was told: one at a time is tried until it has.
+    private var unsupportedTries = 0
     private var underWay = 0
     private var announcements: UInt64 = 0
 
@@ -181,7 +181,7 @@ extension Outbox {
     mutating func next(at now: Duration) -> ReportStep<Key, State> {
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // The outcome of the one that is under way decides.
-        if isUnsupported, underWay > 0 { return .wait(until: nil) }
+        if unsupportedTries > 0, underWay > 0 { return .wait(until: nil) }
         if let announcement = take(.transition, at: now) ?? take(.refresh, at: now) {
             return .tell(announcement)
         }
@@ -192,7 +192,7 @@ extension Outbox {
     mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) {
         underWay -= 1
         // That it has a place shows only where something is put there.
-        if case .told = outcome, !announcement.state.isClear { isUnsupported = false }
+        if case .told = outcome, !announcement.state.isClear { unsupportedTries = 0 }
         pause(after: outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
         guard var entry = entries[announcement.key], entry.number == announcement.number, let said = entry.inFlight
@@ -216,9 +216,9 @@ extension Outbox {
             if entry.lost == nil || entry.lost?.news != Self.news(said) {
                 entry.lost = LostAttempt(news: Self.news(said), telling: entry.telling)
             }
-        case .unsupported(let retryAfter):
+        case .unsupported:
             // Behind the others, so that not always the same one is tried.
-            entry.notBefore = now + retryAfter
+            entry.notBefore = max(pausedUntil, now)
         case .gone:
             entries[announcement.key] = nil
             return
@@ -246,10 +246,12 @@ extension Outbox {
                 pausedUntil = now + timing.backoff(afterFailures: failures)
             }
             if case .unreachable(let retryAfter?) = outcome { pausedUntil = max(pausedUntil, now + retryAfter) }
-        case .unsupported(let retryAfter):
+        case .unsupported:
             failures = 0
-            isUnsupported = true
-            pausedUntil = now + retryAfter
+            if now >= pausedUntil {
+                unsupportedTries += 1
+                pausedUntil = now + timing.unsupportedPause(afterTries: unsupportedTries)
+            }
         case .told, .refused, .gone:
             failures = 0
         }

@@ -36,8 +36,16 @@ public struct ReportTiming: Sendable, Hashable {
     /// A field that keeps what is written to it.
     public static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
 
+    /// The longest wait for a server that has no place for what is told. The first ones are short: a server that has
+    /// just started may know neither its rules nor its features.
+    public static let maximumUnsupportedPause = Duration.seconds(300)
+
     func backoff(afterFailures failures: Int) -> Duration {
         exponentialBackoff(initial: initialBackoff, maximum: maximumBackoff, failures: failures)
+    }
+
+    func unsupportedPause(afterTries tries: Int) -> Duration {
+        exponentialBackoff(initial: initialBackoff, maximum: Self.maximumUnsupportedPause, failures: tries)
     }
 }
 
@@ -66,6 +74,7 @@ public enum ReportOutcome: Sendable, Hashable {
     case unanswered
     /// The claim or its namespace is gone: there is nobody to tell.
     case gone
-    /// This server has no place for what is told, or does not let us: everything waits that long, then one is tried.
-    case unsupported(retryAfter: Duration)
+    /// This server has no place for what is told, or does not let us: everything waits, then one is tried, more and more
+    /// slowly (``ReportTiming/maximumUnsupportedPause``).
+    case unsupported
 }

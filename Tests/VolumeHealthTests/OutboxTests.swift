@@ -205,18 +205,32 @@ struct OutboxTests {
     @Test mutating func aServerWithoutAPlaceIsTriedSlowlyWithAnotherEachTime() throws {
         outbox.set(broken, for: "1", claim: first, at: .zero)
         outbox.set(broken, for: "2", claim: second, at: .zero)
-        outbox.settle(try announcement(at: .zero), .unsupported(retryAfter: .seconds(300)), at: .zero)
-        #expect(outbox.next(at: .seconds(299)) == .wait(until: .seconds(300)))
+        outbox.settle(try announcement(at: .zero), .unsupported, at: .zero)
+        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
 
-        let next = try announcement(at: .seconds(300))
+        let next = try announcement(at: .seconds(1))
         #expect(next.claim == second)
         // One at a time.
-        outbox.set(broken, for: "3", claim: .named("third"), at: .seconds(300))
-        #expect(outbox.next(at: .seconds(300)) == .wait(until: nil))
-        outbox.settle(next, .told, at: .seconds(300))
+        outbox.set(broken, for: "3", claim: .named("third"), at: .seconds(1))
+        #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
+        outbox.settle(next, .told, at: .seconds(1))
         // It has a place now: the others follow, and not one by one.
-        let others = [try announcement(at: .seconds(600)), try announcement(at: .seconds(600))]
+        let others = [try announcement(at: .seconds(1)), try announcement(at: .seconds(1))]
         #expect(Set(others.map(\.claim)) == [first, .named("third")])
+    }
+
+    /// A server that has just started may refuse for a moment what is allowed; one that never takes it is left alone.
+    @Test mutating func aServerWithoutAPlaceIsTriedMoreAndMoreSlowly() throws {
+        outbox.set(broken, for: "1", claim: first, at: .zero)
+        var tries: [Duration] = []
+        var now = Duration.zero
+        for _ in 0..<12 {
+            outbox.settle(try announcement(at: now), .unsupported, at: now)
+            guard case .wait(let next?) = outbox.next(at: now) else { break }
+            tries.append(next - now)
+            now = next
+        }
+        #expect(tries == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map { .seconds($0) })
     }
 
     @Test mutating func sinceIsWhenTheNewsBegan() throws {

@@ -138,7 +138,7 @@ struct ReconcilerLifePropertyTests {
 
         private mutating func outcome(failing: Bool) -> ReportOutcome {
             let failures: [ReportOutcome] = [
-                .refused, .unreachable(retryAfter: nil), .unanswered, .unsupported(retryAfter: .seconds(300)),
+                .refused, .unreachable(retryAfter: nil), .unanswered, .unsupported,
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0
             return isFailure ? failures.randomElement(using: &random) ?? .refused : .told

@@ -255,7 +255,7 @@ struct ReconcilerStatusTests {
             Issue.record("there is nothing to write")
             return
         }
-        reconciler.settle(status: status, .unsupported(retryAfter: .seconds(300)), at: .zero)
+        reconciler.settle(status: status, .unsupported, at: .zero)
         #expect(reconciler.writeAll(at: .seconds(300)).map(\.claim) == [other])
     }
 
