@@ -46,6 +46,7 @@ extension Figure {
 
         /// With three significant digits, and all digits of a whole number.
         private static func rounded(_ value: Double) -> String {
+            if value == 0 { return "0" }
             let decimals = abs(value) >= 100 ? 0 : abs(value) >= 10 ? 1 : abs(value) >= 0.1 ? 2 : 4
             let scale = [1.0, 10, 100, 0, 10_000][decimals]
             let whole = Int((abs(value) * scale).rounded())

@@ -37,13 +37,13 @@ struct MemoryScenario: Scenario {
                         target: [20_000: 40e6, 100_000: 80e6][volumes]
                     ),
                     Figure("resident at rest, \(subject)", memory.resident, .bytes),
+                    Figure("of that no page of a file, \(subject)", memory.anonymous, .bytes),
                     Figure(
                         "peak above rest, \(subject)",
                         memory.peakResident - memory.resident,
                         .bytes,
                         target: 10e6
                     ),
-                    Figure("of that no page of a file, \(subject)", memory.anonymous, .bytes),
                 ]
                 if let previous, previous.volumes >= 1000 {
                     let growth = memory.peakResident - previous.memory.peakResident
