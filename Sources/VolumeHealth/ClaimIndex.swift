@@ -8,55 +8,72 @@
 /// two watches may deliver in any order, and a volume that is not yet Bound when it is first seen is found later.
 ///
 /// Both halves are filled by a watch, in the same way: begin a relist, apply every object, end the relist, which drops
-/// what was not among them; after that apply and remove one by one.
+/// what was not among them; after that apply and remove one by one (`ClaimIndex+Cluster.swift`).
+///
+/// There may be hundred thousands of them: each text is stored once, and all else are small records of numbers
+/// (`ClaimIndex+Records.swift`).
 struct ClaimIndex: Sendable {
-    private var volumes = Relistable<String, MonitoredVolume>()
-    private var claims = Relistable<ClaimKey, ClaimRecord>()
-    /// Only of claims that show one.
-    private var healthStatuses: [String: [VolumeHealthCondition]] = [:]
-    private var handles: [String: HandleRecord] = [:]
-
-    private struct ClaimRecord {
-        var claim: Claim
-        var volumeName: String
-    }
+    var texts = StringTable()
+    var volumes = RecordTable<VolumeRecord>()
+    var handles = RecordTable<HandleEntry>()
+    var claims = RecordTable<ClaimRecord>()
+    /// Only of claims that show one, by claim uid.
+    var healthStatuses: [String: [VolumeHealthCondition]] = [:]
+    /// The list that a volume, or a claim, was last seen in or after.
+    var volumeGeneration: UInt32 = 0
+    var claimGeneration: UInt32 = 0
+    /// How many records went or changed since the texts were last copied: about so many texts nobody uses.
+    var abandonedRecords = 0
 
     /// What is known of a volume handle, as long as there is a volume with it.
     struct HandleRecord: Sendable {
-        /// Almost every handle has one volume; two PersistentVolumes may share one. Sorted.
-        fileprivate(set) var volumeNames: [String] = []
-        var health = KnownHealth.unknown
         /// The number of the last sweep that listed it; 0: none of this process did.
         var lastListed: UInt32 = 0
+        var health = KnownHealth.unknown
         /// The driver did not have it when it was last asked, and nothing confirms that yet.
         var isMissing = false
     }
 
     /// The claims that use the volume with this handle, in the order of their volumes' names.
     func claims(ofVolumeHandle handle: String) -> [Claim] {
-        guard let names = handles[handle]?.volumeNames else { return [] }
-        return names.compactMap { name in volumes[name].flatMap(claim(of:)) }
+        let found = volumes(ofHandle: handle).compactMap { volume in
+            claim(of: volume).map { (volume: volume, claim: $0) }
+        }
+        if found.count < 2 { return found.map { self[$0.claim] } }
+        return found.map { (name: texts[$0.volume.key], claim: self[$0.claim]) }.sorted { $0.name < $1.name }.map(
+            \.claim
+        )
+    }
+
+    /// The uids of the claims that use the volume with this handle, in no order.
+    func claimUIDs(ofVolumeHandle handle: String) -> [String] {
+        volumes(ofHandle: handle).compactMap { claim(of: $0) }.map { texts[$0.uid] }
+    }
+
+    /// Whether any claim uses the volume with this handle.
+    func hasClaim(ofVolumeHandle handle: String) -> Bool {
+        volumes(ofHandle: handle).contains { claim(of: $0) != nil }
     }
 
     /// The volume that a claim uses, when it is one of our driver's.
     func volumeHandle(of claim: Claim) -> String? {
-        guard let record = claims[claim.key], let volume = volumes[record.volumeName] else { return nil }
-        return self.claim(of: volume)?.uid == claim.uid ? volume.handle : nil
+        guard let record = record(at: claim.key), texts[record.uid] == claim.uid else { return nil }
+        return volume(of: record).map { texts[$0.handle] }
     }
 
     /// The claim of this name, when it uses a volume of our driver's.
     func claim(at key: ClaimKey) -> Claim? {
-        claims[key].flatMap { volumes[$0.volumeName] }.flatMap(claim(of:))
+        record(at: key).flatMap { volume(of: $0) == nil ? nil : self[$0] }
     }
 
     /// The claim as it is now, whatever volume it has; nil when it is gone, or another one has its name.
     func latest(_ claim: Claim) -> Claim? {
-        claims[claim.key].flatMap { $0.claim.uid == claim.uid ? $0.claim : nil }
+        latest(at: claim.key).flatMap { $0.uid == claim.uid ? $0 : nil }
     }
 
     /// The claim of this name as it is now, whatever volume it has.
     func latest(at key: ClaimKey) -> Claim? {
-        claims[key]?.claim
+        record(at: key).map { self[$0] }
     }
 
     /// What the claim's `status.healthStatus` says; empty when there is none.
@@ -66,19 +83,49 @@ struct ClaimIndex: Sendable {
 
     /// The Secret that the volume with this handle refers to.
     func secret(ofVolumeHandle handle: String) -> SecretName? {
-        handles[handle]?.volumeNames.lazy.compactMap { volumes[$0]?.secret }.first
+        let volumes = volumes(ofHandle: handle).filter { $0.secret != .none }
+        return volumes.map { (texts[$0.key], $0.secret) }.min { $0.0 < $1.0 }.map { secret(at: $0.1) }
     }
 
     /// The Secret that all volumes refer to; nil when one has none, or they have several.
     var commonSecret: SecretName? {
-        let secrets = Set(volumes.values.lazy.map(\.secret))
-        return secrets.count == 1 ? secrets.first ?? nil : nil
+        let secrets = Set(volumes.positions.lazy.map { volumes[$0].secret })
+        guard secrets.count == 1, let secret = secrets.first, secret != .none else { return nil }
+        return self.secret(at: secret)
     }
 
-    private func claim(of volume: MonitoredVolume) -> Claim? {
-        guard volume.isBound, let key = volume.claim, let record = claims[key] else { return nil }
-        guard record.claim.uid == volume.claimUID, record.volumeName == volume.name else { return nil }
-        return record.claim
+    /// The handle of the volume with this name.
+    func handle(ofVolumeNamed name: String) -> String? {
+        texts.key(of: name).flatMap { volumes[$0] }.map { texts[$0.handle] }
+    }
+}
+
+// MARK: Joins
+
+extension ClaimIndex {
+    private func claim(of volume: VolumeRecord) -> ClaimRecord? {
+        guard volume.isBound, volume.claim != .none, let record = claims[volume.claim] else { return nil }
+        return record.uid == volume.claimUID && record.volumeName == volume.key ? record : nil
+    }
+
+    private func volume(of claim: ClaimRecord) -> VolumeRecord? {
+        guard let volume = volumes[claim.volumeName], self.claim(of: volume)?.key == claim.key else { return nil }
+        return volume
+    }
+
+    private func record(at key: ClaimKey) -> ClaimRecord? {
+        texts.key(of: Self.text(key)).flatMap { claims[$0] }
+    }
+
+    /// In no order.
+    private func volumes(ofHandle handle: String) -> [VolumeRecord] {
+        var volumes: [VolumeRecord] = []
+        var next = texts.key(of: handle).flatMap { handles[$0]?.firstVolume }
+        while let name = next, let volume = self.volumes[name] {
+            volumes.append(volume)
+            next = volume.nextOfHandle
+        }
+        return volumes
     }
 }
 
@@ -87,19 +134,19 @@ struct ClaimIndex: Sendable {
 extension ClaimIndex {
     /// What is known of a handle; nil when there is no volume with it.
     func record(ofVolumeHandle handle: String) -> HandleRecord? {
-        handles[handle]
+        texts.key(of: handle).flatMap { handles[$0]?.record }
     }
 
     /// Changes what is known of a handle.
     mutating func update(_ handle: String, _ change: (inout HandleRecord) -> Void) {
-        if let position = handles.index(forKey: handle) {
-            change(&handles.values[position])
+        if let position = texts.key(of: handle).flatMap({ handles.position(of: $0) }) {
+            change(&handles[position].record)
         }
     }
 
     /// How many handles are in which health.
     var healthCounts: [KnownHealth: Int] {
-        handles.values.reduce(into: [:]) { $0[$1.health, default: 0] += 1 }
+        handles.positions.reduce(into: [:]) { $0[handles[$1].record.health, default: 0] += 1 }
     }
 
     /// Whether any claim shows a status.
@@ -107,100 +154,28 @@ extension ClaimIndex {
 
     /// Claims of our driver's volumes that show a status.
     var claimsWithHealthStatus: [Claim] {
-        claims.values.filter { healthStatuses[$0.claim.uid] != nil && volumeHandle(of: $0.claim) != nil }.map(\.claim)
+        if healthStatuses.isEmpty { return [] }
+        return claims.positions.lazy.map { claims[$0] }
+            .filter { healthStatuses[texts[$0.uid]] != nil && volume(of: $0) != nil }.map { self[$0] }
     }
 
     /// Handles whose record passes the test.
     func handles(where isIncluded: (HandleRecord) -> Bool) -> [String] {
-        handles.compactMap { isIncluded($0.value) ? $0.key : nil }
+        handles.positions.filter { isIncluded(handles[$0].record) }.map { texts[handles[$0].key] }
+    }
+
+    /// Changes what is known of all handles.
+    mutating func updateAll(_ change: (inout HandleRecord) -> Void) {
+        for position in handles.positions {
+            change(&handles[position].record)
+        }
     }
 
     /// Another way of asking begins: what the last one listed and missed says nothing of the next.
     mutating func forgetListings() {
-        for position in handles.indices {
-            handles.values[position].lastListed = 0
-            handles.values[position].isMissing = false
+        updateAll { record in
+            record.lastListed = 0
+            record.isMissing = false
         }
-    }
-}
-
-// MARK: Volumes
-
-extension ClaimIndex {
-    /// A new list of volumes begins. What is known stays in use until the list is complete.
-    mutating func beginVolumeRelist() {
-        volumes.beginRelist()
-    }
-
-    /// The list of volumes is complete: forgets every volume that was not in it.
-    mutating func endVolumeRelist() {
-        for volume in volumes.endRelist() {
-            unlink(volume)
-        }
-    }
-
-    /// A volume was listed, added or modified.
-    mutating func apply(_ volume: MonitoredVolume) {
-        let previous = volumes.update(volume, for: volume.name)
-        if let previous, previous.handle == volume.handle { return }
-        if let previous { unlink(previous) }
-        handles[volume.handle, default: HandleRecord()].volumeNames.append(volume.name)
-        handles[volume.handle]?.volumeNames.sort()
-    }
-
-    /// A volume was deleted, or turned out to be none of our driver's.
-    mutating func removeVolume(named name: String) {
-        if let volume = volumes.remove(name) {
-            unlink(volume)
-        }
-    }
-
-    func volume(named name: String) -> MonitoredVolume? {
-        volumes[name]
-    }
-
-    private mutating func unlink(_ volume: MonitoredVolume) {
-        handles[volume.handle]?.volumeNames.removeAll { $0 == volume.name }
-        if handles[volume.handle]?.volumeNames.isEmpty == true {
-            handles[volume.handle] = nil
-        }
-    }
-}
-
-// MARK: Claims
-
-extension ClaimIndex {
-    /// A new list of claims begins. What is known stays in use until the list is complete.
-    mutating func beginClaimRelist() {
-        claims.beginRelist()
-    }
-
-    /// The list of claims is complete: forgets every claim that was not in it.
-    mutating func endClaimRelist() {
-        for record in claims.endRelist() {
-            forgetHealthStatus(of: record.claim)
-        }
-    }
-
-    /// A claim was listed, added or modified.
-    ///
-    /// - Parameters:
-    ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
-    ///   - healthStatus: `status.healthStatus`.
-    mutating func apply(_ claim: Claim, volumeName: String, healthStatus: [VolumeHealthCondition] = []) {
-        let previous = claims.update(ClaimRecord(claim: claim, volumeName: volumeName), for: claim.key)
-        if let previous, previous.claim.uid != claim.uid { healthStatuses[previous.claim.uid] = nil }
-        healthStatuses[claim.uid] = healthStatus.isEmpty ? nil : healthStatus
-    }
-
-    /// A claim was deleted.
-    mutating func removeClaim(_ key: ClaimKey) {
-        if let record = claims.remove(key) {
-            forgetHealthStatus(of: record.claim)
-        }
-    }
-
-    private mutating func forgetHealthStatus(of claim: Claim) {
-        if claims[claim.key]?.claim.uid != claim.uid { healthStatuses[claim.uid] = nil }
     }
 }

@@ -96,12 +96,12 @@ extension Reconciler {
     }
 
     private func claims(ofVolumeNamed name: String) -> [Claim] {
-        index.volume(named: name).map { index.claims(ofVolumeHandle: $0.handle) } ?? []
+        index.handle(ofVolumeNamed: name).map(index.claims(ofVolumeHandle:)) ?? []
     }
 
     /// New volumes are asked for at once.
     private mutating func probe(_ handle: String, at now: Duration) {
-        if probes != nil, !index.claims(ofVolumeHandle: handle).isEmpty { probes?.add(handle, at: now) }
+        if probes != nil, index.hasClaim(ofVolumeHandle: handle) { probes?.add(handle, at: now) }
     }
 
     private mutating func release(_ before: [Claim], unless after: [Claim], at now: Duration) {

@@ -23,7 +23,7 @@ extension Reconciler {
         at now: Duration,
         using random: inout some RandomNumberGenerator
     ) {
-        let used = index.handles { _ in true }.filter { !index.claims(ofVolumeHandle: $0).isEmpty }
+        let used = index.handles { _ in true }.filter(index.hasClaim(ofVolumeHandle:))
         probes = ProbeSchedule(
             interval: interval,
             volumeHandles: used.shuffled(using: &random),
@@ -52,7 +52,7 @@ extension Reconciler {
     public mutating func nextProbe(at now: Duration) -> ProbeStep {
         while true {
             guard let step = probes?.next(at: now) else { return .wait(until: nil) }
-            guard case .probe(let handle) = step, index.claims(ofVolumeHandle: handle).isEmpty else { return step }
+            guard case .probe(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
             probes?.remove(handle)
         }
     }

@@ -102,18 +102,20 @@ extension Reconciler {
         switch kind {
         case .everyVolume:
             // One that no list of this process had is not absent; what an earlier process told of it can be confirmed.
-            let absent = index.handles { $0.lastListed != number }.filter { handle in
-                index.record(ofVolumeHandle: handle)?.lastListed != 0 || canConfirm && isKnownAdverse(handle)
+            var absent = index.handles { $0.lastListed != number && $0.lastListed != 0 }
+            if canConfirm {
+                absent += knownAdverseHandles.filter { index.record(ofVolumeHandle: $0)?.lastListed == 0 }
             }
             return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
                 reconciler.concludeMissing(handle, at: now)
             }
         case .adverseVolumes:
-            let unlisted = index.handles { $0.lastListed != number }
-            let absent = unlisted.filter(isKnownAdverse)
+            let absent = knownAdverseHandles.filter { index.record(ofVolumeHandle: $0)?.lastListed != number }
             // A volume that is told of and left out is asked for first.
-            for handle in unlisted where !isKnownAdverse(handle) {
-                index.update(handle) { if $0.health == .unknown { $0.health = .healthy } }
+            let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
+            index.updateAll { if $0.lastListed != number, $0.health == .unknown { $0.health = .healthy } }
+            for handle in unknown {
+                index.update(handle) { $0.health = .unknown }
             }
             return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
                 reconciler.conclude([], ofVolumeHandle: handle, at: now)
@@ -123,12 +125,12 @@ extension Reconciler {
 
     /// Rule 4: one confirming call where the driver has it, otherwise two complete lists in a row.
     private mutating func absence(
-        of handles: [String],
+        of handles: some Collection<String>,
         canConfirm: Bool,
         at now: Duration,
         conclude: (inout Reconciler, String) -> Void
     ) -> [String] {
-        let used = handles.filter { !index.claims(ofVolumeHandle: $0).isEmpty }.sorted()
+        let used = handles.filter(index.hasClaim(ofVolumeHandle:)).sorted()
         for handle in used {
             if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true { conclude(&self, handle) }
             index.update(handle) { $0.isMissing = true }

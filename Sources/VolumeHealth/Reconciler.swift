@@ -88,9 +88,13 @@ public struct Reconciler: Sendable {
     /// Whether people were told that something is wrong with the volume, or are about to be.
     func isKnownAdverse(_ handle: String) -> Bool {
         if events.isEmpty, statuses.isEmpty, !index.hasHealthStatuses { return false }
-        return index.claims(ofVolumeHandle: handle).contains { claim in
-            events.contains(claim.uid) || statuses.contains(claim.uid)
-                || !index.healthStatus(ofClaimUID: claim.uid).isEmpty
+        return index.claimUIDs(ofVolumeHandle: handle).contains { uid in
+            events.contains(uid) || statuses.contains(uid) || !index.healthStatus(ofClaimUID: uid).isEmpty
         }
+    }
+
+    /// Of all volumes, those for which ``isKnownAdverse(_:)`` holds.
+    var knownAdverseHandles: Set<String> {
+        Set((events.claims + statuses.claims + index.claimsWithHealthStatus).compactMap(index.volumeHandle(of:)))
     }
 }

@@ -69,8 +69,18 @@ struct OutageTests {
             // What was under way, and nothing after it.
             #expect(scene.server.journal.records.count { $0.code == 429 } <= 8)
             scene.server.intercept(nil)
-            scene.clock.advance(by: .seconds(17))
-            _ = await scene.write(20)
+            await withTaskGroup { group in
+                group.addTask { _ = await scene.write(20) }
+                group.addTask {
+                    // An answer that is taken after the pause makes another one.
+                    while !Task.isCancelled {
+                        scene.clock.advance(by: .seconds(17))
+                        _ = await scene.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(17))
+                    }
+                }
+                await group.next()
+                group.cancelAll()
+            }
             let events = try scene.events()
             #expect(events.count == 20)
         }

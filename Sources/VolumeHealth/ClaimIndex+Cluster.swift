@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+// MARK: Volumes
+
+extension ClaimIndex {
+    /// A new list of volumes begins. What is known stays in use until the list is complete.
+    mutating func beginVolumeRelist() {
+        volumeGeneration &+= 1
+    }
+
+    /// The list of volumes is complete: forgets every volume that was not in it.
+    mutating func endVolumeRelist() {
+        for position in volumes.positions where volumes[position].generation != volumeGeneration {
+            removeVolume(at: position)
+        }
+        reclaimTexts()
+    }
+
+    /// A volume was listed, added or modified.
+    mutating func apply(_ volume: MonitoredVolume) {
+        var record = VolumeRecord(
+            key: texts.insert(volume.name),
+            handle: texts.insert(volume.handle),
+            claim: volume.claim.map { texts.insert(Self.text($0)) } ?? .none,
+            claimUID: texts.insert(volume.claimUID),
+            secret: volume.secret.map { texts.insert("\($0.namespace)/\($0.name)") } ?? .none,
+            generation: volumeGeneration,
+            isBound: volume.isBound
+        )
+        if let position = volumes.position(of: record.key) {
+            let previous = volumes[position]
+            if previous.handle == record.handle {
+                record.nextOfHandle = previous.nextOfHandle
+                if previous.claimUID != record.claimUID || previous.secret != record.secret { abandonedRecords += 1 }
+                volumes[position] = record
+                return
+            }
+            removeVolume(at: position)
+        }
+        if handles[record.handle] == nil { handles.insert(HandleEntry(key: record.handle)) }
+        if let handle = handles.position(of: record.handle) {
+            record.nextOfHandle = handles[handle].firstVolume
+            handles[handle].firstVolume = record.key
+        }
+        volumes.insert(record)
+        reclaimTexts()
+    }
+
+    /// A volume was deleted, or turned out to be none of our driver's.
+    mutating func removeVolume(named name: String) {
+        guard let position = texts.key(of: name).flatMap({ volumes.position(of: $0) }) else { return }
+        removeVolume(at: position)
+        reclaimTexts()
+    }
+
+    private mutating func removeVolume(at position: Int) {
+        let volume = volumes[position]
+        volumes.remove(at: position)
+        abandonedRecords += 1
+        guard let handle = handles.position(of: volume.handle) else { return }
+        if handles[handle].firstVolume == volume.key {
+            handles[handle].firstVolume = volume.nextOfHandle
+            if volume.nextOfHandle == .none { handles.remove(at: handle) }
+            return
+        }
+        var previous = volumes.position(of: handles[handle].firstVolume)
+        while let other = previous {
+            if volumes[other].nextOfHandle == volume.key {
+                volumes[other].nextOfHandle = volume.nextOfHandle
+                return
+            }
+            previous = volumes.position(of: volumes[other].nextOfHandle)
+        }
+    }
+}
+
+// MARK: Claims
+
+extension ClaimIndex {
+    /// A new list of claims begins. What is known stays in use until the list is complete.
+    mutating func beginClaimRelist() {
+        claimGeneration &+= 1
+    }
+
+    /// The list of claims is complete: forgets every claim that was not in it.
+    mutating func endClaimRelist() {
+        for position in claims.positions where claims[position].generation != claimGeneration {
+            removeClaim(at: position)
+        }
+        reclaimTexts()
+    }
+
+    /// A claim was listed, added or modified.
+    ///
+    /// - Parameters:
+    ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
+    ///   - healthStatus: `status.healthStatus`.
+    mutating func apply(_ claim: Claim, volumeName: String, healthStatus: [VolumeHealthCondition] = []) {
+        let record = ClaimRecord(
+            key: texts.insert(Self.text(claim.key)),
+            uid: texts.insert(claim.uid),
+            volumeName: texts.insert(volumeName),
+            generation: claimGeneration,
+            version: version(claim.resourceVersion)
+        )
+        if let position = claims.position(of: record.key) {
+            let previous = claims[position]
+            if previous.uid != record.uid {
+                abandonedRecords += 1
+                healthStatuses[texts[previous.uid]] = nil
+            }
+            claims[position] = record
+        } else {
+            claims.insert(record)
+        }
+        if !healthStatus.isEmpty {
+            healthStatuses[claim.uid] = healthStatus
+        } else if !healthStatuses.isEmpty {
+            healthStatuses[claim.uid] = nil
+        }
+        reclaimTexts()
+    }
+
+    /// A claim was deleted.
+    mutating func removeClaim(_ key: ClaimKey) {
+        guard let position = texts.key(of: Self.text(key)).flatMap({ claims.position(of: $0) }) else { return }
+        removeClaim(at: position)
+        reclaimTexts()
+    }
+
+    private mutating func removeClaim(at position: Int) {
+        healthStatuses[texts[claims[position].uid]] = nil
+        claims.remove(at: position)
+        abandonedRecords += 1
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a ``RecordTable`` holds: numbers and keys of a ``StringTable``, nothing on the heap.
+protocol Record: Sendable {
+    /// By which it is found; never `none`, which marks a vacancy.
+    var key: StringTable.Key { get set }
+}
+
+/// Records of a fixed size, one behind the other, and found by their keys.
+struct RecordTable<Element: Record>: Sendable {
+    private var records: [Element] = []
+    private var vacancies: [UInt32] = []
+    private var index = NumberIndex()
+
+    var count: Int { index.count }
+
+    /// Where the record with this key is, until it is removed.
+    func position(of key: StringTable.Key) -> Int? {
+        index.first(hash: Self.hash(key)) { records[Int($0)].key == key }.map(Int.init)
+    }
+
+    /// Positions of all records.
+    var positions: some Sequence<Int> {
+        records.indices.lazy.filter { records[$0].key != .none }
+    }
+
+    /// The record at a position. Its key must not be changed.
+    subscript(position: Int) -> Element {
+        get { records[position] }
+        set { records[position] = newValue }
+    }
+
+    subscript(key: StringTable.Key) -> Element? {
+        position(of: key).map { records[$0] }
+    }
+
+    /// Adds a record whose key is not there.
+    mutating func insert(_ record: Element) {
+        let position: UInt32
+        if let vacancy = vacancies.popLast() {
+            position = vacancy
+            records[Int(position)] = record
+        } else {
+            position = UInt32(records.count)
+            records.append(record)
+        }
+        let keyed = records
+        index.insert(position) { Self.hash(keyed[Int($0)].key) }
+    }
+
+    mutating func remove(at position: Int) {
+        do {
+            // A second owner only here: after it, the records are changed in place.
+            let records = records
+            index.remove(UInt32(position)) { Self.hash(records[Int($0)].key) }
+        }
+        records[position].key = .none
+        vacancies.append(UInt32(position))
+    }
+
+    /// The same records, changed one by one, in no more memory than they need; also their keys may be changed.
+    func copy(_ change: (inout Element) -> Void) -> RecordTable {
+        var copy = RecordTable()
+        copy.records.reserveCapacity(count)
+        for position in positions {
+            var record = records[position]
+            change(&record)
+            copy.insert(record)
+        }
+        return copy
+    }
+
+    /// Keys are offsets, which are spread by a multiplication (Fibonacci hashing). Who chose a text has no say in where
+    /// it stands.
+    private static func hash(_ key: StringTable.Key) -> Int {
+        Int(truncatingIfNeeded: (UInt64(key.number) &* 0x9E37_79B9_7F4A_7C15) >> 32)
+    }
+}
