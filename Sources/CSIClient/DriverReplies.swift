@@ -12,6 +12,13 @@ extension Message {
     /// - Throws: also where field 1, which every reply has, is of another wire type: it counts as unknown, and the reply
     ///   as one without it, an empty list for instance.
     package init(reply bytes: [UInt8], method: String) throws(CSIError) {
+        guard !ReplyParts.isOvercrowded(bytes) else {
+            throw CSIError(
+                code: .invalidResponse,
+                method: method,
+                message: "the driver's answer says more than \(ReplyParts.maximumEntryFields) things of one volume"
+            )
+        }
         do {
             try self.init(serializedBytes: bytes)
         } catch {

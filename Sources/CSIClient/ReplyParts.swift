@@ -8,7 +8,9 @@ struct ReplyParts {
     /// How many fields a part has at most.
     static let maximumFields = 1000
     /// No field begins in a part that is so long already.
-    static let maximumBytes = 1 << 20
+    static let maximumBytes = 128 << 10
+    /// How many fields one entry may have, where it makes a part of its own.
+    static let maximumEntryFields = 10_000
 
     private let bytes: [UInt8]
     private var offset = 0
@@ -28,19 +30,42 @@ struct ReplyParts {
         // Groups may be inside groups, and are not cut.
         var groups = 0
         while offset < bytes.count, groups > 0 || fields < Self.maximumFields && offset - start < Self.maximumBytes {
-            guard let end = endOfField(at: offset, &groups) else {
+            guard let field = field(at: offset, &groups) else {
                 offset = bytes.count
                 break
             }
-            offset = end
+            // A long one makes a part of its own.
+            if fields > 0, groups == 0, field.content.count > Self.maximumBytes { break }
+            offset = field.content.upperBound
             fields += 1
         }
         // The usual reply is one part, and not copied.
         return start == 0 && offset == bytes.count ? bytes : Array(bytes[start..<offset])
     }
 
-    /// Where the next field begins; of a group's begin and end, each counts as a field.
-    private func endOfField(at start: Int, _ groups: inout Int) -> Int? {
+    /// Whether field 1, a message, has more fields than anybody has to say of one volume. Each could be of two bytes, and
+    /// takes a hundred times as much when it is decoded.
+    static func isOvercrowded(_ reply: [UInt8]) -> Bool {
+        guard reply.count > maximumBytes else { return false }
+        let reply = ReplyParts(reply)
+        var groups = 0
+        var position = 0
+        while position < reply.bytes.count, let field = reply.field(at: position, &groups) {
+            position = field.content.upperBound
+            guard field.tag == 1 << 3 | 2, field.content.count > maximumBytes else { continue }
+            var inner = field.content.lowerBound
+            var count = 0
+            while inner < field.content.upperBound, let field = reply.field(at: inner, &groups) {
+                inner = field.content.upperBound
+                count += 1
+            }
+            if count > maximumEntryFields { return true }
+        }
+        return false
+    }
+
+    /// The field that begins here; nil where none does. The begin and the end of a group count as a field each.
+    private func field(at start: Int, _ groups: inout Int) -> (tag: UInt64, content: Range<Int>)? {
         var position = start
         guard let tag = varint(&position) else { return nil }
         let length: UInt64
@@ -59,7 +84,7 @@ struct ReplyParts {
         default: return nil
         }
         guard groups >= 0, length <= bytes.count - position else { return nil }
-        return position + Int(length)
+        return (tag, position..<position + Int(length))
     }
 
     private func varint(_ position: inout Int) -> UInt64? {

@@ -28,26 +28,62 @@ func dispatch<Job: Sendable, C: Clock>(
     run: @escaping @Sendable (Job) async throws -> Void
 ) async throws where C.Duration == Duration {
     let running = RunningJobs()
-    try await withThrowingDiscardingTaskGroup { group in
-        while true {
-            try Task.checkCancellation()
-            guard running.count < limit else {
-                await wakeUp.wait()
-                continue
-            }
-            switch next() {
-            case .run(let job):
-                running.begin()
-                group.addTask {
-                    defer {
-                        running.end()
-                        wakeUp.signal()
-                    }
-                    try await run(job)
+    let alarms = Alarms<C.Instant>()
+    try await withThrowingDiscardingTaskGroup { sleeps in
+        defer { sleeps.cancelAll() }
+        try await withThrowingDiscardingTaskGroup { group in
+            while true {
+                try Task.checkCancellation()
+                guard running.count < limit else {
+                    await wakeUp.wait()
+                    continue
                 }
-            case .wait(let due): try await wakeUp.wait(until: due, clock: clock)
-            case .stop: return
+                switch next() {
+                case .run(let job):
+                    running.begin()
+                    group.addTask {
+                        defer {
+                            running.end()
+                            wakeUp.signal()
+                        }
+                        try await run(job)
+                    }
+                case .wait(let due):
+                    if let due, alarms.begin(due) {
+                        sleeps.addTask {
+                            try? await clock.sleep(until: due, tolerance: nil)
+                            alarms.end(due)
+                            wakeUp.signal()
+                        }
+                    }
+                    await wakeUp.wait()
+                case .stop: return
+                }
             }
+        }
+    }
+}
+
+/// The sleeps under way, each until a moment that was due when it began.
+///
+/// None is ended because something else is due by now: what a cancelled sleep took stays with the runtime until its moment
+/// has come (Swift 6.3), and with every signal some kilobytes would be left behind, for half an hour. One that has become
+/// useless costs a look at what is due.
+private final class Alarms<Instant: Comparable & Sendable>: Sendable {
+    private let moments = Mutex<[Instant]>([])
+
+    /// Whether a sleep is needed; not when one under way ends before.
+    func begin(_ moment: Instant) -> Bool {
+        moments.withLock { moments in
+            if let first = moments.min(), first <= moment { return false }
+            moments.append(moment)
+            return true
+        }
+    }
+
+    func end(_ moment: Instant) {
+        moments.withLock { moments in
+            if let index = moments.firstIndex(of: moment) { moments.remove(at: index) }
         }
     }
 }

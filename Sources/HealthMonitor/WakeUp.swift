@@ -44,19 +44,4 @@ final class WakeUp: Sendable {
             signal()
         }
     }
-
-    /// Returns at the next ``signal()`` or at `deadline`, whichever is first; nil waits for the signal alone.
-    ///
-    /// - Throws: `CancellationError` on cancellation.
-    func wait<C: Clock>(until deadline: C.Instant?, clock: C) async throws {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait() }
-            if let deadline {
-                group.addTask { try? await clock.sleep(until: deadline, tolerance: nil) }
-            }
-            await group.next()
-            group.cancelAll()
-        }
-        try Task.checkCancellation()
-    }
 }

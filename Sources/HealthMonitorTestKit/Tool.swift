@@ -72,4 +72,26 @@ public enum Tool {
             errors: result.standardError
         )
     }
+
+    /// Runs a program while `body` runs, and ends it by SIGTERM.
+    ///
+    /// - Parameter body: gets the process's number.
+    /// - Throws: what `body` throws, and when the program cannot be started.
+    public static func run<Result: Sendable>(
+        _ path: String,
+        _ arguments: [String],
+        while body: @escaping @Sendable (_ processID: Int32) async throws -> Result
+    ) async throws -> Result {
+        let outcome = try await Subprocess.run(
+            .path(FilePath(path)),
+            arguments: Arguments(arguments),
+            input: .none,
+            output: .discarded,
+            error: .discarded
+        ) { execution in
+            defer { try? execution.send(signal: .terminate) }
+            return try await body(execution.processIdentifier.value)
+        }
+        return outcome.closureResult
+    }
 }

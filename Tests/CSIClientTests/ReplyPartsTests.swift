@@ -41,8 +41,10 @@ import Testing
     }
 
     @Test func longEntriesMakeShortParts() {
-        let entry = Wire.text(1, String(repeating: "x", count: 600_000))
-        #expect(parts(entry + entry + entry).map(\.count) == [2 * entry.count, entry.count])
+        let entry = Wire.text(1, String(repeating: "x", count: 100_000))
+        let long = Wire.text(1, String(repeating: "x", count: 1_000_000))
+        let parts = parts(entry + entry + entry + long + entry)
+        #expect(parts.map(\.count) == [2 * entry.count, entry.count, long.count, entry.count])
     }
 
     @Test func anEmptyMessageIsOne() {
@@ -54,5 +56,28 @@ import Testing
         let field = Wire.text(2, "a")
         #expect(parts(field + bytes) == [field + bytes])
         #expect(throws: CSIError.self) { try CSIListVolumesResponse(reply: field + bytes, method: "m") }
+    }
+
+    @Test func oneVolumeThatIsWrongInTooManyWaysIsRefused() throws {
+        let status = Wire.message(2, Wire.integer(1, 1), Wire.text(2, "RebuildInProgress"))
+        func reply(_ statuses: Int) -> [UInt8] {
+            Wire.message(1, Wire.text(1, "a"), (0..<statuses).flatMap { _ in status })
+        }
+        let method = CSIMethodName.controllerListVolumeHealth
+        // With the volume's id, as many as may be.
+        let many = try CSIControllerListVolumeHealthResponse(reply: reply(9999), method: method)
+        #expect(many.entries.first?.healthStatuses.count == 9999)
+        let error = #expect(throws: CSIError.self) {
+            try CSIControllerListVolumeHealthResponse(reply: reply(20_000), method: method)
+        }
+        #expect(error?.code == .invalidResponse)
+        #expect(error?.message.contains("10000 things of one volume") == true)
+        // Much text is not much to say.
+        let long = Wire.message(
+            1,
+            Wire.text(1, "a"),
+            Wire.message(2, Wire.text(3, String(repeating: "x", count: 500_000)))
+        )
+        #expect(try CSIControllerListVolumeHealthResponse(reply: long, method: method).entries.count == 1)
     }
 }

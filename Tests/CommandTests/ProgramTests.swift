@@ -40,9 +40,12 @@ import Testing
     }
 
     private func run(_ arguments: [String]) async throws -> Tool.Outcome {
-        // The package's programs are built side by side, the tests among them.
-        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let program = URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "csi-health-monitor")
-        return try await Tool.run(program.path, arguments)
+        try await Tool.run(programPath(), arguments)
     }
+}
+
+/// Where the program is: the package's programs are built side by side, the tests among them.
+func programPath() throws -> String {
+    let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    return URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "csi-health-monitor").path
 }

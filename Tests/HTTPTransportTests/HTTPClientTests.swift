@@ -5,7 +5,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPClientTests {
     @Test(arguments: ["GET", "POST", "PUT", "PATCH", "DELETE"])
     func methodAndBodyArrive(method: String) async throws {
         try await withPlainServer { request in

@@ -6,7 +6,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-struct HTTPTLSTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPTLSTests {
     let authority: TestCertificateAuthority
 
     init() throws {

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Limits are short where they must be reached and ample where they must not be.
-struct HTTPTimeoutTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPTimeoutTests {
     @Test(arguments: [true, false])
     func theTotalTimeoutEndsATransferAndTheServerSeesIt(overTLS: Bool) async throws {
         let (ends, ended) = AsyncStream.makeStream(of: Void.self)

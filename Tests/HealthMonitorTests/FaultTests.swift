@@ -11,7 +11,7 @@ import Testing
 
 /// Every fault of the fault plan, against every generation: a minute of it, in which one volume recovers and another one
 /// breaks. After it, everything has been told, once.
-@Suite struct FaultTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultTests {
     enum Generation: CaseIterable {
         case legacy, health
 

@@ -12,7 +12,7 @@ import VolumeHealth
 @testable import HealthMonitor
 
 /// The node watcher with a simulated API server, over real sockets.
-struct NodeWatcherTests {
+@Suite(.timeLimit(.minutes(5))) struct NodeWatcherTests {
     static let volume = VolumeFixture(number: 0)
 
     /// An API server, a node watcher and a clock that the test moves.

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// `status.healthStatus` of claims.
-struct StatusTests {
+@Suite(.timeLimit(.minutes(5))) struct StatusTests {
     static let volume = VolumeFixture(number: 0)
     typealias Entry = SimulatedVolume.HealthEntry
 

@@ -11,7 +11,7 @@ import VolumeHealth
 
 @testable import HealthMonitor
 
-struct VolumeSecretsTests {
+@Suite(.timeLimit(.minutes(5))) struct VolumeSecretsTests {
     static let name = SecretName(namespace: "default", name: "array")
 
     /// Secrets of a simulated API server, read by a cache whose clock the test moves.

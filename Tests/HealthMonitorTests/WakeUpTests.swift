@@ -17,28 +17,4 @@ struct WakeUpTests {
         second.cancel()
         await second.value
     }
-
-    @Test func aWaitEndsAtItsTime() async throws {
-        let clock = ManualClock()
-        let waiting = Task { try await WakeUp().wait(until: clock.now.advanced(by: .seconds(5)), clock: clock) }
-        #expect(await clock.sleeper() == .seconds(5))
-        clock.advance(by: .seconds(5))
-        try await waiting.value
-    }
-
-    @Test func aWaitEndsAtItsSignal() async throws {
-        let clock = ManualClock()
-        let wakeUp = WakeUp()
-        let waiting = Task { try await wakeUp.wait(until: clock.now.advanced(by: .seconds(5)), clock: clock) }
-        await clock.sleeper()
-        wakeUp.signal()
-        try await waiting.value
-        #expect(clock.now.offset == .zero)
-    }
-
-    @Test func aCancelledWaitThrows() async {
-        let waiting = Task { try await WakeUp().wait(until: nil, clock: ManualClock()) }
-        waiting.cancel()
-        await #expect(throws: CancellationError.self) { try await waiting.value }
-    }
 }

@@ -9,7 +9,7 @@ import Logging
 import Testing
 
 /// Candidates over real sockets, on a clock that the test moves.
-struct LeaderElectorTests {
+@Suite(.timeLimit(.minutes(5))) struct LeaderElectorTests {
     static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
 
     /// A candidate that runs until it is stopped, and tells when it leads and when it does not any more.

@@ -4,7 +4,7 @@
 import HealthMonitorTestKit
 import Testing
 
-struct FaultInjectorTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultInjectorTests {
     @Test func everyFaultIsFoundByItsName() {
         #expect(Fault.all.count == Set(Fault.all.map(\.name)).count)
         for fault in Fault.all { #expect(Fault(name: fault.name) == fault) }

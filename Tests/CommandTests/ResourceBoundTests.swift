@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import Testing
+
+/// What a driver's answers may cost the program in memory (docs/reliability.md).
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ResourceBoundTests {
+    enum Answer: CaseIterable {
+        /// A million volumes in one page, which no PersistentVolume has.
+        case aMillionUnusedVolumes
+        /// Many broken ones, in the terms of CSI 1.13.
+        case manyUnusedHealths
+        /// Messages of 1 MB.
+        case longMessages
+        /// A volume that is wrong in a million ways, after all others: that is no answer.
+        case aMillionConditions
+
+        var isLegacy: Bool { self == .aMillionUnusedVolumes || self == .longMessages }
+
+        /// The page; in its midst, the volume that a PersistentVolume has is broken.
+        func page(of volume: VolumeFixture) -> [UInt8] {
+            switch self {
+            case .aMillionUnusedVolumes:
+                // entries=1 { volume=1 { volume_id=2 } }
+                let unused = repeated(
+                    message(1, message(1, message(2, "volume that no PersistentVolume has"))),
+                    500_000
+                )
+                return unused + legacy(volume.handle, "broken") + unused
+            case .manyUnusedHealths:
+                // entries=1 { volume_id=1, health_statuses=2 }
+                let unused = repeated(message(1, message(1, "unused"), condition("Broken")), 100_000)
+                return unused + message(1, message(1, volume.handle), condition("Broken")) + unused
+            case .longMessages:
+                let long = String(repeating: "x", count: 1_000_000)
+                return repeated(legacy("unused", long), 30) + legacy(volume.handle, long)
+            case .aMillionConditions:
+                let conditions = (0..<10_000).flatMap { condition("\($0)") }
+                return message(1, message(1, volume.handle), condition("Broken"))
+                    + message(1, message(1, "unused"), repeated(conditions, 100))
+            }
+        }
+
+        private func repeated(_ bytes: [UInt8], _ count: Int) -> [UInt8] {
+            var all: [UInt8] = []
+            all.reserveCapacity(bytes.count * count)
+            for _ in 0..<count { all += bytes }
+            return all
+        }
+
+        /// entries=1 { volume=1 { volume_id=2 }, status=2 { volume_condition=2 { abnormal=1, message=2 } } }
+        private func legacy(_ handle: String, _ text: String) -> [UInt8] {
+            message(1, message(1, message(2, handle)), message(2, message(2, [0x08, 1], message(2, text))))
+        }
+
+        /// health_statuses=2 { status=1 INACCESSIBLE, reason=2 }
+        private func condition(_ reason: String) -> [UInt8] {
+            message(2, [0x08, 2], message(2, reason))
+        }
+
+        private func message(_ field: UInt8, _ text: String) -> [UInt8] { message(field, Array(text.utf8)) }
+
+        private func message(_ field: UInt8, _ fields: [UInt8]...) -> [UInt8] {
+            var length = fields.reduce(0) { $0 + $1.count }
+            var bytes = [field << 3 | 2]
+            while length >= 0x80 {
+                bytes.append(UInt8(length & 0x7F) | 0x80)
+                length >>= 7
+            }
+            bytes.append(UInt8(length))
+            for field in fields { bytes += field }
+            return bytes
+        }
+    }
+
+    /// Twice the answer, which gRPC has too while it hands it over, and what one part of it takes decoded.
+    private static func bound(_ answer: [UInt8]) -> Int { 2 * answer.count + 32 << 20 }
+
+    @Test(arguments: Answer.allCases)
+    func anAnswerOfAnySizeIsReadInBoundedMemory(answer: Answer) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "rb-\(UUID().uuidString.prefix(8))").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let volume = VolumeFixture(number: 0)
+        let page = answer.page(of: volume)
+        let method = answer.isLegacy ? "ListVolumes" : "ControllerListVolumeHealth"
+        try await SimulatedAPIServer.withServer { server in
+            try volume.create(in: server)
+            try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+            let driver = SimulatedDriver(
+                socket: "\(directory)/csi.sock",
+                configuration: answer.isLegacy ? .legacy : .health
+            )
+            driver.volumes = [SimulatedVolume(id: volume.handle)]
+            try driver.start()
+            let (before, after) = try await Tool.run(
+                programPath(),
+                [
+                    "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
+                    "--list-volumes-interval=10ms",
+                ]
+            ) { processID in
+                await driver.journal.wait(for: method, count: 20)
+                let before = try Self.peakResident(processID)
+                driver.intercept { call in call.method.hasSuffix(method) ? .reply(page) : nil }
+                // One has been read when the last of them is asked for.
+                await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 2)
+                _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }
+                return (before, try Self.peakResident(processID))
+            }
+            await driver.stop()
+            print("\(answer): \(page.count) bytes; peak resident \(before) before, \(after) after")
+            #expect(after - before <= Self.bound(page))
+            let events = try server.objects(kind: "Event")
+            #expect(events.map { $0["involvedObject"]?["name"] } == [.string(volume.claimName)])
+        }
+    }
+
+    /// In bytes.
+    private static func peakResident(_ processID: Int32) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
+        return try #require(Int(line.filter(\.isNumber))) * 1024
+    }
+}
