@@ -140,6 +140,7 @@ let package = Package(
                 "CSISpec",
                 "Diagnostics",
                 "Flags",
+                "HTTPTransport",
                 "HealthMonitor",
                 "KubernetesAPI",
                 "KubernetesClient",
