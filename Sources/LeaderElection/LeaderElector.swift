@@ -88,7 +88,13 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     public func run(_ lead: @escaping @Sendable () async throws -> Void) async throws {
         while true {
             let term = Term(identity: configuration.identity, timing: configuration.timing)
-            let lease = try await acquire(term)
+            let lease: Lease?
+            do {
+                lease = try await acquire(term)
+            } catch {
+                if term.mayBeHeld.load(ordering: .relaxed) { await release() }
+                throw error
+            }
             logger.info("Became leader", metadata: metadata)
             office.term = term
             let end = await serve(term, lease, lead)
@@ -121,6 +127,8 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
 extension LeaderElector {
     private final class Term: Sendable {
         let machine: Mutex<LeaderElectionStateMachine>
+        /// The lease was asked for, and the answer has not come.
+        let mayBeHeld = Atomic(false)
 
         init(identity: String, timing: LeaderElectionTiming) {
             machine = Mutex(LeaderElectionStateMachine(identity: identity, timing: timing))
@@ -252,13 +260,17 @@ extension LeaderElector {
         // Whatever happens now, what we know of the Lease is stale, unless the server tells us its new state.
         lease = nil
         let sent = now
-        switch decision {
-        case .stand(let until):
-            return until
-        case .create(let record):
-            lease = try await client.create(object(record, basedOn: nil))
-        case .update(let record):
-            lease = try await client.update(object(record, basedOn: known))
+        if case .stand(let until) = decision { return until }
+        term.mayBeHeld.store(true, ordering: .relaxed)
+        do {
+            switch decision {
+            case .stand: break
+            case .create(let record): lease = try await client.create(object(record, basedOn: nil))
+            case .update(let record): lease = try await client.update(object(record, basedOn: known))
+            }
+        } catch {
+            if error.isCertainlyUnserved { term.mayBeHeld.store(false, ordering: .relaxed) }
+            throw error
         }
         term.machine.withLock { $0.didWrite(sent: sent) }
         health.leads(since: origin.advanced(by: sent))

@@ -148,6 +148,20 @@ import Testing
         }
     }
 
+    /// The process ends in the moment in which the lease is granted: nobody waits until it has run out.
+    @Test func aLeaseWhoseGrantWasNotSeenIsGivenBackToo() async throws {
+        try await withServer { server, client in
+            server.intercept { $0.verb == .create ? .holdAnswer : nil }
+            let candidate = try Candidate("pod-0", client)
+            _ = await server.journal.first { $0.request.verb == .create && $0.isWritten }
+            let holder = try spec(server)?["holderIdentity"]
+            #expect(holder == "pod-0")
+            await candidate.stop()
+            let after = try spec(server)?["holderIdentity"]
+            #expect(after == "")
+        }
+    }
+
     @Test func aStandbyWaitsUntilADeadLeadersLeaseHasRunOut() async throws {
         try await withServer { server, client in
             // As client-go writes it, by a candidate that will never renew it; its clock is a year ahead.
