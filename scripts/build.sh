@@ -1,12 +1,25 @@
 #!/usr/bin/env bash
-# Builds the binary that ships: optimised for size, the Swift runtime linked in, stripped. Prints where it is.
+# Builds the binary that ships: optimised for size, stripped, with the Swift runtime, gRPC core and the C++ library linked
+# in. Prints where it is.
 #
 # Without exported symbols the linker can drop what nobody calls; a stripped binary has no names for a crash's backtrace.
+# docs/benchmarks.md says what each of these options gains.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh
+
+# The linker finds these before the shared libraries of the same names; each is a linker script that names archives.
+libraries=$PWD/.build-release/libraries
+system=$(dirname "$(gcc -print-file-name=libgrpc_unsecure.a)")
+mkdir -p "$libraries"
+archives=$(printf '%s ' "$system"/lib{grpc_unsecure,gpr,upb,address_sorting,cares,absl_*}.a)
+for library in grpc_unsecure gpr; do echo "GROUP ( $archives -lz )" >"$libraries/lib$library.so"; done
+echo "GROUP ( $(gcc -print-file-name=libstdc++.a) )" >"$libraries/libstdc++.so"
+
 options=(--configuration release --product csi-health-monitor --scratch-path .build-release --static-swift-stdlib
-    -Xswiftc -Osize -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all -Xlinker --strip-all)
+    -Xswiftc -Osize -Xswiftc -use-ld=lld
+    -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
+    -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --strip-all)
 swift build --quiet "${options[@]}"
 echo "$(swift build "${options[@]}" --show-bin-path)/csi-health-monitor"

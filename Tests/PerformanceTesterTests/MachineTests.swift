@@ -22,11 +22,11 @@ import Testing
             Package: libcurl4
             Version: 7.88.1-10
 
-            Package: libgrpc29
+            Package: libgrpc-dev
             Multi-Arch: same
             Version: 1.51.1-3+b1
             """
-        #expect(Machine.packages(in: status) == ["libcurl4": "7.88.1-10", "libgrpc29": "1.51.1-3+b1"])
+        #expect(Machine.packages(in: status) == ["libcurl4": "7.88.1-10", "libgrpc-dev": "1.51.1-3+b1"])
     }
 
     @Test func theCompilerTellsItsVersion() {

@@ -46,7 +46,7 @@ struct Machine: Codable, Equatable, Sendable {
 
     /// The versions of the libraries in dpkg's status file, whose paragraphs have Package before Version.
     static func packages(in status: String) -> [String: String] {
-        let libraries: Set = ["libc6", "libcurl4", "libgrpc29", "libssl3", "libyaml-0-2"]
+        let libraries: Set = ["libc6", "libcurl4", "libgrpc-dev", "libssl3", "libyaml-0-2"]
         var versions: [String: String] = [:]
         var package = ""
         for line in status.split(separator: "\n") {
