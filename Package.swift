@@ -35,6 +35,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
+        .systemLibrary(name: "CMalloc"),
         .executableTarget(
             name: "chaos-tester",
             dependencies: [
@@ -61,6 +62,7 @@ let package = Package(
         .executableTarget(
             name: "csi-health-monitor",
             dependencies: [
+                "CMalloc",
                 "CSIClient",
                 "Diagnostics",
                 "Flags",

@@ -18,7 +18,7 @@ for library in grpc_unsecure gpr; do echo "GROUP ( $archives -lz )" >"$libraries
 echo "GROUP ( $(gcc -print-file-name=libstdc++.a) )" >"$libraries/libstdc++.so"
 
 options=(--configuration release --product csi-health-monitor --scratch-path .build-release --static-swift-stdlib
-    -Xswiftc -Osize -Xswiftc -use-ld=lld
+    -Xswiftc -Osize -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
     -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
     -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --strip-all)
 swift build --quiet "${options[@]}"

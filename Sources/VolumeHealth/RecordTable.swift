@@ -74,6 +74,8 @@ struct RecordTable<Element: Record>: Sendable {
     /// Keys are offsets, which are spread by a multiplication (Fibonacci hashing). Who chose a text has no say in where
     /// it stands.
     private static func hash(_ key: StringTable.Key) -> Int {
-        Int(truncatingIfNeeded: (UInt64(key.number) &* 0x9E37_79B9_7F4A_7C15) >> 32)
+        let product = UInt64(key.number) &* 0x9E37_79B9_7F4A_7C15
+        // Low bits of a product depend on low bits only.
+        return Int(truncatingIfNeeded: product ^ product >> 32)
     }
 }

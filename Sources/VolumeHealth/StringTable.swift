@@ -66,9 +66,11 @@ struct StringTable: Sendable {
     /// Where a text's UTF-8 is.
     private static func range<Bytes: RandomAccessCollection>(_ offset: UInt32, in bytes: Bytes) -> Range<Int>
     where Bytes.Element == UInt8, Bytes.Index == Int {
-        var start = Int(offset)
-        var length = 0
-        var shift = 0
+        var start = Int(offset) + 1
+        var length = Int(bytes[start - 1])
+        if length < 0x80 { return start..<start + length }
+        length &= 0x7F
+        var shift = 7
         while true {
             let byte = bytes[start]
             start += 1

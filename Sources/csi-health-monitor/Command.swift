@@ -11,6 +11,7 @@ enum Program {
     static let version = "0.1.0"
 
     static func main() async {
+        Allocator.keepLittle()
         // A peer that has gone is an error of the write to it, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         do {

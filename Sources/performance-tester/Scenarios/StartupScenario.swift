@@ -62,7 +62,7 @@ extension SimulatedCluster {
         try Data(base64Encoded: authority)?.write(to: URL(fileURLWithPath: certificates))
         var arguments = ["--silent", "--show-error", "--fail", "--cacert", certificates]
         arguments += [
-            "--header", "Authorization: Bearer \(Machine.field("token", of: kubeconfig, separator: ":") ?? "")",
+            "--header", "Authorization: Bearer \(try String(contentsOfFile: "\(directory)/token", encoding: .utf8))",
         ]
         arguments += ["--header", "Accept: application/vnd.kubernetes.protobuf"]
         for resource in ["persistentvolumes", "persistentvolumeclaims"] {
