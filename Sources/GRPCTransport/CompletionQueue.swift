@@ -3,6 +3,7 @@
 
 import CGRPC
 import Glibc
+import Synchronization
 
 /// gRPC core's completion queue, and the thread that waits on it.
 ///
@@ -23,7 +24,9 @@ final class CompletionQueue: Sendable {
 
     /// `grpc_completion_queue *`, valid until the thread destroys it, which it does after ``beginShutdown()``.
     nonisolated(unsafe) let handle: OpaquePointer
-    private let state = PthreadLock(State())
+    private let state = Mutex(State())
+    /// How many C objects that use this queue were made and not yet given back: for tests of leaks.
+    let liveHandles = Atomic(0)
 
     init() {
         // grpc.h: must be called before any other function, and paired with grpc_shutdown(), which the thread calls.

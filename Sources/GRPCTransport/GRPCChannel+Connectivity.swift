@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+import Synchronization
 
 extension GRPCChannel {
     /// How the connection is now.
@@ -55,7 +56,7 @@ private final class Waiter: Sendable {
         case done
     }
 
-    private let state = PthreadLock(State.empty)
+    private let state = Mutex(State.empty)
 
     func set(_ continuation: CheckedContinuation<Void, Never>) {
         let isDone = state.withLock { state in

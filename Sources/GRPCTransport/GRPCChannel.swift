@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+import Synchronization
 
 /// A connection to a server, made when it is first needed and made anew when it breaks.
 ///
@@ -22,7 +23,8 @@ public final class GRPCChannel: Sendable {
     }
 
     @safe
-    private struct State {
+    private struct State: @unchecked Sendable {
+        // Sendable because gRPC core's functions on a channel may be called from every thread.
         /// `grpc_channel *`; nil once the channel is destroyed.
         var handle: OpaquePointer?
         var isShutDown = false
@@ -31,7 +33,7 @@ public final class GRPCChannel: Sendable {
 
     private let target: GRPCTarget
     let queue: CompletionQueue
-    private let state: PthreadLock<State>
+    private let state: Mutex<State>
 
     /// Prepares a connection. Nothing is sent before the first call.
     ///
@@ -41,8 +43,14 @@ public final class GRPCChannel: Sendable {
     public init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
         self.target = try GRPCTarget(target)
         queue = CompletionQueue()
-        unsafe state = PthreadLock(State(handle: Self.makeChannel(self.target, configuration)))
+        // grpc.h: never NULL; a channel that cannot be made fails its calls.
+        unsafe state = Mutex(State(handle: Self.makeChannel(self.target, configuration)))
+        queue.liveHandles.add(1, ordering: .relaxed)
     }
+
+    /// How many C objects of this channel were made and not yet given back: itself, its calls, what calls read and
+    /// write. For tests of leaks.
+    var liveHandles: Int { queue.liveHandles.load(ordering: .relaxed) }
 
     deinit {
         // Calls hold the channel, so none is under way. The queue's thread ends by itself.
@@ -59,7 +67,7 @@ public final class GRPCChannel: Sendable {
     ///   fails at once while it is known to be away. DeadlineExceeded: after `timeout`. Cancelled: the task was
     ///   cancelled, or the channel shut down.
     public func unary(_ method: String, request: [UInt8], timeout: Duration) async throws(GRPCError) -> [UInt8] {
-        let call = UnaryCall()
+        let call = UnaryCall(queue: queue)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 start(call, method, request: request, timeout: timeout) { result in
@@ -106,14 +114,17 @@ public final class GRPCChannel: Sendable {
                 deadline(after: timeout),
                 nil
             )
-            if unsafe handle != nil { state.calls[ObjectIdentifier(call)] = call }
+            if unsafe handle != nil {
+                state.calls[ObjectIdentifier(call)] = call
+                queue.liveHandles.add(1, ordering: .relaxed)
+            }
             return unsafe handle
         }
         guard let handle = unsafe handle else {
             completion(.failure(GRPCError(code: .cancelled, message: "the channel to \(target.uri) is shut down")))
             return
         }
-        unsafe call.start(handle, request: request, on: queue) { result in
+        unsafe call.start(handle, request: request) { result in
             self.state.withLock { $0.calls[ObjectIdentifier(call)] = nil }
             self.destroyWhenIdle()
             completion(result)
@@ -131,6 +142,7 @@ public final class GRPCChannel: Sendable {
             guard state.isShutDown, state.calls.isEmpty, let handle = unsafe state.handle else { return }
             unsafe state.handle = nil
             unsafe grpc_channel_destroy(handle)
+            queue.liveHandles.subtract(1, ordering: .relaxed)
             queue.beginShutdown()
         }
     }

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+import Synchronization
 
 /// A server of unary calls, for tests: it listens from its making to ``shutdown()``.
 ///
@@ -20,7 +21,7 @@ package final class GRPCServer: Sendable {
     }
 
     private let queue: CompletionQueue
-    private let state: PthreadLock<State>
+    private let state: Mutex<State>
     private let incoming: AsyncStream<ServerCall>.Continuation
     /// Runs the handlers until the server is shut down, which cancels and awaits it. A task of the server's own and not
     /// a child of the caller's, because a simulated driver is started and stopped in the middle of a test.
@@ -50,7 +51,7 @@ package final class GRPCServer: Sendable {
                 group.cancelAll()
             }
         }
-        unsafe state = PthreadLock(State(handle: server))
+        unsafe state = Mutex(State(handle: server))
         guard unsafe grpc_server_add_http2_port(server, target.uri, credentials) > 0 else {
             unsafe grpc_server_destroy(server)
             state.withLock { unsafe $0.handle = nil }

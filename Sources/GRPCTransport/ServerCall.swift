@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+import Synchronization
 
 /// One call at a server, from the request for it to its end.
 @safe
@@ -15,7 +16,7 @@ final class ServerCall: @unchecked Sendable {
     }
 
     private let queue: CompletionQueue
-    private let state = PthreadLock(State())
+    private let state = Mutex(State())
     private let call: UnsafeMutablePointer<OpaquePointer?>
     private let details: UnsafeMutablePointer<grpc_call_details>
     private let metadata: UnsafeMutablePointer<grpc_metadata_array>

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+import Synchronization
 
 /// One unary call from its start to its end.
 ///
@@ -9,13 +10,19 @@ import CGRPC
 /// that does not move, and is freed when the call has ended.
 final class UnaryCall: Sendable {
     @safe
-    private struct State {
+    private struct State: @unchecked Sendable {
+        // Sendable because gRPC core's functions on a call may be called from every thread.
         /// `grpc_call *`; nil once the call has ended.
         var handle: OpaquePointer?
         var isCancelled = false
     }
 
-    private let state = PthreadLock(State())
+    private let queue: CompletionQueue
+    private let state = Mutex(State())
+
+    init(queue: CompletionQueue) {
+        self.queue = queue
+    }
 
     /// Starts the call.
     ///
@@ -25,10 +32,9 @@ final class UnaryCall: Sendable {
     func start(
         _ handle: OpaquePointer,
         request: [UInt8],
-        on queue: CompletionQueue,
         completion: @escaping @Sendable (Result<[UInt8], GRPCError>) -> Void
     ) {
-        let memory = Memory(request: request)
+        let memory = Memory(request: request, queue: queue)
         // The lock keeps a cancellation from another thread away until the call is complete in itself.
         let isStarted = state.withLock { state in
             unsafe state.handle = handle
@@ -64,6 +70,7 @@ final class UnaryCall: Sendable {
             guard let handle = unsafe state.handle else { return }
             unsafe grpc_call_unref(handle)
             unsafe state.handle = nil
+            queue.liveHandles.subtract(1, ordering: .relaxed)
         }
     }
 }
@@ -75,6 +82,7 @@ private final class Memory: @unchecked Sendable {
     // under way, and then the queue's.
     static let operationCount = 6
 
+    private let queue: CompletionQueue
     let operations: UnsafeMutablePointer<grpc_op>
     private let initialMetadata: UnsafeMutablePointer<grpc_metadata_array>
     private let trailingMetadata: UnsafeMutablePointer<grpc_metadata_array>
@@ -83,7 +91,9 @@ private final class Memory: @unchecked Sendable {
     private let request: UnsafeMutablePointer<grpc_byte_buffer>?
     private let response: UnsafeMutablePointer<UnsafeMutablePointer<grpc_byte_buffer>?>
 
-    init(request bytes: [UInt8]) {
+    init(request bytes: [UInt8], queue: CompletionQueue) {
+        self.queue = queue
+        queue.liveHandles.add(1, ordering: .relaxed)
         unsafe operations = .allocate(capacity: Self.operationCount)
         unsafe operations.initialize(repeating: grpc_op(), count: Self.operationCount)
         unsafe initialMetadata = .allocate(capacity: 1)
@@ -124,6 +134,7 @@ private final class Memory: @unchecked Sendable {
         unsafe status.deallocate()
         unsafe details.deallocate()
         unsafe response.deallocate()
+        queue.liveHandles.subtract(1, ordering: .relaxed)
     }
 
     /// How the call ended, once the batch is complete.

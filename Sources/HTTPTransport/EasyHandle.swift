@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
+import Synchronization
 
 /// A transfer's `CURL *` and all that libcurl reads and writes for it. Used by the loop's thread only.
 @safe
@@ -9,6 +10,7 @@ final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
     let transfer: Transfer
+    private let loop: TransferLoop
     /// For the total timeout.
     let start = ContinuousClock.now
     /// When the server last sent something, for the idle timeout.
@@ -21,15 +23,17 @@ final class EasyHandle {
     private var head = HeadParser()
 
     /// - Throws: when libcurl refuses an option, which for the URL means that it is none.
-    init(_ transfer: Transfer, configuration: HTTPClient.Configuration) throws(HTTPError) {
+    init(_ transfer: Transfer, loop: TransferLoop) throws(HTTPError) {
         guard let pointer = unsafe curl_easy_init() else {
             throw HTTPError(code: .transport, message: "\(transfer.request): libcurl has no memory for a transfer")
         }
         unsafe self.pointer = unsafe pointer
         self.transfer = transfer
+        self.loop = loop
+        loop.liveHandles.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let failure = configure(configuration)
+        let failure = configure(loop.configuration)
         if failure != CURLE_OK {
             throw error(failure)
         }
@@ -41,6 +45,7 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
+        loop.liveHandles.subtract(1, ordering: .relaxed)
     }
 
     /// How the transfer ended, from libcurl's result.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Synchronization
+
 /// An HTTP client over libcurl: HTTP/1.1, a connection for each request under way, kept for the next.
 ///
 /// Not HTTP/2: libcurl 7.88 (Debian 12) starts requests on a connection whose server has said GOAWAY, where they wait for
@@ -53,6 +55,10 @@ public final class HTTPClient: Sendable {
             body: HTTPBody(transfer)
         )
     }
+
+    /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer.
+    /// For tests of leaks.
+    package var liveHandles: Int { loop.liveHandles.load(ordering: .relaxed) }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
     public func shutdown() async {

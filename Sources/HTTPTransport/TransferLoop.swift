@@ -19,16 +19,18 @@ final class TransferLoop: Sendable {
     private struct State {
         var commands: [Command] = []
         var isShutDown = false
-        /// The multi handle is gone: nobody may be woken any more.
+        /// The multi handle is gone.
         var hasEnded = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let configuration: HTTPClient.Configuration
+    let configuration: HTTPClient.Configuration
     /// `CURLM *`. Off the thread it is used for `curl_multi_wakeup` only, which may be called from every thread, and
-    /// under the lock that also guards its end.
+    /// under the lock, and not after the shutdown has begun.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     private let state = Mutex(State())
+    /// How many of libcurl's handles were made and not yet given back: for tests of leaks.
+    let liveHandles = Atomic(0)
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
         guard Self.isLibraryReady, let multi = unsafe curl_multi_init() else {
@@ -36,6 +38,7 @@ final class TransferLoop: Sendable {
         }
         self.configuration = configuration
         unsafe self.multi = unsafe multi
+        liveHandles.add(1, ordering: .relaxed)
         // Idle connections that are kept; those in use are not limited. As many as one kind of writes has under way.
         unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 8)
         startThread()
@@ -117,11 +120,13 @@ extension TransferLoop {
             unsafe curl_multi_poll(multi, nil, 0, timeout, nil)
         }
         for handle in Array(handles.values) { end(handle, .failure(.shutDown), &handles) }
+        // Nobody wakes it up any more: that ended with the beginning of the shutdown, under the lock.
+        unsafe curl_multi_cleanup(multi)
+        liveHandles.subtract(1, ordering: .relaxed)
         let waiters = state.withLock { state in
             state.hasEnded = true
             return state.waiters
         }
-        unsafe curl_multi_cleanup(multi)
         for waiter in waiters { waiter.resume() }
     }
 
@@ -131,7 +136,7 @@ extension TransferLoop {
             // Cancelled before it was started.
             guard !transfer.hasEnded else { return }
             do throws(HTTPError) {
-                let handle = try EasyHandle(transfer, configuration: configuration)
+                let handle = try EasyHandle(transfer, loop: self)
                 handles[ObjectIdentifier(transfer)] = handle
                 unsafe curl_multi_add_handle(multi, handle.pointer)
             } catch {

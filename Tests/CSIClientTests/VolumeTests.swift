@@ -65,8 +65,9 @@ import Testing
     @Test func anExpiredTokenStartsTheListOverOnce() async throws {
         try await withDriver(.init(pageSize: 1)) { driver, client in
             driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
-            driver.intercept { [driver] call in
-                let second = driver.journal.calls("ListVolumes").count == 2
+            let journal = driver.journal
+            driver.intercept { call in
+                let second = journal.calls("ListVolumes").count == 2
                 return second && call.method.hasSuffix("ListVolumes") ? .fail(.aborted, "expired") : nil
             }
             let pages = try await client.listedIDs()

@@ -78,6 +78,27 @@ import Testing
         #expect(right == 100)
     }
 
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+    func aRequestDoesNotWaitForAnothersAnswer(overTLS: Bool) async throws {
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        let handler: TestHTTPServer.Handler = { request in
+            if request.path == "/first" {
+                // Is answered when the second one is there.
+                for await _ in arrivals { break }
+            } else {
+                arrived.yield()
+            }
+            return TestHTTPResponse()
+        }
+        let run: @Sendable (HTTPClient, String) async throws -> [Int] = { client, url in
+            async let first = client.execute(HTTPRequest(url: url + "/first")).status
+            async let second = client.execute(HTTPRequest(url: url + "/second")).status
+            return try await [first, second]
+        }
+        let statuses = overTLS ? try await withTLSServer(handler, run) : try await withPlainServer(handler, run)
+        #expect(statuses == [200, 200])
+    }
+
     @Test func requestsAreAnsweredWhileAStreamIsOpen() async throws {
         try await withTLSServer { request in
             if request.path != "/watch" { return TestHTTPResponse(bytes: [1]) }

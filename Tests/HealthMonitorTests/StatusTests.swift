@@ -206,10 +206,11 @@ import Testing
                 _ = try? Self.volume.create(in: server)
                 return nil
             }
+            let journal = scene.driver.journal
             scene.driver.intercept { call in
                 // What is written is about the claim that was there first.
                 call.method.hasSuffix("ControllerListVolumeHealth")
-                    && scene.driver.journal.calls("ControllerListVolumeHealth").count > 1 ? .never : nil
+                    && journal.calls("ControllerListVolumeHealth").count > 1 ? .never : nil
             }
         } _: { scene in
             _ = await scene.server.journal.first { $0.request.verb == .get && $0.code == 200 }

@@ -90,6 +90,9 @@ public final class KubernetesClient: Sendable {
     public func shutdown() async {
         await http.shutdown()
     }
+
+    /// `HTTPClient.liveHandles` of the connections: for tests of leaks.
+    package var liveHandles: Int { http.liveHandles }
 }
 
 // MARK: - Requests

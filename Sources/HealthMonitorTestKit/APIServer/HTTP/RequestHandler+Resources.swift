@@ -55,12 +55,12 @@ extension RequestHandler {
             return (registry.list(type, namespace: namespace, selector: selector), registry.store.revision)
         }
         let handle = WatchHandle(request: request)
-        let number = cluster.open(handle)
+        let opening = Opening(of: handle, in: cluster)
         return TestHTTPResponse(
             status: 200,
             headers: ["Content-Type": representation.streamContentType],
             body: .stream { writer in
-                defer { cluster.close(watch: number) }
+                defer { opening.close() }
                 try await stream.run(
                     objects,
                     isList: sendsInitialEvents == true,
@@ -213,4 +213,21 @@ extension TestHTTPResponse {
             try representation.status(error.value)
         }
     }
+}
+
+/// A watch among the cluster's open ones, until it has ended, or until nobody can begin it any more: its client may be
+/// gone before the answer's head could be sent.
+private final class Opening: Sendable {
+    private let cluster: Cluster
+    private let number: Int
+
+    init(of handle: WatchHandle, in cluster: Cluster) {
+        self.cluster = cluster
+        number = cluster.open(handle)
+    }
+
+    deinit { close() }
+
+    /// May be called more than once.
+    func close() { cluster.close(watch: number) }
 }
