@@ -33,6 +33,21 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
+        .executableTarget(
+            name: "allocation-tester",
+            dependencies: [
+                "CAllocationCounter",
+                "CSIClient",
+                "CSISpec",
+                "HealthMonitor",
+                "KubernetesAPI",
+                "KubernetesClient",
+                "VolumeHealth",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(name: "CAllocationCounter"),
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
         .systemLibrary(name: "CMalloc"),

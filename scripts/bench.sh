@@ -42,13 +42,13 @@ scripts/setup.sh
 if [ -n "$quick" ]; then
     runs=1
     extra+=(--check)
-    for product in csi-health-monitor simulated-cluster performance-tester; do swift build --quiet --product "$product"; done
+    for product in csi-health-monitor simulated-cluster performance-tester allocation-tester; do swift build --quiet --product "$product"; done
     binaries=$(swift build --show-bin-path)
     sidecar=$binaries/csi-health-monitor
 else
     sidecar=$(scripts/build.sh | tail -n 1)
     options=(--configuration release --scratch-path .build-bench)
-    for product in simulated-cluster performance-tester; do swift build --quiet "${options[@]}" --product "$product"; done
+    for product in simulated-cluster performance-tester allocation-tester; do swift build --quiet "${options[@]}" --product "$product"; done
     binaries=$(swift build "${options[@]}" --show-bin-path)
 fi
 tester=$binaries/performance-tester
@@ -82,4 +82,7 @@ mkdir -p "$report"
         printf '\n`performance-tester %s`\n\n' "${words[*]}"
         "$tester" "${words[@]}" --sidecar "$sidecar" "${extra[@]}" --runs "$runs" --json "$report/$scenario.json"
     done
+    printf '\n`allocation-tester`\n\n'
+    # The limits are those of an optimised build.
+    "$binaries/allocation-tester" ${quick:+--no-limits}
 } | tee "$report/report.md"
