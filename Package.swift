@@ -67,6 +67,7 @@ let package = Package(
                 "CSIClient",
                 "Diagnostics",
                 "Flags",
+                "GRPCTransport",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
                 "csi-health-monitor",

@@ -13,13 +13,14 @@ extension CSIClient {
     /// Source: CSI specification 1.13, ControllerListVolumeHealth (LIST_VOLUME_HEALTH).
     public func listVolumeHealth(secrets: [String: String] = [:]) -> DriverPages<DriverVolumeHealth> {
         let method = CSIMethodName.controllerListVolumeHealth
+        let redaction = Redaction(secrets)
         return DriverPages(method: method) { token throws(CSIError) in
             var request = CSIControllerListVolumeHealthRequest()
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
             request.secrets = secrets
             return try await self.page(method, request) { (part: CSIControllerListVolumeHealthResponse) in
-                (part.volumes, part.entries.count, part.nextToken)
+                (part.volumes.map { redaction($0) }, part.entries.count, part.nextToken)
             }
         }
     }
@@ -41,7 +42,7 @@ extension CSIClient {
         request.volumeID = id
         request.secrets = secrets
         return try await call(method, request) { (response: CSIControllerGetVolumeHealthResponse) throws(CSIError) in
-            try response.volumeHealth(id: id)
+            Redaction(secrets)(try response.volumeHealth(id: id))
         }
     }
 }

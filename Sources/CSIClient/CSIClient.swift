@@ -12,7 +12,8 @@ import Synchronization
 /// One connection, made when it is first needed and made anew by gRPC when it breaks. All calls may run at the same
 /// time. A call that is cancelled throws a ``CSIError`` with the status Cancelled.
 ///
-/// Calls are logged at the `trace` level, requests and responses with them, secrets never.
+/// Calls are logged at the `trace` level, requests and responses with them, secrets never: a secret that was sent with a
+/// call is taken out of everything that the driver says in answer.
 public final class CSIClient: Sendable {
     /// Where the driver is and how long it may take.
     public struct Configuration: Sendable {
@@ -124,6 +125,7 @@ public final class CSIClient: Sendable {
             duration: .zero
         )
         defer { observer(observation) }
+        let redaction = Redaction((request as? any SecretBearing)?.secrets ?? [:])
         let bytes: [UInt8]
         let answer: Answer
         do {
@@ -131,12 +133,14 @@ public final class CSIClient: Sendable {
             answer = try read(bytes)
             observation.isUsable = true
         } catch {
+            var error = error
+            error.message = redaction(error.message)
             logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
             throw error
         }
         logger.trace(
             "GRPC response",
-            metadata: ["method": "\(method)", "response": "\(text(try? Response(serializedBytes: bytes)))"]
+            metadata: ["method": "\(method)", "response": "\(redaction(text(try? Response(serializedBytes: bytes))))"]
         )
         return answer
     }

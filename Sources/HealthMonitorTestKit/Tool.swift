@@ -76,22 +76,23 @@ public enum Tool {
     /// Runs a program while `body` runs, and ends it by SIGTERM.
     ///
     /// - Parameter body: gets the process's number.
-    /// - Throws: what `body` throws, and when the program cannot be started.
+    /// - Returns: what `body` returns, and standard error.
+    /// - Throws: what `body` throws, when the program cannot be started, or says more than 64 MiB.
     public static func run<Result: Sendable>(
         _ path: String,
         _ arguments: [String],
         while body: @escaping @Sendable (_ processID: Int32) async throws -> Result
-    ) async throws -> Result {
+    ) async throws -> (result: Result, errors: String) {
         let outcome = try await Subprocess.run(
             .path(FilePath(path)),
             arguments: Arguments(arguments),
             input: .none,
             output: .discarded,
-            error: .discarded
+            error: .string(limit: 64 << 20)
         ) { execution in
             defer { try? execution.send(signal: .terminate) }
             return try await body(execution.processIdentifier.value)
         }
-        return outcome.closureResult
+        return (outcome.closureResult, outcome.standardError)
     }
 }

@@ -24,11 +24,11 @@ struct SoakRun: AsyncParsableCommand {
     var seed: UInt64 = 1
 
     /// Between lists.
-    private static let interval = Duration.milliseconds(100)
+    private static let interval = Duration.milliseconds(50)
     /// Etcd's is five minutes; a list must end within.
     private static let compactionInterval = Duration.seconds(10)
     /// Growth beyond this is a leak.
-    private static let allowedBytesPerSweep = 50.0
+    private static let allowedBytesPerSweep = 100.0
 
     func run() async throws {
         try await withDirectory(options.directory) { directory in
@@ -140,14 +140,15 @@ struct SoakRun: AsyncParsableCommand {
         }
     }
 
-    /// Least squares.
+    /// The median of the slopes between any two points (Theil and Sen): a single step, as a new connection or thread makes
+    /// it, is no slope.
     private func slope(_ points: [(x: Double, y: Double)]) -> Double {
-        let count = Double(points.count)
-        let meanX = points.reduce(0) { $0 + $1.x } / count
-        let meanY = points.reduce(0) { $0 + $1.y } / count
-        let covariance = points.reduce(0) { $0 + ($1.x - meanX) * ($1.y - meanY) }
-        let variance = points.reduce(0) { $0 + ($1.x - meanX) * ($1.x - meanX) }
-        return variance == 0 ? 0 : covariance / variance
+        let slopes = points.indices.flatMap { first in
+            points[(first + 1)...].filter { $0.x > points[first].x }.map { second in
+                (second.y - points[first].y) / (second.x - points[first].x)
+            }
+        }.sorted()
+        return slopes.isEmpty ? 0 : slopes[slopes.count / 2]
     }
 }
 

@@ -242,4 +242,27 @@ import Testing
         #expect(!log.text().contains("hunter2"))
         #expect(!log.text().contains("password"))
     }
+
+    /// A backend's words may hold what it was given, and go to events that many may read.
+    @Test func secretsThatTheDriverRepeatsAreTakenOut() async throws {
+        let log = makeLog()
+        let secrets = ["password": "hunter2", "user": "hunter", "pin": "123"]
+        let answer = Wire.message(1, health("a", (2, "hunter2", "hunter cannot log in with hunter2, 123 tries")))
+        try await withAnswers(logger: log.logger) { method, request in
+            let isFailure = method.hasSuffix("GetVolumeHealth") && request.starts(with: Wire.text(1, "bad"))
+            return isFailure
+                ? .failure(GRPCError(code: .unauthenticated, message: "hunter2 is wrong")) : .success(answer)
+        } _: { client in
+            let volume = try await client.getVolumeHealth(id: "a", secrets: secrets)
+            #expect(volume.entries.map(\.reason) == ["(redacted)"])
+            #expect(volume.entries.map(\.message) == ["(redacted) cannot log in with (redacted), 123 tries"])
+            for try await page in client.listVolumeHealth(secrets: secrets) { #expect(page == [volume]) }
+            let error = await #expect(throws: CSIError.self) {
+                try await client.getVolumeHealth(id: "bad", secrets: secrets)
+            }
+            #expect(error?.message == "(redacted) is wrong")
+        }
+        #expect(log.text().contains("(redacted) cannot log in"))
+        #expect(!log.text().contains("hunter"))
+    }
 }

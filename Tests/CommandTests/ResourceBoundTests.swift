@@ -109,7 +109,7 @@ import Testing
                 await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 2)
                 _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }
                 return (before, try Self.peakResident(processID))
-            }
+            }.result
             await driver.stop()
             print("\(answer): \(page.count) bytes; peak resident \(before) before, \(after) after")
             #expect(after - before <= Self.bound(page))

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import GRPCTransport
+import HealthMonitorTestKit
+import Testing
+
+/// What the program says, at the highest verbosity and in every trouble, holds neither its tokens nor a driver's secrets.
+@Suite(.timeLimit(.minutes(5))) struct SecrecyTests {
+    /// Unlike anything else that is said.
+    private static let tokens = ["first-bearer-token-q7w", "second-bearer-token-x3k"]
+    private static let password = "storage-password-z9p"
+    private static let volume = VolumeFixture(number: 0)
+
+    @Test func neitherTokensNorSecretsAreSaid() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "sc-\(UUID().uuidString.prefix(8))").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        var configuration = SimulatedAPIServer.Configuration()
+        for token in Self.tokens { configuration.users[token] = APIUser(name: "with \(token)") }
+        try await SimulatedAPIServer.withServer(configuration: configuration) { server in
+            try Self.prepare(server)
+            try Data(Self.tokens[0].utf8).write(to: URL(fileURLWithPath: "\(directory)/token"))
+            try server.writeKubeconfig(to: "\(directory)/kubeconfig", .tokenFile("\(directory)/token"))
+            let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+            driver.set(
+                health: [.init(status: 2, reason: "Login", message: "\(Self.password) is wrong")],
+                ofVolume: Self.volume.handle
+            )
+            try driver.start()
+            let log = try await Tool.run(
+                programPath(),
+                [
+                    "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
+                    "--list-volumes-interval=50ms", "--volume-secrets=controller-publish", "--leader-election",
+                    "--leader-election-namespace=default", "--timeout=2s", "--v=10",
+                ]
+            ) { _ in
+                _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }
+                // The driver repeats what it was sent.
+                driver.intercept { call in
+                    call.method.hasSuffix("VolumeHealth") ? .fail(.unauthenticated, "\(Self.password) is wrong") : nil
+                }
+                try await Self.lists(4, driver)
+                driver.intercept(nil)
+                let faults = FaultInjector(
+                    server: server,
+                    drivers: [driver],
+                    volumes: [Self.volume],
+                    tokenFiles: ["\(directory)/token"]
+                )
+                for fault in [APIServerFault.unauthorized, .internalError, .tlsHandshakeFailure, .connectionReset] {
+                    try await faults.begin(.apiServer(fault))
+                    driver.set(health: [], ofVolume: Self.volume.handle)
+                    try await Self.lists(3, driver)
+                    driver.set(health: [.init(status: 1, reason: "Slow")], ofVolume: Self.volume.handle)
+                    try await Self.lists(3, driver)
+                    try await faults.end(.apiServer(fault))
+                }
+                try Data(Self.tokens[1].utf8).write(to: URL(fileURLWithPath: "\(directory)/token"))
+                server.users[Self.tokens[0]] = nil
+                driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: Self.volume.handle)
+                _ = await server.journal.first {
+                    $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "events" && $0.isWritten
+                }
+            }.errors
+            await driver.stop()
+            // It did say something.
+            #expect(log.contains("GRPC response"))
+            #expect(log.contains("(redacted) is wrong"))
+            #expect(log.contains("Released the lease"))
+            let events = try server.objects(kind: "Event").map { "\($0)" }.joined()
+            #expect(events.contains("(redacted) is wrong"))
+            for secret in Self.tokens + [Self.password, Data(Self.password.utf8).base64EncodedString()] {
+                #expect(!log.contains(secret))
+                #expect(!events.contains(secret))
+            }
+        }
+    }
+
+    private static func prepare(_ server: SimulatedAPIServer) throws {
+        try volume.create(in: server)
+        try server.create([
+            "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "default", "name": "login"],
+            "data": ["password": .string(Data(password.utf8).base64EncodedString())],
+        ])
+        try server.patch(
+            kind: "PersistentVolume",
+            name: volume.volumeName,
+            ["spec": ["csi": ["controllerPublishSecretRef": ["namespace": "default", "name": "login"]]]]
+        )
+    }
+
+    /// Waits for so many more lists.
+    private static func lists(_ count: Int, _ driver: SimulatedDriver) async throws {
+        let method = "ControllerListVolumeHealth"
+        await driver.journal.wait(for: method, count: driver.journal.calls(method).count + count)
+    }
+}
