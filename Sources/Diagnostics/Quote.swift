@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Quoting for log lines. The result holds no line feed and no control character, whatever is quoted.
+/// Quoting for log lines. The result holds no line feed, no control character and nothing that changes the direction of
+/// text, whatever is quoted: a log can be read on a terminal.
 enum Quote {
     /// As Go's `strconv.Quote`: a Go string literal.
     static func go(_ text: String) -> String {
@@ -18,15 +19,15 @@ enum Quote {
             case "\t": quoted += "\\t"
             case "\u{0B}": quoted += "\\v"
             case _ where scalar.isPrintable: quoted.unicodeScalars.append(scalar)
-            case _ where scalar.value < 0x80: quoted += "\\x" + hexadecimal(scalar, digits: 2)
-            case _ where scalar.value < 0x1_0000: quoted += "\\u" + hexadecimal(scalar, digits: 4)
-            default: quoted += "\\U" + hexadecimal(scalar, digits: 8)
+            case _ where scalar.value < 0x80: quoted += "\\x" + hexadecimal(scalar.value, digits: 2)
+            case _ where scalar.value < 0x1_0000: quoted += "\\u" + hexadecimal(scalar.value, digits: 4)
+            default: quoted += "\\U" + hexadecimal(scalar.value, digits: 8)
             }
         }
         return quoted + "\""
     }
 
-    /// A JSON string.
+    /// A JSON string; of the characters that need no escape, those are escaped too that are not to be seen.
     static func json(_ text: String) -> String {
         var quoted = "\""
         for scalar in text.unicodeScalars {
@@ -36,8 +37,9 @@ enum Quote {
             case "\n": quoted += "\\n"
             case "\r": quoted += "\\r"
             case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20: quoted += "\\u" + hexadecimal(scalar, digits: 4)
-            default: quoted.unicodeScalars.append(scalar)
+            case _ where scalar.isPrintable: quoted.unicodeScalars.append(scalar)
+            default:
+                for unit in String(scalar).utf16 { quoted += "\\u" + hexadecimal(UInt32(unit), digits: 4) }
             }
         }
         return quoted + "\""
@@ -49,8 +51,8 @@ enum Quote {
         return isPlain && !key.isEmpty ? key : go(key)
     }
 
-    private static func hexadecimal(_ scalar: Unicode.Scalar, digits: Int) -> String {
-        String(scalar.value, radix: 16).leftPadded(to: digits, with: "0")
+    private static func hexadecimal(_ value: UInt32, digits: Int) -> String {
+        String(value, radix: 16).leftPadded(to: digits, with: "0")
     }
 }
 

@@ -50,12 +50,12 @@ import Testing
                     volumes: [Self.volume],
                     tokenFiles: ["\(directory)/token"]
                 )
-                for fault in [APIServerFault.unauthorized, .internalError, .tlsHandshakeFailure, .connectionReset] {
+                for (fault, code) in [(APIServerFault.unauthorized, 401), (.internalError, 500)] {
+                    _ = server.journal.takeAll()
                     try await faults.begin(.apiServer(fault))
-                    driver.set(health: [], ofVolume: Self.volume.handle)
-                    try await Self.lists(3, driver)
-                    driver.set(health: [.init(status: 1, reason: "Slow")], ofVolume: Self.volume.handle)
-                    try await Self.lists(3, driver)
+                    driver.set(health: [.init(status: 1, reason: "Slow\(code)")], ofVolume: Self.volume.handle)
+                    // Of the event, or of the lease.
+                    _ = await server.journal.first { $0.code == code }
                     try await faults.end(.apiServer(fault))
                 }
                 try Data(Self.tokens[1].utf8).write(to: URL(fileURLWithPath: "\(directory)/token"))

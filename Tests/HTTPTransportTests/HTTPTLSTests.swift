@@ -87,6 +87,16 @@ import Testing
         #expect(error?.message.contains("expired") == true, "\(String(describing: error))")
     }
 
+    @Test func anOutdatedTLSIsRefused() async throws {
+        var configuration = try server()
+        configuration.isOutdated = true
+        let error = try await status(of: configuration, authority.trust).error
+        #expect(error?.code == .tls)
+        // The server is all right but for that.
+        configuration.isOutdated = false
+        #expect(try await status(of: configuration, authority.trust) == .success(200))
+    }
+
     @Test func verificationCanBeSwitchedOff() async throws {
         let careless = TLSConfiguration(verifiesServer: false)
         #expect(try await status(of: server(names: ["elsewhere.example"]), careless) == .success(200))

@@ -21,17 +21,15 @@ final class HTTPListener: Sendable {
     }
 
     private let connections = OpenConnections()
-    private let clientAuthority: TestCertificateAuthority?
+    private let configuration: TestHTTPServer.Configuration
     private let handler: TestHTTPServer.Handler
     private let state: Mutex<State>
 
     /// Does not listen yet.
     init(_ configuration: TestHTTPServer.Configuration, handler: @escaping TestHTTPServer.Handler) throws {
-        clientAuthority = configuration.clientAuthority
+        self.configuration = configuration
         self.handler = handler
-        let context = try configuration.identity.map {
-            try Self.sslContext($0, clientAuthority: configuration.clientAuthority)
-        }
+        let context = try configuration.identity.map { try Self.sslContext($0, configuration) }
         state = Mutex(State(port: configuration.port, context: context))
     }
 
@@ -87,7 +85,7 @@ final class HTTPListener: Sendable {
 
     /// For the connections to come.
     func present(_ identity: TestIdentity) throws {
-        let context = try Self.sslContext(identity, clientAuthority: clientAuthority)
+        let context = try Self.sslContext(identity, configuration)
         state.withLock { $0.context = context }
     }
 
@@ -107,7 +105,7 @@ final class HTTPListener: Sendable {
 
     private static func sslContext(
         _ identity: TestIdentity,
-        clientAuthority: TestCertificateAuthority?
+        _ configuration: TestHTTPServer.Configuration
     ) throws -> NIOSSLContext {
         var tls = TLSConfiguration.makeServerConfiguration(
             certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
@@ -115,7 +113,11 @@ final class HTTPListener: Sendable {
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(identity.privateKeyPEM.utf8), format: .pem))
         )
         tls.applicationProtocols = ["h2", "http/1.1"]
-        if let clientAuthority {
+        if configuration.isOutdated {
+            tls.minimumTLSVersion = .tlsv1
+            tls.maximumTLSVersion = .tlsv11
+        }
+        if let clientAuthority = configuration.clientAuthority {
             tls.certificateVerification = .noHostnameVerification
             tls.trustRoots = .certificates(
                 try NIOSSLCertificate.fromPEMBytes(Array(clientAuthority.certificatePEM.utf8))

@@ -16,6 +16,8 @@ public struct TestHTTPServer: Sendable {
         public var clientAuthority: TestCertificateAuthority?
         /// 0: any free one.
         public var port: Int
+        /// Whether it speaks no TLS that is not outdated: 1.1 at most.
+        public var isOutdated = false
 
         /// By default plain HTTP on a free port.
         public init(
