@@ -83,7 +83,9 @@ extension HealthLedger.Claim {
             if text == nil {
                 if index > 0 { allowed += 1 }
             } else {
-                let end = index + 1 < periods.count ? periods[index + 1].began : now
+                // Until it is told otherwise, nobody knows that it has ended.
+                let isOver = index + 1 < periods.count && lastTold != .some(text)
+                let end = isOver ? periods[index + 1].began : now
                 allowed += 1 + Int((end - period.began) / refreshInterval)
             }
         }
