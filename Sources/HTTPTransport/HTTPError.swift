@@ -62,6 +62,9 @@ extension HTTPError {
         let sentence = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(result)) : detail
         let (code, advice): (Code, String) =
             switch result {
+            case CURLE_UNSUPPORTED_PROTOCOL where request.url.lowercased().hasPrefix("http"):
+                // Not ours: the server has answered in something that is no HTTP.
+                (.transport, "")
             case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
                 (.invalidRequest, "")
             case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT:

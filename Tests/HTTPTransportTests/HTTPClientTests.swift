@@ -164,6 +164,34 @@ import Testing
         }
     }
 
+    /// The request may have been served: it is not one that was never sent.
+    @Test func anAnswerThatIsNoHTTPIsNoInvalidRequest() async throws {
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        try await withPlainServer { request in
+            if request.path == "/second" {
+                arrived.yield()
+                await forever()
+            }
+            // More than its head says; the rest comes when another answer is awaited.
+            return TestHTTPResponse(
+                headers: ["Content-Length": "1"],
+                body: .stream { writer in
+                    try await writer.write([1])
+                    for await _ in arrivals { break }
+                    try await writer.write(Array("more of it\r\n".utf8))
+                }
+            )
+        } _: { client, url in
+            let first = try await client.execute(HTTPRequest(url: url + "/first")).body.collect(upTo: 10)
+            #expect(first == [1])
+            let error = await #expect(throws: HTTPError.self) {
+                try await client.execute(HTTPRequest(url: url + "/second"))
+            }
+            #expect(error?.code == .transport, "\(String(describing: error))")
+            #expect(error?.message.contains("HTTP/0.9") == true)
+        }
+    }
+
     @Test func aRequestsDescriptionHoldsNoSecret() {
         let request = HTTPRequest(
             method: "PUT",

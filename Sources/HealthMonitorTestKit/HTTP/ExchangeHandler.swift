@@ -118,13 +118,16 @@ extension Channel {
             status: HTTPResponseStatus(statusCode: response.status),
             headers: headers
         )
-        try await writeAndFlush(HTTPServerResponsePart.head(head))
         switch response.body {
         case .bytes(let bytes):
+            // Flushed at the end: a client that has it all may send its next request at once, whose answer must not come
+            // between.
+            write(HTTPServerResponsePart.head(head), promise: nil)
             if !bytes.isEmpty, request.method != .HEAD, response.status != 204 {
-                try await writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+                write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))), promise: nil)
             }
         case .stream(let produce):
+            try await writeAndFlush(HTTPServerResponsePart.head(head))
             try await produce(
                 TestHTTPBodyWriter { bytes in
                     try await self.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))

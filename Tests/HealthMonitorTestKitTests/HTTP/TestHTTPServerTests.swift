@@ -187,6 +187,31 @@ import Testing
         }
     }
 
+    /// A client that has all of an answer sends its next request on the connection at once.
+    @Test func answersOnOneConnectionDoNotMix() async throws {
+        try await TestHTTPServer.withServer { request in
+            let bytes = Array(request.path.utf8)
+            if request.path.hasSuffix("1") { return TestHTTPResponse(bytes: bytes) }
+            return TestHTTPResponse(body: .stream { try await $0.write(bytes) })
+        } _: { server in
+            try await withClient { client in
+                try await withThrowingTaskGroup { group in
+                    for worker in 0..<64 {
+                        group.addTask {
+                            for number in 0..<60 {
+                                let path = "/\(worker)/\(number)/\(number % 2)"
+                                let response = try await client.execute(HTTPRequest(url: server.url + path))
+                                let body = try await response.body.collect(upTo: 1000)
+                                #expect(String(decoding: body, as: UTF8.self) == path)
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
     @Test func theServerEndsWithWhatItsUserThrows() async throws {
         struct Failure: Error {}
         await #expect(throws: Failure.self) {
