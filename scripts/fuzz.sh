@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes what parses bytes from outside, by libFuzzer and with AddressSanitizer:
 #
-#     scripts/fuzz.sh TARGET SECONDS        one target, or "all", each for so long
+#     scripts/fuzz.sh TARGET SECONDS [SEED] one target, or "all", each for so long; without a seed, with a new one
 #     scripts/fuzz.sh --replay TARGET FILE  one input
 #     scripts/fuzz.sh --minimize TARGET     put what was found here and adds coverage into the committed corpus
 #
@@ -41,9 +41,9 @@ run_fuzzer() {
 }
 
 fuzz() {
-    local target=$1 seconds=$2 log=.build-fuzz/$1.log status=0
+    local target=$1 seconds=$2 seed=${3:-0} log=.build-fuzz/$1.log status=0
     mkdir -p "$scratch/$target" "$findings"
-    run_fuzzer "$target" $((seconds + 120)) -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
+    run_fuzzer "$target" $((seconds + 120)) -seed="$seed" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
         -artifact_prefix="$findings/$target-" "$scratch/$target" "$committed/$target" >"$log" 2>&1 || status=$?
     local executions coverage
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
@@ -91,15 +91,15 @@ case ${1:-} in
     du --summarize --bytes "$committed/$2"
     ;;
 all)
-    [[ $# = 2 && $2 =~ ^[0-9]+$ ]] || usage
+    [[ ($# = 2 || $# = 3) && $2 =~ ^[0-9]+$ && ${3:-0} =~ ^[0-9]+$ ]] || usage
     build
     failed=0
-    for target in "${targets[@]}"; do fuzz "$target" "$2" || failed=1; done
+    for target in "${targets[@]}"; do fuzz "$target" "${@:2}" || failed=1; done
     exit $failed
     ;;
 *)
-    { [[ $# = 2 && $2 =~ ^[0-9]+$ ]] && is_target "$1"; } || usage
+    { [[ ($# = 2 || $# = 3) && $2 =~ ^[0-9]+$ && ${3:-0} =~ ^[0-9]+$ ]] && is_target "$1"; } || usage
     build
-    fuzz "$1" "$2"
+    fuzz "$@"
     ;;
 esac

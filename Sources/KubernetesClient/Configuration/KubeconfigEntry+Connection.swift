@@ -8,8 +8,9 @@ import HTTPTransport
 extension KubeconfigEntry {
     func server() throws(KubernetesConfigurationError) -> String {
         guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
-        guard server.hasPrefix("https://") || server.hasPrefix("http://") else {
-            throw (member("server") ?? self).error(.invalid, "a URL that begins with https:// or http:// is expected")
+        let prefix = ["https://", "http://"].first { server.hasPrefix($0) }
+        guard let prefix, let first = server.dropFirst(prefix.count).first, !"/:?#".contains(first) else {
+            throw (member("server") ?? self).error(.invalid, "a URL is expected, https:// or http:// and a host")
         }
         while server.last == "/" { server.removeLast() }
         return server

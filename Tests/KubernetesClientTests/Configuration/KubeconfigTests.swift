@@ -125,6 +125,8 @@ import Testing
 
     @Test(arguments: [
         ("server: api.example", #"config:9: clusters["east"].cluster.server: a URL"#),
+        ("server: 'https://'", "https:// or http:// and a host"),
+        ("server: 'http://:8080'", "https:// or http:// and a host"),
         ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
         ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
         ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
