@@ -234,12 +234,7 @@ import Testing
             _ = await scene.write(5)
             while scene.observations.all.count(where: { $0 == .statusWriteDropped }) < 5 { await Task.yield() }
             let atFirst = Self.writes(scene).count
-            for count in 2...4 {
-                // Not the writer, which waits for less.
-                let pause = await scene.clock.sleeper(ofAtLeast: Scene.interval / 2, atMost: Scene.interval)
-                scene.clock.advance(by: pause)
-                await scene.driver.journal.wait(for: "ControllerListVolumeHealth", count: count)
-            }
+            for count in 2...4 { await VolumeHealthTests.list(scene, again: count, ofAtLeast: Scene.interval / 2) }
             // One claim for each pause.
             #expect(Self.writes(scene).count - atFirst <= 4)
 
@@ -262,7 +257,7 @@ import Testing
             _ = await scene.write(1)
             _ = await scene.server.journal.first { $0.code == 403 }
             scene.driver.set(health: [], ofVolume: Self.volume.handle)
-            await VolumeHealthTests.list(scene, again: 2)
+            await VolumeHealthTests.list(scene, again: 2, ofAtLeast: Scene.interval / 2)
             _ = await scene.write(2)
             #expect(Self.writes(scene).count <= 2)
         }

@@ -22,8 +22,11 @@ import Testing
         }
     }
 
-    static func list(_ scene: Scene, again count: Int) async {
-        scene.clock.advance(by: await scene.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: Scene.interval))
+    /// Moves on to the next list.
+    ///
+    /// - Parameter least: what others wait for less than; the list is waited for longer.
+    static func list(_ scene: Scene, again count: Int, ofAtLeast least: Duration = .milliseconds(1)) async {
+        scene.clock.advance(by: await scene.clock.sleeper(ofAtLeast: least, atMost: Scene.interval))
         await scene.driver.journal.wait(for: "ControllerListVolumeHealth", count: count)
     }
 
