@@ -97,6 +97,7 @@ let package = Package(
             dependencies: [
                 "CSISpec",
                 "GRPCTransport",
+                "ProtobufWire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
@@ -202,6 +203,7 @@ let package = Package(
                 "CSIClient",
                 "KubernetesAPI",
                 "KubernetesClient",
+                "ProtobufWire",
                 "VolumeHealth",
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -219,6 +221,7 @@ let package = Package(
                 "LeaderElection",
                 "VolumeHealth",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: settings
         ),
@@ -263,6 +266,7 @@ let package = Package(
                 "CYAML",
                 "HTTPTransport",
                 "KubernetesAPI",
+                "ProtobufWire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
@@ -319,6 +323,15 @@ let package = Package(
                 "performance-tester",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ProtobufWire",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ProtobufWireTests",
+            dependencies: ["ProtobufWire"],
             swiftSettings: settings
         ),
         .executableTarget(

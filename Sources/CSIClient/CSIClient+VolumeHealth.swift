@@ -19,9 +19,12 @@ extension CSIClient {
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
             request.secrets = secrets
-            return try await self.page(method, request) { (part: CSIControllerListVolumeHealthResponse) in
-                (part.volumes.map { redaction($0) }, part.entries.count, part.nextToken)
+            return try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self) {
+                bytes throws(CSIError) in try DriverPage(bytes, method: method)
             }
+        } items: { part in
+            self.warn(ofUnidentifiable: part.unidentifiable, method: method)
+            return part.items.map { redaction($0) }
         }
     }
 
@@ -41,8 +44,8 @@ extension CSIClient {
         var request = CSIControllerGetVolumeHealthRequest()
         request.volumeID = id
         request.secrets = secrets
-        return try await call(method, request) { (response: CSIControllerGetVolumeHealthResponse) throws(CSIError) in
-            Redaction(secrets)(try response.volumeHealth(id: id))
+        return try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self) {
+            bytes throws(CSIError) in Redaction(secrets)(try DriverVolumeHealth(reply: bytes, askedFor: id))
         }
     }
 }

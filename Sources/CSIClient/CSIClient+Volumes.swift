@@ -3,7 +3,6 @@
 
 import CSISpec
 import Logging
-import SwiftProtobuf
 
 extension CSIClient {
     /// All volumes of the driver. Entries without a `volume_id`, which the specification requires, are left out: they
@@ -16,9 +15,12 @@ extension CSIClient {
             var request = CSIListVolumesRequest()
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
-            return try await self.page(method, request) { (part: CSIListVolumesResponse) in
-                (part.volumes, part.entries.count, part.nextToken)
+            return try await self.call(method, request, returning: CSIListVolumesResponse.self) {
+                bytes throws(CSIError) in try DriverPage(bytes, method: method)
             }
+        } items: { part in
+            self.warn(ofUnidentifiable: part.unidentifiable, method: method)
+            return part.items
         }
     }
 
@@ -32,28 +34,13 @@ extension CSIClient {
         let method = CSIMethodName.controllerGetVolume
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id
-        return try await call(method, request) { (response: CSIControllerGetVolumeResponse) throws(CSIError) in
-            try response.volume(id: id)
-        }
-    }
-
-    /// Asks for one page of a list.
-    func page<Response: Message, Item>(
-        _ method: String,
-        _ request: some Message,
-        _ read: @escaping @Sendable (Response) -> (items: [Item], entries: Int, nextToken: String)
-    ) async throws(CSIError) -> DriverPages<Item>.Page {
-        try await call(method, request, returning: Response.self) { bytes throws(CSIError) in
-            try DriverPages.Page(bytes) { part throws(CSIError) in
-                let part = read(try Response(reply: part, method: method))
-                self.warn(ofUnidentifiable: part.entries - part.items.count, method: method)
-                return .init(items: part.items, nextToken: part.nextToken)
-            }
+        return try await call(method, request, returning: CSIControllerGetVolumeResponse.self) {
+            bytes throws(CSIError) in try DriverVolume(reply: bytes, askedFor: id)
         }
     }
 
     /// One bad entry must not hide all the others; a driver that has some is warned of once.
-    private func warn(ofUnidentifiable count: Int, method: String) {
+    func warn(ofUnidentifiable count: Int, method: String) {
         guard count > 0, isFirstUnidentifiableEntry() else { return }
         logger.warning(
             "The driver lists entries without a volume_id, which are ignored",

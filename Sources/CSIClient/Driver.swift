@@ -54,9 +54,3 @@ public struct DriverVolume: Sendable, Hashable {
         public var message: String
     }
 }
-
-extension DriverVolume.Condition {
-    init(_ condition: CSIVolumeCondition) {
-        self.init(isAbnormal: condition.abnormal, message: condition.message)
-    }
-}

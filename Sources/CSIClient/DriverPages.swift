@@ -11,41 +11,11 @@ import GRPCTransport
 /// To be iterated once. It throws the first failed call's ``CSIError``, or one with ``CSIError/Code/invalidResponse``
 /// where the list would never end: when the driver gives the same `next_token` twice, or more pages than any list has
 /// (``DriverPages/maximumPages``). Nothing comes after an error.
-public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
+public struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
     /// A page, or a part of one that is large; it may be empty.
     public typealias Element = [Item]
     /// What a call throws.
     public typealias Failure = CSIError
-
-    /// A page as it came. It is decoded part by part, so that what a reply of many small entries takes in memory is
-    /// little more than its bytes.
-    struct Page {
-        /// What one part says.
-        struct Part {
-            var items: [Item]
-            /// Empty: the list goes on with the next part, and ends where that was the page's last.
-            var nextToken: String
-        }
-
-        private var rest: ReplyParts
-        private var first: Part?
-        private let read: @Sendable ([UInt8]) throws(CSIError) -> Part
-
-        /// - Throws: what `read` throws for the first part, which of most pages is all.
-        init(_ bytes: [UInt8], _ read: @escaping @Sendable ([UInt8]) throws(CSIError) -> Part) throws(CSIError) {
-            rest = ReplyParts(bytes)
-            self.read = read
-            first = try rest.next().map(read)
-        }
-
-        mutating func next() throws(CSIError) -> Part? {
-            if let first {
-                self.first = nil
-                return first
-            }
-            return try rest.next().map(read)
-        }
-    }
 
     /// A list of 100,000 volumes, one on each page, has an end.
     static var maximumPages: Int { 100_000 }
@@ -54,7 +24,9 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
     /// How many pages the list may have.
     var limit = maximumPages
     /// Asks for the page that begins at a token; an empty one begins the list.
-    let page: @Sendable (_ startingToken: String) async throws(CSIError) -> Page
+    let page: @Sendable (_ startingToken: String) async throws(CSIError) -> DriverPage<Item>
+    /// What is handed on of a part of a page.
+    let items: @Sendable (DriverPage<Item>.Part) -> [Item]
 
     /// A list of its own, from the first page.
     public func makeAsyncIterator() -> Iterator {
@@ -65,7 +37,7 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private let pages: DriverPages
         /// What is left of the last page that came.
-        private var page: Page?
+        private var page: DriverPage<Item>?
         /// The token of the page after it; nil when there is none.
         private var token: String? = ""
         /// By their hashes: a token may be long, and there may be many. Two tokens with one hash would end a list with an
@@ -81,13 +53,12 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
         public mutating func next() async throws(CSIError) -> [Item]? {
             do {
                 while true {
-                    if let part = try page?.next() {
-                        if !part.nextToken.isEmpty { token = try unseen(part.nextToken) }
-                        return part.items
-                    }
+                    if let part = try page?.next() { return pages.items(part) }
                     guard let token else { return nil }
                     self.token = nil
-                    page = try await page(from: token)
+                    let page = try await page(from: token)
+                    if !page.nextToken.isEmpty { self.token = try unseen(page.nextToken) }
+                    self.page = page
                 }
             } catch {
                 page = nil
@@ -96,7 +67,7 @@ public struct DriverPages<Item: Sendable>: AsyncSequence, Sendable {
             }
         }
 
-        private mutating func page(from token: String) async throws(CSIError) -> Page {
+        private mutating func page(from token: String) async throws(CSIError) -> DriverPage<Item> {
             do {
                 return try await pages.page(token)
             } catch  where error.code == .status(.aborted) && !token.isEmpty && mayStartOver {

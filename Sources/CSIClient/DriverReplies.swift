@@ -1,95 +1,234 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import CSISpec
-package import SwiftProtobuf
+import CSISpec
+import ProtobufWire
+import SwiftProtobuf
 
 /// What a driver's reply says, held against the specification: without a call, so that any bytes can be read.
+///
+/// What is said of volumes, of which there may be many, is read without decoding the rest. Field 1, which every reply has,
+/// must be of its wire type: it would count as unknown, and the reply as one without it, an empty list for instance.
 
 extension Message {
     /// A reply's bytes.
-    ///
-    /// - Throws: also where field 1, which every reply has, is of another wire type: it counts as unknown, and the reply
-    ///   as one without it, an empty list for instance.
-    package init(reply bytes: [UInt8], method: String) throws(CSIError) {
-        guard !ReplyParts.isOvercrowded(bytes) else {
-            throw CSIError(
-                code: .invalidResponse,
-                method: method,
-                message: "the driver's answer says more than \(ReplyParts.maximumEntryFields) things of one volume"
-            )
-        }
+    init(reply bytes: [UInt8], method: String) throws(CSIError) {
         do {
             try self.init(serializedBytes: bytes)
+            _ = try WireReader.hasMessage(1, in: bytes.span)
         } catch {
-            throw CSIError(
-                code: .invalidResponse,
-                method: method,
-                message: "the driver's answer of \(bytes.count) bytes is no \(Self.protoMessageName): \(error)"
-            )
-        }
-        guard !unknownFields.contain(fieldNumber: 1) else {
-            throw CSIError(
-                code: .invalidResponse,
-                method: method,
-                message: "field 1 of the driver's answer has another wire type than \(Self.protoMessageName) says"
+            throw .invalid(
+                "the driver's answer of \(bytes.count) bytes is no \(Self.protoMessageName): \(error)",
+                method
             )
         }
     }
 }
 
-extension CSIListVolumesResponse {
-    /// The page's volumes, without the entries that say of no volume what they say.
-    package var volumes: [DriverVolume] {
-        entries.compactMap { entry in
-            guard !entry.volume.volumeID.isEmpty else { return nil }
-            return DriverVolume(
-                id: entry.volume.volumeID,
-                condition: entry.status.hasVolumeCondition ? .init(entry.status.volumeCondition) : nil
-            )
+/// What a driver says of one volume, in a list or when it is asked for it.
+public protocol DriverReport: Sendable {
+    /// The volume's identity for the driver; empty where none is given.
+    var id: String { get }
+
+    /// Reads an entry of a list.
+    ///
+    /// - Throws: where the bytes are no such message.
+    init(reading bytes: Span<UInt8>) throws
+}
+
+extension DriverVolume: DriverReport {
+    /// Reads a `ListVolumesResponse.Entry`, or a `ControllerGetVolumeResponse`, which has the same fields.
+    ///
+    /// - Throws: where the bytes are no such message.
+    public init(reading bytes: Span<UInt8>) throws {
+        self.init(id: "", condition: nil)
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard let message = field.message else {
+                if field.number == 1 { throw UnexpectedWireType(number: 1) }
+                continue
+            }
+            switch field.number {
+            case 1: try read(volume: bytes.extracting(message))
+            case 2: try read(status: bytes.extracting(message))
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(volume bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 2 { try field.read(&id, in: bytes) }
+        }
+    }
+
+    private mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard field.number == 2, let message = field.message else { continue }
+            var condition = self.condition ?? Condition(isAbnormal: false, message: "")
+            try condition.read(bytes.extracting(message))
+            self.condition = condition
         }
     }
 }
 
-extension CSIControllerGetVolumeResponse {
-    /// - Parameter id: of the volume that was asked for.
-    package func volume(id: String) throws(CSIError) -> DriverVolume {
+extension DriverVolume.Condition {
+    fileprivate mutating func read(_ bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: isAbnormal = field.integer.map { $0 != 0 } ?? isAbnormal
+            case 2: try field.read(&message, in: bytes)
+            default: break
+            }
+        }
+    }
+}
+
+extension DriverVolumeHealth: DriverReport {
+    /// Nobody has more to say of one volume. Each entry could be of two bytes, and takes more than that when it is read.
+    static let maximumEntries = 10_000
+
+    /// Reads a `VolumeHealth`.
+    ///
+    /// - Throws: where the bytes are no such message, or say more than anybody has to say of one volume.
+    public init(reading bytes: Span<UInt8>) throws {
+        self.init(id: "", entries: [])
+        try read(bytes)
+    }
+
+    fileprivate mutating func read(_ bytes: Span<UInt8>) throws {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&id, in: bytes)
+            case 2:
+                guard let message = field.message else { continue }
+                guard entries.count < Self.maximumEntries else { throw OvercrowdedVolume() }
+                entries.append(try Entry(reading: bytes.extracting(message)))
+            default: break
+            }
+        }
+    }
+}
+
+extension DriverVolumeHealth.Entry {
+    fileprivate init(reading bytes: Span<UInt8>) throws(WireFormatError) {
+        self.init(status: .unknown(0), reason: "", message: "")
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: status = field.integer.map(DriverVolumeHealth.Status.init(number:)) ?? status
+            case 2: try field.read(&reason, in: bytes)
+            case 3: try field.read(&message, in: bytes)
+            default: break
+            }
+        }
+    }
+}
+
+// MARK: Single volumes
+
+extension DriverVolume {
+    /// - Parameters:
+    ///   - reply: of ControllerGetVolume.
+    ///   - id: of the volume that was asked for.
+    package init(reply: [UInt8], askedFor id: String) throws(CSIError) {
         let method = CSIMethodName.controllerGetVolume
-        guard hasVolume else { throw .missing("volume", method: method) }
-        try check(volume.volumeID, isFor: id, method: method)
-        return DriverVolume(id: id, condition: status.hasVolumeCondition ? .init(status.volumeCondition) : nil)
+        let answer = try reading(reply, method: method) { bytes in
+            (hasVolume: try WireReader.hasMessage(1, in: bytes), volume: try DriverVolume(reading: bytes))
+        }
+        guard answer.hasVolume else { throw .missing("volume", method: method) }
+        try check(answer.volume.id, isFor: id, method: method)
+        self = answer.volume
     }
 }
 
-extension CSIControllerListVolumeHealthResponse {
-    /// The page's volumes, without the entries that say of no volume what they say.
-    package var volumes: [DriverVolumeHealth] {
-        entries.lazy.filter { !$0.volumeID.isEmpty }.map(DriverVolumeHealth.init)
-    }
-}
-
-extension CSIControllerGetVolumeHealthResponse {
-    /// - Parameter id: of the volume that was asked for.
-    package func volumeHealth(id: String) throws(CSIError) -> DriverVolumeHealth {
+extension DriverVolumeHealth {
+    /// - Parameters:
+    ///   - reply: of ControllerGetVolumeHealth.
+    ///   - id: of the volume that was asked for.
+    package init(reply: [UInt8], askedFor id: String) throws(CSIError) {
         let method = CSIMethodName.controllerGetVolumeHealth
-        guard hasVolumeHealth else { throw .missing("volume_health", method: method) }
-        try check(volumeHealth.volumeID, isFor: id, method: method)
-        return DriverVolumeHealth(volumeHealth)
+        let health = try reading(reply, method: method) { bytes in
+            var health: DriverVolumeHealth?
+            var reader = WireReader()
+            while let field = try reader.next(in: bytes) {
+                guard field.number == 1 else { continue }
+                guard let message = field.message else { throw UnexpectedWireType(number: 1) }
+                var merged = health ?? DriverVolumeHealth(id: "", entries: [])
+                try merged.read(bytes.extracting(message))
+                health = merged
+            }
+            return health
+        }
+        guard let health else { throw .missing("volume_health", method: method) }
+        try check(health.id, isFor: id, method: method)
+        self = health
+    }
+}
+
+private func reading<Answer>(
+    _ reply: [UInt8],
+    method: String,
+    _ body: (Span<UInt8>) throws -> Answer
+) throws(CSIError) -> Answer {
+    do {
+        return try body(reply.span)
+    } catch {
+        throw .unreadable(reply, method, error)
     }
 }
 
 /// A driver's answer must be for the volume that was asked for: what it says of another one is no word about ours.
 private func check(_ answered: String, isFor id: String, method: String) throws(CSIError) {
     guard answered != id else { return }
-    throw CSIError(
-        code: .invalidResponse,
-        method: method,
-        message: "asked for volume \"\(id)\", the driver answered for \"\(excerpt(answered))\""
-    )
+    throw .invalid("asked for volume \"\(id)\", the driver answered for \"\(excerpt(answered))\"", method)
 }
 
 /// The beginning of a driver's text, for a message that is to stay readable. Identifiers have at most 128 bytes, says
 /// the specification.
 func excerpt(_ text: String) -> String {
     text.utf8.count <= 256 ? text : String(text.unicodeScalars.prefix(256)) + "..."
+}
+
+// MARK: What may be wrong
+
+extension WireReader {
+    /// Whether there is a field of this number.
+    ///
+    /// - Throws: where it is none of a length.
+    fileprivate static func hasMessage(_ number: Int, in bytes: Span<UInt8>) throws -> Bool {
+        var isThere = false
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard field.number == number else { continue }
+            guard field.message != nil else { throw UnexpectedWireType(number: number) }
+            isThere = true
+        }
+        return isThere
+    }
+}
+
+/// A field is not what the specification says it is.
+struct UnexpectedWireType: Error, CustomStringConvertible {
+    let number: Int
+
+    var description: String { "field \(number) has another wire type than the specification says" }
+}
+
+private struct OvercrowdedVolume: Error, CustomStringConvertible {
+    var description: String { "it says more than \(DriverVolumeHealth.maximumEntries) things of one volume" }
+}
+
+extension CSIError {
+    static func invalid(_ message: String, _ method: String) -> CSIError {
+        CSIError(code: .invalidResponse, method: method, message: message)
+    }
+
+    static func unreadable(_ reply: [UInt8], _ method: String, _ error: any Error) -> CSIError {
+        .invalid("the driver's answer of \(reply.count) bytes cannot be read: \(error)", method)
+    }
 }

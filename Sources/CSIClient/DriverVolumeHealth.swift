@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CSISpec
-
 /// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth tells it (CSI 1.13 and later).
 public struct DriverVolumeHealth: Sendable, Hashable {
     /// How bad it is: a `VolumeHealthErrorType`.
@@ -33,21 +31,15 @@ public struct DriverVolumeHealth: Sendable, Hashable {
     public var entries: [Entry]
 }
 
-extension DriverVolumeHealth {
-    init(_ health: CSIVolumeHealth) {
-        self.init(id: health.volumeID, entries: health.healthStatuses.map(Entry.init))
-    }
-}
-
-extension DriverVolumeHealth.Entry {
-    fileprivate init(_ entry: CSIVolumeHealth.VolumeHealthEntry) {
-        let status: DriverVolumeHealth.Status =
-            switch entry.status {
-            case .degraded: .degraded
-            case .inaccessible: .inaccessible
-            case .dataLoss: .dataLoss
-            case .unknownVolumeHealthType, .UNRECOGNIZED: .unknown(entry.status.rawValue)
-            }
-        self.init(status: status, reason: entry.reason, message: entry.message)
+extension DriverVolumeHealth.Status {
+    /// The numbers of `VolumeHealthErrorType`.
+    init(number: UInt64) {
+        switch Int32(truncatingIfNeeded: number) {
+        case 1: self = .degraded
+        case 2: self = .inaccessible
+        case 3: self = .dataLoss
+        // Enumerations have 32 bits, of which the others are ignored.
+        case let other: self = .unknown(Int(other))
+        }
     }
 }

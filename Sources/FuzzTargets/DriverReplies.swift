@@ -78,23 +78,20 @@ extension DriverReplies {
     /// nil when the bytes are no page.
     private static func reports(ofVolumes bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
         try reading { () throws(CSIError) in
-            let response = try CSIListVolumesResponse(reply: bytes, method: CSIMethodName.listVolumes)
-            return response.volumes.map { ($0.id, VolumeHealthReport($0)) }
+            try volumes(DriverVolume.self, bytes, CSIMethodName.listVolumes).map { ($0.id, VolumeHealthReport($0)) }
         }
     }
 
     private static func reports(ofHealth bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
         try reading { () throws(CSIError) in
-            let method = CSIMethodName.controllerListVolumeHealth
-            let response = try CSIControllerListVolumeHealthResponse(reply: bytes, method: method)
-            return response.volumes.map { ($0.id, VolumeHealthReport($0) { _ in }) }
+            try volumes(DriverVolumeHealth.self, bytes, CSIMethodName.controllerListVolumeHealth)
+                .map { ($0.id, VolumeHealthReport($0) { _ in }) }
         }
     }
 
     private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
         let answer = try reading { () throws(CSIError) in
-            let response = try CSIControllerGetVolumeResponse(reply: bytes, method: CSIMethodName.controllerGetVolume)
-            let volume = try response.volume(id: handle)
+            let volume = try DriverVolume(reply: bytes, askedFor: handle)
             return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
         }
         return answer ?? .failed
@@ -102,11 +99,22 @@ extension DriverReplies {
 
     private static func answer(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
         let answer = try reading { () throws(CSIError) in
-            let method = CSIMethodName.controllerGetVolumeHealth
-            let response = try CSIControllerGetVolumeHealthResponse(reply: bytes, method: method)
-            return ProbeAnswer.report(VolumeHealthReport(try response.volumeHealth(id: handle)) { _ in })
+            let health = try DriverVolumeHealth(reply: bytes, askedFor: handle)
+            return ProbeAnswer.report(VolumeHealthReport(health) { _ in })
         }
         return answer ?? .failed
+    }
+
+    /// As the client's iterator reads a page.
+    private static func volumes<Item: DriverReport>(
+        _: Item.Type,
+        _ bytes: [UInt8],
+        _ method: String
+    ) throws(CSIError) -> [Item] {
+        var page = try DriverPage<Item>(bytes, method: method)
+        var items: [Item] = []
+        while let part = try page.next() { items += part.items }
+        return items
     }
 
     private static func reading<Answer>(

@@ -31,30 +31,22 @@ struct WatchedCluster {
         )
     }
 
-    mutating func apply<O: KubernetesObject>(_ change: WatchFrames.Change<O>) {
-        if let object = change.object { apply(object, isDeleted: change.kind == .deleted) }
-    }
-
-    mutating func apply(_ object: some KubernetesObject, isDeleted: Bool) {
-        switch object {
-        case let volume as PersistentVolume:
+    mutating func apply<O: ListedObject>(_ change: WatchFrames.Change<O>) {
+        let isDeleted = change.kind == .deleted
+        switch change.object {
+        case let volume as WatchedVolume:
             if isDeleted {
-                reconciler.removeVolume(named: volume.metadata.name, at: now)
+                reconciler.removeVolume(named: volume.name, at: now)
             } else {
                 for secrets in VolumeSecretsKind.allCases {
-                    reconciler.apply(MonitoredVolume(volume, secrets: secrets), at: now)
+                    reconciler.apply(volume.monitored(secrets: secrets), at: now)
                 }
             }
-        case let claim as PersistentVolumeClaim:
+        case let claim as WatchedClaim:
             if isDeleted {
-                reconciler.removeClaim(Claim(claim.metadata).key, at: now)
+                reconciler.removeClaim(claim.claim.key, at: now)
             } else {
-                reconciler.apply(
-                    Claim(claim.metadata),
-                    volumeName: claim.spec.volumeName,
-                    healthStatus: claim.status.healthStatus.conditions,
-                    at: now
-                )
+                reconciler.apply(claim, at: now)
             }
         case let event as Event: told.add(event)
         case let node as Node:

@@ -41,6 +41,12 @@ public struct HTTPBody: AsyncSequence, Sendable {
         reader = Reader(transfer)
     }
 
+    /// Changes how long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time
+    /// takes effect when the longer one is over, or the server sends something.
+    public func setIdleTimeout(_ timeout: Duration) {
+        reader.transfer.idleTimeout = timeout
+    }
+
     /// A reader. One at a time.
     public func makeAsyncIterator() -> Iterator {
         Iterator(reader: reader)

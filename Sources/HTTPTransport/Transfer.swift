@@ -20,6 +20,7 @@ final class Transfer: Sendable {
         var bufferedBytes = 0
         /// The loop's thread was told to wait until the reader has caught up.
         var isPaused = false
+        var idleTimeout: Duration?
         var end: Result<Void, HTTPError>?
         var headWaiter: CheckedContinuation<Result<Head, HTTPError>, Never>?
         var chunkWaiter: CheckedContinuation<Result<[UInt8]?, HTTPError>, Never>?
@@ -27,11 +28,18 @@ final class Transfer: Sendable {
 
     let request: HTTPRequest
     private let loop: TransferLoop
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(request: HTTPRequest, loop: TransferLoop) {
         self.request = request
         self.loop = loop
+        self.state = Mutex(State(idleTimeout: request.timeouts.idle))
+    }
+
+    /// How long the server may be silent: as the request says, unless it was changed.
+    var idleTimeout: Duration? {
+        get { state.withLock { $0.idleTimeout } }
+        set { state.withLock { $0.idleTimeout = newValue } }
     }
 
     /// Whether ``complete(_:)`` was called.

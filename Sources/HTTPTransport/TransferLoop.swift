@@ -187,12 +187,13 @@ extension TransferLoop {
         for handle in Array(handles.values) {
             let timeouts = handle.transfer.request.timeouts
             if handle.transfer.isPaused { handle.lastActivity = now }
-            if let idle = timeouts.idle, now - handle.lastActivity >= idle {
+            let idleTimeout = handle.transfer.idleTimeout
+            if let idle = idleTimeout, now - handle.lastActivity >= idle {
                 giveUp(handle, .timeout(handle, "nothing received for \(idle)"), &handles)
             } else if let total = timeouts.total, now - handle.start >= total {
                 giveUp(handle, .timeout(handle, "not complete after \(total)"), &handles)
             } else {
-                if let idle = timeouts.idle { wait = min(wait, idle - (now - handle.lastActivity)) }
+                if let idle = idleTimeout { wait = min(wait, idle - (now - handle.lastActivity)) }
                 if let total = timeouts.total { wait = min(wait, total - (now - handle.start)) }
             }
         }

@@ -46,7 +46,8 @@ extension HealthMonitor {
             nodes.update { failures in
                 switch event {
                 case .restarted: failures.beginNodeRelist()
-                case .listed(let node): failures.apply(MonitoredNode(listed: node, at: received), at: received)
+                case .listed(let nodes):
+                    for node in nodes { failures.apply(MonitoredNode(listed: node, at: received), at: received) }
                 case .synced: failures.endNodeRelist(at: received)
                 case .applied(let node): failures.apply(MonitoredNode(changed: node, at: received), at: received)
                 case .deleted(let node): failures.removeNode(named: node.metadata.name, at: received)
@@ -64,7 +65,9 @@ extension HealthMonitor {
             nodes.update { failures in
                 switch event {
                 case .restarted: failures.beginPodRelist()
-                case .listed(let pod), .applied(let pod): failures.apply(MonitoredPod(pod), at: received)
+                case .listed(let pods):
+                    for pod in pods { failures.apply(MonitoredPod(pod), at: received) }
+                case .applied(let pod): failures.apply(MonitoredPod(pod), at: received)
                 case .synced: failures.endPodRelist(at: received)
                 case .deleted(let pod): failures.removePod(MonitoredPod(pod).key, at: received)
                 }

@@ -39,8 +39,8 @@ extension HealthMonitor {
                 for reason in reasons {
                     let selector = "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
                     var pages = kubernetes.list(Event.self, Selection(fieldSelector: selector)).makeAsyncIterator()
-                    while let page = try await pages.next() {
-                        for event in page.items { add(&told, event) }
+                    while var page = try await pages.next() {
+                        while let event = try page.next() { add(&told, event) }
                     }
                 }
                 return told

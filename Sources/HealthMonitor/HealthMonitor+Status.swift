@@ -199,10 +199,14 @@ extension VolumeHealthStatus {
     /// In the terms of the core. One in a status that we do not know, which only another program can have written,
     /// counts as none.
     package var conditions: [VolumeHealth.VolumeHealthCondition] {
-        healthConditions.compactMap { condition in
-            VolumeHealth.VolumeHealthCondition.Status(rawValue: condition.status).map {
-                VolumeHealth.VolumeHealthCondition(status: $0, reason: condition.reason, message: condition.message)
-            }
-        }
+        healthConditions.compactMap { .init(status: $0.status, reason: $0.reason, message: $0.message) }
+    }
+}
+
+extension VolumeHealth.VolumeHealthCondition {
+    /// nil where the status is none that we know.
+    init?(status: String, reason: String, message: String) {
+        guard let status = Status(rawValue: status) else { return nil }
+        self.init(status: status, reason: reason, message: message)
     }
 }

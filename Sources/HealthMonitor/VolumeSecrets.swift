@@ -19,19 +19,6 @@ public enum VolumeSecretsKind: String, Sendable, Hashable, CaseIterable {
     case controllerExpand = "controller-expand"
     /// `spec.csi.nodeStageSecretRef`
     case nodeStage = "node-stage"
-
-    /// The Secret that a volume names; nil where it names none.
-    func reference(in source: CSIPersistentVolumeSource) -> SecretName? {
-        let reference: SecretReference
-        switch self {
-        case .none: return nil
-        case .controllerPublish: reference = source.controllerPublishSecretRef
-        case .controllerExpand: reference = source.controllerExpandSecretRef
-        case .nodeStage: reference = source.nodeStageSecretRef
-        }
-        guard !reference.namespace.isEmpty, !reference.name.isEmpty else { return nil }
-        return SecretName(namespace: reference.namespace, name: reference.name)
-    }
 }
 
 /// The contents of Secrets, as a CSI call takes them: each is read once in a while, however many volumes name it.

@@ -3,13 +3,39 @@
 
 public import SwiftProtobuf
 
-/// A message that is an object of the API server: it has metadata and a resource to be found under.
-public protocol KubernetesObject: SwiftProtobuf.Message {
+/// What is read of an object that comes in a list or a watch: a whole message, or the few fields that are wanted of
+/// objects of which there are many.
+public protocol ListedObject: Sendable {
     /// Where the API server keeps objects of this kind.
     static var resource: Resource { get }
 
+    /// `metadata.resourceVersion`
+    var resourceVersion: String { get }
+
+    /// Reads an object from its protobuf; fields that are not known are left out.
+    ///
+    /// - Throws: where the bytes are no message, or a text is no UTF-8.
+    init(reading bytes: Span<UInt8>) throws
+}
+
+/// A message that is an object of the API server: it has metadata and a resource to be found under.
+public protocol KubernetesObject: SwiftProtobuf.Message, ListedObject {
     /// Name, namespace, uid, version.
     var metadata: ObjectMeta { get set }
+}
+
+extension KubernetesObject {
+    /// `metadata.resourceVersion`
+    public var resourceVersion: String { metadata.resourceVersion }
+
+    /// Decodes the message, without the fields that it does not have.
+    ///
+    /// - Throws: `BinaryDecodingError`.
+    public init(reading bytes: Span<UInt8>) throws {
+        var options = BinaryDecodingOptions()
+        options.discardUnknownFields = true
+        try self.init(serializedBytes: bytes.bytes, options: options)
+    }
 }
 
 extension PersistentVolume: KubernetesObject {

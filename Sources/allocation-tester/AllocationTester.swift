@@ -4,7 +4,6 @@
 import CAllocationCounter
 import CSIClient
 import CSISpec
-import FoundationEssentials
 import HealthMonitor
 import KubernetesAPI
 import KubernetesClient
@@ -55,8 +54,12 @@ enum AllocationTester {
         )
         return try allocations {
             reconciler.beginVolumeRelist()
-            for volume in try ListPage<PersistentVolume>(page).items {
-                reconciler.apply(MonitoredVolume(volume, secrets: .none), at: .zero)
+            var page = try ListPage<WatchedVolume>(
+                page,
+                request: RequestInfo(verb: .list, resource: WatchedVolume.resource)
+            )
+            while let volume = try page.next() {
+                reconciler.apply(volume.monitored(secrets: .none), at: .zero)
             }
             reconciler.endVolumeRelist(at: .zero)
         }
@@ -76,9 +79,11 @@ enum AllocationTester {
         )
         return try allocations {
             reconciler.beginClaimRelist()
-            for claim in try ListPage<PersistentVolumeClaim>(page).items {
-                reconciler.apply(Claim(claim.metadata), volumeName: claim.spec.volumeName, at: .zero)
-            }
+            var page = try ListPage<WatchedClaim>(
+                page,
+                request: RequestInfo(verb: .list, resource: WatchedClaim.resource)
+            )
+            while let claim = try page.next() { reconciler.apply(claim, at: .zero) }
             reconciler.endClaimRelist(at: .zero)
         }
     }
@@ -95,8 +100,11 @@ enum AllocationTester {
         let counted = try allocations {
             for _ in 0..<sweeps {
                 reconciler.beginSweep()
-                for volume in try CSIListVolumesResponse(reply: page, method: CSIMethodName.listVolumes).volumes {
-                    if let report = VolumeHealthReport(volume) { reconciler.receive(report, at: .zero) }
+                var page = try DriverPage<DriverVolume>(page, method: CSIMethodName.listVolumes)
+                while let part = try page.next() {
+                    for volume in part.items {
+                        if let report = VolumeHealthReport(volume) { reconciler.receive(report, at: .zero) }
+                    }
                 }
                 _ = reconciler.endSweep(.complete(.everyVolume, canConfirm: true), at: .zero)
             }
@@ -112,7 +120,7 @@ enum AllocationTester {
     }
 
     /// A list as the API server sends it.
-    private static func page<Object: KubernetesObject>(of objects: [Object]) throws -> Data {
+    private static func page<Object: KubernetesObject>(of objects: [Object]) throws -> [UInt8] {
         var list = ObjectList()
         list.metadata.resourceVersion = "2000000"
         list.items = try objects.map { try $0.serializedBytes() }
@@ -121,7 +129,7 @@ enum AllocationTester {
         content.typeMeta.kind = "\(Object.resource.kind)List"
         content.raw = try list.serializedBytes()
         let bytes: [UInt8] = try content.serializedBytes()
-        return Data(Envelope.prefix + bytes)
+        return Envelope.prefix + bytes
     }
 
     /// As long as names and handles of provisioned volumes are.

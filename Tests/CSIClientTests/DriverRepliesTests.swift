@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CSISpec
 import Testing
 
 @testable import CSIClient
@@ -11,9 +10,8 @@ import Testing
     private let long = String(repeating: "ü", count: 1_000_000)
 
     @Test func anAnswerForAVolumeWithALongName() {
-        var response = CSIControllerGetVolumeResponse()
-        response.volume.volumeID = long
-        let error = #expect(throws: CSIError.self) { try response.volume(id: "a") }
+        let reply = Wire.message(1, Wire.text(2, long))
+        let error = #expect(throws: CSIError.self) { try DriverVolume(reply: reply, askedFor: "a") }
         #expect(error?.code == .invalidResponse)
         #expect(error?.message.hasPrefix("asked for volume \"a\", the driver answered for \"üüü") == true)
         #expect((error?.message.utf8.count ?? .max) < 2000)
@@ -21,7 +19,9 @@ import Testing
 
     @Test func aLongTokenThatComesAgain() async throws {
         let pages = DriverPages<DriverVolume>(method: "m") { [long] _ throws(CSIError) in
-            try DriverPages.Page([]) { _ in .init(items: [], nextToken: long) }
+            try DriverPage(Wire.text(2, long), method: "m")
+        } items: {
+            $0.items
         }
         let error = await #expect(throws: CSIError.self) {
             for try await _ in pages {}

@@ -47,4 +47,24 @@ import Testing
             #expect(error?.message.contains("nothing received for 0.2 seconds") == true)
         }
     }
+
+    @Test func theIdleTimeoutCanBeChangedMeanwhile() async throws {
+        try await withPlainServer { _ in
+            TestHTTPResponse(
+                body: .stream { writer in
+                    try await writer.write([1])
+                    await forever()
+                }
+            )
+        } _: { client, url in
+            let timeouts = HTTPRequest.Timeouts(idle: .milliseconds(100), total: .milliseconds(1500))
+            let request = HTTPRequest(url: url, delivery: .streamed, timeouts: timeouts)
+            let error = await #expect(throws: HTTPError.self) {
+                let body = try await client.execute(request).body
+                body.setIdleTimeout(.seconds(60))
+                for try await _ in body {}
+            }
+            #expect(error?.message.contains("not complete after 1.5 seconds") == true)
+        }
+    }
 }

@@ -89,8 +89,10 @@ import Testing
             let requests = scene.server.journal.records.map(\.request)
             #expect(Set(requests.map(\.verb)).isSubset(of: [.list, .watch]))
             #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
-            // The two watches' first lists, and what was told: abnormal, normal and unknown conditions.
-            #expect(requests.filter { $0.verb == .list }.count == 5)
+            // Volumes and claims, each a list with its watch behind it.
+            #expect(requests.filter { $0.verb == .watch }.count == 2)
+            // What was told: abnormal, normal and unknown conditions.
+            #expect(requests.filter { $0.verb == .list }.count == 3)
         }
     }
 

@@ -68,8 +68,10 @@ import Testing
             configuration.nodeFailureDuration = .seconds(300)
             scene.driver.configuration.controllerCapabilities = SimulatedDriver.Configuration.healthCapabilities
             try scene.prepareForEverything(volume)
-            // The first write of a status meets a change by somebody else.
             let server = scene.server
+            // Where lists are not streamed, they need a rule of their own.
+            server.featureGates.remove(.watchList)
+            // The first write of a status meets a change by somebody else.
             server.intercept { request in
                 guard request.verb == .patch, request.subresource == "status" else { return nil }
                 server.intercept(nil)

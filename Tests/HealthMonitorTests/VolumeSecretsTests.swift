@@ -247,18 +247,18 @@ import VolumeHealth
         (.controllerExpand, SecretName(namespace: "b", name: "expand")),
         (.nodeStage, SecretName(namespace: "c", name: "stage")),
     ])
-    func theKindPicksTheReference(kind: VolumeSecretsKind, expected: SecretName?) {
+    func theKindPicksTheReference(kind: VolumeSecretsKind, expected: SecretName?) throws {
         func reference(_ namespace: String, _ name: String) -> SecretReference {
             var reference = SecretReference()
             reference.namespace = namespace
             reference.name = name
             return reference
         }
-        var source = CSIPersistentVolumeSource()
-        #expect(kind.reference(in: source) == nil)
-        source.controllerPublishSecretRef = reference("a", "publish")
-        source.controllerExpandSecretRef = reference("b", "expand")
-        source.nodeStageSecretRef = reference("c", "stage")
-        #expect(kind.reference(in: source) == expected)
+        var volume = PersistentVolume()
+        #expect(try WatchedVolume(volume).monitored(secrets: kind).secret == nil)
+        volume.spec.persistentVolumeSource.csi.controllerPublishSecretRef = reference("a", "publish")
+        volume.spec.persistentVolumeSource.csi.controllerExpandSecretRef = reference("b", "expand")
+        volume.spec.persistentVolumeSource.csi.nodeStageSecretRef = reference("c", "stage")
+        #expect(try WatchedVolume(volume).monitored(secrets: kind).secret == expected)
     }
 }

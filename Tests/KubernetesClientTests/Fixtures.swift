@@ -89,16 +89,19 @@ struct TestCluster {
     ///   - users: by token, beside the one who may do everything.
     ///   - credentials: by default of the one who may do everything.
     ///   - authority: whom the client trusts; by default the server's.
+    ///   - streamsLists: whether the server does.
     static func with(
         users: [String: APIUser] = [:],
         credentials: KubernetesConfiguration.Credentials = .token(SimulatedAPIServer.adminToken),
         authority: TestCertificateAuthority? = nil,
         rateLimit: RateLimit? = nil,
+        streamsLists: Bool = false,
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         var configuration = SimulatedAPIServer.Configuration()
         configuration.users.merge(users) { $1 }
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
+            server.featureGates = streamsLists ? [.watchList] : []
             let cluster = try TestCluster(
                 server: server,
                 credentials: credentials,
@@ -148,6 +151,18 @@ extension Lease {
             $0.metadata.name = name
             $0.metadata.namespace = "default"
             $0.spec.holderIdentity = holder
+        }
+    }
+}
+
+extension ListPage {
+    /// All objects of the page.
+    var items: [O] {
+        get throws {
+            var page = self
+            var items: [O] = []
+            while let item = try page.next() { items.append(item) }
+            return items
         }
     }
 }

@@ -78,7 +78,7 @@ public struct EventRecorder: Sendable {
         let selection = Selection(namespace: record.namespace, fieldSelector: "metadata.name=\(record.name)")
         var pages = client.list(Event.self, selection).makeAsyncIterator()
         do {
-            if let event = try await pages.next()?.items.first { return event }
+            if var page = try await pages.next(), let event = try page.next() { return event }
         } catch {
             // The rule that is wanted is the narrower one.
             throw error.code == .forbidden ? forbidden : error

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import FoundationEssentials
 public import KubernetesAPI
+import ProtobufWire
+import SwiftProtobuf
 
 /// Which objects of a resource are meant.
 public struct Selection: Sendable, Hashable {
@@ -27,35 +28,73 @@ public struct Selection: Sendable, Hashable {
     }
 }
 
-/// Some of a list's objects.
-public struct ListPage<O: KubernetesObject>: Sendable {
-    /// Without the fields that this program does not know.
-    public var items: [O]
+/// Some of a list's objects, as the server sent them: each is decoded when it is asked for.
+public struct ListPage<O: ListedObject>: Sendable {
     /// The version of the whole list: where a watch goes on from it. All pages of a list have the same.
-    public var resourceVersion: String
+    public let resourceVersion: String
     /// Where the next page begins; empty: this is the last one.
-    package var continueToken: String
+    package let continueToken: String
+    private let request: RequestInfo
+    private let bytes: [UInt8]
+    /// Where the list is in the bytes. Any XList has its metadata in field 1, its items in field 2.
+    private let list: Range<Int>
+    private var reader = WireReader()
+
+    package init(_ bytes: [UInt8], request: RequestInfo) throws(KubernetesError) {
+        self.bytes = bytes
+        self.request = request
+        do throws(WireError) {
+            let envelope = try Envelope(bytes.span)
+            try envelope.check(kind: "\(O.resource.kind)List", of: O.resource)
+            list = envelope.content
+            let metadata = try Self.metadata(ofList: bytes.span.extracting(list))
+            (resourceVersion, continueToken) = (metadata.resourceVersion, metadata.continue)
+        } catch {
+            throw KubernetesError(error, request: request)
+        }
+    }
+
+    /// The next object, without the fields that this program does not know; nil after the last one of the page.
+    ///
+    /// - Throws: where the bytes are none, with `decoding`.
+    public mutating func next() throws(KubernetesError) -> O? {
+        // Not this value's own one: that would be read while it changes.
+        let bytes = bytes
+        let list = bytes.span.extracting(list)
+        do throws(WireError) {
+            while let field = try reader.listField(in: list) {
+                guard field.number == 2, let item = field.message else { continue }
+                return try O(listed: list.extracting(item))
+            }
+            return nil
+        } catch {
+            throw KubernetesError(error, request: request)
+        }
+    }
+
+    private static func metadata(ofList bytes: Span<UInt8>) throws(WireError) -> ListMeta {
+        var metadata = ListMeta()
+        var reader = WireReader()
+        while let field = try reader.listField(in: bytes) {
+            guard field.number == 1, let content = field.message else { continue }
+            metadata = try ListMeta(decoding: bytes.extracting(content), keepingUnknownFields: false)
+        }
+        return metadata
+    }
 }
 
-extension ListPage {
-    /// A page as the server sends it.
-    package init(_ body: Data) throws(WireError) {
-        let list = try Envelope(body).list(of: O.resource)
-        var items: [O] = []
-        items.reserveCapacity(list.items.count)
-        for item in list.items {
-            items.append(try O(decoding: item, keepingUnknownFields: false))
+extension WireReader {
+    fileprivate mutating func listField(in bytes: Span<UInt8>) throws(WireError) -> WireField? {
+        do {
+            return try next(in: bytes)
+        } catch {
+            throw WireError(message: "\(bytes.count) bytes are no list: \(error)")
         }
-        self.init(
-            items: items,
-            resourceVersion: list.metadata.resourceVersion,
-            continueToken: list.metadata.continue
-        )
     }
 }
 
 /// A list in pages: each is asked for when the iterator is asked for it.
-public struct ListPages<O: KubernetesObject>: AsyncSequence, Sendable {
+public struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
     /// A page.
     public typealias Element = ListPage<O>
     /// What a request throws.
@@ -87,14 +126,12 @@ public struct ListPages<O: KubernetesObject>: AsyncSequence, Sendable {
             let info = RequestInfo(verb: .list, resource: O.resource, namespace: pages.selection.namespace)
             var query = pages.selection.query + [(name: "limit", value: String(pages.limit))]
             if !token.isEmpty { query.append((name: "continue", value: token)) }
-            let body = try await pages.client.unary(info, KubernetesClient.Content(query: query))
-            do throws(WireError) {
-                let page = try ListPage<O>(body)
-                if !page.continueToken.isEmpty { self.token = page.continueToken }
-                return page
-            } catch {
-                throw KubernetesError(error, request: info)
-            }
+            let page = try ListPage<O>(
+                await pages.client.unary(info, KubernetesClient.Content(query: query)),
+                request: info
+            )
+            if !page.continueToken.isEmpty { self.token = page.continueToken }
+            return page
         }
     }
 }
@@ -109,7 +146,7 @@ extension KubernetesClient {
     ///
     /// - Parameter limit: the most objects of a page.
     /// - Returns: pages; iterating throws ``KubernetesError``.
-    public func list<O: KubernetesObject>(
+    public func list<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         limit: Int = 500
@@ -120,7 +157,7 @@ extension KubernetesClient {
     /// The version that the server is at, by a list of one object.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
-    func latestResourceVersion<O: KubernetesObject>(
+    func latestResourceVersion<O: ListedObject>(
         _: O.Type,
         _ selection: Selection
     ) async throws(KubernetesError) -> String {

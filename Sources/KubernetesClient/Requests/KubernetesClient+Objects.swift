@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import FoundationEssentials
 public import KubernetesAPI
 
 extension KubernetesClient {
@@ -99,9 +98,9 @@ extension KubernetesClient {
         return try self.object(await unary(info, content), info)
     }
 
-    private func object<O: KubernetesObject>(_ body: Data, _ info: RequestInfo) throws(KubernetesError) -> O {
+    private func object<O: KubernetesObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
         do {
-            return try Envelope(body).object(O.self, keepingUnknownFields: true)
+            return try Envelope(body.span).wholeObject(O.self, in: body.span)
         } catch {
             throw KubernetesError(error, request: info)
         }

@@ -9,7 +9,7 @@ public import KubernetesAPI
 /// It ends when the server's time for the watch is over, and throws ``KubernetesError`` when the watch fails: `expired`
 /// asks for a new list; after anything else a new watch may go on from the last change's resourceVersion. Dropping it
 /// closes the watch.
-public struct WatchChanges<O: KubernetesObject>: AsyncSequence, Sendable {
+public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     /// A change.
     public typealias Element = WatchChange<O>
     /// What a request throws.
@@ -17,27 +17,30 @@ public struct WatchChanges<O: KubernetesObject>: AsyncSequence, Sendable {
 
     fileprivate let body: HTTPBody
     fileprivate let info: RequestInfo
+    /// How long the server may be silent once the initial events are complete.
+    fileprivate let idle: Duration
 
     /// To be called once.
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(body: body.makeAsyncIterator(), info: info)
+        AsyncIterator(changes: self)
     }
 
     /// The only reader of a watch.
     public struct AsyncIterator: AsyncIteratorProtocol {
+        private let changes: WatchChanges
         private var body: HTTPBody.Iterator
-        private let info: RequestInfo
         private var decoder = WatchFrameDecoder()
+        private var info: RequestInfo { changes.info }
 
-        fileprivate init(body: HTTPBody.Iterator, info: RequestInfo) {
-            self.body = body
-            self.info = info
+        fileprivate init(changes: WatchChanges) {
+            self.changes = changes
+            body = changes.body.makeAsyncIterator()
         }
 
         /// The next change; nil when the watch has ended in good order.
         public mutating func next() async throws(KubernetesError) -> WatchChange<O>? {
             while true {
-                if let change = try decoded() { return change }
+                if let change = try nextReceived() { return change }
                 let bytes: [UInt8]?
                 do {
                     bytes = try await body.next()
@@ -54,15 +57,18 @@ public struct WatchChanges<O: KubernetesObject>: AsyncSequence, Sendable {
             }
         }
 
-        private mutating func decoded() throws(KubernetesError) -> WatchChange<O>? {
+        /// The next change of those that have arrived; nil: more must arrive first.
+        mutating func nextReceived() throws(KubernetesError) -> WatchChange<O>? {
             let frame: WatchFrame<O>?
             do throws(WireError) {
-                frame = try decoder.next().map { bytes throws(WireError) in try WatchFrame(bytes) }
+                frame = try decoder.next { bytes throws(WireError) in try WatchFrame(bytes) }
             } catch {
                 throw KubernetesError(error, request: info)
             }
             switch frame {
-            case .change(let change): return change
+            case .change(let change):
+                if case .bookmark(_, endsInitialEvents: true) = change { changes.body.setIdleTimeout(changes.idle) }
+                return change
             case .error(let status): throw KubernetesError(watchStatus: status, request: info)
             case nil: return nil
             }
@@ -80,21 +86,52 @@ extension KubernetesClient {
     ///   - timeout: how long the server is to keep the watch open, in whole seconds. A watch that is silent for 30
     ///     seconds longer than that fails with `timeout`: its connection is dead.
     /// - Throws: ``KubernetesError``; `expired` where the server no longer knows what happened since that version.
-    public func watch<O: KubernetesObject>(
+    public func watch<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         resourceVersion: String,
         timeout: Duration = .seconds(300)
     ) async throws(KubernetesError) -> WatchChanges<O> {
+        let query = [(name: "resourceVersion", value: resourceVersion)]
+        return try await watch(selection, query, timeout, initialIdle: timeout + .seconds(30))
+    }
+
+    /// Opens a watch that begins with the objects that there are: a streaming list. They come as `added`, and a bookmark
+    /// with `endsInitialEvents` after the last of them; changes may come in between. A server without such lists answers
+    /// with an error, or sends one within the watch.
+    ///
+    /// RBAC: `watch` on the resource, in the namespace or in the cluster.
+    ///
+    /// Source: [Streaming
+    /// lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), KEP-3157.
+    ///
+    /// - Parameter timeout: as of a watch. Before the bookmark, the server may be silent for a minute.
+    /// - Throws: ``KubernetesError``; `invalid` where the server has no such lists.
+    public func watchList<O: ListedObject>(
+        _: O.Type = O.self,
+        _ selection: Selection = Selection(),
+        timeout: Duration = .seconds(300)
+    ) async throws(KubernetesError) -> WatchChanges<O> {
+        let query = [
+            (name: "sendInitialEvents", value: "true"), (name: "resourceVersionMatch", value: "NotOlderThan"),
+        ]
+        return try await watch(selection, query, timeout, initialIdle: .seconds(60))
+    }
+
+    private func watch<O: ListedObject>(
+        _ selection: Selection,
+        _ query: [(name: String, value: String)],
+        _ timeout: Duration,
+        initialIdle: Duration
+    ) async throws(KubernetesError) -> WatchChanges<O> {
         let info = RequestInfo(verb: .watch, resource: O.resource, namespace: selection.namespace)
         let query =
-            selection.query + [
+            selection.query + query + [
                 (name: "watch", value: "true"),
-                (name: "resourceVersion", value: resourceVersion),
                 (name: "allowWatchBookmarks", value: "true"),
                 (name: "timeoutSeconds", value: String(timeout.components.seconds)),
             ]
-        let body = try await stream(info, Content(query: query), idle: timeout + .seconds(30))
-        return WatchChanges(body: body, info: info)
+        let body = try await stream(info, Content(query: query), idle: initialIdle)
+        return WatchChanges(body: body, info: info, idle: timeout + .seconds(30))
     }
 }

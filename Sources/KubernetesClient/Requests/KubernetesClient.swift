@@ -111,13 +111,13 @@ extension KubernetesClient {
     private static let maximumAnswer = 256 << 20
 
     /// A request whose answer ends by itself.
-    func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> Data {
+    func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> [UInt8] {
         try await turn(info)
         return try await observed(info, content) { () async throws(KubernetesError) in
             let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
             let response = try await execute(info, content, timeouts, .buffered)
             do throws(HTTPError) {
-                return (Data(try await response.body.collect(upTo: Self.maximumAnswer)), response.status)
+                return (try await response.body.collect(upTo: Self.maximumAnswer), response.status)
             } catch {
                 throw KubernetesError(error, request: info)
             }

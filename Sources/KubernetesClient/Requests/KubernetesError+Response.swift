@@ -81,7 +81,7 @@ extension Status {
             guard let status = try? Status(jsonUTF8Bytes: body, options: options), status.code != 0 else { return nil }
             self = status
         } else {
-            guard let status = try? Envelope(Data(body)).status() else { return nil }
+            guard let status = try? Envelope(body.span).status(in: body.span) else { return nil }
             self = status
         }
     }

@@ -4,11 +4,16 @@
 /// What a watcher does next: it lists, then watches from the list's version, goes on from the last version that it has
 /// seen when a watch ends, and lists again when the server no longer knows that version.
 ///
+/// A list is a streaming one, and its stream goes on as the watch. Once such a list has failed, lists are paged.
+///
 /// Source: [Efficient detection of
 /// changes](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes); delays as
 /// client-go's reflector has them.
 struct WatchStateMachine: Sendable, Hashable {
     enum Step: Sendable, Hashable {
+        /// Watch, with the objects that there are as the first events.
+        case watchList
+        /// List in pages.
         case list
         /// Ask for the latest version only: the server may have been put back to an earlier one while it was away.
         case checkVersion
@@ -28,15 +33,24 @@ struct WatchStateMachine: Sendable, Hashable {
 
     /// nil: a list is needed.
     private var resourceVersion: String?
+    private var streamsLists = true
     private var backOff = BackOff()
     /// Something failed since the version was known to be one of the server's.
     private var isVersionInDoubt = false
     /// Whether the watch has told anything.
     private var isFruitful = false
 
+    /// How a server says that it has no streaming lists: at once, or, with an etcd that is too old, within the stream.
+    private static let refusals: Set<KubernetesError.Code> = [.badRequest, .invalid, .serverError]
+
+    /// Whether a failure now means no more than that the server has no streaming lists.
+    func isRefusal(_ code: KubernetesError.Code) -> Bool {
+        resourceVersion == nil && streamsLists && Self.refusals.contains(code)
+    }
+
     /// What to do now.
     var step: Step {
-        guard let resourceVersion else { return .list }
+        guard let resourceVersion else { return streamsLists ? .watchList : .list }
         return isVersionInDoubt ? .checkVersion : .watch(resourceVersion: resourceVersion)
     }
 
@@ -76,6 +90,11 @@ struct WatchStateMachine: Sendable, Hashable {
     /// - Parameter jitter: random, from 0 up to 1.
     mutating func ended(_ end: End, jitter: Double) -> Duration {
         defer { isFruitful = false }
+        if case .failed(let code, _) = end, isRefusal(code) {
+            streamsLists = false
+            return .zero
+        }
+        if resourceVersion == nil { streamsLists = false }
         switch end {
         case .closed(let duration) where isFruitful || duration >= Self.shortWatch:
             backOff.reset()

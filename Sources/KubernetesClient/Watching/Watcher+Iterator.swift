@@ -8,8 +8,8 @@ extension Watcher {
     public struct AsyncIterator: AsyncIteratorProtocol {
         private struct List {
             var pages: ListPages<O>.AsyncIterator
-            /// What is left of the page.
-            var objects = [O]().makeIterator()
+            /// What is left of it.
+            var page: ListPage<O>?
             /// Of the first page; nil before it.
             var resourceVersion: String?
         }
@@ -17,7 +17,12 @@ extension Watcher {
         private struct Watch {
             var changes: WatchChanges<O>.AsyncIterator
             var start: Duration
+            /// The list that it begins with is not complete.
+            var isListing = false
         }
+
+        /// How many objects of a list are handed on together.
+        private static var batch: Int { 100 }
 
         private let watcher: Watcher
         private var machine = WatchStateMachine()
@@ -25,6 +30,8 @@ extension Watcher {
         private var list: List?
         private var watch: Watch?
         private var delay = Duration.zero
+        /// Comes after what was handed on.
+        private var pending: WatcherEvent<O>?
         private var log: WatcherLog
 
         init(watcher: Watcher) {
@@ -49,19 +56,32 @@ extension Watcher {
         }
 
         private mutating func proceed() async throws(KubernetesError) -> WatcherEvent<O>? {
+            if let pending {
+                self.pending = nil
+                return pending
+            }
             if list != nil { return try await nextOfList() }
             if watch != nil { return try await nextOfWatch() }
-            try await beginStep()
-            return nil
+            return try await beginStep()
         }
 
-        private mutating func beginStep() async throws(KubernetesError) {
+        private func timeout() -> Duration { .seconds(300 + Int(watcher.random() * 300)) }
+
+        private mutating func beginStep() async throws(KubernetesError) -> WatcherEvent<O>? {
             let client = watcher.client
             if delay > .zero {
                 // Only cancellation ends it early, which the caller sees.
-                guard (try? await client.timekeeper.sleep(delay)) != nil else { return }
+                guard (try? await client.timekeeper.sleep(delay)) != nil else { return nil }
             }
             switch machine.step {
+            case .watchList:
+                let changes = try await client.watchList(O.self, watcher.selection, timeout: timeout())
+                watch = Watch(
+                    changes: changes.makeAsyncIterator(),
+                    start: client.timekeeper.now(),
+                    isListing: true
+                )
+                return .restarted
             case .list:
                 let pages = client.list(O.self, watcher.selection, limit: watcher.pageLimit)
                 list = List(pages: pages.makeAsyncIterator())
@@ -74,21 +94,24 @@ extension Watcher {
                     O.self,
                     watcher.selection,
                     resourceVersion: resourceVersion,
-                    timeout: .seconds(300 + Int(watcher.random() * 300))
+                    timeout: timeout()
                 )
                 log.recovered()
                 watch = Watch(changes: changes.makeAsyncIterator(), start: client.timekeeper.now())
             }
+            return nil
         }
 
         private mutating func nextOfList() async throws(KubernetesError) -> WatcherEvent<O>? {
-            if let object = list?.objects.next() { return .listed(object) }
+            var objects: [O] = []
+            while objects.count < Self.batch, let object = try list?.page?.next() { objects.append(object) }
+            if !objects.isEmpty { return .listed(objects) }
             guard let page = try await list?.pages.next() else {
                 machine.listed(resourceVersion: list?.resourceVersion ?? "")
                 (list, delay) = (nil, .zero)
                 return .synced
             }
-            list?.objects = page.items.makeIterator()
+            list?.page = page
             guard list?.resourceVersion == nil else { return nil }
             list?.resourceVersion = page.resourceVersion
             return .restarted
@@ -99,6 +122,7 @@ extension Watcher {
                 end(.closed(after: watcher.client.timekeeper.now() - (watch?.start ?? .zero)))
                 return nil
             }
+            if watch?.isListing == true { return try nextOfStreamingList(change) }
             guard machine.changed(resourceVersion: change.resourceVersion) else {
                 log.versionWentBack(to: change.resourceVersion)
                 throw KubernetesError(code: .expired, message: "watch \(O.resource.plural): the version went back")
@@ -110,8 +134,37 @@ extension Watcher {
             }
         }
 
+        /// Objects that have arrived already come together.
+        private mutating func nextOfStreamingList(
+            _ first: WatchChange<O>
+        ) throws(KubernetesError) -> WatcherEvent<O>? {
+            var objects: [O] = []
+            var event: WatcherEvent<O>?
+            var next: WatchChange<O>? = first
+            while let change = next {
+                next = nil
+                switch change {
+                case .added(let object), .modified(let object):
+                    objects.append(object)
+                    if objects.count < Self.batch { next = try watch?.changes.nextReceived() }
+                case .deleted(let object):
+                    event = .deleted(object)
+                case .bookmark(let resourceVersion, endsInitialEvents: true):
+                    machine.listed(resourceVersion: resourceVersion)
+                    watch?.isListing = false
+                    delay = .zero
+                    log.recovered()
+                    event = .synced
+                case .bookmark: break
+                }
+            }
+            if objects.isEmpty { return event }
+            pending = event
+            return .listed(objects)
+        }
+
         private mutating func handle(_ error: KubernetesError) {
-            log.failed(error)
+            if machine.isRefusal(error.code) { log.lacksStreamingLists(error) } else { log.failed(error) }
             watcher.observer(error)
             end(.failed(error.code, retryAfter: error.retryAfter))
         }

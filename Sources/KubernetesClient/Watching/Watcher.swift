@@ -6,14 +6,15 @@ public import Logging
 
 /// What a watcher tells, in an order from which a copy of the objects can be kept.
 ///
-/// First, and whenever the server no longer knows what has happened since: `restarted`, a `listed` for each object that
-/// there is now, `synced`. What was known before and is not listed is gone. A list that fails half-way is followed by
-/// another `restarted`. After `synced` come `applied` and `deleted`.
-public enum WatcherEvent<O: KubernetesObject>: Sendable {
+/// First, and whenever the server no longer knows what has happened since: `restarted`, the objects that there are now in
+/// any number of `listed`, `synced`. What was known before and is not listed is gone; while a list arrives, there may
+/// also be `deleted`. A list that fails half-way is followed by another `restarted`. After `synced` come `applied` and
+/// `deleted`.
+public enum WatcherEvent<O: ListedObject>: Sendable {
     /// A list begins to arrive. What is known stays true until `synced`.
     case restarted
-    /// One object of the list.
-    case listed(O)
+    /// Some objects of the list, at least one.
+    case listed([O])
     /// The list is complete.
     case synced
     /// An object was made or changed. It may be known already.
@@ -28,6 +29,9 @@ public enum WatcherEvent<O: KubernetesObject>: Sendable {
 /// for try await event in Watcher<PersistentVolume>(client: client, logger: logger) { index.handle(event) }
 /// ```
 ///
+/// **Lists.** The list is streamed, with the watch behind it on the same connection; from a server that does not do that,
+/// and once a stream has failed, it comes in pages. Objects are decoded one by one.
+///
 /// **Recovery.** A watch that ends goes on from the last version seen; a version that the server has forgotten (410),
 /// before a watch or within it, leads to a new list. Other failures are repeated after a delay that doubles from 0.8 to
 /// 30 seconds, with jitter, and is never shorter than the server's Retry-After. Before the watch goes on after a failure,
@@ -39,7 +43,7 @@ public enum WatcherEvent<O: KubernetesObject>: Sendable {
 /// `shutdown` when the client was shut down.
 ///
 /// **RBAC.** `list` and `watch` on the resource, in the namespace or in the cluster.
-public struct Watcher<O: KubernetesObject>: AsyncSequence, Sendable {
+public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     /// What is told.
     public typealias Element = WatcherEvent<O>
 
@@ -55,7 +59,7 @@ public struct Watcher<O: KubernetesObject>: AsyncSequence, Sendable {
     /// - Parameters:
     ///   - client: whom to ask. Its clock measures the delays.
     ///   - selection: what to watch; by default, all there is.
-    ///   - pageLimit: the most objects of a page of the list.
+    ///   - pageLimit: the most objects of a page of a list in pages.
     ///   - logger: for troubles, once each, and their end.
     ///   - random: from 0 up to 1, for jitter.
     ///   - observer: called for every failure, repeated ones too.

@@ -28,6 +28,10 @@ struct WatcherLog {
         if error.code != .expired { current = trouble }
     }
 
+    func lacksStreamingLists(_ error: KubernetesError) {
+        logger.debug("The server does not stream this list, listing in pages", metadata: ["error": "\(error)"])
+    }
+
     /// A watch is open.
     mutating func recovered() {
         if current != nil { logger.info("Watch recovered") }

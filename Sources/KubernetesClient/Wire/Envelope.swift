@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import FoundationEssentials
 package import KubernetesAPI
+import ProtobufWire
 import SwiftProtobuf
 
 /// The envelope of everything that the API server sends and takes in protobuf: four bytes, and a `runtime.Unknown`
 /// that says what its bytes are.
+///
+/// An envelope says where in the bytes the object is, and does not hold them: they are passed in again.
 ///
 /// Source: [Alternate representations of
 /// resources](https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding).
@@ -14,55 +16,69 @@ package struct Envelope {
     static let mediaType = "application/vnd.kubernetes.protobuf"
     package static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
 
-    private let content: Unknown
+    private(set) var kind = ""
+    private(set) var apiVersion = ""
+    /// Where the object is.
+    private(set) var content = 0..<0
 
-    var kind: String { content.typeMeta.kind }
-    var apiVersion: String { content.typeMeta.apiVersion }
-
-    package init(_ bytes: Data) throws(WireError) {
-        guard bytes.starts(with: Self.prefix) else {
+    package init(_ bytes: Span<UInt8>) throws(WireError) {
+        guard bytes.count >= Self.prefix.count, Self.prefix.indices.allSatisfy({ bytes[$0] == Self.prefix[$0] }) else {
             throw WireError(message: "\(bytes.count) bytes that do not begin as Kubernetes' protobuf does")
         }
-        do {
-            content = try Unknown(serializedBytes: bytes.dropFirst(Self.prefix.count))
+        var contentEncoding = ""
+        do throws(WireFormatError) {
+            var reader = WireReader(at: Self.prefix.count)
+            while let field = try reader.next(in: bytes) {
+                switch field.number {
+                case 1: if let typeMeta = field.message { try read(typeMeta: bytes.extracting(typeMeta)) }
+                case 2: content = field.message ?? content
+                case 3: try field.read(&contentEncoding, in: bytes)
+                default: break
+                }
+            }
         } catch {
             throw WireError(message: "the envelope is no runtime.Unknown: \(error)")
         }
-        guard content.contentEncoding.isEmpty else {
-            throw WireError(message: "the content encoding \"\(content.contentEncoding)\" is not supported")
+        guard contentEncoding.isEmpty else {
+            throw WireError(message: "the content encoding \"\(contentEncoding)\" is not supported")
         }
     }
 
-    /// The object inside.
-    ///
-    /// - Parameter keepingUnknownFields: needed for an object that is written back whole; costs time and memory.
-    package func object<O: KubernetesObject>(_: O.Type, keepingUnknownFields: Bool) throws(WireError) -> O {
-        try check(kind: O.resource.kind, of: O.resource)
-        return try message(keepingUnknownFields: keepingUnknownFields)
+    private mutating func read(typeMeta bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&apiVersion, in: bytes)
+            case 2: try field.read(&kind, in: bytes)
+            default: break
+            }
+        }
     }
 
-    /// The list inside, of the objects of a resource.
-    func list(of resource: Resource) throws(WireError) -> ObjectList {
-        try check(kind: "\(resource.kind)List", of: resource)
-        return try message(keepingUnknownFields: false)
+    /// What is read of the object inside.
+    func object<O: ListedObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
+        try check(kind: O.resource.kind, of: O.resource)
+        return try O(listed: bytes.extracting(content))
+    }
+
+    /// The object inside with its unknown fields, so that it can be written back whole.
+    package func wholeObject<O: KubernetesObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
+        try check(kind: O.resource.kind, of: O.resource)
+        return try O(decoding: bytes.extracting(content), keepingUnknownFields: true)
     }
 
     /// The Status inside; nil when it is anything else.
-    func status() -> Status? {
-        guard kind == "Status", let status: Status = try? message(keepingUnknownFields: false) else { return nil }
-        return status
+    func status(in bytes: Span<UInt8>) -> Status? {
+        guard kind == "Status" else { return nil }
+        return try? Status(decoding: bytes.extracting(content), keepingUnknownFields: false)
     }
 
-    private func check(kind: String, of resource: Resource) throws(WireError) {
+    func check(kind: String, of resource: Resource) throws(WireError) {
         guard self.kind == kind, apiVersion == resource.apiVersion else {
             throw WireError(
                 message: "\(resource.apiVersion) \(kind) is expected, the server sent \(apiVersion) \(self.kind)"
             )
         }
-    }
-
-    private func message<M: Message>(keepingUnknownFields: Bool) throws(WireError) -> M {
-        try M(decoding: content.raw, keepingUnknownFields: keepingUnknownFields)
     }
 }
 
@@ -81,12 +97,23 @@ extension Envelope {
     }
 }
 
+extension ListedObject {
+    init(listed bytes: Span<UInt8>) throws(WireError) {
+        do {
+            try self.init(reading: bytes)
+        } catch {
+            throw WireError(message: "\(bytes.count) bytes are no \(Self.resource.kind): \(error)")
+        }
+    }
+}
+
 extension Message {
-    init(decoding bytes: Data, keepingUnknownFields: Bool) throws(WireError) {
+    init(decoding bytes: Span<UInt8>, keepingUnknownFields: Bool) throws(WireError) {
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = !keepingUnknownFields
         do {
-            try self.init(serializedBytes: bytes, options: options)
+            // SAFETY: what makes a span's raw bytes unsafe is the padding between elements; bytes have none.
+            try self.init(serializedBytes: unsafe bytes.bytes, options: options)
         } catch {
             throw WireError(message: "\(bytes.count) bytes are no \(Self.protoMessageName): \(error)")
         }

@@ -1,57 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import FoundationEssentials
 public import KubernetesAPI
+import ProtobufWire
 
 /// What a watch tells.
-public enum WatchChange<O: KubernetesObject>: Sendable {
-    /// An object was made, or began to match the selectors.
+public enum WatchChange<O: ListedObject>: Sendable {
+    /// An object was made, or began to match the selectors; or it is one of a streaming list.
     case added(O)
     /// An object was changed.
     case modified(O)
     /// An object was deleted, or ceased to match the selectors. This is its last state.
     case deleted(O)
-    /// Nothing changed up to this version.
-    case bookmark(resourceVersion: String)
+    /// Nothing changed up to this version; `endsInitialEvents`: a streaming list is complete with it.
+    case bookmark(resourceVersion: String, endsInitialEvents: Bool)
 
     /// Where a watch goes on that ended after this.
     public var resourceVersion: String {
         switch self {
-        case .added(let object), .modified(let object), .deleted(let object): object.metadata.resourceVersion
-        case .bookmark(let resourceVersion): resourceVersion
+        case .added(let object), .modified(let object), .deleted(let object): object.resourceVersion
+        case .bookmark(let resourceVersion, _): resourceVersion
         }
     }
 }
 
 /// One frame of a watch.
-package enum WatchFrame<O: KubernetesObject> {
+package enum WatchFrame<O: ListedObject> {
     case change(WatchChange<O>)
     /// The watch has failed, though its response began with 200.
     case error(Status)
 
-    package init(_ frame: Data) throws(WireError) {
-        let event = try WatchEvent(decoding: frame, keepingUnknownFields: false)
-        let envelope = try Envelope(event.object.raw)
-        switch event.type {
-        case "ADDED": self = .change(.added(try envelope.watched()))
-        case "MODIFIED": self = .change(.modified(try envelope.watched()))
-        case "DELETED": self = .change(.deleted(try envelope.watched()))
+    /// - Parameter bytes: a `WatchEvent`.
+    package init(_ bytes: Span<UInt8>) throws(WireError) {
+        var type = ""
+        var object = 0..<0
+        do throws(WireFormatError) {
+            var reader = WireReader()
+            while let field = try reader.next(in: bytes) {
+                switch field.number {
+                case 1: try field.read(&type, in: bytes)
+                case 2: if let message = field.message { object = try Self.raw(in: bytes, extension: message) }
+                default: break
+                }
+            }
+        } catch {
+            throw WireError(message: "\(bytes.count) bytes are no WatchEvent: \(error)")
+        }
+        try self.init(type: type, object: bytes.extracting(object))
+    }
+
+    private init(type: String, object: Span<UInt8>) throws(WireError) {
+        let envelope = try Envelope(object)
+        switch type {
+        case "ADDED": self = .change(.added(try envelope.object(O.self, in: object)))
+        case "MODIFIED": self = .change(.modified(try envelope.object(O.self, in: object)))
+        case "DELETED": self = .change(.deleted(try envelope.object(O.self, in: object)))
         case "BOOKMARK":
-            let bookmark: O = try envelope.watched()
-            self = .change(.bookmark(resourceVersion: bookmark.metadata.resourceVersion))
+            try envelope.check(kind: O.resource.kind, of: O.resource)
+            let bookmark = try PartialObjectMetadata(
+                decoding: object.extracting(envelope.content),
+                keepingUnknownFields: false
+            )
+            self = .change(
+                .bookmark(
+                    resourceVersion: bookmark.metadata.resourceVersion,
+                    endsInitialEvents: bookmark.metadata.annotations["k8s.io/initial-events-end"] == "true"
+                )
+            )
         case "ERROR":
-            guard let status = envelope.status() else {
+            guard let status = envelope.status(in: object) else {
                 throw WireError(message: "an ERROR event with a \(envelope.kind) instead of a Status")
             }
             self = .error(status)
-        default: throw WireError(message: "an event of the unknown type \"\(event.type)\"")
+        default: throw WireError(message: "an event of the unknown type \"\(type)\"")
         }
     }
-}
 
-extension Envelope {
-    fileprivate func watched<O: KubernetesObject>() throws(WireError) -> O {
-        try object(O.self, keepingUnknownFields: false)
+    /// Where the bytes of a RawExtension's object are.
+    private static func raw(
+        in bytes: Span<UInt8>,
+        extension: Range<Int>
+    ) throws(WireFormatError) -> Range<Int> {
+        let inner = bytes.extracting(`extension`)
+        var raw = 0..<0
+        var reader = WireReader()
+        while let field = try reader.next(in: inner) {
+            if field.number == 1 { raw = field.message ?? raw }
+        }
+        return raw.lowerBound + `extension`.lowerBound..<raw.upperBound + `extension`.lowerBound
     }
 }

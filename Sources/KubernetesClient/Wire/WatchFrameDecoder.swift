@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import FoundationEssentials
-
 /// Cuts the body of a watch into its frames: each a length of four bytes, big-endian, and as many bytes.
 ///
 /// Source: k8s.io/apimachinery, `pkg/util/framer`.
@@ -25,17 +23,22 @@ package struct WatchFrameDecoder {
 
     /// Takes the next bytes of the body, cut anywhere.
     package mutating func append(_ bytes: [UInt8]) {
-        if start > 0 {
+        if start == buffer.count {
+            buffer = bytes
+        } else {
             buffer.removeFirst(start)
-            start = 0
+            buffer.append(contentsOf: bytes)
         }
-        buffer.append(contentsOf: bytes)
+        start = 0
     }
 
-    /// The next complete frame; nil needs more bytes.
+    /// Reads the next complete frame; nil needs more bytes.
     ///
-    /// - Throws: for a frame beyond the limit. Nothing can be read after it.
-    package mutating func next() throws(WireError) -> Data? {
+    /// - Parameter read: is given the frame's bytes.
+    /// - Throws: what `read` throws, and for a frame beyond the limit, after which nothing can be read.
+    package mutating func next<Frame>(
+        _ read: (Span<UInt8>) throws(WireError) -> Frame
+    ) throws(WireError) -> Frame? {
         let body = start + 4
         guard body <= buffer.count else { return nil }
         let length = buffer[start..<body].reduce(0) { $0 << 8 | Int($1) }
@@ -44,6 +47,6 @@ package struct WatchFrameDecoder {
         }
         guard length <= buffer.count - body else { return nil }
         start = body + length
-        return Data(buffer[body..<start])
+        return try read(buffer.span.extracting(body..<start))
     }
 }

@@ -205,7 +205,8 @@ import Testing
     }
 
     @Test func streamingListsAreRefusedAsByAnOldServer() async throws {
-        try await withClient { _, client in
+        try await withClient { server, client in
+            server.featureGates.remove(.watchList)
             let answer = try await client.send(
                 "GET",
                 Self.leases,
@@ -226,7 +227,6 @@ import Testing
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
     func aStreamingListSaysWhereItEnds(accept: String) async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
-            server.featureGates.insert(.watchList)
             for name in ["a", "b"] { try server.create(Self.lease(name)) }
         }
         try await withWatch(Self.streamingList, accept: accept, prepare: prepare) { server, _, events in
@@ -244,8 +244,7 @@ import Testing
     }
 
     @Test func anEmptyStreamingListEndsToo() async throws {
-        func prepare(_ server: SimulatedAPIServer) { server.featureGates.insert(.watchList) }
-        try await withWatch(Self.streamingList, prepare: prepare) { _, _, events in
+        try await withWatch(Self.streamingList) { _, _, events in
             let end = try await events.next()
             #expect(end?.type == "BOOKMARK")
             #expect(end?.object["metadata", "annotations", "k8s.io/initial-events-end"] == "true")
@@ -254,7 +253,6 @@ import Testing
 
     @Test func withoutInitialEventsAWatchBeginsNow() async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
-            server.featureGates.insert(.watchList)
             try server.create(Self.lease("old"))
         }
         let query = ["sendInitialEvents": "false", "resourceVersionMatch": "NotOlderThan"]

@@ -162,7 +162,7 @@ import Testing
                 _ = try await recorder.record(record)
             }
             let selection = Selection(fieldSelector: "source=ours,reason=Bad")
-            let events = try await cluster.client.list(Event.self, selection).collected().flatMap(\.items)
+            let events = try await cluster.client.list(Event.self, selection).collected().flatMap { try $0.items }
             #expect(events.map(\.metadata.name) == ["ours.bad"])
             #expect(events.map(\.count) == [2])
             #expect(events.map(\.type) == ["Warning"])

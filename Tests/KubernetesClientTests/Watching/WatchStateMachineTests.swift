@@ -14,9 +14,37 @@ import Testing
 
     @Test func listThenWatch() {
         var machine = WatchStateMachine()
-        #expect(machine.step == .list)
+        #expect(machine.step == .watchList)
         machine.listed(resourceVersion: "10")
         #expect(machine.step == .watch(resourceVersion: "10"))
+    }
+
+    @Test(arguments: [KubernetesError.Code.invalid, .badRequest, .serverError])
+    func aServerWithoutStreamingListsIsAskedForPagesAtOnce(_ code: KubernetesError.Code) {
+        var machine = WatchStateMachine()
+        #expect(machine.isRefusal(code))
+        #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0.5) == .zero)
+        #expect(machine.step == .list)
+        #expect(!machine.isRefusal(code))
+        #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0) == .milliseconds(800))
+        machine.listed(resourceVersion: "10")
+        // And for pages whenever a list is needed.
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+    }
+
+    @Test(arguments: [KubernetesError.Code.transport, .timeout, .tooManyRequests, .forbidden, .decoding, .expired])
+    func aStreamingListThatFailsIsFollowedByPages(_ code: KubernetesError.Code) {
+        var machine = WatchStateMachine()
+        #expect(!machine.isRefusal(code))
+        #expect(machine.ended(.failed(code, retryAfter: .seconds(3)), jitter: 0) == .seconds(3))
+        #expect(machine.step == .list)
+    }
+
+    @Test func aStreamingListThatEndsEarlyIsFollowedByPages() {
+        var machine = WatchStateMachine()
+        #expect(machine.ended(.closed(after: .milliseconds(1)), jitter: 0) == .milliseconds(800))
+        #expect(machine.step == .list)
     }
 
     @Test func watchThatEndsGoesOnAtOnceFromTheLastVersion() {
@@ -40,7 +68,7 @@ import Testing
     func versionThatIsOfNoUseLeadsToAList(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
-        #expect(machine.step == .list)
+        #expect(machine.step == .watchList)
     }
 
     @Test(arguments: [KubernetesError.Code.tooManyRequests, .forbidden])
@@ -66,7 +94,7 @@ import Testing
         var machine = watching(from: "100")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.checked(latest: "99") == false)
-        #expect(machine.step == .list)
+        #expect(machine.step == .watchList)
     }
 
     @Test func versionsThatAreNoNumbersCannotBeChecked() {

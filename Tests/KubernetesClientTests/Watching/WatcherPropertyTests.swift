@@ -16,17 +16,20 @@ import Testing
         mutating func handle(_ event: WatcherEvent<PersistentVolume>) {
             switch event {
             case .restarted: list = [:]
-            case .listed(let volume): list[volume.metadata.name] = volume.metadata.resourceVersion
+            case .listed(let volumes):
+                for volume in volumes { list[volume.metadata.name] = volume.metadata.resourceVersion }
             case .synced: versions = list
             case .applied(let volume): versions[volume.metadata.name] = volume.metadata.resourceVersion
-            case .deleted(let volume): versions[volume.metadata.name] = nil
+            case .deleted(let volume):
+                versions[volume.metadata.name] = nil
+                list[volume.metadata.name] = nil
             }
         }
     }
 
-    @Test(arguments: 1...8)
-    func copyFollows(seed: UInt64) async throws {
-        try await TestCluster.with { cluster in
+    @Test(arguments: 1...8, [false, true])
+    func copyFollows(seed: UInt64, streamsLists: Bool) async throws {
+        try await TestCluster.with(streamsLists: streamsLists) { cluster in
             let server = cluster.server
             var random = SeededGenerator(seed: seed)
             var copy = Copy()

@@ -7,6 +7,7 @@ import KubernetesClient
 import SwiftProtobuf
 import Testing
 
+/// A watcher of a server that lists in pages; ``WatchListTests`` has the other.
 @Suite(.timeLimit(.minutes(1))) struct WatcherTests {
     private static let expired = StatusError(code: 410, reason: "Expired", message: "too old resource version")
 
@@ -51,7 +52,8 @@ import Testing
     }
 
     private func queries(_ cluster: TestCluster, _ verb: APIRequest.Verb) -> [[String: String]] {
-        cluster.server.journal.records.filter { $0.request.verb == verb }.map(\.request.query)
+        cluster.server.journal.records.map(\.request).filter { $0.verb == verb && !$0.isStreamingList }
+            .map(\.query)
     }
 
     /// A change that the watch which is open now does not tell.
@@ -71,7 +73,7 @@ import Testing
         try await TestCluster.with { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             var events = watcher(cluster, pageLimit: 2).makeAsyncIterator()
-            try await expect(&events, "restarted", "listed a", "listed b", "listed c", "synced")
+            try await expect(&events, "restarted", "listed a b", "listed c", "synced")
             try cluster.server.create(.volume("d"))
             try cluster.server.patch(kind: "PersistentVolume", name: "a", ["status": ["phase": "Bound"]])
             try cluster.server.delete(kind: "PersistentVolume", name: "b")
@@ -154,7 +156,7 @@ import Testing
         try await withOpenWatch { cluster, events in
             let answers = Collected<Bool>()
             cluster.server.intercept { request in
-                guard request.verb == .watch, answers.values.isEmpty else { return nil }
+                guard request.verb == .watch, !request.isStreamingList, answers.values.isEmpty else { return nil }
                 answers.append(true)
                 return .fail(Self.expired)
             }
@@ -204,7 +206,7 @@ import Testing
             #expect(cluster.clock.sleeps == [800, 1600, 3200, 6400].map { .milliseconds($0) })
             let warnings = cluster.log.filter { $0.hasPrefix("warning") }
             #expect(warnings.count == 1)
-            #expect(warnings.first?.contains(#"resources: ["persistentvolumes"], verbs: ["list"]"#) == true)
+            #expect(warnings.first?.contains(#"resources: ["persistentvolumes"], verbs: ["watch"]"#) == true)
             #expect(cluster.log.count { $0.hasPrefix("info Watch recovered") } == 1)
         }
     }
@@ -213,7 +215,7 @@ import Testing
         try await TestCluster.with { cluster in
             let faults = Collected<Bool>()
             cluster.server.intercept { request in
-                guard request.verb == .watch, faults.values.isEmpty else { return nil }
+                guard request.verb == .watch, !request.isStreamingList, faults.values.isEmpty else { return nil }
                 faults.append(true)
                 return .fail(
                     StatusError(code: 429, reason: "TooManyRequests", message: "busy"),
@@ -233,7 +235,7 @@ import Testing
         try await TestCluster.with { cluster in
             let faults = Collected<Bool>()
             cluster.server.intercept { request in
-                guard request.verb == .watch, faults.values.count < 3 else { return nil }
+                guard request.verb == .watch, !request.isStreamingList, faults.values.count < 3 else { return nil }
                 faults.append(true)
                 return .answer(status: 200, body: [])
             }
@@ -276,28 +278,37 @@ import Testing
             }
         }
     }
+}
 
-    private func frame(_ type: String, _ volume: PersistentVolume) throws -> [UInt8] {
-        var envelope = Unknown()
-        envelope.typeMeta.kind = "PersistentVolume"
-        envelope.typeMeta.apiVersion = "v1"
-        envelope.raw = try volume.serializedBytes()
-        var event = WatchEvent()
-        event.type = type
-        event.object.raw = try [0x6B, 0x38, 0x73, 0] + envelope.serializedBytes()
-        let body: [UInt8] = try event.serializedBytes()
-        return (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + body
-    }
+extension APIRequest {
+    var isStreamingList: Bool { query["sendInitialEvents"] != nil }
 }
 
 extension WatcherEvent<PersistentVolume> {
-    fileprivate var text: String {
+    var text: String {
         switch self {
         case .restarted: "restarted"
-        case .listed(let volume): "listed \(volume.metadata.name)"
+        case .listed(let volumes): "listed \(volumes.map(\.metadata.name).joined(separator: " "))"
         case .synced: "synced"
         case .applied(let volume): "applied \(volume.metadata.name)"
         case .deleted(let volume): "deleted \(volume.metadata.name)"
         }
     }
+}
+
+/// A frame of a watch.
+func frame(_ type: String, _ object: some Message, kind: String) throws -> [UInt8] {
+    var envelope = Unknown()
+    envelope.typeMeta.kind = kind
+    envelope.typeMeta.apiVersion = "v1"
+    envelope.raw = try object.serializedBytes()
+    var event = WatchEvent()
+    event.type = type
+    event.object.raw = try [0x6B, 0x38, 0x73, 0] + envelope.serializedBytes()
+    let body: [UInt8] = try event.serializedBytes()
+    return (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + body
+}
+
+func frame(_ type: String, _ volume: PersistentVolume) throws -> [UInt8] {
+    try frame(type, volume, kind: "PersistentVolume")
 }

@@ -17,7 +17,7 @@ struct Registry: Sendable {
 
     private(set) var store = ObjectStore()
     /// Those that are on.
-    var featureGates: Set<FeatureGate> = [.csiVolumeHealth]
+    var featureGates: Set<FeatureGate> = [.csiVolumeHealth, .watchList]
     private var pages = PageSnapshots()
 
     /// An empty cluster: the namespaces default and kube-system.

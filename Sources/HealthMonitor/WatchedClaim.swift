@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import KubernetesAPI
+import ProtobufWire
+package import VolumeHealth
+
+/// What is needed of a PersistentVolumeClaim, read as a ``WatchedVolume`` is.
+///
+/// Numbers: Protos/kubernetes/core.proto.
+package struct WatchedClaim: ListedObject, Hashable {
+    package static let resource = PersistentVolumeClaim.resource
+
+    package private(set) var claim = Claim(key: ClaimKey(namespace: "", name: ""), uid: "", resourceVersion: "")
+    /// `spec.volumeName`, empty until the claim is bound.
+    package private(set) var volumeName = ""
+    /// `status.healthStatus.healthConditions`
+    private var conditions: [Condition] = []
+
+    /// As it is written there, whatever that says.
+    private struct Condition: Sendable, Hashable {
+        var status = ""
+        var reason = ""
+        var message = ""
+    }
+
+    package var resourceVersion: String { claim.resourceVersion }
+
+    /// The health that is shown, in the terms of the core.
+    package var healthStatus: [VolumeHealth.VolumeHealthCondition] {
+        conditions.compactMap { .init(status: $0.status, reason: $0.reason, message: $0.message) }
+    }
+
+    package init(reading bytes: Span<UInt8>) throws {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard let message = field.message else { continue }
+            switch field.number {
+            case 1: try read(metadata: bytes.extracting(message))
+            case 2: try read(spec: bytes.extracting(message))
+            case 3: try read(status: bytes.extracting(message))
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&claim.key.name, in: bytes)
+            case 3: try field.read(&claim.key.namespace, in: bytes)
+            case 5: try field.read(&claim.uid, in: bytes)
+            case 6: try field.read(&claim.resourceVersion, in: bytes)
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 3 { try field.read(&volumeName, in: bytes) }
+        }
+    }
+
+    private mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 10, let message = field.message {
+                try read(healthStatus: bytes.extracting(message))
+            }
+        }
+    }
+
+    private mutating func read(healthStatus bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 1, let message = field.message {
+                try read(condition: bytes.extracting(message))
+            }
+        }
+    }
+
+    private mutating func read(condition bytes: Span<UInt8>) throws(WireFormatError) {
+        var condition = Condition()
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&condition.status, in: bytes)
+            case 2: try field.read(&condition.reason, in: bytes)
+            case 3: try field.read(&condition.message, in: bytes)
+            default: break
+            }
+        }
+        conditions.append(condition)
+    }
+}

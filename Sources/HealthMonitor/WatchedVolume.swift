@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import KubernetesAPI
+import ProtobufWire
+package import VolumeHealth
+
+/// What is needed of a PersistentVolume, read from its protobuf without decoding the rest: there are many, and each is
+/// forgotten as soon as the core has it.
+///
+/// Numbers: Protos/kubernetes/core.proto.
+package struct WatchedVolume: ListedObject, Hashable {
+    package static let resource = PersistentVolume.resource
+
+    /// `metadata.name`
+    package private(set) var name = ""
+    /// `metadata.resourceVersion`
+    package private(set) var resourceVersion = ""
+    /// `spec.csi.driver`; empty where the volume is none of a CSI driver.
+    package private(set) var driver = ""
+    /// `spec.csi.volumeHandle`
+    package private(set) var handle = ""
+    private var hasClaimRef = false
+    private var claim = ClaimKey(namespace: "", name: "")
+    private var claimUID = ""
+    private var phase = ""
+    /// By the field's number in the source.
+    private var secrets: [Int: SecretName] = [:]
+
+    package init(reading bytes: Span<UInt8>) throws {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard let message = field.message else { continue }
+            switch field.number {
+            case 1: try read(metadata: bytes.extracting(message))
+            case 2: try read(spec: bytes.extracting(message))
+            case 3: try read(status: bytes.extracting(message))
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&name, in: bytes)
+            case 6: try field.read(&resourceVersion, in: bytes)
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            guard let message = field.message else { continue }
+            switch field.number {
+            case 2: try read(source: bytes.extracting(message))
+            case 4: try read(claimRef: bytes.extracting(message))
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(source bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 22, let message = field.message { try read(csi: bytes.extracting(message)) }
+        }
+    }
+
+    private mutating func read(csi bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&driver, in: bytes)
+            case 2: try field.read(&handle, in: bytes)
+            case 6, 7, 9:
+                guard let message = field.message else { continue }
+                try secrets[field.number, default: SecretName(namespace: "", name: "")]
+                    .read(reference: bytes.extracting(message))
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(claimRef bytes: Span<UInt8>) throws(WireFormatError) {
+        hasClaimRef = true
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 2: try field.read(&claim.namespace, in: bytes)
+            case 3: try field.read(&claim.name, in: bytes)
+            case 4: try field.read(&claimUID, in: bytes)
+            default: break
+            }
+        }
+    }
+
+    private mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            if field.number == 1 { try field.read(&phase, in: bytes) }
+        }
+    }
+}
+
+extension SecretName {
+    fileprivate mutating func read(reference bytes: Span<UInt8>) throws(WireFormatError) {
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1: try field.read(&name, in: bytes)
+            case 2: try field.read(&namespace, in: bytes)
+            default: break
+            }
+        }
+    }
+}
+
+extension WatchedVolume {
+    /// The volume as the core knows it.
+    package func monitored(secrets kind: VolumeSecretsKind) -> MonitoredVolume {
+        MonitoredVolume(
+            name: name,
+            handle: handle,
+            claim: hasClaimRef ? claim : nil,
+            claimUID: claimUID,
+            isBound: phase == "Bound",
+            secret: secret(kind)
+        )
+    }
+
+    /// The Secret that the volume names; nil where it names none.
+    private func secret(_ kind: VolumeSecretsKind) -> SecretName? {
+        let secret =
+            switch kind {
+            case .none: nil as SecretName?
+            case .controllerPublish: secrets[6]
+            case .controllerExpand: secrets[9]
+            case .nodeStage: secrets[7]
+            }
+        return secret.flatMap { $0.namespace.isEmpty || $0.name.isEmpty ? nil : $0 }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Walks over the fields of one protobuf message, without decoding what nobody asks for.
+///
+/// For messages of which there are many and of which few fields are wanted; what is read here and there is the same, as
+/// far as a field of another wire type than expected is taken for one that is not known. The reader does not hold the
+/// bytes: they are passed in, the same ones with every call.
+///
+/// ```swift
+/// var reader = WireReader()
+/// while let field = try reader.next(in: bytes) {
+///     if field.number == 1 { try field.read(&name, in: bytes) }
+/// }
+/// ```
+///
+/// Source: https://protobuf.dev/programming-guides/encoding.
+public struct WireReader: Sendable {
+    /// Where the next field begins.
+    public private(set) var position: Int
+
+    /// A reader of the fields from a position on, which must be where a field begins.
+    public init(at position: Int = 0) {
+        self.position = position
+    }
+
+    /// The next field, nil at the end. A group is one field, whatever is inside.
+    ///
+    /// - Throws: where no field begins, or where it is cut. The position stays.
+    public mutating func next(in bytes: Span<UInt8>) throws(WireFormatError) -> WireField? {
+        guard position < bytes.count else { return nil }
+        var end = position
+        let tag = try Self.varint(in: bytes, at: &end)
+        guard tag >> 3 > 0 else { throw WireFormatError(position: position) }
+        var value = tag
+        let start: Int
+        switch tag & 7 {
+        case 0:
+            start = end
+            value = try Self.varint(in: bytes, at: &end)
+        case 3:
+            start = end
+            try Self.skipGroup(in: bytes, at: &end)
+        default:
+            (start, end) = try Self.content(ofTag: tag, in: bytes, at: end)
+        }
+        position = end
+        return WireField(
+            number: Int(clamping: tag >> 3),
+            wireType: UInt8(truncatingIfNeeded: tag & 7),
+            value: value,
+            content: start..<end
+        )
+    }
+
+    /// What a tag of a fixed or a given length has after it.
+    private static func content(
+        ofTag tag: UInt64,
+        in bytes: Span<UInt8>,
+        at position: Int
+    ) throws(WireFormatError) -> (start: Int, end: Int) {
+        var start = position
+        let length: UInt64
+        switch tag & 7 {
+        case 1: length = 8
+        case 2: length = try varint(in: bytes, at: &start)
+        case 5: length = 4
+        default: throw WireFormatError(position: position)
+        }
+        guard length <= bytes.count - start else { throw WireFormatError(position: position) }
+        return (start, start + Int(length))
+    }
+
+    /// Goes behind the end of the group whose begin was read.
+    private static func skipGroup(in bytes: Span<UInt8>, at position: inout Int) throws(WireFormatError) {
+        var depth = 1
+        while depth > 0 {
+            let tag = try varint(in: bytes, at: &position)
+            switch tag & 7 {
+            case 0: _ = try varint(in: bytes, at: &position)
+            case 3: depth += 1
+            case 4: depth -= 1
+            default: (_, position) = try content(ofTag: tag, in: bytes, at: position)
+            }
+        }
+    }
+
+    private static func varint(in bytes: Span<UInt8>, at position: inout Int) throws(WireFormatError) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while position < bytes.count, shift < 70 {
+            let byte = bytes[position]
+            position += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+        throw WireFormatError(position: position)
+    }
+}
+
+/// One field of a message.
+public struct WireField: Sendable, Hashable {
+    /// The field's number in its message.
+    public let number: Int
+    fileprivate let wireType: UInt8
+    fileprivate let value: UInt64
+    /// Where what it holds is, without tag and length.
+    public let content: Range<Int>
+
+    /// The value of a number, a truth value or an enumeration; nil where it is of another wire type.
+    public var integer: UInt64? { wireType == 0 ? value : nil }
+
+    /// Where the message is that the field holds; nil where it is of another wire type.
+    public var message: Range<Int>? { wireType == 2 ? content : nil }
+
+    /// Reads a text; one of another wire type leaves what is there.
+    ///
+    /// - Throws: where it is no UTF-8.
+    public func read(_ text: inout String, in bytes: Span<UInt8>) throws(WireFormatError) {
+        guard wireType == 2 else { return }
+        do {
+            text = String(copying: try UTF8Span(validating: bytes.extracting(content)))
+        } catch {
+            throw WireFormatError(position: content.lowerBound)
+        }
+    }
+}
+
+/// Bytes that are no message.
+public struct WireFormatError: Error, Hashable, CustomStringConvertible {
+    /// In the bytes, where it shows.
+    public let position: Int
+
+    /// What is wrong, and where.
+    public var description: String { "no field of a protobuf message at byte \(position)" }
+}

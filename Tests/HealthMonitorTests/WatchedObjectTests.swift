@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import SwiftProtobuf
+import Testing
+import VolumeHealth
+
+@testable import HealthMonitor
+
+/// What is read of volumes and claims, against what the generated messages have. `WatchFrames` of FuzzTargets does the
+/// same with any bytes.
+@Suite struct WatchedObjectTests {
+    private func bound() -> PersistentVolume {
+        .with {
+            $0.metadata.name = "pv"
+            $0.metadata.resourceVersion = "7"
+            $0.metadata.labels = ["a": "b"]
+            $0.spec.persistentVolumeSource.csi.driver = "driver"
+            $0.spec.persistentVolumeSource.csi.volumeHandle = "handle"
+            $0.spec.claimRef.namespace = "default"
+            $0.spec.claimRef.name = "data"
+            $0.spec.claimRef.uid = "uid"
+            $0.status.phase = "Bound"
+        }
+    }
+
+    @Test func aVolume() throws {
+        let volume = try WatchedVolume(bound())
+        #expect(volume.driver == "driver")
+        #expect(volume.resourceVersion == "7")
+        #expect(
+            volume.monitored(secrets: .nodeStage)
+                == MonitoredVolume(
+                    name: "pv",
+                    handle: "handle",
+                    claim: ClaimKey(namespace: "default", name: "data"),
+                    claimUID: "uid",
+                    isBound: true
+                )
+        )
+    }
+
+    @Test func aVolumeOfNobody() throws {
+        var volume = bound()
+        volume.spec.clearClaimRef()
+        volume.status.phase = "Available"
+        let monitored = try WatchedVolume(volume).monitored(secrets: .none)
+        #expect(monitored.claim == nil)
+        #expect(!monitored.isBound)
+    }
+
+    @Test func aVolumeOfNoCSIDriver() throws {
+        var volume = bound()
+        volume.spec.clearPersistentVolumeSource()
+        #expect(try WatchedVolume(volume).driver.isEmpty)
+    }
+
+    @Test func aClaim() throws {
+        var claim = PersistentVolumeClaim()
+        claim.metadata.namespace = "default"
+        claim.metadata.name = "data"
+        claim.metadata.uid = "uid"
+        claim.metadata.resourceVersion = "9"
+        claim.spec.volumeName = "pv"
+        claim.status.healthStatus.healthConditions = [("Degraded", "a"), ("Sleepy", "b"), ("DataLoss", "c")].map {
+            pair in
+            .with {
+                $0.status = pair.0
+                $0.reason = pair.1
+                $0.message = "m"
+            }
+        }
+        let watched = try WatchedClaim(claim)
+        let key = ClaimKey(namespace: "default", name: "data")
+        #expect(watched.claim == Claim(key: key, uid: "uid", resourceVersion: "9"))
+        #expect(watched.volumeName == "pv")
+        #expect(watched.healthStatus == claim.status.healthStatus.conditions)
+        #expect(watched.healthStatus.map(\.reason) == ["a", "c"])
+    }
+
+    @Test func whatIsNoObjectIsRefused() {
+        for bytes in [[0x0A, 5, 1], [0x0A, 3, 0x0A, 1, 0xFF], [0x12, 2, 0x12, 5]] as [[UInt8]] {
+            #expect(throws: (any Error).self) { try WatchedVolume(reading: bytes.span) }
+            #expect(throws: (any Error).self) { try PersistentVolume(serializedBytes: bytes) }
+        }
+        #expect(throws: (any Error).self) { try WatchedClaim(reading: ([0x0A, 3, 0x0A, 1, 0xFF] as [UInt8]).span) }
+    }
+}
+
+extension WatchedVolume {
+    init(_ volume: PersistentVolume) throws {
+        let bytes: [UInt8] = try volume.serializedBytes()
+        try self.init(reading: bytes.span)
+    }
+}
+
+extension WatchedClaim {
+    init(_ claim: PersistentVolumeClaim) throws {
+        let bytes: [UInt8] = try claim.serializedBytes()
+        try self.init(reading: bytes.span)
+    }
+}

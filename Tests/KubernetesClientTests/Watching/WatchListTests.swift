@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesAPI
+import KubernetesClient
+import SwiftProtobuf
+import Testing
+
+/// A watcher of a server that streams lists.
+@Suite(.timeLimit(.minutes(1))) struct WatchListTests {
+    private typealias Events = Watcher<PersistentVolume>.AsyncIterator
+
+    private func events(_ cluster: TestCluster, random: Double = 0) -> Events {
+        Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger, random: { random })
+            .makeAsyncIterator()
+    }
+
+    /// What the next list says, as `listed a`, one for each object; how many come together is the network's choice.
+    private func list(_ events: inout Events) async throws -> [String] {
+        var texts: [String] = []
+        while texts.last != "synced", let event = try await events.next() {
+            if case .listed(let volumes) = event {
+                #expect(!volumes.isEmpty)
+                texts += volumes.map { "listed \($0.metadata.name)" }
+            } else {
+                texts.append(event.text)
+            }
+        }
+        return texts
+    }
+
+    private func expect(
+        _ events: inout Events,
+        _ expected: String...,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        for expected in expected {
+            let event = try await events.next()
+            #expect(event?.text == expected, sourceLocation: sourceLocation)
+        }
+    }
+
+    private func requests(_ cluster: TestCluster) -> [String] {
+        cluster.server.journal.records.map(\.request).map { request in
+            request.isStreamingList ? "stream" : request.verb?.rawValue ?? "none"
+        }
+    }
+
+    @Test func theListAndTheChangesComeInOneStream() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
+            var events = events(cluster, random: 0.999)
+            #expect(try await list(&events) == ["restarted", "listed a", "listed b", "listed c", "synced"])
+            try cluster.server.create(.volume("d"))
+            try cluster.server.patch(kind: "PersistentVolume", name: "a", ["status": ["phase": "Bound"]])
+            try cluster.server.delete(kind: "PersistentVolume", name: "b")
+            try await expect(&events, "applied d", "applied a", "deleted b")
+            #expect(requests(cluster) == ["stream"])
+            let query = cluster.server.journal.records[0].request.query
+            #expect(query["resourceVersionMatch"] == "NotOlderThan")
+            #expect(query["allowWatchBookmarks"] == "true")
+            #expect(query["timeoutSeconds"] == "599")
+            #expect(query["resourceVersion"] == nil)
+        }
+    }
+
+    @Test func aStreamThatEndsGoesOnAsAWatch() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            var events = events(cluster)
+            #expect(try await list(&events) == ["restarted", "synced"])
+            let server = cluster.server
+            try server.create(.volume("a"))
+            try await expect(&events, "applied a")
+            server.intercept { request in
+                if request.verb == .watch { _ = try? server.create(.volume("b")) }
+                return nil
+            }
+            server.watches[0].end()
+            try await expect(&events, "applied b")
+            #expect(requests(cluster) == ["stream", "watch"])
+            #expect(cluster.clock.sleeps.isEmpty)
+        }
+    }
+
+    @Test func aVersionThatExpiredIsListedByAStreamAgain() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            try cluster.server.create(.volume("a"))
+            var events = events(cluster)
+            #expect(try await list(&events) == ["restarted", "listed a", "synced"])
+            cluster.server.watches[0].fail(StatusError(code: 410, reason: "Expired", message: "too old"))
+            #expect(try await list(&events) == ["restarted", "listed a", "synced"])
+            #expect(requests(cluster) == ["stream", "stream"])
+        }
+    }
+
+    /// The server's stream as it is when much changes: between the first object and the bookmark, whatever a watch has.
+    @Test func changesWithinTheList() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            func volume(_ name: String, _ version: String) -> PersistentVolume {
+                .with {
+                    $0.metadata.name = name
+                    $0.metadata.resourceVersion = version
+                }
+            }
+            var end = volume("", "9")
+            end.metadata.annotations = ["k8s.io/initial-events-end": "true"]
+            let frames = try [
+                // Versions are in no order here.
+                frame("ADDED", volume("a", "7")), frame("ADDED", volume("b", "3")), frame("MODIFIED", volume("a", "8")),
+                frame("DELETED", volume("b", "9")), frame("BOOKMARK", volume("", "8")),
+                frame("ADDED", volume("c", "9")),
+                frame("BOOKMARK", end), frame("MODIFIED", volume("c", "10")),
+            ]
+            let faults = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard faults.values.isEmpty else { return nil }
+                faults.append(true)
+                return .answer(status: 200, body: frames.flatMap(\.self))
+            }
+            var events = events(cluster)
+            #expect(
+                try await list(&events) == [
+                    "restarted", "listed a", "listed b", "listed a", "deleted b", "listed c", "synced",
+                ]
+            )
+            try await expect(&events, "applied c")
+        }
+    }
+
+    @Test func aServerWithoutStreamsIsAskedForPagesAtOnce() async throws {
+        try await TestCluster.with { cluster in
+            try cluster.server.create(.volume("a"))
+            var events = events(cluster)
+            #expect(try await list(&events) == ["restarted", "listed a", "synced"])
+            #expect(requests(cluster) == ["stream", "list"])
+            #expect(cluster.clock.sleeps.isEmpty)
+            #expect(!cluster.log.contains { $0.hasPrefix("warning") || $0.hasPrefix("info") })
+        }
+    }
+
+    /// With an etcd that cannot tell its progress (older than 3.5.13), the refusal comes after the head.
+    @Test func aServerThatRefusesWithinTheStreamIsAskedForPagesAtOnce() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            try cluster.server.create(.volume("a"))
+            var status = Status()
+            status.code = 500
+            status.reason = "InternalError"
+            status.message = "required storage feature RequestWatchProgress is disabled"
+            let refusal = try frame("ERROR", status, kind: "Status")
+            cluster.server.intercept { request in
+                request.isStreamingList ? .answer(status: 200, body: refusal) : nil
+            }
+            var events = events(cluster)
+            #expect(try await list(&events) == ["restarted", "restarted", "listed a", "synced"])
+            #expect(requests(cluster) == ["stream", "list"])
+            #expect(cluster.clock.sleeps.isEmpty)
+            #expect(!cluster.log.contains { $0.hasPrefix("warning") })
+        }
+    }
+
+    /// Cut wherever it may be, the list comes again, whole, and in pages.
+    @Test func aStreamThatIsCutIsFollowedByPages() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
+            var initial: [UInt8] = []
+            for name in ["a", "b"] { initial += try frame("ADDED", .with { $0.metadata.name = name }) }
+            for length in stride(from: 0, through: initial.count, by: 7) {
+                let cut = Array(initial.prefix(length))
+                cluster.server.intercept { request in
+                    request.isStreamingList ? .answer(status: 200, body: cut) : nil
+                }
+                var events = events(cluster)
+                let texts = try await list(&events)
+                #expect(
+                    texts.suffix(4) == ["restarted", "listed a", "listed b", "synced"],
+                    "cut after \(length) bytes"
+                )
+                #expect(texts.first == "restarted")
+                #expect(requests(cluster).suffix(2) == ["stream", "list"])
+            }
+        }
+    }
+
+    @Test func manyObjectsComeInBatches() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            let names = (0..<1000).map { "pv-\($0)" }
+            for name in names { try cluster.server.create(.volume(name)) }
+            var events = events(cluster)
+            try await expect(&events, "restarted")
+            var listed: [String] = []
+            while case .listed(let volumes) = try await events.next() {
+                #expect(volumes.count <= 100)
+                listed += volumes.map(\.metadata.name)
+            }
+            #expect(listed.sorted() == names.sorted())
+        }
+    }
+}
