@@ -49,22 +49,28 @@ import Testing
     }
 
     @Test func theIdleTimeoutCanBeChangedMeanwhile() async throws {
+        let (changed, change) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { _ in
             TestHTTPResponse(
                 body: .stream { writer in
                     try await writer.write([1])
+                    for await _ in changed { break }
+                    try await writer.write([2])
                     await forever()
                 }
             )
         } _: { client, url in
-            let timeouts = HTTPRequest.Timeouts(idle: .milliseconds(100), total: .milliseconds(1500))
+            let timeouts = HTTPRequest.Timeouts(idle: .seconds(3600))
             let request = HTTPRequest(url: url, delivery: .streamed, timeouts: timeouts)
             let error = await #expect(throws: HTTPError.self) {
                 let body = try await client.execute(request).body
-                body.setIdleTimeout(.seconds(60))
-                for try await _ in body {}
+                var bytes = body.makeAsyncIterator()
+                _ = try await bytes.next()
+                body.setIdleTimeout(.milliseconds(200))
+                change.yield()
+                while try await bytes.next() != nil {}
             }
-            #expect(error?.message.contains("not complete after 1.5 seconds") == true)
+            #expect(error?.message.contains("nothing received for 0.2 seconds") == true)
         }
     }
 }
