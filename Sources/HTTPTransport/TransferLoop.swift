@@ -39,8 +39,9 @@ final class TransferLoop: Sendable {
         self.configuration = configuration
         unsafe self.multi = unsafe multi
         liveHandles.add(1, ordering: .relaxed)
-        // Idle connections that are kept; those in use are not limited. As many as one kind of writes has under way.
-        unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 8)
+        // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
+        // ends: then every request makes one anew, TLS and all. More than are ever in use together.
+        unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
         startThread()
     }
 

@@ -210,4 +210,48 @@ import Testing
         }
         #expect(error?.code == .shutdown)
     }
+
+    /// As in an outage: events and statuses, several of each at a time, and watches beside them.
+    @Test func connectionsServeOneRequestAfterTheOther() async throws {
+        let count = 20
+        let meeting = Meeting(count)
+        try await TestHTTPServer.withServer { _ in
+            await meeting.join()
+            return TestHTTPResponse()
+        } _: { server in
+            try await withClient { client in
+                for _ in 0..<3 {
+                    try await withThrowingTaskGroup { group in
+                        for _ in 0..<count {
+                            group.addTask {
+                                let response = try await client.execute(HTTPRequest(url: server.url))
+                                _ = try await response.body.collect(upTo: 1)
+                            }
+                        }
+                        try await group.waitForAll()
+                    }
+                }
+            }
+            #expect(server.acceptedConnections == count)
+        }
+    }
+}
+
+/// Lets everybody wait until so many are there, again and again.
+private actor Meeting {
+    private let count: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(_ count: Int) {
+        self.count = count
+    }
+
+    func join() async {
+        await withCheckedContinuation { continuation in
+            waiting.append(continuation)
+            guard waiting.count == count else { return }
+            for one in waiting { one.resume() }
+            waiting = []
+        }
+    }
 }

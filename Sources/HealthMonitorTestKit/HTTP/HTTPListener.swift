@@ -63,6 +63,9 @@ final class HTTPListener: Sendable {
         return port
     }
 
+    /// How many connections there were so far.
+    var acceptedConnections: Int { connections.accepted }
+
     /// Stops listening and cuts the open connections.
     func close() async {
         let channel = state.withLock { state in

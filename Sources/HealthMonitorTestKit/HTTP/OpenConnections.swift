@@ -8,6 +8,7 @@ import Synchronization
 final class OpenConnections: Sendable {
     private struct State {
         var isClosed = false
+        var accepted = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
         /// Those of them that turned out to speak HTTP/2.
         var http2: Set<ObjectIdentifier> = []
@@ -17,9 +18,13 @@ final class OpenConnections: Sendable {
 
     private let state = Mutex(State())
 
+    /// How many there were so far.
+    var accepted: Int { state.withLock { $0.accepted } }
+
     /// Keeps a connection until it closes.
     func add(_ channel: any Channel) {
         let isClosed = state.withLock { state in
+            state.accepted += 1
             if !state.isClosed { state.channels[ObjectIdentifier(channel)] = channel }
             return state.isClosed
         }

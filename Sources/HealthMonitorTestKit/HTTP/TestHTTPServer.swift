@@ -58,6 +58,9 @@ public struct TestHTTPServer: Sendable {
         return try result.get()
     }
 
+    /// How many connections clients have made so far.
+    public var acceptedConnections: Int { listener.acceptedConnections }
+
     // MARK: Faults
 
     /// Refuses connections from now on and cuts those that are open.
