@@ -200,11 +200,17 @@ public final class SimulatedAPIServer: Sendable {
 
 /// The latest interceptor of a server, shared with its handler.
 private final class InterceptorBox: Sendable {
-    private let state = Mutex<Interceptor?>(nil)
+    /// Not the function itself: with every look at it, a Mutex of functions wraps it once more (Swift 6.3), and a call of
+    /// it takes longer and longer.
+    private struct State {
+        var current: Interceptor?
+    }
+
+    private let state = Mutex(State())
 
     var current: Interceptor? {
-        get { state.withLock { $0 } }
-        set { state.withLock { $0 = newValue } }
+        get { state.withLock { $0.current } }
+        set { state.withLock { $0.current = newValue } }
     }
 }
 
