@@ -26,6 +26,28 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         /// nil: nothing, or that it has passed.
         var told: Told?
         var lastTold: Duration = .zero
+        /// The item in one of the queues that counts; others that name this entry are stale.
+        var scheduled: Scheduled?
+        /// Elsewhere, for hardly any entry has it: none or one.
+        private var exceptions: [Exceptional] = []
+
+        init(claim: Claim) {
+            self.claim = claim
+        }
+
+        /// The claim's version is looked up when it is told, so that of equal names those that are there are kept.
+        mutating func renew(_ claim: Claim) {
+            if self.claim.key != claim.key || self.claim.uid != claim.uid { self.claim = claim }
+        }
+
+        var exceptional: Exceptional {
+            get { exceptions.first ?? Exceptional() }
+            set { exceptions = newValue == Exceptional() ? [] : [newValue] }
+        }
+    }
+
+    /// What an entry has while it is told, and when that failed.
+    private struct Exceptional: Equatable {
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
         /// What the cluster has shown meanwhile.
@@ -42,12 +64,10 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         /// How often in a row the API server refused this one.
         var refusals = 0
         var notBefore: Duration = .zero
-        /// The item in one of the queues that counts; others that name this entry are stale.
-        var scheduled: Scheduled?
     }
 
     /// Nobody knows whether it was told.
-    private struct LostAttempt {
+    private struct LostAttempt: Equatable {
         /// nil: that all is clear.
         var news: Fingerprint?
         /// The number of the first attempt.
@@ -69,7 +89,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     }
 
     private let timing: ReportTiming
-    private var entries: [Key: Entry] = [:]
+    private var entries = DenseDictionary<Key, Entry>()
     private var transitions = DueQueue<Key>()
     private var refreshes = DueQueue<Key>()
     /// While the API server is unreachable nothing is handed out before this moment.
@@ -91,7 +111,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     /// Whether something was told of it, or is about to be.
     func contains(_ key: Key) -> Bool {
-        entries[key] != nil
+        entries.contains(key)
     }
 
     /// What is so, as far as this process knows.
@@ -115,7 +135,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// How many transitions wait or are under way, and since when the oldest of them is so.
     var backlog: (depth: Int, oldest: Duration?) {
         let waiting = entries.values.filter { entry in
-            guard let said = entry.inFlight else { return entry.scheduled?.cause == .transition }
+            guard let said = entry.exceptional.inFlight else { return entry.scheduled?.cause == .transition }
             return Self.news(said) != entry.told?.fingerprint
         }
         return (waiting.count, waiting.map(\.since).min())
@@ -129,9 +149,10 @@ extension Outbox {
     mutating func set(_ state: State, for key: Key, claim: Claim, at now: Duration) {
         if entries[key] == nil, state.isClear { return }
         var entry = entries[key] ?? Entry(claim: claim)
-        entry.claim = claim
+        entry.renew(claim)
         if entry.current.map({ Self.news($0) != Self.news(state) }) ?? true { entry.since = now }
-        entry.current = state
+        // Of equal states one is kept: what was told is mostly what is so.
+        if entry.current != state { entry.current = state }
         put(entry, for: key, at: now)
     }
 
@@ -147,18 +168,19 @@ extension Outbox {
     /// The cluster shows this, whoever told it. A clear state: nothing.
     mutating func observe(told state: State, for key: Key, claim: Claim, at now: Duration) {
         var entry = entries[key] ?? Entry(claim: claim)
-        entry.claim = claim
-        if entry.inFlight != nil {
+        entry.renew(claim)
+        let state = entry.current == state ? entry.current ?? state : state
+        if entry.exceptional.inFlight != nil {
             // Whether the announcement came before or after it shows when that has ended.
-            entry.observedInFlight = state
+            entry.exceptional.observedInFlight = state
         } else {
             let told = Self.told(state)
             if told != entry.told {
                 entry.told = told
                 entry.lastTold = now
             }
-            entry.isUncertain = false
-            entry.lost = nil
+            entry.exceptional.isUncertain = false
+            entry.exceptional.lost = nil
         }
         put(entry, for: key, at: now)
     }
@@ -195,41 +217,44 @@ extension Outbox {
         if case .told = outcome, !announcement.state.isClear { unsupportedTries = 0 }
         pause(after: outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
-        guard var entry = entries[announcement.key], entry.number == announcement.number, let said = entry.inFlight
-        else { return }
-        entry.inFlight = nil
+        guard var entry = entries[announcement.key] else { return }
+        var exceptional = entry.exceptional
+        guard exceptional.number == announcement.number, let said = exceptional.inFlight else { return }
+        exceptional.inFlight = nil
         switch outcome {
         case .told:
             entry.told = Self.told(said)
-            entry.isUncertain = false
-            entry.lost = nil
+            exceptional.isUncertain = false
+            exceptional.lost = nil
             entry.lastTold = now
-            entry.refusals = 0
-            entry.notBefore = .zero
+            exceptional.refusals = 0
+            exceptional.notBefore = .zero
         case .refused:
-            entry.refusals += 1
-            entry.notBefore = now + timing.backoff(afterFailures: entry.refusals)
+            exceptional.refusals += 1
+            exceptional.notBefore = now + timing.backoff(afterFailures: exceptional.refusals)
         case .unreachable:
             break
         case .unanswered:
-            if Self.news(said) != entry.told?.fingerprint { entry.isUncertain = true }
-            if entry.lost == nil || entry.lost?.news != Self.news(said) {
-                entry.lost = LostAttempt(news: Self.news(said), telling: entry.telling)
+            if Self.news(said) != entry.told?.fingerprint { exceptional.isUncertain = true }
+            if exceptional.lost == nil || exceptional.lost?.news != Self.news(said) {
+                exceptional.lost = LostAttempt(news: Self.news(said), telling: exceptional.telling)
             }
         case .unsupported:
             // Behind the others, so that not always the same one is tried.
-            entry.notBefore = max(pausedUntil, now)
+            exceptional.notBefore = max(pausedUntil, now)
         case .gone:
             entries[announcement.key] = nil
             return
         }
-        if let observed = entry.observedInFlight {
+        if let observed = exceptional.observedInFlight {
             // What the cluster has shown last is what people see, whoever wrote it.
-            entry.observedInFlight = nil
+            exceptional.observedInFlight = nil
             entry.told = Self.told(observed)
-            entry.isUncertain = false
-            entry.lost = nil
+            exceptional.isUncertain = false
+            exceptional.lost = nil
         }
+        (exceptional.number, exceptional.telling) = (0, 0)
+        entry.exceptional = exceptional
         put(entry, for: announcement.key, at: now)
     }
 
@@ -265,10 +290,12 @@ extension Outbox {
                 entry.scheduled == Scheduled(cause: cause, due: item.due, ticket: item.ticket)
             else { continue }
             entry.scheduled = nil
-            entry.inFlight = state
             announcements += 1
-            entry.number = announcements
-            entry.telling = entry.lost.flatMap { $0.news == Self.news(state) ? $0.telling : nil } ?? announcements
+            let lost = entry.exceptional.lost
+            let telling = lost.flatMap { $0.news == Self.news(state) ? $0.telling : nil } ?? announcements
+            entry.exceptional.inFlight = state
+            entry.exceptional.number = announcements
+            entry.exceptional.telling = telling
             underWay += 1
             entries[item.element] = entry
             return Announcement(
@@ -277,8 +304,8 @@ extension Outbox {
                 state: state,
                 since: entry.since,
                 cause: cause,
-                telling: entry.telling,
-                number: entry.number
+                telling: telling,
+                number: announcements
             )
         }
         return nil
@@ -288,7 +315,7 @@ extension Outbox {
     private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
         var entry = entry
         // While an announcement is under way nothing is planned: its outcome decides.
-        if entry.inFlight == nil {
+        if entry.exceptional.inFlight == nil {
             switch plan(entry, at: now) {
             case .forget:
                 entries[key] = nil
@@ -314,18 +341,18 @@ extension Outbox {
 
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
         guard let current = entry.current else { return entry.told == nil ? .forget : .keep }
-        if Self.news(current) != entry.told?.fingerprint || entry.isUncertain {
+        if Self.news(current) != entry.told?.fingerprint || entry.exceptional.isUncertain {
             // One that waits already keeps its place when a sweep finds the same again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
                 return .tell(.transition, due: scheduled.due)
             }
-            return .tell(.transition, due: max(now, entry.notBefore))
+            return .tell(.transition, due: max(now, entry.exceptional.notBefore))
         }
         if current.isClear { return .forget }
         // Of what an earlier process told the details are not known: taken as unchanged.
         let isUnchanged = entry.told?.state.map { $0 == current } ?? true
         guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
-        return .tell(.refresh, due: max(entry.lastTold + interval, entry.notBefore))
+        return .tell(.refresh, due: max(entry.lastTold + interval, entry.exceptional.notBefore))
     }
 }
 
@@ -333,9 +360,9 @@ extension Outbox {
 
 extension Outbox {
     /// Whom the entries are about; a claim comes once for each of its entries.
-    var claims: [Claim] { entries.values.map(\.claim) }
+    var claims: some Collection<Claim> { entries.values.lazy.map(\.claim) }
 
-    var keysAndClaims: [(key: Key, claim: Claim)] { entries.map { ($0.key, $0.value.claim) } }
+    var keysAndClaims: [(key: Key, claim: Claim)] { Array(zip(entries.keys, entries.values.lazy.map(\.claim))) }
 
     /// As ``next(at:)``, for claims as they are now: `latest` gives nil for those that are gone, and they are forgotten.
     mutating func next(at now: Duration, latest: (Claim) -> Claim?) -> ReportStep<Key, State> {

@@ -113,7 +113,8 @@ extension Reconciler {
 
     /// Everybody who was told something and has no volume of ours any more.
     private mutating func releaseOthers(at now: Duration) {
-        for claim in events.claims + statuses.claims where index.volumeHandle(of: claim) == nil {
+        let others = [events, statuses].flatMap { $0.claims.filter { index.volumeHandle(of: $0) == nil } }
+        for claim in others {
             release(claim, at: now)
         }
         for (key, claim) in unknowns.keysAndClaims where index.volumeHandle(of: claim) == nil {

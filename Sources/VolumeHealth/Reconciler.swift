@@ -95,6 +95,9 @@ public struct Reconciler: Sendable {
 
     /// Of all volumes, those for which ``isKnownAdverse(_:)`` holds.
     var knownAdverseHandles: Set<String> {
-        Set((events.claims + statuses.claims + index.claimsWithHealthStatus).compactMap(index.volumeHandle(of:)))
+        var handles = Set(events.claims.compactMap(index.volumeHandle(of:)))
+        handles.formUnion(statuses.claims.lazy.compactMap(index.volumeHandle(of:)))
+        handles.formUnion(index.claimsWithHealthStatus.lazy.compactMap(index.volumeHandle(of:)))
+        return handles
     }
 }
