@@ -181,7 +181,7 @@ extension MonitoredWorld {
     }
 
     /// The watch brings what was written.
-    private mutating func show(_ announcement: Announcement<String, VolumeState>) {
+    private mutating func show(_ announcement: Announcement<ClaimNumber, VolumeState>) {
         guard let pair = pairs.first(where: { $0.claim.key == announcement.claim.key }) else { return }
         reconciler.written(
             announcement.claim,

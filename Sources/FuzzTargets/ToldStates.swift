@@ -34,7 +34,7 @@ struct ToldStates {
     }
 
     mutating func tell(
-        _ announcement: Announcement<String, VolumeState>,
+        _ announcement: Announcement<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) throws(InvariantViolation) {
@@ -83,7 +83,7 @@ struct ToldUnknownConditions {
     ) throws(InvariantViolation) {
         let uid = announcement.claim.uid
         let fingerprint = announcement.state.fingerprint
-        try require(announcement.key.claimUID == uid, "an unknown condition is told another claim")
+        try require(announcement.key.fingerprint == fingerprint, "an unknown condition is told as another one")
         try require(told[uid]?.contains(fingerprint) != true, "an unknown condition is told twice: \(uid)")
         try announcement.state.condition.requireBounds()
         if outcome == .told { told[uid, default: []].insert(fingerprint) }
@@ -123,7 +123,7 @@ extension [VolumeHealthCondition] {
     }
 }
 
-extension Announcement<String, VolumeState> {
+extension Announcement<ClaimNumber, VolumeState> {
     /// The event that tells it is one that the API server takes, and is recognised later.
     func requireEventBounds() throws(InvariantViolation) {
         let component = EventVocabulary.component(driverName: WatchedCluster.driverName)

@@ -80,7 +80,7 @@ extension HealthMonitor {
         }
     }
 
-    private func event(_ announcement: Announcement<String, VolumeState>, of state: MonitorState) -> EventRecord {
+    private func event(_ announcement: Announcement<ClaimNumber, VolumeState>, of state: MonitorState) -> EventRecord {
         let conditions = announcement.state.conditions
         return event(
             on: announcement.claim,

@@ -21,7 +21,7 @@ extension HealthMonitor {
     }
 
     private func write(
-        _ announcement: Announcement<String, VolumeState>,
+        _ announcement: Announcement<ClaimNumber, VolumeState>,
         _ support: StatusSupport,
         _ state: MonitorState
     ) async throws -> ReportOutcome {
@@ -54,7 +54,7 @@ extension HealthMonitor {
 
     /// - Throws: `conflict` when others keep changing the claim.
     private func writeOnce(
-        _ announcement: Announcement<String, VolumeState>,
+        _ announcement: Announcement<ClaimNumber, VolumeState>,
         _ support: StatusSupport,
         _ state: MonitorState,
         _ metadata: Logger.Metadata

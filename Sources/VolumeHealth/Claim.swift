@@ -38,3 +38,21 @@ public struct Claim: Sendable, Hashable {
         return mine > theirs
     }
 }
+
+/// Names a claim in four bytes for as long as it is there: a claim of the same name and another uid is another one.
+public struct ClaimNumber: Sendable, Hashable {
+    private let number: UInt32
+
+    init(_ position: Int) { number = UInt32(position) }
+
+    var position: Int { Int(number) }
+}
+
+/// Names a volume handle in four bytes for as long as there is a volume with it.
+struct HandleNumber: Sendable, Hashable {
+    private let number: UInt32
+
+    init(_ position: Int) { number = UInt32(position) }
+
+    var position: Int { Int(number) }
+}

@@ -83,12 +83,15 @@ extension ClaimIndex {
         claimGeneration &+= 1
     }
 
-    /// The list of claims is complete: forgets every claim that was not in it.
-    mutating func endClaimRelist() {
-        for position in claims.positions where claims[position].generation != claimGeneration {
+    /// The list of claims is complete: forgets every claim that was not in it, and returns the numbers that they had.
+    @discardableResult
+    mutating func endClaimRelist() -> [ClaimNumber] {
+        let gone = claims.positions.filter { claims[$0].generation != claimGeneration }
+        for position in gone {
             removeClaim(at: position)
         }
         reclaimTexts()
+        return gone.map(ClaimNumber.init)
     }
 
     /// A claim was listed, added or modified.
@@ -104,20 +107,16 @@ extension ClaimIndex {
             generation: claimGeneration,
             version: version(claim.resourceVersion)
         )
+        let number: ClaimNumber
         if let position = claims.position(of: record.key) {
-            let previous = claims[position]
-            if previous.uid != record.uid {
-                abandonedRecords += 1
-                healthStatuses[texts[previous.uid]] = nil
-            }
+            if claims[position].uid != record.uid { abandonedRecords += 1 }
             claims[position] = record
+            number = ClaimNumber(position)
         } else {
-            claims.insert(record)
+            number = ClaimNumber(claims.insert(record))
         }
-        if !healthStatus.isEmpty {
-            healthStatuses[claim.uid] = healthStatus
-        } else if !healthStatuses.isEmpty {
-            healthStatuses[claim.uid] = nil
+        if !healthStatus.isEmpty || !healthStatuses.isEmpty {
+            healthStatuses[number] = healthStatus.isEmpty ? nil : healthStatus
         }
         reclaimTexts()
     }
@@ -130,7 +129,7 @@ extension ClaimIndex {
     }
 
     private mutating func removeClaim(at position: Int) {
-        healthStatuses[texts[claims[position].uid]] = nil
+        healthStatuses[ClaimNumber(position)] = nil
         claims.remove(at: position)
         abandonedRecords += 1
     }

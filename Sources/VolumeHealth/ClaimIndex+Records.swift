@@ -82,12 +82,12 @@ extension ClaimIndex {
     }
 
     /// Leaves behind the texts that nobody uses any more, when they may be the most of them. Records are fewer than
-    /// their texts, and copied as often as half of them have changed: on average this costs little more than a change.
+    /// their texts, and gone through as often as half of them have changed: on average this costs little more than a change.
     mutating func reclaimTexts() {
         guard abandonedRecords > max(1000, (volumes.count + claims.count) / 2) else { return }
         var copy = StringTable()
         func moved(_ key: StringTable.Key) -> StringTable.Key { key == .none ? .none : copy.insert(texts[key]) }
-        volumes = volumes.copy { record in
+        volumes.rekey { record in
             record.key = moved(record.key)
             record.handle = moved(record.handle)
             record.claim = moved(record.claim)
@@ -95,11 +95,11 @@ extension ClaimIndex {
             record.secret = moved(record.secret)
             record.nextOfHandle = moved(record.nextOfHandle)
         }
-        handles = handles.copy { record in
+        handles.rekey { record in
             record.key = moved(record.key)
             record.firstVolume = moved(record.firstVolume)
         }
-        claims = claims.copy { record in
+        claims.rekey { record in
             record.key = moved(record.key)
             record.uid = moved(record.uid)
             record.volumeName = moved(record.volumeName)

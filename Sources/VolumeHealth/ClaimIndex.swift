@@ -12,13 +12,16 @@
 ///
 /// There may be hundred thousands of them: each text is stored once, and all else are small records of numbers
 /// (`ClaimIndex+Records.swift`).
+///
+/// What else there is to know of a claim, or of a volume handle, is kept elsewhere under its number. A number names nothing
+/// any more when the claim, or the last volume with the handle, is gone, and may then be given to another.
 struct ClaimIndex: Sendable {
     var texts = StringTable()
     var volumes = RecordTable<VolumeRecord>()
     var handles = RecordTable<HandleEntry>()
     var claims = RecordTable<ClaimRecord>()
-    /// Only of claims that show one, by claim uid.
-    var healthStatuses: [String: [VolumeHealthCondition]] = [:]
+    /// Only of claims that show one.
+    var healthStatuses = DenseDictionary<ClaimNumber, [VolumeHealthCondition]>()
     /// The list that a volume, or a claim, was last seen in or after.
     var volumeGeneration: UInt32 = 0
     var claimGeneration: UInt32 = 0
@@ -35,55 +38,64 @@ struct ClaimIndex: Sendable {
     }
 
     /// The claims that use the volume with this handle, in the order of their volumes' names.
-    func claims(ofVolumeHandle handle: String) -> [Claim] {
-        let found = volumes(ofHandle: handle).compactMap { volume in
+    func claims(of handle: HandleNumber) -> [ClaimNumber] {
+        let found = volumes(of: handle).compactMap { volume in
             claim(of: volume).map { (volume: volume, claim: $0) }
         }
-        if found.count < 2 { return found.map { self[$0.claim] } }
-        return found.map { (name: texts[$0.volume.key], claim: self[$0.claim]) }.sorted { $0.name < $1.name }.map(
-            \.claim
-        )
-    }
-
-    /// The uids of the claims that use the volume with this handle, in no order.
-    func claimUIDs(ofVolumeHandle handle: String) -> [String] {
-        volumes(ofHandle: handle).compactMap { claim(of: $0) }.map { texts[$0.uid] }
+        if found.count < 2 { return found.map(\.claim) }
+        return found.map { (name: texts[$0.volume.key], claim: $0.claim) }.sorted { $0.name < $1.name }.map(\.claim)
     }
 
     /// Whether any claim uses the volume with this handle.
     func hasClaim(ofVolumeHandle handle: String) -> Bool {
-        volumes(ofHandle: handle).contains { claim(of: $0) != nil }
+        guard let handle = number(ofVolumeHandle: handle) else { return false }
+        return volumes(of: handle).contains { claim(of: $0) != nil }
     }
 
     /// The volume that a claim uses, when it is one of our driver's.
-    func volumeHandle(of claim: Claim) -> String? {
-        guard let record = record(at: claim.key), texts[record.uid] == claim.uid else { return nil }
-        return volume(of: record).map { texts[$0.handle] }
+    func volumeHandle(of claim: ClaimNumber) -> String? {
+        volume(of: claim).map { texts[$0.handle] }
+    }
+
+    /// What is known of the volume that a claim uses, when it is one of our driver's.
+    func record(ofVolumeOf claim: ClaimNumber) -> HandleRecord? {
+        volume(of: claim).flatMap { handles[$0.handle]?.record }
+    }
+
+    /// Whether a claim uses a volume of our driver's.
+    func hasVolume(_ claim: ClaimNumber) -> Bool {
+        volume(of: claim) != nil
     }
 
     /// The claim of this name, when it uses a volume of our driver's.
     func claim(at key: ClaimKey) -> Claim? {
-        record(at: key).flatMap { volume(of: $0) == nil ? nil : self[$0] }
-    }
-
-    /// The claim as it is now, whatever volume it has; nil when it is gone, or another one has its name.
-    func latest(_ claim: Claim) -> Claim? {
-        latest(at: claim.key).flatMap { $0.uid == claim.uid ? $0 : nil }
+        number(at: key).flatMap { hasVolume($0) ? claim($0) : nil }
     }
 
     /// The claim of this name as it is now, whatever volume it has.
-    func latest(at key: ClaimKey) -> Claim? {
-        record(at: key).map { self[$0] }
+    func number(at key: ClaimKey) -> ClaimNumber? {
+        texts.key(of: Self.text(key)).flatMap(claims.position(of:)).map(ClaimNumber.init)
+    }
+
+    /// The claim as it is now, whatever volume it has; nil when it is gone.
+    func claim(_ number: ClaimNumber) -> Claim? {
+        claims.contains(number.position) ? self[claims[number.position]] : nil
+    }
+
+    /// `metadata.uid`; nil when the claim is gone.
+    func uid(of claim: ClaimNumber) -> String? {
+        claims.contains(claim.position) ? texts[claims[claim.position].uid] : nil
     }
 
     /// What the claim's `status.healthStatus` says; empty when there is none.
-    func healthStatus(ofClaimUID uid: String) -> [VolumeHealthCondition] {
-        healthStatuses[uid] ?? []
+    func healthStatus(of claim: ClaimNumber) -> [VolumeHealthCondition] {
+        healthStatuses[claim] ?? []
     }
 
     /// The Secret that the volume with this handle refers to.
     func secret(ofVolumeHandle handle: String) -> SecretName? {
-        let volumes = volumes(ofHandle: handle).filter { $0.secret != .none }
+        guard let handle = number(ofVolumeHandle: handle) else { return nil }
+        let volumes = volumes(of: handle).filter { $0.secret != .none }
         return volumes.map { (texts[$0.key], $0.secret) }.min { $0.0 < $1.0 }.map { secret(at: $0.1) }
     }
 
@@ -103,24 +115,26 @@ struct ClaimIndex: Sendable {
 // MARK: Joins
 
 extension ClaimIndex {
-    private func claim(of volume: VolumeRecord) -> ClaimRecord? {
-        guard volume.isBound, volume.claim != .none, let record = claims[volume.claim] else { return nil }
-        return record.uid == volume.claimUID && record.volumeName == volume.key ? record : nil
+    private func claim(of volume: VolumeRecord) -> ClaimNumber? {
+        guard volume.isBound, volume.claim != .none, let position = claims.position(of: volume.claim) else {
+            return nil
+        }
+        let record = claims[position]
+        return record.uid == volume.claimUID && record.volumeName == volume.key ? ClaimNumber(position) : nil
     }
 
-    private func volume(of claim: ClaimRecord) -> VolumeRecord? {
-        guard let volume = volumes[claim.volumeName], self.claim(of: volume)?.key == claim.key else { return nil }
-        return volume
-    }
-
-    private func record(at key: ClaimKey) -> ClaimRecord? {
-        texts.key(of: Self.text(key)).flatMap { claims[$0] }
+    private func volume(of claim: ClaimNumber) -> VolumeRecord? {
+        guard claims.contains(claim.position), let volume = volumes[claims[claim.position].volumeName] else {
+            return nil
+        }
+        return self.claim(of: volume) == claim ? volume : nil
     }
 
     /// In no order.
-    private func volumes(ofHandle handle: String) -> [VolumeRecord] {
+    private func volumes(of handle: HandleNumber) -> [VolumeRecord] {
+        guard handles.contains(handle.position) else { return [] }
         var volumes: [VolumeRecord] = []
-        var next = texts.key(of: handle).flatMap { handles[$0]?.firstVolume }
+        var next: StringTable.Key? = handles[handle.position].firstVolume
         while let name = next, let volume = self.volumes[name] {
             volumes.append(volume)
             next = volume.nextOfHandle
@@ -132,6 +146,26 @@ extension ClaimIndex {
 // MARK: Handles
 
 extension ClaimIndex {
+    /// The handle's number; nil when there is no volume with it.
+    func number(ofVolumeHandle handle: String) -> HandleNumber? {
+        texts.key(of: handle).flatMap(handles.position(of:)).map(HandleNumber.init)
+    }
+
+    /// The handle; nil when there is no volume with it any more.
+    func volumeHandle(_ number: HandleNumber) -> String? {
+        handles.contains(number.position) ? texts[handles[number.position].key] : nil
+    }
+
+    /// What is known of a handle; nil when there is no volume with it any more.
+    func record(of handle: HandleNumber) -> HandleRecord? {
+        handles.contains(handle.position) ? handles[handle.position].record : nil
+    }
+
+    /// Changes what is known of a handle.
+    mutating func update(_ handle: HandleNumber, _ change: (inout HandleRecord) -> Void) {
+        if handles.contains(handle.position) { change(&handles[handle.position].record) }
+    }
+
     /// What is known of a handle; nil when there is no volume with it.
     func record(ofVolumeHandle handle: String) -> HandleRecord? {
         texts.key(of: handle).flatMap { handles[$0]?.record }
@@ -153,10 +187,8 @@ extension ClaimIndex {
     var hasHealthStatuses: Bool { !healthStatuses.isEmpty }
 
     /// Claims of our driver's volumes that show a status.
-    var claimsWithHealthStatus: [Claim] {
-        if healthStatuses.isEmpty { return [] }
-        return claims.positions.lazy.map { claims[$0] }
-            .filter { healthStatuses[texts[$0.uid]] != nil && volume(of: $0) != nil }.map { self[$0] }
+    var claimsWithHealthStatus: [ClaimNumber] {
+        healthStatuses.keys.filter(hasVolume)
     }
 
     /// Handles whose record passes the test.

@@ -4,7 +4,8 @@
 /// A dictionary of large values: they stand one behind the other, in no order, and only four bytes of each in the slots of
 /// a hash table, a quarter to five eighths of which are always vacant.
 struct DenseDictionary<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private var elements: [(key: Key, value: Value)] = []
+    /// In no order that means anything.
+    private(set) var elements: [(key: Key, value: Value)] = []
     private var positions: [Key: UInt32] = [:]
 
     var isEmpty: Bool { elements.isEmpty }

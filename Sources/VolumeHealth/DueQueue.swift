@@ -7,13 +7,16 @@
 /// counts and passes over the others when they come up.
 struct DueQueue<Element: Sendable>: Sendable {
     struct Item: Sendable {
-        var due: Duration
+        fileprivate var compactDue: CompactDuration
         /// Unique within the queue, rising.
         var ticket: UInt64
         var element: Element
 
+        /// In whole nanoseconds, rounded down.
+        var due: Duration { compactDue.duration }
+
         func precedes(_ other: Item) -> Bool {
-            due != other.due ? due < other.due : ticket < other.ticket
+            compactDue != other.compactDue ? compactDue < other.compactDue : ticket < other.ticket
         }
     }
 
@@ -27,7 +30,7 @@ struct DueQueue<Element: Sendable>: Sendable {
     /// Returns the ticket of the new item.
     mutating func insert(_ element: Element, due: Duration) -> UInt64 {
         nextTicket += 1
-        heap.append(Item(due: due, ticket: nextTicket, element: element))
+        heap.append(Item(compactDue: CompactDuration(due), ticket: nextTicket, element: element))
         var child = heap.count - 1
         while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
             heap.swapAt(child, (child - 1) / 2)
@@ -37,13 +40,18 @@ struct DueQueue<Element: Sendable>: Sendable {
     }
 
     mutating func removeFirst() {
-        guard let last = heap.popLast(), !heap.isEmpty else { return }
+        guard let last = heap.popLast() else { return }
+        if heap.isEmpty {
+            // A wave has passed: its memory goes back.
+            heap = []
+            return
+        }
         heap[0] = last
         var parent = 0
         while true {
-            let children = (2 * parent + 1)...(2 * parent + 2)
-            let least = children.filter(heap.indices.contains).min { heap[$0].precedes(heap[$1]) }
-            guard let least, heap[least].precedes(heap[parent]) else { return }
+            var least = 2 * parent + 1
+            if least + 1 < heap.count, heap[least + 1].precedes(heap[least]) { least += 1 }
+            guard least < heap.count, heap[least].precedes(heap[parent]) else { return }
             heap.swapAt(parent, least)
             parent = least
         }

@@ -55,12 +55,15 @@ extension NodeFailures {
     ) -> ReportStep<NodeFailureKey, NodeFailureState> {
         guard unsynced.isEmpty else { return .wait(until: nil) }
         review(at: now, claim: claim)
-        let step = outbox.next(at: now) { known in
-            claim(known.key).flatMap { $0.uid == known.uid ? $0 : nil }
+        let concerns = concerns
+        let step = outbox.next(at: now) { key in
+            concerns[key.node]?[key.claimUID].flatMap { claim($0.claim.key) }.flatMap {
+                $0.uid == key.claimUID ? $0 : nil
+            }
         }
         switch step {
         case .tell(let announcement):
-            concerns[announcement.key.node]?[announcement.key.claimUID]?.isUnderWay = true
+            self.concerns[announcement.key.node]?[announcement.key.claimUID]?.isUnderWay = true
             return step
         case .wait(let due):
             return .wait(until: [due, reviews.first?.due].compactMap(\.self).min())

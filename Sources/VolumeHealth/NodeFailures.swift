@@ -57,7 +57,7 @@ public struct NodeFailures: Sendable {
     /// Nodes to be looked at.
     var reviews = DueQueue<String>()
     /// The review of a node that counts; others in the queue are stale.
-    var nextReviews: [String: Duration] = [:]
+    var nextReviews: [String: (due: Duration, ticket: UInt64)] = [:]
     /// Watches without a complete list: until there is one, a node that is missing says nothing.
     var unsynced: Set<Watched> = [.nodes, .pods]
 
@@ -89,16 +89,15 @@ public struct NodeFailures: Sendable {
     }
 
     mutating func scheduleReview(of node: String, at due: Duration) {
-        if let scheduled = nextReviews[node], scheduled <= due { return }
-        nextReviews[node] = due
-        _ = reviews.insert(node, due: due)
+        if let scheduled = nextReviews[node], scheduled.due <= due { return }
+        nextReviews[node] = (due, reviews.insert(node, due: due))
     }
 
     /// Looks at every node whose review is due.
     mutating func review(at now: Duration, claim: (ClaimKey) -> Claim?) {
         while let item = reviews.first, item.due <= now {
             reviews.removeFirst()
-            guard nextReviews[item.element] == item.due else { continue }
+            guard nextReviews[item.element]?.ticket == item.ticket else { continue }
             nextReviews[item.element] = nil
             review(item.element, at: now, claim: claim)
         }
@@ -163,13 +162,13 @@ public struct NodeFailures: Sendable {
         }
         // A failure that may have been told is told again when it lasts, and its end is told in any case.
         if let told = concern.told, news == .recovery || news == .failure && told.isCertain {
-            outbox.restore(told: state.fingerprint, for: key, claim: latest, toldAt: told.time)
+            outbox.restore(told: state.fingerprint, for: key, toldAt: told.time)
         }
         switch news {
         case .failure:
-            outbox.set(state, for: key, claim: latest, at: now)
+            outbox.set(state, for: key, at: now)
         case .recovery:
-            outbox.set(NodeFailureState(node: key.node, pods: []), for: key, claim: latest, at: now)
+            outbox.set(NodeFailureState(node: key.node, pods: []), for: key, at: now)
         case nil:
             let isOver = node == nil && state.isClear
             if concern.told == nil || isOver { return nil }

@@ -18,27 +18,17 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     }
 
     private struct Entry {
-        var claim: Claim
         /// What is so; nil until this process has found out.
         var current: State?
         /// Since when the current news hold.
-        var since: Duration = .zero
+        var since = CompactDuration(.zero)
         /// nil: nothing, or that it has passed.
         var told: Told?
-        var lastTold: Duration = .zero
+        var lastTold = CompactDuration(.zero)
         /// The item in one of the queues that counts; others that name this entry are stale.
         var scheduled: Scheduled?
         /// Elsewhere, for hardly any entry has it: none or one.
         private var exceptions: [Exceptional] = []
-
-        init(claim: Claim) {
-            self.claim = claim
-        }
-
-        /// The claim's version is looked up when it is told, so that of equal names those that are there are kept.
-        mutating func renew(_ claim: Claim) {
-            if self.claim.key != claim.key || self.claim.uid != claim.uid { self.claim = claim }
-        }
 
         var exceptional: Exceptional {
             get { exceptions.first ?? Exceptional() }
@@ -76,7 +66,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     private struct Scheduled: Equatable {
         var cause: AnnouncementCause
-        var due: Duration
+        var due: CompactDuration
         var ticket: UInt64
     }
 
@@ -106,6 +96,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
+    /// Of each entry with its key, in bytes.
+    static var entrySize: Int { MemoryLayout<(key: Key, value: Entry)>.stride }
+
     /// Items in the queues, stale ones included.
     var queuedItems: Int { transitions.count + refreshes.count }
 
@@ -125,10 +118,13 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         return entry.current.map { Self.news($0) } ?? entry.told?.fingerprint
     }
 
+    /// What all of it is about.
+    var keys: some Collection<Key> { entries.keys }
+
     /// Everything that is not clear.
-    var adverse: [(claim: Claim, state: State)] {
-        entries.values.compactMap { entry in
-            entry.current.flatMap { $0.isClear ? nil : (entry.claim, $0) }
+    var adverse: some Sequence<(key: Key, state: State)> {
+        entries.elements.lazy.compactMap { key, entry in
+            entry.current.flatMap { $0.isClear ? nil : (key, $0) }
         }
     }
 
@@ -138,7 +134,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
             guard let said = entry.exceptional.inFlight else { return entry.scheduled?.cause == .transition }
             return Self.news(said) != entry.told?.fingerprint
         }
-        return (waiting.count, waiting.map(\.since).min())
+        return (waiting.count, waiting.map(\.since).min()?.duration)
     }
 }
 
@@ -146,29 +142,27 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
 extension Outbox {
     /// Sets what is so.
-    mutating func set(_ state: State, for key: Key, claim: Claim, at now: Duration) {
+    mutating func set(_ state: State, for key: Key, at now: Duration) {
         if entries[key] == nil, state.isClear { return }
-        var entry = entries[key] ?? Entry(claim: claim)
-        entry.renew(claim)
-        if entry.current.map({ Self.news($0) != Self.news(state) }) ?? true { entry.since = now }
+        var entry = entries[key] ?? Entry()
+        if entry.current.map({ Self.news($0) != Self.news(state) }) ?? true { entry.since = CompactDuration(now) }
         // Of equal states one is kept: what was told is mostly what is so.
         if entry.current != state { entry.current = state }
         put(entry, for: key, at: now)
     }
 
     /// An earlier process told this; what is so is not known yet (rule 9).
-    mutating func restore(told fingerprint: Fingerprint, for key: Key, claim: Claim, toldAt time: Duration) {
+    mutating func restore(told fingerprint: Fingerprint, for key: Key, toldAt time: Duration) {
         guard entries[key] == nil else { return }
-        var entry = Entry(claim: claim)
+        var entry = Entry()
         entry.told = Told(fingerprint: fingerprint, state: nil)
-        entry.lastTold = time
+        entry.lastTold = CompactDuration(time)
         entries[key] = entry
     }
 
     /// The cluster shows this, whoever told it. A clear state: nothing.
-    mutating func observe(told state: State, for key: Key, claim: Claim, at now: Duration) {
-        var entry = entries[key] ?? Entry(claim: claim)
-        entry.renew(claim)
+    mutating func observe(told state: State, for key: Key, at now: Duration) {
+        var entry = entries[key] ?? Entry()
         let state = entry.current == state ? entry.current ?? state : state
         if entry.exceptional.inFlight != nil {
             // Whether the announcement came before or after it shows when that has ended.
@@ -177,7 +171,7 @@ extension Outbox {
             let told = Self.told(state)
             if told != entry.told {
                 entry.told = told
-                entry.lastTold = now
+                entry.lastTold = CompactDuration(now)
             }
             entry.exceptional.isUncertain = false
             entry.exceptional.lost = nil
@@ -200,11 +194,13 @@ extension Outbox {
 
 extension Outbox {
     /// What to do now. An announcement that is handed out is under way until ``settle(_:_:at:)``.
-    mutating func next(at now: Duration) -> ReportStep<Key, State> {
+    ///
+    /// - Parameter claim: whom to tell, as it is now; nil when it is gone, and then this is forgotten.
+    mutating func next(at now: Duration, claim: (Key) -> Claim?) -> ReportStep<Key, State> {
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // The outcome of the one that is under way decides.
         if unsupportedTries > 0, underWay > 0 { return .wait(until: nil) }
-        if let announcement = take(.transition, at: now) ?? take(.refresh, at: now) {
+        if let announcement = take(.transition, at: now, claim) ?? take(.refresh, at: now, claim) {
             return .tell(announcement)
         }
         return .wait(until: [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min())
@@ -226,7 +222,7 @@ extension Outbox {
             entry.told = Self.told(said)
             exceptional.isUncertain = false
             exceptional.lost = nil
-            entry.lastTold = now
+            entry.lastTold = CompactDuration(now)
             exceptional.refusals = 0
             exceptional.notBefore = .zero
         case .refused:
@@ -282,13 +278,21 @@ extension Outbox {
         }
     }
 
-    private mutating func take(_ cause: AnnouncementCause, at now: Duration) -> Announcement<Key, State>? {
+    private mutating func take(
+        _ cause: AnnouncementCause,
+        at now: Duration,
+        _ claim: (Key) -> Claim?
+    ) -> Announcement<Key, State>? {
         let queue = Self.queue(of: cause)
         while let item = self[keyPath: queue].first, item.due <= now {
             self[keyPath: queue].removeFirst()
             guard var entry = entries[item.element], let state = entry.current,
-                entry.scheduled == Scheduled(cause: cause, due: item.due, ticket: item.ticket)
+                entry.scheduled == Scheduled(cause: cause, due: CompactDuration(item.due), ticket: item.ticket)
             else { continue }
+            guard let claim = claim(item.element) else {
+                entries[item.element] = nil
+                continue
+            }
             entry.scheduled = nil
             announcements += 1
             let lost = entry.exceptional.lost
@@ -300,9 +304,9 @@ extension Outbox {
             entries[item.element] = entry
             return Announcement(
                 key: item.element,
-                claim: entry.claim,
+                claim: claim,
                 state: state,
-                since: entry.since,
+                since: entry.since.duration,
                 cause: cause,
                 telling: telling,
                 number: announcements
@@ -323,9 +327,9 @@ extension Outbox {
             case .keep:
                 entry.scheduled = nil
             case .tell(let cause, let due):
-                if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
+                if entry.scheduled?.cause != cause || entry.scheduled?.due != CompactDuration(due) {
                     let ticket = self[keyPath: Self.queue(of: cause)].insert(key, due: due)
-                    entry.scheduled = Scheduled(cause: cause, due: due, ticket: ticket)
+                    entry.scheduled = Scheduled(cause: cause, due: CompactDuration(due), ticket: ticket)
                 }
             }
         }
@@ -344,7 +348,7 @@ extension Outbox {
         if Self.news(current) != entry.told?.fingerprint || entry.exceptional.isUncertain {
             // One that waits already keeps its place when a sweep finds the same again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
-                return .tell(.transition, due: scheduled.due)
+                return .tell(.transition, due: scheduled.due.duration)
             }
             return .tell(.transition, due: max(now, entry.exceptional.notBefore))
         }
@@ -352,29 +356,6 @@ extension Outbox {
         // Of what an earlier process told the details are not known: taken as unchanged.
         let isUnchanged = entry.told?.state.map { $0 == current } ?? true
         guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
-        return .tell(.refresh, due: max(entry.lastTold + interval, entry.exceptional.notBefore))
-    }
-}
-
-// MARK: Claims
-
-extension Outbox {
-    /// Whom the entries are about; a claim comes once for each of its entries.
-    var claims: some Collection<Claim> { entries.values.lazy.map(\.claim) }
-
-    var keysAndClaims: [(key: Key, claim: Claim)] { Array(zip(entries.keys, entries.values.lazy.map(\.claim))) }
-
-    /// As ``next(at:)``, for claims as they are now: `latest` gives nil for those that are gone, and they are forgotten.
-    mutating func next(at now: Duration, latest: (Claim) -> Claim?) -> ReportStep<Key, State> {
-        while true {
-            let step = next(at: now)
-            guard case .tell(var announcement) = step else { return step }
-            if let claim = latest(announcement.claim) {
-                announcement.claim = claim
-                return .tell(announcement)
-            }
-            underWay -= 1
-            remove(announcement.key)
-        }
+        return .tell(.refresh, due: max(entry.lastTold.duration + interval, entry.exceptional.notBefore))
     }
 }

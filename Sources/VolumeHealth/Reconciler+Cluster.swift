@@ -19,7 +19,7 @@ extension Reconciler {
     public mutating func apply(_ volume: MonitoredVolume, at now: Duration) {
         let before = claims(ofVolumeNamed: volume.name)
         index.apply(volume)
-        release(before, unless: index.claims(ofVolumeHandle: volume.handle), at: now)
+        release(before, unless: claims(ofVolumeNamed: volume.name), at: now)
         probe(volume.handle, at: now)
     }
 
@@ -37,7 +37,7 @@ extension Reconciler {
 
     /// The list of claims is complete: what was not in it is gone.
     public mutating func endClaimRelist(at now: Duration) {
-        index.endClaimRelist()
+        for claim in index.endClaimRelist() { forget(claim) }
         releaseOthers(at: now)
     }
 
@@ -52,13 +52,19 @@ extension Reconciler {
         healthStatus: [VolumeHealthCondition] = [],
         at now: Duration
     ) {
-        let before = index.claim(at: claim.key)
-        index.apply(claim, volumeName: volumeName, healthStatus: healthStatus)
-        release(before.map { [$0] } ?? [], unless: index.claim(at: claim.key).map { [$0] } ?? [], at: now)
-        if statuses.contains(claim.uid) {
-            observeStatus(healthStatus, of: claim, at: now)
+        let before = index.number(at: claim.key)
+        let isOther = before.map { index.uid(of: $0) != claim.uid } ?? true
+        if isOther, let before { forget(before) }
+        let wasOurs = !isOther && (before.map(index.hasVolume) ?? false)
+        // Of equal states one is kept.
+        let known = before.flatMap { statuses.current($0)?.conditions }
+        index.apply(claim, volumeName: volumeName, healthStatus: known == healthStatus ? known ?? [] : healthStatus)
+        guard let number = index.number(at: claim.key) else { return }
+        if wasOurs, !index.hasVolume(number) { release(number, at: now) }
+        if statuses.contains(number) {
+            statuses.observe(told: VolumeState(index.healthStatus(of: number)), for: number, at: now)
         }
-        if probes != nil, let handle = index.volumeHandle(of: claim) { probe(handle, at: now) }
+        if probes != nil, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
 
     /// A claim's status was written, and the API server gave the claim back.
@@ -69,15 +75,17 @@ extension Reconciler {
         at now: Duration
     ) {
         // It may have been deleted or changed again meanwhile; the watch knows better.
-        guard let latest = index.latest(claim), !latest.isNewer(than: claim) else { return }
+        guard let latest = index.number(at: claim.key).flatMap(index.claim), latest.uid == claim.uid,
+            !latest.isNewer(than: claim)
+        else { return }
         apply(claim, volumeName: volumeName, healthStatus: healthStatus, at: now)
     }
 
     /// A claim was deleted.
     public mutating func removeClaim(_ key: ClaimKey, at now: Duration) {
-        guard let claim = index.latest(at: key) else { return }
+        guard let claim = index.number(at: key) else { return }
         index.removeClaim(key)
-        release(claim, at: now)
+        forget(claim)
     }
 
     /// The claim of this name, when it uses a volume of our driver's.
@@ -95,8 +103,8 @@ extension Reconciler {
         index.commonSecret
     }
 
-    private func claims(ofVolumeNamed name: String) -> [Claim] {
-        index.handle(ofVolumeNamed: name).map(index.claims(ofVolumeHandle:)) ?? []
+    private func claims(ofVolumeNamed name: String) -> [ClaimNumber] {
+        index.handle(ofVolumeNamed: name).flatMap(index.number(ofVolumeHandle:)).map(index.claims(of:)) ?? []
     }
 
     /// New volumes are asked for at once.
@@ -104,35 +112,39 @@ extension Reconciler {
         if probes != nil, index.hasClaim(ofVolumeHandle: handle) { probes?.add(handle, at: now) }
     }
 
-    private mutating func release(_ before: [Claim], unless after: [Claim], at now: Duration) {
-        for claim in before where !after.contains(where: { $0.uid == claim.uid }) {
-            // Two volumes may claim to be the claim's; it is released when it is nobody's.
-            if index.volumeHandle(of: claim) == nil { release(claim, at: now) }
+    private mutating func release(_ before: [ClaimNumber], unless after: [ClaimNumber], at now: Duration) {
+        // Two volumes may claim to be the claim's; it is released when it is nobody's.
+        for claim in before where !after.contains(claim) && !index.hasVolume(claim) {
+            release(claim, at: now)
         }
     }
 
     /// Everybody who was told something and has no volume of ours any more.
     private mutating func releaseOthers(at now: Duration) {
-        let others = [events, statuses].flatMap { $0.claims.filter { index.volumeHandle(of: $0) == nil } }
-        for claim in others {
+        let told = Array(events.keys) + Array(statuses.keys) + unknowns.keys.map(\.claim)
+        for claim in told where !index.hasVolume(claim) {
             release(claim, at: now)
-        }
-        for (key, claim) in unknowns.keysAndClaims where index.volumeHandle(of: claim) == nil {
-            unknowns.remove(key)
         }
     }
 
     /// The claim has no volume of ours any more: nothing is told of it (rule 11), and what stands in its status is
-    /// cleared when it is still the same claim.
-    private mutating func release(_ claim: Claim, at now: Duration) {
-        events.remove(claim.uid)
-        for (key, other) in unknowns.keysAndClaims where other.uid == claim.uid {
+    /// cleared.
+    private mutating func release(_ claim: ClaimNumber, at now: Duration) {
+        events.remove(claim)
+        removeUnknowns(of: claim)
+        setStatus([], for: claim, at: now)
+    }
+
+    /// The claim is gone, or another one has its name: its number is another's from now on.
+    private mutating func forget(_ claim: ClaimNumber) {
+        events.remove(claim)
+        removeUnknowns(of: claim)
+        statuses.remove(claim)
+    }
+
+    private mutating func removeUnknowns(of claim: ClaimNumber) {
+        for key in unknowns.keys.filter({ $0.claim == claim }) {
             unknowns.remove(key)
-        }
-        if let latest = index.latest(claim) {
-            setStatus([], for: latest, at: now)
-        } else {
-            statuses.remove(claim.uid)
         }
     }
 }

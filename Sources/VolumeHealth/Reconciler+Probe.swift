@@ -63,11 +63,13 @@ extension Reconciler {
         let outcome: ProbeSchedule.Outcome
         switch answer {
         case .report(let report):
-            index.update(handle) { $0.isMissing = false }
-            conclude(unknown: report.unknownConditions, ofVolumeHandle: handle, at: now)
-            // Rule 3, and rule 6: what is not understood is not health.
-            if report.isHealthy || !report.conditions.isEmpty {
-                conclude(report.conditions, ofVolumeHandle: handle, at: now)
+            if let handle = index.number(ofVolumeHandle: handle) {
+                index.update(handle) { $0.isMissing = false }
+                conclude(unknown: report.unknownConditions, of: handle, at: now)
+                // Rule 3, and rule 6: what is not understood is not health.
+                if report.isHealthy || !report.conditions.isEmpty {
+                    conclude(report.conditions, of: handle, at: now)
+                }
             }
             outcome = .answered
         case .notFound:
@@ -76,7 +78,7 @@ extension Reconciler {
             if isConfirmed { concludeMissing(handle, at: now) }
             outcome = isConfirmed ? .answered : .unconfirmed
         case .withoutHealth:
-            found(handle, at: now)
+            if let handle = index.number(ofVolumeHandle: handle) { found(handle, at: now) }
             outcome = .answered
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted

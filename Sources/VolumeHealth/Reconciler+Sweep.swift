@@ -23,13 +23,16 @@ extension Reconciler {
         case complete(ListKind, canConfirm: Bool)
     }
 
-    /// What the driver said since the sweep began.
+    /// What the driver said since the sweep began. Of a handle that the sweep has not listed it says nothing: then the
+    /// number was another's before.
     struct Sweep: Sendable {
         var number: UInt32 = 0
-        /// What it said is wrong, of volumes that a PersistentVolume has.
-        var adverse: [String: VolumeHealthReport] = [:]
+        /// What it said is wrong, as far as it is understood, of volumes that a PersistentVolume has.
+        var adverse = DenseDictionary<HandleNumber, [VolumeHealthCondition]>()
         /// Volumes said to be well that were not, as far as people know.
-        var recovered: Set<String> = []
+        var recovered: Set<HandleNumber> = []
+        /// In an outage many say the same: it is kept once.
+        var conditions: [VolumeHealthCondition] = []
     }
 
     /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
@@ -42,41 +45,52 @@ extension Reconciler {
     ///
     /// Volumes that no PersistentVolume has are ignored, and cost nothing.
     public mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
-        let number = sweep.number
-        var isOurs = false
-        index.update(report.volumeHandle) { record in
-            isOurs = true
-            record.lastListed = number
-            record.isMissing = false
-            if report.isHealthy, record.health == .unknown { record.health = .healthy }
-        }
-        guard isOurs else { return }
+        guard let handle = list(report.volumeHandle) else { return }
         if report.isHealthy {
+            index.update(handle) { record in
+                record.isMissing = false
+                if record.health == .unknown { record.health = .healthy }
+            }
             // Almost every report of almost every sweep ends here.
-            if isKnownAdverse(report.volumeHandle) { sweep.recovered.insert(report.volumeHandle) }
+            if isKnownAdverse(handle) { sweep.recovered.insert(handle) }
             return
         }
-        var merged = report
-        if let earlier = sweep.adverse[report.volumeHandle] {
-            merged = earlier
+        index.update(handle) { $0.isMissing = false }
+        var conditions = report.conditions
+        if let earlier = sweep.adverse[handle] {
+            var merged = VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: earlier)
             merged.merge(report)
+            conditions = merged.conditions
         }
-        sweep.adverse[report.volumeHandle] = merged
-        conclude(unknown: merged.unknownConditions, ofVolumeHandle: report.volumeHandle, at: now)
-        if merged.conditions.isEmpty {
+        if conditions == sweep.conditions { conditions = sweep.conditions } else { sweep.conditions = conditions }
+        sweep.adverse[handle] = conditions
+        conclude(unknown: report.unknownConditions, of: handle, at: now)
+        if conditions.isEmpty {
             // Not understood, so nothing that was known has passed (rule 6).
-            index.update(report.volumeHandle) { if $0.health == .healthy { $0.health = .unknown } }
-        } else if !isKnownAdverse(report.volumeHandle) {
-            conclude(merged.conditions, ofVolumeHandle: report.volumeHandle, at: now)
+            index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
+        } else if !isKnownAdverse(handle) {
+            conclude(conditions, of: handle, at: now)
         }
         // What is known already waits for the end of the sweep: another page may have the rest of it.
     }
 
+    /// This sweep has the volume. Returns nil when no PersistentVolume has it.
+    private mutating func list(_ handle: String) -> HandleNumber? {
+        guard let handle = index.number(ofVolumeHandle: handle) else { return nil }
+        let number = sweep.number
+        var isFirst = false
+        index.update(handle) { record in
+            isFirst = record.lastListed != number
+            record.lastListed = number
+        }
+        if isFirst, !sweep.adverse.isEmpty { sweep.adverse[handle] = nil }
+        if isFirst, !sweep.recovered.isEmpty { sweep.recovered.remove(handle) }
+        return handle
+    }
+
     /// The driver listed a volume and said nothing of its health.
     public mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
-        let number = sweep.number
-        index.update(handle) { $0.lastListed = number }
-        found(handle, at: now)
+        if let handle = list(handle) { found(handle, at: now) }
     }
 
     /// The sweep is over. An incomplete one clears nothing (rule 2); a complete one clears what it said is well (rule 3),
@@ -85,32 +99,34 @@ extension Reconciler {
     /// - Returns: volumes whose absence the driver is to confirm, each by a call and
     ///   ``receive(_:ofVolumeHandle:at:)``; empty unless `canConfirm`.
     public mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
-        defer { sweep = Sweep(number: sweep.number) }
+        let number = sweep.number
+        let (adverse, recovered) = (sweep.adverse, sweep.recovered)
+        sweep = Sweep(number: number)
+        func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
         guard case .complete(let kind, let canConfirm) = end else {
-            for report in sweep.adverse.values where !report.conditions.isEmpty {
-                conclude(atLeast: report, at: now)
+            for (handle, conditions) in adverse.elements where !conditions.isEmpty && isListed(handle) {
+                conclude(atLeast: conditions, of: handle, at: now)
             }
             return []
         }
-        for (handle, report) in sweep.adverse where !report.conditions.isEmpty {
-            conclude(report.conditions, ofVolumeHandle: handle, at: now)
+        for (handle, conditions) in adverse.elements where !conditions.isEmpty && isListed(handle) {
+            conclude(conditions, of: handle, at: now)
         }
-        for handle in sweep.recovered where sweep.adverse[handle] == nil {
-            conclude([], ofVolumeHandle: handle, at: now)
+        for handle in recovered where isListed(handle) && !adverse.contains(handle) {
+            conclude([], of: handle, at: now)
         }
-        let number = sweep.number
         switch kind {
         case .everyVolume:
             // One that no list of this process had is not absent; what an earlier process told of it can be confirmed.
             var absent = index.handles { $0.lastListed != number && $0.lastListed != 0 }
             if canConfirm {
-                absent += knownAdverseHandles.filter { index.record(ofVolumeHandle: $0)?.lastListed == 0 }
+                absent += knownAdverseHandles { $0.lastListed == 0 }
             }
             return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
                 reconciler.concludeMissing(handle, at: now)
             }
         case .adverseVolumes:
-            let absent = knownAdverseHandles.filter { index.record(ofVolumeHandle: $0)?.lastListed != number }
+            let absent = knownAdverseHandles { $0.lastListed != number }
             // A volume that is told of and left out is asked for first.
             let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
             index.updateAll { if $0.lastListed != number, $0.health == .unknown { $0.health = .healthy } }
@@ -139,24 +155,28 @@ extension Reconciler {
     }
 
     /// What a list that is not complete found wrong, and what is known besides.
-    private mutating func conclude(atLeast report: VolumeHealthReport, at now: Duration) {
-        var all = report
-        for claim in index.claims(ofVolumeHandle: report.volumeHandle) {
+    private mutating func conclude(
+        atLeast conditions: [VolumeHealthCondition],
+        of handle: HandleNumber,
+        at now: Duration
+    ) {
+        guard let name = index.volumeHandle(handle) else { return }
+        var all = VolumeHealthReport(volumeHandle: name, conditions: conditions)
+        for claim in index.claims(of: handle) {
             // That it was missing has passed: it is in the list.
-            let known = (events.current(claim.uid)?.conditions ?? []).filter {
-                $0 != .notFound(volumeHandle: report.volumeHandle)
-            }
-            all.merge(VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: known))
+            let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
+            all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
-        conclude(all.conditions, ofVolumeHandle: report.volumeHandle, at: now)
+        conclude(all.conditions, of: handle, at: now)
     }
 
     /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
-    mutating func found(_ handle: String, at now: Duration) {
+    mutating func found(_ handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.isMissing = false }
-        let missing = VolumeState([.notFound(volumeHandle: handle)]).fingerprint
-        guard index.claims(ofVolumeHandle: handle).contains(where: { events.news($0.uid) == missing }) else { return }
-        conclude([], ofVolumeHandle: handle, at: now)
+        guard let name = index.volumeHandle(handle), isKnownAdverse(handle) else { return }
+        let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
+        guard index.claims(of: handle).contains(where: { events.news($0) == missing }) else { return }
+        conclude([], of: handle, at: now)
         index.update(handle) { $0.health = .unknown }
     }
 

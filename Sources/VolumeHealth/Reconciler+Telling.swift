@@ -15,12 +15,12 @@ extension Reconciler {
         toldAt time: Duration,
         at now: Duration
     ) {
-        guard let latest = index.latest(at: key), latest.uid == claimUID else { return }
-        if index.volumeHandle(of: latest) != nil {
-            events.restore(told: fingerprint, for: claimUID, claim: latest, toldAt: time)
-        } else if !index.healthStatus(ofClaimUID: claimUID).isEmpty {
+        guard let claim = index.number(at: key), index.uid(of: claim) == claimUID else { return }
+        if index.hasVolume(claim) {
+            events.restore(told: fingerprint, for: claim, toldAt: time)
+        } else if !index.healthStatus(of: claim).isEmpty {
             // It was ours, and its volume went while nobody watched.
-            setStatus([], for: latest, at: now)
+            setStatus([], for: claim, at: now)
         }
     }
 
@@ -29,37 +29,42 @@ extension Reconciler {
     ///
     /// - Parameter known: uids of claims of which there is an event.
     public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration) {
-        for claim in index.claimsWithHealthStatus where !known.contains(claim.uid) {
-            let state = VolumeState(index.healthStatus(ofClaimUID: claim.uid))
+        for claim in index.claimsWithHealthStatus where index.uid(of: claim).map(known.contains) == false {
+            let state = VolumeState(index.healthStatus(of: claim))
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
-            events.restore(told: state.fingerprint, for: claim.uid, claim: claim, toldAt: longAgo)
+            events.restore(told: state.fingerprint, for: claim, toldAt: longAgo)
         }
     }
 
     /// An earlier process told of an unknown condition.
     public mutating func restore(toldUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
-        guard let claim = index.claim(at: key), claim.uid == claimUID else { return }
+        guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
+            return
+        }
         unknowns.restore(
             told: fingerprint,
-            for: UnknownConditionKey(claimUID: claimUID, fingerprint: fingerprint),
-            claim: claim,
+            for: UnknownConditionKey(claim: claim, fingerprint: fingerprint),
             toldAt: .zero
         )
     }
 
     /// The next event on a claim whose volume is not well, or is well again.
-    public mutating func nextEvent(at now: Duration) -> ReportStep<String, VolumeState> {
-        events.next(at: now, latest: index.latest)
+    public mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
+        events.next(at: now, claim: index.claim)
     }
 
     /// How telling it went.
-    public mutating func settle(event: Announcement<String, VolumeState>, _ outcome: ReportOutcome, at now: Duration) {
+    public mutating func settle(
+        event: Announcement<ClaimNumber, VolumeState>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) {
         events.settle(event, outcome, at: now)
     }
 
     /// The next event on a condition of an unknown type.
     public mutating func nextUnknownEvent(at now: Duration) -> ReportStep<UnknownConditionKey, UnknownConditionState> {
-        unknowns.next(at: now, latest: index.latest)
+        unknowns.next(at: now) { index.claim($0.claim) }
     }
 
     /// How telling it went.
@@ -72,17 +77,23 @@ extension Reconciler {
     }
 
     /// The next `status.healthStatus` to write.
-    public mutating func nextStatus(at now: Duration) -> ReportStep<String, VolumeState> {
-        statuses.next(at: now, latest: index.latest)
+    public mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
+        statuses.next(at: now, claim: index.claim)
     }
 
     /// How writing it went.
-    public mutating func settle(status: Announcement<String, VolumeState>, _ outcome: ReportOutcome, at now: Duration) {
+    public mutating func settle(
+        status: Announcement<ClaimNumber, VolumeState>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) {
         statuses.settle(status, outcome, at: now)
     }
 
     /// Everything that is wrong and told, or about to be told, by claim.
-    public var adverseClaims: [(claim: Claim, state: VolumeState)] { events.adverse }
+    public var adverseClaims: [(claim: Claim, state: VolumeState)] {
+        events.adverse.compactMap { number, state in index.claim(number).map { ($0, state) } }
+    }
 
     /// How many events wait to be told for the first time, and since when the oldest does.
     public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }

@@ -27,10 +27,8 @@ public struct Reconciler: Sendable {
 
     let configuration: Configuration
     var index = ClaimIndex()
-    /// By claim uid.
-    var events = Outbox<String, VolumeState>(timing: .lastingEvents)
-    /// By claim uid.
-    var statuses = Outbox<String, VolumeState>(timing: .fields)
+    var events = Outbox<ClaimNumber, VolumeState>(timing: .lastingEvents)
+    var statuses = Outbox<ClaimNumber, VolumeState>(timing: .fields)
     var unknowns = Outbox<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
     var writesStatus = true
@@ -49,55 +47,61 @@ public struct Reconciler: Sendable {
     }
 
     /// Takes up what the driver says of a volume, when it can be believed.
-    mutating func conclude(_ conditions: [VolumeHealthCondition], ofVolumeHandle handle: String, at now: Duration) {
+    mutating func conclude(_ conditions: [VolumeHealthCondition], of handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.health = conditions.isEmpty ? .healthy : .adverse }
-        for claim in index.claims(ofVolumeHandle: handle) {
-            events.set(VolumeState(conditions), for: claim.uid, claim: claim, at: now)
+        for claim in index.claims(of: handle) {
+            events.set(VolumeState(conditions), for: claim, at: now)
             setStatus(writesStatus ? conditions : [], for: claim, at: now)
         }
     }
 
+    /// As ``conclude(_:of:at:)``, for a handle that may have no volume any more.
+    mutating func conclude(_ conditions: [VolumeHealthCondition], ofVolumeHandle handle: String, at now: Duration) {
+        if let handle = index.number(ofVolumeHandle: handle) { conclude(conditions, of: handle, at: now) }
+    }
+
     /// Conditions of unknown types are told, once each, and say nothing else.
-    mutating func conclude(unknown conditions: [UnknownCondition], ofVolumeHandle handle: String, at now: Duration) {
+    mutating func conclude(unknown conditions: [UnknownCondition], of handle: HandleNumber, at now: Duration) {
         guard !conditions.isEmpty else { return }
-        for claim in index.claims(ofVolumeHandle: handle) {
+        for claim in index.claims(of: handle) {
             for condition in conditions {
                 let state = UnknownConditionState(condition: condition)
-                let key = UnknownConditionKey(claimUID: claim.uid, fingerprint: state.fingerprint)
+                let key = UnknownConditionKey(claim: claim, fingerprint: state.fingerprint)
                 if unknowns.contains(key) { continue }
                 // A driver that never says the same twice is not told for ever.
-                let told = unknowns.keysAndClaims.count { $0.key.claimUID == claim.uid }
-                if told < Self.maximumUnknownConditions { unknowns.set(state, for: key, claim: claim, at: now) }
+                let told = unknowns.keys.count { $0.claim == claim }
+                if told < Self.maximumUnknownConditions { unknowns.set(state, for: key, at: now) }
             }
         }
     }
 
-    mutating func setStatus(_ conditions: [VolumeHealthCondition], for claim: Claim, at now: Duration) {
-        if !statuses.contains(claim.uid) {
-            let observed = index.healthStatus(ofClaimUID: claim.uid)
+    mutating func setStatus(_ conditions: [VolumeHealthCondition], for claim: ClaimNumber, at now: Duration) {
+        if !statuses.contains(claim) {
+            let observed = index.healthStatus(of: claim)
             if observed.isEmpty, conditions.isEmpty { return }
-            observeStatus(observed, of: claim, at: now)
+            statuses.observe(told: VolumeState(observed), for: claim, at: now)
         }
-        statuses.set(VolumeState(conditions), for: claim.uid, claim: claim, at: now)
-    }
-
-    mutating func observeStatus(_ conditions: [VolumeHealthCondition], of claim: Claim, at now: Duration) {
-        statuses.observe(told: VolumeState(conditions), for: claim.uid, claim: claim, at: now)
+        statuses.set(VolumeState(conditions), for: claim, at: now)
     }
 
     /// Whether people were told that something is wrong with the volume, or are about to be.
-    func isKnownAdverse(_ handle: String) -> Bool {
+    func isKnownAdverse(_ handle: HandleNumber) -> Bool {
         if events.isEmpty, statuses.isEmpty, !index.hasHealthStatuses { return false }
-        return index.claimUIDs(ofVolumeHandle: handle).contains { uid in
-            events.contains(uid) || statuses.contains(uid) || !index.healthStatus(ofClaimUID: uid).isEmpty
+        return index.claims(of: handle).contains { claim in
+            events.contains(claim) || statuses.contains(claim) || !index.healthStatus(of: claim).isEmpty
         }
     }
 
-    /// Of all volumes, those for which ``isKnownAdverse(_:)`` holds.
-    var knownAdverseHandles: Set<String> {
-        var handles = Set(events.claims.compactMap(index.volumeHandle(of:)))
-        handles.formUnion(statuses.claims.lazy.compactMap(index.volumeHandle(of:)))
-        handles.formUnion(index.claimsWithHealthStatus.lazy.compactMap(index.volumeHandle(of:)))
+    /// Of all volumes, those for which ``isKnownAdverse(_:)`` holds, and whose record passes the test.
+    func knownAdverseHandles(where isIncluded: (ClaimIndex.HandleRecord) -> Bool) -> Set<String> {
+        var handles: Set<String> = []
+        func add(_ claim: ClaimNumber) {
+            guard let record = index.record(ofVolumeOf: claim), isIncluded(record) else { return }
+            if let handle = index.volumeHandle(of: claim) { handles.insert(handle) }
+        }
+        for claim in events.keys { add(claim) }
+        for claim in statuses.keys { add(claim) }
+        for claim in index.healthStatuses.keys { add(claim) }
         return handles
     }
 }

@@ -25,6 +25,11 @@ struct RecordTable<Element: Record>: Sendable {
         records.indices.lazy.filter { records[$0].key != .none }
     }
 
+    /// Whether a record is at this position.
+    func contains(_ position: Int) -> Bool {
+        records.indices.contains(position) && records[position].key != .none
+    }
+
     /// The record at a position. Its key must not be changed.
     subscript(position: Int) -> Element {
         get { records[position] }
@@ -35,8 +40,9 @@ struct RecordTable<Element: Record>: Sendable {
         position(of: key).map { records[$0] }
     }
 
-    /// Adds a record whose key is not there.
-    mutating func insert(_ record: Element) {
+    /// Adds a record whose key is not there, and returns its position.
+    @discardableResult
+    mutating func insert(_ record: Element) -> Int {
         let position: UInt32
         if let vacancy = vacancies.popLast() {
             position = vacancy
@@ -47,6 +53,7 @@ struct RecordTable<Element: Record>: Sendable {
         }
         let keyed = records
         index.insert(position) { Self.hash(keyed[Int($0)].key) }
+        return Int(position)
     }
 
     mutating func remove(at position: Int) {
@@ -59,16 +66,16 @@ struct RecordTable<Element: Record>: Sendable {
         vacancies.append(UInt32(position))
     }
 
-    /// The same records, changed one by one, in no more memory than they need; also their keys may be changed.
-    func copy(_ change: (inout Element) -> Void) -> RecordTable {
-        var copy = RecordTable()
-        copy.records.reserveCapacity(count)
-        for position in positions {
-            var record = records[position]
-            change(&record)
-            copy.insert(record)
+    /// Changes the records one by one, also their keys. They stay where they are.
+    mutating func rekey(_ change: (inout Element) -> Void) {
+        index = NumberIndex()
+        for position in records.indices where records[position].key != .none {
+            change(&records[position])
         }
-        return copy
+        let keyed = records
+        for position in positions {
+            index.insert(UInt32(position)) { Self.hash(keyed[Int($0)].key) }
+        }
     }
 
     /// Keys are offsets, which are spread by a multiplication (Fibonacci hashing). Who chose a text has no say in where

@@ -115,8 +115,8 @@ public struct UnknownConditionState: Tellable {
 
 /// One unknown condition of one claim, among all of them.
 public struct UnknownConditionKey: Sendable, Hashable {
-    /// `metadata.uid` of the claim.
-    public var claimUID: String
+    /// The claim.
+    public var claim: ClaimNumber
     /// What the condition's ``UnknownConditionState/fingerprint`` is.
     public var fingerprint: Fingerprint
 }

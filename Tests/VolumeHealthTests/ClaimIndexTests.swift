@@ -129,7 +129,7 @@ struct ClaimIndexTests {
         var index = ClaimIndex()
         let condition = VolumeHealthCondition(abnormalMessage: "m")
         index.apply(claim, volumeName: "pv-1", healthStatus: [condition])
-        #expect(index.healthStatus(ofClaimUID: claim.uid) == [condition])
+        #expect(index.number(at: claim.key).map(index.healthStatus) == [condition])
         index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "")
         #expect(!index.hasHealthStatuses)
         index.apply(claim, volumeName: "pv-1", healthStatus: [condition])

@@ -29,6 +29,10 @@ extension ClaimIndex {
         apply(.of(claim, handle: handle))
         apply(claim, volumeName: "pv-\(claim.key.name)")
     }
+
+    func claims(ofVolumeHandle handle: String) -> [Claim] {
+        number(ofVolumeHandle: handle).map { claims(of: $0).compactMap(claim) } ?? []
+    }
 }
 
 extension VolumeState {
@@ -74,8 +78,8 @@ extension Reconciler {
     }
 
     /// Every event that is due now, each told successfully.
-    mutating func tellAll(at now: Duration) -> [Announcement<String, VolumeState>] {
-        var told: [Announcement<String, VolumeState>] = []
+    mutating func tellAll(at now: Duration) -> [Announcement<ClaimNumber, VolumeState>] {
+        var told: [Announcement<ClaimNumber, VolumeState>] = []
         while case .tell(let announcement) = nextEvent(at: now) {
             told.append(announcement)
             settle(event: announcement, .told, at: now)
@@ -84,8 +88,8 @@ extension Reconciler {
     }
 
     /// Every status that is due now, each written successfully.
-    mutating func writeAll(at now: Duration) -> [Announcement<String, VolumeState>] {
-        var written: [Announcement<String, VolumeState>] = []
+    mutating func writeAll(at now: Duration) -> [Announcement<ClaimNumber, VolumeState>] {
+        var written: [Announcement<ClaimNumber, VolumeState>] = []
         while case .tell(let announcement) = nextStatus(at: now) {
             written.append(announcement)
             settle(status: announcement, .told, at: now)

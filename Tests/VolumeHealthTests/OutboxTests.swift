@@ -22,11 +22,11 @@ struct OutboxTests {
     }
 
     @Test mutating func transitionsComeBeforeRefreshesInTheOrderTheyWereFound() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         let later = Duration.seconds(1800)
-        outbox.set(broken, for: "2", claim: second, at: later)
-        outbox.set(broken, for: "3", claim: .named("third"), at: later)
+        outbox.set(broken, for: "2", at: later)
+        outbox.set(broken, for: "3", at: later)
 
         #expect(try announcement(at: later).claim == second)
         #expect(try announcement(at: later).claim.key.name == "third")
@@ -36,17 +36,17 @@ struct OutboxTests {
     }
 
     @Test mutating func findingTheSameAgainKeepsThePlaceInTheQueue() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "2", claim: second, at: .zero)
-        outbox.set(broken, for: "1", claim: first, at: .seconds(1))
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
+        outbox.set(broken, for: "1", at: .seconds(1))
         #expect(try announcement(at: .seconds(1)).claim == first)
         #expect(try announcement(at: .seconds(1)).claim == second)
         #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
     }
 
     @Test mutating func anUnreachableServerPausesEverythingAndLosesNothing() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
         outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: nil), at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
 
@@ -63,15 +63,15 @@ struct OutboxTests {
     }
 
     @Test mutating func retryAfterIsHonoured() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: .seconds(17)), at: .zero)
         #expect(outbox.next(at: .seconds(16)) == .wait(until: .seconds(17)))
         #expect(try announcement(at: .seconds(17)).claim == first)
     }
 
     @Test mutating func aRefusedAnnouncementDoesNotHoldUpTheOthers() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
         outbox.settle(try announcement(at: .zero), .refused, at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
@@ -79,28 +79,28 @@ struct OutboxTests {
     }
 
     @Test mutating func aRecoveryWhileTheAnnouncementIsUnderWayIsToldAfterIt() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let abnormal = try announcement(at: .zero)
-        outbox.set(well, for: "1", claim: first, at: .seconds(1))
+        outbox.set(well, for: "1", at: .seconds(1))
         #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
         outbox.settle(abnormal, .told, at: .seconds(2))
         #expect(try announcement(at: .seconds(2)).state.isClear)
     }
 
     @Test mutating func aRecoveryWhileTheAnnouncementFailsIsNotTold() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let abnormal = try announcement(at: .zero)
-        outbox.set(well, for: "1", claim: first, at: .seconds(1))
+        outbox.set(well, for: "1", at: .seconds(1))
         outbox.settle(abnormal, .refused, at: .seconds(2))
         #expect(outbox.next(at: .seconds(3600)) == .wait(until: nil))
         #expect(outbox.isEmpty)
     }
 
     @Test mutating func aRecoveryAfterALostAnswerIsTold() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
-        outbox.set(well, for: "1", claim: first, at: .zero)
+        outbox.set(well, for: "1", at: .zero)
         let recovery = try announcement(at: .seconds(1))
         #expect(recovery.state.isClear)
         outbox.settle(recovery, .told, at: .seconds(1))
@@ -108,25 +108,25 @@ struct OutboxTests {
     }
 
     @Test mutating func aRelapseAfterARecoveryWhoseAnswerWasLostIsTold() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
-        outbox.set(well, for: "1", claim: first, at: .seconds(1))
+        outbox.set(well, for: "1", at: .seconds(1))
         outbox.settle(try announcement(at: .seconds(1)), .unanswered, at: .seconds(1))
-        outbox.set(broken, for: "1", claim: first, at: .seconds(1))
+        outbox.set(broken, for: "1", at: .seconds(1))
         let again = try announcement(at: .seconds(2))
         #expect(again.state == broken)
         #expect(again.cause == .transition)
     }
 
     @Test mutating func aRefreshWhoseAnswerWasLostIsARefresh() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         outbox.settle(try announcement(at: .seconds(1800)), .unanswered, at: .seconds(1800))
         #expect(try announcement(at: .seconds(1801)).cause == .refresh)
     }
 
     @Test mutating func whatWasNotAnsweredIsToldAgain() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .unanswered, at: .zero)
         let again = try announcement(at: .seconds(1))
         #expect(again.state == broken)
@@ -134,7 +134,7 @@ struct OutboxTests {
     }
 
     @Test mutating func aRepetitionOfWhatMayHaveBeenToldIsTheSameTelling() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let attempt = try announcement(at: .seconds(5))
         outbox.settle(attempt, .unanswered, at: .seconds(6))
         let second = try announcement(at: .seconds(10))
@@ -151,23 +151,23 @@ struct OutboxTests {
     }
 
     @Test mutating func otherNewsThanThoseWhoseAnswerWasLostAreAnotherTelling() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let attempt = try announcement(at: .zero)
         outbox.settle(attempt, .unanswered, at: .zero)
-        outbox.set(well, for: "1", claim: first, at: .seconds(1))
+        outbox.set(well, for: "1", at: .seconds(1))
         let recovery = try announcement(at: .seconds(1))
         #expect(recovery.telling != attempt.telling)
     }
 
     @Test mutating func aClaimThatIsGoneIsForgotten() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .gone, at: .zero)
         #expect(outbox.isEmpty)
         #expect(outbox.next(at: .seconds(3600)) == .wait(until: nil))
     }
 
     @Test mutating func anOutcomeThatComesAfterTheClaimWasForgottenChangesNothing() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let announcement = try announcement(at: .zero)
         outbox.remove("1")
         outbox.settle(announcement, .told, at: .zero)
@@ -175,10 +175,10 @@ struct OutboxTests {
     }
 
     @Test mutating func anOutcomeOfAnEarlierLifeIsNotTakenForThisOnes() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let earlier = try announcement(at: .zero)
         outbox.remove("1")
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         let later = try announcement(at: .zero)
         outbox.settle(earlier, .told, at: .zero)
         outbox.settle(later, .refused, at: .zero)
@@ -186,32 +186,32 @@ struct OutboxTests {
     }
 
     @Test mutating func sweepsDoNotPileUpInTheQueues() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
         for second in 1...1000 {
-            outbox.set(broken, for: "1", claim: first, at: .seconds(second))
+            outbox.set(broken, for: "1", at: .seconds(second))
         }
         #expect(outbox.queuedItems <= 2)
     }
 
     @Test mutating func manyThatFailTogetherAreOneFailure() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
         let underWay = [try announcement(at: .zero), try announcement(at: .zero)]
         for announcement in underWay { outbox.settle(announcement, .unreachable(retryAfter: nil), at: .zero) }
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
     }
 
     @Test mutating func aServerWithoutAPlaceIsTriedSlowlyWithAnotherEachTime() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "2", claim: second, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
         outbox.settle(try announcement(at: .zero), .unsupported, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
 
         let next = try announcement(at: .seconds(1))
         #expect(next.claim == second)
         // One at a time.
-        outbox.set(broken, for: "3", claim: .named("third"), at: .seconds(1))
+        outbox.set(broken, for: "3", at: .seconds(1))
         #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
         outbox.settle(next, .told, at: .seconds(1))
         // It has a place now: the others follow, and not one by one.
@@ -221,7 +221,7 @@ struct OutboxTests {
 
     /// A server that has just started may refuse for a moment what is allowed; one that never takes it is left alone.
     @Test mutating func aServerWithoutAPlaceIsTriedMoreAndMoreSlowly() throws {
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         var tries: [Duration] = []
         var now = Duration.zero
         for _ in 0..<12 {
@@ -234,53 +234,53 @@ struct OutboxTests {
     }
 
     @Test mutating func sinceIsWhenTheNewsBegan() throws {
-        outbox.set(broken, for: "1", claim: first, at: .seconds(5))
-        outbox.set(.abnormal("other words"), for: "1", claim: first, at: .seconds(9))
+        outbox.set(broken, for: "1", at: .seconds(5))
+        outbox.set(.abnormal("other words"), for: "1", at: .seconds(9))
         #expect(try announcement(at: .seconds(10)).since == .seconds(5))
     }
 
     @Test mutating func rule9_whatAnotherProcessToldIsNotToldAgain() throws {
-        outbox.restore(told: broken.fingerprint, for: "1", claim: first, toldAt: .seconds(-600))
+        outbox.restore(told: broken.fingerprint, for: "1", toldAt: .seconds(-600))
         #expect(outbox.next(at: .zero) == .wait(until: nil))
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1200)))
         #expect(try announcement(at: .seconds(1200)).cause == .refresh)
     }
 
     @Test mutating func rule9_theRecoveryFromWhatAnotherProcessToldIsTold() throws {
-        outbox.restore(told: broken.fingerprint, for: "1", claim: first, toldAt: .zero)
-        outbox.set(well, for: "1", claim: first, at: .zero)
+        outbox.restore(told: broken.fingerprint, for: "1", toldAt: .zero)
+        outbox.set(well, for: "1", at: .zero)
         #expect(try announcement(at: .zero).state.isClear)
     }
 
     @Test mutating func rule9_otherNewsThanAnotherProcessToldAreToldAtOnce() throws {
-        outbox.restore(told: Fingerprint(rawValue: 1), for: "1", claim: first, toldAt: .zero)
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.restore(told: Fingerprint(rawValue: 1), for: "1", toldAt: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         #expect(try announcement(at: .zero).cause == .transition)
     }
 
     @Test mutating func whatTheClusterShowsIsWhatWasTold() throws {
-        outbox.observe(told: broken, for: "1", claim: first, at: .zero)
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.observe(told: broken, for: "1", at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1800)))
         // Somebody takes it away.
-        outbox.observe(told: well, for: "1", claim: first, at: .seconds(1))
+        outbox.observe(told: well, for: "1", at: .seconds(1))
         #expect(try announcement(at: .seconds(1)).cause == .transition)
     }
 
     @Test mutating func whatIsToldOnceIsKeptAndNotToldAgain() throws {
         outbox = Outbox(timing: .singleEvents)
-        outbox.set(broken, for: "1", claim: first, at: .zero)
+        outbox.set(broken, for: "1", at: .zero)
         outbox.settle(try announcement(at: .zero), .told, at: .zero)
-        outbox.set(broken, for: "1", claim: first, at: .seconds(1_000_000))
+        outbox.set(broken, for: "1", at: .seconds(1_000_000))
         #expect(outbox.next(at: .seconds(1_000_000)) == .wait(until: nil))
         #expect(outbox.contains("1"))
     }
 
     @Test mutating func theBacklogIsWhatWaitsToBeTold() throws {
         #expect(outbox.backlog == (0, nil))
-        outbox.set(broken, for: "1", claim: first, at: .seconds(3))
-        outbox.set(broken, for: "2", claim: second, at: .seconds(4))
+        outbox.set(broken, for: "1", at: .seconds(3))
+        outbox.set(broken, for: "2", at: .seconds(4))
         #expect(outbox.backlog == (2, .seconds(3)))
         let announcement = try announcement(at: .seconds(5))
         #expect(outbox.backlog == (2, .seconds(3)))
@@ -290,5 +290,13 @@ struct OutboxTests {
         // A refresh is no news.
         _ = try self.announcement(at: .seconds(2000))
         #expect(outbox.backlog == (0, nil))
+    }
+}
+
+extension Outbox<String, VolumeState> {
+    /// As if these claims were there, and no others.
+    fileprivate mutating func next(at now: Duration) -> ReportStep<String, VolumeState> {
+        let names = ["1": "first", "2": "second", "3": "third"]
+        return next(at: now) { names[$0].map { Claim.named($0) } }
     }
 }

@@ -19,7 +19,7 @@ struct ReconcilerAbsenceTests {
         reconciler.bind(claim, handle: "h1")
     }
 
-    func reasons(_ told: [Announcement<String, VolumeState>]) -> [[String]] {
+    func reasons(_ told: [Announcement<ClaimNumber, VolumeState>]) -> [[String]] {
         told.map { $0.state.conditions.map(\.reason) }
     }
 

@@ -144,7 +144,7 @@ struct ReconcilerLifePropertyTests {
             return isFailure ? failures.randomElement(using: &random) ?? .refused : .told
         }
 
-        private mutating func deliver(_ event: Announcement<String, VolumeState>) {
+        private mutating func deliver(_ event: Announcement<ClaimNumber, VolumeState>) {
             let before = Set((events[event.claim.uid] ?? []).map(\.identity))
             let after = Set(event.state.conditions.map(\.identity))
             if !uncertain.contains(event.claim.uid) {

@@ -15,7 +15,7 @@ struct ReconcilerPropertyTests {
         /// Claims whose last announcement was not answered: the next one may repeat it, or end what never began.
         var unanswered: Set<String> = []
 
-        mutating func read(_ announcement: Announcement<String, VolumeState>) {
+        mutating func read(_ announcement: Announcement<ClaimNumber, VolumeState>) {
             let before = known[announcement.claim.uid] ?? []
             defer { known[announcement.claim.uid] = announcement.state.conditions }
             if unanswered.remove(announcement.claim.uid) != nil { return }

@@ -15,12 +15,13 @@ struct ReconcilerTests {
         reconciler.bind(claim, handle: "h1")
     }
 
-    @Test mutating func anAbnormalVolumeIsToldOnItsClaim() {
+    @Test mutating func anAbnormalVolumeIsToldOnItsClaim() throws {
+        let number = try #require(reconciler.index.number(at: claim.key))
         reconciler.sweep([.abnormal("h1")], at: .seconds(7))
         #expect(
             reconciler.tellAll(at: .seconds(8)) == [
                 Announcement(
-                    key: claim.uid,
+                    key: number,
                     claim: claim,
                     state: VolumeState([broken]),
                     since: .seconds(7),
@@ -105,7 +106,7 @@ struct ReconcilerTests {
     @Test mutating func rule8_aRecoveryIsToldOnce() {
         reconciler.sweep([.abnormal("h1")], at: .zero)
         _ = reconciler.tellAll(at: .zero)
-        var told: [Announcement<String, VolumeState>] = []
+        var told: [Announcement<ClaimNumber, VolumeState>] = []
         for minute in 1...60 {
             reconciler.sweep([.healthy("h1")], at: .seconds(minute * 60))
             told += reconciler.tellAll(at: .seconds(minute * 60))

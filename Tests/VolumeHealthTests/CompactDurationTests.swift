@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Testing
+
+@testable import VolumeHealth
+
+struct CompactDurationTests {
+    @Test(arguments: 0..<20 as Range<UInt64>)
+    func itKeepsWholeNanosecondsAndTheOrder(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<100 {
+            let nanoseconds = Int64.random(in: -(1 << 60)...(1 << 60), using: &random)
+            let rest = Int64.random(in: 0..<1_000_000_000, using: &random)
+            let whole = Duration.nanoseconds(nanoseconds)
+            let duration = whole + Duration(secondsComponent: 0, attosecondsComponent: rest)
+            #expect(CompactDuration(duration).duration == whole)
+            let other = Duration.nanoseconds(nanoseconds + Int64.random(in: 1...1000, using: &random))
+            #expect(CompactDuration(duration) < CompactDuration(other))
+        }
+    }
+
+    @Test func whatIsTooLongIsAsLongAsPossible() {
+        let longest = Duration.nanoseconds(Int64.max)
+        #expect(CompactDuration(.seconds(Int64.max)).duration == longest)
+        #expect(CompactDuration(longest + .nanoseconds(1)).duration == longest)
+        // More than a `Duration` shows as components.
+        #expect(CompactDuration(.seconds(Int64.max) + .seconds(Int64.max)).duration == longest)
+        #expect(CompactDuration(.seconds(Int64.min)).duration == .nanoseconds(Int64.min))
+    }
+}
