@@ -52,8 +52,9 @@ final class TransferLoop: Sendable {
     func send(_ command: Command) {
         let isAccepted = state.withLock { state in
             if state.isShutDown { return false }
+            // Where others wait already, the thread is on its way.
+            if state.commands.isEmpty { unsafe curl_multi_wakeup(multi) }
             state.commands.append(command)
-            unsafe curl_multi_wakeup(multi)
             return true
         }
         if !isAccepted, case .start(let transfer) = command { transfer.complete(.failure(.shutDown)) }

@@ -36,11 +36,18 @@ final class MonitorState: Sendable {
     }
 
     /// Hands facts to the core and wakes whoever may have something to do now.
-    func update<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
-        defer {
-            for wakeUp in [probeable, events, unknownEvents, statuses] { wakeUp.signal() }
+    func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
+        let (result, before, after) = reconciler.withLock { reconciler in
+            let before = reconciler.plans
+            let result = body(&reconciler)
+            return (result, before, reconciler.plans)
         }
-        return reconciler.withLock(body)
+        // In an outage every write comes back as a change; mostly it is news to nobody.
+        if before.events != after.events { events.signal() }
+        if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
+        if before.statuses != after.statuses { statuses.signal() }
+        probeable.signal()
+        return result
     }
 
     /// Names one telling, unlike those of other replicas and of earlier runs.

@@ -21,7 +21,8 @@ struct DueQueue<Element: Sendable>: Sendable {
     }
 
     private var heap: [Item] = []
-    private var nextTicket: UInt64 = 0
+    /// The ticket of the newest item: how many there were.
+    private(set) var lastTicket: UInt64 = 0
 
     var first: Item? { heap.first }
 
@@ -29,14 +30,14 @@ struct DueQueue<Element: Sendable>: Sendable {
 
     /// Returns the ticket of the new item.
     mutating func insert(_ element: Element, due: Duration) -> UInt64 {
-        nextTicket += 1
-        heap.append(Item(compactDue: CompactDuration(due), ticket: nextTicket, element: element))
+        lastTicket += 1
+        heap.append(Item(compactDue: CompactDuration(due), ticket: lastTicket, element: element))
         var child = heap.count - 1
         while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
             heap.swapAt(child, (child - 1) / 2)
             child = (child - 1) / 2
         }
-        return nextTicket
+        return lastTicket
     }
 
     mutating func removeFirst() {

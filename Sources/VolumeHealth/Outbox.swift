@@ -102,6 +102,10 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { transitions.count + refreshes.count }
 
+    /// How often something became due, or will. While this is the same, ``next(at:claim:)`` has nothing that it had not
+    /// before.
+    var plans: UInt64 { transitions.lastTicket + refreshes.lastTicket }
+
     /// Whether something was told of it, or is about to be.
     func contains(_ key: Key) -> Bool {
         entries.contains(key)

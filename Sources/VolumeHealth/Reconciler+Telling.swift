@@ -90,6 +90,22 @@ extension Reconciler {
         statuses.settle(status, outcome, at: now)
     }
 
+    /// How often something to tell became due, or will, by stream: while that of a stream is the same, its `next` has nothing
+    /// that it had not before.
+    public struct Plans: Sendable, Hashable {
+        /// Of ``nextEvent(at:)``.
+        public var events: UInt64
+        /// Of ``nextUnknownEvent(at:)``.
+        public var unknownEvents: UInt64
+        /// Of ``nextStatus(at:)``.
+        public var statuses: UInt64
+    }
+
+    /// How often something to tell became due, or will.
+    public var plans: Plans {
+        Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
+    }
+
     /// Everything that is wrong and told, or about to be told, by claim.
     public var adverseClaims: [(claim: Claim, state: VolumeState)] {
         events.adverse.compactMap { number, state in index.claim(number).map { ($0, state) } }
