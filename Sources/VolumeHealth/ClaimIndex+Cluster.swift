@@ -94,12 +94,17 @@ extension ClaimIndex {
         return gone.map(ClaimNumber.init)
     }
 
-    /// A claim was listed, added or modified.
+    /// A claim was listed, added or modified. Returns its number.
     ///
     /// - Parameters:
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: `status.healthStatus`.
-    mutating func apply(_ claim: Claim, volumeName: String, healthStatus: [VolumeHealthCondition] = []) {
+    @discardableResult
+    mutating func apply(
+        _ claim: Claim,
+        volumeName: String,
+        healthStatus: [VolumeHealthCondition] = []
+    ) -> ClaimNumber {
         let record = ClaimRecord(
             key: texts.insert(Self.text(claim.key)),
             uid: texts.insert(claim.uid),
@@ -119,6 +124,7 @@ extension ClaimIndex {
             healthStatuses[number] = healthStatus.isEmpty ? nil : healthStatus
         }
         reclaimTexts()
+        return number
     }
 
     /// A claim was deleted.

@@ -106,9 +106,9 @@ struct ClaimIndex: Sendable {
         return self.secret(at: secret)
     }
 
-    /// The handle of the volume with this name.
-    func handle(ofVolumeNamed name: String) -> String? {
-        texts.key(of: name).flatMap { volumes[$0] }.map { texts[$0.handle] }
+    /// The number of the handle of the volume with this name.
+    func number(ofHandleOfVolumeNamed name: String) -> HandleNumber? {
+        texts.key(of: name).flatMap { volumes[$0] }.flatMap { handles.position(of: $0.handle) }.map(HandleNumber.init)
     }
 }
 

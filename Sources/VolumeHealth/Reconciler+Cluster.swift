@@ -19,7 +19,7 @@ extension Reconciler {
     public mutating func apply(_ volume: MonitoredVolume, at now: Duration) {
         let before = claims(ofVolumeNamed: volume.name)
         index.apply(volume)
-        release(before, unless: claims(ofVolumeNamed: volume.name), at: now)
+        if !before.isEmpty { release(before, unless: claims(ofVolumeNamed: volume.name), at: now) }
         probe(volume.handle, at: now)
     }
 
@@ -58,11 +58,11 @@ extension Reconciler {
         let wasOurs = !isOther && (before.map(index.hasVolume) ?? false)
         // Of equal states one is kept.
         let known = before.flatMap { statuses.current($0)?.conditions }
-        index.apply(claim, volumeName: volumeName, healthStatus: known == healthStatus ? known ?? [] : healthStatus)
-        guard let number = index.number(at: claim.key) else { return }
+        let healthStatus = known == healthStatus ? known ?? [] : healthStatus
+        let number = index.apply(claim, volumeName: volumeName, healthStatus: healthStatus)
         if wasOurs, !index.hasVolume(number) { release(number, at: now) }
         if statuses.contains(number) {
-            statuses.observe(told: VolumeState(index.healthStatus(of: number)), for: number, at: now)
+            statuses.observe(told: VolumeState(healthStatus), for: number, at: now)
         }
         if probes != nil, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
@@ -104,7 +104,7 @@ extension Reconciler {
     }
 
     private func claims(ofVolumeNamed name: String) -> [ClaimNumber] {
-        index.handle(ofVolumeNamed: name).flatMap(index.number(ofVolumeHandle:)).map(index.claims(of:)) ?? []
+        index.number(ofHandleOfVolumeNamed: name).map(index.claims(of:)) ?? []
     }
 
     /// New volumes are asked for at once.

@@ -81,7 +81,8 @@ struct ClaimIndexPropertyTests {
 
     private static func expect(_ index: ClaimIndex, is model: Model, _ comment: Comment) {
         for name in names {
-            #expect(index.handle(ofVolumeNamed: name) == model.volumes[name]?.handle, comment)
+            let handle = index.number(ofHandleOfVolumeNamed: name).flatMap(index.volumeHandle)
+            #expect(handle == model.volumes[name]?.handle, comment)
             let claims = model.claims(ofVolumeHandle: name)
             #expect(index.claims(ofVolumeHandle: name) == claims, comment)
             #expect(index.hasClaim(ofVolumeHandle: name) == !claims.isEmpty, comment)
