@@ -31,7 +31,7 @@ extension Reconciler {
         var adverse = DenseDictionary<HandleNumber, [VolumeHealthCondition]>()
         /// Volumes said to be well that were not, as far as people know.
         var recovered: Set<HandleNumber> = []
-        /// In an outage many say the same: it is kept once.
+        /// What was said last and not known: in an outage many say the same, which is kept once.
         var conditions: [VolumeHealthCondition] = []
     }
 
@@ -62,7 +62,13 @@ extension Reconciler {
             merged.merge(report)
             conditions = merged.conditions
         }
-        if conditions == sweep.conditions { conditions = sweep.conditions } else { sweep.conditions = conditions }
+        if conditions == sweep.conditions {
+            conditions = sweep.conditions
+        } else if let known = index.claims(of: handle).first.flatMap(events.current), known.conditions == conditions {
+            conditions = known.conditions
+        } else {
+            sweep.conditions = conditions
+        }
         sweep.adverse[handle] = conditions
         conclude(unknown: report.unknownConditions, of: handle, at: now)
         if conditions.isEmpty {

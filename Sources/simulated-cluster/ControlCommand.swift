@@ -61,7 +61,7 @@ struct ControlError: Error, CustomStringConvertible {
 }
 
 extension ControlCommand {
-    static let all = [abnormal, healthy, latency, requests, calls, events, fault, end]
+    static let all = [abnormal, abnormalEach, healthy, latency, requests, calls, events, fault, end]
 
     private static let fault = ControlCommand(
         name: "fault",
@@ -91,8 +91,17 @@ extension ControlCommand {
         abstract: "Makes the first COUNT volumes abnormal, or all, at once."
     ) { cluster, arguments in
         try cluster.changeVolumes(arguments) { volume in
-            volume.condition = .abnormal("The backend has lost the volume")
-            volume.health = [.init(status: 2, reason: "Lost", message: "The backend has lost the volume")]
+            volume.becomeAbnormal("The backend has lost the volume")
+        }
+    }
+
+    private static let abnormalEach = ControlCommand(
+        name: "abnormal-each",
+        arguments: "[COUNT]",
+        abstract: "As abnormal, and each message names its volume."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.becomeAbnormal("The backend has lost the volume \(volume.id)")
         }
     }
 
@@ -179,5 +188,12 @@ extension ControlledCluster {
         for position in 0..<count { change(&volumes[position]) }
         driver.volumes = volumes
         return ["volumes": .integer(Int64(count))]
+    }
+}
+
+extension SimulatedVolume {
+    fileprivate mutating func becomeAbnormal(_ message: String) {
+        condition = .abnormal(message)
+        health = [.init(status: 2, reason: "Lost", message: message)]
     }
 }

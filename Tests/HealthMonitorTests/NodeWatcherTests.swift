@@ -35,6 +35,8 @@ import VolumeHealth
             var configuration = SimulatedAPIServer.Configuration()
             configuration.users["monitor"] = APIUser(name: "csi-health-monitor", rules: rules)
             try await SimulatedAPIServer.withServer(configuration: configuration) { server in
+                // A list that is read whole comes before its watch: see `watches`.
+                server.featureGates.remove(.watchList)
                 try await body(NodeScene(server: server))
             }
         }
@@ -127,7 +129,7 @@ import VolumeHealth
 
         func events() throws -> Int { try server.objects(kind: "Event").count }
 
-        /// Returns when the watcher watches nodes and pods.
+        /// Returns when the watcher watches nodes and pods, and has their lists.
         func watches() async {
             var missing: Set = ["nodes", "pods"]
             for await record in server.journal where record.request.verb == .watch && record.code == 200 {

@@ -107,7 +107,11 @@ final class SimulatedCluster {
     // MARK: Commands
 
     /// Makes so many volumes abnormal at once.
-    func makeAbnormal(_ count: Int) async throws { try await command("abnormal \(count)") }
+    ///
+    /// - Parameter ownMessages: whether each message names its volume; otherwise all are the same.
+    func makeAbnormal(_ count: Int, ownMessages: Bool) async throws {
+        try await command("\(ownMessages ? "abnormal-each" : "abnormal") \(count)")
+    }
 
     /// Makes so many volumes healthy at once.
     func makeHealthy(_ count: Int) async throws { try await command("healthy \(count)") }

@@ -18,6 +18,9 @@ struct OutageScenario: Scenario {
     @Option(help: "The driver's generation: legacy or health.")
     var generation = SimulatedCluster.Generation.legacy
 
+    @Flag(help: "Each volume's message names it; otherwise all are the same.")
+    var ownMessages = false
+
     @Option(help: "--kube-api-qps and --kube-api-burst; 0 leaves them at their defaults.")
     var queriesPerSecond = 10_000
 
@@ -38,7 +41,7 @@ struct OutageScenario: Scenario {
                 try ProcessMemory.resetPeak(of: process)
 
                 let before = try Costs(sidecar: process, cluster: cluster)
-                try await cluster.makeAbnormal(volumes)
+                try await cluster.makeAbnormal(volumes, ownMessages: ownMessages)
                 let told = try await cluster.timeUntilTold(by: process, self)
                 let after = try Costs(sidecar: process, cluster: cluster)
                 let abnormal = try await cluster.events("VolumeConditionAbnormal")
