@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the Swift code of Protos/ anew. With --check, changes nothing and fails when the committed code differs.
 #
-# Needs Debian's protobuf-compiler; the Swift plug-in is built from the swift-protobuf that the package depends on.
+# Needs Debian's protobuf-compiler and libprotobuf-dev; the Swift plug-in is built from the swift-protobuf that the package depends on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

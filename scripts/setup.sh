@@ -8,6 +8,7 @@ packages=(
     libssl-dev           # what both of them link
     libyaml-dev          # the kubeconfig: CYAML
     protobuf-compiler    # scripts/generate.sh
+    libprotobuf-dev      # the .proto files that ours import
     libfaketime          # scripts/chaos.sh: clocks that differ
 )
 # Tools that may have come from elsewhere: kubectl plays the user, promtool reads the metrics.
