@@ -4,38 +4,39 @@
 import CCurl
 import Synchronization
 
-/// A transfer's `CURL *` and all that libcurl reads and writes for it. Used by the loop's thread only.
+/// A `CURL *` with what all requests of a client share, and all that libcurl reads and writes for it; for one transfer
+/// after the other, as making one takes longer than most of what is done with it. Used by the loop's thread only.
 @safe
 final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
-    let transfer: Transfer
     private let loop: TransferLoop
-    /// For the total timeout.
-    let start = ContinuousClock.now
-    /// When the server last sent something, for the idle timeout.
-    var lastActivity = ContinuousClock.now
-    /// `struct curl_slist *`: must stay until the handle is gone.
+    /// `struct curl_slist *`: must stay until libcurl knows another one.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
-    private var head = HeadParser()
+    /// Waits for a transfer, and does not count as live.
+    private var isIdle = false {
+        didSet { loop.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
+    }
 
-    /// - Throws: when libcurl refuses an option, which for the URL means that it is none.
-    init(_ transfer: Transfer, loop: TransferLoop) throws(HTTPError) {
+    /// - Throws: when there is no memory, or libcurl refuses an option.
+    init(loop: TransferLoop) throws(HTTPError) {
         guard let pointer = unsafe curl_easy_init() else {
-            throw HTTPError(code: .transport, message: "\(transfer.request): libcurl has no memory for a transfer")
+            throw HTTPError(code: .transport, message: "libcurl has no memory for a transfer")
         }
         unsafe self.pointer = unsafe pointer
-        self.transfer = transfer
         self.loop = loop
         loop.liveHandles.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let failure = configure(loop.configuration)
-        if failure != CURLE_OK {
-            throw error(failure)
+        let refusal = configure(loop.configuration)
+        if refusal != CURLE_OK {
+            throw HTTPError(
+                code: .transport,
+                message: "libcurl refuses an option: \(unsafe String(cString: curl_easy_strerror(refusal)))"
+            )
         }
     }
 
@@ -45,15 +46,13 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        loop.liveHandles.subtract(1, ordering: .relaxed)
+        if !isIdle { loop.liveHandles.subtract(1, ordering: .relaxed) }
     }
 
-    /// How the transfer ended, from libcurl's result.
-    func end(_ result: CURLcode) -> Result<Void, HTTPError> {
-        result == CURLE_OK ? .success(()) : .failure(error(result))
-    }
+    /// What libcurl says of the last failure.
+    var errorText: String { unsafe String(cString: errorBuffer) }
 
-    /// To be called before a transfer ends early: its connection closes with it.
+    /// To be called before a transfer ends early: its connection closes with it, and the handle must not be used again.
     func giveUpConnection() {
         // CURLOPT_FORBID_REUSE(3): read when the transfer ends.
         unsafe _ = CCurl_setopt_long(pointer, CURLOPT_FORBID_REUSE, 1)
@@ -61,43 +60,23 @@ final class EasyHandle {
 
     /// Goes on after a pause.
     func resume() {
-        lastActivity = .now
         // curl_easy_pause(3): what was held back may be delivered through the callback before this returns.
         unsafe _ = curl_easy_pause(pointer, CURLPAUSE_CONT)
     }
 
-    private func error(_ result: CURLcode) -> HTTPError {
-        unsafe HTTPError(result, detail: String(cString: errorBuffer), request: transfer.request)
-    }
-
-    /// CURLOPT_HEADERFUNCTION: one line, with its line end.
-    fileprivate func receiveHeader(_ line: UnsafeRawBufferPointer) {
-        lastActivity = .now
-        guard let head = unsafe head.receive(String(decoding: line, as: UTF8.self)) else { return }
-        transfer.receive(head)
-    }
-
-    /// CURLOPT_WRITEFUNCTION: some bytes of the body.
-    fileprivate func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
-        lastActivity = .now
-        // CURLOPT_WRITEFUNCTION(3): after a pause the same bytes are delivered again.
-        // Another number than was offered fails the transfer with CURLE_WRITE_ERROR.
-        switch unsafe transfer.receive([UInt8](bytes)) {
-        case .taken: return bytes.count
-        case .paused: return CCurl_writefunc_pause()
-        case .overflown:
-            giveUpConnection()
-            return 0
-        }
+    /// After a transfer: keeps nothing of its request, which may hold a token.
+    func rest() {
+        unsafe _ = CCurl_setopt_string(pointer, CURLOPT_COPYPOSTFIELDS, nil)
+        _ = setLists(headers: [:], connectTo: nil)
+        isIdle = true
     }
 }
 
 // MARK: Options
 
 extension EasyHandle {
-    /// Returns the first refusal.
+    /// What holds for every request. Returns the first refusal.
     private func configure(_ configuration: HTTPClient.Configuration) -> CURLcode {
-        let request = transfer.request
         var result = CURLE_OK
         func set(_ code: CURLcode) {
             if result == CURLE_OK { result = code }
@@ -108,51 +87,75 @@ extension EasyHandle {
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1))
+        // CURLOPT_UPLOAD_BUFFERSIZE(3): 64 KiB otherwise, for each request with a body; most bodies have less than 2.
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         // The headers of a proxy's answer to CONNECT are none of the response's.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
         if let proxy = configuration.proxy {
             unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy))
         }
-        let connect = request.timeouts.connect.milliseconds
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, connect))
-        set(setMethod(request))
-        var headers = request.headers
-        set(setServer(request, name: configuration.tls.serverName, &headers))
-        set(setHeaders(headers, hasBody: request.body != nil))
         set(setTLS(configuration.tls))
         set(setCallbacks())
         return result
     }
 
-    private func setMethod(_ request: HTTPRequest) -> CURLcode {
-        if request.method == "HEAD" { return unsafe CCurl_setopt_long(pointer, CURLOPT_NOBODY, 1) }
+    /// Sets every option that differs from request to request, whatever the last one was. Returns the first refusal.
+    ///
+    /// - Parameter transfer: is called back, and must stay until the handle was removed from the multi handle.
+    func prepare(_ request: HTTPRequest, for transfer: ActiveTransfer) -> CURLcode {
+        isIdle = false
         var result = CURLE_OK
-        if let body = request.body {
+        func set(_ code: CURLcode) {
+            if result == CURLE_OK { result = code }
+        }
+        unsafe errorBuffer.pointee = 0
+        let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
+        unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context))
+        unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context))
+        let connect = request.timeouts.connect.milliseconds
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, connect))
+        set(setMethod(request))
+        set(setServer(request))
+        return result
+    }
+
+    private func setMethod(_ request: HTTPRequest) -> CURLcode {
+        // CURLOPT_HTTPGET(3): takes CURLOPT_NOBODY back, and what a body had set.
+        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_HTTPGET, 1)
+        if result == CURLE_OK, let body = request.body {
             result = unsafe body.withUnsafeBytes { unsafe CCurl_setopt_body(pointer, $0.baseAddress, $0.count) }
         }
+        let isHead = request.method == "HEAD"
+        if result == CURLE_OK, isHead { result = unsafe CCurl_setopt_long(pointer, CURLOPT_NOBODY, 1) }
         guard result == CURLE_OK else { return result }
-        return unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, request.method)
+        return unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, isHead ? nil : request.method)
     }
 
-    private func setServer(_ request: HTTPRequest, name: String?, _ headers: inout HTTPHeaders) -> CURLcode {
-        guard let name else { return unsafe CCurl_setopt_string(pointer, CURLOPT_URL, request.url) }
-        guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
-        headers["Host"] = server.host
-        unsafe connectToList = curl_slist_append(nil, server.connectTo)
-        guard unsafe connectToList != nil else { return CURLE_OUT_OF_MEMORY }
-        let result = unsafe CCurl_setopt_string(pointer, CURLOPT_URL, server.url)
-        return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
-    }
-
-    private func setHeaders(_ headers: HTTPHeaders, hasBody: Bool) -> CURLcode {
-        var headers = headers
+    private func setServer(_ request: HTTPRequest) -> CURLcode {
+        var headers = request.headers
+        var url = request.url
+        var connectTo: String?
+        if let name = loop.configuration.tls.serverName {
+            guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
+            headers["Host"] = server.host
+            (url, connectTo) = (server.url, server.connectTo)
+        }
         // CURLOPT_HTTPHEADER(3): a name with nothing behind it keeps libcurl from adding its own. A form is what it
         // takes every body for, and waiting for "100 Continue" only costs time.
-        if hasBody {
+        if request.body != nil {
             if headers["Content-Type"] == nil { headers.add("Content-Type", "") }
             headers.add("Expect", "")
         }
+        let result = unsafe CCurl_setopt_string(pointer, CURLOPT_URL, url)
+        return result == CURLE_OK ? setLists(headers: headers, connectTo: connectTo) : result
+    }
+
+    /// Headers, and where to connect to in place of the URL's server.
+    private func setLists(headers: HTTPHeaders, connectTo: String?) -> CURLcode {
+        unsafe curl_slist_free_all(headerList)
+        unsafe curl_slist_free_all(connectToList)
+        unsafe (headerList, connectToList) = (nil, nil)
         for field in headers.fields {
             guard !field.name.utf8.contains(where: isLineEnd), !field.value.utf8.contains(where: isLineEnd) else {
                 return CURLE_BAD_FUNCTION_ARGUMENT
@@ -163,7 +166,12 @@ extension EasyHandle {
             }
             unsafe headerList = list
         }
-        return unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList)
+        if let connectTo {
+            unsafe connectToList = curl_slist_append(nil, connectTo)
+            guard unsafe connectToList != nil else { return CURLE_OUT_OF_MEMORY }
+        }
+        let result = unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList)
+        return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
     }
 
     private func setTLS(_ tls: TLSConfiguration) -> CURLcode {
@@ -191,26 +199,19 @@ extension EasyHandle {
     }
 
     private func setCallbacks() -> CURLcode {
-        // The loop holds this object for as long as libcurl may call back.
-        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         let body: CCurl_data_callback = { bytes, size, count, context in
             guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
-            let handle = unsafe Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
-            return unsafe handle.receiveBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            let transfer = unsafe Unmanaged<ActiveTransfer>.fromOpaque(context).takeUnretainedValue()
+            return unsafe transfer.receiveBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
         }
         let header: CCurl_data_callback = { bytes, size, count, context in
             guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
-            let handle = unsafe Unmanaged<EasyHandle>.fromOpaque(context).takeUnretainedValue()
-            unsafe handle.receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            let transfer = unsafe Unmanaged<ActiveTransfer>.fromOpaque(context).takeUnretainedValue()
+            unsafe transfer.receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
             return size * count
         }
-        let codes = unsafe [
-            CCurl_setopt_callback(pointer, CURLOPT_WRITEFUNCTION, body),
-            CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context),
-            CCurl_setopt_callback(pointer, CURLOPT_HEADERFUNCTION, header),
-            CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context),
-        ]
-        return codes.first { $0 != CURLE_OK } ?? CURLE_OK
+        let result = unsafe CCurl_setopt_callback(pointer, CURLOPT_WRITEFUNCTION, body)
+        return result == CURLE_OK ? unsafe CCurl_setopt_callback(pointer, CURLOPT_HEADERFUNCTION, header) : result
     }
 }
 

@@ -43,21 +43,22 @@ public final class HTTPClient: Sendable {
         loop.beginShutdown()
     }
 
-    /// Sends a request and returns when the head of its response is there; the body follows.
+    /// Sends a request and returns when its response is there, see ``HTTPRequest/Delivery``.
     ///
     /// - Throws: ``HTTPError``; no status is an error. On cancellation, Cancelled, and the transfer ends.
     public func execute(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         let transfer = Transfer(request: request, loop: loop)
         let head = try await transfer.start()
-        return HTTPResponse(
-            status: head.status,
-            headers: head.headers,
-            body: HTTPBody(transfer)
-        )
+        return HTTPResponse(head, body: HTTPBody(transfer))
     }
 
-    /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer.
-    /// For tests of leaks.
+    /// The thread that carries out the transfers, for tasks that do little but send many small requests: no other thread
+    /// has to be woken up for each response. What they compute holds up all transfers of this client. After the shutdown
+    /// such tasks run elsewhere.
+    public var taskExecutor: any TaskExecutor { loop }
+
+    /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
+    /// under way. For tests of leaks.
     package var liveHandles: Int { loop.liveHandles.load(ordering: .relaxed) }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.

@@ -29,14 +29,22 @@ public struct HTTPHeaders: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
     /// The value of the first field of this name. Setting replaces all of them; nil removes them.
     public subscript(name: String) -> String? {
-        get {
-            let key = name.lowercased()
-            return fields.first { $0.name.lowercased() == key }?.value
-        }
+        get { fields.first { $0.isNamed(name) }?.value }
         set {
-            let key = name.lowercased()
-            fields.removeAll { $0.name.lowercased() == key }
+            fields.removeAll { $0.isNamed(name) }
             if let newValue { add(name, newValue) }
         }
     }
+}
+
+extension HTTPHeaders.Field {
+    /// RFC 9110: names are ASCII, and without regard to case.
+    fileprivate func isNamed(_ name: String) -> Bool {
+        self.name.utf8.count == name.utf8.count
+            && zip(self.name.utf8, name.utf8).allSatisfy { lowercase($0) == lowercase($1) }
+    }
+}
+
+private func lowercase(_ byte: UInt8) -> UInt8 {
+    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

@@ -20,11 +20,11 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
         }
     }
 
-    /// What happens to a body that arrives faster than it is read.
+    /// When a response is there.
     public enum Delivery: Sendable, Hashable {
-        /// It is kept in memory, up to 64 MiB; more fails with BodyTooLarge.
+        /// When its body is complete and in memory, up to 64 MiB; more fails with BodyTooLarge.
         case buffered
-        /// The server waits.
+        /// When its head is. The server waits for whoever reads the body.
         case streamed
     }
 
@@ -36,7 +36,7 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
     public var headers: HTTPHeaders
     /// nil sends none.
     public var body: [UInt8]?
-    /// What happens to a body that arrives faster than it is read.
+    /// When the response is there.
     public var delivery: Delivery
     /// How long things may take.
     public var timeouts: Timeouts

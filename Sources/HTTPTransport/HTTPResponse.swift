@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A response whose body may still be on its way.
+/// A response; the body of a streamed one may still be on its way.
 public struct HTTPResponse: Sendable {
     /// Any status from 200 on; none of them is an error here.
-    public var status: Int
-    /// What the server sent before the body.
-    public var headers: HTTPHeaders
+    public let status: Int
     /// The body. Read it, or drop the response to cancel the rest of it.
-    public var body: HTTPBody
+    public let body: HTTPBody
+    private let headerLines: [UInt8]
+
+    init(_ head: Transfer.Head, body: HTTPBody) {
+        status = head.status
+        headerLines = head.lines
+        self.body = body
+    }
+
+    /// What the server sent before the body; read anew whenever it is asked for, as few responses' headers ever are.
+    public var headers: HTTPHeaders { HTTPHeaders(lines: headerLines) }
 }
 
 /// The body of a response, piece by piece as it arrives.
 ///
-/// Single pass: one iterator at a time, and what it has read is gone. What happens while nobody reads is the request's
-/// choice, see ``HTTPRequest/Delivery``. When the body and its iterators are dropped before the end, the transfer is
-/// cancelled.
+/// Single pass: one iterator at a time, and what it has read is gone. When the body and its iterators are dropped before
+/// the end, the transfer is cancelled.
 public struct HTTPBody: AsyncSequence, Sendable {
     /// From so many unread bytes of a streamed body on, the server has to wait.
     static let highWaterMark = 256 << 10

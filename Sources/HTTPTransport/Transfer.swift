@@ -5,13 +5,14 @@ import Synchronization
 
 /// One request and its response, between the tasks that wait for it and the loop's thread that carries it out.
 ///
-/// The loop's thread puts in what arrives; tasks take it out, the head first, then the body. Every wait is ended once:
-/// by what it waits for or by ``complete(_:)``.
+/// The loop's thread puts in what arrives; tasks take it out, the head first, then the body. Every wait is ended once, by
+/// ``wake()``: waking a task costs more than what arrives in one go.
 final class Transfer: Sendable {
     /// Status and headers.
     struct Head: Sendable {
         var status: Int
-        var headers: HTTPHeaders
+        /// The lines of the headers, each with its end.
+        var lines: [UInt8] = []
     }
 
     private struct State {
@@ -64,15 +65,11 @@ extension Transfer {
     func start() async throws(HTTPError) -> Head {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let end = state.withLock { state in
-                    if state.end == nil { state.headWaiter = continuation }
-                    return state.end
+                let hasEnded = state.withLock { state in
+                    state.headWaiter = continuation
+                    return state.end != nil
                 }
-                if let end {
-                    continuation.resume(returning: end.flatMap { .failure(self.headless) })
-                } else {
-                    loop.send(.start(self))
-                }
+                if hasEnded { wake() } else { loop.send(.start(self)) }
             }
         } onCancel: {
             cancel()
@@ -82,6 +79,7 @@ extension Transfer {
 
     /// The next bytes of the body, nil at its end.
     func nextChunk() async throws(HTTPError) -> [UInt8]? {
+        if let chunk = state.withLock({ $0.isPaused ? nil : Self.takeChunk(&$0) }) { return try chunk.get() }
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let (chunk, resumes) = state.withLock { state in
@@ -100,6 +98,7 @@ extension Transfer {
         return try result.get()
     }
 
+    /// What a reader gets; nil while he has to wait.
     private static func takeChunk(_ state: inout State) -> Result<[UInt8]?, HTTPError>? {
         if !state.chunks.isEmpty {
             let chunk = state.chunks.removeFirst()
@@ -115,12 +114,7 @@ extension Transfer {
 extension Transfer {
     /// The head is complete.
     func receive(_ head: Head) {
-        let waiter = state.withLock { state in
-            state.head = head
-            defer { state.headWaiter = nil }
-            return state.headWaiter
-        }
-        waiter?.resume(returning: .success(head))
+        state.withLock { $0.head = head }
     }
 
     /// What becomes of bytes that have arrived.
@@ -134,26 +128,19 @@ extension Transfer {
 
     /// More of the body.
     func receive(_ chunk: [UInt8]) -> Reception {
-        let (reception, waiter): (Reception, CheckedContinuation<Result<[UInt8]?, HTTPError>, Never>?) =
-            state.withLock { state in
-                if let waiter = state.chunkWaiter {
-                    state.chunkWaiter = nil
-                    return (.taken, waiter)
-                }
-                switch request.delivery {
-                case .streamed where state.bufferedBytes >= HTTPBody.highWaterMark:
-                    state.isPaused = true
-                    return (.paused, nil)
-                case .buffered where state.bufferedBytes >= HTTPBody.bufferLimit:
-                    return (.overflown, nil)
-                case .streamed, .buffered:
-                    state.chunks.append(chunk)
-                    state.bufferedBytes += chunk.count
-                    return (.taken, nil)
-                }
+        state.withLock { state in
+            switch request.delivery {
+            case .streamed where state.bufferedBytes >= HTTPBody.highWaterMark:
+                state.isPaused = true
+                return .paused
+            case .buffered where state.bufferedBytes >= HTTPBody.bufferLimit:
+                return .overflown
+            case .streamed, .buffered:
+                state.chunks.append(chunk)
+                state.bufferedBytes += chunk.count
+                return .taken
             }
-        waiter?.resume(returning: .success(chunk))
-        return reception
+        }
     }
 
     /// Whether the reader has to catch up before more is received.
@@ -163,15 +150,34 @@ extension Transfer {
 
     /// Nothing follows. Only the first end counts.
     func complete(_ end: Result<Void, HTTPError>) {
-        let (headWaiter, chunkWaiter) = state.withLock { state in
+        state.withLock { state in
             if state.end == nil { state.end = end }
-            defer {
-                state.headWaiter = nil
-                state.chunkWaiter = nil
-            }
-            return (state.headWaiter, state.chunkWaiter)
         }
-        headWaiter?.resume(returning: end.flatMap { .failure(headless) })
-        chunkWaiter?.resume(returning: end.map { nil })
+        wake()
+    }
+
+    /// Whoever waits for something that is there now gets it. A buffered response is there when it is complete.
+    func wake() {
+        let resume: (() -> Void)? = state.withLock { state in
+            if let waiter = state.headWaiter, let head = head(state) {
+                state.headWaiter = nil
+                return { waiter.resume(returning: head) }
+            }
+            if let waiter = state.chunkWaiter, let chunk = Self.takeChunk(&state) {
+                state.chunkWaiter = nil
+                return { waiter.resume(returning: chunk) }
+            }
+            return nil
+        }
+        resume?()
+    }
+
+    private func head(_ state: State) -> Result<Head, HTTPError>? {
+        switch (state.head, state.end, request.delivery) {
+        case (_, .failure(let error), .buffered): .failure(error)
+        case (let head?, _, .streamed), (let head?, .success, .buffered): .success(head)
+        case (nil, let end?, _): end.flatMap { .failure(headless) }
+        case (nil, nil, _), (_?, nil, .buffered): nil
+        }
     }
 }

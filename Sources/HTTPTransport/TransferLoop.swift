@@ -7,9 +7,9 @@ import Synchronization
 
 /// libcurl's multi handle, and the thread that drives it.
 ///
-/// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up.
+/// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up. Tasks may also run on it.
 @safe
-final class TransferLoop: Sendable {
+final class TransferLoop: TaskExecutor {
     enum Command: Sendable {
         case start(Transfer)
         case resume(Transfer)
@@ -18,24 +18,41 @@ final class TransferLoop: Sendable {
 
     private struct State {
         var commands: [Command] = []
+        var jobs: [UnownedJob] = []
+        /// The thread sees what is left for it only when it is woken up.
+        var isWaiting = false
         var isShutDown = false
         /// The multi handle is gone.
         var hasEnded = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
+    /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
+    private static let idleHandles = 16
+
     let configuration: HTTPClient.Configuration
-    /// `CURLM *`. Off the thread it is used for `curl_multi_wakeup` only, which may be called from every thread, and
-    /// under the lock, and not after the shutdown has begun.
+    /// `CURLM *`; used by the thread only.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
+    /// Used by the thread only.
+    nonisolated(unsafe) private let poller: SocketPoller
+    /// Ends the thread's wait.
+    private let wakeUp: WakeUpPipe
     private let state = Mutex(State())
-    /// How many of libcurl's handles were made and not yet given back: for tests of leaks.
+    /// How many of libcurl's handles were made and not yet given back, without those that wait for transfers: for tests of
+    /// leaks.
     let liveHandles = Atomic(0)
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
         guard Self.isLibraryReady, let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
+        do throws(HTTPError) {
+            wakeUp = try WakeUpPipe()
+        } catch {
+            unsafe curl_multi_cleanup(multi)
+            throw error
+        }
+        unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
         self.configuration = configuration
         unsafe self.multi = unsafe multi
         liveHandles.add(1, ordering: .relaxed)
@@ -50,23 +67,36 @@ final class TransferLoop: Sendable {
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
-        let isAccepted = state.withLock { state in
-            if state.isShutDown { return false }
-            // Where others wait already, the thread is on its way.
-            if state.commands.isEmpty { unsafe curl_multi_wakeup(multi) }
-            state.commands.append(command)
-            return true
+        let isAccepted = leave { state in
+            if !state.isShutDown { state.commands.append(command) }
+            return !state.isShutDown
         }
         if !isAccepted, case .start(let transfer) = command { transfer.complete(.failure(.shutDown)) }
     }
 
+    /// Leaves a task's job for the thread; where that has ended the global executor takes it.
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let isAccepted = leave { state in
+            if !state.hasEnded { state.jobs.append(job) }
+            return !state.hasEnded
+        }
+        if !isAccepted { globalConcurrentExecutor.enqueue(job) }
+    }
+
+    /// Changes what the thread looks at, and wakes it up where it would not look.
+    private func leave<Result: Sendable>(_ body: (inout sending State) -> Result) -> Result {
+        let (result, isWaiting) = state.withLock { state in
+            defer { state.isWaiting = false }
+            return (body(&state), state.isWaiting)
+        }
+        if isWaiting { wakeUp.signal() }
+        return result
+    }
+
     /// Ends all transfers; the thread ends after that.
     func beginShutdown() {
-        state.withLock { state in
-            guard !state.isShutDown else { return }
-            state.isShutDown = true
-            unsafe curl_multi_wakeup(multi)
-        }
+        leave { $0.isShutDown = true }
     }
 
     /// Returns when the thread has ended, which needs ``beginShutdown()``.
@@ -102,54 +132,87 @@ final class TransferLoop: Sendable {
 // MARK: The thread
 
 extension TransferLoop {
-    private typealias Handles = [ObjectIdentifier: EasyHandle]
-
-    private func run() {
-        var handles: Handles = [:]
-        while true {
-            let (commands, isShutDown) = state.withLock { state in
-                defer { state.commands = [] }
-                return (state.commands, state.isShutDown)
-            }
-            for command in commands { perform(command, &handles) }
-            if isShutDown { break }
-            var running: Int32 = 0
-            unsafe curl_multi_perform(multi, &running)
-            finishTransfers(&handles)
-            let timeout = checkTimeouts(&handles)
-            // curl_multi_poll(3): returns early when something happens on a connection, a timer of libcurl's is due, or
-            // curl_multi_wakeup was called, even before.
-            unsafe curl_multi_poll(multi, nil, 0, timeout, nil)
-        }
-        for handle in Array(handles.values) { end(handle, .failure(.shutDown), &handles) }
-        // Nobody wakes it up any more: that ended with the beginning of the shutdown, under the lock.
-        unsafe curl_multi_cleanup(multi)
-        liveHandles.subtract(1, ordering: .relaxed)
-        let waiters = state.withLock { state in
-            state.hasEnded = true
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
+    /// The thread's own.
+    private struct Work {
+        var transfers: [ObjectIdentifier: ActiveTransfer] = [:]
+        /// For the next transfers.
+        var idleHandles: [EasyHandle] = []
     }
 
-    private func perform(_ command: Command, _ handles: inout Handles) {
+    private func run() {
+        var work = Work()
+        while doWhatIsLeft(&work) {
+            finishTransfers(&work)
+            for active in work.transfers.values where active.hasNews {
+                active.hasNews = false
+                active.transfer.wake()
+            }
+            let timeout = checkTimeouts(&work)
+            let mayWait = state.withLock { state in
+                state.isWaiting = state.commands.isEmpty && state.jobs.isEmpty && !state.isShutDown
+                return state.isWaiting
+            }
+            unsafe poller.poll(atMost: mayWait ? timeout : 0)
+        }
+        for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
+        work.idleHandles = []
+        unsafe curl_multi_cleanup(multi)
+        liveHandles.subtract(1, ordering: .relaxed)
+        // Tasks whose transfers have ended here go on, and may leave more.
+        while let jobs = lastJobs() { for job in jobs { run(job) } }
+        for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
+    }
+
+    /// What tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is a
+    /// system call. False: the shutdown has begun.
+    private func doWhatIsLeft(_ work: inout Work) -> Bool {
+        for _ in 0..<16 {
+            let (commands, jobs, isShutDown) = state.withLock { state in
+                state.isWaiting = false
+                defer { (state.commands, state.jobs) = ([], []) }
+                return (state.commands, state.jobs, state.isShutDown)
+            }
+            for command in commands { perform(command, &work) }
+            for job in jobs { run(job) }
+            if isShutDown { return false }
+            if commands.isEmpty, jobs.isEmpty { break }
+        }
+        return true
+    }
+
+    /// nil: there are none, and what comes now is for others.
+    private func lastJobs() -> [UnownedJob]? {
+        state.withLock { state in
+            defer { state.jobs = [] }
+            state.hasEnded = state.jobs.isEmpty
+            return state.hasEnded ? nil : state.jobs
+        }
+    }
+
+    private func run(_ job: UnownedJob) {
+        unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+    }
+
+    private func perform(_ command: Command, _ work: inout Work) {
         switch command {
         case .start(let transfer):
             // Cancelled before it was started.
             guard !transfer.hasEnded else { return }
             do throws(HTTPError) {
-                let handle = try EasyHandle(transfer, loop: self)
-                handles[ObjectIdentifier(transfer)] = handle
+                let handle: EasyHandle
+                if let idle = work.idleHandles.popLast() { handle = idle } else { handle = try EasyHandle(loop: self) }
+                let active = try ActiveTransfer(transfer, handle: handle)
+                work.transfers[ObjectIdentifier(transfer)] = active
                 unsafe curl_multi_add_handle(multi, handle.pointer)
             } catch {
                 transfer.complete(.failure(error))
             }
         case .resume(let transfer):
-            handles[ObjectIdentifier(transfer)]?.resume()
+            work.transfers[ObjectIdentifier(transfer)]?.resume()
         case .cancel(let transfer):
             let failure = HTTPError(code: .cancelled, message: "\(transfer.request): cancelled")
-            if let handle = handles[ObjectIdentifier(transfer)] {
-                giveUp(handle, failure, &handles)
+            if let active = work.transfers[ObjectIdentifier(transfer)] {
+                giveUp(active, failure, &work)
             } else {
                 // Not started yet, and it must find itself ended then; or over already.
                 transfer.complete(.failure(failure))
@@ -157,46 +220,51 @@ extension TransferLoop {
         }
     }
 
-    private func finishTransfers(_ handles: inout Handles) {
+    private func finishTransfers(_ work: inout Work) {
         var remaining: Int32 = 0
         while let message = unsafe curl_multi_info_read(multi, &remaining) {
             guard unsafe message.pointee.msg == CURLMSG_DONE else { continue }
             // Few transfers run at a time.
-            let finished = handles.values.first { unsafe $0.pointer == message.pointee.easy_handle }
+            let finished = work.transfers.values.first { unsafe $0.handle.pointer == message.pointee.easy_handle }
             guard let finished else { continue }
-            unsafe end(finished, finished.end(CCurl_message_result(message)), &handles)
+            unsafe end(finished, finished.end(CCurl_message_result(message)), &work)
         }
     }
 
     /// Ends a transfer that is not over.
-    private func giveUp(_ handle: EasyHandle, _ failure: HTTPError, _ handles: inout Handles) {
-        handle.giveUpConnection()
-        end(handle, .failure(failure), &handles)
+    private func giveUp(_ active: ActiveTransfer, _ failure: HTTPError, _ work: inout Work) {
+        active.handle.giveUpConnection()
+        end(active, .failure(failure), &work)
     }
 
-    private func end(_ handle: EasyHandle, _ end: Result<Void, HTTPError>, _ handles: inout Handles) {
-        unsafe curl_multi_remove_handle(multi, handle.pointer)
-        handles[ObjectIdentifier(handle.transfer)] = nil
-        handle.transfer.complete(end)
+    private func end(_ active: ActiveTransfer, _ end: Result<Void, HTTPError>, _ work: inout Work) {
+        unsafe curl_multi_remove_handle(multi, active.handle.pointer)
+        work.transfers[ObjectIdentifier(active.transfer)] = nil
+        // After a failure nothing is certain: that one is not used again.
+        if case .success = end, work.idleHandles.count < Self.idleHandles {
+            active.handle.rest()
+            work.idleHandles.append(active.handle)
+        }
+        active.transfer.complete(end)
     }
 
     /// Ends transfers whose time is over. Returns the milliseconds until that may be so for the next one.
     ///
     /// CURLOPT_TIMEOUT_MS counts the time while a transfer is paused.
-    private func checkTimeouts(_ handles: inout Handles) -> Int32 {
+    private func checkTimeouts(_ work: inout Work) -> Int32 {
         let now = ContinuousClock.now
         var wait = Duration.seconds(60)
-        for handle in Array(handles.values) {
-            let timeouts = handle.transfer.request.timeouts
-            if handle.transfer.isPaused { handle.lastActivity = now }
-            let idleTimeout = handle.transfer.idleTimeout
-            if let idle = idleTimeout, now - handle.lastActivity >= idle {
-                giveUp(handle, .timeout(handle, "nothing received for \(idle)"), &handles)
-            } else if let total = timeouts.total, now - handle.start >= total {
-                giveUp(handle, .timeout(handle, "not complete after \(total)"), &handles)
+        for active in Array(work.transfers.values) {
+            let timeouts = active.transfer.request.timeouts
+            if active.transfer.isPaused { active.lastActivity = now }
+            let idleTimeout = active.transfer.idleTimeout
+            if let idle = idleTimeout, now - active.lastActivity >= idle {
+                giveUp(active, .timeout(active, "nothing received for \(idle)"), &work)
+            } else if let total = timeouts.total, now - active.start >= total {
+                giveUp(active, .timeout(active, "not complete after \(total)"), &work)
             } else {
-                if let idle = idleTimeout { wait = min(wait, idle - (now - handle.lastActivity)) }
-                if let total = timeouts.total { wait = min(wait, total - (now - handle.start)) }
+                if let idle = idleTimeout { wait = min(wait, idle - (now - active.lastActivity)) }
+                if let total = timeouts.total { wait = min(wait, total - (now - active.start)) }
             }
         }
         let (seconds, attoseconds) = wait.components
@@ -207,7 +275,7 @@ extension TransferLoop {
 extension HTTPError {
     fileprivate static let shutDown = HTTPError(code: .shutdown, message: "the HTTP client is shut down")
 
-    fileprivate static func timeout(_ handle: EasyHandle, _ reason: String) -> HTTPError {
-        HTTPError(code: .timeout, message: "\(handle.transfer.request): \(reason)")
+    fileprivate static func timeout(_ active: ActiveTransfer, _ reason: String) -> HTTPError {
+        HTTPError(code: .timeout, message: "\(active.transfer.request): \(reason)")
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Glibc
 import HTTPTransport
 import HealthMonitorTestKit
 import Testing
@@ -201,6 +202,59 @@ import Testing
         #expect(request.description == "PUT https://host:1/a/b@c")
     }
 
+    /// What libcurl keeps of a request is used again for the next one.
+    @Test func nothingOfARequestIsLeftForTheNext() async throws {
+        try await withPlainServer { request in
+            let seen = [request.method, request.header("x-a") ?? "-", request.header("content-type") ?? "-"]
+            return TestHTTPResponse(headers: ["X-Seen": seen.joined(separator: " ")], bytes: request.body)
+        } _: { client, url in
+            let headers: HTTPHeaders = ["X-A": "a", "Content-Type": "text/plain"]
+            let requests: [(HTTPRequest, seen: String, body: [UInt8])] = [
+                (HTTPRequest(method: "POST", url: url, headers: headers, body: [1, 2]), "POST a text/plain", [1, 2]),
+                (HTTPRequest(url: url), "GET - -", []),
+                (HTTPRequest(method: "HEAD", url: url, headers: headers), "HEAD a text/plain", []),
+                (HTTPRequest(method: "PATCH", url: url, body: [3]), "PATCH - -", [3]),
+                (HTTPRequest(method: "DELETE", url: url), "DELETE - -", []),
+                (HTTPRequest(method: "PUT", url: url, body: []), "PUT - -", []),
+                (HTTPRequest(url: url), "GET - -", []),
+            ]
+            for (request, seen, body) in requests {
+                let response = try await client.execute(request)
+                #expect(response.headers["x-seen"] == seen)
+                let answer = try await response.body.collect(upTo: 10)
+                #expect(answer == body, "\(seen)")
+            }
+        }
+    }
+
+    @Test func tasksRunOnTheThreadOfTheTransfersUntilTheShutdown() async throws {
+        try await withTLSServer { _ in
+            TestHTTPResponse(bytes: [1])
+        } _: { client, url in
+            try await withTaskExecutorPreference(client.taskExecutor) {
+                let threads = try await withThrowingTaskGroup(of: Set<pthread_t>.self) { group in
+                    for _ in 0..<20 {
+                        group.addTask {
+                            var threads: Set = [currentThread()]
+                            for _ in 0..<5 {
+                                let body = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 1)
+                                #expect(body == [1])
+                                threads.insert(currentThread())
+                            }
+                            return threads
+                        }
+                    }
+                    return try await group.reduce(into: Set()) { $0.formUnion($1) }
+                }
+                #expect(threads.count == 1)
+                // The thread cannot wait for its own end: the rest runs elsewhere.
+                await client.shutdown()
+                let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
+                #expect(error?.code == .shutdown)
+            }
+        }
+    }
+
     @Test func requestsAfterTheShutdownFail() async throws {
         let client = try HTTPClient(configuration: .init(userAgent: "test"))
         await client.shutdown()
@@ -236,6 +290,8 @@ import Testing
         }
     }
 }
+
+private func currentThread() -> pthread_t { pthread_self() }
 
 /// Lets everybody wait until so many are there, again and again.
 private actor Meeting {

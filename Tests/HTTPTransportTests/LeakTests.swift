@@ -36,15 +36,23 @@ private struct Requests {
     enum Fate: CaseIterable {
         case read, refused, dropped, halfRead, cut, timedOut, withoutAServer, invalid
         case cancelledBeforehand, cancelledAtOnce, cancelledUnderWay, cancelledWhileReading
+
+        /// A buffered response is there when all of it is.
+        var deliveries: [HTTPRequest.Delivery] {
+            switch self {
+            case .dropped, .halfRead, .cancelledWhileReading: [.streamed]
+            default: [.buffered, .streamed]
+            }
+        }
     }
 
     typealias Server = (
         @escaping TestHTTPServer.Handler, (HTTPClient, _ url: String) async throws -> Void
     ) async throws -> Void
 
-    /// Each fate, buffered and streamed, four times.
+    /// Each fate four times for each delivery.
     private static let wave = Fate.allCases.flatMap { fate in
-        [HTTPRequest.Delivery.buffered, .streamed].flatMap { delivery in
+        fate.deliveries.flatMap { delivery in
             Array(repeating: (fate: fate, delivery: delivery), count: 4)
         }
     }

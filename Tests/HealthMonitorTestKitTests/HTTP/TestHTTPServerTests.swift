@@ -151,7 +151,7 @@ import Testing
         } _: { server in
             try await withClient { client in
                 // Another connection, open all the while.
-                let other = try await client.execute(HTTPRequest(url: server.url))
+                let other = try await client.execute(HTTPRequest(url: server.url, delivery: .streamed))
                 await #expect(throws: HTTPError.self) {
                     try await client.execute(HTTPRequest(url: server.url + "/cut"))
                 }
