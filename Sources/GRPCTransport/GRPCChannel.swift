@@ -23,8 +23,8 @@ public final class GRPCChannel: Sendable {
     }
 
     @safe
+    // Sendable because gRPC core's functions on a channel may be called from every thread.
     private struct State: @unchecked Sendable {
-        // Sendable because gRPC core's functions on a channel may be called from every thread.
         /// `grpc_channel *`; nil once the channel is destroyed.
         var handle: OpaquePointer?
         var isShutDown = false

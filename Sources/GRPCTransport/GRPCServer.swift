@@ -13,8 +13,8 @@ package final class GRPCServer: Sendable {
     package typealias Handler = @Sendable (_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError>
 
     @safe
+    // Sendable because gRPC core's functions on a server may be called from every thread.
     private struct State: @unchecked Sendable {
-        // Sendable because gRPC core's functions on a server may be called from every thread.
         /// `grpc_server *`; nil once destroyed.
         var handle: OpaquePointer?
         var isShutDown = false

@@ -6,9 +6,9 @@ import Synchronization
 
 /// One call at a server, from the request for it to its end.
 @safe
+// Sendable because the pointers' memory is used by one thread at a time: gRPC core's between the start of an operation
+// and its tag, the queue's after it, then the handler's task. The rest is behind `state`.
 final class ServerCall: @unchecked Sendable {
-    // Sendable because the pointers' memory is used by one thread at a time: gRPC core's between the start of an
-    // operation and its tag, the queue's after it, then the handler's task. The rest is behind `state`.
     private struct State {
         /// Whether gRPC core has said that the call is over, for whatever reason.
         var isClosed = false

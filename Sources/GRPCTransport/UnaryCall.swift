@@ -10,8 +10,8 @@ import Synchronization
 /// that does not move, and is freed when the call has ended.
 final class UnaryCall: Sendable {
     @safe
+    // Sendable because gRPC core's functions on a call may be called from every thread.
     private struct State: @unchecked Sendable {
-        // Sendable because gRPC core's functions on a call may be called from every thread.
         /// `grpc_call *`; nil once the call has ended.
         var handle: OpaquePointer?
         var isCancelled = false
@@ -77,9 +77,9 @@ final class UnaryCall: Sendable {
 
 /// What gRPC core reads and writes during a call.
 @safe
+// Sendable because it is used by one thread at a time: the one that starts the call, gRPC core's own while it is under
+// way, and then the queue's.
 private final class Memory: @unchecked Sendable {
-    // Sendable because it is used by one thread at a time: the one that starts the call, gRPC core's own while it is
-    // under way, and then the queue's.
     static let operationCount = 6
 
     private let queue: CompletionQueue

@@ -9,7 +9,8 @@ private let target: FuzzTarget = {
     // getenv(3): nobody changes the environment of this process.
     guard let name = unsafe getenv("FUZZ_TARGET"), let target = unsafe FuzzTarget(rawValue: String(cString: name))
     else {
-        fatalError("FUZZ_TARGET names none of \(FuzzTarget.allCases.map(\.rawValue))")
+        // libFuzzer's `main` has no way to be told that the set-up is wrong.
+        fatalError("set FUZZ_TARGET to one of \(FuzzTarget.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return target
 }()
@@ -24,6 +25,7 @@ public func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     do {
         try target.run(bytes)
     } catch {
+        // The finding: libFuzzer learns of it by the trap.
         fatalError("\(target.rawValue): \(error)")
     }
     return 0
