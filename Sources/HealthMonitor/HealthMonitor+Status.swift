@@ -64,7 +64,7 @@ extension HealthMonitor {
         var version = claim.resourceVersion
         var movesTransitionTime = announcement.cause == .transition
         for attempt in 1... {
-            let written: PersistentVolumeClaim
+            let written: WatchedClaim
             do {
                 written = try await kubernetes.patch(
                     name: claim.key.name,
@@ -79,7 +79,7 @@ extension HealthMonitor {
                 )
             } catch {
                 guard error.code == .conflict, attempt < 5, mayAct() else { throw error }
-                let fresh: PersistentVolumeClaim
+                let fresh: WatchedClaim
                 do {
                     fresh = try await kubernetes.get(name: claim.key.name, namespace: claim.key.namespace)
                 } catch {
@@ -90,19 +90,19 @@ extension HealthMonitor {
                     )
                     return .refused
                 }
-                if fresh.metadata.uid != claim.uid { return .gone }
-                let observed = fresh.status.healthStatus.conditions
+                if fresh.claim.uid != claim.uid { return .gone }
+                let observed = fresh.healthStatus
                 // Compared before it is written: somebody may have written the same.
                 if observed == conditions {
                     accept(fresh, state)
                     return .told
                 }
-                version = fresh.metadata.resourceVersion
+                version = fresh.resourceVersion
                 movesTransitionTime = Set(observed.map(\.identity)) != Set(conditions.map(\.identity))
                 continue
             }
             accept(written, state)
-            if !conditions.isEmpty, !written.status.hasHealthStatus {
+            if !conditions.isEmpty, !written.hasHealthStatus {
                 observer(.statusWriteDropped)
                 if support.isNews(.dropped) {
                     logger.warning(
@@ -124,15 +124,10 @@ extension HealthMonitor {
         return .refused
     }
 
-    private func accept(_ claim: PersistentVolumeClaim, _ state: MonitorState) {
+    private func accept(_ claim: WatchedClaim, _ state: MonitorState) {
         let received = now
         state.withReconciler {
-            $0.written(
-                Claim(claim.metadata),
-                volumeName: claim.spec.volumeName,
-                healthStatus: claim.status.healthStatus.conditions,
-                at: received
-            )
+            $0.written(claim.claim, volumeName: claim.volumeName, healthStatus: claim.healthStatus, at: received)
         }
     }
 

@@ -2,13 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 package import KubernetesAPI
-import ProtobufWire
+package import ProtobufWire
 package import VolumeHealth
 
-/// What is needed of a PersistentVolumeClaim, read as a ``WatchedVolume`` is.
-///
-/// Numbers: Protos/kubernetes/core.proto.
-package struct WatchedClaim: ListedObject, Hashable {
+/// What is needed of a PersistentVolumeClaim.
+package struct WatchedClaim: WatchedObject, Hashable {
     package static let resource = PersistentVolumeClaim.resource
 
     package private(set) var claim = Claim(key: ClaimKey(namespace: "", name: ""), uid: "", resourceVersion: "")
@@ -16,6 +14,8 @@ package struct WatchedClaim: ListedObject, Hashable {
     package private(set) var volumeName = ""
     /// `status.healthStatus.healthConditions`
     private var conditions: [Condition] = []
+    /// Whether the server keeps `status.healthStatus`.
+    package private(set) var hasHealthStatus = false
 
     /// As it is written there, whatever that says.
     private struct Condition: Sendable, Hashable {
@@ -31,20 +31,9 @@ package struct WatchedClaim: ListedObject, Hashable {
         conditions.compactMap { .init(status: $0.status, reason: $0.reason, message: $0.message) }
     }
 
-    package init(reading bytes: Span<UInt8>) throws {
-        var reader = WireReader()
-        while let field = try reader.next(in: bytes) {
-            guard let message = field.message else { continue }
-            switch field.number {
-            case 1: try read(metadata: bytes.extracting(message))
-            case 2: try read(spec: bytes.extracting(message))
-            case 3: try read(status: bytes.extracting(message))
-            default: break
-            }
-        }
-    }
+    package init() {}
 
-    private mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
@@ -57,17 +46,18 @@ package struct WatchedClaim: ListedObject, Hashable {
         }
     }
 
-    private mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             if field.number == 3 { try field.read(&volumeName, in: bytes) }
         }
     }
 
-    private mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             if field.number == 10, let message = field.message {
+                hasHealthStatus = true
                 try read(healthStatus: bytes.extracting(message))
             }
         }

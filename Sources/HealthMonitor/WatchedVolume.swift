@@ -2,14 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 package import KubernetesAPI
-import ProtobufWire
+package import ProtobufWire
 package import VolumeHealth
 
-/// What is needed of a PersistentVolume, read from its protobuf without decoding the rest: there are many, and each is
-/// forgotten as soon as the core has it.
-///
-/// Numbers: Protos/kubernetes/core.proto.
-package struct WatchedVolume: ListedObject, Hashable {
+/// What is needed of a PersistentVolume.
+package struct WatchedVolume: WatchedObject, Hashable {
     package static let resource = PersistentVolume.resource
 
     /// `metadata.name`
@@ -27,20 +24,9 @@ package struct WatchedVolume: ListedObject, Hashable {
     /// By the field's number in the source.
     private var secrets: [Int: SecretName] = [:]
 
-    package init(reading bytes: Span<UInt8>) throws {
-        var reader = WireReader()
-        while let field = try reader.next(in: bytes) {
-            guard let message = field.message else { continue }
-            switch field.number {
-            case 1: try read(metadata: bytes.extracting(message))
-            case 2: try read(spec: bytes.extracting(message))
-            case 3: try read(status: bytes.extracting(message))
-            default: break
-            }
-        }
-    }
+    package init() {}
 
-    private mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(metadata bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
@@ -51,7 +37,7 @@ package struct WatchedVolume: ListedObject, Hashable {
         }
     }
 
-    private mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             guard let message = field.message else { continue }
@@ -98,7 +84,7 @@ package struct WatchedVolume: ListedObject, Hashable {
         }
     }
 
-    private mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
+    package mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             if field.number == 1 { try field.read(&phase, in: bytes) }

@@ -108,6 +108,19 @@ public struct WireField: Sendable, Hashable {
     /// Where what it holds is, without tag and length.
     public let content: Range<Int>
 
+    /// The tag and the length of a field that holds bytes: these follow.
+    public static func header(number: Int, length: Int) -> [UInt8] {
+        [number << 3 | 2, length].flatMap { value in
+            var rest = value
+            var bytes: [UInt8] = []
+            repeat {
+                bytes.append(UInt8(rest & 0x7F) | (rest > 0x7F ? 0x80 : 0))
+                rest >>= 7
+            } while rest > 0
+            return bytes
+        }
+    }
+
     /// The value of a number, a truth value or an enumeration; nil where it is of another wire type.
     public var integer: UInt64? { wireType == 0 ? value : nil }
 

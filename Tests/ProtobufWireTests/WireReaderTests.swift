@@ -12,6 +12,16 @@ import Testing
         return fields
     }
 
+    @Test(arguments: [0, 1, 127, 128, 300, 16_383, 16_384, 70_000])
+    func aHeaderIsReadBack(length: Int) throws {
+        let bytes = WireField.header(number: 2, length: length) + [UInt8](repeating: 7, count: length)
+        var reader = WireReader()
+        let field = try #require(try reader.next(in: bytes.span))
+        #expect(field.number == 2)
+        #expect(field.message?.count == length)
+        #expect(reader.position == bytes.count)
+    }
+
     @Test func fieldsOfEveryWireType() throws {
         var bytes: [UInt8] = [0x08, 0xAC, 0x02]
         bytes += [0x12, 4] + Array("name".utf8)

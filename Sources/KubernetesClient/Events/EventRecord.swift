@@ -92,15 +92,15 @@ extension EventRecord {
     static let tellingAnnotation = "csi-health-monitor/telling"
 
     /// Whether an Event that is there tells this already.
-    func isTold(by existing: Event) -> Bool {
-        existing.metadata.annotations[Self.tellingAnnotation] == telling
+    func isTold(by existing: RecordedEvent) -> Bool {
+        existing.telling == telling
     }
 
     /// What changes in an Event that is there when this is told once more.
-    func patch(raising existing: Event) -> MergePatch {
+    func patch(raising existing: RecordedEvent) -> MergePatch {
         [
             "metadata": [
-                "resourceVersion": .string(existing.metadata.resourceVersion),
+                "resourceVersion": .string(existing.resourceVersion),
                 "annotations": .object([Self.tellingAnnotation: .string(telling)]),
             ],
             "count": .integer(Int64(existing.count) + 1),

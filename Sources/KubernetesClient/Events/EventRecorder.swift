@@ -44,20 +44,20 @@ public struct EventRecorder: Sendable {
     /// - Throws: `conflict` also where the Event was deleted after it was found to exist.
     private func attempt(_ record: EventRecord) async throws(KubernetesError) -> Int {
         do {
-            return Int(try await client.create(record.event).count)
+            return try await client.create(record.event, reading: RecordedEvent.self).count
         } catch {
             guard error.code == .alreadyExists else { throw error }
         }
         do {
             let existing = try await existing(record)
-            if record.isTold(by: existing) { return Int(existing.count) }
+            if record.isTold(by: existing) { return existing.count }
             let raised = try await client.patch(
-                Event.self,
+                RecordedEvent.self,
                 name: record.name,
                 namespace: record.namespace,
                 record.patch(raising: existing)
             )
-            return Int(raised.count)
+            return raised.count
         } catch {
             guard error.code == .notFound else { throw error }
             throw KubernetesError(code: .conflict, message: error.message, cause: error)
@@ -67,16 +67,16 @@ public struct EventRecorder: Sendable {
     /// Roles made for other recorders, which never read a single Event, have `list` at best.
     ///
     /// - Throws: `notFound` where it is gone.
-    private func existing(_ record: EventRecord) async throws(KubernetesError) -> Event {
+    private func existing(_ record: EventRecord) async throws(KubernetesError) -> RecordedEvent {
         let forbidden: KubernetesError
         do {
-            return try await client.get(Event.self, name: record.name, namespace: record.namespace)
+            return try await client.get(RecordedEvent.self, name: record.name, namespace: record.namespace)
         } catch {
             guard error.code == .forbidden else { throw error }
             forbidden = error
         }
         let selection = Selection(namespace: record.namespace, fieldSelector: "metadata.name=\(record.name)")
-        var pages = client.list(Event.self, selection).makeAsyncIterator()
+        var pages = client.list(RecordedEvent.self, selection).makeAsyncIterator()
         do {
             if var page = try await pages.next(), let event = try page.next() { return event }
         } catch {

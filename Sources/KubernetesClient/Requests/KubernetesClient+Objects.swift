@@ -16,6 +16,21 @@ extension KubernetesClient {
         namespace: String? = nil
     ) async throws(KubernetesError) -> O {
         let info = RequestInfo(verb: .get, resource: O.resource, namespace: namespace, name: name)
+        return try wholeObject(await unary(info), info)
+    }
+
+    /// Reads what is wanted of one object.
+    ///
+    /// RBAC: `get` on the resource.
+    ///
+    /// - Parameter namespace: nil for resources of the cluster.
+    /// - Throws: ``KubernetesError``; `notFound` where there is none.
+    public func get<O: ListedObject>(
+        _: O.Type = O.self,
+        name: String,
+        namespace: String? = nil
+    ) async throws(KubernetesError) -> O {
+        let info = RequestInfo(verb: .get, resource: O.resource, namespace: namespace, name: name)
         return try object(await unary(info), info)
     }
 
@@ -28,7 +43,22 @@ extension KubernetesClient {
     @discardableResult
     public func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
         let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
-        return try await send(object, info, method: "POST")
+        return try wholeObject(await send(object, info, method: "POST"), info)
+    }
+
+    /// Makes an object in the namespace that its metadata names, of whose answer little is wanted.
+    ///
+    /// RBAC: `create` on the resource.
+    ///
+    /// - Parameter reading: what is wanted of it.
+    /// - Returns: what is read of the object as the server has stored it.
+    /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
+    public func create<O: KubernetesObject, Stored: ListedObject>(
+        _ object: O,
+        reading _: Stored.Type
+    ) async throws(KubernetesError) -> Stored {
+        let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
+        return try self.object(await send(object, info, method: "POST"), info)
     }
 
     /// Replaces an object. Unless `object` came from ``get(_:name:namespace:)`` or another call here, and not from a
@@ -46,7 +76,7 @@ extension KubernetesClient {
             namespace: Self.namespace(of: object),
             name: object.metadata.name
         )
-        return try await send(object, info, method: "PUT")
+        return try wholeObject(await send(object, info, method: "PUT"), info)
     }
 
     /// Changes some fields of an object.
@@ -57,11 +87,12 @@ extension KubernetesClient {
     ///   - namespace: nil for resources of the cluster.
     ///   - patch: may hold `metadata.resourceVersion` and `metadata.uid` as preconditions.
     ///   - subresource: `status`; nil for the object itself.
-    /// - Returns: the object as the server has stored it.
+    /// - Returns: what is read of the object as the server has stored it, without its unknown fields: not to be written
+    ///   back.
     /// - Throws: ``KubernetesError``; `notFound`, `conflict` where a precondition fails, `invalid` where a field is
     ///   refused.
     @discardableResult
-    public func patch<O: KubernetesObject>(
+    public func patch<O: ListedObject>(
         _: O.Type = O.self,
         name: String,
         namespace: String? = nil,
@@ -87,7 +118,7 @@ extension KubernetesClient {
         _ object: O,
         _ info: RequestInfo,
         method: String
-    ) async throws(KubernetesError) -> O {
+    ) async throws(KubernetesError) -> [UInt8] {
         let body: [UInt8]
         do {
             body = try Envelope.encode(object)
@@ -95,10 +126,18 @@ extension KubernetesClient {
             throw KubernetesError(code: .badRequest, message: "\(info): \(error.message)")
         }
         let content = Content(method: method, contentType: Envelope.mediaType, body: body)
-        return try self.object(await unary(info, content), info)
+        return try await unary(info, content)
     }
 
-    private func object<O: KubernetesObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
+    private func object<O: ListedObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
+        do {
+            return try Envelope(body.span).object(O.self, in: body.span)
+        } catch {
+            throw KubernetesError(error, request: info)
+        }
+    }
+
+    private func wholeObject<O: KubernetesObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
         do {
             return try Envelope(body.span).wholeObject(O.self, in: body.span)
         } catch {

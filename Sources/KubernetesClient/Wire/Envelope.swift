@@ -85,12 +85,14 @@ package struct Envelope {
 extension Envelope {
     /// An object as the API server takes it.
     package static func encode<O: KubernetesObject>(_ object: O) throws(WireError) -> [UInt8] {
-        var content = Unknown()
-        content.typeMeta.apiVersion = O.resource.apiVersion
-        content.typeMeta.kind = O.resource.kind
+        var envelope = Unknown()
+        envelope.typeMeta.apiVersion = O.resource.apiVersion
+        envelope.typeMeta.kind = O.resource.kind
         do {
-            content.raw = try object.serializedBytes()
-            return try prefix + content.serializedBytes()
+            let content: [UInt8] = try object.serializedBytes()
+            // What is left out of the envelope, `raw`, stands behind it: the object is copied once.
+            let header = WireField.header(number: 2, length: content.count)
+            return try prefix + envelope.serializedBytes() + header + content
         } catch {
             throw WireError(message: "a \(O.resource.kind) that cannot be encoded: \(error)")
         }

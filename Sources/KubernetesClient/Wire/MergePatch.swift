@@ -77,6 +77,11 @@ extension MergePatch.Value {
     /// RFC 8259: the quotation mark, the backslash and what is below a space must be escaped, nothing else.
     private static func write(string: String, to text: inout String) {
         text.append("\"")
+        defer { text.append("\"") }
+        let isPlain = string.utf8.allSatisfy {
+            $0 >= UInt8(ascii: " ") && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
+        guard !isPlain else { return text.append(string) }
         for scalar in string.unicodeScalars {
             switch scalar {
             case "\"", "\\":
@@ -88,7 +93,6 @@ extension MergePatch.Value {
             default: text.unicodeScalars.append(scalar)
             }
         }
-        text.append("\"")
     }
 }
 

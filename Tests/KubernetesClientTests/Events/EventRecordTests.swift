@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import KubernetesAPI
+import SwiftProtobuf
 import Testing
 
 @testable import KubernetesClient
@@ -37,6 +39,23 @@ import Testing
         #expect(record.namespace == "default")
         record.involvedObject.namespace = "shop"
         #expect(record.namespace == "shop")
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func whatIsReadOfAnEventIsWhatTheMessageSays(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var event = Event()
+        event.message = "m"
+        if Bool.random(using: &random) { event.metadata.resourceVersion = "\(seed)" }
+        if Bool.random(using: &random) { event.metadata.annotations["other/telling"] = "no" }
+        if Bool.random(using: &random) { event.metadata.annotations[EventRecord.tellingAnnotation] = "t\(seed)" }
+        event.count = Bool.random(using: &random) ? .random(in: .min ... .max, using: &random) : 0
+        let bytes: [UInt8] = try event.serializedBytes()
+        let recorded = try RecordedEvent(reading: bytes.span)
+        #expect(recorded.resourceVersion == event.metadata.resourceVersion)
+        #expect(recorded.count == Int(event.count))
+        #expect(recorded.telling == event.metadata.annotations[EventRecord.tellingAnnotation] ?? "")
+        #expect(throws: (any Error).self) { try RecordedEvent(reading: Array(bytes.dropLast()).span) }
     }
 
     @Test(arguments: [

@@ -30,17 +30,6 @@ import Testing
         return texts
     }
 
-    private func expect(
-        _ events: inout Events,
-        _ expected: String...,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) async throws {
-        for expected in expected {
-            let event = try await events.next()
-            #expect(event?.text == expected, sourceLocation: sourceLocation)
-        }
-    }
-
     private func requests(_ cluster: TestCluster) -> [String] {
         cluster.server.journal.records.map(\.request).map { request in
             request.isStreamingList ? "stream" : request.verb?.rawValue ?? "none"

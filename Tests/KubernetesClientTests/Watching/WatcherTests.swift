@@ -39,18 +39,6 @@ import Testing
         }
     }
 
-    /// The next events are these.
-    private func expect(
-        _ events: inout Watcher<PersistentVolume>.AsyncIterator,
-        _ expected: String...,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) async throws {
-        for expected in expected {
-            let event = try await events.next()
-            #expect(event?.text == expected, sourceLocation: sourceLocation)
-        }
-    }
-
     private func queries(_ cluster: TestCluster, _ verb: APIRequest.Verb) -> [[String: String]] {
         cluster.server.journal.records.map(\.request).filter { $0.verb == verb && !$0.isStreamingList }
             .map(\.query)
@@ -293,6 +281,18 @@ extension WatcherEvent<PersistentVolume> {
         case .applied(let volume): "applied \(volume.metadata.name)"
         case .deleted(let volume): "deleted \(volume.metadata.name)"
         }
+    }
+}
+
+/// The next events are these.
+func expect(
+    _ events: inout Watcher<PersistentVolume>.AsyncIterator,
+    _ expected: String...,
+    sourceLocation: SourceLocation = #_sourceLocation
+) async throws {
+    for expected in expected {
+        let event = try await events.next()
+        #expect(event?.text == expected, sourceLocation: sourceLocation)
     }
 }
 
