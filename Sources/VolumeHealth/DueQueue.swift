@@ -40,6 +40,13 @@ struct DueQueue<Element: Sendable>: Sendable {
         return lastTicket
     }
 
+    /// Takes the first item out if it is due.
+    mutating func removeFirst(dueBy now: Duration) -> Item? {
+        guard let first, first.due <= now else { return nil }
+        removeFirst()
+        return first
+    }
+
     mutating func removeFirst() {
         guard let last = heap.popLast() else { return }
         if heap.isEmpty {

@@ -95,8 +95,7 @@ public struct NodeFailures: Sendable {
 
     /// Looks at every node whose review is due.
     mutating func review(at now: Duration, claim: (ClaimKey) -> Claim?) {
-        while let item = reviews.first, item.due <= now {
-            reviews.removeFirst()
+        while let item = reviews.removeFirst(dueBy: now) {
             guard nextReviews[item.element]?.ticket == item.ticket else { continue }
             nextReviews[item.element] = nil
             review(item.element, at: now, claim: claim)

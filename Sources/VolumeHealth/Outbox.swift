@@ -287,9 +287,7 @@ extension Outbox {
         at now: Duration,
         _ claim: (Key) -> Claim?
     ) -> Announcement<Key, State>? {
-        let queue = Self.queue(of: cause)
-        while let item = self[keyPath: queue].first, item.due <= now {
-            self[keyPath: queue].removeFirst()
+        while let item = removeFirst(of: cause, dueBy: now) {
             guard var entry = entries[item.element], let state = entry.current,
                 entry.scheduled == Scheduled(cause: cause, due: CompactDuration(item.due), ticket: item.ticket)
             else { continue }
@@ -332,7 +330,7 @@ extension Outbox {
                 entry.scheduled = nil
             case .tell(let cause, let due):
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != CompactDuration(due) {
-                    let ticket = self[keyPath: Self.queue(of: cause)].insert(key, due: due)
+                    let ticket = insert(key, of: cause, due: due)
                     entry.scheduled = Scheduled(cause: cause, due: CompactDuration(due), ticket: ticket)
                 }
             }
@@ -340,10 +338,17 @@ extension Outbox {
         entries[key] = entry
     }
 
-    private static func queue(of cause: AnnouncementCause) -> WritableKeyPath<Self, DueQueue<Key>> {
+    private mutating func insert(_ key: Key, of cause: AnnouncementCause, due: Duration) -> UInt64 {
         switch cause {
-        case .transition: \.transitions
-        case .refresh: \.refreshes
+        case .transition: transitions.insert(key, due: due)
+        case .refresh: refreshes.insert(key, due: due)
+        }
+    }
+
+    private mutating func removeFirst(of cause: AnnouncementCause, dueBy now: Duration) -> DueQueue<Key>.Item? {
+        switch cause {
+        case .transition: transitions.removeFirst(dueBy: now)
+        case .refresh: refreshes.removeFirst(dueBy: now)
         }
     }
 
