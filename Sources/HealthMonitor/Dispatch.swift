@@ -18,13 +18,15 @@ enum DispatchStep<Job: Sendable, Instant: Sendable>: Sendable {
 /// `next` is asked only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
 /// the moment that it named. Returns when all jobs have ended.
 ///
-/// - Parameter run: throws only `CancellationError`, on cancellation.
+/// - Parameters:
+///   - next: may be asked from several tasks at once.
+///   - run: throws only `CancellationError`, on cancellation.
 /// - Throws: `CancellationError` on cancellation; the jobs are cancelled then.
 func dispatch<Job: Sendable, C: Clock>(
     atMost limit: Int,
     wakeUp: WakeUp,
     clock: C,
-    next: @Sendable () -> DispatchStep<Job, C.Instant>,
+    next: @escaping @Sendable () -> DispatchStep<Job, C.Instant>,
     run: @escaping @Sendable (Job) async throws -> Void
 ) async throws where C.Duration == Duration {
     let running = RunningJobs()
@@ -46,7 +48,13 @@ func dispatch<Job: Sendable, C: Clock>(
                             running.end()
                             wakeUp.signal()
                         }
-                        try await run(job)
+                        var job = job
+                        while true {
+                            try await run(job)
+                            // A task for each job would cost as much as many a job.
+                            guard !Task.isCancelled, case .run(let following) = next() else { return }
+                            job = following
+                        }
                     }
                 case .wait(let due):
                     if let due, alarms.begin(due) {

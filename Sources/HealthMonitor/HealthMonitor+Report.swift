@@ -37,19 +37,22 @@ extension HealthMonitor {
     /// - Parameter tell: throws only `CancellationError`.
     func report<Key, State>(
         wakeUp: WakeUp,
-        next: @Sendable (Duration) -> ReportStep<Key, State>,
+        next: @escaping @Sendable (Duration) -> ReportStep<Key, State>,
         settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Void,
         tell: @escaping @Sendable (Announcement<Key, State>) async throws -> ReportOutcome
     ) async throws {
-        try await dispatch(atMost: concurrentReports, wakeUp: wakeUp, clock: clock) {
-            switch next(now) {
-            case .tell(let announcement): .run(announcement)
-            case .wait(let due): .wait(until: due.map(instant(at:)))
+        // There are many in an outage: no thread has to wake up another one for each answer.
+        try await withTaskExecutorPreference(kubernetes.taskExecutor) {
+            try await dispatch(atMost: concurrentReports, wakeUp: wakeUp, clock: clock) {
+                switch next(now) {
+                case .tell(let announcement): .run(announcement)
+                case .wait(let due): .wait(until: due.map(instant(at:)))
+                }
+            } run: { announcement in
+                try await untilMayAct()
+                let outcome = try await tell(announcement)
+                settle(announcement, outcome, now)
             }
-        } run: { announcement in
-            try await untilMayAct()
-            let outcome = try await tell(announcement)
-            settle(announcement, outcome, now)
         }
     }
 
