@@ -56,9 +56,9 @@ public struct KlogHandler: LogHandler {
     /// Writes one line.
     public func log(event: LogEvent) {
         // The nearer one wins: the event's own, then the handler's, then the task's.
-        var values = metadataProvider?.get() ?? [:]
-        values.merge(metadata) { $1 }
-        values.merge(event.metadata ?? [:]) { $1 }
+        var values = event.metadata ?? [:]
+        values.merge(metadata) { nearer, _ in nearer }
+        if let metadataProvider { values.merge(metadataProvider.get()) { nearer, _ in nearer } }
         let line = LogLine(
             level: event.level,
             time: now(),

@@ -15,11 +15,14 @@ struct LogLine {
     var error: String?
     var metadata: [(key: String, value: Logger.Metadata.Value)]
 
+    private static let process = "\(getpid())".leftPadded(to: 7, with: " ")
+
     /// klog's structured format: header, quoted message, then key=value pairs, the error first.
     var text: String {
-        let fileName = file.split(separator: "/").last ?? "???"
-        let process = "\(getpid())".leftPadded(to: 7, with: " ")
-        var text = "\(level.klogSeverity)\(time.klogTimestamp) \(process) \(fileName):\(line)] \(Quote.go(message))"
+        let fileName =
+            file.utf8.lastIndex(of: UInt8(ascii: "/")).map { file[file.utf8.index(after: $0)...] } ?? file[...]
+        var text =
+            "\(level.klogSeverity)\(time.klogTimestamp) \(Self.process) \(fileName):\(line)] \(Quote.go(message))"
         if let error {
             text += " err=\(Quote.go(error))"
         }

@@ -6,6 +6,7 @@
 enum Quote {
     /// As Go's `strconv.Quote`: a Go string literal.
     static func go(_ text: String) -> String {
+        if isPlain(text) { return "\"\(text)\"" }
         var quoted = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -29,6 +30,7 @@ enum Quote {
 
     /// A JSON string; of the characters that need no escape, those are escaped too that are not to be seen.
     static func json(_ text: String) -> String {
+        if isPlain(text) { return "\"\(text)\"" }
         var quoted = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -49,6 +51,11 @@ enum Quote {
     static func key(_ key: String) -> String {
         let isPlain = key.unicodeScalars.allSatisfy { $0.isPrintable && $0 != " " && $0 != "=" && $0 != "\"" }
         return isPlain && !key.isEmpty ? key : go(key)
+    }
+
+    /// What most texts are: ASCII that stands for itself in both.
+    private static func isPlain(_ text: String) -> Bool {
+        text.utf8.allSatisfy { (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
     }
 
     private static func hexadecimal(_ value: UInt32, digits: Int) -> String {
