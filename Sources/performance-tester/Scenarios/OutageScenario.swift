@@ -38,6 +38,8 @@ struct OutageScenario: Scenario {
         return try await withCluster(.init(volumes: volumes, generation: generation)) { cluster in
             try await sidecar.run(in: cluster, flags) { process in
                 let steady = try await cluster.memoryAtRest(of: process)
+                // A sweep has begun: one that finds some volumes abnormal and others not would leave these to the next.
+                try await cluster.waitForTheEndOfASweep(by: process, self)
                 try ProcessMemory.resetPeak(of: process)
 
                 let before = try Costs(sidecar: process, cluster: cluster)
@@ -91,6 +93,14 @@ private struct Costs {
 }
 
 extension SimulatedCluster {
+    /// Returns soon after the last call of a sweep.
+    fileprivate func waitForTheEndOfASweep(by process: Int32, _ scenario: OutageScenario) async throws {
+        let method = configuration.generation.listMethod
+        let calls = (try await callCount(method) / callsPerSweep + 1) * callsPerSweep
+        try await wait(for: method, count: calls, by: process, within: .seconds(3 * scenario.interval))
+        try await ContinuousClock().sleep(for: .seconds(1))
+    }
+
     /// The time from the first call for a list from now on until as many events were made as there are volumes and, if
     /// the sidecar writes claims' status, as many further writes of that.
     fileprivate func timeUntilTold(
