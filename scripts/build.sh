@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the binary that ships: optimised for size, stripped, with the Swift runtime, gRPC core and the C++ library linked
+# Builds the binary that ships: optimised, stripped, with the Swift runtime, gRPC core and the C++ library linked
 # in. Prints where it is.
 #
 # Without exported symbols the linker can drop what nobody calls; a stripped binary has no names for a crash's backtrace.
@@ -18,7 +18,7 @@ for library in grpc_unsecure gpr; do echo "GROUP ( $archives -lz )" >"$libraries
 echo "GROUP ( $(gcc -print-file-name=libstdc++.a) )" >"$libraries/libstdc++.so"
 
 options=(--configuration release --product csi-health-monitor --scratch-path .build-release --static-swift-stdlib
-    -Xswiftc -Osize -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
+    -Xswiftc -O -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
     -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
     -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --strip-all)
 swift build --quiet "${options[@]}"
