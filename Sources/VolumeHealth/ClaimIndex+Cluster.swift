@@ -103,7 +103,7 @@ extension ClaimIndex {
     mutating func apply(
         _ claim: Claim,
         volumeName: String,
-        healthStatus: [VolumeHealthCondition] = []
+        healthStatus: VolumeState = .clear
     ) -> ClaimNumber {
         let record = ClaimRecord(
             key: texts.insert(Self.text(claim.key)),
@@ -120,8 +120,8 @@ extension ClaimIndex {
         } else {
             number = ClaimNumber(claims.insert(record))
         }
-        if !healthStatus.isEmpty || !healthStatuses.isEmpty {
-            healthStatuses[number] = healthStatus.isEmpty ? nil : healthStatus
+        if !healthStatus.isClear || !healthStatuses.isEmpty {
+            healthStatuses[number] = healthStatus.isClear ? nil : healthStatus
         }
         reclaimTexts()
         return number

@@ -21,7 +21,7 @@ struct ClaimIndex: Sendable {
     var handles = RecordTable<HandleEntry>()
     var claims = RecordTable<ClaimRecord>()
     /// Only of claims that show one.
-    var healthStatuses = DenseDictionary<ClaimNumber, [VolumeHealthCondition]>()
+    var healthStatuses = DenseDictionary<ClaimNumber, VolumeState>()
     /// The list that a volume, or a claim, was last seen in or after.
     var volumeGeneration: UInt32 = 0
     var claimGeneration: UInt32 = 0
@@ -87,9 +87,9 @@ struct ClaimIndex: Sendable {
         claims.contains(claim.position) ? texts[claims[claim.position].uid] : nil
     }
 
-    /// What the claim's `status.healthStatus` says; empty when there is none.
-    func healthStatus(of claim: ClaimNumber) -> [VolumeHealthCondition] {
-        healthStatuses[claim] ?? []
+    /// What the claim's `status.healthStatus` says; clear when there is none.
+    func healthStatus(of claim: ClaimNumber) -> VolumeState {
+        healthStatuses[claim] ?? .clear
     }
 
     /// The Secret that the volume with this handle refers to.

@@ -6,38 +6,43 @@
 /// A binary heap. An element cannot be taken out of the middle: whoever changes his mind remembers the ticket that
 /// counts and passes over the others when they come up.
 struct DueQueue<Element: Sendable>: Sendable {
+    /// Unique among the items of a queue.
+    typealias Ticket = UInt32
+
     struct Item: Sendable {
         fileprivate var compactDue: CompactDuration
-        /// Unique within the queue, rising.
-        var ticket: UInt64
+        /// Rising, and again from 0 on after four billion items.
+        var ticket: Ticket
         var element: Element
 
         /// In whole nanoseconds, rounded down.
         var due: Duration { compactDue.duration }
 
         func precedes(_ other: Item) -> Bool {
-            compactDue != other.compactDue ? compactDue < other.compactDue : ticket < other.ticket
+            if compactDue != other.compactDue { return compactDue < other.compactDue }
+            return Int32(bitPattern: ticket &- other.ticket) < 0
         }
     }
 
     private var heap: [Item] = []
-    /// The ticket of the newest item: how many there were.
-    private(set) var lastTicket: UInt64 = 0
+    /// How many items there were so far.
+    var insertions: UInt64 = 0
 
     var first: Item? { heap.first }
 
     var count: Int { heap.count }
 
     /// Returns the ticket of the new item.
-    mutating func insert(_ element: Element, due: Duration) -> UInt64 {
-        lastTicket += 1
-        heap.append(Item(compactDue: CompactDuration(due), ticket: lastTicket, element: element))
+    mutating func insert(_ element: Element, due: Duration) -> Ticket {
+        insertions += 1
+        let ticket = Ticket(truncatingIfNeeded: insertions)
+        heap.append(Item(compactDue: CompactDuration(due), ticket: ticket, element: element))
         var child = heap.count - 1
         while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
             heap.swapAt(child, (child - 1) / 2)
             child = (child - 1) / 2
         }
-        return lastTicket
+        return ticket
     }
 
     /// Takes the first item out if it is due.

@@ -57,7 +57,7 @@ public struct NodeFailures: Sendable {
     /// Nodes to be looked at.
     var reviews = DueQueue<String>()
     /// The review of a node that counts; others in the queue are stale.
-    var nextReviews: [String: (due: Duration, ticket: UInt64)] = [:]
+    var nextReviews: [String: (due: Duration, ticket: DueQueue<String>.Ticket)] = [:]
     /// Watches without a complete list: until there is one, a node that is missing says nothing.
     var unsynced: Set<Watched> = [.nodes, .pods]
 

@@ -65,9 +65,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     }
 
     private struct Scheduled: Equatable {
-        var cause: AnnouncementCause
         var due: CompactDuration
-        var ticket: UInt64
+        var ticket: DueQueue<Key>.Ticket
+        var cause: AnnouncementCause
     }
 
     /// What an entry needs.
@@ -104,7 +104,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     /// How often something became due, or will. While this is the same, ``next(at:claim:)`` has nothing that it had not
     /// before.
-    var plans: UInt64 { transitions.lastTicket + refreshes.lastTicket }
+    var plans: UInt64 { transitions.insertions + refreshes.insertions }
 
     /// Whether something was told of it, or is about to be.
     func contains(_ key: Key) -> Bool {
@@ -289,7 +289,7 @@ extension Outbox {
     ) -> Announcement<Key, State>? {
         while let item = removeFirst(of: cause, dueBy: now) {
             guard var entry = entries[item.element], let state = entry.current,
-                entry.scheduled == Scheduled(cause: cause, due: CompactDuration(item.due), ticket: item.ticket)
+                entry.scheduled == Scheduled(due: CompactDuration(item.due), ticket: item.ticket, cause: cause)
             else { continue }
             guard let claim = claim(item.element) else {
                 entries[item.element] = nil
@@ -331,14 +331,14 @@ extension Outbox {
             case .tell(let cause, let due):
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != CompactDuration(due) {
                     let ticket = insert(key, of: cause, due: due)
-                    entry.scheduled = Scheduled(cause: cause, due: CompactDuration(due), ticket: ticket)
+                    entry.scheduled = Scheduled(due: CompactDuration(due), ticket: ticket, cause: cause)
                 }
             }
         }
         entries[key] = entry
     }
 
-    private mutating func insert(_ key: Key, of cause: AnnouncementCause, due: Duration) -> UInt64 {
+    private mutating func insert(_ key: Key, of cause: AnnouncementCause, due: Duration) -> DueQueue<Key>.Ticket {
         switch cause {
         case .transition: transitions.insert(key, due: due)
         case .refresh: refreshes.insert(key, due: due)

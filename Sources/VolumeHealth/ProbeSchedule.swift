@@ -29,7 +29,7 @@ struct ProbeSchedule: Sendable {
         /// Failures in a row.
         var failures = 0
         /// The item in the queue that counts; nil while the volume is being asked for.
-        var ticket: UInt64?
+        var ticket: DueQueue<String>.Ticket?
     }
 
     let interval: Duration

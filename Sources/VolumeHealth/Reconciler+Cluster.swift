@@ -57,12 +57,13 @@ extension Reconciler {
         if isOther, let before { forget(before) }
         let wasOurs = !isOther && (before.map(index.hasVolume) ?? false)
         // Of equal states one is kept.
-        let known = before.flatMap { statuses.current($0)?.conditions }
-        let healthStatus = known == healthStatus ? known ?? [] : healthStatus
-        let number = index.apply(claim, volumeName: volumeName, healthStatus: healthStatus)
+        let observed = VolumeState(healthStatus)
+        let known = before.flatMap(statuses.current)
+        let shown = known == observed ? known ?? observed : observed
+        let number = index.apply(claim, volumeName: volumeName, healthStatus: shown)
         if wasOurs, !index.hasVolume(number) { release(number, at: now) }
         if statuses.contains(number) {
-            statuses.observe(told: VolumeState(healthStatus), for: number, at: now)
+            statuses.observe(told: shown, for: number, at: now)
         }
         if probes != nil, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
@@ -132,7 +133,7 @@ extension Reconciler {
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)
         removeUnknowns(of: claim)
-        setStatus([], for: claim, at: now)
+        setStatus(.clear, for: claim, at: now)
     }
 
     /// The claim is gone, or another one has its name: its number is another's from now on.

@@ -68,7 +68,7 @@ extension Reconciler {
                 conclude(unknown: report.unknownConditions, of: handle, at: now)
                 // Rule 3, and rule 6: what is not understood is not health.
                 if report.isHealthy || !report.conditions.isEmpty {
-                    conclude(report.conditions, of: handle, at: now)
+                    conclude(VolumeState(report.conditions), of: handle, at: now)
                 }
             }
             outcome = .answered

@@ -28,11 +28,11 @@ extension Reconciler {
     struct Sweep: Sendable {
         var number: UInt32 = 0
         /// What it said is wrong, as far as it is understood, of volumes that a PersistentVolume has.
-        var adverse = DenseDictionary<HandleNumber, [VolumeHealthCondition]>()
+        var adverse = DenseDictionary<HandleNumber, VolumeState>()
         /// Volumes said to be well that were not, as far as people know.
         var recovered: Set<HandleNumber> = []
         /// What was said last and not known: in an outage many say the same, which is kept once.
-        var conditions: [VolumeHealthCondition] = []
+        var last = VolumeState.clear
     }
 
     /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
@@ -56,26 +56,26 @@ extension Reconciler {
             return
         }
         index.update(handle) { $0.isMissing = false }
-        var conditions = report.conditions
+        var state = VolumeState(report.conditions)
         if let earlier = sweep.adverse[handle] {
-            var merged = VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: earlier)
+            var merged = VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: earlier.conditions)
             merged.merge(report)
-            conditions = merged.conditions
+            state = VolumeState(merged.conditions)
         }
-        if conditions == sweep.conditions {
-            conditions = sweep.conditions
-        } else if let known = index.claims(of: handle).first.flatMap(events.current), known.conditions == conditions {
-            conditions = known.conditions
+        if state == sweep.last {
+            state = sweep.last
+        } else if let known = index.claims(of: handle).first.flatMap(events.current), known == state {
+            state = known
         } else {
-            sweep.conditions = conditions
+            sweep.last = state
         }
-        sweep.adverse[handle] = conditions
+        sweep.adverse[handle] = state
         conclude(unknown: report.unknownConditions, of: handle, at: now)
-        if conditions.isEmpty {
+        if state.isClear {
             // Not understood, so nothing that was known has passed (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
         } else if !isKnownAdverse(handle) {
-            conclude(conditions, of: handle, at: now)
+            conclude(state, of: handle, at: now)
         }
         // What is known already waits for the end of the sweep: another page may have the rest of it.
     }
@@ -110,16 +110,16 @@ extension Reconciler {
         sweep = Sweep(number: number)
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
         guard case .complete(let kind, let canConfirm) = end else {
-            for (handle, conditions) in adverse.elements where !conditions.isEmpty && isListed(handle) {
-                conclude(atLeast: conditions, of: handle, at: now)
+            for (handle, state) in adverse.elements where !state.isClear && isListed(handle) {
+                conclude(atLeast: state, of: handle, at: now)
             }
             return []
         }
-        for (handle, conditions) in adverse.elements where !conditions.isEmpty && isListed(handle) {
-            conclude(conditions, of: handle, at: now)
+        for (handle, state) in adverse.elements where !state.isClear && isListed(handle) {
+            conclude(state, of: handle, at: now)
         }
         for handle in recovered where isListed(handle) && !adverse.contains(handle) {
-            conclude([], of: handle, at: now)
+            conclude(.clear, of: handle, at: now)
         }
         switch kind {
         case .everyVolume:
@@ -140,7 +140,7 @@ extension Reconciler {
                 index.update(handle) { $0.health = .unknown }
             }
             return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
-                reconciler.conclude([], ofVolumeHandle: handle, at: now)
+                reconciler.conclude(.clear, ofVolumeHandle: handle, at: now)
             }
         }
     }
@@ -162,18 +162,18 @@ extension Reconciler {
 
     /// What a list that is not complete found wrong, and what is known besides.
     private mutating func conclude(
-        atLeast conditions: [VolumeHealthCondition],
+        atLeast state: VolumeState,
         of handle: HandleNumber,
         at now: Duration
     ) {
         guard let name = index.volumeHandle(handle) else { return }
-        var all = VolumeHealthReport(volumeHandle: name, conditions: conditions)
+        var all = VolumeHealthReport(volumeHandle: name, conditions: state.conditions)
         for claim in index.claims(of: handle) {
             // That it was missing has passed: it is in the list.
             let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
-        conclude(all.conditions, of: handle, at: now)
+        conclude(VolumeState(all.conditions), of: handle, at: now)
     }
 
     /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
@@ -182,13 +182,13 @@ extension Reconciler {
         guard let name = index.volumeHandle(handle), isKnownAdverse(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { events.news($0) == missing }) else { return }
-        conclude([], of: handle, at: now)
+        conclude(.clear, of: handle, at: now)
         index.update(handle) { $0.health = .unknown }
     }
 
     /// Rule 5.
     mutating func concludeMissing(_ handle: String, at now: Duration) {
         guard configuration.reportsMissingVolumes else { return }
-        conclude([.notFound(volumeHandle: handle)], ofVolumeHandle: handle, at: now)
+        conclude(VolumeState([.notFound(volumeHandle: handle)]), ofVolumeHandle: handle, at: now)
     }
 }

@@ -18,9 +18,9 @@ extension Reconciler {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID else { return }
         if index.hasVolume(claim) {
             events.restore(told: fingerprint, for: claim, toldAt: time)
-        } else if !index.healthStatus(of: claim).isEmpty {
+        } else if !index.healthStatus(of: claim).isClear {
             // It was ours, and its volume went while nobody watched.
-            setStatus([], for: claim, at: now)
+            setStatus(.clear, for: claim, at: now)
         }
     }
 
@@ -30,9 +30,8 @@ extension Reconciler {
     /// - Parameter known: uids of claims of which there is an event.
     public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration) {
         for claim in index.claimsWithHealthStatus where index.uid(of: claim).map(known.contains) == false {
-            let state = VolumeState(index.healthStatus(of: claim))
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
-            events.restore(told: state.fingerprint, for: claim, toldAt: longAgo)
+            events.restore(told: index.healthStatus(of: claim).fingerprint, for: claim, toldAt: longAgo)
         }
     }
 

@@ -47,17 +47,17 @@ public struct Reconciler: Sendable {
     }
 
     /// Takes up what the driver says of a volume, when it can be believed.
-    mutating func conclude(_ conditions: [VolumeHealthCondition], of handle: HandleNumber, at now: Duration) {
-        index.update(handle) { $0.health = conditions.isEmpty ? .healthy : .adverse }
+    mutating func conclude(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
+        index.update(handle) { $0.health = state.isClear ? .healthy : .adverse }
         for claim in index.claims(of: handle) {
-            events.set(VolumeState(conditions), for: claim, at: now)
-            setStatus(writesStatus ? conditions : [], for: claim, at: now)
+            events.set(state, for: claim, at: now)
+            setStatus(writesStatus ? state : .clear, for: claim, at: now)
         }
     }
 
     /// As ``conclude(_:of:at:)``, for a handle that may have no volume any more.
-    mutating func conclude(_ conditions: [VolumeHealthCondition], ofVolumeHandle handle: String, at now: Duration) {
-        if let handle = index.number(ofVolumeHandle: handle) { conclude(conditions, of: handle, at: now) }
+    mutating func conclude(_ state: VolumeState, ofVolumeHandle handle: String, at now: Duration) {
+        if let handle = index.number(ofVolumeHandle: handle) { conclude(state, of: handle, at: now) }
     }
 
     /// Conditions of unknown types are told, once each, and say nothing else.
@@ -75,20 +75,20 @@ public struct Reconciler: Sendable {
         }
     }
 
-    mutating func setStatus(_ conditions: [VolumeHealthCondition], for claim: ClaimNumber, at now: Duration) {
+    mutating func setStatus(_ state: VolumeState, for claim: ClaimNumber, at now: Duration) {
         if !statuses.contains(claim) {
             let observed = index.healthStatus(of: claim)
-            if observed.isEmpty, conditions.isEmpty { return }
-            statuses.observe(told: VolumeState(observed), for: claim, at: now)
+            if observed.isClear, state.isClear { return }
+            statuses.observe(told: observed, for: claim, at: now)
         }
-        statuses.set(VolumeState(conditions), for: claim, at: now)
+        statuses.set(state, for: claim, at: now)
     }
 
     /// Whether people were told that something is wrong with the volume, or are about to be.
     func isKnownAdverse(_ handle: HandleNumber) -> Bool {
         if events.isEmpty, statuses.isEmpty, !index.hasHealthStatuses { return false }
         return index.claims(of: handle).contains { claim in
-            events.contains(claim) || statuses.contains(claim) || !index.healthStatus(of: claim).isEmpty
+            events.contains(claim) || statuses.contains(claim) || !index.healthStatus(of: claim).isClear
         }
     }
 

@@ -80,25 +80,6 @@ public struct UnknownCondition: Sendable, Hashable {
     }
 }
 
-/// What holds of a claim's volume.
-public struct VolumeState: Tellable {
-    /// All that is wrong, worst first; empty: nothing.
-    public var conditions: [VolumeHealthCondition]
-
-    /// A state of a volume.
-    public init(_ conditions: [VolumeHealthCondition]) {
-        self.conditions = conditions
-    }
-
-    /// Nothing is wrong.
-    public var isClear: Bool { conditions.isEmpty }
-
-    /// Of the set of (status, reason), whatever the messages say (rule 6).
-    public var fingerprint: Fingerprint {
-        Fingerprint(conditions.map { "\($0.status.rawValue)/\($0.reason)" }.sorted())
-    }
-}
-
 /// A condition of an unknown type, told once for each type and reason.
 public struct UnknownConditionState: Tellable {
     /// What the driver said.

@@ -108,8 +108,8 @@ struct ClaimIndexPropertyTests {
         #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 32)
         #expect(MemoryLayout<ClaimIndex.HandleEntry>.stride == 16)
         #expect(MemoryLayout<ClaimIndex.ClaimRecord>.stride == 32)
-        #expect(Outbox<ClaimNumber, VolumeState>.entrySize == 80)
-        #expect(MemoryLayout<DueQueue<ClaimNumber>.Item>.stride == 24)
+        #expect(Outbox<ClaimNumber, VolumeState>.entrySize == 72)
+        #expect(MemoryLayout<DueQueue<ClaimNumber>.Item>.stride == 16)
     }
 
     @Test func textsThatNobodyUsesAreLeftBehind() {

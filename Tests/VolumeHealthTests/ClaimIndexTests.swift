@@ -127,12 +127,12 @@ struct ClaimIndexTests {
 
     @Test func theHealthStatusOfAClaimGoesWithIt() {
         var index = ClaimIndex()
-        let condition = VolumeHealthCondition(abnormalMessage: "m")
-        index.apply(claim, volumeName: "pv-1", healthStatus: [condition])
-        #expect(index.number(at: claim.key).map(index.healthStatus) == [condition])
+        let state = VolumeState([VolumeHealthCondition(abnormalMessage: "m")])
+        index.apply(claim, volumeName: "pv-1", healthStatus: state)
+        #expect(index.number(at: claim.key).map(index.healthStatus) == state)
         index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "")
         #expect(!index.hasHealthStatuses)
-        index.apply(claim, volumeName: "pv-1", healthStatus: [condition])
+        index.apply(claim, volumeName: "pv-1", healthStatus: state)
         index.beginClaimRelist()
         index.endClaimRelist()
         #expect(!index.hasHealthStatuses)

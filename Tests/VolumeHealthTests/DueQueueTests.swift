@@ -11,6 +11,8 @@ struct DueQueueTests {
     func comesOutByDueTimeAndThenByInsertion(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var queue = DueQueue<Int>()
+        // Tickets begin anew among these.
+        if seed.isMultiple(of: 2) { queue.insertions = UInt64(UInt32.max) - 50 }
         var expected: [(due: Duration, element: Int)] = []
         for element in 0..<Int.random(in: 0...100, using: &random) {
             let due = Duration.seconds(Int.random(in: 0...10, using: &random))

@@ -100,17 +100,9 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.map(\.status) == report.conditions.map(\.status).sorted(by: >))
     }
 
-    private static func text(upTo limit: Int, using random: inout SeededGenerator) -> String {
+    static func text(upTo limit: Int, using random: inout SeededGenerator) -> String {
         let alphabet: [Character] = ["a", "é", "字", "🪵", "\n", "👨‍👩‍👧"]
         let length = Int.random(in: 0...2, using: &random) == 0 ? 0 : Int.random(in: 0...limit, using: &random)
         return String((0..<length).map { _ in alphabet.randomElement(using: &random) ?? "a" })
-    }
-
-    @Test func fingerprintsAreTheSameInEveryVersion() {
-        // Written down: events of earlier versions are recognised by them.
-        let state = VolumeState([Self.condition(.degraded, "A", "any")])
-        #expect(state.fingerprint.rawValue == Fingerprint(["Degraded/A"]).rawValue)
-        #expect(Fingerprint([]).rawValue == 0x811c_9dc5)
-        #expect(Fingerprint(["Degraded/A"]).rawValue == 0x4734_9adf)
     }
 }
