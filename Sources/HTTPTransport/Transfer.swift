@@ -27,6 +27,9 @@ final class Transfer: Sendable {
         var chunkWaiter: CheckedContinuation<Result<[UInt8]?, HTTPError>, Never>?
     }
 
+    /// Below what malloc takes from the system, and gives back, each time.
+    private static let largestJoinedChunk = 48 << 10
+
     let request: HTTPRequest
     private let loop: TransferLoop
     private let state: Mutex<State>
@@ -100,12 +103,16 @@ extension Transfer {
 
     /// What a reader gets; nil while he has to wait.
     private static func takeChunk(_ state: inout State) -> Result<[UInt8]?, HTTPError>? {
-        if !state.chunks.isEmpty {
-            let chunk = state.chunks.removeFirst()
-            state.bufferedBytes -= chunk.count
-            return .success(chunk)
+        guard var chunk = state.chunks.first else { return state.end.map { end in end.map { nil } } }
+        // What has piled up comes together: a reader that is late has less to do for each byte.
+        var taken = 1
+        while taken < state.chunks.count, chunk.count + state.chunks[taken].count <= largestJoinedChunk {
+            chunk += state.chunks[taken]
+            taken += 1
         }
-        return state.end.map { end in end.map { nil } }
+        state.chunks.removeFirst(taken)
+        state.bufferedBytes -= chunk.count
+        return .success(chunk)
     }
 }
 

@@ -25,18 +25,20 @@ struct NumberIndex: Sendable {
 
     /// Adds a number that is not there.
     ///
-    /// - Parameter hash: of what a number stands for.
-    mutating func insert(_ number: UInt32, hash: (UInt32) -> Int) {
+    /// - Parameters:
+    ///   - hash: of what it stands for.
+    ///   - hashOfOther: of what a number that is there stands for.
+    mutating func insert(_ number: UInt32, hash: Int, hashOfOther: (UInt32) -> Int) {
         if 4 * (count + 1) > 3 * tags.count {
             let (oldTags, oldNumbers) = (tags, numbers)
             let capacity = max(16, 2 * tags.count)
             tags = Array(repeating: 0, count: capacity)
             numbers = Array(repeating: 0, count: capacity)
             for slot in oldTags.indices where oldTags[slot] != 0 {
-                place(oldNumbers[slot], hash: hash(oldNumbers[slot]))
+                place(oldNumbers[slot], hash: hashOfOther(oldNumbers[slot]))
             }
         }
-        place(number, hash: hash(number))
+        place(number, hash: hash)
         count += 1
     }
 

@@ -52,7 +52,7 @@ struct RecordTable<Element: Record>: Sendable {
             records.append(record)
         }
         let keyed = records
-        index.insert(position) { Self.hash(keyed[Int($0)].key) }
+        index.insert(position, hash: Self.hash(record.key)) { Self.hash(keyed[Int($0)].key) }
         return Int(position)
     }
 
@@ -74,7 +74,7 @@ struct RecordTable<Element: Record>: Sendable {
         }
         let keyed = records
         for position in positions {
-            index.insert(UInt32(position)) { Self.hash(keyed[Int($0)].key) }
+            index.insert(UInt32(position), hash: Self.hash(keyed[position].key)) { Self.hash(keyed[Int($0)].key) }
         }
     }
 

@@ -28,14 +28,13 @@ struct StringTable: Sendable {
 
     /// The key of a text that is in the table.
     func key(of text: String) -> Key? {
-        var text = text
-        // SAFETY: the pointer is used within the closure only, here and below.
-        return text.withUTF8 { unsafe find($0) }
+        lookUp(text).key
     }
 
     /// The key of a text, which is added where it is not there yet.
     mutating func insert(_ text: String) -> Key {
-        if let key = key(of: text) { return key }
+        let (found, hash) = lookUp(text)
+        if let found { return found }
         // Four gigabytes of names are beyond any cluster, and beyond the memory that a sidecar is given.
         let key = Key(offset: UInt32(bytes.count))
         var length = text.utf8.count
@@ -46,7 +45,7 @@ struct StringTable: Sendable {
         bytes.append(UInt8(length))
         bytes.append(contentsOf: text.utf8)
         let bytes = bytes
-        index.insert(key.offset) { Self.hash($0, in: bytes) }
+        index.insert(key.offset, hash: hash) { Self.hash($0, in: bytes) }
         return key
     }
 
@@ -54,12 +53,18 @@ struct StringTable: Sendable {
         String(decoding: bytes[Self.range(key.offset, in: bytes)], as: UTF8.self)
     }
 
-    private func find(_ text: UnsafeBufferPointer<UInt8>) -> Key? {
-        unsafe bytes.withUnsafeBufferPointer { bytes in
-            unsafe index.first(hash: Self.hash(UnsafeRawBufferPointer(text))) { offset in
-                let range = unsafe Self.range(offset, in: bytes)
-                return unsafe range.count == text.count && bytes[range].elementsEqual(text)
-            }.map(Key.init)
+    private func lookUp(_ text: String) -> (key: Key?, hash: Int) {
+        var text = text
+        // SAFETY: the pointers are used within the closures only, here and below.
+        return text.withUTF8 { text in
+            let hash = unsafe Self.hash(UnsafeRawBufferPointer(text))
+            let offset = unsafe bytes.withUnsafeBufferPointer { bytes in
+                index.first(hash: hash) { offset in
+                    let range = unsafe Self.range(offset, in: bytes)
+                    return unsafe range.count == text.count && bytes[range].elementsEqual(text)
+                }
+            }
+            return (offset.map(Key.init), hash)
         }
     }
 

@@ -45,7 +45,7 @@ public struct ListPage<O: ListedObject>: Sendable {
         self.request = request
         do throws(WireError) {
             let envelope = try Envelope(bytes.span)
-            try envelope.check(kind: "\(O.resource.kind)List", of: O.resource)
+            try envelope.check(kind: "\(O.resource.kind)List", of: O.resource, in: bytes.span)
             list = envelope.content
             let metadata = try Self.metadata(ofList: bytes.span.extracting(list))
             (resourceVersion, continueToken) = (metadata.resourceVersion, metadata.continue)

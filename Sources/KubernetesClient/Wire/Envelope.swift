@@ -16,8 +16,9 @@ package struct Envelope {
     static let mediaType = "application/vnd.kubernetes.protobuf"
     package static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
 
-    private(set) var kind = ""
-    private(set) var apiVersion = ""
+    /// Where the names are; most are only compared.
+    private var kind = 0..<0
+    private var apiVersion = 0..<0
     /// Where the object is.
     private(set) var content = 0..<0
 
@@ -30,7 +31,7 @@ package struct Envelope {
             var reader = WireReader(at: Self.prefix.count)
             while let field = try reader.next(in: bytes) {
                 switch field.number {
-                case 1: if let typeMeta = field.message { try read(typeMeta: bytes.extracting(typeMeta)) }
+                case 1: if let typeMeta = field.message { try read(typeMeta: typeMeta, in: bytes) }
                 case 2: content = field.message ?? content
                 case 3: try field.read(&contentEncoding, in: bytes)
                 default: break
@@ -44,12 +45,13 @@ package struct Envelope {
         }
     }
 
-    private mutating func read(typeMeta bytes: Span<UInt8>) throws(WireFormatError) {
-        var reader = WireReader()
+    private mutating func read(typeMeta: Range<Int>, in bytes: Span<UInt8>) throws(WireFormatError) {
+        let bytes = bytes.extracting(..<typeMeta.upperBound)
+        var reader = WireReader(at: typeMeta.lowerBound)
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&apiVersion, in: bytes)
-            case 2: try field.read(&kind, in: bytes)
+            case 1: apiVersion = field.message ?? apiVersion
+            case 2: kind = field.message ?? kind
             default: break
             }
         }
@@ -57,28 +59,33 @@ package struct Envelope {
 
     /// What is read of the object inside.
     func object<O: ListedObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
-        try check(kind: O.resource.kind, of: O.resource)
+        try check(kind: O.resource.kind, of: O.resource, in: bytes)
         return try O(listed: bytes.extracting(content))
     }
 
     /// The object inside with its unknown fields, so that it can be written back whole.
     package func wholeObject<O: KubernetesObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
-        try check(kind: O.resource.kind, of: O.resource)
+        try check(kind: O.resource.kind, of: O.resource, in: bytes)
         return try O(decoding: bytes.extracting(content), keepingUnknownFields: true)
     }
 
     /// The Status inside; nil when it is anything else.
     func status(in bytes: Span<UInt8>) -> Status? {
-        guard kind == "Status" else { return nil }
+        guard bytes.extracting(kind).isText("Status") else { return nil }
         return try? Status(decoding: bytes.extracting(content), keepingUnknownFields: false)
     }
 
-    func check(kind: String, of resource: Resource) throws(WireError) {
-        guard self.kind == kind, apiVersion == resource.apiVersion else {
+    func check(kind: String, of resource: Resource, in bytes: Span<UInt8>) throws(WireError) {
+        guard bytes.extracting(self.kind).isText(kind), bytes.extracting(apiVersion).isText(resource.apiVersion) else {
             throw WireError(
-                message: "\(resource.apiVersion) \(kind) is expected, the server sent \(apiVersion) \(self.kind)"
+                message: "\(resource.apiVersion) \(kind) is expected, the server sent \(description(in: bytes))"
             )
         }
+    }
+
+    /// Its version and kind, for people.
+    func description(in bytes: Span<UInt8>) -> String {
+        "\(bytes.extracting(apiVersion).text) \(bytes.extracting(kind).text)"
     }
 }
 
@@ -97,6 +104,15 @@ extension Envelope {
             throw WireError(message: "a \(O.resource.kind) that cannot be encoded: \(error)")
         }
     }
+}
+
+extension Span<UInt8> {
+    /// Whether these are the UTF-8 of a text.
+    fileprivate func isText(_ text: String) -> Bool {
+        count == text.utf8.count && zip(indices, text.utf8).allSatisfy { self[$0] == $1 }
+    }
+
+    fileprivate var text: String { String(decoding: indices.map { self[$0] }, as: UTF8.self) }
 }
 
 extension ListedObject {

@@ -56,7 +56,7 @@ package enum WatchFrame<O: ListedObject> {
         case "MODIFIED": self = .change(.modified(try envelope.object(O.self, in: object)))
         case "DELETED": self = .change(.deleted(try envelope.object(O.self, in: object)))
         case "BOOKMARK":
-            try envelope.check(kind: O.resource.kind, of: O.resource)
+            try envelope.check(kind: O.resource.kind, of: O.resource, in: object)
             let bookmark = try PartialObjectMetadata(
                 decoding: object.extracting(envelope.content),
                 keepingUnknownFields: false
@@ -69,7 +69,8 @@ package enum WatchFrame<O: ListedObject> {
             )
         case "ERROR":
             guard let status = envelope.status(in: object) else {
-                throw WireError(message: "an ERROR event with a \(envelope.kind) instead of a Status")
+                let found = envelope.description(in: object)
+                throw WireError(message: "an ERROR event with a \(found) instead of a Status")
             }
             self = .error(status)
         default: throw WireError(message: "an event of the unknown type \"\(type)\"")

@@ -28,10 +28,11 @@ struct StartupScenario: Scenario {
             let method = cluster.configuration.generation.listMethod
             let before = try await cluster.callCount(method)
             let start = SimulatedCluster.now
-            let calls = try await sidecar.run(in: cluster) { process in
+            let (calls, cost) = try await sidecar.run(in: cluster) { process in
                 let count = before + cluster.callsPerSweep
                 try await cluster.wait(for: method, count: count, by: process, within: .seconds(600))
-                return try await cluster.calls(method)[before..<count].map(\.time)
+                let cost = try ProcessTime(of: process).seconds
+                return (try await cluster.calls(method)[before..<count].map(\.time), cost)
             }
             // From the call for the last page on, what is left of the sweep is one page.
             let page = bare / Double(cluster.callsPerSweep)
@@ -40,6 +41,7 @@ struct StartupScenario: Scenario {
             return [
                 Figure("start to first complete sweep", complete, .seconds),
                 Figure("start to the first call for volumes", first, .seconds),
+                Figure("CPU until then, and of the sweep", cost, .seconds),
                 Figure("curl, both lists", download, .seconds),
                 Figure("one bare sweep", bare, .seconds),
                 Figure(
