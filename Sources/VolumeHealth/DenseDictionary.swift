@@ -4,8 +4,14 @@
 /// A dictionary of large values: they stand one behind the other, in no order, and only four bytes of each in the slots of
 /// a hash table, a quarter to five eighths of which are always vacant.
 struct DenseDictionary<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    struct Element: Sendable {
+        var value: Value
+        /// Behind the value, where it fits into what alignment would leave empty.
+        let key: Key
+    }
+
     /// In no order that means anything.
-    private(set) var elements: [(key: Key, value: Value)] = []
+    private(set) var elements: [Element] = []
     private var positions: [Key: UInt32] = [:]
 
     var isEmpty: Bool { elements.isEmpty }
@@ -25,7 +31,7 @@ struct DenseDictionary<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             case (let position?, let value?): elements[Int(position)].value = value
             case (nil, let value?):
                 positions[key] = UInt32(elements.count)
-                elements.append((key, value))
+                elements.append(Element(value: value, key: key))
             case (let position?, nil): remove(key, at: Int(position))
             case (nil, nil): break
             }

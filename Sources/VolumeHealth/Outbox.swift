@@ -12,23 +12,24 @@
 struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// What people know.
     private struct Told: Equatable {
-        var fingerprint: Fingerprint
         /// nil when an earlier process told it, and only the fingerprint is known.
         var state: State?
+        var fingerprint: Fingerprint
     }
 
+    /// In an order that leaves little empty between the fields, for in an outage there is one for each volume.
     private struct Entry {
         /// What is so; nil until this process has found out.
         var current: State?
         /// Since when the current news hold.
         var since = CompactDuration(.zero)
-        /// nil: nothing, or that it has passed.
-        var told: Told?
         var lastTold = CompactDuration(.zero)
-        /// The item in one of the queues that counts; others that name this entry are stale.
-        var scheduled: Scheduled?
         /// Elsewhere, for hardly any entry has it: none or one.
         private var exceptions: [Exceptional] = []
+        /// The item in one of the queues that counts; others that name this entry are stale.
+        var scheduled: Scheduled?
+        /// nil: nothing, or that it has passed.
+        var told: Told?
 
         var exceptional: Exceptional {
             get { exceptions.first ?? Exceptional() }
@@ -97,7 +98,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     var isEmpty: Bool { entries.isEmpty }
 
     /// Of each entry with its key, in bytes.
-    static var entrySize: Int { MemoryLayout<(key: Key, value: Entry)>.stride }
+    static var entrySize: Int { MemoryLayout<DenseDictionary<Key, Entry>.Element>.stride }
 
     /// Items in the queues, stale ones included.
     var queuedItems: Int { transitions.count + refreshes.count }
@@ -127,8 +128,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     /// Everything that is not clear.
     var adverse: some Sequence<(key: Key, state: State)> {
-        entries.elements.lazy.compactMap { key, entry in
-            entry.current.flatMap { $0.isClear ? nil : (key, $0) }
+        entries.elements.lazy.compactMap { element in
+            element.value.current.flatMap { $0.isClear ? nil : (element.key, $0) }
         }
     }
 
@@ -159,7 +160,7 @@ extension Outbox {
     mutating func restore(told fingerprint: Fingerprint, for key: Key, toldAt time: Duration) {
         guard entries[key] == nil else { return }
         var entry = Entry()
-        entry.told = Told(fingerprint: fingerprint, state: nil)
+        entry.told = Told(state: nil, fingerprint: fingerprint)
         entry.lastTold = CompactDuration(time)
         entries[key] = entry
     }
@@ -259,7 +260,7 @@ extension Outbox {
     }
 
     private static func told(_ state: State) -> Told? {
-        state.isClear ? nil : Told(fingerprint: state.fingerprint, state: state)
+        state.isClear ? nil : Told(state: state, fingerprint: state.fingerprint)
     }
 
     private mutating func pause(after outcome: ReportOutcome, at now: Duration) {

@@ -110,13 +110,13 @@ extension Reconciler {
         sweep = Sweep(number: number)
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
         guard case .complete(let kind, let canConfirm) = end else {
-            for (handle, state) in adverse.elements where !state.isClear && isListed(handle) {
-                conclude(atLeast: state, of: handle, at: now)
+            for element in adverse.elements where !element.value.isClear && isListed(element.key) {
+                conclude(atLeast: element.value, of: element.key, at: now)
             }
             return []
         }
-        for (handle, state) in adverse.elements where !state.isClear && isListed(handle) {
-            conclude(state, of: handle, at: now)
+        for element in adverse.elements where !element.value.isClear && isListed(element.key) {
+            conclude(element.value, of: element.key, at: now)
         }
         for handle in recovered where isListed(handle) && !adverse.contains(handle) {
             conclude(.clear, of: handle, at: now)

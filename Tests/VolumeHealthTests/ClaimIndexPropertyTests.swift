@@ -108,7 +108,7 @@ struct ClaimIndexPropertyTests {
         #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 32)
         #expect(MemoryLayout<ClaimIndex.HandleEntry>.stride == 16)
         #expect(MemoryLayout<ClaimIndex.ClaimRecord>.stride == 32)
-        #expect(Outbox<ClaimNumber, VolumeState>.entrySize == 72)
+        #expect(Outbox<ClaimNumber, VolumeState>.entrySize == 64)
         #expect(MemoryLayout<DueQueue<ClaimNumber>.Item>.stride == 16)
     }
 
