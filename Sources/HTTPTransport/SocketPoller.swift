@@ -78,9 +78,9 @@ final class SocketPoller {
 
     private func timeout(atMost timeout: CInt) -> CInt {
         guard let timer else { return timeout }
+        let left = timer - .now
         // Rounded up: libcurl does nothing before its time has come.
-        let milliseconds = (timer - .now).attoseconds / 1_000_000_000_000_000 + 1
-        return max(0, min(timeout, CInt(clamping: milliseconds)))
+        return left <= .zero ? 0 : min(timeout, CInt(clamping: left.attoseconds / 1_000_000_000_000_000 + 1))
     }
 
     private func act(_ socket: curl_socket_t, _ events: CInt) {
