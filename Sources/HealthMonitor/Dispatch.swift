@@ -54,6 +54,8 @@ func dispatch<Job: Sendable, C: Clock>(
                             // A task for each job would cost as much as many a job.
                             guard !Task.isCancelled, case .run(let following) = next() else { return }
                             job = following
+                            // How this one ended may have made room for others.
+                            if running.count < limit { wakeUp.signal() }
                         }
                     }
                 case .wait(let due):

@@ -103,6 +103,40 @@ import Testing
         #expect(clock.manual.now.offset == .zero)
     }
 
+    /// The outcome of the first shows that more may be under way.
+    @Test func aTaskThatGoesOnLetsOthersBegin() async throws {
+        let (begun, begins) = AsyncStream.makeStream(of: Int.self)
+        let (release, released) = AsyncStream.makeStream(of: Void.self)
+        let next = Shared(0)
+        await withThrowingTaskGroup { group in
+            group.addTask {
+                try await dispatch(atMost: 2, wakeUp: WakeUp(), clock: ManualClock()) {
+                    next.value.withLock { number -> DispatchStep<Int, ManualClock.Instant> in
+                        number += 1
+                        return number == 2 || number > 4 ? .wait(until: nil) : .run(number)
+                    }
+                } run: { job in
+                    if job == 1 {
+                        // Ends when the dispatcher has found nothing more to do.
+                        for await _ in release { break }
+                        return
+                    }
+                    begins.yield(job)
+                    let (never, continuation) = AsyncStream.makeStream(of: Never.self)
+                    for await _ in never {}
+                    continuation.finish()
+                    throw CancellationError()
+                }
+            }
+            while next.value.withLock({ $0 }) < 2 { await Task.yield() }
+            released.yield()
+            var iterator = begun.makeAsyncIterator()
+            #expect(await iterator.next() == 3)
+            #expect(await iterator.next() == 4)
+            group.cancelAll()
+        }
+    }
+
     @Test func cancellationEndsIt() async throws {
         let clock = CountingClock()
         await #expect(throws: CancellationError.self) {
