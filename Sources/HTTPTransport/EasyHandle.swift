@@ -49,6 +49,15 @@ final class EasyHandle {
         if !isIdle { loop.liveHandles.subtract(1, ordering: .relaxed) }
     }
 
+    /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and
+    /// libcurl counts those for each handle and refuses after five, however long ago they were.
+    var madeConnection: Bool {
+        // CURLINFO_NUM_CONNECTS(3): of the last transfer.
+        var connections = 0
+        let result = unsafe CCurl_getinfo_long(pointer, CURLINFO_NUM_CONNECTS, &connections)
+        return result != CURLE_OK || connections > 0
+    }
+
     /// What libcurl says of the last failure.
     var errorText: String { unsafe String(cString: errorBuffer) }
 

@@ -78,7 +78,7 @@ extension HTTPError {
             case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED:
                 (.tls, "")
             case CURLE_WRITE_ERROR:
-                (.bodyTooLarge, ": more than \(HTTPBody.bufferLimit) bytes were not read in time")
+                (.bodyTooLarge, ": the body has more than \(HTTPBody.bufferLimit) bytes")
             case CURLE_OPERATION_TIMEDOUT:
                 (.timeout, "")
             default:

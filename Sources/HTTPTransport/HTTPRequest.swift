@@ -22,7 +22,7 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
 
     /// When a response is there.
     public enum Delivery: Sendable, Hashable {
-        /// When its body is complete and in memory, up to 64 MiB; more fails with BodyTooLarge.
+        /// When its body is complete and in memory, up to 256 MiB; more fails with BodyTooLarge.
         case buffered
         /// When its head is. The server waits for whoever reads the body.
         case streamed

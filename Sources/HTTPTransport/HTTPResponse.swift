@@ -27,7 +27,7 @@ public struct HTTPBody: AsyncSequence, Sendable {
     /// From so many unread bytes of a streamed body on, the server has to wait.
     static let highWaterMark = 256 << 10
     /// From so many unread bytes of a buffered body on, the transfer fails.
-    static let bufferLimit = 64 << 20
+    static let bufferLimit = 256 << 20
 
     /// Cancels the transfer when nobody can read it any more.
     fileprivate final class Reader: Sendable {

@@ -88,6 +88,8 @@ final class SocketPoller {
         if events & POLLIN != 0 { action |= CURL_CSELECT_IN }
         if events & POLLOUT != 0 { action |= CURL_CSELECT_OUT }
         if events & (POLLERR | POLLHUP | POLLNVAL) != 0 { action |= CURL_CSELECT_ERR }
+        // Closed without a word: it must not end every wait from now on.
+        if events & POLLNVAL != 0 { watch(socket, CURL_POLL_REMOVE) }
         var running: CInt = 0
         // curl_multi_socket_action(3): what goes wrong with a transfer is told when it ends.
         unsafe _ = curl_multi_socket_action(multi, socket, action, &running)

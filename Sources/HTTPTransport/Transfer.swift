@@ -82,7 +82,10 @@ extension Transfer {
 
     /// The next bytes of the body, nil at its end.
     func nextChunk() async throws(HTTPError) -> [UInt8]? {
-        if let chunk = state.withLock({ $0.isPaused ? nil : Self.takeChunk(&$0) }) { return try chunk.get() }
+        // What waits is taken at once, unless somebody has to be told that a pause or the interest is over.
+        if !Task.isCancelled, let chunk = state.withLock({ $0.isPaused ? nil : Self.takeChunk(&$0) }) {
+            return try chunk.get()
+        }
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let (chunk, resumes) = state.withLock { state in

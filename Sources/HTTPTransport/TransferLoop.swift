@@ -141,18 +141,22 @@ extension TransferLoop {
 
     private func run() {
         var work = Work()
-        while doWhatIsLeft(&work) {
+        var timeout: CInt = 0
+        while let hasDoneSomething = doWhatIsLeft(&work) {
+            let mayWait =
+                !hasDoneSomething
+                && state.withLock { state in
+                    state.isWaiting = state.commands.isEmpty && state.jobs.isEmpty && !state.isShutDown
+                    return state.isWaiting
+                }
+            unsafe poller.poll(atMost: mayWait ? timeout : 0)
             finishTransfers(&work)
             for active in work.transfers.values where active.hasNews {
                 active.hasNews = false
                 active.transfer.wake()
             }
-            let timeout = checkTimeouts(&work)
-            let mayWait = state.withLock { state in
-                state.isWaiting = state.commands.isEmpty && state.jobs.isEmpty && !state.isShutDown
-                return state.isWaiting
-            }
-            unsafe poller.poll(atMost: mayWait ? timeout : 0)
+            // After a look at the sockets: what waits there was not sent too late because tasks took long here.
+            timeout = checkTimeouts(&work)
         }
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
         work.idleHandles = []
@@ -163,10 +167,10 @@ extension TransferLoop {
         for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
     }
 
-    /// What tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is a
-    /// system call. False: the shutdown has begun.
-    private func doWhatIsLeft(_ work: inout Work) -> Bool {
-        for _ in 0..<16 {
+    /// Does what tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is
+    /// a system call. Returns whether there was anything; nil: the shutdown has begun.
+    private func doWhatIsLeft(_ work: inout Work) -> Bool? {
+        for round in 0..<16 {
             let (commands, jobs, isShutDown) = state.withLock { state in
                 state.isWaiting = false
                 defer { (state.commands, state.jobs) = ([], []) }
@@ -174,8 +178,8 @@ extension TransferLoop {
             }
             for command in commands { perform(command, &work) }
             for job in jobs { run(job) }
-            if isShutDown { return false }
-            if commands.isEmpty, jobs.isEmpty { break }
+            if isShutDown { return nil }
+            if commands.isEmpty, jobs.isEmpty { return round > 0 }
         }
         return true
     }
@@ -241,7 +245,7 @@ extension TransferLoop {
         unsafe curl_multi_remove_handle(multi, active.handle.pointer)
         work.transfers[ObjectIdentifier(active.transfer)] = nil
         // After a failure nothing is certain: that one is not used again.
-        if case .success = end, work.idleHandles.count < Self.idleHandles {
+        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection {
             active.handle.rest()
             work.idleHandles.append(active.handle)
         }

@@ -4,6 +4,7 @@
 import Glibc
 import HTTPTransport
 import HealthMonitorTestKit
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct HTTPClientTests {
@@ -225,6 +226,22 @@ import Testing
                 #expect(answer == body, "\(seen)")
             }
         }
+    }
+
+    /// libcurl sends such a request again, five times for each handle.
+    @Test func connectionsThatDieUnderARequestFailNoneHoweverMany() async throws {
+        let count = Atomic(0)
+        try await withPlainServer { _ in
+            // The second request of every connection finds it closed.
+            if count.add(1, ordering: .relaxed).newValue.isMultiple(of: 2) { throw CancellationError() }
+            return TestHTTPResponse(bytes: [1])
+        } _: { client, url in
+            for _ in 0..<20 {
+                let body = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 1)
+                #expect(body == [1])
+            }
+        }
+        #expect(count.load(ordering: .relaxed) == 39)
     }
 
     @Test func tasksRunOnTheThreadOfTheTransfersUntilTheShutdown() async throws {

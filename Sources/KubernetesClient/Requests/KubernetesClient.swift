@@ -111,9 +111,6 @@ extension KubernetesClient {
         var body: [UInt8]?
     }
 
-    /// The largest answer that is taken: far above a page of 500 large objects.
-    private static let maximumAnswer = 256 << 20
-
     /// A request whose answer ends by itself.
     func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> [UInt8] {
         try await turn(info)
@@ -121,7 +118,7 @@ extension KubernetesClient {
             let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
             let response = try await execute(info, content, timeouts, .buffered)
             do throws(HTTPError) {
-                return (try await response.body.collect(upTo: Self.maximumAnswer), response.status)
+                return (try await response.body.collect(upTo: .max), response.status)
             } catch {
                 throw KubernetesError(error, request: info)
             }
