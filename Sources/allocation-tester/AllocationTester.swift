@@ -23,8 +23,8 @@ enum AllocationTester {
     static func main() throws {
         var reconciler = Reconciler()
         let results = [
-            ("allocations for each PersistentVolume of a list", try countVolumes(&reconciler), 8.0),
-            ("allocations for each PersistentVolumeClaim of a list", try countClaims(&reconciler), 5.5),
+            ("allocations for each PersistentVolume of a list", try countVolumes(&reconciler), 6.0),
+            ("allocations for each PersistentVolumeClaim of a list", try countClaims(&reconciler), 4.5),
             ("allocations for each volume and sweep, ListVolumes", try countSweeps(&reconciler), 1.2),
         ]
         print("| What | Counted | Limit |\n| --- | --- | --- |")
