@@ -83,6 +83,8 @@ public final class SimulatedAPIServer: Sendable {
         let cluster = try Cluster { Timestamp(seconds: now() + offset.seconds) }
         let journal = Journal<RequestRecord>()
         let interceptor = InterceptorBox()
+        // A test's interceptor may hold the server.
+        defer { interceptor.current = nil }
         let directory = UserDirectory(configuration.users)
         let handler = RequestHandler(
             cluster: cluster,
