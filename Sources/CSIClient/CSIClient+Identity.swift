@@ -61,7 +61,7 @@ extension CSIClient {
                 message: "the driver gave no name, which the CSI specification requires"
             )
         }
-        identified(as: info.name)
+        identified(as: info.name, version: info.vendorVersion)
         return DriverIdentity(
             name: info.name,
             vendorVersion: info.vendorVersion,

@@ -20,7 +20,7 @@ extension CSIClient {
             request.startingToken = token
             request.secrets = secrets
             return try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self) {
-                bytes throws(CSIError) in try DriverPage(bytes, method: method)
+                bytes, _ throws(CSIError) in try DriverPage(bytes, method: method)
             }
         } items: { part in
             self.warn(ofUnidentifiable: part.unidentifiable, method: method)
@@ -45,7 +45,7 @@ extension CSIClient {
         request.volumeID = id
         request.secrets = secrets
         return try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self) {
-            bytes throws(CSIError) in Redaction(secrets)(try DriverVolumeHealth(reply: bytes, askedFor: id))
+            bytes, _ throws(CSIError) in Redaction(secrets)(try DriverVolumeHealth(reply: bytes, askedFor: id))
         }
     }
 }
@@ -57,3 +57,31 @@ protocol SecretBearing {
 
 extension CSIControllerListVolumeHealthRequest: SecretBearing {}
 extension CSIControllerGetVolumeHealthRequest: SecretBearing {}
+
+/// A reply to a request with secrets, which may repeat them in any of its texts.
+protocol Redactable {
+    mutating func redact(_ redaction: Redaction)
+}
+
+extension CSIVolumeHealth: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        volumeID = redaction(volumeID)
+        for index in healthStatuses.indices {
+            healthStatuses[index].reason = redaction(healthStatuses[index].reason)
+            healthStatuses[index].message = redaction(healthStatuses[index].message)
+        }
+    }
+}
+
+extension CSIControllerListVolumeHealthResponse: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        nextToken = redaction(nextToken)
+        for index in entries.indices { entries[index].redact(redaction) }
+    }
+}
+
+extension CSIControllerGetVolumeHealthResponse: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        if hasVolumeHealth { volumeHealth.redact(redaction) }
+    }
+}

@@ -16,7 +16,7 @@ extension CSIClient {
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
             return try await self.call(method, request, returning: CSIListVolumesResponse.self) {
-                bytes throws(CSIError) in try DriverPage(bytes, method: method)
+                bytes, _ throws(CSIError) in try DriverPage(bytes, method: method)
             }
         } items: { part in
             self.warn(ofUnidentifiable: part.unidentifiable, method: method)
@@ -26,8 +26,11 @@ extension CSIClient {
 
     /// What the driver says of one volume.
     ///
+    /// The reply counts for the volume that was asked for, also where its `volume_id` differs or is missing; that is logged
+    /// once per driver and is in the call's observation.
+    ///
     /// - Throws: ``CSIError``; a driver that does not know the volume answers NotFound, or OK and an abnormal condition.
-    ///   An answer without a volume, or for another one, is ``CSIError/Code/invalidResponse``.
+    ///   A reply with neither a volume nor a condition is ``CSIError/Code/invalidResponse``.
     ///
     /// Source: CSI specification, ControllerGetVolume (GET_VOLUME).
     public func getVolume(id: String) async throws(CSIError) -> DriverVolume {
@@ -35,13 +38,28 @@ extension CSIClient {
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id
         return try await call(method, request, returning: CSIControllerGetVolumeResponse.self) {
-            bytes throws(CSIError) in try DriverVolume(reply: bytes, askedFor: id)
+            bytes, observation throws(CSIError) in
+            let (volume, deviation) = try DriverVolume.read(reply: bytes, askedFor: id)
+            observation.deviation = deviation
+            if let deviation { self.log(deviation, of: id, method: method) }
+            return volume
         }
+    }
+
+    private func log(_ deviation: ReplyDeviation, of id: String, method: String) {
+        guard isFirst(deviation.kind.rawValue) else { return }
+        logger.warning(
+            "The driver's replies deviate from the CSI specification, they are used all the same",
+            metadata: [
+                "method": "\(method)", "deviation": "\(deviation.kind.rawValue)", "volumeHandle": "\(id)",
+                "volumeID": "\(deviation.example)",
+            ]
+        )
     }
 
     /// One bad entry must not hide all the others; a driver that has some is warned of once.
     func warn(ofUnidentifiable count: Int, method: String) {
-        guard count > 0, isFirstUnidentifiableEntry() else { return }
+        guard count > 0, isFirst("entries without a volume_id") else { return }
         logger.warning(
             "The driver lists entries without a volume_id, which are ignored",
             metadata: ["method": "\(method)", "entries": "\(count)"]

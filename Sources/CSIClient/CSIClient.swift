@@ -35,7 +35,7 @@ public final class CSIClient: Sendable {
 
     /// One call, as a metric counts it.
     public struct CallObservation: Sendable {
-        /// `unknown-driver` until the driver has told its name, as csi-lib-utils labels it.
+        /// `unknown-driver` until the driver is identified, as csi-lib-utils labels it.
         public var driverName: String
         /// `/csi.v1.Controller/ListVolumes`
         public var method: String
@@ -43,16 +43,26 @@ public final class CSIClient: Sendable {
         public var code: String
         /// Whether there was an answer that the specification allows; false also for an OK without what is required.
         public var isUsable: Bool
+        /// How a usable reply deviates from the specification; nil where it does not.
+        public var deviation: ReplyDeviation?
         /// From sending to the answer.
         public var duration: Duration
+    }
+
+    /// The driver behind the socket, as it last identified itself.
+    private struct Driver {
+        /// As csi-lib-utils labels a driver that has not.
+        var name = "unknown-driver"
+        var version = ""
+        /// What was logged of this driver already.
+        var warnings: Set<String> = []
     }
 
     let configuration: Configuration
     let logger: Logger
     private let channel: GRPCChannel
     private let observer: @Sendable (CallObservation) -> Void
-    private let driverName = Mutex("unknown-driver")
-    private let hasUnidentifiableEntries = Atomic(false)
+    private let driver = Mutex(Driver())
 
     /// Prepares a connection; nothing is sent before the first call.
     ///
@@ -95,7 +105,7 @@ public final class CSIClient: Sendable {
         _ request: some Message,
         _ read: (Response) throws(CSIError) -> Answer
     ) async throws(CSIError) -> Answer {
-        try await call(method, request, returning: Response.self) { bytes throws(CSIError) in
+        try await call(method, request, returning: Response.self) { bytes, _ throws(CSIError) in
             try read(Response(reply: bytes, method: method))
         }
     }
@@ -110,15 +120,17 @@ public final class CSIClient: Sendable {
     }
 
     /// A call whose answer is read from its bytes.
+    ///
+    /// - Parameter read: may add to the observation.
     func call<Response: Message, Answer>(
         _ method: String,
         _ request: some Message,
         returning: Response.Type,
-        bytes read: ([UInt8]) throws(CSIError) -> Answer
+        bytes read: ([UInt8], inout CallObservation) throws(CSIError) -> Answer
     ) async throws(CSIError) -> Answer {
         logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
         var observation = CallObservation(
-            driverName: driverName.withLock { $0 },
+            driverName: driver.withLock { $0.name },
             method: method,
             code: GRPCStatus.Code.ok.description,
             isUsable: false,
@@ -130,7 +142,7 @@ public final class CSIClient: Sendable {
         let answer: Answer
         do {
             bytes = try await send(method, request, &observation)
-            answer = try read(bytes)
+            answer = try read(bytes, &observation)
             observation.isUsable = true
         } catch {
             var error = error
@@ -140,18 +152,21 @@ public final class CSIClient: Sendable {
         }
         logger.trace(
             "GRPC response",
-            metadata: ["method": "\(method)", "response": "\(redaction(text(try? Response(serializedBytes: bytes))))"]
+            metadata: ["method": "\(method)", "response": "\(text(redacted(Response.self, bytes, redaction)))"]
         )
         return answer
     }
 
-    func identified(as name: String) {
-        driverName.withLock { $0 = name }
+    func identified(as name: String, version: String) {
+        driver.withLock { driver in
+            guard (driver.name, driver.version) != (name, version) else { return }
+            driver = Driver(name: name, version: version)
+        }
     }
 
-    /// Whether this is called for the first time, so that a driver is warned of once.
-    func isFirstUnidentifiableEntry() -> Bool {
-        !hasUnidentifiableEntries.exchange(true, ordering: .relaxed)
+    /// Whether this is the first warning of its kind about this driver, in this version.
+    func isFirst(_ warning: String) -> Bool {
+        driver.withLock { $0.warnings.insert(warning).inserted }
     }
 
     private func send(
@@ -167,15 +182,29 @@ public final class CSIClient: Sendable {
             bytes = try request.serializedBytes()
         } catch {
             // Only messages with required fields or text that is no UTF-8 cannot be encoded: ours have neither.
-            observation.code = GRPCStatus.Code.internal.description
+            observation.code = GRPCStatus.Code.internal.shortDescription
             throw CSIError(code: .status(.internal), method: method, message: "cannot encode the request: \(error)")
         }
         do {
             return try await channel.unary(method, request: bytes, timeout: configuration.timeout)
         } catch {
-            observation.code = error.status.code.description
+            observation.code = error.status.code.shortDescription
             throw CSIError(error, method: method)
         }
+    }
+
+    /// A reply for the log. Secrets are taken out of the decoded message: in its JSON they would be escaped.
+    private func redacted<Response: Message>(
+        _: Response.Type,
+        _ bytes: [UInt8],
+        _ redaction: Redaction
+    ) -> Response? {
+        guard var response = try? Response(serializedBytes: bytes) else { return nil }
+        if var redactable = response as? any Redactable {
+            redactable.redact(redaction)
+            if let redacted = redactable as? Response { response = redacted }
+        }
+        return response
     }
 
     /// For the log: the message as JSON, without secrets.

@@ -45,6 +45,24 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
     public var isUnavailable: Bool { code == .status(.unavailable) }
 }
 
+/// How a usable reply differs from what the specification requires.
+public struct ReplyDeviation: Sendable, Hashable {
+    /// A label of a metric.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// A reply to ControllerGetVolume without `volume`.
+        case volumeMissing = "volume_missing"
+        /// A `volume` without `volume_id`.
+        case volumeIDMissing = "volume_id_missing"
+        /// A `volume_id` other than the one that was asked for.
+        case volumeIDDiffers = "volume_id_differs"
+    }
+
+    /// What differs.
+    public var kind: Kind
+    /// The `volume_id` of the reply, cut after 256 characters; empty where it has none.
+    public var example: String
+}
+
 extension CSIError {
     init(_ error: GRPCError, method: String) {
         self.init(code: .status(error.status.code), method: method, message: error.status.message)

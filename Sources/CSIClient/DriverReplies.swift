@@ -132,17 +132,36 @@ extension DriverVolumeHealth.Entry {
 // MARK: Single volumes
 
 extension DriverVolume {
+    /// Reads a reply to ControllerGetVolume. It belongs to the volume that was asked for, whatever id it carries: a unary
+    /// call has one reply, and widely used drivers answer with the array's own id, or without `volume`
+    /// (dell/csi-powerstore, csi-powermax, csi-powerscale, csi-powerflex, simplyblock-csi: docs/migration.md).
+    ///
     /// - Parameters:
     ///   - reply: of ControllerGetVolume.
     ///   - id: of the volume that was asked for.
-    package init(reply: [UInt8], askedFor id: String) throws(CSIError) {
-        let method = CSIMethodName.controllerGetVolume
-        let answer = try reading(reply, method: method) { bytes in
+    /// - Returns: the volume under the id that was asked for, and what in the reply differs from the specification.
+    /// - Throws: where the bytes are no such message, or have neither a volume nor a condition: that says nothing.
+    package static func read(
+        reply: [UInt8],
+        askedFor id: String
+    ) throws(CSIError) -> (volume: DriverVolume, deviation: ReplyDeviation?) {
+        let reply = try reading(reply, method: CSIMethodName.controllerGetVolume) { bytes in
             (hasVolume: try WireReader.hasMessage(1, in: bytes), volume: try DriverVolume(reading: bytes))
         }
-        guard answer.hasVolume else { throw .missing("volume", method: method) }
-        try check(answer.volume.id, isFor: id, method: method)
-        self = answer.volume
+        guard reply.hasVolume || reply.volume.condition != nil else {
+            throw .missing("volume", method: CSIMethodName.controllerGetVolume)
+        }
+        let deviation: ReplyDeviation? =
+            if !reply.hasVolume {
+                ReplyDeviation(kind: .volumeMissing, example: "")
+            } else if reply.volume.id.isEmpty {
+                ReplyDeviation(kind: .volumeIDMissing, example: "")
+            } else if reply.volume.id != id {
+                ReplyDeviation(kind: .volumeIDDiffers, example: excerpt(reply.volume.id))
+            } else {
+                nil
+            }
+        return (DriverVolume(id: id, condition: reply.volume.condition), deviation)
     }
 }
 
@@ -182,7 +201,7 @@ private func reading<Answer>(
     }
 }
 
-/// A driver's answer must be for the volume that was asked for: what it says of another one is no word about ours.
+/// The RPCs of CSI 1.13 are new, and csi-test (5.6.0) checks the id: a reply for another volume is an error.
 private func check(_ answered: String, isFor id: String, method: String) throws(CSIError) {
     guard answered != id else { return }
     throw .invalid("asked for volume \"\(id)\", the driver answered for \"\(excerpt(answered))\"", method)

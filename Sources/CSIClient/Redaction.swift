@@ -1,18 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Takes secrets out of what a driver says: it knows those that were sent to it, and a backend's error may hold them. What
-/// it says goes to logs and events, which many may read.
+import SwiftProtobuf
+
+/// Takes secrets out of what a driver answers: a backend's error may repeat those that were sent to it, and goes to logs and
+/// events, which many may read.
 ///
-/// Values of less than four bytes stay: they would hit any text, and are no secrets.
+/// A value is recognised as it was sent, without white space at its ends (`echo secret | base64` adds a newline, which drivers
+/// trim), by each of its lines (a PEM key), by the texts in it where it is a JSON object (a service account's key file), and
+/// each of these also as JSON escapes it. Values of less than four bytes, and parts of values of less than eight, stay: they
+/// would match any text.
 struct Redaction {
     static let placeholder = "(redacted)"
+    private static let minimumBytes = 4
+    private static let minimumPartBytes = 8
 
     /// Longer ones first: one may be a part of another.
     private let values: [String]
 
     init(_ secrets: [String: String]) {
-        values = Set(secrets.values).filter { $0.utf8.count >= 4 }.sorted { ($1.count, $0) < ($0.count, $1) }
+        var values: Set<String> = []
+        func add(_ text: some StringProtocol, atLeast minimum: Int) {
+            let trimmed = text.trimmed
+            for form in [String(text), String(trimmed)] where form.utf8.count >= minimum {
+                values.insert(form)
+                let escaped = form.escapedForJSON
+                if escaped != form { values.insert(escaped) }
+            }
+        }
+        func addParts(of value: String) {
+            add(value, atLeast: Self.minimumBytes)
+            for line in value.split(whereSeparator: \.isNewline) { add(line, atLeast: Self.minimumPartBytes) }
+        }
+        for value in secrets.values {
+            addParts(of: value)
+            if let object = try? Google_Protobuf_Struct(jsonString: value) {
+                for text in object.texts where text.utf8.count >= Self.minimumPartBytes { addParts(of: text) }
+            }
+        }
+        self.values = values.sorted { ($1.utf8.count, $0) < ($0.utf8.count, $1) }
     }
 
     func callAsFunction(_ text: String) -> String {
@@ -28,5 +54,47 @@ struct Redaction {
             health.entries[index].message = self(health.entries[index].message)
         }
         return health
+    }
+}
+
+extension StringProtocol {
+    fileprivate var trimmed: SubSequence {
+        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
+        else { return self[startIndex..<startIndex] }
+        return self[first...last]
+    }
+}
+
+extension String {
+    /// As it stands in a JSON document (RFC 8259, section 7), without the quotation marks.
+    fileprivate var escapedForJSON: String {
+        var escaped = ""
+        for scalar in unicodeScalars {
+            switch scalar {
+            case "\"": escaped += "\\\""
+            case "\\": escaped += "\\\\"
+            case "\n": escaped += "\\n"
+            case "\r": escaped += "\\r"
+            case "\t": escaped += "\\t"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
+
+extension Google_Protobuf_Struct {
+    /// All strings among its values, at any depth.
+    fileprivate var texts: [String] { fields.values.flatMap(\.texts) }
+}
+
+extension Google_Protobuf_Value {
+    fileprivate var texts: [String] {
+        switch kind {
+        case .stringValue(let text): [text]
+        case .structValue(let object): object.texts
+        case .listValue(let list): list.values.flatMap(\.texts)
+        case .nullValue, .numberValue, .boolValue, nil: []
+        }
     }
 }

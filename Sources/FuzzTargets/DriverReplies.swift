@@ -91,7 +91,7 @@ extension DriverReplies {
 
     private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
         let answer = try reading { () throws(CSIError) in
-            let volume = try DriverVolume(reply: bytes, askedFor: handle)
+            let volume = try DriverVolume.read(reply: bytes, askedFor: handle).volume
             return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
         }
         return answer ?? .failed

@@ -12,7 +12,7 @@ public final class GRPCChannel: Sendable {
     /// Limits of a channel.
     public struct Configuration: Sendable {
         /// The largest message that is received, in bytes; a larger one ends the call with ResourceExhausted.
-        public var maximumReceiveMessageSize: Int32 = 256 << 20
+        public var maximumReceiveMessageSize: Int32 = 64 << 20
         /// The wait after a first failed attempt to connect. It grows with each further one.
         public var initialReconnectBackoff: Duration = .milliseconds(200)
         /// The longest wait between attempts to connect.

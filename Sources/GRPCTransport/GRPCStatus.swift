@@ -73,6 +73,12 @@ extension GRPCStatus.Code: CustomStringConvertible {
         ]
         return rawValue < names.count ? names[Int(rawValue)] : "Code(\(rawValue))"
     }
+
+    /// ``description`` for a metric's label: a code that gRPC does not define is `Unknown`, so that a server cannot make more
+    /// series than there are codes (gRPC, "Status codes and their use": clients treat it as UNKNOWN).
+    public var shortDescription: String {
+        rawValue <= Self.unauthenticated.rawValue ? description : Self.unknown.description
+    }
 }
 
 /// A call that did not end with OK.

@@ -9,10 +9,12 @@ import Testing
 @Suite struct DriverRepliesTests {
     private let long = String(repeating: "ü", count: 1_000_000)
 
-    @Test func anAnswerForAVolumeWithALongName() {
-        let reply = Wire.message(1, Wire.text(2, long))
-        let error = #expect(throws: CSIError.self) { try DriverVolume(reply: reply, askedFor: "a") }
+    @Test func anAnswerForAVolumeWithALongName() throws {
+        let reply = Wire.message(1, Wire.text(1, long))
+        let error = #expect(throws: CSIError.self) { try DriverVolumeHealth(reply: reply, askedFor: "a") }
         #expect(error?.code == .invalidResponse)
+        let deviation = try DriverVolume.read(reply: Wire.message(1, Wire.text(2, long)), askedFor: "a").deviation
+        #expect((deviation?.example.utf8.count ?? .max) < 2000)
         #expect(error?.message.hasPrefix("asked for volume \"a\", the driver answered for \"üüü") == true)
         #expect((error?.message.utf8.count ?? .max) < 2000)
     }

@@ -209,13 +209,82 @@ import Testing
         }
     }
 
-    /// An answer without a volume, also for an empty id, which an empty message would match; and one for another.
-    @Test(arguments: [("a", []), ("", []), ("a", [0x0A, 3, 0x12, 1, 0x62])] as [(String, [UInt8])])
-    func anAnswerForAnotherVolumeIsAnError(id: String, bytes: [UInt8]) async throws {
+    /// A reply with neither a volume nor a condition, also for an empty id, which an empty message would match.
+    @Test(arguments: ["a", ""])
+    func `a reply that says nothing of any volume is an error`(id: String) async throws {
         try await withDriver { driver, client in
-            driver.intercept { _ in .reply(bytes) }
+            driver.intercept { _ in .reply([]) }
             let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: id) }
             #expect(error?.code == .invalidResponse)
+        }
+    }
+
+    /// Replies to ControllerGetVolume as drivers of the field give them: volume=1 { volume_id=2 }, status=2 {
+    /// volume_condition=2 { abnormal=1, message=2 } }.
+    ///
+    /// - dell/csi-powerstore (pkg/controller/controller.go, 8db0ba6): handle `UUID/ARRAY/scsi`, reply with the bare UUID.
+    /// - dell/csi-powerflex (service/controller.go, ce1dbd0c): abnormal without a volume where it is not found.
+    static let deviations: [(kind: ReplyDeviation.Kind, volume: [UInt8])] = [
+        (.volumeIDDiffers, Wire.message(1, Wire.text(2, "3f1c"))),
+        (.volumeIDMissing, Wire.message(1, Wire.integer(1, 1 << 30))),
+        (.volumeIDMissing, Wire.message(1)),
+        (.volumeMissing, []),
+    ]
+
+    @Test(arguments: deviations, [true, false])
+    func `a reply belongs to the volume that was asked for`(
+        deviation: (kind: ReplyDeviation.Kind, volume: [UInt8]),
+        isAbnormal: Bool
+    ) async throws {
+        let handle = "3f1c/PS000000000001/scsi"
+        let condition = Wire.message(2, Wire.integer(1, isAbnormal ? 1 : 0), Wire.text(2, "Volume is in Failed state"))
+        let reply = deviation.volume + Wire.message(2, condition)
+        let log = makeLog()
+        let seen = Mutex<[ReplyDeviation.Kind?]>([])
+        let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
+            #expect(call.isUsable)
+            seen.withLock { $0.append(call.deviation?.kind) }
+        }
+        try await withDriver(logger: log.logger, observer: observer) { driver, client in
+            driver.intercept { _ in .reply(reply) }
+            for _ in 0..<3 {
+                let volume = try await client.getVolume(id: handle)
+                #expect(volume.id == handle)
+                #expect(volume.condition?.isAbnormal == isAbnormal)
+                #expect(volume.condition?.message == "Volume is in Failed state")
+            }
+        }
+        #expect(seen.withLock { $0 } == [deviation.kind, deviation.kind, deviation.kind])
+        let warnings = log.text().split(separator: "\n").filter { $0.hasPrefix("warning") }
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains(handle) == true)
+    }
+
+    /// docs/reliability.md, "Bounds".
+    @Test func `a reply of more than 64 MiB is an error and a smaller one is not`() async throws {
+        // Field 1000, which no version of the specification has, is 0x1F42 with its length behind it.
+        func padding(_ count: Int) -> [UInt8] {
+            var length: [UInt8] = []
+            var rest = count
+            while rest >= 0x80 {
+                length.append(UInt8(rest & 0x7F) | 0x80)
+                rest >>= 7
+            }
+            return [0xC2, 0x3E] + length + [UInt8(rest)] + [UInt8](repeating: 0, count: count)
+        }
+        let volume = Wire.message(1, Wire.text(2, "a"))
+        for (size, isGood) in [(63 << 20, true), (64 << 20, false)] {
+            let reply = volume + padding(size)
+            try await withDriver { driver, client in
+                driver.intercept { _ in .reply(reply) }
+                if isGood {
+                    let volume = try await client.getVolume(id: "a")
+                    #expect(volume.id == "a")
+                } else {
+                    let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: "a") }
+                    #expect(error?.code == .status(.resourceExhausted))
+                }
+            }
         }
     }
 

@@ -53,7 +53,10 @@ extension DriverFault {
         case .halfReply where call.tellsHealth:
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(Array(bytes.prefix(max(bytes.count / 2, 1))))
-        case .oversizedReply where call.tellsHealth: return .reply(Self.tooMuch)
+        case .oversizedReply where call.tellsHealth:
+            // A good reply with a field that no version of the specification has: valid, and above the limit.
+            guard case .reply(let bytes) = regular() else { return nil }
+            return .reply(bytes + Self.padding)
         case .wrongWireTypes where call.tellsHealth: return .reply(Self.nonsense)
         case .repeatingToken where call.isList: return regular().adding(nextToken: "again")
         case .expiredToken where call.isList:
@@ -67,7 +70,12 @@ extension DriverFault {
         }
     }
 
-    private static let tooMuch = [UInt8](repeating: 0x0A, count: 65 << 20)
+    /// Field 1000, of 65 MiB.
+    private static let padding: [UInt8] = {
+        var field = WireWriter()
+        field.bytes([UInt8](repeating: 0, count: 65 << 20), field: 1000)
+        return field.bytes
+    }()
 
     /// Fields 1 and 2 of every answer are messages and strings; here they are numbers.
     private static let nonsense: [UInt8] = {
