@@ -12,6 +12,7 @@ public struct SidecarMetrics: Sendable {
     private let droppedStatusWrites: Counter
     private let unknownConditions: Counter
     private let unspecifiedReasons: Counter
+    private let deviations: Counter
     private let apiRequests: Counter
     private let lastSweep: Gauge
     private let sweepDuration: Gauge
@@ -60,6 +61,13 @@ public struct SidecarMetrics: Sendable {
             MetricDescription(
                 name: "csi_volume_health_unspecified_reasons_total",
                 help: "Conditions without a reason, as often as the driver told them."
+            )
+        )
+        deviations = registry.counter(
+            MetricDescription(
+                name: "csi_volume_health_reply_deviations_total",
+                help: "Replies of the CSI driver that were used although they deviate from the CSI specification.",
+                labelNames: ["deviation"]
             )
         )
         apiRequests = registry.counter(
@@ -113,6 +121,13 @@ public struct SidecarMetrics: Sendable {
         probes.increment(labels: [method, succeeded ? "success" : "error"])
     }
 
+    /// Counts a reply that was used although it deviates from the specification.
+    ///
+    /// - Parameter deviation: one of a few names: `volume_id_differs`.
+    public func countDeviation(_ deviation: String) {
+        deviations.increment(labels: [deviation])
+    }
+
     /// All volumes were asked for and answered, just now.
     public func sweepCompleted(duration: Duration) {
         lastSweep.set(LogTime.now().secondsSince1970)
@@ -121,7 +136,8 @@ public struct SidecarMetrics: Sendable {
 
     /// The driver told a condition of an unknown type.
     public func countUnknownCondition(type: Int) {
-        unknownConditions.increment(labels: ["\(type)"])
+        // A driver may send any of four billion numbers; the next versions of CSI will use the next few.
+        unknownConditions.increment(labels: [(0..<16).contains(type) ? "\(type)" : "other"])
     }
 
     /// The driver told a condition without a reason.
@@ -194,6 +210,12 @@ public struct SidecarSnapshot: Sendable {
         public var statuses: Queue
         /// Whether the driver tells the health of its volumes at all.
         public var isDriverSupported: Bool
+        /// Whether so many volumes are missing at once that none of them is reported.
+        public var isAbsenceSuspected: Bool
+        /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
+        public var listProblem: String?
+        /// From one probe of a volume to its next; nil while volumes are not probed one by one.
+        public var probeInterval: Duration?
 
         /// What is known.
         public init(
@@ -203,7 +225,10 @@ public struct SidecarSnapshot: Sendable {
             unknown: Int,
             events: Queue,
             statuses: Queue,
-            isDriverSupported: Bool
+            isDriverSupported: Bool,
+            isAbsenceSuspected: Bool = false,
+            listProblem: String? = nil,
+            probeInterval: Duration? = nil
         ) {
             self.adverseClaims = adverseClaims
             self.healthy = healthy
@@ -212,6 +237,9 @@ public struct SidecarSnapshot: Sendable {
             self.events = events
             self.statuses = statuses
             self.isDriverSupported = isDriverSupported
+            self.isAbsenceSuspected = isAbsenceSuspected
+            self.listProblem = listProblem
+            self.probeInterval = probeInterval
         }
     }
 
@@ -269,6 +297,28 @@ extension SidecarSnapshot.Volumes {
                     help: "Whether the CSI driver tells the health of its volumes."
                 ),
                 value: isDriverSupported ? 1 : 0
+            ),
+            CollectedGauge(
+                MetricDescription(
+                    name: "csi_volume_health_absence_suspected",
+                    help: "Whether so many volumes are missing at once that the CSI driver is suspected."
+                ),
+                value: isAbsenceSuspected ? 1 : 0
+            ),
+            CollectedGauge(
+                MetricDescription(
+                    name: "csi_volume_health_list_problem",
+                    help: "Whether the CSI driver's list of volumes is of no use, by the reason.",
+                    labelNames: ["problem"]
+                ),
+                samples: ["foreign_ids", "no_conditions"].map { ([$0], $0 == listProblem ? 1 : 0) }
+            ),
+            CollectedGauge(
+                MetricDescription(
+                    name: "csi_volume_health_probe_interval_seconds",
+                    help: "From one probe of a volume to its next, as it is kept, where volumes are probed one by one."
+                ),
+                samples: probeInterval.map { [([], $0 / .seconds(1))] } ?? []
             ),
             CollectedGauge(
                 MetricDescription(

@@ -68,7 +68,7 @@ struct MonitoredWorld {
 extension MonitoredWorld {
     /// A page of a list; nil: no page, so the list is broken.
     mutating func list(_ page: [DriverReplies.Listed]?) throws(InvariantViolation) {
-        if !isListing { reconciler.beginSweep() }
+        if !isListing { reconciler.beginSweep(at: now) }
         isListing = true
         guard let page else { return try breakList() }
         for (handle, report) in page {

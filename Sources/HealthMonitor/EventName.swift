@@ -19,6 +19,12 @@ package enum EventName {
         return prefix + suffix
     }
 
+    /// `DRIVER.HASH`: of an event on a CSIDriver, unique for component and reason.
+    static func make(onDriver name: String, component: String, reason: String) -> String {
+        // A CSIDriver's name is a DNS subdomain of at most 63 characters.
+        name.prefix(200) + "." + digits(Fingerprint([component, name, reason]))
+    }
+
     /// The fingerprint in a name that ``make(claim:component:reason:fingerprint:)`` made; nil for another name.
     package static func fingerprint(
         in name: String,

@@ -17,6 +17,11 @@ package enum EventVocabulary {
     /// Warning: the driver says something that we do not understand.
     static let unknownReason = "UnknownVolumeHealthCondition"
 
+    /// Warning, on the CSIDriver: so many volumes are missing at once that none is reported.
+    static let volumesVanishedReason = "VolumesVanished"
+    /// Normal, on the CSIDriver: that has ended.
+    static let volumesFoundReason = "VolumesFound"
+
     /// The message of ``normalReason``.
     static let normalMessage = "The Volume returns to the healthy state"
 

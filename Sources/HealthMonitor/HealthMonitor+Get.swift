@@ -7,27 +7,25 @@ import Synchronization
 import VolumeHealth
 
 extension HealthMonitor {
-    /// Asks for the volumes one by one, as the core's schedule says, for a while or until the driver cannot be reached.
-    func probeVolumes(
-        _ generation: ProbeStrategy.Generation,
-        for duration: Duration,
-        into state: MonitorState
-    ) async throws {
-        let end = now + duration
-        let failures = ProbeFailures()
+    /// Probes single volumes as the core's schedule says, for ever: all of them where the driver has no list, otherwise those
+    /// that its lists leave open. While the driver cannot be reached nothing is probed.
+    func probeVolumes(into state: MonitorState) async throws {
         try await dispatch(atMost: configuration.workerThreads, wakeUp: state.probeable, clock: clock) {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
-            if asked >= end || failures.isInterrupted { return .stop }
-            if state.withReconciler({ $0.completedRound(at: asked) }) {
-                observer(.sweepCompleted(duration: configuration.monitorInterval))
+            guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }
+            let (isComplete, interval, step) = state.withReconciler { reconciler in
+                let isComplete = reconciler.completedRound(at: asked)
+                return (isComplete, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
             }
-            switch state.withReconciler({ $0.nextProbe(at: asked) }) {
+            if isComplete { observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval)) }
+            switch step {
             case .probe(let handle): return .run(handle)
-            case .wait(let due): return .wait(until: instant(at: min(due ?? end, end)))
+            case .wait(let due): return .wait(until: due.map(instant(at:)))
             }
         } run: { handle in
-            let answer = try await ask(for: handle, generation, failures, state)
+            guard let generation = state.generation else { return }
+            let answer = try await ask(for: handle, generation, state)
             let received = now
             state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
         }
@@ -39,7 +37,6 @@ extension HealthMonitor {
     func ask(
         for handle: String,
         _ generation: ProbeStrategy.Generation,
-        _ failures: ProbeFailures,
         _ state: MonitorState
     ) async throws -> ProbeAnswer {
         try await untilMayAct()
@@ -57,7 +54,7 @@ extension HealthMonitor {
             try Task.checkCancellation()
             let failure = error as? CSIError
             if failure?.isNotFound == true { return .notFound }
-            if failures.isFirst(like: failure) {
+            if state.probing.isFirst(like: failure) {
                 logger.warning(
                     "Could not ask the driver for a volume: what is known of it stays, it is asked for again later",
                     metadata: ["volumeHandle": "\(handle)", "error": "\(error)"]
@@ -70,7 +67,8 @@ extension HealthMonitor {
             }
             // A driver that answers UNAVAILABLE itself says so of this volume, for instance of its backend.
             if failure?.isUnavailable == true, !driver.isConnected {
-                failures.interrupt()
+                state.probing.pause()
+                state.interrupted.signal()
                 return .interrupted
             }
             return .failed
@@ -78,19 +76,22 @@ extension HealthMonitor {
     }
 }
 
-/// What went wrong in a while of asking for single volumes, so that the log does not say it for every volume.
-final class ProbeFailures: Sendable {
+/// Whether single volumes can be probed, and what went wrong with it lately, so that the log does not say it for every volume.
+final class Probing: Sendable {
     private struct State {
         var codes: Set<String> = []
-        var isInterrupted = false
+        var isPaused = true
     }
 
     private let state = Mutex(State())
 
-    /// The driver could not be reached.
-    var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
+    /// The driver is not identified yet, or cannot be reached.
+    var isPaused: Bool { state.withLock { $0.isPaused } }
 
-    func interrupt() { state.withLock { $0.isInterrupted = true } }
+    func pause() { state.withLock { $0.isPaused = true } }
+
+    /// The driver was identified: calls may begin, and failures are logged anew.
+    func resume() { state.withLock { $0 = State(codes: [], isPaused: false) } }
 
     /// Whether there was none of this kind yet; nil: a failure on the way to the call.
     func isFirst(like failure: CSIError?) -> Bool {

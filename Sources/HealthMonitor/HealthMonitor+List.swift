@@ -3,11 +3,13 @@
 
 import CSIClient
 import Logging
-import Synchronization
 import VolumeHealth
 
 extension HealthMonitor {
-    /// Asks for all volumes by a list. Returns whether the list was complete.
+    /// Lists all volumes. Those whose absence a call is to confirm are probed by ``probeVolumes(into:)``, so that a driver
+    /// that does not answer such calls holds up no list.
+    ///
+    /// - Returns: whether the list was complete.
     func sweep(
         _ generation: ProbeStrategy.Generation,
         canConfirm: Bool,
@@ -15,7 +17,7 @@ extension HealthMonitor {
     ) async throws -> Bool {
         var summary = SweepSummary()
         let began = now
-        state.withReconciler { $0.beginSweep() }
+        state.withReconciler { $0.beginSweep(at: began) }
         var failure: (any Error)?
         try await untilMayAct()
         do {
@@ -43,11 +45,14 @@ extension HealthMonitor {
             } else {
                 .complete(generation == .legacy ? .everyVolume : .adverseVolumes, canConfirm: canConfirm)
             }
-        let absent = state.update { $0.endSweep(end, at: ended) }
-        log(summary, failure: failure, duration: ended - began)
+        let (absent, problem) = state.update { reconciler in
+            let absent = reconciler.endSweep(end, at: ended)
+            return (absent, reconciler.listProblem)
+        }
+        log(summary, absent: absent.count, failure: failure, duration: ended - began, state)
         if failure == nil {
-            try await confirm(absent, generation, into: state)
-            observer(.sweepCompleted(duration: ended - began))
+            if state.adopt(problem) { log(problem, canConfirm: canConfirm) }
+            if problem == nil { observer(.sweepCompleted(duration: ended - began)) }
         }
         return failure == nil
     }
@@ -83,27 +88,28 @@ extension HealthMonitor {
         }
     }
 
-    /// Asks for single volumes that a complete list does not have (rule 4).
-    private func confirm(
-        _ absent: [String],
-        _ generation: ProbeStrategy.Generation,
-        into state: MonitorState
-    ) async throws {
-        guard !absent.isEmpty else { return }
-        logger.debug("Asking for volumes that are not in the list", metadata: ["volumes": "\(absent.count)"])
-        let remaining = RemainingVolumes(absent)
-        let failures = ProbeFailures()
-        try await dispatch(atMost: configuration.workerThreads, wakeUp: WakeUp(), clock: clock) {
-            // Of those that are left when the driver goes away, the next list asks again.
-            failures.isInterrupted ? .stop : remaining.next().map { .run($0) } ?? .stop
-        } run: { handle in
-            let answer = try await ask(for: handle, generation, failures, state)
-            let received = now
-            state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
+    private func log(_ problem: ListProblem?, canConfirm: Bool) {
+        var metadata: Logger.Metadata = ["method": "ListVolumes"]
+        if canConfirm { metadata["fallback"] = "ControllerGetVolume" }
+        switch problem {
+        case nil:
+            logger.info("The driver's list of volumes is usable again", metadata: metadata)
+        case .noConditions:
+            logger.warning("The driver's list of volumes has no volume conditions", metadata: metadata)
+        case .foreignIDs(let volumeID, let volumeHandle):
+            metadata["volumeID"] = "\(volumeID)"
+            metadata["volumeHandle"] = "\(volumeHandle)"
+            logger.warning("The driver's list has no volume of any of its PersistentVolumes", metadata: metadata)
         }
     }
 
-    private func log(_ summary: SweepSummary, failure: (any Error)?, duration: Duration) {
+    private func log(
+        _ summary: SweepSummary,
+        absent: Int,
+        failure: (any Error)?,
+        duration: Duration,
+        _ state: MonitorState
+    ) {
         var metadata: Logger.Metadata = [
             "volumes": "\(summary.volumes)",
             "abnormal": "\(summary.abnormal)",
@@ -113,12 +119,14 @@ extension HealthMonitor {
             metadata["error"] = "\(failure)"
             logger.error("The list of volumes is incomplete: nothing is cleared, trying again soon", metadata: metadata)
         } else {
+            if absent > 0 { metadata["absent"] = "\(absent)" }
             logger.debug("Listed all volumes", metadata: metadata)
         }
-        if summary.withoutHealth > 0 {
+        let isPartial = summary.withoutHealth > 0 && summary.withoutHealth < summary.volumes
+        if failure == nil, state.adopt(listsSomeWithoutCondition: isPartial), isPartial {
             logger.warning(
-                "The driver listed volumes without a volume condition, which its capabilities promise: taken as unknown",
-                metadata: ["volumes": "\(summary.withoutHealth)"]
+                "The driver lists volumes without a volume condition, which its capabilities promise",
+                metadata: ["withoutCondition": "\(summary.withoutHealth)", "volumes": "\(summary.volumes)"]
             )
         }
     }
@@ -129,15 +137,4 @@ private struct SweepSummary {
     var volumes = 0
     var abnormal = 0
     var withoutHealth = 0
-}
-
-/// Volumes that are still to be asked for.
-private final class RemainingVolumes: Sendable {
-    private let handles: Mutex<[String]>
-
-    init(_ handles: [String]) {
-        self.handles = Mutex(handles.reversed())
-    }
-
-    func next() -> String? { handles.withLock { $0.popLast() } }
 }

@@ -9,7 +9,10 @@ extension HealthMonitor {
     /// How soon a driver is asked again what it can do, where nothing else gives a reason to.
     private var lookAgainInterval: Duration { .seconds(300) }
 
-    /// Asks the driver how its volumes are, for ever.
+    /// After so many intervals a list that was of no use is tried again, while its volumes are probed one by one.
+    private var intervalsOfUselessLists: Int { 10 }
+
+    /// Asks the driver how its volumes are, for ever: lists them where it can, beside ``probeVolumes(into:)``.
     ///
     /// The driver is identified again and again: it may be restarted or upgraded at any time.
     func probe(into state: MonitorState) async throws {
@@ -22,14 +25,21 @@ extension HealthMonitor {
             }
             let strategy = ProbeStrategy(identity.controllerCapabilities)
             if state.adopt(strategy) { begin(strategy, identity, state) }
+            state.probing.resume()
+            state.probeable.signal()
             switch strategy {
             case .list(let generation, let canConfirm):
                 schedule.begin(at: now)
                 let isComplete = try await sweep(generation, canConfirm: canConfirm, into: state)
-                let next = schedule.end(complete: isComplete, at: now)
+                let isUseless = canConfirm && state.withReconciler { $0.listProblem != nil }
+                let next = schedule.end(
+                    complete: isComplete,
+                    intervals: isUseless ? intervalsOfUselessLists : 1,
+                    at: now
+                )
                 try await clock.sleep(until: instant(at: next), tolerance: nil)
-            case .get(let generation):
-                try await probeVolumes(generation, for: lookAgainInterval, into: state)
+            case .get:
+                try await waitForInterruption(state, atMost: lookAgainInterval)
             case .none:
                 try await waitForAnotherDriver(atMost: lookAgainInterval)
             }
@@ -60,11 +70,33 @@ extension HealthMonitor {
         let began = now
         state.update { reconciler in
             reconciler.beginStrategy(writesStatus: strategy.generation == .health || configuration.writesLegacyStatus)
-            if case .get = strategy {
-                var random = SystemRandomNumberGenerator()
-                reconciler.beginProbing(interval: configuration.monitorInterval, at: began, using: &random)
-            }
+            let scope: Reconciler.ProbeScope? =
+                switch strategy {
+                case .get: .everyVolume
+                case .list(_, canConfirm: true): .whatListsLeaveOpen
+                case .list(_, canConfirm: false), .none: nil
+                }
+            guard let scope else { return }
+            var random = SystemRandomNumberGenerator()
+            reconciler.beginProbing(
+                scope,
+                interval: configuration.monitorInterval,
+                minimumGap: configuration.probesPerSecond.map { .seconds(1) / $0 } ?? .zero,
+                at: began,
+                using: &random
+            )
         }
+    }
+
+    /// Returns when a call found that the driver cannot be reached, or after a while.
+    private func waitForInterruption(_ state: MonitorState, atMost limit: Duration) async throws {
+        await withTaskGroup { group in
+            group.addTask { await state.interrupted.wait() }
+            group.addTask { try? await clock.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+        try Task.checkCancellation()
     }
 
     /// Returns when the connection broke, for the driver may be another version when it is back, or after a while.

@@ -72,6 +72,8 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
                 try await restore(into: state)
                 try await together([
                     { try await probe(into: state) },
+                    { try await probeVolumes(into: state) },
+                    { try await reportAbsence(from: state) },
                     { try await reportEvents(from: state) },
                     { try await reportUnknownConditions(from: state) },
                     { try await writeStatuses(from: state) },
@@ -128,6 +130,10 @@ public struct MonitorConfiguration: Sendable {
     public var monitorInterval = Duration.seconds(60)
     /// How many calls for single volumes are under way at most.
     public var workerThreads = 10
+    /// How many calls for single volumes begin per second at most; nil: no bound of its own.
+    public var probesPerSecond: Double?
+    /// After what time the absence of many volumes at once is believed.
+    public var missingVolumesHold = Duration.seconds(600)
     /// Whether a volume that the driver does not find any more is told as one.
     public var reportsMissingVolumes = true
     /// Whether conditions of legacy drivers go to the claims' status too.
@@ -146,7 +152,10 @@ public struct MonitorConfiguration: Sendable {
 
 extension Reconciler.Configuration {
     init(_ configuration: MonitorConfiguration) {
-        self.init(reportsMissingVolumes: configuration.reportsMissingVolumes)
+        self.init(
+            reportsMissingVolumes: configuration.reportsMissingVolumes,
+            absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold)
+        )
     }
 }
 

@@ -37,6 +37,14 @@ public struct HealthSnapshot: Sendable {
     public var statuses: Backlog
     /// What a driver that does not tell the health of its volumes would have to offer; nil for one that does.
     public var missingCapabilities: String?
+    /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
+    public var listProblem: String?
+    /// Whether so many volumes are missing at once that none of them is reported.
+    public var isAbsenceSuspected = false
+    /// What is wrong with the driver, in sentences; nil when nothing is known to be.
+    public var driverProblem: String?
+    /// From one probe of a volume to its next, as it is kept; nil while volumes are not probed one by one.
+    public var probeInterval: Duration?
 }
 
 extension HealthSnapshot {
@@ -55,6 +63,39 @@ extension HealthSnapshot {
         events = Backlog(reconciler.eventBacklog, at: now)
         statuses = Backlog(reconciler.statusBacklog, at: now)
         missingCapabilities = isDriverSupported ? nil : ProbeStrategy.missingCapabilities
+        listProblem = reconciler.listProblem?.label
+        isAbsenceSuspected = reconciler.absenceSuspicion != nil
+        let problems = [
+            missingCapabilities, reconciler.listProblem?.sentence, reconciler.absenceSuspicion?.sentence,
+        ].compactMap(\.self)
+        driverProblem = problems.isEmpty ? nil : problems.joined(separator: "\n")
+        probeInterval = reconciler.keptProbeInterval
+    }
+}
+
+extension ListProblem {
+    /// For a metric.
+    fileprivate var label: String {
+        switch self {
+        case .noConditions: "no_conditions"
+        case .foreignIDs: "foreign_ids"
+        }
+    }
+
+    fileprivate var sentence: String {
+        switch self {
+        case .noConditions:
+            "the driver's list of volumes has no volume conditions, although the driver has VOLUME_CONDITION"
+        case .foreignIDs(let volumeID, let volumeHandle):
+            "the driver's list has no volume of any of its PersistentVolumes: it has volume_id \"\(volumeID)\", a "
+                + "volumeHandle is \"\(volumeHandle)\""
+        }
+    }
+}
+
+extension AbsenceSuspicion {
+    fileprivate var sentence: String {
+        "the driver does not find \(missing) of \(of) volumes at once: it is suspected, and none of them is reported missing yet"
     }
 }
 

@@ -13,8 +13,16 @@ final class MonitorState: Sendable {
     private let strategy = Mutex<ProbeStrategy?>(nil)
     /// Both watches have delivered their first list.
     let synced = WakeUp()
-    /// There may be a volume to ask for.
+    private let listProblem = Mutex<ListProblem?>(nil)
+    private let listsSomeWithoutCondition = Mutex(false)
+    /// Whether single volumes can be probed.
+    let probing = Probing()
+    /// There may be a volume to probe.
     let probeable = WakeUp()
+    /// A call found that the driver cannot be reached.
+    let interrupted = WakeUp()
+    /// Volumes are suspected to be missing by the driver's fault, or not any more.
+    let suspicions = WakeUp()
     /// There may be an event to tell.
     let events = WakeUp()
     /// There may be an event on an unknown condition to tell.
@@ -37,17 +45,26 @@ final class MonitorState: Sendable {
 
     /// Hands facts to the core and wakes whoever may have something to do now.
     func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
-        let (result, before, after) = reconciler.withLock { reconciler in
+        let (result, before, after, wasSuspect, isSuspect) = reconciler.withLock { reconciler in
             let before = reconciler.plans
+            let wasSuspect = reconciler.absenceSuspicion != nil
             let result = body(&reconciler)
-            return (result, before, reconciler.plans)
+            return (result, before, reconciler.plans, wasSuspect, reconciler.absenceSuspicion != nil)
         }
+        if wasSuspect != isSuspect { suspicions.signal() }
         // In an outage every write comes back as a change; mostly it is news to nobody.
         if before.events != after.events { events.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
         if before.statuses != after.statuses { statuses.signal() }
         probeable.signal()
         return result
+    }
+
+    private let attempts = Atomic<UInt64>(0)
+
+    /// Names one attempt to record an event that is not of the core's queues.
+    func attemptID() -> String {
+        "\(runID)-d\(attempts.add(1, ordering: .relaxed).newValue)"
     }
 
     /// Names one telling, unlike those of other replicas and of earlier runs.
@@ -65,6 +82,28 @@ final class MonitorState: Sendable {
         strategy.withLock { strategy in
             defer { strategy = new }
             return strategy != new
+        }
+    }
+
+    /// In whose terms the driver reports health; nil until it is known, and where it does not.
+    var generation: ProbeStrategy.Generation? { strategy.withLock { $0?.generation } }
+
+    /// Returns whether it is another kind of problem than before.
+    func adopt(_ new: ListProblem?) -> Bool {
+        listProblem.withLock { problem in
+            defer { problem = new }
+            switch (problem, new) {
+            case (nil, nil), (.noConditions, .noConditions), (.foreignIDs, .foreignIDs): return false
+            default: return true
+            }
+        }
+    }
+
+    /// Returns whether it is otherwise than before.
+    func adopt(listsSomeWithoutCondition new: Bool) -> Bool {
+        listsSomeWithoutCondition.withLock { value in
+            defer { value = new }
+            return value != new
         }
     }
 

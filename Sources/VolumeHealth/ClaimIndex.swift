@@ -33,8 +33,10 @@ struct ClaimIndex: Sendable {
         /// The number of the last sweep that listed it; 0: none of this process did.
         var lastListed: UInt32 = 0
         var health = KnownHealth.unknown
-        /// The driver did not have it when it was last asked, and nothing confirms that yet.
+        /// The driver did not have it when it was last asked.
         var isMissing = false
+        /// It turned up since the last sweep began.
+        var isNew = true
     }
 
     /// The claims that use the volume with this handle, in the order of their volumes' names.
@@ -50,6 +52,25 @@ struct ClaimIndex: Sendable {
     func hasClaim(ofVolumeHandle handle: String) -> Bool {
         guard let handle = number(ofVolumeHandle: handle) else { return false }
         return volumes(of: handle).contains { claim(of: $0) != nil }
+    }
+
+    /// Whether any claim uses the volume with this handle.
+    func hasClaim(of handle: HandleNumber) -> Bool {
+        volumes(of: handle).contains { claim(of: $0) != nil }
+    }
+
+    /// How many handles have a volume that a claim uses. Takes time in proportion to their number.
+    var usedHandles: Int { handles.positions.count { hasClaim(of: HandleNumber($0)) } }
+
+    /// A handle that was there before the last list began, where no list has had any handle; nil where one has.
+    var unlistedHandle: String? {
+        var example: Int?
+        for position in handles.positions {
+            let record = handles[position].record
+            if record.lastListed != 0 { return nil }
+            if example == nil, !record.isNew { example = position }
+        }
+        return example.map { texts[handles[$0].key] }
     }
 
     /// The volume that a claim uses, when it is one of our driver's.

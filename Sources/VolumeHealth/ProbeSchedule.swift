@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// When each volume is asked for, where volumes are asked for one by one.
+/// When each volume is probed, where volumes are probed one by one.
 ///
-/// Every volume has a slot, the same moment of every interval, so that each is asked for exactly once per interval and
+/// Every volume has a slot, the same moment of every interval, so that each is probed exactly once per interval and
 /// the driver sees an even stream of calls. The slots of volumes that are there from the beginning are spread over the
-/// interval, at random within equal parts; a volume that turns up later is asked for at once, and that is its slot.
-/// Nothing comes in bursts: whose answer comes late skips to its next slot, and what is overdue, because the driver was
-/// away, is asked for at no more than twice the even rate.
+/// interval, at random within equal parts; a volume that turns up later is probed at once, and that is its slot.
+/// Nothing comes in bursts: a volume whose reply comes late skips to its next slot, and what is overdue, because the driver
+/// was away, is probed at no more than twice the even rate.
+///
+/// Where an interval does not suffice for all of them, because the driver is slow, the interval of all becomes longer
+/// (``keptInterval``): the one that is due for the longest time comes first. Unhealthy volumes come before healthy ones, in
+/// turn, so that neither starves the other.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 struct ProbeSchedule: Sendable {
-    /// How asking for a volume went.
+    /// How probing a volume went.
     enum Outcome: Sendable, Hashable {
-        /// There was an answer.
+        /// There was a reply.
         case answered
-        /// The answer needs another one to be believed.
+        /// The reply needs another one to be believed.
         case unconfirmed
         /// The call failed for this volume: the next ones are further apart.
         case failed
-        /// The driver could not be reached, which says nothing of this volume: it is asked for in its next slot, and not
-        /// at once, in case asking for it is what ended the driver.
+        /// The driver could not be reached, which says nothing of this volume: it is probed in its next slot, and not
+        /// at once, in case probing it is what ended the driver.
         case interrupted
     }
 
@@ -28,31 +32,52 @@ struct ProbeSchedule: Sendable {
         var slot: Duration
         /// Failures in a row.
         var failures = 0
-        /// The item in the queue that counts; nil while the volume is being asked for.
-        var ticket: DueQueue<String>.Ticket?
+        /// The item that counts; nil while the volume is being probed.
+        var queued: Queued?
+        /// It is probed until there is a reply, and not again.
+        var isOnce = false
+        /// It is probed before its slot, and in its slot again.
+        var isHastened = false
+        var isUnhealthy = false
+        /// When it was last probed in its slot.
+        var lastProbe: Duration?
+    }
+
+    private struct Queued: Equatable {
+        var isUnhealthy: Bool
+        var ticket: DueQueue<String>.Ticket
     }
 
     let interval: Duration
+    private let minimumGap: Duration
     private var entries: [String: Entry] = [:]
-    private var queue = DueQueue<String>()
-    /// Before this moment nobody is asked for.
+    private var healthy = DueQueue<String>()
+    private var unhealthy = DueQueue<String>()
+    private var wasUnhealthy = false
+    /// Before this moment nothing is probed.
     private var nextCall = Duration.zero
     private var roundBegan: Duration
     private var roundIsWhole = true
+    /// The longest time from one probe of a volume to its next, in the last round and in this one.
+    private var longestGaps = (last: Duration.zero, current: Duration.zero)
 
-    /// The wait before the answer that confirms another.
+    /// The wait before the reply that confirms another.
     static let confirmationDelay = Duration.seconds(5)
-    /// A volume that keeps failing is asked for at least once in so many intervals.
+    /// A volume that keeps failing is probed at least once in so many intervals.
     static let maximumSkip = 8
 
     /// A schedule of these volumes, whose first interval begins now.
+    ///
+    /// - Parameter minimumGap: the least time from one call to the next.
     init(
         interval: Duration,
+        minimumGap: Duration = .zero,
         volumeHandles: [String],
         at now: Duration,
         using random: inout some RandomNumberGenerator
     ) {
         self.interval = interval
+        self.minimumGap = minimumGap
         self.roundBegan = now
         for (number, handle) in volumeHandles.enumerated() {
             let part = (Double(number) + Double.random(in: 0..<1, using: &random)) / Double(volumeHandles.count)
@@ -60,13 +85,26 @@ struct ProbeSchedule: Sendable {
         }
     }
 
+    var count: Int { entries.count }
+
+    /// From one probe of a volume to its next, as it was kept lately; never less than ``interval``.
+    var keptInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
+
     func contains(_ handle: String) -> Bool {
         entries[handle] != nil
     }
 
-    /// A volume turned up: it is asked for at once.
+    /// A volume turned up: it is probed at once.
     mutating func add(_ handle: String, at now: Duration) {
         if entries[handle] == nil { enter(handle, at: now) }
+        entries[handle]?.isOnce = false
+    }
+
+    /// A volume is to be probed once, as soon as possible.
+    mutating func addOnce(_ handle: String, at now: Duration) {
+        guard entries[handle] == nil else { return }
+        enter(handle, at: now)
+        entries[handle]?.isOnce = true
     }
 
     /// A volume is gone.
@@ -74,68 +112,127 @@ struct ProbeSchedule: Sendable {
         entries[handle] = nil
     }
 
-    /// The volume to ask for now. It is being asked for until ``finish(_:_:at:)``.
-    mutating func next(at now: Duration) -> ProbeStep {
-        while let item = queue.first {
-            guard entries[item.element]?.ticket == item.ticket else {
-                queue.removeFirst()
-                continue
-            }
-            let due = max(item.due, nextCall)
-            if due > now { return .wait(until: due) }
-            queue.removeFirst()
-            entries[item.element]?.ticket = nil
-            nextCall = now + gap
-            return .probe(volumeHandle: item.element)
-        }
-        return .wait(until: nil)
+    /// Removes all volumes but these. What is to be probed once has been in a list meanwhile, or is added anew.
+    mutating func keep(only handles: Set<String>) {
+        entries = entries.filter { handles.contains($0.key) }
     }
 
-    /// How it went.
-    mutating func finish(_ handle: String, _ outcome: Outcome, at now: Duration) {
-        // Gone meanwhile, or gone and come again.
-        guard var entry = entries[handle], entry.ticket == nil else { return }
-        if outcome != .answered { roundIsWhole = false }
-        switch outcome {
-        case .answered:
-            entry.failures = 0
-            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
-            entry.ticket = queue.insert(handle, due: entry.slot)
-        case .failed:
-            entry.failures += 1
-            let skip = min(1 << min(entry.failures - 1, 16), Self.maximumSkip)
-            entry.slot = nextSlot(after: entry.slot, skipping: skip, at: now)
-            entry.ticket = queue.insert(handle, due: entry.slot)
-        case .unconfirmed:
-            entry.ticket = queue.insert(handle, due: now + min(Self.confirmationDelay, interval))
-        case .interrupted:
-            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
-            entry.ticket = queue.insert(handle, due: entry.slot)
+    /// Probes those volumes now that would be next, so many of them.
+    mutating func hasten(_ count: Int, at now: Duration) {
+        var hastened: [String] = []
+        while hastened.count < count, let item = healthy.first {
+            healthy.removeFirst()
+            guard isCurrent(item, isUnhealthy: false) else { continue }
+            hastened.append(item.element)
+        }
+        for handle in hastened {
+            let queued = insert(handle, isUnhealthy: false, due: now)
+            entries[handle]?.isHastened = true
+            entries[handle]?.queued = queued
+        }
+    }
+
+    /// The volume to probe now. It is being probed until ``finish(_:_:isUnhealthy:at:)``.
+    mutating func next(at now: Duration) -> ProbeStep {
+        dropStaleItems()
+        let due = [healthy.first?.due, unhealthy.first?.due].compactMap(\.self).min()
+        guard let due else { return .wait(until: nil) }
+        if max(due, nextCall) > now { return .wait(until: max(due, nextCall)) }
+        let healthyIsDue = healthy.first.map { $0.due <= now } ?? false
+        let unhealthyIsDue = unhealthy.first.map { $0.due <= now } ?? false
+        let takesUnhealthy = unhealthyIsDue && !(healthyIsDue && wasUnhealthy)
+        guard let item = takesUnhealthy ? unhealthy.removeFirst(dueBy: now) : healthy.removeFirst(dueBy: now) else {
+            return .wait(until: nil)
+        }
+        wasUnhealthy = takesUnhealthy
+        began(item.element, at: now)
+        nextCall = now + gap
+        return .probe(volumeHandle: item.element)
+    }
+
+    private mutating func dropStaleItems() {
+        while let item = healthy.first, !isCurrent(item, isUnhealthy: false) { healthy.removeFirst() }
+        while let item = unhealthy.first, !isCurrent(item, isUnhealthy: true) { unhealthy.removeFirst() }
+    }
+
+    private func isCurrent(_ item: DueQueue<String>.Item, isUnhealthy: Bool) -> Bool {
+        entries[item.element]?.queued == Queued(isUnhealthy: isUnhealthy, ticket: item.ticket)
+    }
+
+    private mutating func began(_ handle: String, at now: Duration) {
+        guard var entry = entries[handle] else { return }
+        entry.queued = nil
+        if !entry.isHastened, !entry.isOnce {
+            if let last = entry.lastProbe, entry.failures == 0 {
+                longestGaps.current = max(longestGaps.current, now - last)
+            }
+            entry.lastProbe = now
         }
         entries[handle] = entry
     }
 
-    /// Whether an interval has ended in which every volume was asked for and answered; true once for each.
+    /// How it went.
+    ///
+    /// - Parameter isUnhealthy: what is known of the volume now.
+    mutating func finish(_ handle: String, _ outcome: Outcome, isUnhealthy: Bool = false, at now: Duration) {
+        // Gone meanwhile, or gone and come again.
+        guard var entry = entries[handle], entry.queued == nil else { return }
+        guard !entry.isOnce else {
+            // The next list comes back to what has failed.
+            entries[handle] = nil
+            return
+        }
+        if outcome != .answered { roundIsWhole = false }
+        entry.isUnhealthy = isUnhealthy
+        var due: Duration?
+        switch outcome {
+        case .answered where entry.isHastened && now < entry.slot:
+            break
+        case .answered:
+            entry.failures = 0
+            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
+        case .failed:
+            entry.failures += 1
+            let skip = min(1 << min(entry.failures - 1, 16), Self.maximumSkip)
+            entry.slot = nextSlot(after: entry.slot, skipping: skip, at: now)
+        case .unconfirmed:
+            due = now + min(Self.confirmationDelay, interval)
+        case .interrupted:
+            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
+        }
+        entry.isHastened = false
+        entry.queued = insert(handle, isUnhealthy: isUnhealthy, due: due ?? entry.slot)
+        entries[handle] = entry
+    }
+
+    /// Whether an interval has ended in which every volume was probed and answered; true once for each.
     mutating func completedRound(at now: Duration) -> Bool {
         let end = roundBegan + interval
         guard now >= end else { return false }
-        let isLate = queue.first.map { $0.due < end } ?? false
+        dropStaleItems()
+        let isLate = [healthy.first?.due, unhealthy.first?.due].contains { $0.map { $0 < end } ?? false }
         defer {
             roundBegan = nextSlot(after: roundBegan, skipping: 1, at: now) - interval
             roundIsWhole = true
+            longestGaps = (last: longestGaps.current, current: .zero)
         }
-        // Whoever backs off is not asked for in every interval.
+        // What backs off is not probed in every interval.
         return roundIsWhole && !isLate && entries.values.allSatisfy { $0.failures == 0 }
     }
 
     /// From one call to the next at least: half of what the even stream has, and a tenth of a second at most, which makes
     /// no burst of a few.
     private var gap: Duration {
-        min(interval / (2 * max(entries.count, 1)), .milliseconds(100))
+        max(minimumGap, min(interval / (2 * max(entries.count, 1)), .milliseconds(100)))
     }
 
     private mutating func enter(_ handle: String, at slot: Duration) {
-        entries[handle] = Entry(slot: slot, ticket: queue.insert(handle, due: slot))
+        entries[handle] = Entry(slot: slot, queued: insert(handle, isUnhealthy: false, due: slot))
+    }
+
+    private mutating func insert(_ handle: String, isUnhealthy: Bool, due: Duration) -> Queued {
+        let ticket = isUnhealthy ? unhealthy.insert(handle, due: due) : healthy.insert(handle, due: due)
+        return Queued(isUnhealthy: isUnhealthy, ticket: ticket)
     }
 
     /// The slot that many intervals later, or the first one that is not over.
@@ -145,9 +242,9 @@ struct ProbeSchedule: Sendable {
     }
 }
 
-/// What whoever asks for volumes one by one has to do next.
+/// What to do next where volumes are probed one by one.
 public enum ProbeStep: Sendable, Hashable {
-    /// Ask for this volume, then say what came of it.
+    /// Probe this volume, then call ``Reconciler/receive(_:ofVolumeHandle:at:)``.
     case probe(volumeHandle: String)
     /// Nothing is due before this moment; nil: before a volume turns up.
     case wait(until: Duration?)

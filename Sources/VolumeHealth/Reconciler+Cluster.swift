@@ -65,7 +65,7 @@ extension Reconciler {
         if statuses.contains(number) {
             statuses.observe(told: shown, for: number, at: now)
         }
-        if probes != nil, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
+        if probesEveryVolume, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
 
     /// A claim's status was written, and the API server gave the claim back.
@@ -110,7 +110,7 @@ extension Reconciler {
 
     /// New volumes are asked for at once.
     private mutating func probe(_ handle: String, at now: Duration) {
-        if probes != nil, index.hasClaim(ofVolumeHandle: handle) { probes?.add(handle, at: now) }
+        if probesEveryVolume, index.hasClaim(ofVolumeHandle: handle) { probes?.add(handle, at: now) }
     }
 
     private mutating func release(_ before: [ClaimNumber], unless after: [ClaimNumber], at now: Duration) {
@@ -122,7 +122,7 @@ extension Reconciler {
 
     /// Everybody who was told something and has no volume of ours any more.
     private mutating func releaseOthers(at now: Duration) {
-        let told = Array(events.keys) + Array(statuses.keys) + unknowns.keys.map(\.claim)
+        let told = Array(events.keys) + Array(statuses.keys) + Array(unknownFingerprints.keys)
         for claim in told where !index.hasVolume(claim) {
             release(claim, at: now)
         }
@@ -144,8 +144,8 @@ extension Reconciler {
     }
 
     private mutating func removeUnknowns(of claim: ClaimNumber) {
-        for key in unknowns.keys.filter({ $0.claim == claim }) {
-            unknowns.remove(key)
+        for fingerprint in unknownFingerprints.removeValue(forKey: claim) ?? [] {
+            unknowns.remove(UnknownConditionKey(claim: claim, fingerprint: fingerprint))
         }
     }
 }

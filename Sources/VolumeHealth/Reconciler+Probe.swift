@@ -16,16 +16,29 @@ public enum ProbeAnswer: Sendable, Hashable {
 }
 
 extension Reconciler {
-    /// Begins to ask for the volumes one by one: from now on ``nextProbe(at:)`` names one after the other. Volumes that
-    /// turn up later join by themselves.
+    /// Which volumes are probed one by one.
+    public enum ProbeScope: Sendable, Hashable {
+        /// All that a claim uses; those that turn up later join by themselves.
+        case everyVolume
+        /// Those of which lists say too little, and those whose absence from a list is to be confirmed.
+        case whatListsLeaveOpen
+    }
+
+    /// Begins to probe volumes one by one: from now on ``nextProbe(at:)`` names one after the other.
+    ///
+    /// - Parameter minimumGap: the least time from one call to the next.
     public mutating func beginProbing(
+        _ scope: ProbeScope = .everyVolume,
         interval: Duration,
+        minimumGap: Duration = .zero,
         at now: Duration,
         using random: inout some RandomNumberGenerator
     ) {
-        let used = index.handles { _ in true }.filter(index.hasClaim(ofVolumeHandle:))
+        probesEveryVolume = scope == .everyVolume
+        let used = probesEveryVolume ? index.handles { _ in true }.filter(index.hasClaim(ofVolumeHandle:)) : []
         probes = ProbeSchedule(
             interval: interval,
+            minimumGap: minimumGap,
             volumeHandles: used.shuffled(using: &random),
             at: now,
             using: &random
@@ -40,20 +53,38 @@ extension Reconciler {
     public mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
         probes = nil
+        probesEveryVolume = false
+        listProblem = nil
+        entriesOfLastList = 0
+        absences.retain { _ in false }
+        absences.review(used: 0, at: .zero)
         index.forgetListings()
     }
 
-    /// Whether an interval has ended in which every volume was asked for and answered; true once for each.
+    /// Whether an interval has ended in which every volume was probed and answered; true once for each.
     public mutating func completedRound(at now: Duration) -> Bool {
-        probes?.completedRound(at: now) ?? false
+        guard probesEveryVolume, probes?.completedRound(at: now) == true else { return false }
+        if !absences.isEmpty {
+            absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
+            reviewAbsences(at: now)
+        }
+        return true
     }
 
-    /// Which volume to ask for now. Volumes without a claim are left out until they have one.
+    /// From one probe of a volume to its next, as it is kept: longer than the configured interval where the driver does not
+    /// answer as fast. nil while volumes are not probed one by one.
+    public var keptProbeInterval: Duration? { probesEveryVolume ? probes?.keptInterval : nil }
+
+    /// Which volume to probe now. Volumes without a claim are left out until they have one.
     public mutating func nextProbe(at now: Duration) -> ProbeStep {
         while true {
             guard let step = probes?.next(at: now) else { return .wait(until: nil) }
             guard case .probe(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
             probes?.remove(handle)
+            guard let number = index.number(ofVolumeHandle: handle) else { continue }
+            absences.forget(number)
+            // It is not probed any more, so what was known of it gets old.
+            if probesEveryVolume { index.update(number) { $0.health = .unknown } }
         }
     }
 
@@ -65,6 +96,7 @@ extension Reconciler {
         case .report(let report):
             if let handle = index.number(ofVolumeHandle: handle) {
                 index.update(handle) { $0.isMissing = false }
+                absences.wasFound(handle)
                 conclude(unknown: report.unknownConditions, of: handle, at: now)
                 // Rule 3, and rule 6: what is not understood is not health.
                 if report.isHealthy || !report.conditions.isEmpty {
@@ -73,16 +105,42 @@ extension Reconciler {
             }
             outcome = .answered
         case .notFound:
-            let isConfirmed = index.record(ofVolumeHandle: handle)?.isMissing == true
-            index.update(handle) { $0.isMissing = true }
-            if isConfirmed { concludeMissing(handle, at: now) }
-            outcome = isConfirmed ? .answered : .unconfirmed
+            outcome = notFound(handle, at: now) ? .answered : .unconfirmed
         case .withoutHealth:
             if let handle = index.number(ofVolumeHandle: handle) { found(handle, at: now) }
             outcome = .answered
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
         }
-        probes?.finish(handle, outcome, at: now)
+        let isUnhealthy = index.number(ofVolumeHandle: handle).map(isKnownAdverse) ?? false
+        probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
+        if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
+    }
+
+    /// Returns whether that was the second time.
+    private mutating func notFound(_ name: String, at now: Duration) -> Bool {
+        guard let handle = index.number(ofVolumeHandle: name) else { return true }
+        guard configuration.reportsMissingVolumes else {
+            let isSecond = index.record(of: handle)?.isMissing == true
+            index.update(handle) { $0.isMissing = true }
+            return isSecond
+        }
+        let isSecond = index.record(of: handle)?.isMissing == true && absences.contains(handle)
+        if isSecond {
+            absences.notFound(handle, since: now, at: now)
+        } else {
+            missed(handle, since: now, at: now, awaitsCall: true)
+            // Whether the driver finds others decides what comes of it.
+            if absences.isAloneUnreported { probes?.hasten(Self.controls, at: now) }
+        }
+        reportIfMissing(handle, at: now)
+        return isSecond
+    }
+
+    /// How many other volumes are probed at once when one is not found.
+    private static var controls: Int { 3 }
+
+    private mutating func reviewAbsences(at now: Duration) {
+        absences.review(used: usedVolumes, at: now)
     }
 }

@@ -33,26 +33,41 @@ extension Reconciler {
         var recovered: Set<HandleNumber> = []
         /// What was said last and not known: in an outage many say the same, which is kept once.
         var last = VolumeState.clear
+        var began = Duration.zero
+        /// Entries of the list, those with a handle of ours, and those that say how the volume is.
+        var entries = 0
+        var ours = 0
+        var withHealth = 0
+        /// The first `volume_id` of the list.
+        var example = ""
+        /// Volumes of which an entry says nothing.
+        var silent: Set<HandleNumber> = []
     }
 
     /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
-    public mutating func beginSweep() {
+    public mutating func beginSweep(at now: Duration) {
         // 0 is no sweep's number.
-        sweep = Sweep(number: max(1, sweep.number &+ 1))
+        sweep = Sweep(number: max(1, sweep.number &+ 1), began: now)
+        // What turns up from now on may be missing in the list because it did not exist when the list was made.
+        index.updateAll { $0.isNew = false }
     }
 
     /// The driver said something of a volume. A failed call is not a report and must not be made one (rule 1).
     ///
     /// Volumes that no PersistentVolume has are ignored, and cost nothing.
     public mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
+        sweep.withHealth += 1
         guard let handle = list(report.volumeHandle) else { return }
         if report.isHealthy {
+            // Almost every report of almost every sweep ends here.
+            let isKnown = isKnownAdverse(handle)
+            if isKnown { sweep.recovered.insert(handle) }
+            let isClear = !isKnown && (sweep.adverse.isEmpty || !sweep.adverse.contains(handle))
             index.update(handle) { record in
                 record.isMissing = false
-                if record.health == .unknown { record.health = .healthy }
+                // Of a volume without a claim nothing was reported that would have to be taken back first.
+                if record.health == .unknown || (isClear && record.health == .adverse) { record.health = .healthy }
             }
-            // Almost every report of almost every sweep ends here.
-            if isKnownAdverse(handle) { sweep.recovered.insert(handle) }
             return
         }
         index.update(handle) { $0.isMissing = false }
@@ -81,8 +96,12 @@ extension Reconciler {
     }
 
     /// This sweep has the volume. Returns nil when no PersistentVolume has it.
-    private mutating func list(_ handle: String) -> HandleNumber? {
-        guard let handle = index.number(ofVolumeHandle: handle) else { return nil }
+    private mutating func list(_ id: String) -> HandleNumber? {
+        if sweep.entries == 0 { sweep.example = id }
+        sweep.entries += 1
+        guard let handle = index.number(ofVolumeHandle: id) else { return nil }
+        sweep.ours += 1
+        if !absences.isEmpty { absences.wasFound(handle) }
         let number = sweep.number
         var isFirst = false
         index.update(handle) { record in
@@ -96,7 +115,9 @@ extension Reconciler {
 
     /// The driver listed a volume and said nothing of its health.
     public mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
-        if let handle = list(handle) { found(handle, at: now) }
+        guard let handle = list(handle) else { return }
+        found(handle, at: now)
+        if probes != nil { sweep.silent.insert(handle) }
     }
 
     /// The sweep is over. An incomplete one clears nothing (rule 2); a complete one clears what it said is well (rule 3),
@@ -106,6 +127,7 @@ extension Reconciler {
     ///   ``receive(_:ofVolumeHandle:at:)``; empty unless `canConfirm`.
     public mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         let number = sweep.number
+        let ended = sweep
         let (adverse, recovered) = (sweep.adverse, sweep.recovered)
         sweep = Sweep(number: number)
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
@@ -123,19 +145,27 @@ extension Reconciler {
         }
         switch kind {
         case .everyVolume:
-            // One that no list of this process had is not absent; what an earlier process told of it can be confirmed.
-            var absent = index.handles { $0.lastListed != number && $0.lastListed != 0 }
-            if canConfirm {
-                absent += knownAdverseHandles { $0.lastListed == 0 }
-            }
-            return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
-                reconciler.concludeMissing(handle, at: now)
-            }
+            absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
+            if ended.entries > 0 { entriesOfLastList = ended.entries }
+            listProblem = problem(of: ended)
+            probeVolumes(after: ended, at: now)
+            // Of volumes that have other names in the list, or that are probed one by one, it says nothing by an absence.
+            if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
+            return missing(in: ended, canConfirm: canConfirm, at: now)
         case .adverseVolumes:
             let absent = knownAdverseHandles { $0.lastListed != number }
+            if canConfirm, !absent.isEmpty {
+                usedAtLastList = index.usedHandles
+                for handle in absent {
+                    guard let handle = index.number(ofVolumeHandle: handle), index.hasClaim(of: handle) else { continue }
+                    missed(handle, since: ended.began, at: now, awaitsCall: true)
+                }
+            }
             // A volume that is told of and left out is asked for first.
             let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
-            index.updateAll { if $0.lastListed != number, $0.health == .unknown { $0.health = .healthy } }
+            // Of a volume without a claim nothing was reported that would have to be confirmed first.
+            index.updateAll { if $0.lastListed != number, $0.health != .healthy, !$0.isNew { $0.health = .healthy } }
+            for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .adverse } }
             for handle in unknown {
                 index.update(handle) { $0.health = .unknown }
             }
@@ -145,7 +175,90 @@ extension Reconciler {
         }
     }
 
-    /// Rule 4: one confirming call where the driver has it, otherwise two complete lists in a row.
+    /// What makes a complete list of every volume useless.
+    private func problem(of ended: Sweep) -> ListProblem? {
+        guard ended.entries > 0 else { return listProblem }
+        if ended.ours == 0, let handle = index.unlistedHandle {
+            return .foreignIDs(volumeID: bounded(ended.example, toBytes: 256), volumeHandle: bounded(handle, toBytes: 256))
+        }
+        return ended.withHealth == 0 ? .noConditions : nil
+    }
+
+    /// Volumes of which a complete list says nothing are probed one by one, the list does for the others.
+    private mutating func probeVolumes(after ended: Sweep, at now: Duration) {
+        guard var probes else { return }
+        if listProblem != nil {
+            probesEveryVolume = true
+            for handle in index.handles(where: { _ in true }) where index.hasClaim(ofVolumeHandle: handle) {
+                probes.add(handle, at: now)
+            }
+        } else if ended.entries > 0 {
+            probesEveryVolume = false
+            let silent = Set(ended.silent.lazy.filter(index.hasClaim(of:)).compactMap(index.volumeHandle))
+            probes.keep(only: silent)
+            for handle in silent { probes.add(handle, at: now) }
+        }
+        self.probes = probes
+    }
+
+    /// Rule 4: volumes that a complete list of every volume does not have.
+    ///
+    /// - Returns: those whose absence a call is to confirm.
+    private mutating func missing(in ended: Sweep, canConfirm: Bool, at now: Duration) -> [String] {
+        let absent = index.handles { $0.lastListed != ended.number && !$0.isNew }
+            .filter(index.hasClaim(ofVolumeHandle:)).sorted()
+        if absent.isEmpty, absences.isEmpty, absences.suspicion == nil { return [] }
+        usedAtLastList = index.usedHandles
+        var candidates: [HandleNumber] = []
+        for handle in absent {
+            guard let number = index.number(ofVolumeHandle: handle), let record = index.record(of: number) else { continue }
+            missed(
+                number,
+                since: ended.began,
+                at: now,
+                awaitsCall: canConfirm,
+                needsHold: record.lastListed == 0 && !canConfirm
+            )
+            candidates.append(number)
+        }
+        absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
+        absences.review(used: usedAtLastList, at: now)
+        guard !canConfirm else {
+            for handle in absent { probes?.addOnce(handle, at: now) }
+            return absent
+        }
+        for number in candidates { reportIfMissing(number, at: now) }
+        absences.review(used: usedAtLastList, at: now)
+        return []
+    }
+
+    /// The driver does not have it. `since`: when it was asked.
+    mutating func missed(
+        _ handle: HandleNumber,
+        since: Duration,
+        at now: Duration,
+        awaitsCall: Bool,
+        needsHold: Bool = false
+    ) {
+        // The number may have been another's, which was missing.
+        if index.record(of: handle)?.isMissing == false { absences.forget(handle) }
+        index.update(handle) { $0.isMissing = true }
+        guard configuration.reportsMissingVolumes else { return }
+        absences.notFound(handle, since: since, at: now, awaitsCall: awaitsCall, needsHold: needsHold)
+    }
+
+    /// Reports a volume that was missed just now, where it can be believed.
+    mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
+        let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
+        if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle) {
+            if let handle = index.volumeHandle(handle) { concludeMissing(handle, at: now) }
+        }
+    }
+
+    /// How many volumes there are that could be missing.
+    var usedVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : usedAtLastList }
+
+    /// Rule 4 for lists of what is wrong: one confirming call where the driver has it, otherwise two complete lists in a row.
     private mutating func absence(
         of handles: some Collection<String>,
         canConfirm: Bool,
@@ -156,6 +269,7 @@ extension Reconciler {
         for handle in used {
             if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true { conclude(&self, handle) }
             index.update(handle) { $0.isMissing = true }
+            if canConfirm { probes?.addOnce(handle, at: now) }
         }
         return canConfirm ? used : []
     }
@@ -179,6 +293,7 @@ extension Reconciler {
     /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
     mutating func found(_ handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.isMissing = false }
+        absences.wasFound(handle)
         guard let name = index.volumeHandle(handle), isKnownAdverse(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { events.news($0) == missing }) else { return }

@@ -40,11 +40,8 @@ extension Reconciler {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
         }
-        unknowns.restore(
-            told: fingerprint,
-            for: UnknownConditionKey(claim: claim, fingerprint: fingerprint),
-            toldAt: .zero
-        )
+        let key = UnknownConditionKey(claim: claim, fingerprint: fingerprint)
+        if register(key) { unknowns.restore(told: fingerprint, for: key, toldAt: .zero) }
     }
 
     /// The next event on a claim whose volume is not well, or is well again.

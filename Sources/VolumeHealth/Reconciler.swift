@@ -15,10 +15,13 @@ public struct Reconciler: Sendable {
     public struct Configuration: Sendable {
         /// Whether a volume that the driver does not find any more is told as one.
         public var reportsMissingVolumes: Bool
+        /// When it is.
+        public var absenceLimits: AbsenceLimits
 
         /// Describes what is told.
-        public init(reportsMissingVolumes: Bool = true) {
+        public init(reportsMissingVolumes: Bool = true, absenceLimits: AbsenceLimits = AbsenceLimits()) {
             self.reportsMissingVolumes = reportsMissingVolumes
+            self.absenceLimits = absenceLimits
         }
     }
 
@@ -30,16 +33,31 @@ public struct Reconciler: Sendable {
     var events = Outbox<ClaimNumber, VolumeState>(timing: .lastingEvents)
     var statuses = Outbox<ClaimNumber, VolumeState>(timing: .fields)
     var unknowns = Outbox<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
+    /// What is in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
+    var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
     var writesStatus = true
     var sweep = Sweep()
-    /// Set while volumes are asked for one by one.
+    /// Set while single volumes can be probed: all of them, or those that a list says too little of.
     var probes: ProbeSchedule?
+    /// Whether ``probes`` has every volume that a claim uses.
+    var probesEveryVolume = false
+    var absences: AbsenceGuard<HandleNumber>
+    /// How many volumes claims use, as of the last complete list.
+    var usedAtLastList = 0
+    /// How many entries the last complete list of every volume had.
+    var entriesOfLastList = 0
+    /// Why the last complete list of every volume is of no use.
+    public internal(set) var listProblem: ListProblem?
 
     /// A reconciler that knows nothing yet.
     public init(configuration: Configuration = Configuration()) {
         self.configuration = configuration
+        absences = AbsenceGuard(limits: configuration.absenceLimits)
     }
+
+    /// Set while so many volumes are missing that none of them is reported.
+    public var absenceSuspicion: AbsenceSuspicion? { absences.suspicion }
 
     /// How many volumes are in which health, of those that a PersistentVolume has.
     public var healthCounts: [KnownHealth: Int] {
@@ -68,11 +86,19 @@ public struct Reconciler: Sendable {
                 let state = UnknownConditionState(condition: condition)
                 let key = UnknownConditionKey(claim: claim, fingerprint: state.fingerprint)
                 if unknowns.contains(key) { continue }
-                // A driver that never says the same twice is not told for ever.
-                let told = unknowns.keys.count { $0.claim == claim }
-                if told < Self.maximumUnknownConditions { unknowns.set(state, for: key, at: now) }
+                // A driver that never reports the same twice is not reported for ever.
+                if register(key) { unknowns.set(state, for: key, at: now) }
             }
         }
+    }
+
+    /// Whether there is room for one more unknown condition of this claim, or it had this one before.
+    mutating func register(_ key: UnknownConditionKey) -> Bool {
+        let known = unknownFingerprints[key.claim, default: []]
+        if known.contains(key.fingerprint) { return true }
+        guard known.count < Self.maximumUnknownConditions else { return false }
+        unknownFingerprints[key.claim, default: []].append(key.fingerprint)
+        return true
     }
 
     mutating func setStatus(_ state: VolumeState, for claim: ClaimNumber, at now: Duration) {

@@ -23,10 +23,12 @@ public struct SweepSchedule: Sendable {
     }
 
     /// The sweep ended now. Returns when the next one begins; never before now.
-    public mutating func end(complete: Bool, at now: Duration) -> Duration {
+    ///
+    /// - Parameter intervals: how many intervals after the beginning of this one, where it was complete.
+    public mutating func end(complete: Bool, intervals: Int = 1, at now: Duration) -> Duration {
         if complete {
             failures = 0
-            return max(now, (began ?? now) + interval)
+            return max(now, (began ?? now) + interval * intervals)
         }
         failures += 1
         return now + exponentialBackoff(initial: initialBackoff, maximum: interval, failures: failures)

@@ -38,17 +38,38 @@ public struct VolumeHealthReport: Sendable, Hashable {
 
     /// However much a driver says, it costs no more than what is kept of it.
     private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
-        for condition in conditions where !self.conditions.contains(where: { $0.identity == condition.identity }) {
+        for condition in conditions {
+            if let position = self.conditions.firstIndex(where: { $0.identity == condition.identity }) {
+                // Of several messages the smallest is kept: a driver that gives them in another order each time has
+                // changed nothing (kubernetes/kubernetes#142280).
+                if condition.message.precedes(self.conditions[position].message) {
+                    self.conditions[position] = condition
+                }
+                continue
+            }
             let position = self.conditions.firstIndex { condition.isWorse(than: $0) } ?? self.conditions.endIndex
             guard position < Self.maximumConditions else { continue }
             self.conditions.insert(condition, at: position)
             self.conditions.removeLast(max(0, self.conditions.count - Self.maximumConditions))
         }
-        for condition in unknownConditions where self.unknownConditions.count < Self.maximumConditions {
-            if self.unknownConditions.contains(where: condition.isSame(as:)) { continue }
-            self.unknownConditions.append(condition)
+        for condition in unknownConditions {
+            if let position = self.unknownConditions.firstIndex(where: condition.isSame(as:)) {
+                if condition.message.precedes(self.unknownConditions[position].message) {
+                    self.unknownConditions[position] = condition
+                }
+                continue
+            }
+            let position = self.unknownConditions.firstIndex(where: condition.precedes) ?? self.unknownConditions.endIndex
+            guard position < Self.maximumConditions else { continue }
+            self.unknownConditions.insert(condition, at: position)
+            self.unknownConditions.removeLast(max(0, self.unknownConditions.count - Self.maximumConditions))
         }
     }
+}
+
+extension String {
+    /// By bytes: another order than that of characters, and one that is the same everywhere.
+    fileprivate func precedes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
 }
 
 extension VolumeHealthCondition {
@@ -77,6 +98,11 @@ public struct UnknownCondition: Sendable, Hashable {
 
     func isSame(as other: UnknownCondition) -> Bool {
         type == other.type && reason == other.reason
+    }
+
+    /// In the order in which conditions are kept, which does not depend on the driver's.
+    fileprivate func precedes(_ other: UnknownCondition) -> Bool {
+        (type, reason) < (other.type, other.reason)
     }
 }
 

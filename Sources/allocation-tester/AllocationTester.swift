@@ -99,7 +99,7 @@ enum AllocationTester {
         let page: [UInt8] = try response.serializedBytes()
         let counted = try allocations {
             for _ in 0..<sweeps {
-                reconciler.beginSweep()
+                reconciler.beginSweep(at: .zero)
                 var page = try DriverPage<DriverVolume>(page, method: CSIMethodName.listVolumes)
                 while let part = try page.next() {
                     for volume in part.items {

@@ -55,7 +55,7 @@ enum Controller {
         if let health {
             healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
         }
-        healthChecks.register(path: HealthChecks.driverPath, severity: .information) { running.missingCapabilities() }
+        healthChecks.register(path: HealthChecks.driverPath, severity: .information) { running.driverProblem() }
         services.append(
             MonitorService(options: options, metrics: metrics, running: running, health: health, logger: logger)
         )

@@ -29,9 +29,9 @@ final class RunningMonitor: Sendable {
         )
     }
 
-    /// What the driver lacks; nil when nothing, and while this is not known.
-    func missingCapabilities() -> String? {
-        state.withLock { $0.monitor }?.snapshot()?.missingCapabilities
+    /// What is wrong with the driver; nil when nothing is known to be.
+    func driverProblem() -> String? {
+        state.withLock { $0.monitor }?.snapshot()?.driverProblem
     }
 }
 
@@ -46,7 +46,10 @@ extension SidecarSnapshot.Volumes {
             unknown: snapshot.unknownVolumes,
             events: .init(depth: snapshot.events.depth, oldest: snapshot.events.oldest),
             statuses: .init(depth: snapshot.statuses.depth, oldest: snapshot.statuses.oldest),
-            isDriverSupported: snapshot.missingCapabilities == nil
+            isDriverSupported: snapshot.missingCapabilities == nil,
+            isAbsenceSuspected: snapshot.isAbsenceSuspected,
+            listProblem: snapshot.listProblem,
+            probeInterval: snapshot.probeInterval
         )
     }
 }
@@ -64,6 +67,7 @@ extension SidecarMetrics {
             method: call.method,
             duration: call.duration
         )
+        if let deviation = call.deviation { countDeviation(deviation.kind.rawValue) }
         let method = call.method.split(separator: "/").last.map(String.init) ?? ""
         if Self.probeMethods.contains(method) {
             observeProbe(method: method, succeeded: call.isUsable, duration: call.duration)

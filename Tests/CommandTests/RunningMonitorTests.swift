@@ -28,7 +28,7 @@ import Testing
         #expect(lines("csi_volume_health_driver_connected") == ["csi_volume_health_driver_connected 0"])
         #expect(lines("csi_volume_health_leader") == ["csi_volume_health_leader 0"])
         #expect(lines("csi_volume_health_volumes").isEmpty)
-        #expect(running.missingCapabilities() == nil)
+        #expect(running.driverProblem() == nil)
     }
 
     @Test(arguments: [

@@ -21,7 +21,8 @@ import Testing
             unknown: 1,
             events: .init(depth: 3, oldest: .milliseconds(1500)),
             statuses: .init(depth: 0, oldest: .zero),
-            isDriverSupported: true
+            isDriverSupported: true,
+            probeInterval: .seconds(60)
         )
     )
 
@@ -217,6 +218,22 @@ import Testing
         #expect(text.contains("\ncsi_volume_health_last_sweep_timestamp_seconds 1."))
     }
 
+    /// A driver chooses the number of a condition's type.
+    @Test func `types of conditions make a bounded number of series`() {
+        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
+        for type in [-1, 0, 15, 16, 1000, Int(Int32.max)] { metrics.countUnknownCondition(type: type) }
+        let series = registry.exposition().split(separator: "\n").filter {
+            $0.hasPrefix("csi_volume_health_unknown_condition_total{")
+        }
+        #expect(
+            Set(series) == [
+                #"csi_volume_health_unknown_condition_total{status="0"} 1"#,
+                #"csi_volume_health_unknown_condition_total{status="15"} 1"#,
+                #"csi_volume_health_unknown_condition_total{status="other"} 4"#,
+            ]
+        )
+    }
+
     @Test func aStandbySaysNothingOfVolumes() {
         _ = SidecarMetrics(registry: registry) { SidecarSnapshot(isDriverConnected: false, volumes: nil) }
         let text = registry.exposition()
@@ -232,6 +249,7 @@ import Testing
         metrics.observeOperation(driverName: "d", statusCode: "OK", method: "/m", duration: .zero)
         metrics.observeProbe(method: "m", succeeded: true, duration: .zero)
         metrics.countUnknownCondition(type: 0)
+        metrics.countDeviation("volume_missing")
         metrics.countAPIRequest(verb: "v", resource: "r", code: "c")
         var exposed: Set<String> = []
         var types: [Substring: Substring] = [:]

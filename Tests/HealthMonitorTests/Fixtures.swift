@@ -139,6 +139,15 @@ struct Scene: Sendable {
         await driver.journal.wait(for: "ListVolumes", count: count + 1)
     }
 
+    /// Moves the clock on by a second at a time until `reached`, as fast as the monitor goes to sleep again.
+    func advance(until reached: () throws -> Bool) async throws {
+        while try !reached() {
+            await clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: .seconds(86_400))
+            clock.advance(by: .seconds(1))
+            await Task.yield()
+        }
+    }
+
     /// The `count`th successful write of an event, which is awaited.
     func write(
         _ count: Int,

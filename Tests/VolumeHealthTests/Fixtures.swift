@@ -70,7 +70,7 @@ extension Reconciler {
         _ end: SweepEnd = .complete(.everyVolume, canConfirm: false),
         at now: Duration
     ) -> [String] {
-        beginSweep()
+        beginSweep(at: now)
         for report in reports {
             receive(report, at: now)
         }

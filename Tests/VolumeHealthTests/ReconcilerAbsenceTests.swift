@@ -59,13 +59,33 @@ struct ReconcilerAbsenceTests {
         #expect(reasons(reconciler.tellAll(at: .seconds(8))) == [["VolumeNotFound"]])
     }
 
+    /// A change of the leader must not hide a loss.
+    @Test mutating func `a volume that no list of this process had is confirmed by a call`() {
+        #expect(reconciler.sweep([], Self.everyVolumeAndGet, at: .zero) == ["h1"])
+        reconciler.receive(.report(.healthy("h1")), ofVolumeHandle: "h1", at: .seconds(1))
+        #expect(reconciler.tellAll(at: .seconds(1)).isEmpty)
+        #expect(reconciler.sweep([], Self.everyVolumeAndGet, at: .seconds(300)) == ["h1"])
+        reconciler.receive(.notFound, ofVolumeHandle: "h1", at: .seconds(301))
+        #expect(reasons(reconciler.tellAll(at: .seconds(301))) == [["VolumeNotFound"]])
+    }
+
     /// Drivers that truncate their lists are ordinary.
-    @Test mutating func rule4_aVolumeThatWasNeverListedIsNotAbsent() {
-        for second in 0..<5 {
-            #expect(reconciler.sweep([], Self.everyVolumeAndGet, at: .seconds(second)).isEmpty)
+    @Test mutating func `without such a call it is reported after the hold`() {
+        for second in stride(from: 0, to: 600, by: 60) {
             reconciler.sweep([], Self.everyVolume, at: .seconds(second))
+            #expect(reconciler.tellAll(at: .seconds(second)).isEmpty)
         }
-        #expect(reconciler.tellAll(at: .seconds(5)).isEmpty)
+        reconciler.sweep([], Self.everyVolume, at: .seconds(600))
+        #expect(reasons(reconciler.tellAll(at: .seconds(600))) == [["VolumeNotFound"]])
+    }
+
+    @Test mutating func `a volume that turned up while a list was made is not absent`() {
+        reconciler.bind(Claim.named("other"), handle: "h2")
+        reconciler.beginSweep(at: .zero)
+        reconciler.receive(.healthy("h2"), at: .zero)
+        reconciler.bind(Claim.named("new"), handle: "h3")
+        #expect(reconciler.endSweep(Self.everyVolumeAndGet, at: .seconds(1)) == ["h1"])
+        #expect(reconciler.sweep([.healthy("h2")], Self.everyVolumeAndGet, at: .seconds(300)) == ["h1", "h3"])
     }
 
     @Test mutating func rule4_whereTheDriverHasItOneCallConfirms() {
@@ -190,7 +210,7 @@ struct ReconcilerAbsenceTests {
         reconciler.sweep([.healthy("h1")], Self.everyVolume, at: .zero)
         for second in 1...2 { reconciler.sweep([], Self.everyVolume, at: .seconds(second)) }
         #expect(reasons(reconciler.tellAll(at: .seconds(2))) == [["VolumeNotFound"]])
-        reconciler.beginSweep()
+        reconciler.beginSweep(at: .seconds(3))
         reconciler.receive(listedWithoutHealth: "h1", at: .seconds(3))
         _ = reconciler.endSweep(Self.everyVolume, at: .seconds(3))
         #expect(reasons(reconciler.tellAll(at: .seconds(3))) == [[]])

@@ -79,7 +79,7 @@ struct ReconcilerLifePropertyTests {
             }
             let leavesOutHealthy = way == .listAdverseVolumes || way == .listAdverseVolumesAndGet
             let canConfirm = way == .listEveryVolumeAndGet || way == .listAdverseVolumesAndGet
-            reconciler.beginSweep()
+            reconciler.beginSweep(at: now)
             for (handle, conditions) in truth.sorted(by: { $0.key < $1.key }) {
                 if failing, Bool.random(using: &random) { continue }
                 guard let conditions, !(leavesOutHealthy && conditions.isEmpty) else { continue }

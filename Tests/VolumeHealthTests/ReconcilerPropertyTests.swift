@@ -86,7 +86,7 @@ struct ReconcilerPropertyTests {
         at now: Duration,
         using random: inout SeededGenerator
     ) {
-        reconciler.beginSweep()
+        reconciler.beginSweep(at: now)
         for (handle, conditions) in truth.sorted(by: { $0.key < $1.key }) {
             if !complete, Bool.random(using: &random) { continue }
             let reported = complete || conditions.isEmpty ? conditions : []

@@ -52,7 +52,7 @@ struct ReconcilerTests {
     @Test mutating func rule2_aListThatWasNeverEndedLeavesNothingBehind() {
         reconciler.sweep([.abnormal("h1")], at: .zero)
         _ = reconciler.tellAll(at: .zero)
-        reconciler.beginSweep()
+        reconciler.beginSweep(at: .seconds(1))
         reconciler.receive(.healthy("h1"), at: .seconds(1))
 
         reconciler.sweep([], at: .seconds(2))
@@ -164,7 +164,7 @@ struct ReconcilerTests {
         reconciler.sweep(pages, at: .zero)
         #expect(reconciler.tellAll(at: .zero).map(\.state.conditions) == [[two, one]])
         for second in 1...3 {
-            reconciler.beginSweep()
+            reconciler.beginSweep(at: .seconds(second))
             for page in pages {
                 reconciler.receive(page, at: .seconds(second))
                 #expect(reconciler.tellAll(at: .seconds(second)).isEmpty)

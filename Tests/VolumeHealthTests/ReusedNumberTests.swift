@@ -61,7 +61,7 @@ struct ReusedNumberTests {
     mutating func whatASweepSaidOfAVolumeIsNotSaidOfTheOneThatGetsItsHandlesNumber(end: Reconciler.SweepEnd) {
         let number = reconciler.index.number(ofVolumeHandle: "h-old")
         for isListed in [true, false] {
-            reconciler.beginSweep()
+            reconciler.beginSweep(at: .zero)
             reconciler.receive(.abnormal("h-old"), at: .zero)
             reconciler.removeVolume(named: "pv-old", at: .zero)
             reconciler.removeClaim(old.key, at: .zero)
@@ -82,7 +82,7 @@ struct ReusedNumberTests {
         reconciler.sweep([.abnormal("h-old"), .abnormal("h-new")], at: .zero)
         #expect(reconciler.tellAll(at: .zero).count == 2)
 
-        reconciler.beginSweep()
+        reconciler.beginSweep(at: .seconds(60))
         reconciler.receive(.healthy("h-old"), at: .seconds(60))
         reconciler.removeVolume(named: "pv-old", at: .seconds(60))
         // Another handle of the volume: the number is free, and given to it.

@@ -77,6 +77,34 @@ struct VolumeHealthReportTests {
 
     /// Whatever a driver sends, the API server accepts what is made of it (facts of the API: at most 16, unique, not
     /// empty, 256 and 1,024 bytes).
+    /// kubernetes/kubernetes#142280: a driver that gives one reason twice, in the order of a Go map.
+    @Test(arguments: 0..<100 as Range<UInt64>)
+    func `the order of conditions does not matter`(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let conditions = (0..<Int.random(in: 0...40, using: &random)).map { _ in
+            VolumeHealthCondition(
+                status: .allCases.randomElement(using: &random) ?? .degraded,
+                reason: "R\(Int.random(in: 0..<10, using: &random))",
+                message: "M\(Int.random(in: 0..<4, using: &random))"
+            )
+        }
+        let unknown = (0..<Int.random(in: 0...40, using: &random)).map { _ in
+            UnknownCondition(
+                type: Int.random(in: 4..<8, using: &random),
+                reason: "R\(Int.random(in: 0..<10, using: &random))",
+                message: "M\(Int.random(in: 0..<4, using: &random))"
+            )
+        }
+        let report = VolumeHealthReport(volumeHandle: "h", conditions: conditions, unknownConditions: unknown)
+        let shuffled = VolumeHealthReport(
+            volumeHandle: "h",
+            conditions: conditions.shuffled(using: &random),
+            unknownConditions: unknown.shuffled(using: &random)
+        )
+        #expect(report == shuffled)
+        #expect(VolumeState(report.conditions) == VolumeState(shuffled.conditions))
+    }
+
     @Test(arguments: 0..<200 as Range<UInt64>)
     func everyReportCanBeWritten(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
