@@ -43,8 +43,14 @@ struct DriverFlags: ParsableArguments {
     @Option("Where it does not: each volume is asked for once in this time.")
     var monitorInterval = GoDuration.minutes(1)
 
-    @Option("The most calls for single volumes at a time.")
+    @Option("The most calls for single volumes at a time; fewer where the driver answers more slowly the more there are.")
     var workerThreads: Int32 = 10
+
+    @Option(
+        name: .customLong("probe-qps"),
+        "The most calls for single volumes per second; 0 sets no limit beyond --worker-threads."
+    )
+    var probeQPS = 0.0
 
     @Option(
         "The most volumes on a page of a list; 0 leaves it to the driver. There are drivers that truncate their list "
@@ -63,6 +69,12 @@ struct DriverFlags: ParsableArguments {
 struct ReportFlags: ParsableArguments {
     @Option("Tell a claim when the driver does not find its volume any more.")
     var reportMissingVolumes = true
+
+    @Option(
+        "How long many volumes must be missing at once before they are reported missing: more than 5 and more than 5 "
+            + "percent of them, or all."
+    )
+    var missingVolumesHold = GoDuration.minutes(10)
 
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
     var legacyStatus = true

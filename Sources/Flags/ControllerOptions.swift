@@ -42,6 +42,10 @@ package struct ControllerOptions: Sendable, Equatable {
     package var monitorInterval: Duration
     /// The most calls for single volumes at a time.
     package var workerThreads: Int
+    /// The most calls for single volumes per second; nil: no limit of its own.
+    package var probesPerSecond: Double?
+    /// After what time the absence of many volumes is believed.
+    package var missingVolumesHold: Duration
     /// Whether missing volumes are told.
     package var reportMissingVolumes: Bool
     /// Whether conditions of legacy drivers go to the claims' status.
@@ -72,6 +76,8 @@ package struct ControllerOptions: Sendable, Equatable {
         listMaxEntries = flags.driver.listMaxEntries
         monitorInterval = flags.driver.monitorInterval.duration
         workerThreads = Int(flags.driver.workerThreads)
+        probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
+        missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
         legacyStatus = flags.reports.legacyStatus
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -101,6 +107,12 @@ package struct ControllerOptions: Sendable, Equatable {
         }
         guard workerThreads > 0 else {
             throw UsageError(message: "--worker-threads must be greater than zero")
+        }
+        guard probesPerSecond.map({ $0.isFinite && $0 >= 0.001 }) ?? true else {
+            throw UsageError(message: "--probe-qps must be 0 for no limit, or at least 0.001")
+        }
+        guard missingVolumesHold >= .zero else {
+            throw UsageError(message: "--missing-volumes-hold must not be negative, such as 10m")
         }
         try FileCheck.socketDirectoryExists(address: csiAddress)
         if let kubeconfig {
@@ -173,6 +185,8 @@ extension ControllerOptions {
         configuration.listVolumesInterval = listVolumesInterval
         configuration.monitorInterval = monitorInterval
         configuration.workerThreads = workerThreads
+        configuration.probesPerSecond = probesPerSecond
+        configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
         configuration.writesLegacyStatus = legacyStatus
         configuration.nodeFailureDuration = nodeFailureDuration

@@ -23,7 +23,7 @@ import Testing
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
         "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "volume-secrets": "none",
-        "node-failure-duration": "5m",
+        "node-failure-duration": "5m", "probe-qps": "0", "missing-volumes-hold": "10m",
     ]
 
     /// What the help says of each flag: its name, what stands for its value, and the default.
@@ -108,6 +108,8 @@ import Testing
                 + "write none, controller-publish, controller-expand or node-stage"
         ),
         ("--worker-threads=0", "--worker-threads must be greater than zero"),
+        ("--probe-qps=-1", "--probe-qps must be 0 for no limit, or at least 0.001"),
+        ("--missing-volumes-hold=-1s", "--missing-volumes-hold must not be negative, such as 10m"),
         ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
     ])
     func anErrorNamesTheFlagAndSaysWhatToWrite(argument: String, message: String) {

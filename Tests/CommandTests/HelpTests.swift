@@ -33,7 +33,10 @@ import Testing
                                   Where it does not: each volume is asked for once in this time. (default:
                                   1m)
           --worker-threads <count>
-                                  The most calls for single volumes at a time. (default: 10)
+                                  The most calls for single volumes at a time; fewer where the driver
+                                  answers more slowly the more there are. (default: 10)
+          --probe-qps <number>    The most calls for single volumes per second; 0 sets no limit beyond
+                                  --worker-threads. (default: 0)
           --list-max-entries <count>
                                   The most volumes on a page of a list; 0 leaves it to the driver. There
                                   are drivers that truncate their list when they are given a bound, and
@@ -46,6 +49,10 @@ import Testing
           --report-missing-volumes <bool>
                                   Tell a claim when the driver does not find its volume any more. (default:
                                   true)
+          --missing-volumes-hold <duration>
+                                  How long many volumes must be missing at once before they are reported
+                                  missing: more than 5 and more than 5 percent of them, or all. (default:
+                                  10m)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
                                   status.healthStatus too. (default: true)
           --enable-node-watcher <bool>

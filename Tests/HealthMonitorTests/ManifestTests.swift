@@ -32,7 +32,7 @@ import Testing
 
     @Test func noRuleHasAWildcard() async throws {
         let rules = try await Manifests.example.rules
-        #expect(rules.count == 7)
+        #expect(rules.count == 8)
         for rule in rules {
             #expect(!(rule.verbs + rule.apiGroups + rule.resources).contains("*"))
         }
@@ -84,7 +84,14 @@ import Testing
                 return nil
             }
             try await scene.monitor(configuration, leaseNamespace: "csi-hostpath") { _ in
-                while !rules.allSatisfy({ scene.uses($0) }) {
+                while true {
+                    let unused = rules.filter { !scene.uses($0) }
+                    if unused.isEmpty { break }
+                    if unused.map(\.resources) == [["csidrivers"]] {
+                        // A driver whose list has none of its volumes any more.
+                        scene.driver.configuration.controllerCapabilities = [3, 11]
+                        scene.driver.volumes = []
+                    }
                     // The count of the event is raised after half an hour.
                     scene.clock.advance(by: .seconds(5))
                     await Task.yield()
@@ -107,6 +114,7 @@ extension Scene {
             "data": ["password": "b2Ygb25l"],
         ])
         try volume.create(in: server)
+        try VolumeFixture(number: 1).create(in: server)
         try server.patch(
             kind: "PersistentVolume",
             name: volume.volumeName,
