@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Which nodes may use a PersistentVolume: `spec.nodeAffinity.required`.
+///
+/// Source: `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go` and, for requirements on labels,
+/// `k8s.io/apimachinery/pkg/labels/selector.go`. The syntax of keys and values, which they check too, is not checked
+/// here: the API server has done so, and a label of another syntax does not exist.
+public struct NodeSelector: Sendable, Hashable {
+    /// One of them must match; without any, no node is admitted.
+    public var terms: [NodeSelectorTerm]
+
+    /// A selector of these terms.
+    public init(terms: [NodeSelectorTerm] = []) {
+        self.terms = terms
+    }
+
+    /// Whether the node of this name and these labels is admitted. An invalid term does not match.
+    public func admits(name: String, labels: [String: String]) -> Bool {
+        terms.contains { $0.matches(name: name, labels: labels) }
+    }
+}
+
+/// Requirements that must all hold; without any, no node matches.
+public struct NodeSelectorTerm: Sendable, Hashable {
+    /// On the node's labels.
+    public var matchExpressions: [NodeSelectorRequirement]
+    /// On the node's fields, of which there is `metadata.name`.
+    public var matchFields: [NodeSelectorRequirement]
+
+    /// A term of these requirements.
+    public init(matchExpressions: [NodeSelectorRequirement] = [], matchFields: [NodeSelectorRequirement] = []) {
+        self.matchExpressions = matchExpressions
+        self.matchFields = matchFields
+    }
+
+    fileprivate func matches(name: String, labels: [String: String]) -> Bool {
+        guard !matchExpressions.isEmpty || !matchFields.isEmpty else { return false }
+        return matchExpressions.allSatisfy { $0.matches(label: labels[$0.key]) }
+            && matchFields.allSatisfy { $0.matches(nodeName: name) }
+    }
+}
+
+/// What a label or a field must be.
+public struct NodeSelectorRequirement: Sendable, Hashable {
+    /// The label's key or the field's name.
+    public var key: String
+    /// `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`; any other is invalid.
+    public var `operator`: String
+    /// At least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`, one integer for `Gt` and `Lt`; one for a
+    /// field.
+    public var values: [String]
+
+    /// A requirement, valid or not.
+    public init(key: String = "", operator: String = "", values: [String] = []) {
+        self.key = key
+        self.operator = `operator`
+        self.values = values
+    }
+
+    /// Whether the value of the label is as required; nil where the node does not have the label.
+    fileprivate func matches(label: String?) -> Bool {
+        switch `operator` {
+        case "In":
+            guard let label else { return false }
+            return contains(label)
+        case "NotIn":
+            guard !values.isEmpty else { return false }
+            guard let label else { return true }
+            return !contains(label)
+        case "Exists": return values.isEmpty && label != nil
+        case "DoesNotExist": return values.isEmpty && label == nil
+        case "Gt": return compares(label, by: >)
+        case "Lt": return compares(label, by: <)
+        default: return false
+        }
+    }
+
+    /// Whether the name is as required. A field other than the name is empty; the reference matches no field at all where
+    /// a node has no name, which does not happen.
+    fileprivate func matches(nodeName: String) -> Bool {
+        guard values.count == 1 else { return false }
+        let field = key == "metadata.name" ? nodeName : ""
+        return switch `operator` {
+        case "In": contains(field)
+        case "NotIn": !contains(field)
+        default: false
+        }
+    }
+
+    /// By bytes, as Go compares; `==` of Swift takes canonically equivalent texts for equal.
+    private func contains(_ value: String) -> Bool {
+        values.contains { $0.utf8.elementsEqual(value.utf8) }
+    }
+
+    /// `Int64.init` accepts what Go's `strconv.ParseInt` does in base 10: a sign, digits, and nothing else.
+    private func compares(_ label: String?, by holds: (Int64, Int64) -> Bool) -> Bool {
+        guard values.count == 1, let limit = Int64(values[0]), let label, let value = Int64(label) else { return false }
+        return holds(value, limit)
+    }
+}
