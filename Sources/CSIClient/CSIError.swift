@@ -43,6 +43,11 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
 
     /// The driver cannot be reached or is not ready: UNAVAILABLE. It may be another version when it is back.
     public var isUnavailable: Bool { code == .status(.unavailable) }
+
+    /// What a driver answers, or does not, that has too much to do: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
+    public var isOverload: Bool {
+        [.status(.deadlineExceeded), .status(.resourceExhausted), .status(.unavailable)].contains(code)
+    }
 }
 
 /// How a usable reply differs from what the specification requires.

@@ -20,7 +20,7 @@ package struct ControllerFlags: ParsableArguments {
     /// The flags that are true without a value.
     package static let booleans: Set = [
         "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
-        "log-text-split-stream", "report-missing-volumes", "version",
+        "log-text-split-stream", "node-deployment", "report-missing-volumes", "version",
     ]
 
     /// The flags without any argument.
@@ -57,6 +57,12 @@ struct DriverFlags: ParsableArguments {
             + "when they are given a bound, and drivers that fail without one."
     )
     var listMaxEntries: Int32 = 0
+
+    @Option(
+        "Monitor only PersistentVolumes whose nodeAffinity admits the node in the environment variable NODE_NAME, for a "
+            + "driver that runs on each node and knows only its volumes."
+    )
+    var nodeDeployment = false
 
     @Option(
         "Which Secret of a PersistentVolume goes with the health calls of CSI 1.13: none, controller-publish, "

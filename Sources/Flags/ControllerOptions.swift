@@ -52,6 +52,8 @@ package struct ControllerOptions: Sendable, Equatable {
     package var legacyStatus: Bool
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
     package var nodeFailureDuration: Duration?
+    /// Whether only the volumes of our node are monitored.
+    package var nodeDeployment: Bool
     /// Which Secret of a volume goes with the health calls.
     package var volumeSecrets: VolumeSecretsKind
     /// nil: the pod's service account.
@@ -81,6 +83,7 @@ package struct ControllerOptions: Sendable, Equatable {
         reportMissingVolumes = flags.reports.reportMissingVolumes
         legacyStatus = flags.reports.legacyStatus
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
+        nodeDeployment = flags.driver.nodeDeployment
         volumeSecrets = flags.driver.volumeSecrets
         kubeconfig = flags.kubernetes.kubeconfig.isEmpty ? nil : flags.kubernetes.kubeconfig
         rateLimit = try Self.rateLimit(flags.kubernetes)

@@ -56,5 +56,9 @@ package struct UsageError: Error, Equatable, CustomStringConvertible {
     /// Which flag, what is wrong with it, and what to write instead; one line.
     package var message: String
 
+    package init(message: String) {
+        self.message = message
+    }
+
     package var description: String { message }
 }

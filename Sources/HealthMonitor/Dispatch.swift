@@ -13,7 +13,7 @@ enum DispatchStep<Job: Sendable, Instant: Sendable>: Sendable {
     case stop
 }
 
-/// Runs jobs when they are due, at most `limit` at a time, until `next` says stop.
+/// Runs jobs when they are due, at most `limit()` at a time, until `next` says stop.
 ///
 /// `next` is asked only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
 /// the moment that it named. Returns when all jobs have ended.
@@ -23,7 +23,7 @@ enum DispatchStep<Job: Sendable, Instant: Sendable>: Sendable {
 ///   - run: throws only `CancellationError`, on cancellation.
 /// - Throws: `CancellationError` on cancellation; the jobs are cancelled then.
 func dispatch<Job: Sendable, C: Clock>(
-    atMost limit: Int,
+    atMost limit: @escaping @Sendable () -> Int,
     wakeUp: WakeUp,
     clock: C,
     next: @escaping @Sendable () -> DispatchStep<Job, C.Instant>,
@@ -36,7 +36,7 @@ func dispatch<Job: Sendable, C: Clock>(
         try await withThrowingDiscardingTaskGroup { group in
             while true {
                 try Task.checkCancellation()
-                guard running.count < limit else {
+                guard running.count < limit() else {
                     await wakeUp.wait()
                     continue
                 }
@@ -52,10 +52,11 @@ func dispatch<Job: Sendable, C: Clock>(
                         while true {
                             try await run(job)
                             // A task for each job would cost as much as many a job.
-                            guard !Task.isCancelled, case .run(let following) = next() else { return }
+                            guard !Task.isCancelled, running.count <= limit(), case .run(let following) = next()
+                            else { return }
                             job = following
                             // How this one ended may have made room for others.
-                            if running.count < limit { wakeUp.signal() }
+                            if running.count < limit() { wakeUp.signal() }
                         }
                     }
                 case .wait(let due):

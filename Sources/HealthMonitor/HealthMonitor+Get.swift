@@ -10,7 +10,7 @@ extension HealthMonitor {
     /// Probes single volumes as the core's schedule says, for ever: all of them where the driver has no list, otherwise those
     /// that its lists leave open. While the driver cannot be reached nothing is probed.
     func probeVolumes(into state: MonitorState) async throws {
-        try await dispatch(atMost: configuration.workerThreads, wakeUp: state.probeable, clock: clock) {
+        try await dispatch(atMost: { state.probing.limit }, wakeUp: state.probeable, clock: clock) {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
             guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }
@@ -43,11 +43,13 @@ extension HealthMonitor {
         do {
             switch generation {
             case .legacy:
-                let volume = try await driver.getVolume(id: handle)
+                let volume = try await measured(state) { () throws(CSIError) in try await driver.getVolume(id: handle) }
                 return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
             case .health:
                 let secrets = try await secrets(ofVolumeHandle: handle, state)
-                let health = try await driver.getVolumeHealth(id: handle, secrets: secrets)
+                let health = try await measured(state) { () throws(CSIError) in
+                    try await driver.getVolumeHealth(id: handle, secrets: secrets)
+                }
                 return .report(VolumeHealthReport(health, observer: observer))
             }
         } catch {
@@ -76,14 +78,52 @@ extension HealthMonitor {
     }
 }
 
-/// Whether single volumes can be probed, and what went wrong with it lately, so that the log does not say it for every volume.
+extension HealthMonitor {
+    /// Makes a call, whose latency and outcome decide how many may be under way.
+    private func measured<Answer>(
+        _ state: MonitorState,
+        _ call: () async throws(CSIError) -> Answer
+    ) async throws(CSIError) -> Answer {
+        let began = now
+        state.probing.callBegan()
+        do throws(CSIError) {
+            let answer = try await call()
+            state.probing.callEnded(.answered, took: now - began, at: now)
+            return answer
+        } catch {
+            state.probing.callEnded(error.isOverload ? .overloaded : .answered, took: now - began, at: now)
+            throw error
+        }
+    }
+}
+
+/// Whether and how many single volumes can be probed, and what went wrong with it lately, so that the log does not say it for every volume.
 final class Probing: Sendable {
     private struct State {
         var codes: Set<String> = []
         var isPaused = true
+        var concurrency: ProbeConcurrency
+        var underWay = 0
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+
+    /// - Parameter maximum: the most calls under way at a time.
+    init(maximum: Int) {
+        state = Mutex(State(concurrency: ProbeConcurrency(maximum: maximum)))
+    }
+
+    /// How many calls may be under way now.
+    var limit: Int { state.withLock { $0.concurrency.limit } }
+
+    func callBegan() { state.withLock { $0.underWay += 1 } }
+
+    func callEnded(_ result: ProbeConcurrency.Result, took duration: Duration, at now: Duration) {
+        state.withLock { state in
+            state.concurrency.callEnded(result, took: duration, at: now, underWay: state.underWay)
+            state.underWay -= 1
+        }
+    }
 
     /// The driver is not identified yet, or cannot be reached.
     var isPaused: Bool { state.withLock { $0.isPaused } }
@@ -91,7 +131,12 @@ final class Probing: Sendable {
     func pause() { state.withLock { $0.isPaused = true } }
 
     /// The driver was identified: calls may begin, and failures are logged anew.
-    func resume() { state.withLock { $0 = State(codes: [], isPaused: false) } }
+    func resume() {
+        state.withLock { state in
+            state.codes = []
+            state.isPaused = false
+        }
+    }
 
     /// Whether there was none of this kind yet; nil: a failure on the way to the call.
     func isFirst(like failure: CSIError?) -> Bool {

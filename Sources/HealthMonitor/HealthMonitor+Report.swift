@@ -43,7 +43,7 @@ extension HealthMonitor {
     ) async throws {
         // There are many in an outage: no thread has to wake up another one for each answer.
         try await withTaskExecutorPreference(kubernetes.taskExecutor) {
-            try await dispatch(atMost: concurrentReports, wakeUp: wakeUp, clock: clock) {
+            try await dispatch(atMost: { concurrentReports }, wakeUp: wakeUp, clock: clock) {
                 switch next(now) {
                 case .tell(let announcement): .run(announcement)
                 case .wait(let due): .wait(until: due.map(instant(at:)))

@@ -3,19 +3,86 @@
 
 package import KubernetesAPI
 import KubernetesClient
+import Logging
+import Synchronization
 package import VolumeHealth
 
 extension HealthMonitor {
-    /// Keeps the core's volumes as the cluster's are. Of a volume only what the core needs is kept.
+    /// Keeps the core's volumes as the cluster's are: all of the driver's, or those that our node admits.
     func watchVolumes(into state: MonitorState) async throws {
+        guard let name = configuration.nodeName else { return try await watchVolumes(into: state) { _ in true } }
+        let labels = NodeLabels()
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await watchLabels(ofNode: name, into: labels) }
+            group.addTask {
+                while true {
+                    let current = await labels.current()
+                    try await watchVolumes(ofNode: name, labels: current, into: state, until: labels)
+                }
+            }
+        }
+    }
+
+    /// RBAC: `list` and `watch` on `nodes`.
+    private func watchLabels(ofNode name: String, into labels: NodeLabels) async throws {
+        let selection = Selection(fieldSelector: "metadata.name=\(name)")
+        for try await event in Watcher<Node>(client: kubernetes, selection: selection, logger: logger) {
+            switch event {
+            case .listed(let nodes):
+                for node in nodes { labels.set(node.metadata.labels) }
+            case .applied(let node): labels.set(node.metadata.labels)
+            case .synced: if labels.isUnknown { logger.warning("Found no Node of this name", metadata: ["node": "\(name)"]) }
+            // A node that is deleted is made anew with its labels, or this process ends with it.
+            case .restarted, .deleted: break
+            }
+        }
+    }
+
+    /// Watches the volumes that a node with these labels admits, until they change.
+    ///
+    /// - Throws: `CancellationError` when this task is cancelled.
+    private func watchVolumes(
+        ofNode name: String,
+        labels: [String: String],
+        into state: MonitorState,
+        until node: NodeLabels
+    ) async throws {
+        await withTaskGroup { group in
+            group.addTask {
+                // Ends on cancellation only.
+                try? await watchVolumes(into: state) { volume in
+                    guard let selector = volume.nodeSelector else {
+                        if node.isFirstWithoutAffinity() {
+                            logger.warning(
+                                "Skipped PersistentVolumes without nodeAffinity, which belong to no node",
+                                metadata: ["volume": "\(volume.name)"]
+                            )
+                        }
+                        return false
+                    }
+                    return selector.admits(name: name, labels: labels)
+                }
+            }
+            group.addTask { await node.changed.wait() }
+            await group.next()
+            group.cancelAll()
+        }
+        try Task.checkCancellation()
+    }
+
+    /// Of a volume only what the core needs is kept.
+    private func watchVolumes(
+        into state: MonitorState,
+        where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
+    ) async throws {
         for try await event in Watcher<WatchedVolume>(client: kubernetes, logger: logger) {
             let received = now
             state.update { reconciler in
                 switch event {
                 case .restarted: reconciler.beginVolumeRelist()
                 case .listed(let volumes):
-                    for volume in volumes { apply(volume, to: &reconciler, at: received) }
-                case .applied(let volume): apply(volume, to: &reconciler, at: received)
+                    for volume in volumes { apply(volume, to: &reconciler, where: isMonitored, at: received) }
+                case .applied(let volume): apply(volume, to: &reconciler, where: isMonitored, at: received)
                 case .synced: reconciler.endVolumeRelist(at: received)
                 case .deleted(let volume): reconciler.removeVolume(named: volume.name, at: received)
                 }
@@ -42,12 +109,49 @@ extension HealthMonitor {
         }
     }
 
-    private func apply(_ volume: WatchedVolume, to reconciler: inout Reconciler, at now: Duration) {
-        if volume.driver == configuration.driverName, !volume.handle.isEmpty {
+    private func apply(
+        _ volume: WatchedVolume,
+        to reconciler: inout Reconciler,
+        where isMonitored: (WatchedVolume) -> Bool,
+        at now: Duration
+    ) {
+        if volume.driver == configuration.driverName, !volume.handle.isEmpty, isMonitored(volume) {
             reconciler.apply(volume.monitored(secrets: configuration.volumeSecrets), at: now)
         } else {
             reconciler.removeVolume(named: volume.name, at: now)
         }
+    }
+}
+
+/// The labels of our node, once they are known.
+private final class NodeLabels: Sendable {
+    private let labels = Mutex<[String: String]?>(nil)
+    private let hasVolumeWithoutAffinity = Atomic(false)
+    /// They are known now, or others than before.
+    let changed = WakeUp()
+
+    var isUnknown: Bool { labels.withLock { $0 == nil } }
+
+    /// Whether this is called for the first time.
+    func isFirstWithoutAffinity() -> Bool {
+        !hasVolumeWithoutAffinity.exchange(true, ordering: .relaxed)
+    }
+
+    func set(_ new: [String: String]) {
+        let isChange = labels.withLock { labels in
+            defer { labels = new }
+            return labels != new
+        }
+        if isChange { changed.signal() }
+    }
+
+    /// Waits for them; empty on cancellation.
+    func current() async -> [String: String] {
+        while !Task.isCancelled {
+            if let labels = labels.withLock({ $0 }) { return labels }
+            await changed.wait()
+        }
+        return [:]
     }
 }
 

@@ -59,7 +59,10 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
     ///   another driver answers on the socket.
     public func run() async throws {
-        let state = MonitorState(Reconciler(configuration: .init(configuration)))
+        let state = MonitorState(
+            Reconciler(configuration: .init(configuration)),
+            workerThreads: configuration.workerThreads
+        )
         current.set(state)
         defer { current.set(nil) }
         try await together([
@@ -140,6 +143,8 @@ public struct MonitorConfiguration: Sendable {
     public var writesLegacyStatus = true
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
     public var nodeFailureDuration: Duration?
+    /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
+    public var nodeName: String?
     /// Which Secrets of the volumes go with the health RPCs.
     public var volumeSecrets = VolumeSecretsKind.none
 

@@ -16,7 +16,7 @@ final class MonitorState: Sendable {
     private let listProblem = Mutex<ListProblem?>(nil)
     private let listsSomeWithoutCondition = Mutex(false)
     /// Whether single volumes can be probed.
-    let probing = Probing()
+    let probing: Probing
     /// There may be a volume to probe.
     let probeable = WakeUp()
     /// A call found that the driver cannot be reached.
@@ -35,8 +35,9 @@ final class MonitorState: Sendable {
         case claims
     }
 
-    init(_ reconciler: sending Reconciler) {
+    init(_ reconciler: sending Reconciler, workerThreads: Int = 10) {
         self.reconciler = Mutex(reconciler)
+        probing = Probing(maximum: workerThreads)
     }
 
     func withReconciler<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {

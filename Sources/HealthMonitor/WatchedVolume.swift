@@ -17,6 +17,8 @@ package struct WatchedVolume: WatchedObject, Hashable {
     package private(set) var driver = ""
     /// `spec.csi.volumeHandle`
     package private(set) var handle = ""
+    /// `spec.nodeAffinity`, undecoded: almost always of no interest.
+    private var nodeAffinity: [UInt8] = []
     private var hasClaimRef = false
     private var claim = ClaimKey(namespace: "", name: "")
     private var claimUID = ""
@@ -44,6 +46,9 @@ package struct WatchedVolume: WatchedObject, Hashable {
             switch field.number {
             case 2: try read(source: bytes.extracting(message))
             case 4: try read(claimRef: bytes.extracting(message))
+            case 9:
+                let affinity = bytes.extracting(message)
+                for index in affinity.indices { nodeAffinity.append(affinity[index]) }
             default: break
             }
         }
@@ -116,6 +121,11 @@ extension WatchedVolume {
             isBound: phase == "Bound",
             secret: secret(kind)
         )
+    }
+
+    /// Which nodes `spec.nodeAffinity` admits; nil where there is none, which admits all, or where it cannot be read.
+    package var nodeSelector: NodeSelector? {
+        nodeAffinity.isEmpty ? nil : try? NodeSelector.required(nodeAffinity: nodeAffinity.span)
     }
 
     /// The Secret that the volume names; nil where it names none.

@@ -96,6 +96,11 @@ private struct MonitorService: Service {
     }
 
     private func monitor() async throws {
+        if options.nodeDeployment, nodeName == nil {
+            throw UsageError(
+                message: "--node-deployment needs the environment variable NODE_NAME: set it from the pod's spec.nodeName"
+            )
+        }
         let configuration =
             if let kubeconfig = options.kubeconfig {
                 try KubernetesConfiguration.load(kubeconfig: kubeconfig)
@@ -159,7 +164,8 @@ private struct MonitorService: Service {
             configuration: .init(
                 namespace: election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"]
                     ?? configuration.defaultNamespace,
-                name: LeaseName.controller(driverName: name),
+                // One for each node, for each has volumes of its own.
+                name: LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name),
                 identity: identity,
                 labels: election.labels,
                 timing: timing
@@ -185,8 +191,10 @@ private struct MonitorService: Service {
         mayAct: @escaping @Sendable () -> Bool = { true }
     ) -> HealthMonitor<ContinuousClock> {
         let metrics = metrics
+        var configuration = options.monitorConfiguration(driverName: name, identity: identity)
+        configuration.nodeName = nodeName
         let monitor = HealthMonitor(
-            configuration: options.monitorConfiguration(driverName: name, identity: identity),
+            configuration: configuration,
             driver: driver,
             kubernetes: kubernetes,
             clock: ContinuousClock(),
@@ -207,6 +215,9 @@ private struct MonitorService: Service {
         }
         return variables.filter { !$0.value.isEmpty }
     }
+
+    /// The node whose volumes alone are monitored; nil: all of the driver's volumes are.
+    private var nodeName: String? { options.nodeDeployment ? environment(["NODE_NAME"])["NODE_NAME"] : nil }
 
     private static var userAgent: String { "csi-health-monitor/\(Program.version)" }
 

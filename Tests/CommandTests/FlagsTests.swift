@@ -23,7 +23,7 @@ import Testing
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
         "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "volume-secrets": "none",
-        "node-failure-duration": "5m", "probe-qps": "0", "missing-volumes-hold": "10m",
+        "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
     ]
 
     /// What the help says of each flag: its name, what stands for its value, and the default.

@@ -41,6 +41,10 @@ import Testing
                                   The most volumes on a page of a list; 0 leaves it to the driver. There
                                   are drivers that truncate their list when they are given a bound, and
                                   drivers that fail without one. (default: 0)
+          --node-deployment <bool>
+                                  Monitor only PersistentVolumes whose nodeAffinity admits the node in the
+                                  environment variable NODE_NAME, for a driver that runs on each node and
+                                  knows only its volumes. (default: false)
           --volume-secrets <kind> Which Secret of a PersistentVolume goes with the health calls of CSI
                                   1.13: none, controller-publish, controller-expand or node-stage.
                                   (default: none)

@@ -23,7 +23,7 @@ import Testing
         let count = Shared(0)
         try await withThrowingTaskGroup { group in
             group.addTask {
-                try await dispatch(atMost: 1, wakeUp: wakeUp, clock: clock) {
+                try await dispatch(atMost: { 1 }, wakeUp: wakeUp, clock: clock) {
                     let number = count.value.withLock { count in
                         count += 1
                         return count
@@ -90,7 +90,7 @@ import Testing
         let clock = CountingClock()
         try await withThrowingTaskGroup { group in
             group.addTask {
-                try await dispatch(atMost: 1, wakeUp: wakeUp, clock: clock) {
+                try await dispatch(atMost: { 1 }, wakeUp: wakeUp, clock: clock) {
                     stops.value.withLock { $0 } ? Step.stop : .wait(until: .at(.seconds(1800)))
                 } run: { _ in
                 }
@@ -110,7 +110,7 @@ import Testing
         let next = Shared(0)
         await withThrowingTaskGroup { group in
             group.addTask {
-                try await dispatch(atMost: 2, wakeUp: WakeUp(), clock: ManualClock()) {
+                try await dispatch(atMost: { 2 }, wakeUp: WakeUp(), clock: ManualClock()) {
                     next.value.withLock { number -> DispatchStep<Int, ManualClock.Instant> in
                         number += 1
                         return number == 2 || number > 4 ? .wait(until: nil) : .run(number)

@@ -88,7 +88,8 @@ struct Scene: Sendable {
             rateLimit: nil,
             logger: quiet
         )
-        let client = try CSIClient(configuration: .init(address: driver.socket), logger: quiet)
+        // No call ends by its own timeout, however slow the machine is.
+        let client = try CSIClient(configuration: .init(address: driver.socket, timeout: .seconds(3600)), logger: quiet)
         let monitor = HealthMonitor(
             configuration: configuration,
             driver: client,

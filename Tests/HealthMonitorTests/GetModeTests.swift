@@ -110,9 +110,14 @@ import Testing
         }
     }
 
-    @Test func noMoreCallsAreUnderWayThanWorkerThreads() async throws {
+    /// Two at first, and one where no more are allowed: how they become more is in ProbeConcurrencyTests.
+    @Test(arguments: [(workerThreads: 1, calls: 1), (workerThreads: 4, calls: 2)])
+    func `no more calls are under way than worker threads, and few at first`(
+        workerThreads: Int,
+        calls: Int
+    ) async throws {
         try await Scene.run {
-            $0.workerThreads = 4
+            $0.workerThreads = workerThreads
         } prepare: { scene in
             try Self.volumes(40)(scene)
             scene.driver.intercept { call in call.method.hasSuffix("ControllerGetVolume") ? .never : nil }
@@ -120,12 +125,12 @@ import Testing
             await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: Self.interval)
             // All of them are due now.
             scene.clock.advance(by: Self.interval)
-            for call in 1...4 {
+            for call in 1...calls {
                 await scene.driver.journal.wait(for: "ControllerGetVolume", count: call)
                 scene.clock.advance(by: .seconds(1))
             }
             for _ in 0..<1000 { await Task.yield() }
-            #expect(scene.driver.journal.calls("ControllerGetVolume").count == 4)
+            #expect(scene.driver.journal.calls("ControllerGetVolume").count == calls)
         }
     }
 

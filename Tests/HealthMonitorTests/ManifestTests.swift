@@ -9,7 +9,7 @@ import Testing
 
 /// What manifests/ grant, held against what the monitor asks for.
 @Suite(.timeLimit(.minutes(5))) struct ManifestTests {
-    @Test(arguments: ["base", "examples/hostpath"])
+    @Test(arguments: ["base", "examples/hostpath", "examples/node-deployment"])
     func aKustomizationBuilds(path: String) async throws {
         let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })
         #expect(kinds.isSuperset(of: ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]))
@@ -114,12 +114,15 @@ extension Scene {
             "data": ["password": "b2Ygb25l"],
         ])
         try volume.create(in: server)
-        try VolumeFixture(number: 1).create(in: server)
-        try server.patch(
-            kind: "PersistentVolume",
-            name: volume.volumeName,
-            ["spec": ["csi": ["controllerPublishSecretRef": ["namespace": "csi-hostpath", "name": "array"]]]]
-        )
+        let other = VolumeFixture(number: 1)
+        try other.create(in: server)
+        for name in [volume.volumeName, other.volumeName] {
+            try server.patch(
+                kind: "PersistentVolume",
+                name: name,
+                ["spec": ["csi": ["controllerPublishSecretRef": ["namespace": "csi-hostpath", "name": "array"]]]]
+            )
+        }
         driver.set(health: [.init(status: 1, reason: "Slow")], ofVolume: volume.handle)
     }
 

@@ -87,6 +87,10 @@ extension MessageSchema {
         [.field("phase", 1, .string)]
     )
 
+    // MARK: CSIDriver, trimmed to its metadata
+
+    static let csiDriver = MessageSchema("CSIDriver", [.field("metadata", 1, .message(objectMeta))])
+
     // MARK: Pod, trimmed to what tells which claims a pod uses and where
 
     static let pod = MessageSchema(

@@ -39,6 +39,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
 
     static let all: [ResourceType] = [
         .persistentVolumes, .persistentVolumeClaims, .events, .namespaces, .pods, .nodes, .secrets, .leases,
+        .csiDrivers,
     ]
 
     /// The type with this plural name in paths.
@@ -137,6 +138,17 @@ extension ResourceType {
         selectableFields: ["status.phase": [["status", "phase"]]],
         columns: .namespace,
         defaults: [(["status", "phase"], "Active")]
+    )
+
+    /// k8s.io/api/storage/v1; its spec is not read here and not kept.
+    static let csiDrivers = ResourceType(
+        group: "storage.k8s.io",
+        kind: "CSIDriver",
+        plural: "csidrivers",
+        singular: "csidriver",
+        isNamespaced: false,
+        schema: .csiDriver,
+        columns: .namespace
     )
 
     static let pods = ResourceType(

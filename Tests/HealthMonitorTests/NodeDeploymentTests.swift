@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+
+/// Drivers that run on each node and know only its volumes (external-health-monitor#87, #99).
+@Suite(.timeLimit(.minutes(5))) struct NodeDeploymentTests {
+    static let mine = VolumeFixture(number: 0)
+    static let other = VolumeFixture(number: 1)
+    static let anywhere = VolumeFixture(number: 2)
+
+    static func node(_ name: String, zone: String) -> JSONValue {
+        [
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": ["name": .string(name), "labels": ["topology.hostpath.csi/node": .string(zone)]],
+        ]
+    }
+
+    static func affinity(_ zone: String) -> JSONValue {
+        [
+            "spec": [
+                "nodeAffinity": [
+                    "required": [
+                        "nodeSelectorTerms": [
+                            [
+                                "matchExpressions": [
+                                    [
+                                        "key": "topology.hostpath.csi/node", "operator": "In",
+                                        "values": [.string(zone)],
+                                    ]
+                                ]
+                            ]
+                        ]
+                    ]
+                ]
+            ]
+        ]
+    }
+
+    /// The driver of node a, which has the first volume alone, and answers NOT_FOUND for all others.
+    static func prepare(_ capabilities: [Int]) -> (Scene) throws -> Void {
+        { scene in
+            scene.driver.configuration.controllerCapabilities = capabilities
+            for (volume, zone) in [(mine, "a"), (other, "b"), (anywhere, "")] {
+                try volume.create(in: scene.server)
+                if !zone.isEmpty {
+                    try scene.server.patch(kind: "PersistentVolume", name: volume.volumeName, affinity(zone))
+                }
+            }
+            try scene.server.create(node("node-a", zone: "a"))
+            try scene.server.create(node("node-b", zone: "b"))
+            scene.driver.set(.abnormal("broken"), ofVolume: mine.handle)
+        }
+    }
+
+    @Test(arguments: [[11, 12], [3, 11, 12], [3, 11]])
+    func `only volumes that the node admits are probed and reported`(capabilities: [Int]) async throws {
+        try await Scene.run {
+            $0.nodeName = "node-a"
+        } prepare: { scene in
+            try Self.prepare(capabilities)(scene)
+        } _: { scene in
+            try await scene.advance { try !scene.events().isEmpty }
+            try await scene.advance { scene.clock.now.offset > .seconds(1500) }
+            let claims = try scene.events().map { $0["involvedObject", "name"]?.string ?? "" }
+            #expect(Set(claims) == [Self.mine.claimName])
+            let probed = Set(scene.driver.journal.calls("ControllerGetVolume").map(\.volumeID))
+            #expect(probed.isSubset(of: [Self.mine.handle]))
+        }
+    }
+
+    @Test func `volumes follow the labels of the node`() async throws {
+        try await Scene.run {
+            $0.nodeName = "node-a"
+        } prepare: { scene in
+            try Self.prepare([11, 12])(scene)
+            scene.driver.set(.abnormal("other"), ofVolume: Self.other.handle)
+        } _: { scene in
+            try await scene.advance { try scene.events().count == 1 }
+            try scene.server.patch(
+                kind: "Node",
+                name: "node-a",
+                ["metadata": ["labels": ["topology.hostpath.csi/node": "b"]]]
+            )
+            try await scene.advance { try scene.events().count == 2 }
+            let messages = try scene.events().map { $0["message"] }
+            #expect(messages == ["broken", "other"])
+        }
+    }
+}
