@@ -163,6 +163,7 @@ let package = Package(
                 "HealthMonitor",
                 "KubernetesAPI",
                 "KubernetesClient",
+                "ProtobufWire",
                 "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -257,7 +258,7 @@ let package = Package(
         ),
         .target(
             name: "KubernetesAPI",
-            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            dependencies: ["ProtobufWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
             swiftSettings: generatedSettings
         ),
         .target(

@@ -14,6 +14,7 @@ public struct SidecarMetrics: Sendable {
     private let unspecifiedReasons: Counter
     private let deviations: Counter
     private let apiRequests: Counter
+    private let undecodableObjects: Counter
     private let lastSweep: Gauge
     private let sweepDuration: Gauge
 
@@ -75,6 +76,13 @@ public struct SidecarMetrics: Sendable {
                 name: "csi_volume_health_api_requests_total",
                 help: "Requests to the API server, by verb, resource and HTTP status.",
                 labelNames: ["verb", "resource", "code"]
+            )
+        )
+        undecodableObjects = registry.counter(
+            MetricDescription(
+                name: "csi_volume_health_undecodable_objects_total",
+                help: "Objects of the API server that could not be decoded, as often as they were received.",
+                labelNames: ["resource"]
             )
         )
         lastSweep = registry.gauge(
@@ -158,6 +166,13 @@ public struct SidecarMetrics: Sendable {
     ///   - code: the HTTP status, or `<error>` where none came.
     public func countAPIRequest(verb: String, resource: String, code: String) {
         apiRequests.increment(labels: [verb, resource, code])
+    }
+
+    /// An object of a list or a watch was skipped.
+    ///
+    /// - Parameter resource: as RBAC has it: `persistentvolumeclaims`.
+    public func countUndecodableObject(resource: String) {
+        undecodableObjects.increment(labels: [resource])
     }
 }
 

@@ -4,6 +4,7 @@
 import HealthMonitor
 import KubernetesAPI
 import KubernetesClient
+import ProtobufWire
 import SwiftProtobuf
 import VolumeHealth
 
@@ -11,7 +12,7 @@ import VolumeHealth
 ///
 /// However a watch is cut, it says the same; what was decoded and is encoded again, says the same; what is read of many
 /// objects without decoding them whole, says the same; nothing that the cluster shows makes anybody be told that
-/// something is wrong.
+/// something is wrong. Whatever the bytes of one object are, the objects around it arrive.
 enum WatchFrames {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         switch input.number(below: 6) {
@@ -34,13 +35,16 @@ enum WatchFrames {
         try run(O.self, &input)
         let isList = again.byte() & 1 == 1
         let body = again.pieces().flatMap(\.self)
-        let whole = isList ? items(O.self, body) : read(O.self, [body]).changes.compactMap(\.object)
-        let parts = isList ? listed(Read.self, body) : read(Read.self, [body]).changes.filter { $0.object != nil }
-        // Of what is not read nobody sees that it is no message.
-        try require(parts.count >= whole.count, "an object can be decoded and not be read")
-        for case (let object, let part?) in zip(whole, parts.lazy.map(\.object)) {
+        try requireNeighbours(Read.self, of: body)
+        // One by one: each of the two may skip what the other reads.
+        for bytes in isList ? itemBytes(body) : objectBytes(body) {
+            guard let object = try? O(reading: bytes.span) else { continue }
+            guard let part = try? Read(reading: bytes.span) else {
+                throw InvariantViolation(message: "an object can be decoded and not be read: \(object)")
+            }
             try require(isRead(object, part), "an object is read as something else: \(object), \(part)")
         }
+        let parts = isList ? listed(Read.self, body) : read(Read.self, [body]).changes.filter { $0.object != nil }
         var core = WatchedCluster()
         for part in parts { core.apply(part) }
         try core.requireSilence()
@@ -57,6 +61,7 @@ enum WatchFrames {
         let isList = input.byte() & 1 == 1
         let pieces = input.pieces()
         let body = pieces.flatMap(\.self)
+        try requireNeighbours(O.self, of: body)
         var core = WatchedCluster()
         if isList {
             for change in listed(O.self, body) {
@@ -88,7 +93,51 @@ enum WatchFrames {
         try require(decoded == object, "an object that is encoded and decoded is another one: \(object)")
     }
 
-    /// The objects of a page, up to the first that is none; none when the bytes are no page.
+    /// A list in pages and a watch of three objects, of which the one in the middle has these bytes.
+    private static func requireNeighbours<O: ListedObject>(_: O.Type, of bytes: [UInt8]) throws(InvariantViolation) {
+        func version(_ number: UInt8) -> [UInt8] { [0x0A, 3, 0x32, 1, number] }
+        let objects = [version(0x31), bytes, version(0x33)]
+        let items = items(
+            O.self,
+            envelope(O.resource, kind: "\(O.resource.kind)List", objects.flatMap { field(2, $0) })
+        )
+        try require(
+            items.first?.resourceVersion == "1" && items.last?.resourceVersion == "3",
+            "an object of a list keeps others from being read"
+        )
+        var decoder = WatchFrameDecoder()
+        var versions: [String] = []
+        for object in objects {
+            let event = field(1, Array("ADDED".utf8)) + field(2, field(1, envelope(O.resource, object)))
+            decoder.append([24, 16, 8, 0].map { UInt8(truncatingIfNeeded: event.count >> $0) } + event)
+        }
+        do throws(WireError) {
+            while let frame = try decoder.next({ bytes throws(WireError) in try WatchFrame<O>(bytes) }) {
+                switch frame {
+                case .change(let change): versions.append(change.resourceVersion)
+                case .undecodable(let object): versions.append(object.resourceVersion)
+                case .error: versions.append("error")
+                }
+            }
+        } catch {
+            throw InvariantViolation(message: "an object ends a watch: \(error.message)")
+        }
+        try require(
+            versions.count == 3 && versions.first == "1" && versions.last == "3",
+            "an object of a watch keeps others from being read: \(versions)"
+        )
+    }
+
+    private static func envelope(_ resource: Resource, kind: String? = nil, _ content: [UInt8]) -> [UInt8] {
+        let typeMeta = field(1, Array(resource.apiVersion.utf8)) + field(2, Array((kind ?? resource.kind).utf8))
+        return Envelope.prefix + field(1, typeMeta) + field(2, content)
+    }
+
+    private static func field(_ number: Int, _ content: [UInt8]) -> [UInt8] {
+        WireField.header(number: number, length: content.count) + content
+    }
+
+    /// The objects of a page that can be decoded; none when the bytes are no page.
     private static func items<O: ListedObject>(_: O.Type, _ body: [UInt8]) -> [O] {
         guard var page = try? ListPage<O>(body, request: RequestInfo(verb: .list, resource: O.resource)) else {
             return []
@@ -148,6 +197,7 @@ extension WatchFrames {
                 while let frame = try decoder.next({ bytes throws(WireError) in try WatchFrame<O>(bytes) }) {
                     switch frame {
                     case .change(let change): watch.changes.append(Change(change))
+                    case .undecodable: break
                     case .error(let status):
                         watch.end = .status(status)
                         return watch
@@ -163,16 +213,20 @@ extension WatchFrames {
 }
 
 extension WatchFrames {
-    /// The changes up to the first frame that is none, framed in another way.
+    /// The changes up to the first frame that is broken, framed in another way.
     private static func changes<O: KubernetesObject & Equatable>(_: O.Type, _ body: [UInt8]) -> [Change<O>] {
         var changes: [Change<O>] = []
         var rest = FuzzInput(body)
         while rest.count >= 4 {
             let length = Int(rest.byte()) << 24 | Int(rest.byte()) << 16 | Int(rest.byte()) << 8 | Int(rest.byte())
             guard length <= min(rest.count, WatchFrameDecoder.defaultLimit),
-                case .change(let change)? = try? WatchFrame<O>(rest.bytes(length).span)
+                let frame = try? WatchFrame<O>(rest.bytes(length).span)
             else { break }
-            changes.append(Change(change))
+            switch frame {
+            case .change(let change): changes.append(Change(change))
+            case .undecodable: continue
+            case .error: return changes
+            }
         }
         return changes
     }
@@ -190,20 +244,59 @@ extension WatchFrames.Change where O: ListedObject {
     }
 }
 
+// MARK: The bytes of objects
+
+extension WatchFrames {
+    /// Of a page, as far as it can be read.
+    private static func itemBytes(_ body: [UInt8]) -> [[UInt8]] {
+        guard body.starts(with: Envelope.prefix), let list = fields(2, Array(body.dropFirst(4))).last else { return [] }
+        return fields(2, list)
+    }
+
+    /// Of the frames of a watch, as far as they can be read.
+    private static func objectBytes(_ body: [UInt8]) -> [[UInt8]] {
+        var objects: [[UInt8]] = []
+        var rest = FuzzInput(body)
+        while rest.count >= 4 {
+            let length = Int(rest.byte()) << 24 | Int(rest.byte()) << 16 | Int(rest.byte()) << 8 | Int(rest.byte())
+            let event = rest.bytes(length)
+            if let raw = fields(2, event).last.flatMap({ fields(1, $0).last }), raw.starts(with: Envelope.prefix),
+                let object = fields(2, Array(raw.dropFirst(4))).last
+            {
+                objects.append(object)
+            }
+        }
+        return objects
+    }
+
+    /// What the fields of this number hold, up to where no field begins.
+    private static func fields(_ number: Int, _ bytes: [UInt8]) -> [[UInt8]] {
+        var contents: [[UInt8]] = []
+        var reader = WireReader()
+        while let field = try? reader.next(in: bytes.span) {
+            if field.number == number, let content = field.message { contents.append(Array(bytes[content])) }
+        }
+        return contents
+    }
+}
+
 // MARK: What is read of an object, from the whole of it
 
 extension PersistentVolume {
     fileprivate func isWhole(of volume: WatchedVolume) -> Bool {
         let csi = spec.persistentVolumeSource.csi
-        return volume.resourceVersion == metadata.resourceVersion && volume.driver == csi.driver
+        return volume.resourceVersion == metadata.resourceVersion.asName && volume.driver == csi.driver.asName
             && VolumeSecretsKind.allCases.allSatisfy { kind in
                 volume.monitored(secrets: kind)
                     == MonitoredVolume(
-                        name: metadata.name,
+                        name: metadata.name.asName,
                         handle: csi.volumeHandle,
                         claim: spec.hasClaimRef
-                            ? ClaimKey(namespace: spec.claimRef.namespace, name: spec.claimRef.name) : nil,
-                        claimUID: spec.claimRef.uid,
+                            ? ClaimKey(
+                                namespace: spec.claimRef.namespace.asName,
+                                name: spec.claimRef.name.asName
+                            ) : nil,
+                        claimUID: spec.claimRef.uid.asName,
                         isBound: status.phase == "Bound",
                         secret: csi.secret(kind)
                     )
@@ -220,14 +313,22 @@ extension CSIPersistentVolumeSource {
         case .controllerExpand: reference = controllerExpandSecretRef
         case .nodeStage: reference = nodeStageSecretRef
         }
-        guard !reference.namespace.isEmpty, !reference.name.isEmpty else { return nil }
-        return SecretName(namespace: reference.namespace, name: reference.name)
+        let name = SecretName(namespace: reference.namespace.asName, name: reference.name.asName)
+        return name.namespace.isEmpty || name.name.isEmpty ? nil : name
     }
 }
 
 extension PersistentVolumeClaim {
     fileprivate func isWhole(of claim: WatchedClaim) -> Bool {
-        claim.claim == Claim(metadata) && claim.volumeName == spec.volumeName
+        let key = ClaimKey(namespace: metadata.namespace.asName, name: metadata.name.asName)
+        return claim.claim
+            == Claim(key: key, uid: metadata.uid.asName, resourceVersion: metadata.resourceVersion.asName)
+            && claim.volumeName == spec.volumeName.asName
             && claim.healthStatus == status.healthStatus.conditions
     }
+}
+
+extension String {
+    /// As names are read: one that is too long is empty.
+    fileprivate var asName: String { utf8.count > 253 ? "" : self }
 }

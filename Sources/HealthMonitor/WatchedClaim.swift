@@ -10,7 +10,8 @@ package struct WatchedClaim: WatchedObject, Hashable {
     package static let resource = PersistentVolumeClaim.resource
 
     package private(set) var claim = Claim(key: ClaimKey(namespace: "", name: ""), uid: "", resourceVersion: "")
-    /// `spec.volumeName`, empty until the claim is bound.
+    /// `spec.volumeName`, empty until the claim is bound, and where it is longer than a name can be. The API server
+    /// stores any bytes: pkg/apis/core/validation, `ValidatePersistentVolumeClaimSpec`, does not look at it.
     package private(set) var volumeName = ""
     /// `status.healthStatus.healthConditions`
     private var conditions: [Condition] = []
@@ -37,10 +38,10 @@ package struct WatchedClaim: WatchedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&claim.key.name, in: bytes)
-            case 3: try field.read(&claim.key.namespace, in: bytes)
-            case 5: try field.read(&claim.uid, in: bytes)
-            case 6: try field.read(&claim.resourceVersion, in: bytes)
+            case 1: field.readName(&claim.key.name, in: bytes)
+            case 3: field.readName(&claim.key.namespace, in: bytes)
+            case 5: field.readName(&claim.uid, in: bytes)
+            case 6: field.readName(&claim.resourceVersion, in: bytes)
             default: break
             }
         }
@@ -49,7 +50,7 @@ package struct WatchedClaim: WatchedObject, Hashable {
     package mutating func read(spec bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
-            if field.number == 3 { try field.read(&volumeName, in: bytes) }
+            if field.number == 3 { field.readName(&volumeName, in: bytes) }
         }
     }
 
@@ -77,9 +78,9 @@ package struct WatchedClaim: WatchedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&condition.status, in: bytes)
-            case 2: try field.read(&condition.reason, in: bytes)
-            case 3: try field.read(&condition.message, in: bytes)
+            case 1: field.readRepaired(&condition.status, in: bytes)
+            case 2: field.readRepaired(&condition.reason, in: bytes)
+            case 3: field.readRepaired(&condition.message, in: bytes)
             default: break
             }
         }

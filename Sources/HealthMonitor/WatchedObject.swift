@@ -9,6 +9,9 @@ package import ProtobufWire
 ///
 /// Numbers: Protos/kubernetes/core.proto. Parts that come more than once are read one after the other, as protobuf
 /// merges messages.
+///
+/// Texts are read leniently. The API server does not validate all of them, and stores what a client sent in protobuf: a
+/// text that is not UTF-8 must not make a list fail.
 package protocol WatchedObject: ListedObject {
     /// An object without fields.
     init()
@@ -31,5 +34,15 @@ extension WatchedObject {
             default: break
             }
         }
+    }
+}
+
+extension WireField {
+    /// Reads a name, a namespace, a uid or a version. No valid one is longer than 253 bytes; a longer one, which can match
+    /// nothing, is read as empty, so that it takes no memory.
+    ///
+    /// Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names.
+    func readName(_ name: inout String, in bytes: Span<UInt8>) {
+        readRepaired(&name, upTo: 253, in: bytes)
     }
 }

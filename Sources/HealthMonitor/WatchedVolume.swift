@@ -15,7 +15,7 @@ package struct WatchedVolume: WatchedObject, Hashable {
     package private(set) var resourceVersion = ""
     /// `spec.csi.driver`; empty where the volume is none of a CSI driver.
     package private(set) var driver = ""
-    /// `spec.csi.volumeHandle`
+    /// `spec.csi.volumeHandle`; empty where it is not UTF-8.
     package private(set) var handle = ""
     /// `spec.nodeAffinity`, undecoded: almost always of no interest.
     private var nodeAffinity: [UInt8] = []
@@ -32,8 +32,8 @@ package struct WatchedVolume: WatchedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&name, in: bytes)
-            case 6: try field.read(&resourceVersion, in: bytes)
+            case 1: field.readName(&name, in: bytes)
+            case 6: field.readName(&resourceVersion, in: bytes)
             default: break
             }
         }
@@ -65,8 +65,12 @@ package struct WatchedVolume: WatchedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&driver, in: bytes)
-            case 2: try field.read(&handle, in: bytes)
+            case 1: field.readName(&driver, in: bytes)
+            case 2:
+                // A CSI call cannot carry another one: strings in protobuf are UTF-8. The API server sets no limit to
+                // its length (pkg/apis/core/validation, `validateCSIPersistentVolumeSource`), and a part of it could be
+                // the handle of another volume.
+                do { try field.read(&handle, in: bytes) } catch { handle = "" }
             case 6, 7, 9:
                 guard let message = field.message else { continue }
                 try secrets[field.number, default: SecretName(namespace: "", name: "")]
@@ -81,9 +85,9 @@ package struct WatchedVolume: WatchedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 2: try field.read(&claim.namespace, in: bytes)
-            case 3: try field.read(&claim.name, in: bytes)
-            case 4: try field.read(&claimUID, in: bytes)
+            case 2: field.readName(&claim.namespace, in: bytes)
+            case 3: field.readName(&claim.name, in: bytes)
+            case 4: field.readName(&claimUID, in: bytes)
             default: break
             }
         }
@@ -92,7 +96,7 @@ package struct WatchedVolume: WatchedObject, Hashable {
     package mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
-            if field.number == 1 { try field.read(&phase, in: bytes) }
+            if field.number == 1 { field.readName(&phase, in: bytes) }
         }
     }
 }
@@ -102,8 +106,8 @@ extension SecretName {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&name, in: bytes)
-            case 2: try field.read(&namespace, in: bytes)
+            case 1: field.readName(&name, in: bytes)
+            case 2: field.readName(&namespace, in: bytes)
             default: break
             }
         }

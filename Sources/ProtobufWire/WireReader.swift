@@ -138,6 +138,21 @@ public struct WireField: Sendable, Hashable {
             throw WireFormatError(position: content.lowerBound)
         }
     }
+
+    /// Reads a text that its writer may not have validated: what is not UTF-8 in it becomes U+FFFD, and one of more than
+    /// `limit` bytes is read as empty. One of another wire type leaves what is there.
+    public func readRepaired(_ text: inout String, upTo limit: Int = .max, in bytes: Span<UInt8>) {
+        guard wireType == 2 else { return }
+        guard content.count <= limit else {
+            text = ""
+            return
+        }
+        do {
+            try read(&text, in: bytes)
+        } catch {
+            text = String(decoding: content.map { bytes[$0] }, as: UTF8.self)
+        }
+    }
 }
 
 /// Bytes that are no message.

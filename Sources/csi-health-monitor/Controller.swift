@@ -124,7 +124,11 @@ private struct MonitorService: Service {
             userAgent: Self.userAgent,
             rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
             logger: logger
-        ) { metrics.observe($0) }
+        ) {
+            metrics.observe($0)
+        } skippedObject: {
+            metrics.observe($0)
+        }
         do {
             try await monitor(driver, kubernetes, configuration)
         } catch {

@@ -78,6 +78,10 @@ extension SidecarMetrics {
         countAPIRequest(verb: request.verb, resource: request.resource, code: request.code)
     }
 
+    func observe(_ object: UndecodableObject) {
+        countUndecodableObject(resource: object.resource)
+    }
+
     func observe(_ observation: MonitorObservation) {
         switch observation {
         case .sweepCompleted(let duration): sweepCompleted(duration: duration)

@@ -196,6 +196,7 @@ import Testing
         metrics.countDroppedStatusWrite()
         metrics.countUnspecifiedReason()
         metrics.countAPIRequest(verb: "patch", resource: "persistentvolumeclaims/status", code: "200")
+        metrics.countUndecodableObject(resource: "pods")
         metrics.sweepCompleted(duration: .milliseconds(250))
         let text = registry.exposition()
         for line in [
@@ -211,6 +212,7 @@ import Testing
             #"csi_volume_health_unknown_condition_total{status="9"} 1"#,
             "csi_volume_health_status_writes_dropped_total 1", "csi_volume_health_unspecified_reasons_total 1",
             #"csi_volume_health_api_requests_total{verb="patch",resource="persistentvolumeclaims/status",code="200"} 1"#,
+            #"csi_volume_health_undecodable_objects_total{resource="pods"} 1"#,
             "csi_volume_health_sweep_duration_seconds 0.25",
         ] {
             #expect(text.contains("\n\(line)\n"), "\(line)")
@@ -251,6 +253,7 @@ import Testing
         metrics.countUnknownCondition(type: 0)
         metrics.countDeviation("volume_missing")
         metrics.countAPIRequest(verb: "v", resource: "r", code: "c")
+        metrics.countUndecodableObject(resource: "r")
         var exposed: Set<String> = []
         var types: [Substring: Substring] = [:]
         for line in registry.exposition().split(separator: "\n") {

@@ -80,11 +80,39 @@ import VolumeHealth
     }
 
     @Test func whatIsNoObjectIsRefused() {
-        for bytes in [[0x0A, 5, 1], [0x0A, 3, 0x0A, 1, 0xFF], [0x12, 2, 0x12, 5]] as [[UInt8]] {
+        for bytes in [[0x0A, 5, 1], [0x12, 2, 0x12, 5]] as [[UInt8]] {
             #expect(throws: (any Error).self) { try WatchedVolume(reading: bytes.span) }
             #expect(throws: (any Error).self) { try PersistentVolume(serializedBytes: bytes) }
         }
-        #expect(throws: (any Error).self) { try WatchedClaim(reading: ([0x0A, 3, 0x0A, 1, 0xFF] as [UInt8]).span) }
+        #expect(throws: (any Error).self) { try WatchedClaim(reading: ([0x0A, 3, 0x0A, 5, 1] as [UInt8]).span) }
+    }
+
+    @Test func `texts that are not UTF-8 match no name of ours`() throws {
+        // spec.volumeName: FF FE
+        let claim = try WatchedClaim(reading: ([0x0A, 3, 0x0A, 1, 0x61, 0x12, 4, 0x1A, 2, 0xFF, 0xFE] as [UInt8]).span)
+        #expect(claim.claim.key.name == "a")
+        #expect(claim.volumeName == "\u{FFFD}\u{FFFD}")
+        // spec.persistentVolumeSource.csi: driver "d", volumeHandle FF
+        let source: [UInt8] = [0xB2, 1, 6, 0x0A, 1, 0x64, 0x12, 1, 0xFF]
+        let spec: [UInt8] = [0x12, 9] + source
+        let bytes: [UInt8] = [0x0A, 3, 0x0A, 1, 0xFF, 0x12, 11] + spec
+        let volume = try WatchedVolume(reading: bytes.span)
+        #expect(volume.name == "\u{FFFD}")
+        #expect(volume.driver == "d")
+        #expect(volume.handle.isEmpty)
+    }
+
+    @Test(arguments: [(253, true), (254, false)])
+    func `a name that is longer than a name can be takes no memory`(length: Int, isKept: Bool) throws {
+        var claim = PersistentVolumeClaim()
+        claim.spec.volumeName = String(repeating: "a", count: length)
+        #expect(try WatchedClaim(claim).volumeName == (isKept ? claim.spec.volumeName : ""))
+        var volume = bound()
+        volume.spec.claimRef.uid = claim.spec.volumeName
+        volume.spec.persistentVolumeSource.csi.volumeHandle = String(repeating: "h", count: 3000)
+        let monitored = try WatchedVolume(volume).monitored(secrets: .none)
+        #expect(monitored.claimUID == (isKept ? claim.spec.volumeName : ""))
+        #expect(monitored.handle.utf8.count == 3000)
     }
 }
 

@@ -56,6 +56,8 @@ struct TestCluster {
     let client: KubernetesClient
     let clock = SkippingClock()
     let observations = Collected<KubernetesClient.RequestObservation>()
+    /// The objects that could not be decoded.
+    let skipped = Collected<UndecodableObject>()
     private let logHandler: InMemoryLogHandler
     let logger: Logger
 
@@ -68,6 +70,7 @@ struct TestCluster {
         var handler = InMemoryLogHandler()
         handler.logLevel = .trace
         let observations = observations
+        let skipped = skipped
         self.server = server
         logHandler = handler
         logger = Logger(label: "test") { [handler] _ in handler }
@@ -81,7 +84,8 @@ struct TestCluster {
             rateLimit: rateLimit,
             logger: logger,
             clock: clock,
-            observer: { observations.append($0) }
+            observer: { observations.append($0) },
+            skippedObject: { skipped.append($0) }
         )
     }
 

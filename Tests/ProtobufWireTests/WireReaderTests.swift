@@ -55,6 +55,20 @@ import Testing
         #expect(error?.position == 8)
     }
 
+    @Test func `a text that is not UTF-8 is repaired and one that is too long is empty`() throws {
+        let bytes: [UInt8] = [0x08, 7, 0x12, 3, 0x61, 0xFF, 0x62, 0x1A, 2] + Array("é".utf8)
+        let fields = try fields(bytes)
+        var text = "before"
+        fields[0].readRepaired(&text, in: bytes.span)
+        #expect(text == "before")
+        fields[1].readRepaired(&text, in: bytes.span)
+        #expect(text == "a\u{FFFD}b")
+        fields[2].readRepaired(&text, upTo: 2, in: bytes.span)
+        #expect(text == "é")
+        fields[2].readRepaired(&text, upTo: 1, in: bytes.span)
+        #expect(text.isEmpty)
+    }
+
     @Test(
         arguments: [
             [0x0A, 5, 1], [0x0A], [0x08], [0x08, 0x80], [0x0D, 1, 2, 3], [0x09, 1], [0x0B], [0x0B, 0x08], [0x0C],

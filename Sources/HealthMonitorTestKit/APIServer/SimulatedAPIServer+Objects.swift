@@ -8,12 +8,22 @@ extension SimulatedAPIServer {
     /// Stores an object, told by its `kind`, as it is: its status is kept, and only names and types are checked. What is
     /// missing of uid, creationTimestamp and defaults is filled in.
     ///
+    /// - Parameter raw: more fields of its protobuf, which stand in lists and watches in protobuf byte for byte until the
+    ///   object changes; nothing else of this server sees them. The real server stores any bytes where a text should be
+    ///   (gogo's `Unmarshal` does not look for UTF-8), and does not look at all texts either.
     /// - Throws: `StatusError`, as a client would get it.
     @discardableResult
-    public func create(_ object: JSONValue) throws(StatusError) -> JSONValue {
+    public func create(_ object: JSONValue, appending raw: [UInt8] = []) throws(StatusError) -> JSONValue {
         let type = try type(of: object)
         return try cluster.access { registry, now throws(StatusError) in
-            try registry.create(type, object, namespace: namespace(of: object, type), as: .test, now: now)
+            try registry.create(
+                type,
+                object,
+                namespace: namespace(of: object, type),
+                as: .test,
+                appending: raw,
+                now: now
+            )
         }
     }
 

@@ -33,7 +33,7 @@ struct RecordedEvent: ListedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 6: try field.read(&resourceVersion, in: bytes)
+            case 6: field.readRepaired(&resourceVersion, in: bytes)
             case 12: if let entry = field.message { try read(annotation: bytes.extracting(entry)) }
             default: break
             }
@@ -45,8 +45,8 @@ struct RecordedEvent: ListedObject, Hashable {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
-            case 1: try field.read(&key, in: bytes)
-            case 2: try field.read(&value, in: bytes)
+            case 1: field.readRepaired(&key, in: bytes)
+            case 2: field.readRepaired(&value, in: bytes)
             default: break
             }
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HTTPTransport
 public import KubernetesAPI
 import ProtobufWire
 import SwiftProtobuf
@@ -28,7 +29,8 @@ public struct Selection: Sendable, Hashable {
     }
 }
 
-/// Some of a list's objects, as the server sent them: each is decoded when it is asked for.
+/// Some of a list's objects, as the server sent them: each is decoded when it is asked for. One that cannot be decoded is
+/// skipped: any client that may create an object may create such a one.
 public struct ListPage<O: ListedObject>: Sendable {
     /// The version of the whole list: where a watch goes on from it. All pages of a list have the same.
     public let resourceVersion: String
@@ -39,10 +41,17 @@ public struct ListPage<O: ListedObject>: Sendable {
     /// Where the list is in the bytes. Any XList has its metadata in field 1, its items in field 2.
     private let list: Range<Int>
     private var reader = WireReader()
+    private let skip: @Sendable (UndecodableObject) -> Void
 
-    package init(_ bytes: [UInt8], request: RequestInfo) throws(KubernetesError) {
+    /// - Parameter skip: called for an object that cannot be decoded.
+    package init(
+        _ bytes: [UInt8],
+        request: RequestInfo,
+        skip: @escaping @Sendable (UndecodableObject) -> Void = { _ in }
+    ) throws(KubernetesError) {
         self.bytes = bytes
         self.request = request
+        self.skip = skip
         do throws(WireError) {
             let envelope = try Envelope(bytes.span)
             try envelope.check(kind: "\(O.resource.kind)List", of: O.resource, in: bytes.span)
@@ -56,7 +65,7 @@ public struct ListPage<O: ListedObject>: Sendable {
 
     /// The next object, without the fields that this program does not know; nil after the last one of the page.
     ///
-    /// - Throws: where the bytes are none, with `decoding`.
+    /// - Throws: where the list itself is broken, with `decoding`.
     public mutating func next() throws(KubernetesError) -> O? {
         // Not this value's own one: that would be read while it changes.
         let bytes = bytes
@@ -64,7 +73,12 @@ public struct ListPage<O: ListedObject>: Sendable {
         do throws(WireError) {
             while let field = try reader.listField(in: list) {
                 guard field.number == 2, let item = field.message else { continue }
-                return try O(listed: list.extracting(item))
+                let object = list.extracting(item)
+                do throws(WireError) {
+                    return try O(listed: object)
+                } catch {
+                    skip(UndecodableObject(O.resource, object, error))
+                }
             }
             return nil
         } catch {
@@ -114,24 +128,38 @@ public struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
         private let pages: ListPages
         /// Empty for the first page; nil after the last.
         private var token: String? = ""
+        /// The most objects of the next page.
+        private var limit: Int
 
         fileprivate init(pages: ListPages) {
             self.pages = pages
+            limit = pages.limit
         }
 
-        /// Asks for the next page. Ends after the last page, and after an error.
+        /// Asks for the next page. Ends after the last page, and after an error. A page that is too large to be received
+        /// is requested again with half as many objects, as are the pages after it.
         public mutating func next() async throws(KubernetesError) -> ListPage<O>? {
             guard let token else { return nil }
             self.token = nil
             let info = RequestInfo(verb: .list, resource: O.resource, namespace: pages.selection.namespace)
-            var query = pages.selection.query + [(name: "limit", value: String(pages.limit))]
-            if !token.isEmpty { query.append((name: "continue", value: token)) }
-            let page = try ListPage<O>(
-                await pages.client.unary(info, KubernetesClient.Content(query: query)),
-                request: info
-            )
+            let body = try await body(info, token: token)
+            let client = pages.client
+            let page = try ListPage<O>(body, request: info) { client.skip($0) }
             if !page.continueToken.isEmpty { self.token = page.continueToken }
             return page
+        }
+
+        private mutating func body(_ info: RequestInfo, token: String) async throws(KubernetesError) -> [UInt8] {
+            while true {
+                var query = pages.selection.query + [(name: "limit", value: String(limit))]
+                if !token.isEmpty { query.append((name: "continue", value: token)) }
+                do {
+                    return try await pages.client.unary(info, KubernetesClient.Content(query: query))
+                } catch {
+                    guard limit > 1, (error.cause as? HTTPError)?.code == .bodyTooLarge else { throw error }
+                    limit /= 2
+                }
+            }
         }
     }
 }

@@ -9,12 +9,15 @@ public import KubernetesAPI
 /// It ends when the server's time for the watch is over, and throws ``KubernetesError`` when the watch fails: `expired`
 /// asks for a new list; after anything else a new watch may go on from the last change's resourceVersion. Dropping it
 /// closes the watch.
+///
+/// An object that cannot be decoded is skipped, its change coming as a bookmark where its version can be read.
 public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     /// A change.
     public typealias Element = WatchChange<O>
     /// What a request throws.
     public typealias Failure = KubernetesError
 
+    fileprivate let client: KubernetesClient
     fileprivate let body: HTTPBody
     fileprivate let info: RequestInfo
     /// How long the server may be silent once the initial events are complete.
@@ -59,18 +62,25 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
 
         /// The next change of those that have arrived; nil: more must arrive first.
         mutating func nextReceived() throws(KubernetesError) -> WatchChange<O>? {
-            let frame: WatchFrame<O>?
-            do throws(WireError) {
-                frame = try decoder.next { bytes throws(WireError) in try WatchFrame(bytes) }
-            } catch {
-                throw KubernetesError(error, request: info)
-            }
-            switch frame {
-            case .change(let change):
-                if case .bookmark(_, endsInitialEvents: true) = change { changes.body.setIdleTimeout(changes.idle) }
-                return change
-            case .error(let status): throw KubernetesError(watchStatus: status, request: info)
-            case nil: return nil
+            while true {
+                let frame: WatchFrame<O>?
+                do throws(WireError) {
+                    frame = try decoder.next { bytes throws(WireError) in try WatchFrame(bytes) }
+                } catch {
+                    throw KubernetesError(error, request: info)
+                }
+                switch frame {
+                case .change(let change):
+                    if case .bookmark(_, endsInitialEvents: true) = change { changes.body.setIdleTimeout(changes.idle) }
+                    return change
+                case .undecodable(let object):
+                    changes.client.skip(object)
+                    // What is no number says nothing of where the watch stands.
+                    guard UInt64(object.resourceVersion) != nil else { continue }
+                    return .bookmark(resourceVersion: object.resourceVersion, endsInitialEvents: false)
+                case .error(let status): throw KubernetesError(watchStatus: status, request: info)
+                case nil: return nil
+                }
             }
         }
     }
@@ -132,6 +142,6 @@ extension KubernetesClient {
                 (name: "timeoutSeconds", value: String(timeout.components.seconds)),
             ]
         let body = try await stream(info, Content(query: query), idle: initialIdle)
-        return WatchChanges(body: body, info: info, idle: timeout + .seconds(30))
+        return WatchChanges(client: self, body: body, info: info, idle: timeout + .seconds(30))
     }
 }

@@ -41,6 +41,9 @@ public final class KubernetesClient: Sendable {
     private let requestTimeout: Duration
     private let tokenBucket: Mutex<TokenBucket>?
     private let observer: @Sendable (RequestObservation) -> Void
+    private let skippedObject: @Sendable (UndecodableObject) -> Void
+    /// Those of which an undecodable object was logged.
+    private let undecodableResources = Mutex<Set<String>>([])
 
     /// Prepares a client; nothing is sent before the first call.
     ///
@@ -49,9 +52,11 @@ public final class KubernetesClient: Sendable {
     ///   - userAgent: as the server's audit log shows it.
     ///   - rateLimit: for all requests but watches, as client-go has it; nil sends at once.
     ///   - requestTimeout: for one request but a watch, its whole answer included.
-    ///   - logger: for one line about each request, at the `debug` level.
+    ///   - logger: for one line about each request, at the `debug` level, and a warning about the first object of a
+    ///     resource that cannot be decoded.
     ///   - clock: measures, and waits for the rate limit's turns and a watcher's delays.
     ///   - observer: called after every request, from the caller's task.
+    ///   - skippedObject: called for every object that a list or a watch skips, from the task that iterates.
     /// - Throws: `invalid` where a certificate or a key of the configuration cannot be used.
     public init(
         configuration: KubernetesConfiguration,
@@ -60,7 +65,8 @@ public final class KubernetesClient: Sendable {
         requestTimeout: Duration = .seconds(60),
         logger: Logger,
         clock: any Clock<Duration> = ContinuousClock(),
-        observer: @escaping @Sendable (RequestObservation) -> Void = { _ in }
+        observer: @escaping @Sendable (RequestObservation) -> Void = { _ in },
+        skippedObject: @escaping @Sendable (UndecodableObject) -> Void = { _ in }
     ) throws(KubernetesConfigurationError) {
         let timekeeper = Timekeeper(clock)
         self.timekeeper = timekeeper
@@ -68,6 +74,7 @@ public final class KubernetesClient: Sendable {
         server = configuration.server
         self.requestTimeout = requestTimeout
         self.observer = observer
+        self.skippedObject = skippedObject
         bearerToken = BearerToken(configuration.credentials)
         tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
         do {
@@ -226,5 +233,22 @@ extension KubernetesClient {
             ]
         )
         observer(RequestObservation(request: info, httpStatus: httpStatus, duration: duration))
+    }
+}
+
+// MARK: - Undecodable objects
+
+extension KubernetesClient {
+    /// Counts an object that a list or a watch skips, and logs the first of its resource.
+    func skip(_ object: UndecodableObject) {
+        skippedObject(object)
+        guard undecodableResources.withLock({ $0.insert(object.resource).inserted }) else { return }
+        logger.warning(
+            "Skipped an object that cannot be decoded; further ones of the resource are only counted",
+            metadata: [
+                "resource": "\(object.resource)", "namespace": "\(object.namespace)", "name": "\(object.name)",
+                "error": "\(object.error)",
+            ]
+        )
     }
 }

@@ -27,6 +27,8 @@ public enum WatchChange<O: ListedObject>: Sendable {
 /// One frame of a watch.
 package enum WatchFrame<O: ListedObject> {
     case change(WatchChange<O>)
+    /// An object was made, changed or deleted, and what it is now cannot be read.
+    case undecodable(UndecodableObject)
     /// The watch has failed, though its response began with 200.
     case error(Status)
 
@@ -52,9 +54,15 @@ package enum WatchFrame<O: ListedObject> {
     private init(type: String, object: Span<UInt8>) throws(WireError) {
         let envelope = try Envelope(object)
         switch type {
-        case "ADDED": self = .change(.added(try envelope.object(O.self, in: object)))
-        case "MODIFIED": self = .change(.modified(try envelope.object(O.self, in: object)))
-        case "DELETED": self = .change(.deleted(try envelope.object(O.self, in: object)))
+        case "ADDED", "MODIFIED", "DELETED":
+            try envelope.check(kind: O.resource.kind, of: O.resource, in: object)
+            let content = object.extracting(envelope.content)
+            do throws(WireError) {
+                let read = try O(listed: content)
+                self = .change(type == "ADDED" ? .added(read) : type == "MODIFIED" ? .modified(read) : .deleted(read))
+            } catch {
+                self = .undecodable(UndecodableObject(O.resource, content, error))
+            }
         case "BOOKMARK":
             try envelope.check(kind: O.resource.kind, of: O.resource, in: object)
             let bookmark = try PartialObjectMetadata(

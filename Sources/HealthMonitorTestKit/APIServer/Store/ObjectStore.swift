@@ -58,13 +58,19 @@ struct ObjectStore: Sendable {
 
     /// Stores an object under a new revision, which becomes its resourceVersion.
     ///
+    /// - Parameter raw: as ``StoredObject`` takes it.
     /// - Throws: `StatusError` 500 when it does not fit its type.
-    mutating func put(_ type: ResourceType, _ key: ObjectKey, _ object: JSONValue) throws(StatusError) -> JSONValue {
+    mutating func put(
+        _ type: ResourceType,
+        _ key: ObjectKey,
+        _ object: JSONValue,
+        appending raw: [UInt8] = []
+    ) throws(StatusError) -> JSONValue {
         var versioned = object
         versioned["metadata", "resourceVersion"] = .string(String(revision + 1))
         let stored: StoredObject
         do {
-            stored = try StoredObject(versioned, of: type)
+            stored = try StoredObject(versioned, of: type, appending: raw)
         } catch {
             throw StatusError(code: 500, reason: "InternalError", message: "Internal error occurred: \(error)")
         }

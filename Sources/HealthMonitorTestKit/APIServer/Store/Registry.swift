@@ -69,6 +69,7 @@ struct Registry: Sendable {
         _ body: JSONValue,
         namespace: String,
         as writer: Writer,
+        appending raw: [UInt8] = [],
         now: Timestamp
     ) throws(StatusError) -> JSONValue {
         var object = try normalized(type, body)
@@ -97,7 +98,7 @@ struct Registry: Sendable {
         dropGatedFields(type, &object)
         setDefaults(type, &object)
         if writer == .client { try validate(type, object) }
-        return try store.put(type, key, object)
+        return try store.put(type, key, object, appending: raw)
     }
 
     /// Replaces an object, or its status.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ProtobufWire
+import SwiftProtobuf
+
+/// A field that is kept of an object's protobuf, before a generated message decodes it.
+///
+/// The generated messages refuse a text that is not UTF-8. The API server does not validate all texts (annotations, an
+/// event's message, the claim's name in a pod) and stores what a client sent in protobuf, so that any client that may
+/// create an object could make a list fail for all its readers.
+enum KeptField: Sendable {
+    /// Of which what is not UTF-8 becomes U+FFFD; a longer one becomes empty.
+    case text(limit: Int)
+    case number
+    case message([Int: KeptField])
+
+    /// A name, a namespace, a uid, a version.
+    static let name = text(limit: 253)
+}
+
+extension [Int: KeptField] {
+    /// The message with these fields alone, all texts of them valid.
+    ///
+    /// - Throws: where the bytes, or those of a message that is kept, are not a message.
+    func kept(of bytes: Span<UInt8>) throws(WireFormatError) -> [UInt8] {
+        var kept: [UInt8] = []
+        var reader = WireReader()
+        var start = reader.position
+        while let field = try reader.next(in: bytes) {
+            defer { start = reader.position }
+            switch self[field.number] {
+            case .text(let limit):
+                guard field.message != nil else { continue }
+                var text = ""
+                field.readRepaired(&text, upTo: limit, in: bytes)
+                kept += WireField.header(number: field.number, length: text.utf8.count)
+                kept += text.utf8
+            case .number:
+                guard field.integer != nil else { continue }
+                for index in start..<reader.position { kept.append(bytes[index]) }
+            case .message(let fields):
+                guard let content = field.message else { continue }
+                let message = try fields.kept(of: bytes.extracting(content))
+                kept += WireField.header(number: field.number, length: message.count)
+                kept += message
+            case nil: continue
+            }
+        }
+        return kept
+    }
+}
+
+// MARK: - Objects that come in lists and watches
+
+// Numbers: Protos/kubernetes/core.proto and meta.proto.
+
+extension Event {
+    /// Reads the fields that say what was recorded on which object.
+    ///
+    /// - Throws: where the bytes are not a message.
+    public init(reading bytes: Span<UInt8>) throws {
+        self = try Self(keeping: Self.kept, of: bytes)
+    }
+
+    private static let kept: [Int: KeptField] = [
+        1: .metadata,
+        2: .message([1: .name, 2: .name, 3: .name, 4: .name]),
+        3: .name,
+        4: .text(limit: .max),
+        7: .time,
+        8: .number,
+        9: .name,
+    ]
+}
+
+extension Node {
+    /// Reads the name and the conditions.
+    ///
+    /// - Throws: where the bytes are not a message.
+    public init(reading bytes: Span<UInt8>) throws {
+        self = try Self(keeping: Self.kept, of: bytes)
+    }
+
+    private static let kept: [Int: KeptField] = [
+        1: .metadata,
+        3: .message([4: .message([1: .name, 2: .name, 4: .time])]),
+    ]
+}
+
+extension Pod {
+    /// Reads the name, the node, the volumes that are claims, and the phase.
+    ///
+    /// - Throws: where the bytes are not a message.
+    public init(reading bytes: Span<UInt8>) throws {
+        self = try Self(keeping: Self.kept, of: bytes)
+    }
+
+    private static let kept: [Int: KeptField] = [
+        1: .metadata,
+        2: .message([
+            1: .message([1: .name, 2: .message([10: .message([1: .name]), 29: .message([:])])]),
+            10: .name,
+        ]),
+        3: .message([1: .name]),
+    ]
+}
+
+extension KeptField {
+    fileprivate static let metadata = message([1: .name, 3: .name, 5: .name, 6: .name])
+    fileprivate static let time = message([1: .number, 2: .number])
+}
+
+extension KubernetesObject {
+    fileprivate init(keeping fields: [Int: KeptField], of bytes: Span<UInt8>) throws {
+        try self.init(serializedBytes: fields.kept(of: bytes))
+    }
+}

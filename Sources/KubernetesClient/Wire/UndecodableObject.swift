@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+import ProtobufWire
+
+/// An object of a list or a watch that was skipped, as its bytes are not a message of its kind.
+public struct UndecodableObject: Sendable {
+    /// The plural of the resource that was listed or watched: `persistentvolumeclaims`.
+    public let resource: String
+    /// `metadata.namespace`; empty where it cannot be read.
+    public private(set) var namespace = ""
+    /// `metadata.name`; empty where it cannot be read.
+    public private(set) var name = ""
+    /// `metadata.resourceVersion`; empty where it cannot be read.
+    public private(set) var resourceVersion = ""
+    /// Why it cannot be decoded.
+    public let error: String
+
+    /// Reads of the metadata what can be read.
+    init(_ resource: Resource, _ bytes: Span<UInt8>, _ error: WireError) {
+        self.resource = resource.plural
+        self.error = error.message
+        var reader = WireReader()
+        while let field = try? reader.next(in: bytes) {
+            if field.number == 1, let metadata = field.message { read(metadata: bytes.extracting(metadata)) }
+        }
+    }
+
+    private mutating func read(metadata bytes: Span<UInt8>) {
+        var reader = WireReader()
+        while let field = try? reader.next(in: bytes) {
+            switch field.number {
+            case 1: field.readRepaired(&name, upTo: 253, in: bytes)
+            case 3: field.readRepaired(&namespace, upTo: 253, in: bytes)
+            case 6: field.readRepaired(&resourceVersion, upTo: 253, in: bytes)
+            default: break
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesAPI
+import SwiftProtobuf
+import Testing
+
+@testable import KubernetesClient
+
+/// The API server stores what a client sent in protobuf, texts that are not UTF-8 among it.
+@Suite(.timeLimit(.minutes(1))) struct UndecodableObjectTests {
+    /// `spec.nothing.csi.volumeHandle` ends before it should.
+    private static let truncated: [UInt8] = [0x12, 5, 0x12, 3, 0xB2, 1, 9]
+    /// `metadata.annotations["a"]` is FF.
+    private static let annotation: [UInt8] = [0x0A, 8, 0x62, 6, 0x0A, 1, 0x61, 0x12, 1, 0xFF]
+
+    private func warnings(_ cluster: TestCluster) -> [String] {
+        cluster.log.filter { $0.hasPrefix("warning ") }
+    }
+
+    @Test func `a list in pages skips an object that cannot be decoded`() async throws {
+        try await TestCluster.with { cluster in
+            try cluster.server.create(.volume("a"))
+            try cluster.server.create(.volume("b"), appending: Self.truncated)
+            try cluster.server.create(.volume("c"))
+            for _ in 0..<2 {
+                let pages = try await cluster.client.list(PersistentVolume.self, limit: 2).collected()
+                #expect(try pages.map { try $0.items.map(\.metadata.name) } == [["a"], ["c"]])
+            }
+            #expect(cluster.skipped.values.map(\.name) == ["b", "b"])
+            #expect(cluster.skipped.values.map(\.resource) == ["persistentvolumes", "persistentvolumes"])
+            let warnings = warnings(cluster)
+            #expect(warnings.count == 1)
+            #expect(warnings.first?.contains("Skipped an object that cannot be decoded") == true)
+            #expect(warnings.first?.contains("b") == true)
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a watcher skips an object that cannot be decoded and keeps its version`(streamsLists: Bool) async throws {
+        try await TestCluster.with(streamsLists: streamsLists) { cluster in
+            try cluster.server.create(.volume("a"))
+            try cluster.server.create(.volume("b"), appending: Self.truncated)
+            try cluster.server.create(.volume("c"))
+            var events = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger, random: { 0 })
+                .makeAsyncIterator()
+            var listed: [String] = []
+            loop: while let event = try await events.next() {
+                switch event {
+                case .listed(let volumes): listed += volumes.map(\.metadata.name)
+                case .synced: break loop
+                default: break
+                }
+            }
+            #expect(listed == ["a", "c"])
+
+            let last = try cluster.server.create(.volume("d"), appending: Self.truncated)
+            let version = last["metadata", "resourceVersion"]?.string
+            try cluster.server.create(.volume("e"))
+            guard case .applied(let volume) = try await events.next() else {
+                Issue.record("the volume behind it is not applied")
+                return
+            }
+            #expect(volume.metadata.name == "e")
+            #expect(cluster.skipped.values.map(\.name) == ["b", "d"])
+            #expect(cluster.skipped.values.last?.resourceVersion == version)
+            let lists = cluster.server.journal.records.filter {
+                $0.request.verb == .list || $0.request.isStreamingList
+            }
+            // A server without streaming lists refuses the first.
+            #expect(lists.count == (streamsLists ? 1 : 2))
+        }
+    }
+
+    @Test func `a watch goes on after the version of an object that cannot be decoded`() async throws {
+        try await TestCluster.with { cluster in
+            let page = try await cluster.client.list(PersistentVolume.self).collected()[0]
+            let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: page.resourceVersion)
+            let stored = try cluster.server.create(.volume("b"), appending: Self.truncated)
+            cluster.server.watches[0].end()
+            let changes = try await watch.collected()
+            #expect(changes.map(\.resourceVersion) == [stored["metadata", "resourceVersion"]?.string])
+        }
+    }
+
+    @Test func `pods, nodes and events with texts that are not UTF-8 are read`() async throws {
+        try await TestCluster.with { cluster in
+            let server = cluster.server
+            try NodeFixture(name: "worker").store(in: server)
+            try server.create(
+                ["kind": "Node", "metadata": ["name": "other"], "status": ["conditions": [["type": "Ready"]]]],
+                appending: Self.annotation
+            )
+            let nodes = try await cluster.client.list(Node.self).collected().flatMap { try $0.items }
+            #expect(nodes.map(\.metadata.name) == ["other", "worker"])
+            #expect(nodes.map(\.status.conditions.last?.type) == ["Ready", "Ready"])
+
+            // spec.volumes: name "v", persistentVolumeClaim.claimName FF
+            let volume: [UInt8] = [0x0A, 1, 0x76, 0x12, 5, 0x52, 3, 0x0A, 1, 0xFF]
+            try server.create(
+                ["kind": "Pod", "metadata": ["name": "pod"], "spec": ["nodeName": "worker"]],
+                appending: Self.annotation + [0x12, 12, 0x0A, 10] + volume
+            )
+            let pods = try await cluster.client.list(Pod.self).collected().flatMap { try $0.items }
+            #expect(pods.map(\.metadata.name) == ["pod"])
+            #expect(pods.map(\.spec.nodeName) == ["worker"])
+            #expect(pods[0].spec.volumes.map(\.volumeSource.persistentVolumeClaim.claimName) == ["\u{FFFD}"])
+
+            try server.create(
+                [
+                    "kind": "Event", "metadata": ["namespace": "default", "name": "event"], "reason": "Bad",
+                    "involvedObject": ["kind": "Pod", "namespace": "default", "name": "pod", "uid": "u"],
+                    "lastTimestamp": "2026-01-01T00:00:00Z", "count": 3,
+                ],
+                appending: Self.annotation + [0x22, 1, 0xFF]
+            )
+            let events = try await cluster.client.list(Event.self).collected().flatMap { try $0.items }
+            #expect(events.map(\.metadata.name) == ["event"])
+            #expect(events.map(\.message) == ["\u{FFFD}"])
+            #expect(events.map(\.count) == [3])
+            #expect(events.map(\.lastTimestamp.seconds) == [1_767_225_600])
+            #expect(events.map(\.involvedObject.uid) == ["u"])
+            #expect(cluster.skipped.values.isEmpty)
+        }
+    }
+
+    /// 500 claims with a `spec.volumeName` of a megabyte each are more than a client takes at once.
+    @Test func `a page that is too large is requested again with fewer objects`() async throws {
+        try await TestCluster.with { cluster in
+            for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
+            cluster.server.intercept { request in
+                guard request.verb == .list, request.query["limit"] == "500" else { return nil }
+                return .answer(
+                    status: 200,
+                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
+                    body: [UInt8](repeating: 0, count: 257 << 20)
+                )
+            }
+            let pages = try await cluster.client.list(PersistentVolume.self).collected()
+            #expect(try pages.map { try $0.items.map(\.metadata.name) } == [["a", "b", "c"]])
+            let limits = cluster.server.journal.records.map { $0.request.query["limit"] }
+            #expect(limits == ["500", "250"])
+        }
+    }
+}
