@@ -44,7 +44,7 @@ enum StatusErrors {
             switch httpStatus {
             case 401: [.unauthorized]
             case 403: [.forbidden, .namespaceTerminating]
-            case 404: [.notFound]
+            case 404: [.notFound, .serverError]
             case 409: [.conflict, .alreadyExists]
             case 410: [.expired]
             case 422: [.invalid]
@@ -60,7 +60,8 @@ enum StatusErrors {
         )
         try require(!error.isMissingRule || error.code == .forbidden, "only 403 speaks of a rule")
         try require(
-            error.isCertainlyUnserved == (httpStatus < 500 || httpStatus == 503),
+            error.isCertainlyUnserved
+                == (httpStatus == 503 || httpStatus < 500 && (httpStatus != 404 || error.code == .notFound)),
             "whether the request was served is up to the HTTP status"
         )
     }

@@ -150,12 +150,21 @@ extension ReportOutcome {
     /// What a failed request means for the announcement, and for the others.
     init(_ error: KubernetesError) {
         switch error.code {
-        case .notFound, .namespaceTerminating: self = .gone
+        case .namespaceTerminating: self = .gone
+        case .notFound where error.isAboutClaim: self = .gone
         // Only this one is wrong; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
         case .forbidden where !error.isMissingRule: self = .refused
         // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
         default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
         }
+    }
+}
+
+extension KubernetesError {
+    /// Whether the Status names the claim, its namespace or its event, not a resource that the server does not serve yet.
+    /// `details.kind` is the plural: k8s.io/apimachinery, `pkg/api/errors/errors.go`, `NewNotFound`.
+    fileprivate var isAboutClaim: Bool {
+        ["namespaces", "persistentvolumeclaims", "events"].contains(status?.details.kind ?? "")
     }
 }

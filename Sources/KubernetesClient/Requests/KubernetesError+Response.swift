@@ -98,6 +98,8 @@ extension KubernetesError {
     /// Whether the server has certainly not done what was asked: it said so, or it was never reached. Otherwise a write
     /// may have happened although its answer was lost.
     public var isCertainlyUnserved: Bool {
+        // Without a Status it may come from a proxy that gave up on the API server, as a 502 may.
+        if httpStatus == 404 { return code == .notFound }
         if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
         guard let transport = cause as? HTTPError else { return false }
         return [.connect, .tls, .invalidRequest].contains(transport.code)

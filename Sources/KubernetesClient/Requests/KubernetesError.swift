@@ -36,7 +36,9 @@ public struct KubernetesError: Error, Sendable, CustomStringConvertible {
         public static let forbidden = Code(base: .forbidden)
         /// 403, cause NamespaceTerminating: a create in a namespace that is being deleted.
         public static let namespaceTerminating = Code(base: .namespaceTerminating)
-        /// 404: the object, or the namespace to create it in.
+        /// 404 with reason NotFound: the object, or the namespace to create it in. A 404 without such a Status is not the
+        /// API server's word on an object but a load balancer's, or a server's that has just started, and counts as
+        /// `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
         public static let notFound = Code(base: .notFound)
         /// 409, reason AlreadyExists: a create for a name that is taken.
         public static let alreadyExists = Code(base: .alreadyExists)
@@ -50,7 +52,7 @@ public struct KubernetesError: Error, Sendable, CustomStringConvertible {
         public static let tooManyRequests = Code(base: .tooManyRequests)
         /// The answer did not come in time, or the server says so of its own parts (504).
         public static let timeout = Code(base: .timeout)
-        /// 5xx
+        /// 5xx, or a 404 that is not about an object.
         public static let serverError = Code(base: .serverError)
         /// There is no connection, or it broke.
         public static let transport = Code(base: .transport)
@@ -118,7 +120,7 @@ extension KubernetesError.Code {
         case 403:
             let isTerminating = status?.details.causes.contains { $0.reason == "NamespaceTerminating" } ?? false
             self = isTerminating ? .namespaceTerminating : .forbidden
-        case 404: self = .notFound
+        case 404: self = status?.reason == "NotFound" ? .notFound : .serverError
         case 409: self = status?.reason == "AlreadyExists" ? .alreadyExists : .conflict
         case 410: self = .expired
         case 422: self = .invalid

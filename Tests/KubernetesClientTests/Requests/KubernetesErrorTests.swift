@@ -74,8 +74,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (400, "", KubernetesError.Code.badRequest), (401, "", .unauthorized), (404, "", .notFound),
+        (400, "", KubernetesError.Code.badRequest), (401, "", .unauthorized), (404, "", .serverError),
         (405, "", .badRequest),
+        (404, "NotFound", .notFound),
         (409, "AlreadyExists", .alreadyExists), (409, "Conflict", .conflict), (409, "", .conflict), (422, "", .invalid),
         (500, "", .serverError), (503, "", .serverError), (504, "", .timeout), (302, "", .serverError),
     ])
