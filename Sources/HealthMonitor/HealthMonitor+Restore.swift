@@ -72,7 +72,6 @@ extension HealthMonitor {
 package struct ToldEvents: Sendable {
     /// The last event on a claim's volume.
     struct Told: Sendable {
-        var key: ClaimKey
         /// nil: that it has recovered.
         var fingerprint: Fingerprint?
         /// Versions are in the order of the writes; leaders' clocks may differ.
@@ -82,8 +81,14 @@ package struct ToldEvents: Sendable {
     }
 
     let component: String
-    /// By claim uid.
-    private(set) var volumes: [String: Told] = [:]
+    /// The API server does not check `involvedObject.uid`: an event in one namespace may have the uid of a claim in
+    /// another, and says nothing of that one.
+    struct ClaimIdentity: Sendable, Hashable {
+        var key: ClaimKey
+        var uid: String
+    }
+
+    private(set) var volumes: [ClaimIdentity: Told] = [:]
     private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
 
     package init(component: String) {
@@ -104,24 +109,21 @@ package struct ToldEvents: Sendable {
             if let fingerprint { unknowns.append((uid, key, fingerprint)) }
         case EventVocabulary.abnormalReason:
             // An event that is not ours by name is EHM's, which knew nothing but an abnormal condition.
-            add(event, key, fingerprint ?? Self.legacy)
+            add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy)
         case EventVocabulary.normalReason:
-            add(event, key, nil)
+            add(event, ClaimIdentity(key: key, uid: uid), nil)
         default: break
         }
     }
 
-    private mutating func add(_ event: Event, _ key: ClaimKey, _ fingerprint: Fingerprint?) {
+    private mutating func add(_ event: Event, _ claim: ClaimIdentity, _ fingerprint: Fingerprint?) {
         let told = Told(
-            key: key,
             fingerprint: fingerprint,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds
         )
-        if let other = volumes[event.involvedObject.uid], (other.version, other.time) > (told.version, told.time) {
-            return
-        }
-        volumes[event.involvedObject.uid] = told
+        if let other = volumes[claim], (other.version, other.time) > (told.version, told.time) { return }
+        volumes[claim] = told
     }
 
     private static let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: "")]).fingerprint
@@ -130,12 +132,13 @@ package struct ToldEvents: Sendable {
 extension Reconciler {
     package mutating func restore(_ events: ToldEvents, at now: Duration) {
         let wall = Time.now().seconds
-        for (uid, told) in events.volumes {
+        for (identity, told) in events.volumes {
             guard let fingerprint = told.fingerprint else { continue }
             let age = Duration.age(of: told.time, now: wall)
-            restore(told: fingerprint, claimUID: uid, key: told.key, toldAt: now - age, at: now)
+            restore(told: fingerprint, claimUID: identity.uid, key: identity.key, toldAt: now - age, at: now)
         }
-        restoreFromStatuses(except: Set(events.volumes.keys), at: now)
+        let known = events.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
+        restoreFromStatuses(except: Set(known.map(\.uid)), at: now)
         for (uid, key, fingerprint) in events.unknowns {
             restore(toldUnknown: fingerprint, claimUID: uid, key: key)
         }

@@ -53,6 +53,7 @@ extension EventVocabulary {
 struct ToldNodeFailures: Sendable {
     /// The last event on a claim and a node.
     struct Told: Sendable {
+        /// Where the event is, whose uid the API server does not check.
         var claim: ClaimKey
         var isFailure: Bool
         /// Versions are in the order of the writes; leaders' clocks may differ.
@@ -61,7 +62,12 @@ struct ToldNodeFailures: Sendable {
         var time: Int64
     }
 
-    private var last: [NodeFailureKey: Told] = [:]
+    private struct Key: Hashable {
+        var failure: NodeFailureKey
+        var claim: ClaimKey
+    }
+
+    private var last: [Key: Told] = [:]
 
     mutating func add(_ event: Event) {
         let isFailure = event.reason == EventVocabulary.nodeFailedReason
@@ -70,9 +76,10 @@ struct ToldNodeFailures: Sendable {
             ? EventVocabulary.node(inFailedMessage: event.message)
             : EventVocabulary.node(inRecoveredMessage: event.message)
         guard let node else { return }
-        let key = NodeFailureKey(node: node, claimUID: event.involvedObject.uid)
+        let claim = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
+        let key = Key(failure: NodeFailureKey(node: node, claimUID: event.involvedObject.uid), claim: claim)
         let told = Told(
-            claim: ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name),
+            claim: claim,
             isFailure: isFailure,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds
@@ -81,6 +88,9 @@ struct ToldNodeFailures: Sendable {
         last[key] = told
     }
 
-    /// Failures of whose end nobody was told.
-    var failures: [NodeFailureKey: Told] { last.filter(\.value.isFailure) }
+    /// Failures without a recovery after them. There may be several of one key: which of them is about the claim that
+    /// has the uid, its name says.
+    var failures: [(key: NodeFailureKey, value: Told)] {
+        last.compactMap { key, told in told.isFailure ? (key.failure, told) : nil }
+    }
 }

@@ -346,6 +346,10 @@ struct NodeEventsTests {
         told.add(event("NodeRecovered", node: "c", version: 10))
         told.add(event("NodeFailed", node: "c", version: 9))
         told.add(Event())
-        #expect(Set(told.failures.keys) == [NodeFailureKey(node: "b", claimUID: "u")])
+        // In another namespace, with the same uid.
+        var forged = event("NodeRecovered", node: "b", version: 11)
+        forged.involvedObject.namespace = "tenant"
+        told.add(forged)
+        #expect(told.failures.map(\.key) == [NodeFailureKey(node: "b", claimUID: "u")])
     }
 }

@@ -98,6 +98,58 @@ import Testing
         }
     }
 
+    /// The API server checks that an event is in the namespace of its object, not the object's uid.
+    @Test func `an event in another namespace with the uid of a claim changes nothing`() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in _ = await scene.write(1) }
+            let uid = try #require(try scene.events().first?["involvedObject", "uid"])
+            try scene.server.create(["kind": "Namespace", "metadata": ["name": "tenant"]])
+            try scene.server.create([
+                "kind": "Event", "metadata": ["namespace": "tenant", "name": "forged"],
+                "involvedObject": [
+                    "kind": "PersistentVolumeClaim", "namespace": "tenant", "name": "csi-pvc", "uid": uid,
+                ],
+                "reason": "VolumeConditionNormal",
+                "source": ["component": "csi-pv-monitor-controller-hostpath.csi.k8s.io"],
+            ])
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            try await scene.monitor { _ in _ = await scene.write(2) }
+            let events = try scene.events().filter { $0["metadata", "namespace"] == "default" }
+            #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
+        }
+    }
+
+    /// The recovery's event is answered once by something that is not the API server.
+    @Test(arguments: ["<html>404 Not Found</html>", "404 page not found\n"])
+    func `a 404 without a Status does not lose a recovery`(body: String) async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            try await scene.monitor { _ in
+                _ = await scene.write(1)
+                scene.server.intercept { request in
+                    guard request.verb == .create, request.resource == "events" else { return nil }
+                    return .answer(status: 404, headers: ["Content-Type": "text/html"], body: Array(body.utf8))
+                }
+                scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+                await scene.sweepAgain()
+                _ = await scene.server.journal.first { $0.request.verb == .create && $0.code == 404 }
+                scene.server.intercept(nil)
+                await withTaskGroup { group in
+                    group.addTask { _ = await scene.write(2) }
+                    group.addTask {
+                        while !Task.isCancelled {
+                            _ = await scene.clock.sleeper(ofAtLeast: .milliseconds(1))
+                            scene.clock.advance(by: .seconds(60))
+                        }
+                    }
+                    await group.next()
+                    group.cancelAll()
+                }
+            }
+            let events = try scene.events()
+            #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
+        }
+    }
+
     @Test func rule9_nothingIsToldBeforeItIsKnownWhatWasTold() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
