@@ -75,7 +75,7 @@ extension Event {
 }
 
 extension Node {
-    /// Reads the name and the conditions.
+    /// Reads the name, the labels and the conditions.
     ///
     /// - Throws: where the bytes are not a message.
     public init(reading bytes: Span<UInt8>) throws {
@@ -83,7 +83,7 @@ extension Node {
     }
 
     private static let kept: [Int: KeptField] = [
-        1: .metadata,
+        1: .message([1: .name, 3: .name, 5: .name, 6: .name, 11: .label]),
         3: .message([4: .message([1: .name, 2: .name, 4: .time])]),
     ]
 }
@@ -108,6 +108,8 @@ extension Pod {
 
 extension KeptField {
     fileprivate static let metadata = message([1: .name, 3: .name, 5: .name, 6: .name])
+    /// An entry of a map. A key has a prefix of 253 bytes, a slash and 63 bytes at most.
+    fileprivate static let label = message([1: .text(limit: 317), 2: .name])
     fileprivate static let time = message([1: .number, 2: .number])
 }
 
