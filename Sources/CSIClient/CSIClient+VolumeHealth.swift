@@ -20,7 +20,8 @@ extension CSIClient {
             request.startingToken = token
             request.secrets = secrets
             return try await self.call(method, request, returning: CSIControllerListVolumeHealthResponse.self) {
-                bytes, _ throws(CSIError) in try DriverPage(bytes, method: method)
+                bytes,
+                _ throws(CSIError) in try DriverPage(bytes, method: method)
             }
         } items: { part in
             self.warn(ofUnidentifiable: part.unidentifiable, method: method)
@@ -45,7 +46,8 @@ extension CSIClient {
         request.volumeID = id
         request.secrets = secrets
         return try await call(method, request, returning: CSIControllerGetVolumeHealthResponse.self) {
-            bytes, _ throws(CSIError) in Redaction(secrets)(try DriverVolumeHealth(reply: bytes, askedFor: id))
+            bytes,
+            _ throws(CSIError) in Redaction(secrets)(try DriverVolumeHealth(reply: bytes, askedFor: id))
         }
     }
 }

@@ -16,7 +16,8 @@ extension CSIClient {
             request.maxEntries = self.configuration.maxEntries
             request.startingToken = token
             return try await self.call(method, request, returning: CSIListVolumesResponse.self) {
-                bytes, _ throws(CSIError) in try DriverPage(bytes, method: method)
+                bytes,
+                _ throws(CSIError) in try DriverPage(bytes, method: method)
             }
         } items: { part in
             self.warn(ofUnidentifiable: part.unidentifiable, method: method)
@@ -38,7 +39,8 @@ extension CSIClient {
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id
         return try await call(method, request, returning: CSIControllerGetVolumeResponse.self) {
-            bytes, observation throws(CSIError) in
+            bytes,
+            observation throws(CSIError) in
             let (volume, deviation) = try DriverVolume.read(reply: bytes, askedFor: id)
             observation.deviation = deviation
             if let deviation { self.log(deviation, of: id, method: method) }

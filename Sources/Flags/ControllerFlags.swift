@@ -43,7 +43,9 @@ struct DriverFlags: ParsableArguments {
     @Option("Where it does not: each volume is asked for once in this time.")
     var monitorInterval = GoDuration.minutes(1)
 
-    @Option("The most calls for single volumes at a time; fewer where the driver answers more slowly the more there are.")
+    @Option(
+        "The most calls for single volumes at a time; fewer where the driver answers more slowly the more there are."
+    )
     var workerThreads: Int32 = 10
 
     @Option(

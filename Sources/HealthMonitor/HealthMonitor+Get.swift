@@ -10,7 +10,8 @@ extension HealthMonitor {
     /// Probes single volumes as the core's schedule says, for ever: all of them where the driver has no list, otherwise those
     /// that its lists leave open. While the driver cannot be reached nothing is probed.
     func probeVolumes(into state: MonitorState) async throws {
-        try await dispatch(atMost: { state.probing.limit }, wakeUp: state.probeable, clock: clock) {
+        let limit: @Sendable () -> Int = { state.probing.limit }
+        try await dispatch(atMost: limit, wakeUp: state.probeable, clock: clock) {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
             guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }

@@ -31,7 +31,8 @@ extension HealthMonitor {
             case .listed(let nodes):
                 for node in nodes { labels.set(node.metadata.labels) }
             case .applied(let node): labels.set(node.metadata.labels)
-            case .synced: if labels.isUnknown { logger.warning("Found no Node of this name", metadata: ["node": "\(name)"]) }
+            case .synced:
+                if labels.isUnknown { logger.warning("Found no Node of this name", metadata: ["node": "\(name)"]) }
             // A node that is deleted is made anew with its labels, or this process ends with it.
             case .restarted, .deleted: break
             }

@@ -126,7 +126,9 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
             return true
         }
         earlyReports.removeAll { now - $0 >= limits.hold }
-        guard !isOverLimit(unreported, used: used), !isListEmpty, !entry.needsHold, suspicion == nil else { return false }
+        guard !isOverLimit(unreported, used: used), !isListEmpty, !entry.needsHold, suspicion == nil else {
+            return false
+        }
         let others = min(3, used - missing.count)
         // Alone among others that are found; or all the others were looked for meanwhile, and are not missing.
         guard now - entry.since >= settling || (unreported == 1 && found &- entry.foundBefore >= UInt64(max(0, others)))

@@ -157,7 +157,9 @@ extension Reconciler {
             if canConfirm, !absent.isEmpty {
                 usedAtLastList = index.usedHandles
                 for handle in absent {
-                    guard let handle = index.number(ofVolumeHandle: handle), index.hasClaim(of: handle) else { continue }
+                    guard let handle = index.number(ofVolumeHandle: handle), index.hasClaim(of: handle) else {
+                        continue
+                    }
                     missed(handle, since: ended.began, at: now, awaitsCall: true)
                 }
             }
@@ -179,7 +181,10 @@ extension Reconciler {
     private func problem(of ended: Sweep) -> ListProblem? {
         guard ended.entries > 0 else { return listProblem }
         if ended.ours == 0, let handle = index.unlistedHandle {
-            return .foreignIDs(volumeID: bounded(ended.example, toBytes: 256), volumeHandle: bounded(handle, toBytes: 256))
+            return .foreignIDs(
+                volumeID: bounded(ended.example, toBytes: 256),
+                volumeHandle: bounded(handle, toBytes: 256)
+            )
         }
         return ended.withHealth == 0 ? .noConditions : nil
     }
@@ -211,7 +216,9 @@ extension Reconciler {
         usedAtLastList = index.usedHandles
         var candidates: [HandleNumber] = []
         for handle in absent {
-            guard let number = index.number(ofVolumeHandle: handle), let record = index.record(of: number) else { continue }
+            guard let number = index.number(ofVolumeHandle: handle), let record = index.record(of: number) else {
+                continue
+            }
             missed(
                 number,
                 since: ended.began,
@@ -250,7 +257,8 @@ extension Reconciler {
     /// Reports a volume that was missed just now, where it can be believed.
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
         let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
-        if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle) {
+        if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
+        {
             if let handle = index.volumeHandle(handle) { concludeMissing(handle, at: now) }
         }
     }

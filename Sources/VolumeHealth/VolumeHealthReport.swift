@@ -59,7 +59,8 @@ public struct VolumeHealthReport: Sendable, Hashable {
                 }
                 continue
             }
-            let position = self.unknownConditions.firstIndex(where: condition.precedes) ?? self.unknownConditions.endIndex
+            let position =
+                self.unknownConditions.firstIndex(where: condition.precedes) ?? self.unknownConditions.endIndex
             guard position < Self.maximumConditions else { continue }
             self.unknownConditions.insert(condition, at: position)
             self.unknownConditions.removeLast(max(0, self.unknownConditions.count - Self.maximumConditions))

@@ -98,7 +98,8 @@ private struct MonitorService: Service {
     private func monitor() async throws {
         if options.nodeDeployment, nodeName == nil {
             throw UsageError(
-                message: "--node-deployment needs the environment variable NODE_NAME: set it from the pod's spec.nodeName"
+                message:
+                    "--node-deployment needs the environment variable NODE_NAME: set it from the pod's spec.nodeName"
             )
         }
         let configuration =

@@ -43,7 +43,8 @@ import Testing
             "--leader-election-renew-deadline=107s", "--leader-election-retry-period=26s",
             "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
-            "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5", "--missing-volumes-hold=2m",
+            "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
+            "--missing-volumes-hold=2m",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))

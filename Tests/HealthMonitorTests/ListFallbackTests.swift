@@ -117,7 +117,8 @@ import Testing
     }
 
     /// dell/csi-powerflex (service/controller.go, ControllerGetVolume): no `volume`, and the time in the message.
-    @Test func `an abnormal reply without a volume, whose message changes with every call, is one event`() async throws {
+    @Test func `an abnormal reply without a volume, whose message changes with every call, is one event`() async throws
+    {
         let volume = VolumeFixture(number: 0)
         try await Scene.run { scene in
             try GetModeTests.volumes(1)(scene)
