@@ -17,6 +17,7 @@ extension HealthMonitor {
     /// The driver is identified again and again: it may be restarted or upgraded at any time.
     func probe(into state: MonitorState) async throws {
         var schedule = SweepSchedule(interval: configuration.listVolumesInterval)
+        var nextList = now
         while true {
             try await untilMayAct()
             let identity = try await driver.identify(clock: clock)
@@ -24,22 +25,29 @@ extension HealthMonitor {
                 throw DriverChangedError(expected: configuration.driverName, found: identity.name)
             }
             let strategy = ProbeStrategy(identity.controllerCapabilities)
-            if state.adopt(strategy) { begin(strategy, identity, state) }
+            if state.adopt(strategy) {
+                begin(strategy, identity, state)
+                nextList = now
+            }
             state.probing.resume()
             state.probeable.signal()
             switch strategy {
             case .list(let generation, let canConfirm):
-                schedule.begin(at: now)
-                let isComplete = try await sweep(generation, canConfirm: canConfirm, into: state)
-                let isUseless = canConfirm && state.withReconciler { $0.listProblem != nil }
-                let next = schedule.end(
-                    complete: isComplete,
-                    intervals: isUseless ? intervalsOfUselessLists : 1,
-                    at: now
-                )
-                try await clock.sleep(until: instant(at: next), tolerance: nil)
+                if now >= nextList {
+                    schedule.begin(at: now)
+                    let isComplete = try await sweep(generation, canConfirm: canConfirm, into: state)
+                    let isUseless = canConfirm && state.withReconciler { $0.listProblem != nil }
+                    nextList = schedule.end(
+                        complete: isComplete,
+                        intervals: isUseless ? intervalsOfUselessLists : 1,
+                        at: now
+                    )
+                }
+                // A driver that was away is identified before single volumes are probed again, which does not wait for
+                // the next list.
+                try await waitForInterruption(state, until: nextList)
             case .get:
-                try await waitForInterruption(state, atMost: lookAgainInterval)
+                try await waitForInterruption(state, until: now + lookAgainInterval)
             case .none:
                 try await waitForAnotherDriver(atMost: lookAgainInterval)
             }
@@ -88,11 +96,11 @@ extension HealthMonitor {
         }
     }
 
-    /// Returns when a call found that the driver cannot be reached, or after a while.
-    private func waitForInterruption(_ state: MonitorState, atMost limit: Duration) async throws {
+    /// Returns when a call found that the driver cannot be reached, or at this moment.
+    private func waitForInterruption(_ state: MonitorState, until end: Duration) async throws {
         await withTaskGroup { group in
             group.addTask { await state.interrupted.wait() }
-            group.addTask { try? await clock.sleep(for: limit) }
+            group.addTask { try? await clock.sleep(until: instant(at: end), tolerance: nil) }
             await group.next()
             group.cancelAll()
         }

@@ -66,6 +66,25 @@ import Testing
         }
     }
 
+    /// The next list is far away then.
+    @Test func `single calls go on after a restart of the driver`() async throws {
+        let volume = VolumeFixture(number: 1)
+        try await Scene.run { scene in
+            try Self.prepare(3, [3, 11, 12])(scene)
+            let handles = (0..<3).map { VolumeFixture(number: $0).handle }
+            scene.driver.intercept { call in call.method.hasSuffix("/ListVolumes") ? Self.list(handles) : nil }
+        } _: { scene in
+            try await scene.advance { GetModeTests.calls(scene).count == 3 }
+            await scene.driver.stop()
+            scene.driver.set(.abnormal("broken"), ofVolume: volume.handle)
+            let stopped = scene.clock.now.offset
+            try await scene.advance { scene.clock.now.offset > stopped + GetModeTests.interval * 2 }
+            try scene.driver.start()
+            try await scene.advance { try scene.events().count == 1 }
+            #expect(scene.driver.journal.calls("ListVolumes").count == 1)
+        }
+    }
+
     /// weka/csi-wekafs leaves the condition out of some entries on purpose.
     @Test func `entries without a condition are probed one by one and the list does for the rest`() async throws {
         let silent = VolumeFixture(number: 1)
