@@ -70,6 +70,7 @@ let package = Package(
                 "GRPCTransport",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
+                "LeaderElection",
                 "csi-health-monitor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -148,6 +149,7 @@ let package = Package(
             dependencies: [
                 "Diagnostics",
                 "HealthMonitor",
+                "LeaderElection",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -163,6 +165,7 @@ let package = Package(
                 "HealthMonitor",
                 "KubernetesAPI",
                 "KubernetesClient",
+                "LeaderElection",
                 "ProtobufWire",
                 "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -3,6 +3,7 @@
 
 package import Diagnostics
 package import HealthMonitor
+package import LeaderElection
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
@@ -24,9 +25,7 @@ package struct ControllerOptions: Sendable, Equatable {
     package struct LeaderElection: Sendable, Equatable {
         /// nil: the pod's own.
         package var namespace: String?
-        package var leaseDuration: Duration
-        package var renewDeadline: Duration
-        package var retryPeriod: Duration
+        package var timing: LeaderElectionTiming
         package var labels: [String: String]
     }
 
@@ -153,29 +152,19 @@ package struct ControllerOptions: Sendable, Equatable {
     }
 
     private static func leaderElection(_ flags: LeaderElectionFlags) throws(UsageError) -> LeaderElection {
-        let lease = flags.leaderElectionLeaseDuration
-        let deadline = flags.leaderElectionRenewDeadline
-        let retry = flags.leaderElectionRetryPeriod
-        guard lease.duration >= .seconds(1) else {
-            throw UsageError(message: "--leader-election-lease-duration (\(lease)) must be at least 1s")
-        }
-        guard lease.duration > deadline.duration else {
-            throw UsageError(
-                message: "--leader-election-lease-duration (\(lease)) must be greater than "
-                    + "--leader-election-renew-deadline (\(deadline))"
+        let timing: LeaderElectionTiming
+        do {
+            timing = try LeaderElectionTiming(
+                leaseDuration: flags.leaderElectionLeaseDuration.duration,
+                renewDeadline: flags.leaderElectionRenewDeadline.duration,
+                retryPeriod: flags.leaderElectionRetryPeriod.duration
             )
-        }
-        guard retry.duration > .zero, deadline.duration > retry.duration * 1.2 else {
-            throw UsageError(
-                message: "--leader-election-renew-deadline (\(deadline)) must be greater than 1.2 x "
-                    + "--leader-election-retry-period (\(retry)), and that greater than zero"
-            )
+        } catch {
+            throw UsageError(message: "invalid --leader-election flags: \(error.message)")
         }
         return LeaderElection(
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
-            leaseDuration: lease.duration,
-            renewDeadline: deadline.duration,
-            retryPeriod: retry.duration,
+            timing: timing,
             labels: flags.leaderElectionLabels.values
         )
     }

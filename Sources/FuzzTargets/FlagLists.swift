@@ -5,6 +5,7 @@ import ArgumentParser
 import Diagnostics
 import Flags
 import KubernetesClient
+import LeaderElection
 
 /// The input: arguments, one on each line; where the first is no flag, values of flags.
 ///
@@ -72,10 +73,10 @@ enum FlagLists {
         if let endpoint = options.endpoint {
             try require(endpoint.metricsPath.hasPrefix("/"), "metrics under \(endpoint.metricsPath)")
         }
-        if let election = options.leaderElection {
+        if let timing = options.leaderElection?.timing {
             try require(
-                election.leaseDuration > election.renewDeadline && election.renewDeadline > election.retryPeriod,
-                "two leaders: \(election)"
+                timing.leaseDuration > timing.renewDeadline && timing.renewDeadline > timing.retryPeriod,
+                "two leaders: \(timing)"
             )
         }
     }

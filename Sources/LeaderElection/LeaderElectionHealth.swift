@@ -32,6 +32,9 @@ public final class LeaderElectionHealth<C: Clock>: Sendable where C.Duration == 
         return "failed election to renew leadership on lease: last renewal \(silence) ago, limit \(limit)"
     }
 
+    /// When the last renewal was sent; nil: this process does not lead.
+    var lastRenewal: C.Instant? { renewedAt.withLock { $0 } }
+
     /// The last renewal; nil: we do not lead.
     func leads(since renewal: C.Instant?) {
         renewedAt.withLock { $0 = renewal }

@@ -27,6 +27,9 @@ struct LeaderElectionStateMachine: Sendable {
     /// When the last successful write was sent, while we lead. Sent, not answered: others count from when the server
     /// stored it, which is later.
     private var renewedAt: Duration?
+    /// Attempts to renew that failed since then, and when the last of them began.
+    private var failures = 0
+    private var failedAttempt: Duration = .zero
 
     init(identity: String, timing: LeaderElectionTiming) {
         self.identity = identity
@@ -34,7 +37,39 @@ struct LeaderElectionStateMachine: Sendable {
     }
 
     /// When a leader that has not renewed must have stopped; nil before the lease was taken.
-    var deadline: Duration? { renewedAt.map { $0 + timing.renewDeadline } }
+    ///
+    /// The first attempt of a renewal is due one retry period after the last renewal was sent, and has the renew deadline,
+    /// as in client-go (`tools/leaderelection/leaderelection.go`, `renew`: the timeout starts with the first attempt). There
+    /// it may reach to the end of the lease and beyond it: client-go promises no fencing. Here others count from when the
+    /// last renewal was stored, which is not before it was sent, and the leader stops earlier than they may take over: half
+    /// of the time between the renew deadline and the lease duration is for retries, half for stopping.
+    var deadline: Duration? {
+        renewedAt.map { sent in
+            let window = timing.retryPeriod + timing.renewDeadline
+            let fence = (.seconds(Int64(timing.leaseDurationSeconds)) + timing.renewDeadline) / 2
+            return sent + min(window, fence)
+        }
+    }
+
+    /// When a leader tries to renew next; a moment that has passed: at once.
+    ///
+    /// One retry period after the last renewal was sent. After a failure at once, as client-go goes on with GET and update
+    /// in the same attempt, and then once in a second, or in a retry period where that is shorter.
+    var nextRenewal: Duration {
+        switch failures {
+        case 0: (renewedAt ?? .zero) + timing.retryPeriod
+        case 1: failedAttempt
+        default: failedAttempt + min(timing.retryPeriod, .seconds(1))
+        }
+    }
+
+    /// How long an attempt to renew that begins now may take: half of the renew deadline, as a request in client-go
+    /// (`tools/leaderelection/resourcelock/interface.go`, `NewFromKubeconfig`), and at most two thirds of the time that is
+    /// left, so that another attempt fits in.
+    func renewalLimit(now: Duration) -> Duration {
+        let left = max((deadline ?? now) - now, .zero)
+        return min(timing.renewDeadline / 2, left * 2 / 3)
+    }
 
     /// The identity of whoever held the Lease when it was last seen.
     var observedHolder: String { observed?.holder ?? "" }
@@ -59,6 +94,13 @@ struct LeaderElectionStateMachine: Sendable {
     /// What was decided was written: the lease is ours. The request left at `sent`.
     mutating func didWrite(sent: Duration) {
         renewedAt = sent
+        failures = 0
+    }
+
+    /// An attempt to renew, begun at `attempt`, failed.
+    mutating func didFail(attempt: Duration) {
+        failures += 1
+        failedAttempt = attempt
     }
 
     /// The record that gives the Lease back; nil when it is not ours to give.
@@ -76,7 +118,7 @@ struct LeaderElectionStateMachine: Sendable {
     private func claim(following record: LeaseRecord?, wall: Time) -> LeaseRecord {
         var claim = LeaseRecord(
             holderIdentity: identity,
-            leaseDurationSeconds: Int32(clamping: timing.leaseDuration.components.seconds),
+            leaseDurationSeconds: timing.leaseDurationSeconds,
             acquireTime: wall,
             renewTime: wall,
             leaseTransitions: 0

@@ -3,16 +3,21 @@
 
 /// The three periods of leader election, as client-go names them.
 public struct LeaderElectionTiming: Sendable, Hashable {
-    /// How long a candidate leaves a leader alone after the last renewal it saw. Whole seconds.
-    public var leaseDuration: Duration
-    /// How long a leader goes on without a renewal before it gives up by itself.
-    public var renewDeadline: Duration
+    /// How long a candidate leaves a leader alone after the last renewal it saw; the Lease stores its whole seconds.
+    public let leaseDuration: Duration
+    /// How long a leader tries to renew before it gives up by itself.
+    public let renewDeadline: Duration
     /// How often a leader renews and a candidate looks.
-    public var retryPeriod: Duration
+    public let retryPeriod: Duration
+
+    /// The lease duration as the Lease stores it, and as the other candidates count it.
+    package var leaseDurationSeconds: Int32 { Int32(clamping: leaseDuration.components.seconds) }
 
     /// The defaults are EHM's.
     ///
-    /// - Throws: ``LeaderElectionTimingError`` unless lease duration > renew deadline > 1.2 x retry period > 0.
+    /// - Throws: ``LeaderElectionTimingError`` unless lease duration > renew deadline > 1.2 x retry period > 0, where of
+    ///   the lease duration only its whole seconds count: the Lease stores no more, and a leader that went on for the
+    ///   fraction would work beside the next one.
     public init(
         leaseDuration: Duration = .seconds(15),
         renewDeadline: Duration = .seconds(10),
@@ -21,13 +26,16 @@ public struct LeaderElectionTiming: Sendable, Hashable {
         guard leaseDuration >= .seconds(1) else {
             throw LeaderElectionTimingError(message: "the lease duration (\(leaseDuration)) must be at least 1 second")
         }
-        guard leaseDuration > renewDeadline else {
+        guard .seconds(Int64(Int32(clamping: leaseDuration.components.seconds))) > renewDeadline else {
             throw LeaderElectionTimingError(
-                message:
-                    "the lease duration (\(leaseDuration)) must be greater than the renew deadline (\(renewDeadline))"
+                message: "the lease duration (\(leaseDuration), stored in whole seconds) must be greater than "
+                    + "the renew deadline (\(renewDeadline))"
             )
         }
-        guard retryPeriod > .zero, renewDeadline > retryPeriod * 1.2 else {
+        guard retryPeriod > .zero else {
+            throw LeaderElectionTimingError(message: "the retry period (\(retryPeriod)) must be greater than zero")
+        }
+        guard renewDeadline > retryPeriod * 1.2 else {
             throw LeaderElectionTimingError(
                 message:
                     "the renew deadline (\(renewDeadline)) must be greater than 1.2 x the retry period (\(retryPeriod))"

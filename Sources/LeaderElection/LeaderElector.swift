@@ -66,7 +66,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
         self.logger = logger
     }
 
-    /// Whether the lease is ours, now: held, and renewed within the renew deadline.
+    /// Whether the lease is ours, now: held, and renewed lately enough that no other candidate may take it.
     ///
     /// A process that was stopped for a while (a frozen container, a paused machine) goes on where it was, before
     /// anything has told it that its time is over. To be asked before whatever only the leader may do.
@@ -79,8 +79,10 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
 
     /// Contends for the lease, again and again, and runs `lead` whenever it is held.
     ///
-    /// When a renewal does not succeed within the renew deadline, `lead` is cancelled and awaited: it must end within
-    /// lease duration - renew deadline, for then the lease may be somebody else's. After that we are a candidate again.
+    /// A renewal that fails is tried again: at once, then every second, for retry period + renew deadline after the last
+    /// one that succeeded was sent, but at most until midway between the renew deadline and the lease duration (with
+    /// 15 s/10 s/5 s: 12.5 s). Then `lead` is cancelled and awaited: it must end within half of lease duration - renew
+    /// deadline, after which another candidate may hold the lease. After that we are a candidate again.
     ///
     /// - Returns: when `lead` returns by itself; the lease is released then.
     /// - Throws: what `lead` throws, after the lease is released. On cancellation `lead` is cancelled and awaited, the
@@ -88,7 +90,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     public func run(_ lead: @escaping @Sendable () async throws -> Void) async throws {
         while true {
             let term = Term(identity: configuration.identity, timing: configuration.timing)
-            let lease: Lease?
+            let lease: Lease
             do {
                 lease = try await acquire(term)
             } catch {
@@ -155,7 +157,7 @@ extension LeaderElector {
     /// Runs `lead` until it ends or the lease is lost; it has ended when this returns.
     private func serve(
         _ term: Term,
-        _ lease: Lease?,
+        _ lease: Lease,
         _ lead: @escaping @Sendable () async throws -> Void
     ) async -> End {
         await withTaskGroup(of: End.self) { group in
@@ -178,20 +180,46 @@ extension LeaderElector {
         }
     }
 
-    private func renewUntilLost(_ term: Term, _ lease: Lease?) async -> End {
-        var lease = lease
+    private func renewUntilLost(_ term: Term, _ lease: Lease) async -> End {
+        var known: Lease? = lease
         var failing = false
-        while true {
-            guard (try? await sleep(configuration.timing.retryPeriod)) != nil else { return .lost }
+        while !Task.isCancelled {
+            let next = term.machine.withLock { $0.nextRenewal }
+            guard (try? await sleep(next - now)) != nil else { break }
+            let began = now
             do {
-                guard try await attempt(term, lease: &lease) == nil else { return .lost }
+                guard case .held(let renewed) = try await renew(term, basedOn: known) else { break }
+                known = renewed
                 failing = false
             } catch {
+                // The request may have been served all the same: the next attempt reads the Lease first.
+                known = nil
+                term.machine.withLock { $0.didFail(attempt: began) }
                 if !failing, !Task.isCancelled {
                     logger.warning("Could not renew the lease, trying again", metadata: metadata(error))
                 }
                 failing = true
             }
+        }
+        return .lost
+    }
+
+    /// An attempt that is given up in time for another one.
+    ///
+    /// The connection of a request that is given up is not used again, so that the next attempt does not meet the same
+    /// dead one: HTTPTransport sets CURLOPT_FORBID_REUSE, and libcurl itself closes a connection whose transfer is removed
+    /// before its end (lib/multi.c, `multi_done`: `reuse_forbid`, `premature`).
+    private func renew(_ term: Term, basedOn known: Lease?) async throws -> Look {
+        let limit = term.machine.withLock { $0.renewalLimit(now: now) }
+        return try await withThrowingTaskGroup(of: Look.self) { group in
+            group.addTask { try await attempt(term, basedOn: known) }
+            group.addTask {
+                try await sleep(limit)
+                throw KubernetesError(code: .timeout, message: "renew the lease: not complete after \(limit)")
+            }
+            defer { group.cancelAll() }
+            guard let look = try await group.next() else { throw CancellationError() }
+            return look
         }
     }
 
@@ -207,18 +235,28 @@ extension LeaderElector {
 // MARK: Asking the API server
 
 extension LeaderElector {
+    /// What an attempt ended with.
+    private enum Look: Sendable {
+        /// The lease is ours; the Lease as it was written.
+        case held(Lease)
+        /// Another candidate holds it, until then if it does not renew.
+        case standby(until: Duration)
+    }
+
     /// Returns when the lease is ours, with the Lease as it was written.
-    private func acquire(_ term: Term) async throws -> Lease? {
-        var lease: Lease?
+    private func acquire(_ term: Term) async throws -> Lease {
         var holder: String?
         var failing = false
         while true {
             var wait = configuration.timing.retryPeriod
             do {
-                guard let expiry = try await attempt(term, lease: &lease) else { return lease }
-                failing = false
-                // Not long after the lease has run out, and not before.
-                wait = min(wait, max(expiry - now, .milliseconds(1)))
+                switch try await attempt(term, basedOn: nil) {
+                case .held(let lease): return lease
+                case .standby(let expiry):
+                    failing = false
+                    // Not long after the lease has run out, and not before.
+                    wait = min(wait, max(expiry - now, .milliseconds(1)))
+                }
             } catch {
                 try Task.checkCancellation()
                 if !failing {
@@ -237,36 +275,45 @@ extension LeaderElector {
 
     /// Looks at the Lease and takes or renews it where that is right.
     ///
-    /// - Parameter lease: the Lease as last seen, so that a leader renews with one request; nil reads it first.
-    /// - Returns: nil when the lease is ours now; otherwise when it may run out.
-    private func attempt(_ term: Term, lease: inout Lease?) async throws(KubernetesError) -> Duration? {
-        if lease == nil {
+    /// - Parameter known: the Lease as last written, so that a leader renews with one request. When it has changed since
+    ///   (another client may label it, or delete it), it is read and written again in the same attempt, as client-go does
+    ///   (`tryAcquireOrRenew`). nil reads it first.
+    private func attempt(_ term: Term, basedOn known: Lease?) async throws(KubernetesError) -> Look {
+        if let known {
             do {
-                lease = try await client.get(Lease.self, name: configuration.name, namespace: configuration.namespace)
-            } catch  where error.code == .notFound {
-                lease = nil
-            }
+                return try await write(term, basedOn: known)
+            } catch  where [.conflict, .notFound].contains(error.code) {}
         }
-        let known = lease
-        let looked = now
+        let current: Lease?
+        do {
+            current = try await client.get(Lease.self, name: configuration.name, namespace: configuration.namespace)
+        } catch  where error.code == .notFound {
+            current = nil
+        }
+        return try await write(term, basedOn: current)
+    }
+
+    /// Writes the Lease where what it says allows it.
+    private func write(_ term: Term, basedOn known: Lease?) async throws(KubernetesError) -> Look {
+        let sent = now
         let decision = term.machine.withLock {
             $0.look(
                 at: known.map { LeaseRecord($0.spec) },
                 version: known?.metadata.resourceVersion ?? "",
-                now: looked,
+                now: sent,
                 wall: .now()
             )
         }
-        // Whatever happens now, what we know of the Lease is stale, unless the server tells us its new state.
-        lease = nil
-        let sent = now
-        if case .stand(let until) = decision { return until }
-        term.mayBeHeld.store(true, ordering: .relaxed)
+        let written: Lease
         do {
             switch decision {
-            case .stand: break
-            case .create(let record): lease = try await client.create(object(record, basedOn: nil))
-            case .update(let record): lease = try await client.update(object(record, basedOn: known))
+            case .stand(let until): return .standby(until: until)
+            case .create(let record):
+                term.mayBeHeld.store(true, ordering: .relaxed)
+                written = try await client.create(object(record, basedOn: nil))
+            case .update(let record):
+                term.mayBeHeld.store(true, ordering: .relaxed)
+                written = try await client.update(object(record, basedOn: known))
             }
         } catch {
             if error.isCertainlyUnserved { term.mayBeHeld.store(false, ordering: .relaxed) }
@@ -274,7 +321,7 @@ extension LeaderElector {
         }
         term.machine.withLock { $0.didWrite(sent: sent) }
         health.leads(since: origin.advanced(by: sent))
-        return nil
+        return .held(written)
     }
 
     private func object(_ record: LeaseRecord, basedOn known: Lease?) -> Lease {

@@ -50,7 +50,7 @@ enum Controller {
         }
         // There from the beginning: a sidecar that waits for its driver is a healthy one.
         let health = options.leaderElection.map {
-            LeaderElectionHealth(leaseDuration: $0.leaseDuration, clock: ContinuousClock())
+            LeaderElectionHealth(leaseDuration: $0.timing.leaseDuration, clock: ContinuousClock())
         }
         if let health {
             healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
@@ -149,19 +149,15 @@ private struct MonitorService: Service {
         guard let election = options.leaderElection, let health else {
             return try await monitor(driver, kubernetes, name: name, identity: identity).run()
         }
-        let timing = try LeaderElectionTiming(
-            leaseDuration: election.leaseDuration,
-            renewDeadline: election.renewDeadline,
-            retryPeriod: election.retryPeriod
-        )
         let metrics = metrics
-        // A client of its own: the monitor's rate limit must not cost the lease. One request may take as long as a
-        // leader may go without a renewal.
+        // A client of its own: the monitor's rate limit must not cost the lease. One request may take half of the renew
+        // deadline, so that one that hangs can be sent again: client-go, tools/leaderelection/resourcelock/interface.go,
+        // NewFromKubeconfig.
         let leaseClient = try KubernetesClient(
             configuration: configuration,
             userAgent: Self.userAgent,
             rateLimit: nil,
-            requestTimeout: timing.renewDeadline,
+            requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
             logger: logger
         ) { metrics.observe($0) }
         let elector = LeaderElector(
@@ -173,7 +169,7 @@ private struct MonitorService: Service {
                 name: LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name),
                 identity: identity,
                 labels: election.labels,
-                timing: timing
+                timing: election.timing
             ),
             clock: ContinuousClock(),
             health: health,

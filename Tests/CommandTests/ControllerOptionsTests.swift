@@ -5,6 +5,7 @@ import ArgumentParser
 import Diagnostics
 import Foundation
 import HealthMonitor
+import LeaderElection
 import Testing
 
 @testable import Flags
@@ -58,9 +59,11 @@ import Testing
             options.leaderElection
                 == ControllerOptions.LeaderElection(
                     namespace: "storage",
-                    leaseDuration: .seconds(137),
-                    renewDeadline: .seconds(107),
-                    retryPeriod: .seconds(26),
+                    timing: try LeaderElectionTiming(
+                        leaseDuration: .seconds(137),
+                        renewDeadline: .seconds(107),
+                        retryPeriod: .seconds(26)
+                    ),
                     labels: ["team": "storage"]
                 )
         )
@@ -182,21 +185,26 @@ import Testing
     @Test(arguments: [
         (
             ["--leader-election-lease-duration=10s"],
-            "--leader-election-lease-duration (10s) must be greater than --leader-election-renew-deadline (10s)"
+            "invalid --leader-election flags: the lease duration (10.0 seconds, stored in whole seconds) must be greater "
+                + "than the renew deadline (10.0 seconds)"
+        ),
+        (
+            ["--leader-election-lease-duration=10.9s", "--leader-election-renew-deadline=10.5s"],
+            "invalid --leader-election flags: the lease duration (10.9 seconds, stored in whole seconds) must be greater "
+                + "than the renew deadline (10.5 seconds)"
         ),
         (
             ["--leader-election-renew-deadline=6s"],
-            "--leader-election-renew-deadline (6s) must be greater than 1.2 x --leader-election-retry-period (5s), "
-                + "and that greater than zero"
+            "invalid --leader-election flags: the renew deadline (6.0 seconds) must be greater than 1.2 x the retry period "
+                + "(5.0 seconds)"
         ),
         (
             ["--leader-election-retry-period=0"],
-            "--leader-election-renew-deadline (10s) must be greater than 1.2 x --leader-election-retry-period (0s), "
-                + "and that greater than zero"
+            "invalid --leader-election flags: the retry period (0.0 seconds) must be greater than zero"
         ),
         (
             ["--leader-election-lease-duration=900ms", "--leader-election-renew-deadline=1ms"],
-            "--leader-election-lease-duration (900ms) must be at least 1s"
+            "invalid --leader-election flags: the lease duration (0.9 seconds) must be at least 1 second"
         ),
     ])
     func periodsThatCannotKeepLeadersApartAreRefused(arguments: [String], message: String) throws {

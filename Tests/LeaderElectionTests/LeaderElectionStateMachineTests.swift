@@ -45,7 +45,7 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.deadline == nil)
 
         machine.didWrite(sent: .seconds(1))
-        #expect(machine.deadline == .seconds(11))
+        #expect(machine.deadline == .seconds(13.5))
     }
 
     @Test mutating func anothersLeaseIsLeftAloneUntilItHasNotChangedForItsDuration() {
@@ -118,9 +118,94 @@ struct LeaderElectionStateMachineTests {
         #expect(renewed.renewTime == wall(6))
     }
 
-    @Test mutating func theDeadlineCountsFromWhenTheRenewalWasSent() {
+    @Test mutating func `the deadline counts from when the renewal was sent and lies before the end of the lease`() {
         machine.didWrite(sent: .seconds(100))
-        #expect(machine.deadline == .seconds(110))
+        #expect(machine.deadline == .seconds(112.5))
+    }
+
+    @Test func `the renew deadline begins with the first attempt, as in client-go`() throws {
+        let timing = try LeaderElectionTiming(
+            leaseDuration: .seconds(60),
+            renewDeadline: .seconds(15),
+            retryPeriod: .seconds(10)
+        )
+        var machine = Machine(identity: "us", timing: timing)
+        machine.didWrite(sent: .zero)
+        #expect(machine.nextRenewal == .seconds(10))
+        #expect(machine.deadline == .seconds(25))
+    }
+
+    @Test mutating func `a failed renewal is tried again at once and then every second`() {
+        machine.didWrite(sent: .seconds(100))
+        #expect(machine.nextRenewal == .seconds(105))
+        machine.didFail(attempt: .seconds(105))
+        #expect(machine.nextRenewal == .seconds(105))
+        machine.didFail(attempt: .seconds(105.2))
+        #expect(machine.nextRenewal == .seconds(106.2))
+        machine.didFail(attempt: .seconds(106.2))
+        #expect(machine.nextRenewal == .seconds(107.2))
+        #expect(machine.deadline == .seconds(112.5))
+        machine.didWrite(sent: .seconds(107.2))
+        #expect(machine.nextRenewal == .seconds(112.2))
+        machine.didFail(attempt: .seconds(112.2))
+        #expect(machine.nextRenewal == .seconds(112.2))
+    }
+
+    @Test func `retries are not further apart than the retry period`() throws {
+        let timing = try LeaderElectionTiming(
+            leaseDuration: .seconds(3),
+            renewDeadline: .seconds(2),
+            retryPeriod: .milliseconds(500)
+        )
+        var machine = Machine(identity: "us", timing: timing)
+        machine.didWrite(sent: .zero)
+        machine.didFail(attempt: .milliseconds(500))
+        machine.didFail(attempt: .milliseconds(600))
+        #expect(machine.nextRenewal == .milliseconds(1100))
+    }
+
+    /// At 5 s after the last renewal an attempt has half of the renew deadline; two that hang leave time for a third.
+    @Test mutating func `an attempt leaves time for another one`() {
+        machine.didWrite(sent: .zero)
+        var now = Duration.seconds(5)
+        #expect(machine.renewalLimit(now: now) == .seconds(5))
+        for _ in 0..<2 {
+            let limit = machine.renewalLimit(now: now)
+            machine.didFail(attempt: now)
+            now += limit
+            #expect(machine.nextRenewal <= now)
+        }
+        #expect(machine.renewalLimit(now: now) > .milliseconds(500))
+        #expect(machine.renewalLimit(now: .seconds(13)) == .zero)
+    }
+
+    /// Others may take the lease when its duration, as it is stored, has passed since the last renewal was stored.
+    @Test(arguments: 0..<500 as Range<UInt64>)
+    func `a leader that cannot renew stops before the lease runs out`(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        func period(_ range: ClosedRange<Int>) -> Duration { .milliseconds(Int.random(in: range, using: &random)) }
+        guard
+            let timing = try? LeaderElectionTiming(
+                leaseDuration: period(1000...30_000),
+                renewDeadline: period(500...20_000),
+                retryPeriod: period(1...10_000)
+            )
+        else { return }
+        var machine = Machine(identity: "us", timing: timing)
+        let decision = machine.look(at: nil, version: "", now: .seconds(1), wall: wall(0))
+        guard case .create(let record) = decision else {
+            Issue.record("did not create the lease")
+            return
+        }
+        machine.didWrite(sent: .seconds(1))
+        var now = machine.nextRenewal
+        for _ in 0..<20 {
+            machine.didFail(attempt: now)
+            now = max(now + period(0...3000), machine.nextRenewal)
+        }
+        let deadline = try #require(machine.deadline)
+        #expect(deadline < .seconds(1) + .seconds(Int64(record.leaseDurationSeconds)))
+        #expect(deadline >= .seconds(1) + timing.renewDeadline)
     }
 
     @Test func onlyOurOwnLeaseIsReleased() {

@@ -32,8 +32,21 @@ struct LeaderElectionTimingTests {
         #expect {
             try LeaderElectionTiming(leaseDuration: .seconds(5))
         } throws: { error in
-            "\(error)".contains("lease duration (5.0 seconds) must be greater than the renew deadline (10.0 seconds)")
+            "\(error)".contains(
+                "lease duration (5.0 seconds, stored in whole seconds) must be greater than the renew deadline (10.0 seconds)"
+            )
         }
+    }
+
+    @Test func `of the lease duration only what the Lease stores counts`() throws {
+        #expect(throws: LeaderElectionTimingError.self) {
+            try LeaderElectionTiming(leaseDuration: .seconds(10.9), renewDeadline: .seconds(10.5))
+        }
+        #expect(throws: LeaderElectionTimingError.self) {
+            try LeaderElectionTiming(leaseDuration: .seconds(10.9), renewDeadline: .seconds(10))
+        }
+        let timing = try LeaderElectionTiming(leaseDuration: .seconds(11.9), renewDeadline: .seconds(10.5))
+        #expect(timing.leaseDurationSeconds == 11)
     }
 }
 

@@ -4,21 +4,31 @@
 import Foundation
 import HealthMonitorTestKit
 import KubernetesClient
-import LeaderElection
 import Logging
+import Synchronization
 import Testing
+
+@testable import LeaderElection
 
 /// Candidates over real sockets, on a clock that the test moves.
 @Suite(.timeLimit(.minutes(5))) struct LeaderElectorTests {
     static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
 
     /// A candidate that runs until it is stopped, and tells when it leads and when it does not any more.
-    private struct Candidate: Sendable {
+    struct Candidate: Sendable {
         let clock: ManualClock
         let health: LeaderElectionHealth<ManualClock>
         let terms: AsyncStream<Bool>
         let elector: LeaderElector<ManualClock>
         let task: Task<Void, any Error>
+        private let ended = TermCount()
+
+        /// Terms that ended.
+        var endedTerms: Int { ended.value.load(ordering: .relaxed) }
+
+        private final class TermCount: Sendable {
+            let value = Atomic(0)
+        }
 
         init(_ identity: String, _ client: KubernetesClient, labels: [String: String] = [:]) throws {
             let (terms, term) = AsyncStream.makeStream(of: Bool.self)
@@ -39,10 +49,14 @@ import Testing
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )
             self.elector = elector
+            let ended = ended
             task = Task {
                 try await elector.run {
                     term.yield(true)
-                    defer { term.yield(false) }
+                    defer {
+                        ended.value.add(1, ordering: .relaxed)
+                        term.yield(false)
+                    }
                     let (never, _) = AsyncStream.makeStream(of: Never.self)
                     for await _ in never {}
                     throw CancellationError()
@@ -56,7 +70,7 @@ import Testing
         }
     }
 
-    private func withServer(
+    static func withServer(
         _ body: @escaping @Sendable (SimulatedAPIServer, KubernetesClient) async throws -> Void
     ) async throws {
         // What the Role of manifests/base allows.
@@ -93,7 +107,7 @@ import Testing
     }
 
     @Test func theFirstCandidateCreatesTheLeaseAndGivesItBack() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
@@ -113,7 +127,7 @@ import Testing
     }
 
     @Test func aLeaderRenewsAtEveryRetryPeriodWithOneRequest() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
@@ -134,7 +148,7 @@ import Testing
     }
 
     @Test func aStandbyTakesOverWithinARetryPeriodOfARelease() async throws {
-        try await withServer { _, client in
+        try await Self.withServer { _, client in
             let leader = try Candidate("pod-0", client)
             var leading = leader.terms.makeAsyncIterator()
             #expect(await leading.next() == true)
@@ -150,7 +164,7 @@ import Testing
 
     /// The process ends in the moment in which the lease is granted: nobody waits until it has run out.
     @Test func aLeaseWhoseGrantWasNotSeenIsGivenBackToo() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             server.intercept { $0.verb == .create ? .holdAnswer : nil }
             let candidate = try Candidate("pod-0", client)
             _ = await server.journal.first { $0.request.verb == .create && $0.isWritten }
@@ -163,7 +177,7 @@ import Testing
     }
 
     @Test func aStandbyWaitsUntilADeadLeadersLeaseHasRunOut() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             // As client-go writes it, by a candidate that will never renew it; its clock is a year ahead.
             try server.create([
                 "apiVersion": "coordination.k8s.io/v1",
@@ -194,14 +208,15 @@ import Testing
     }
 
     @Test func aLeaderThatCannotRenewStopsAtTheDeadlineAndIsACandidateAgain() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
             server.intercept { _ in .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "away")) }
-            await candidate.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(10))
+            await candidate.clock.sleeper(ofAtLeast: .seconds(12.5), atMost: .seconds(12.5))
+            candidate.clock.advance(by: .seconds(12))
             #expect(candidate.elector.isLeading)
-            candidate.clock.advance(by: .seconds(10))
+            candidate.clock.advance(by: .seconds(0.5))
             // Known at once, before any task has had the time to notice.
             #expect(!candidate.elector.isLeading)
             #expect(await terms.next() == false)
@@ -222,7 +237,7 @@ import Testing
     }
 
     @Test func aRenewalThatHangsDoesNotKeepALeaderInOffice() async throws {
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
@@ -233,11 +248,10 @@ import Testing
                 for await _ in never {}
                 return .cut
             }
-            await candidate.clock.sleeper(ofAtLeast: .seconds(5), atMost: .seconds(5))
+            await candidate.clock.sleepers(2)
             candidate.clock.advance(by: .seconds(5))
             for await _ in arrivals { break }
-            await candidate.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: .seconds(5))
-            candidate.clock.advance(by: .seconds(5))
+            candidate.clock.advance(by: .seconds(7.5))
             #expect(await terms.next() == false)
             server.intercept(nil)
             await candidate.stop()
@@ -246,7 +260,7 @@ import Testing
 
     @Test func whatLeadReturnsOrThrowsEndsTheElection() async throws {
         struct Failure: Error {}
-        try await withServer { server, client in
+        try await Self.withServer { server, client in
             let elector = try Candidate("unused", client)
             await elector.stop()
             try await elector.elector.run {}

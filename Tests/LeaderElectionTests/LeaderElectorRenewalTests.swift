@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import KubernetesClient
+import Synchronization
+import Testing
+
+@testable import LeaderElection
+
+/// Renewals that fail at the default timings (15 s/10 s/5 s), over real sockets, on a clock that the test moves.
+@Suite(.timeLimit(.minutes(5))) struct LeaderElectorRenewalTests {
+    typealias Candidate = LeaderElectorTests.Candidate
+
+    /// What becomes of one request.
+    enum Fault: String, CaseIterable {
+        case internalError, unavailable, conflict, reset, lostAnswer
+        /// The connection is a black hole: HTTP/1.1 answers in order, so nothing more comes on it.
+        case hang
+        /// As hang, but the request was served.
+        case hangAfterWriting
+
+        var interception: Interception {
+            switch self {
+            case .internalError:
+                .fail(StatusError(code: 500, reason: "InternalError", message: "etcdserver: no leader"))
+            case .unavailable:
+                .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "shutting down"))
+            case .conflict:
+                .fail(StatusError(code: 409, reason: "Conflict", message: "the object has been modified"))
+            case .reset: .cut
+            case .lostAnswer: .loseAnswer
+            case .hang: .hold
+            case .hangAfterWriting: .holdAnswer
+            }
+        }
+
+        var hangs: Bool { self == .hang || self == .hangAfterWriting }
+
+        static let singlesAndPairs: [[Fault]] =
+            allCases.map { [$0] } + allCases.flatMap { first in allCases.map { [first, $0] } }
+    }
+
+    /// The faults to come.
+    private final class Plan: Sendable {
+        private let faults: Mutex<ArraySlice<Fault>>
+
+        init(_ faults: [Fault]) { self.faults = Mutex(faults[...]) }
+
+        func next() -> Fault? { faults.withLock { $0.popFirst() } }
+    }
+
+    /// Returns when the Lease was renewed after `moment`, or the term ended.
+    private func renewal(of candidate: Candidate, after moment: ManualClock.Instant) async {
+        while candidate.endedTerms == 0, candidate.health.lastRenewal.map({ $0 <= moment }) ?? true {
+            await Task.yield()
+        }
+    }
+
+    @Test(arguments: Fault.singlesAndPairs)
+    func `the term goes on after one and after two failures in a row`(faults: [Fault]) async throws {
+        try await LeaderElectorTests.withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            let clock = candidate.clock
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            // The renewal and the watch over the deadline.
+            await clock.sleepers(2)
+            let beginning = clock.now
+            let plan = Plan(faults)
+            let (hangs, hung) = AsyncStream.makeStream(of: Void.self)
+            server.intercept { _ in
+                guard let fault = plan.next() else { return nil }
+                if fault.hangs { hung.yield() }
+                return fault.interception
+            }
+            clock.advance(by: .seconds(5))
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    // An attempt that hangs: its limit and the watch over the deadline.
+                    for await _ in hangs {
+                        await clock.sleepers(2)
+                        clock.advance(by: await clock.sleeper())
+                    }
+                }
+                group.addTask {
+                    // After the second failure.
+                    while !Task.isCancelled {
+                        clock.advance(by: await clock.sleeper(ofAtLeast: .seconds(1), atMost: .seconds(1)))
+                    }
+                }
+                await renewal(of: candidate, after: beginning)
+                group.cancelAll()
+            }
+            #expect(plan.next() == nil)
+            #expect(candidate.elector.isLeading)
+            #expect(candidate.endedTerms == 0)
+            await candidate.stop()
+        }
+    }
+
+    @Test func `a Lease that another client changed is read and renewed in the same attempt`() async throws {
+        try await LeaderElectorTests.withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            let clock = candidate.clock
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            await clock.sleepers(2)
+            let beginning = clock.now
+            try annotate(server, 0)
+            clock.advance(by: .seconds(5))
+            await renewal(of: candidate, after: beginning)
+            let verbs = server.journal.records.map(\.request.verb)
+            #expect(verbs == [.get, .create, .update, .get, .update])
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            #expect(lease?["metadata", "annotations", "changed"] == "0")
+            await candidate.stop()
+        }
+    }
+
+    @Test func `a Lease that was deleted is created again in the same attempt`() async throws {
+        try await LeaderElectorTests.withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            let clock = candidate.clock
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            await clock.sleepers(2)
+            let beginning = clock.now
+            try server.delete(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            clock.advance(by: .seconds(5))
+            await renewal(of: candidate, after: beginning)
+            #expect(server.journal.records.map(\.request.verb) == [.get, .create, .update, .get, .create])
+            #expect(candidate.endedTerms == 0)
+            await candidate.stop()
+        }
+    }
+
+    @Test func `the term goes on while another client changes the Lease every two seconds`() async throws {
+        try await LeaderElectorTests.withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            let clock = candidate.clock
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            await clock.sleepers(2)
+            var last = try #require(candidate.health.lastRenewal)
+            for second in 1...60 {
+                if second.isMultiple(of: 2) { try annotate(server, second) }
+                clock.advance(by: .seconds(1))
+                guard last.duration(to: clock.now) >= .seconds(5) else { continue }
+                await renewal(of: candidate, after: last)
+                last = try #require(candidate.health.lastRenewal)
+                #expect(last == clock.now)
+                await clock.sleeper(ofAtLeast: .seconds(5), atMost: .seconds(5))
+            }
+            #expect(candidate.elector.isLeading)
+            #expect(candidate.endedTerms == 0)
+            await candidate.stop()
+        }
+    }
+
+    @Test func `a leader whose Lease another candidate took stops at the next renewal`() async throws {
+        try await LeaderElectorTests.withServer { server, client in
+            let candidate = try Candidate("pod-0", client)
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            await candidate.clock.sleepers(2)
+            try server.patch(
+                kind: "Lease",
+                namespace: "kube-system",
+                name: LeaderElectorTests.lease,
+                ["spec": ["holderIdentity": "pod-1"]]
+            )
+            candidate.clock.advance(by: .seconds(5))
+            #expect(await terms.next() == false)
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            #expect(lease?["spec", "holderIdentity"] == "pod-1")
+            await candidate.stop()
+        }
+    }
+
+    private func annotate(_ server: SimulatedAPIServer, _ value: Int) throws {
+        try server.patch(
+            kind: "Lease",
+            namespace: "kube-system",
+            name: LeaderElectorTests.lease,
+            ["metadata": ["annotations": ["changed": .string("\(value)")]]]
+        )
+    }
+}
