@@ -26,7 +26,7 @@ struct LeaderElectionStateMachine: Sendable {
     private var observedAt: Duration = .zero
     /// When the last successful write was sent, while we lead. Sent, not answered: others count from when the server
     /// stored it, which is later.
-    private var renewedAt: Duration?
+    private(set) var renewedAt: Duration?
     /// Attempts to renew that failed since then, and when the last of them began.
     private var failures = 0
     private var failedAttempt: Duration = .zero

@@ -190,6 +190,7 @@ extension LeaderElector {
             do {
                 guard case .held(let renewed) = try await renew(term, basedOn: known) else { break }
                 known = renewed
+                noteRenewal(of: term)
                 failing = false
             } catch {
                 // The request may have been served all the same: the next attempt reads the Lease first.
@@ -251,7 +252,9 @@ extension LeaderElector {
             var wait = configuration.timing.retryPeriod
             do {
                 switch try await attempt(term, basedOn: nil) {
-                case .held(let lease): return lease
+                case .held(let lease):
+                    noteRenewal(of: term)
+                    return lease
                 case .standby(let expiry):
                     failing = false
                     // Not long after the lease has run out, and not before.
@@ -320,8 +323,11 @@ extension LeaderElector {
             throw error
         }
         term.machine.withLock { $0.didWrite(sent: sent) }
-        health.leads(since: origin.advanced(by: sent))
         return .held(written)
+    }
+
+    private func noteRenewal(of term: Term) {
+        health.leads(since: term.machine.withLock { $0.renewedAt }.map { origin.advanced(by: $0) })
     }
 
     private func object(_ record: LeaseRecord, basedOn known: Lease?) -> Lease {

@@ -140,22 +140,22 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.nextRenewal == .seconds(105))
         machine.didFail(attempt: .seconds(105))
         #expect(machine.nextRenewal == .seconds(105))
-        machine.didFail(attempt: .seconds(105.2))
-        #expect(machine.nextRenewal == .seconds(106.2))
-        machine.didFail(attempt: .seconds(106.2))
-        #expect(machine.nextRenewal == .seconds(107.2))
+        machine.didFail(attempt: .milliseconds(105200))
+        #expect(machine.nextRenewal == .milliseconds(106200))
+        machine.didFail(attempt: .milliseconds(106200))
+        #expect(machine.nextRenewal == .milliseconds(107200))
         #expect(machine.deadline == .seconds(112.5))
-        machine.didWrite(sent: .seconds(107.2))
-        #expect(machine.nextRenewal == .seconds(112.2))
-        machine.didFail(attempt: .seconds(112.2))
-        #expect(machine.nextRenewal == .seconds(112.2))
+        machine.didWrite(sent: .milliseconds(107200))
+        #expect(machine.nextRenewal == .milliseconds(112200))
+        machine.didFail(attempt: .milliseconds(112200))
+        #expect(machine.nextRenewal == .milliseconds(112200))
     }
 
     @Test func `retries are not further apart than the retry period`() throws {
         let timing = try LeaderElectionTiming(
             leaseDuration: .seconds(3),
             renewDeadline: .seconds(2),
-            retryPeriod: .milliseconds(500)
+            retryPeriod: .seconds(0.5)
         )
         var machine = Machine(identity: "us", timing: timing)
         machine.didWrite(sent: .zero)

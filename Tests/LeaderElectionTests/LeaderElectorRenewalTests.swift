@@ -22,12 +22,9 @@ import Testing
 
         var interception: Interception {
             switch self {
-            case .internalError:
-                .fail(StatusError(code: 500, reason: "InternalError", message: "etcdserver: no leader"))
-            case .unavailable:
-                .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "shutting down"))
-            case .conflict:
-                .fail(StatusError(code: 409, reason: "Conflict", message: "the object has been modified"))
+            case .internalError: .fail(StatusError(code: 500, reason: "InternalError", message: "no leader"))
+            case .unavailable: .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "shutting down"))
+            case .conflict: .fail(StatusError(code: 409, reason: "Conflict", message: "the object has been modified"))
             case .reset: .cut
             case .lostAnswer: .loseAnswer
             case .hang: .hold

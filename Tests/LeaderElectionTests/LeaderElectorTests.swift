@@ -140,6 +140,8 @@ import Testing
                     updates += 1
                     if updates == count { break }
                 }
+                // The answer has arrived: before, it is the attempt's limit that sleeps.
+                while candidate.health.lastRenewal != candidate.clock.now { await Task.yield() }
             }
             let requests = server.journal.records.map(\.request.verb)
             #expect(requests == [.get, .create, .update, .update, .update])
