@@ -64,6 +64,10 @@ import Testing
                 _ = await server.journal.first {
                     $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "events" && $0.isWritten
                 }
+                // The lease's client has the new token too: a lease that was refused a moment ago is not released.
+                _ = await server.journal.first {
+                    $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "leases" && $0.code == 200
+                }
             }.errors
             await driver.stop()
             // It did say something.
