@@ -5,11 +5,11 @@
 ///
 /// Mass absence is not absence: drivers answer NOT_FOUND for any error of their backend, and lists succeed with nothing or
 /// with the half that an array answered for (docs/migration.md names them). So volumes are reported at once only while they
-/// are few: within ``Limits/hold`` never more than ``Limits/volumes`` or ``Limits/percent`` of the volumes, whichever is more,
-/// and never the last of two or more. All others are held: each is reported when the driver still does not find it after
-/// ``Limits/hold``.
+/// are few: within ``AbsenceLimits/hold`` never more than ``AbsenceLimits/volumes`` or ``AbsenceLimits/percent`` of the
+/// volumes, whichever is more, and never the last of two or more. All others are held: each is reported when the driver still
+/// does not find it after ``AbsenceLimits/hold``.
 ///
-/// Pure: time is passed in. Each call but ``review(used:at:)`` takes constant time.
+/// Pure: time is passed in. What is called for each reply does not walk over the missing volumes.
 struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     private struct Missing {
         /// When it was first not found, and when last.
@@ -48,8 +48,6 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
 
     /// Whether nothing is missing.
     var isEmpty: Bool { missing.isEmpty }
-
-    var missingKeys: some Collection<Key> { missing.keys }
 
     /// Whether just one volume is missing and not reported.
     var isAloneUnreported: Bool { unreported == 1 }
