@@ -224,6 +224,7 @@ let package = Package(
                 "KubernetesClient",
                 "LeaderElection",
                 "VolumeHealth",
+                .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],

@@ -58,12 +58,13 @@ enum DriverReplies {
     }
 
     private static func outcome(_ input: inout FuzzInput) -> ReportOutcome {
-        switch input.number(below: 6) {
+        switch input.number(below: 7) {
         case 0: .refused
-        case 1: .unreachable(retryAfter: nil)
-        case 2: .unreachable(retryAfter: .seconds(Int(input.byte())))
-        case 3: .unanswered
-        case 4: .unsupported
+        case 1: .unreachable
+        case 2: .failed(RequestFailure(retryAfter: .seconds(Int(input.byte()))))
+        case 3: .failed(RequestFailure(isUncertain: true))
+        case 4: .unanswered
+        case 5: .unsupported
         default: .gone
         }
     }

@@ -53,8 +53,8 @@ struct ToldStates {
         }
         switch outcome {
         case .told: known = Told(state: state.isClear ? nil : state, time: now)
-        case .unanswered: known.isUncertain = known.isUncertain || news(state) != news(known.state)
-        case .refused, .unreachable, .unsupported: break
+        case .unanswered, .failed, .refused, .unreachable, .unsupported:
+            if outcome.isUncertain { known.isUncertain = known.isUncertain || news(state) != news(known.state) }
         case .gone: if refreshInterval != nil { known = Told(state: nil, time: .zero) }
         }
         told[uid] = known

@@ -15,8 +15,21 @@ extension HealthMonitor {
     /// `events` as ``HealthMonitor`` has them, in the namespace `default`, where events of cluster-scoped objects are.
     func reportAbsence(from state: MonitorState) async throws {
         var reported: AbsenceSuspicion?
+        var isNodeDeploymentAdvised = false
         while true {
-            let suspicion = state.withReconciler { $0.absenceSuspicion }
+            let (suspicion, knowsOnlyItsNode) = state.withReconciler { ($0.absenceSuspicion, $0.knowsOnlyItsNode) }
+            if knowsOnlyItsNode, !isNodeDeploymentAdvised {
+                isNodeDeploymentAdvised = true
+                logger.warning(
+                    """
+                    The driver finds exactly the volumes of its own node, others are not reported missing: run it on each \
+                    node with --node-deployment
+                    """,
+                    metadata: [
+                        "driver": "\(configuration.driverName)", "node": "\(configuration.hostNodeName ?? "")",
+                    ]
+                )
+            }
             if let suspicion, reported == nil {
                 let message =
                     "The CSI driver does not find \(suspicion.missing) of \(suspicion.of) volumes: none of them is reported "

@@ -19,7 +19,10 @@ extension HealthMonitor {
                 let isComplete = reconciler.completedRound(at: asked)
                 return (isComplete, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
             }
-            if isComplete { observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval)) }
+            if isComplete {
+                state.suspicions.signal()
+                observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval))
+            }
             switch step {
             case .probe(let handle): return .run(handle)
             case .wait(let due): return .wait(until: due.map(instant(at:)))

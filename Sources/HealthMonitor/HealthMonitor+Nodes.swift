@@ -108,10 +108,24 @@ extension HealthMonitor {
 // MARK: Rule 9
 
 extension HealthMonitor {
-    /// Reads back what earlier processes told.
+    /// Reads back what earlier processes reported; after a minute of failures it goes on without.
     private func restore(into nodes: NodeState, claimsOf state: MonitorState) async throws {
         let reasons = [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason]
-        guard let told = try await readBack(reasons, into: ToldNodeFailures(), add: { $0.add($1) }) else { return }
+        let limit = instant(at: now + ReadBackLimits.total)
+        for pause in ReadBackLimits.pauses {
+            do {
+                let told = try await readBack(reasons, into: ToldNodeFailures(), until: limit) { $0.add($1) }
+                return restore(told, into: nodes, claimsOf: state)
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("Failed to read back events on nodes", metadata: ["error": "\(error)"])
+            }
+            guard let pause, clock.now.advanced(by: pause) < limit else { return }
+            try await clock.sleep(for: pause)
+        }
+    }
+
+    private func restore(_ told: ToldNodeFailures, into nodes: NodeState, claimsOf state: MonitorState) {
         let wall = Time.now().seconds
         let restored = now
         for (key, told) in told.failures {

@@ -7,8 +7,9 @@ import Logging
 import VolumeHealth
 
 extension HealthMonitor {
-    /// How many requests of one kind are under way at most; the client's rate limit holds for all of them together.
-    private var concurrentReports: Int { 8 }
+    /// How many requests of one kind are under way at most; the client's rate limit holds for all of them together. Enough
+    /// for namespaces in which requests hang beside those in which they do not.
+    private var concurrentReports: Int { 32 }
 
     /// Tells the events that are to be told, for ever.
     func reportEvents(from state: MonitorState) async throws {
@@ -34,12 +35,14 @@ extension HealthMonitor {
 
     /// Takes one stream of announcements from the core, tells them, and says how it went, for ever.
     ///
-    /// - Parameter tell: throws only `CancellationError`.
+    /// - Parameters:
+    ///   - settle: returns whether a failure is worth a warning.
+    ///   - tell: throws only `CancellationError`.
     func report<Key, State>(
         wakeUp: WakeUp,
         next: @escaping @Sendable (Duration) -> ReportStep<Key, State>,
-        settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Void,
-        tell: @escaping @Sendable (Announcement<Key, State>) async throws -> ReportOutcome
+        settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Bool,
+        tell: @escaping @Sendable (Announcement<Key, State>) async throws -> ReportAttempt
     ) async throws {
         // There are many in an outage: no thread has to wake up another one for each answer.
         try await withTaskExecutorPreference(kubernetes.taskExecutor) {
@@ -50,16 +53,20 @@ extension HealthMonitor {
                 }
             } run: { announcement in
                 try await untilMayAct()
-                let outcome = try await tell(announcement)
-                settle(announcement, outcome, now)
+                let attempt = try await tell(announcement)
+                let isFirstFailure = settle(announcement, attempt.outcome, now)
+                if let failure = attempt.failure {
+                    // Each fault has one line that is seen; its repetitions are there for those who look for them.
+                    logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
+                }
             }
         }
     }
 
-    /// Writes one event.
+    /// Records one event on a claim.
     ///
     /// - Throws: only `CancellationError`.
-    func tell(_ event: EventRecord) async throws -> ReportOutcome {
+    func tell(_ event: EventRecord) async throws -> ReportAttempt {
         var metadata: Logger.Metadata = [
             "claim": "\(event.involvedObject.namespace)/\(event.involvedObject.name)",
             "reason": "\(event.reason)",
@@ -68,18 +75,17 @@ extension HealthMonitor {
             let count = try await EventRecorder(client: kubernetes).record(event)
             metadata["count"] = "\(count)"
             metadata["message"] = "\(event.message)"
-            logger.info("Told the claim", metadata: metadata)
-            return .told
+            logger.info("Recorded event", metadata: metadata)
+            return ReportAttempt(.told)
         } catch {
             try Task.checkCancellation()
-            let outcome = ReportOutcome(error)
             metadata["error"] = "\(error)"
+            let outcome = ReportOutcome(error)
             if outcome == .gone {
-                logger.debug("The claim's namespace is going or gone: nobody to tell", metadata: metadata)
-            } else {
-                logger.warning("Could not tell the claim, trying again", metadata: metadata)
+                logger.debug("The claim or its namespace is gone, no event is recorded", metadata: metadata)
+                return ReportAttempt(.gone)
             }
-            return outcome
+            return ReportAttempt(outcome, "Failed to record event, retrying", metadata)
         }
     }
 
@@ -134,6 +140,22 @@ extension HealthMonitor {
     }
 }
 
+/// How one try to report something went.
+struct ReportAttempt: Sendable {
+    var outcome: ReportOutcome
+    /// What to log of a failure.
+    var failure: (message: Logger.Message, metadata: Logger.Metadata)?
+
+    init(_ outcome: ReportOutcome) {
+        self.outcome = outcome
+    }
+
+    init(_ outcome: ReportOutcome, _ message: Logger.Message, _ metadata: Logger.Metadata) {
+        self.outcome = outcome
+        failure = (message, metadata)
+    }
+}
+
 extension ObjectReference {
     init(_ claim: Claim) {
         self.init()
@@ -147,16 +169,24 @@ extension ObjectReference {
 }
 
 extension ReportOutcome {
-    /// What a failed request means for the announcement, and for the others.
+    /// What a failed request means for the claim, its namespace, and all others.
     init(_ error: KubernetesError) {
         switch error.code {
         case .namespaceTerminating: self = .gone
         case .notFound where error.isAboutClaim: self = .gone
-        // Only this one is wrong; the next may be right.
+        // What is wrong is this object; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
-        case .forbidden where !error.isMissingRule: self = .refused
-        // An overloaded server, a missing rule, no connection: it would be the same for every other announcement.
-        default: self = error.isCertainlyUnserved ? .unreachable(retryAfter: error.retryAfter) : .unanswered
+        // The connection, or who we are, is the same for all.
+        case .transport, .unauthorized: self = error.isCertainlyUnserved ? .unreachable : .unanswered
+        // A rule, a quota, an admission webhook, a limit of events: all of them may be of one namespace.
+        default:
+            self = .failed(
+                RequestFailure(
+                    isUncertain: !error.isCertainlyUnserved,
+                    isForbidden: error.code == .forbidden,
+                    retryAfter: error.retryAfter
+                )
+            )
         }
     }
 }

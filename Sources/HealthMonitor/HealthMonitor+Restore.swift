@@ -7,65 +7,108 @@ import Logging
 package import VolumeHealth
 
 extension HealthMonitor {
-    /// Reads back what earlier processes told (rule 9): of every claim, the last event of ours. What its status says is
-    /// known from the watch.
-    func restore(into state: MonitorState) async throws {
-        let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
-        let component = EventVocabulary.component(driverName: configuration.driverName)
-        guard let told = try await readBack(reasons, into: ToldEvents(component: component), add: { $0.add($1) }) else {
-            return
+    /// Reads back what earlier processes reported (rule 9): of every claim, the last event of ours. What its status says
+    /// is known from the watch.
+    ///
+    /// - Returns: whether it is known now; after a minute of failures it is not.
+    func restore(into state: MonitorState) async throws -> Bool {
+        let limit = instant(at: now + ReadBackLimits.total)
+        for pause in ReadBackLimits.pauses {
+            do {
+                restore(try await readBack(until: limit), into: state)
+                return true
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("Failed to read back events, retrying", metadata: ["error": "\(error)"])
+            }
+            guard let pause, clock.now.advanced(by: pause) < limit else { break }
+            try await clock.sleep(for: pause)
         }
-        let restored = now
-        state.update { $0.restore(told, at: restored) }
-        logger.debug("Read back what was told", metadata: ["claims": "\(told.volumes.count)"])
+        logger.error(
+            """
+            Failed to read back events, going on without: what lasts is recorded once more, and what ended while no \
+            leader watched is recorded when reading back succeeds
+            """
+        )
+        return false
     }
 
-    /// Reads our events on claims, until it succeeds. Nothing is told before, with one exception: where the rule to list
-    /// events is missing, and may be missing for ever, that is said and this returns nil.
+    /// Goes on to read back where ``restore(into:)`` had to give up, until it succeeds; then waits for the cancellation.
     ///
-    /// - Throws: only `CancellationError`.
-    func readBack<Told>(
+    /// - Note: What ends between its list of events and the restoring counts as not reported and is recorded once more.
+    func restoreLater(into state: MonitorState) async throws {
+        while true {
+            try await clock.sleep(for: ReadBackLimits.laterInterval)
+            do {
+                restore(try await readBack(until: instant(at: now + ReadBackLimits.total)), into: state)
+                return try await untilCancelled()
+            } catch {
+                try Task.checkCancellation()
+                logger.debug("Failed to read back events, retrying", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func readBack(until limit: C.Instant) async throws -> ToldEvents {
+        let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
+        let component = EventVocabulary.component(driverName: configuration.driverName)
+        return try await readBack(reasons, into: ToldEvents(component: component), until: limit) { $0.add($1) }
+    }
+
+    private func restore(_ told: ToldEvents, into state: MonitorState) {
+        let restored = now
+        state.update { $0.restore(told, at: restored) }
+        logger.debug("Read back events", metadata: ["claims": "\(told.volumes.count)"])
+    }
+
+    /// Reads our events on claims.
+    ///
+    /// - Throws: ``KubernetesError``; its code is `timeout` where this takes until `limit`: a field selector is evaluated on
+    ///   every event of the cluster, which can take longer than the API server allows for ever
+    ///   (https://github.com/kubernetes/kubernetes/issues/81906). `CancellationError`.
+    func readBack<Told: Sendable>(
+        _ reasons: [String],
+        into nothing: Told,
+        until limit: C.Instant,
+        add: @escaping @Sendable (inout Told, Event) -> Void
+    ) async throws -> Told {
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await readBack(reasons, into: nothing, add: add) }
+            group.addTask {
+                try await clock.sleep(until: limit, tolerance: nil)
+                throw KubernetesError(code: .timeout, message: "list events: no answer in time")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nothing
+        }
+    }
+
+    private func readBack<Told>(
         _ reasons: [String],
         into nothing: Told,
         add: (inout Told, Event) -> Void
-    ) async throws -> Told? {
+    ) async throws -> Told {
         let kind = PersistentVolumeClaim.resource.kind
         let component = EventVocabulary.component(driverName: configuration.driverName)
-        var wait = Duration.seconds(1)
-        while true {
-            let retryAfter: Duration
-            do {
-                var told = nothing
-                for reason in reasons {
-                    let selector = "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
-                    var pages = kubernetes.list(Event.self, Selection(fieldSelector: selector)).makeAsyncIterator()
-                    while var page = try await pages.next() {
-                        while let event = try page.next() { add(&told, event) }
-                    }
-                }
-                return told
-            } catch {
-                try Task.checkCancellation()
-                let metadata: Logger.Metadata = [
-                    "reasons": "\(reasons.joined(separator: " "))", "error": "\(error)",
-                ]
-                if error.code == .forbidden {
-                    logger.error(
-                        """
-                        Cannot read back what was told: what lasts is told once more, and what ended while nobody \
-                        watched is not told
-                        """,
-                        metadata: metadata
-                    )
-                    return nil
-                }
-                logger.warning("Cannot read back what was told, trying again", metadata: metadata)
-                retryAfter = error.retryAfter ?? .zero
+        var told = nothing
+        for reason in reasons {
+            let selector = "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
+            var pages = kubernetes.list(Event.self, Selection(fieldSelector: selector)).makeAsyncIterator()
+            while var page = try await pages.next() {
+                while let event = try page.next() { add(&told, event) }
             }
-            try await clock.sleep(for: max(wait, retryAfter))
-            wait = min(wait * 2, .seconds(30))
         }
+        return told
     }
+}
+
+/// How long it is tried to read back, before the monitor goes on without (rule 9).
+enum ReadBackLimits {
+    static let total = Duration.seconds(60)
+    /// After each try. An API server that has just started may forbid for a moment what it allows.
+    static let pauses: [Duration?] = [.seconds(5), .seconds(15), nil]
+    /// Between tries after that.
+    static let laterInterval = Duration.seconds(300)
 }
 
 /// What earlier processes told, as far as their events are still there.

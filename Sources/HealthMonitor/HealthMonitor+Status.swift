@@ -24,31 +24,21 @@ extension HealthMonitor {
         _ announcement: Announcement<ClaimNumber, VolumeState>,
         _ support: StatusSupport,
         _ state: MonitorState
-    ) async throws -> ReportOutcome {
+    ) async throws -> ReportAttempt {
         let metadata: Logger.Metadata = [
             "claim": "\(announcement.claim.key.namespace)/\(announcement.claim.key.name)"
         ]
         do {
-            return try await writeOnce(announcement, support, state, metadata)
+            return ReportAttempt(try await writeOnce(announcement, support, state, metadata))
         } catch {
             try Task.checkCancellation()
-            if error.isMissingRule {
-                if support.isNews(.forbidden) {
-                    logger.warning(
-                        "May not write the health of claims to their status: events alone tell it; tried again slowly",
-                        metadata: ["error": "\(error)"]
-                    )
-                }
-                return .unsupported
-            }
             let outcome = ReportOutcome(error)
-            if outcome != .gone {
-                logger.warning(
-                    "Could not write the claim's status, trying again",
-                    metadata: metadata.merging(["error": "\(error)"]) { $1 }
-                )
-            }
-            return outcome
+            if outcome == .gone { return ReportAttempt(.gone) }
+            return ReportAttempt(
+                outcome,
+                "Failed to update the claim's status, retrying",
+                metadata.merging(["error": "\(error)"]) { $1 }
+            )
         }
     }
 
@@ -142,7 +132,6 @@ private final class StatusSupport: Sendable {
     enum Support: Sendable {
         case kept
         case dropped
-        case forbidden
     }
 
     private let support = Mutex<Support?>(nil)

@@ -117,7 +117,8 @@ extension HealthMonitor {
         at now: Duration
     ) {
         if volume.driver == configuration.driverName, !volume.handle.isEmpty, isMonitored(volume) {
-            reconciler.apply(volume.monitored(secrets: configuration.volumeSecrets), at: now)
+            let node = configuration.nodeName == nil ? configuration.hostNodeName : nil
+            reconciler.apply(volume.monitored(secrets: configuration.volumeSecrets, onNode: node), at: now)
         } else {
             reconciler.removeVolume(named: volume.name, at: now)
         }

@@ -72,8 +72,9 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
                 await state.synced.wait()
                 try Task.checkCancellation()
                 // Rule 9: what was told is known before anything is told.
-                try await restore(into: state)
+                let isRestored = try await restore(into: state)
                 try await together([
+                    { isRestored ? try await untilCancelled() : try await restoreLater(into: state) },
                     { try await probe(into: state) },
                     { try await probeVolumes(into: state) },
                     { try await reportAbsence(from: state) },
@@ -99,7 +100,14 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError`.
     func untilMayAct() async throws {
         if mayAct() { return }
-        logger.warning("The lease is not ours any more: nothing is asked and nothing is written")
+        logger.warning("Lost leadership, stopping calls and writes")
+        try await untilCancelled()
+    }
+
+    /// Waits for the cancellation.
+    ///
+    /// - Throws: `CancellationError`.
+    func untilCancelled() async throws {
         let (never, continuation) = AsyncStream.makeStream(of: Never.self)
         for await _ in never {}
         continuation.finish()
@@ -145,6 +153,8 @@ public struct MonitorConfiguration: Sendable {
     public var nodeFailureDuration: Duration?
     /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
     public var nodeName: String?
+    /// The node on which this process runs, where that is known: tells a driver that knows only its node's volumes.
+    public var hostNodeName: String?
     /// Which Secrets of the volumes go with the health RPCs.
     public var volumeSecrets = VolumeSecretsKind.none
 

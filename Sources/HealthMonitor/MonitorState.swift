@@ -21,7 +21,7 @@ final class MonitorState: Sendable {
     let probeable = WakeUp()
     /// A call found that the driver cannot be reached.
     let interrupted = WakeUp()
-    /// Volumes are suspected to be missing by the driver's fault, or not any more.
+    /// Volumes are suspected to be missing by the driver's fault, or because it knows only its node's, or not any more.
     let suspicions = WakeUp()
     /// There may be an event to tell.
     let events = WakeUp()
@@ -46,13 +46,16 @@ final class MonitorState: Sendable {
 
     /// Hands facts to the core and wakes whoever may have something to do now.
     func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
-        let (result, before, after, wasSuspect, isSuspect) = reconciler.withLock { reconciler in
+        let (result, before, after, isOtherwise) = reconciler.withLock { reconciler in
             let before = reconciler.plans
             let wasSuspect = reconciler.absenceSuspicion != nil
+            let knewOnlyItsNode = reconciler.knowsOnlyItsNode
             let result = body(&reconciler)
-            return (result, before, reconciler.plans, wasSuspect, reconciler.absenceSuspicion != nil)
+            let isOtherwise =
+                wasSuspect != (reconciler.absenceSuspicion != nil) || knewOnlyItsNode != reconciler.knowsOnlyItsNode
+            return (result, before, reconciler.plans, isOtherwise)
         }
-        if wasSuspect != isSuspect { suspicions.signal() }
+        if isOtherwise { suspicions.signal() }
         // In an outage every write comes back as a change; mostly it is news to nobody.
         if before.events != after.events { events.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }

@@ -116,14 +116,17 @@ extension SecretName {
 
 extension WatchedVolume {
     /// The volume as the core knows it.
-    package func monitored(secrets kind: VolumeSecretsKind) -> MonitoredVolume {
+    ///
+    /// - Parameter node: the one on which we run, where that is known.
+    package func monitored(secrets kind: VolumeSecretsKind, onNode node: String? = nil) -> MonitoredVolume {
         MonitoredVolume(
             name: name,
             handle: handle,
             claim: hasClaimRef ? claim : nil,
             claimUID: claimUID,
             isBound: phase == "Bound",
-            secret: secret(kind)
+            secret: secret(kind),
+            isOfOtherNode: node.map { nodeSelector?.namesOtherNode(than: $0) ?? false } ?? false
         )
     }
 

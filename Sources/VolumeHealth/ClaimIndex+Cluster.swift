@@ -26,7 +26,8 @@ extension ClaimIndex {
             claimUID: texts.insert(volume.claimUID),
             secret: volume.secret.map { texts.insert("\($0.namespace)/\($0.name)") } ?? .none,
             generation: volumeGeneration,
-            isBound: volume.isBound
+            isBound: volume.isBound,
+            isOfOtherNode: volume.isOfOtherNode
         )
         if let position = volumes.position(of: record.key) {
             let previous = volumes[position]

@@ -17,6 +17,8 @@ extension ClaimIndex {
         var nextOfHandle = StringTable.Key.none
         var generation: UInt32
         var isBound: Bool
+        /// `spec.nodeAffinity` names nodes, and not the one on which we run.
+        var isOfOtherNode: Bool
     }
 
     /// A volume handle that at least one volume has.

@@ -62,6 +62,23 @@ struct ClaimIndex: Sendable {
     /// How many handles have a volume that a claim uses. Takes time in proportion to their number.
     var usedHandles: Int { handles.positions.count { hasClaim(of: HandleNumber($0)) } }
 
+    /// Whether all volumes with this handle are of other nodes than ours.
+    func isOfOtherNode(_ handle: HandleNumber) -> Bool {
+        volumes(of: handle).allSatisfy { $0.isOfOtherNode }
+    }
+
+    /// Whether the volumes in use that are missing are exactly those of other nodes, and there are some. Takes time in
+    /// proportion to their number.
+    var missesExactlyOtherNodes: Bool {
+        var isAny = false
+        for position in handles.positions where hasClaim(of: HandleNumber(position)) {
+            let isMissing = handles[position].record.isMissing
+            if isMissing != isOfOtherNode(HandleNumber(position)) { return false }
+            isAny = isAny || isMissing
+        }
+        return isAny
+    }
+
     /// A handle that was there before the last list began, where no list has had any handle; nil where one has.
     var unlistedHandle: String? {
         var example: Int?

@@ -36,13 +36,18 @@ struct DueQueue<Element: Sendable>: Sendable {
     mutating func insert(_ element: Element, due: Duration) -> Ticket {
         insertions += 1
         let ticket = Ticket(truncatingIfNeeded: insertions)
-        heap.append(Item(compactDue: CompactDuration(due), ticket: ticket, element: element))
+        insert(Item(compactDue: CompactDuration(due), ticket: ticket, element: element))
+        return ticket
+    }
+
+    /// Puts in an item that was taken out of another queue, with its ticket.
+    mutating func insert(_ item: Item) {
+        heap.append(item)
         var child = heap.count - 1
         while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
             heap.swapAt(child, (child - 1) / 2)
             child = (child - 1) / 2
         }
-        return ticket
     }
 
     /// Takes the first item out if it is due.

@@ -15,6 +15,8 @@ public struct MonitoredVolume: Sendable, Hashable {
     public var isBound: Bool
     /// The Secret that the driver wants with every call on this volume.
     public var secret: SecretName?
+    /// `spec.nodeAffinity` names nodes, and not the one on which we run.
+    public var isOfOtherNode: Bool
 
     /// Describes a volume.
     public init(
@@ -23,7 +25,8 @@ public struct MonitoredVolume: Sendable, Hashable {
         claim: ClaimKey?,
         claimUID: String,
         isBound: Bool,
-        secret: SecretName? = nil
+        secret: SecretName? = nil,
+        isOfOtherNode: Bool = false
     ) {
         self.name = name
         self.handle = handle
@@ -31,6 +34,7 @@ public struct MonitoredVolume: Sendable, Hashable {
         self.claimUID = claimUID
         self.isBound = isBound
         self.secret = secret
+        self.isOfOtherNode = isOfOtherNode
     }
 }
 

@@ -71,32 +71,37 @@ extension NodeFailures {
     }
 
     /// How telling it went.
+    ///
+    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    @discardableResult
     public mutating func settle(
         _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
         _ outcome: ReportOutcome,
         at now: Duration
-    ) {
+    ) -> Bool {
         let key = announcement.key
-        outbox.settle(announcement, outcome, at: now)
-        guard var concern = concerns[key.node]?[key.claimUID] else { return }
+        let isFirstFailure = outbox.settle(announcement, outcome, at: now)
+        guard var concern = concerns[key.node]?[key.claimUID] else { return isFirstFailure }
         if concern.isPassedOver { scheduleReview(of: key.node, at: now) }
         concern.isUnderWay = false
         concern.isPassedOver = false
-        switch outcome {
-        case .told where announcement.state.isClear, .gone:
-            concerns[key.node]?[key.claimUID] = nil
-            return
-        case .told:
-            concern.told = Told(time: now, isCertain: true)
-        case .unanswered:
+        if outcome.isUncertain {
             // Whatever it said, people may know it or not: what holds is told anew.
             concern.told = Told(time: now, isCertain: false)
             concern.news = nil
             outbox.remove(key)
             scheduleReview(of: key.node, at: now)
-        case .refused, .unreachable, .unsupported:
+        }
+        switch outcome {
+        case .told where announcement.state.isClear, .gone:
+            concerns[key.node]?[key.claimUID] = nil
+            return isFirstFailure
+        case .told:
+            concern.told = Told(time: now, isCertain: true)
+        case .refused, .failed, .unreachable, .unanswered, .unsupported:
             break
         }
         concerns[key.node]?[key.claimUID] = concern
+        return isFirstFailure
     }
 }

@@ -19,6 +19,16 @@ public struct NodeSelector: Sendable, Hashable {
     public func admits(name: String, labels: [String: String]) -> Bool {
         terms.contains { $0.matches(name: name, labels: labels) }
     }
+
+    /// Whether it names nodes, and not this one. For lack of the node's labels any value counts as the name of a node: the
+    /// topologies of drivers that know only their node's volumes have it as their value (csi-driver-host-path,
+    /// `topology.hostpath.csi/node`; topolvm, `topology.topolvm.io/node`; linstor, `linbit.com/hostname`). Zones do not, so
+    /// that every volume of a zone is of another node, ours too.
+    public func namesOtherNode(than name: String) -> Bool {
+        !terms.contains { term in
+            (term.matchExpressions + term.matchFields).contains { $0.operator == "In" && $0.values.contains(name) }
+        }
+    }
 }
 
 /// Requirements that must all hold; without any, no node matches.

@@ -71,6 +71,15 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var cause: AnnouncementCause
     }
 
+    /// What is due.
+    private struct Candidate {
+        var key: Key
+        var claim: Claim
+        var cause: AnnouncementCause
+        var entry: Entry
+        var state: State
+    }
+
     /// What an entry needs.
     private enum Plan {
         case tell(AnnouncementCause, due: Duration)
@@ -81,8 +90,8 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     private let timing: ReportTiming
     private var entries = DenseDictionary<Key, Entry>()
-    private var transitions = DueQueue<Key>()
-    private var refreshes = DueQueue<Key>()
+    private var queues = ReportQueues<Key>()
+    private var gates: NamespaceGates<Key>
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
@@ -93,6 +102,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
     init(timing: ReportTiming) {
         self.timing = timing
+        gates = NamespaceGates(timing: timing)
     }
 
     var isEmpty: Bool { entries.isEmpty }
@@ -101,11 +111,11 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     static var entrySize: Int { MemoryLayout<DenseDictionary<Key, Entry>.Element>.stride }
 
     /// Items in the queues, stale ones included.
-    var queuedItems: Int { transitions.count + refreshes.count }
+    var queuedItems: Int { queues.count + gates.waitingItems }
 
     /// How often something became due, or will. While this is the same, ``next(at:claim:)`` has nothing that it had not
     /// before.
-    var plans: UInt64 { transitions.insertions + refreshes.insertions }
+    var plans: UInt64 { queues.insertions }
 
     /// Whether something was told of it, or is about to be.
     func contains(_ key: Key) -> Bool {
@@ -202,26 +212,54 @@ extension Outbox {
     ///
     /// - Parameter claim: whom to tell, as it is now; nil when it is gone, and then this is forgotten.
     mutating func next(at now: Duration, claim: (Key) -> Claim?) -> ReportStep<Key, State> {
+        let pausedUntil = max(pausedUntil, gates.pausedUntil)
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // The outcome of the one that is under way decides.
         if unsupportedTries > 0, underWay > 0 { return .wait(until: nil) }
-        if let announcement = take(.transition, at: now, claim) ?? take(.refresh, at: now, claim) {
-            return .tell(announcement)
+        // While requests fail everywhere, one about a namespace that has not failed yet says more.
+        if !gates.isCommonFailure, let announcement = takeWaiting(at: now, claim) { return .tell(announcement) }
+        var parked = 0
+        for cause in [AnnouncementCause.transition, .refresh] {
+            while let item = queues.removeFirst(cause, dueBy: now) {
+                guard let candidate = candidate(item, cause, claim) else { continue }
+                let namespace = candidate.claim.key.namespace
+                if gates.isOpen(namespace, at: now) { return .tell(begin(candidate, at: now)) }
+                gates.park(item, cause, in: namespace)
+                parked += 1
+                // Others wait for the lock: the rest at once, but in another call.
+                if parked == Self.longestWalk { return .wait(until: now) }
+            }
         }
-        return .wait(until: [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min())
+        if gates.isCommonFailure, let announcement = takeWaiting(at: now, claim) { return .tell(announcement) }
+        return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
     }
 
+    /// How many items one call sets aside at most.
+    private static var longestWalk: Int { 256 }
+
     /// How an announcement went.
-    mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) {
+    ///
+    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    @discardableResult
+    mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) -> Bool {
         underWay -= 1
         // That it has a place shows only where something is put there.
         if case .told = outcome, !announcement.state.isClear { unsupportedTries = 0 }
-        pause(after: outcome, at: now)
-        // Forgotten meanwhile, or forgotten and begun anew: this outcome is nobody's.
-        guard var entry = entries[announcement.key] else { return }
+        let end = endRequest(in: announcement.claim.key.namespace, outcome, at: now)
+        // Forgotten meanwhile, or forgotten and begun anew: the outcome of another one.
+        guard var entry = entries[announcement.key] else { return end.isFirstFailure }
         var exceptional = entry.exceptional
-        guard exceptional.number == announcement.number, let said = exceptional.inFlight else { return }
+        guard exceptional.number == announcement.number, let said = exceptional.inFlight else {
+            return end.isFirstFailure
+        }
+        var isFirst = end.isFirstFailure
         exceptional.inFlight = nil
+        if outcome.isUncertain {
+            if Self.news(said) != entry.told?.fingerprint { exceptional.isUncertain = true }
+            if exceptional.lost == nil || exceptional.lost?.news != Self.news(said) {
+                exceptional.lost = LostAttempt(news: Self.news(said), telling: exceptional.telling)
+            }
+        }
         switch outcome {
         case .told:
             entry.told = Self.told(said)
@@ -230,22 +268,19 @@ extension Outbox {
             entry.lastTold = CompactDuration(now)
             exceptional.refusals = 0
             exceptional.notBefore = .zero
-        case .refused:
+        case .refused, .failed:
+            if end.isCommon { break }
             exceptional.refusals += 1
-            exceptional.notBefore = now + timing.backoff(afterFailures: exceptional.refusals)
-        case .unreachable:
+            exceptional.notBefore = max(end.notBefore, now + timing.backoff(afterFailures: exceptional.refusals))
+            if outcome == .refused { isFirst = exceptional.refusals == 1 }
+        case .unreachable, .unanswered:
             break
-        case .unanswered:
-            if Self.news(said) != entry.told?.fingerprint { exceptional.isUncertain = true }
-            if exceptional.lost == nil || exceptional.lost?.news != Self.news(said) {
-                exceptional.lost = LostAttempt(news: Self.news(said), telling: exceptional.telling)
-            }
         case .unsupported:
             // Behind the others, so that not always the same one is tried.
             exceptional.notBefore = max(pausedUntil, now)
         case .gone:
             entries[announcement.key] = nil
-            return
+            return false
         }
         if let observed = exceptional.observedInFlight {
             // What the cluster has shown last is what people see, whoever wrote it.
@@ -257,65 +292,91 @@ extension Outbox {
         (exceptional.number, exceptional.telling) = (0, 0)
         entry.exceptional = exceptional
         put(entry, for: announcement.key, at: now)
+        return isFirst
     }
 
     private static func told(_ state: State) -> Told? {
         state.isClear ? nil : Told(state: state, fingerprint: state.fingerprint)
     }
 
-    private mutating func pause(after outcome: ReportOutcome, at now: Duration) {
+    /// What an outcome means for other announcements.
+    private mutating func endRequest(
+        in namespace: String,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> RequestEnd {
         switch outcome {
+        case .failed(let failure):
+            failures = 0
+            return gates.fail(namespace, retryAfter: failure.retryAfter, at: now)
         case .unreachable, .unanswered:
+            gates.end(namespace, at: now)
             // Several may be under way when the server goes away: that is one failure.
-            if now >= pausedUntil {
-                failures += 1
-                pausedUntil = now + timing.backoff(afterFailures: failures)
-            }
-            if case .unreachable(let retryAfter?) = outcome { pausedUntil = max(pausedUntil, now + retryAfter) }
+            guard now >= pausedUntil else { return RequestEnd(isCommon: true) }
+            failures += 1
+            pausedUntil = now + timing.backoff(afterFailures: failures)
+            return RequestEnd(isFirstFailure: failures == 1, isCommon: true)
         case .unsupported:
+            gates.succeed(namespace, at: now)
             failures = 0
             if now >= pausedUntil {
                 unsupportedTries += 1
                 pausedUntil = now + timing.unsupportedPause(afterTries: unsupportedTries)
             }
         case .told, .refused, .gone:
+            gates.succeed(namespace, at: now)
             failures = 0
         }
+        return RequestEnd()
     }
 
-    private mutating func take(
+    /// What an item of a queue is about; nil where the item or its claim does not count any more.
+    private mutating func candidate(
+        _ item: DueQueue<Key>.Item,
         _ cause: AnnouncementCause,
-        at now: Duration,
         _ claim: (Key) -> Claim?
-    ) -> Announcement<Key, State>? {
-        while let item = removeFirst(of: cause, dueBy: now) {
-            guard var entry = entries[item.element], let state = entry.current,
-                entry.scheduled == Scheduled(due: CompactDuration(item.due), ticket: item.ticket, cause: cause)
-            else { continue }
-            guard let claim = claim(item.element) else {
-                entries[item.element] = nil
-                continue
-            }
-            entry.scheduled = nil
-            announcements += 1
-            let lost = entry.exceptional.lost
-            let telling = lost.flatMap { $0.news == Self.news(state) ? $0.telling : nil } ?? announcements
-            entry.exceptional.inFlight = state
-            entry.exceptional.number = announcements
-            entry.exceptional.telling = telling
-            underWay += 1
-            entries[item.element] = entry
-            return Announcement(
-                key: item.element,
-                claim: claim,
-                state: state,
-                since: entry.since.duration,
-                cause: cause,
-                telling: telling,
-                number: announcements
-            )
+    ) -> Candidate? {
+        guard let entry = entries[item.element], let state = entry.current,
+            entry.scheduled == Scheduled(due: CompactDuration(item.due), ticket: item.ticket, cause: cause)
+        else { return nil }
+        guard let claim = claim(item.element) else {
+            entries[item.element] = nil
+            return nil
         }
-        return nil
+        return Candidate(key: item.element, claim: claim, cause: cause, entry: entry, state: state)
+    }
+
+    /// The first that waited for its namespace and need not any more.
+    private mutating func takeWaiting(at now: Duration, _ claim: (Key) -> Claim?) -> Announcement<Key, State>? {
+        // Apart while their items are looked up in the entries.
+        var gates = NamespaceGates<Key>(timing: timing)
+        swap(&gates, &self.gates)
+        let found = gates.takeWaiting(at: now) { item, cause in candidate(item, cause, claim) }
+        swap(&gates, &self.gates)
+        return found.map { begin($0, at: now) }
+    }
+
+    private mutating func begin(_ candidate: Candidate, at now: Duration) -> Announcement<Key, State> {
+        var entry = candidate.entry
+        entry.scheduled = nil
+        announcements += 1
+        let lost = entry.exceptional.lost
+        let telling = lost.flatMap { $0.news == Self.news(candidate.state) ? $0.telling : nil } ?? announcements
+        entry.exceptional.inFlight = candidate.state
+        entry.exceptional.number = announcements
+        entry.exceptional.telling = telling
+        underWay += 1
+        gates.begin(candidate.claim.key.namespace, at: now)
+        entries[candidate.key] = entry
+        return Announcement(
+            key: candidate.key,
+            claim: candidate.claim,
+            state: candidate.state,
+            since: entry.since.duration,
+            cause: candidate.cause,
+            telling: telling,
+            number: announcements
+        )
     }
 
     /// Stores an entry with what it needs next in a queue, or drops it when it needs nothing any more.
@@ -331,26 +392,12 @@ extension Outbox {
                 entry.scheduled = nil
             case .tell(let cause, let due):
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != CompactDuration(due) {
-                    let ticket = insert(key, of: cause, due: due)
+                    let ticket = queues.insert(key, cause, due: due)
                     entry.scheduled = Scheduled(due: CompactDuration(due), ticket: ticket, cause: cause)
                 }
             }
         }
         entries[key] = entry
-    }
-
-    private mutating func insert(_ key: Key, of cause: AnnouncementCause, due: Duration) -> DueQueue<Key>.Ticket {
-        switch cause {
-        case .transition: transitions.insert(key, due: due)
-        case .refresh: refreshes.insert(key, due: due)
-        }
-    }
-
-    private mutating func removeFirst(of cause: AnnouncementCause, dueBy now: Duration) -> DueQueue<Key>.Item? {
-        switch cause {
-        case .transition: transitions.removeFirst(dueBy: now)
-        case .refresh: refreshes.removeFirst(dueBy: now)
-        }
     }
 
     private func plan(_ entry: Entry, at now: Duration) -> Plan {

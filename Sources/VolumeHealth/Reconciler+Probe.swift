@@ -55,6 +55,7 @@ extension Reconciler {
         probes = nil
         probesEveryVolume = false
         listProblem = nil
+        knowsOnlyItsNode = false
         entriesOfLastList = 0
         absences.retain { _ in false }
         absences.review(used: 0, at: .zero)
@@ -67,6 +68,7 @@ extension Reconciler {
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
+            learnWhetherItKnowsOnlyItsNode()
         }
         return true
     }
@@ -97,6 +99,7 @@ extension Reconciler {
             if let handle = index.number(ofVolumeHandle: handle) {
                 index.update(handle) { $0.isMissing = false }
                 absences.wasFound(handle)
+                unlearnWhetherItKnowsOnlyItsNode(handle)
                 conclude(unknown: report.unknownConditions, of: handle, at: now)
                 // Rule 3, and rule 6: what is not understood is not health.
                 if report.isHealthy || !report.conditions.isEmpty {

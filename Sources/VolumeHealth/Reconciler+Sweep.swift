@@ -102,6 +102,7 @@ extension Reconciler {
         guard let handle = index.number(ofVolumeHandle: id) else { return nil }
         sweep.ours += 1
         if !absences.isEmpty { absences.wasFound(handle) }
+        unlearnWhetherItKnowsOnlyItsNode(handle)
         let number = sweep.number
         var isFirst = false
         index.update(handle) { record in
@@ -230,6 +231,7 @@ extension Reconciler {
         }
         absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
         absences.review(used: usedAtLastList, at: now)
+        learnWhetherItKnowsOnlyItsNode()
         guard !canConfirm else {
             for handle in absent { probes?.addOnce(handle, at: now) }
             return absent
@@ -251,11 +253,29 @@ extension Reconciler {
         if index.record(of: handle)?.isMissing == false { absences.forget(handle) }
         index.update(handle) { $0.isMissing = true }
         guard configuration.reportsMissingVolumes else { return }
-        absences.notFound(handle, since: since, at: now, awaitsCall: awaitsCall, needsHold: needsHold)
+        absences.notFound(
+            handle,
+            since: since,
+            at: now,
+            awaitsCall: awaitsCall,
+            // There is time to find out whether the driver knows only its node's volumes.
+            needsHold: needsHold || index.isOfOtherNode(handle)
+        )
+    }
+
+    /// At the end of a complete list, or when every volume was probed.
+    mutating func learnWhetherItKnowsOnlyItsNode() {
+        if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
+    }
+
+    /// The driver has found a volume.
+    mutating func unlearnWhetherItKnowsOnlyItsNode(_ handle: HandleNumber) {
+        if knowsOnlyItsNode, index.isOfOtherNode(handle) { knowsOnlyItsNode = false }
     }
 
     /// Reports a volume that was missed just now, where it can be believed.
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
+        if knowsOnlyItsNode, index.isOfOtherNode(handle) { return }
         let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
         if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
         {
@@ -302,6 +322,7 @@ extension Reconciler {
     mutating func found(_ handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.isMissing = false }
         absences.wasFound(handle)
+        unlearnWhetherItKnowsOnlyItsNode(handle)
         guard let name = index.volumeHandle(handle), isKnownAdverse(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { events.news($0) == missing }) else { return }

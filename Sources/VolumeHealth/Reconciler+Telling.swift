@@ -50,11 +50,14 @@ extension Reconciler {
     }
 
     /// How telling it went.
+    ///
+    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    @discardableResult
     public mutating func settle(
         event: Announcement<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
-    ) {
+    ) -> Bool {
         events.settle(event, outcome, at: now)
     }
 
@@ -64,11 +67,14 @@ extension Reconciler {
     }
 
     /// How telling it went.
+    ///
+    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    @discardableResult
     public mutating func settle(
         unknownEvent event: Announcement<UnknownConditionKey, UnknownConditionState>,
         _ outcome: ReportOutcome,
         at now: Duration
-    ) {
+    ) -> Bool {
         unknowns.settle(event, outcome, at: now)
     }
 
@@ -77,12 +83,13 @@ extension Reconciler {
         statuses.next(at: now, claim: index.claim)
     }
 
-    /// How writing it went.
+    /// How writing it went; returns as ``settle(event:_:at:)``.
+    @discardableResult
     public mutating func settle(
         status: Announcement<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
-    ) {
+    ) -> Bool {
         statuses.settle(status, outcome, at: now)
     }
 

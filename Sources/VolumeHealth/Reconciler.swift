@@ -47,6 +47,9 @@ public struct Reconciler: Sendable {
     var usedAtLastList = 0
     /// How many entries the last complete list of every volume had.
     var entriesOfLastList = 0
+    /// Of the volumes in use, the driver has found exactly those that are not of another node than ours: it knows only its
+    /// node's volumes. Then none of another node is reported missing.
+    public internal(set) var knowsOnlyItsNode = false
     /// Why the last complete list of every volume is of no use.
     public internal(set) var listProblem: ListProblem?
 

@@ -62,19 +62,48 @@ public enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equ
     case wait(until: Duration?)
 }
 
-/// How telling something went.
+/// How a request to report something went.
 public enum ReportOutcome: Sendable, Hashable {
     /// The API server has it.
     case told
-    /// The API server refused this one: tried again later, without holding up the others.
+    /// The API server refused this one for what it is: tried again later, without holding up the others.
     case refused
-    /// The API server could not be asked, or asks for a pause: everything waits. This was certainly not told.
-    case unreachable(retryAfter: Duration?)
-    /// The answer was lost: everything waits, and this may have been told or not.
+    /// It failed, and others about the same namespace may as well: a missing rule, a quota, a webhook that does not answer,
+    /// an overloaded server. The others wait for none of it.
+    case failed(RequestFailure)
+    /// There is no connection to the API server: everything waits. This was certainly not told.
+    case unreachable
+    /// The connection broke: everything waits, and this may have been told or not.
     case unanswered
     /// The claim or its namespace is gone: there is nobody to tell.
     case gone
-    /// This server has no place for what is told, or does not let us: everything waits, then one is tried, more and more
-    /// slowly (``ReportTiming/maximumUnsupportedPause``).
+    /// This server has no place for what is told: everything waits, then one is tried, more and more slowly
+    /// (``ReportTiming/maximumUnsupportedPause``).
     case unsupported
+
+    /// Whether it may have been told or not.
+    public var isUncertain: Bool {
+        switch self {
+        case .unanswered: true
+        case .failed(let failure): failure.isUncertain
+        case .told, .refused, .unreachable, .gone, .unsupported: false
+        }
+    }
+}
+
+/// What is known of a request that failed.
+public struct RequestFailure: Sendable, Hashable {
+    /// The API server may have done what was asked for.
+    public var isUncertain: Bool
+    /// The API server may not do this for us.
+    public var isForbidden: Bool
+    /// How long the API server asks to wait.
+    public var retryAfter: Duration?
+
+    /// A failure; without arguments, one that changed nothing.
+    public init(isUncertain: Bool = false, isForbidden: Bool = false, retryAfter: Duration? = nil) {
+        self.isUncertain = isUncertain
+        self.isForbidden = isForbidden
+        self.retryAfter = retryAfter
+    }
 }

@@ -194,6 +194,7 @@ private struct MonitorService: Service {
         let metrics = metrics
         var configuration = options.monitorConfiguration(driverName: name, identity: identity)
         configuration.nodeName = nodeName
+        configuration.hostNodeName = hostNodeName
         let monitor = HealthMonitor(
             configuration: configuration,
             driver: driver,
@@ -218,7 +219,10 @@ private struct MonitorService: Service {
     }
 
     /// The node whose volumes alone are monitored; nil: all of the driver's volumes are.
-    private var nodeName: String? { options.nodeDeployment ? environment(["NODE_NAME"])["NODE_NAME"] : nil }
+    private var nodeName: String? { options.nodeDeployment ? hostNodeName : nil }
+
+    /// The node on which this process runs, where the pod says so.
+    private var hostNodeName: String? { environment(["NODE_NAME"])["NODE_NAME"] }
 
     private static var userAgent: String { "csi-health-monitor/\(Program.version)" }
 

@@ -5,6 +5,7 @@ import CSIClient
 import Foundation
 import HealthMonitor
 import HealthMonitorTestKit
+import InMemoryLogging
 import KubernetesClient
 import LeaderElection
 import Logging
@@ -19,6 +20,8 @@ struct Scene: Sendable {
     let clock: ManualClock
     /// What the monitor counted.
     let observations = Observations()
+    /// What the monitor logged.
+    let log = InMemoryLogHandler()
 
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
@@ -95,7 +98,7 @@ struct Scene: Sendable {
             driver: client,
             kubernetes: kubernetes,
             clock: clock,
-            logger: quiet,
+            logger: Logger(label: "test") { [log] _ in log },
             mayAct: mayAct
         ) { observations.append($0) }
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in

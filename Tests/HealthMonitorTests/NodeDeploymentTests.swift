@@ -3,6 +3,8 @@
 
 import HealthMonitor
 import HealthMonitorTestKit
+import InMemoryLogging
+import Logging
 import Testing
 
 /// Drivers that run on each node and know only its volumes (external-health-monitor#87, #99).
@@ -69,6 +71,54 @@ import Testing
             let probed = Set(scene.driver.journal.calls("ControllerGetVolume").map(\.volumeID))
             #expect(probed.isSubset(of: [Self.mine.handle]))
         }
+    }
+
+    /// The driver of each node runs beside a monitor that is not told of it by the flag.
+    @Test(arguments: [[11, 12], [3, 11, 12], [3, 11]])
+    func `without the flag a driver that knows only its node's volumes is named once and loses none`(
+        capabilities: [Int]
+    ) async throws {
+        try await Scene.run {
+            $0.hostNodeName = "a"
+        } prepare: { scene in
+            try Self.prepare(capabilities)(scene)
+            try scene.server.delete(kind: "PersistentVolume", name: Self.anywhere.volumeName)
+        } _: { scene in
+            try await scene.advance { Self.advice(in: scene) == 1 }
+            let end = scene.clock.now.offset + .seconds(1500)
+            try await scene.advance { try scene.clock.now.offset > end && !scene.events().isEmpty }
+            let claims = try scene.events().map { $0["involvedObject", "name"]?.string ?? "" }
+            #expect(Set(claims) == [Self.mine.claimName])
+            #expect(Self.advice(in: scene) == 1)
+        }
+    }
+
+    /// How many warnings name the flag.
+    private static func advice(in scene: Scene) -> Int {
+        scene.log.entries.count { $0.level == .warning && "\($0.message)".contains("--node-deployment") }
+    }
+
+    @Test func `without the flag a volume of this node that is lost is reported`() async throws {
+        try await Scene.run {
+            $0.hostNodeName = "a"
+        } prepare: { scene in
+            try Self.prepare([11, 12])(scene)
+            try scene.server.delete(kind: "PersistentVolume", name: Self.anywhere.volumeName)
+        } _: { scene in
+            try await scene.advance { Self.advice(in: scene) == 1 }
+            scene.driver.volumes = []
+            try await scene.advance { try !Self.lost(in: scene).isEmpty }
+            let lost = try Self.lost(in: scene)
+            #expect(lost == [Self.mine.claimName])
+        }
+    }
+
+    /// Claims of which an event says that their volume is missing.
+    private static func lost(in scene: Scene) throws -> [String] {
+        try scene.events().filter {
+            $0["involvedObject", "kind"] == "PersistentVolumeClaim"
+                && $0["message"]?.string?.contains("does not find") == true
+        }.compactMap { $0["involvedObject", "name"]?.string }
     }
 
     @Test func `volumes follow the labels of the node`() async throws {

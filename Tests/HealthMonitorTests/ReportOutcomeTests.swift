@@ -28,8 +28,20 @@ import VolumeHealth
 
     @Test func `a 404 that says nothing of the claim is a failure to be retried`() {
         #expect(outcome(404, reason: nil) == outcome(502, reason: nil))
-        #expect(outcome(404, reason: "") == .unanswered)
-        #expect(outcome(404, reason: "NotFound") == .unreachable(retryAfter: nil))
-        #expect(outcome(404, reason: "NotFound", kind: "leases") == .unreachable(retryAfter: nil))
+        #expect(outcome(404, reason: "") == .failed(RequestFailure(isUncertain: true)))
+        #expect(outcome(404, reason: "NotFound") == .failed(RequestFailure()))
+        #expect(outcome(404, reason: "NotFound", kind: "leases") == .failed(RequestFailure()))
+    }
+
+    /// A quota, an admission webhook, an authorizer and a limit of events can each be of one namespace: field-reports 7 and 8.
+    @Test(arguments: [403, 429, 500, 503, 504])
+    func `what may be the fault of one namespace is not taken for that of all`(httpStatus: Int) {
+        let failure = RequestFailure(isUncertain: [500, 504].contains(httpStatus), isForbidden: httpStatus == 403)
+        #expect(outcome(httpStatus, reason: "Any") == .failed(failure))
+    }
+
+    @Test func `a connection that fails is that of all`() {
+        #expect(ReportOutcome(KubernetesError(code: .transport, message: "")) == .unanswered)
+        #expect(outcome(401, reason: "Unauthorized") == .unreachable)
     }
 }

@@ -160,13 +160,13 @@ import Testing
             let created = scene.server.journal.records.count { $0.request.verb == .create }
             try await scene.monitor { _ in
                 let before = scene.driver.journal.calls("ListVolumes").count
-                // The second attempt to read back, a second after the first.
-                await scene.clock.sleeper(ofAtLeast: .seconds(1), atMost: .seconds(1))
-                scene.clock.advance(by: .seconds(1))
-                await scene.clock.sleeper(ofAtLeast: .seconds(2), atMost: .seconds(2))
+                // The second attempt to read back, five seconds after the first.
+                await scene.clock.sleeper(ofAtLeast: .seconds(5), atMost: .seconds(5))
+                scene.clock.advance(by: .seconds(5))
+                await scene.clock.sleeper(ofAtLeast: .seconds(15), atMost: .seconds(15))
                 #expect(scene.driver.journal.calls("ListVolumes").count == before)
                 scene.server.intercept(nil)
-                scene.clock.advance(by: .seconds(2))
+                scene.clock.advance(by: .seconds(15))
                 await scene.driver.journal.wait(for: "ListVolumes", count: before + 1)
                 await scene.sweepAgain()
             }
@@ -176,15 +176,69 @@ import Testing
         }
     }
 
-    @Test func withoutTheRuleToListEventsItIsSaidAndWorkGoesOn() async throws {
+    /// A rule that is missing; a list that takes the API server longer than it allows
+    /// (https://github.com/kubernetes/kubernetes/issues/81906).
+    @Test(arguments: [
+        StatusError(code: 403, reason: "Forbidden", message: "no"),
+        StatusError(code: 504, reason: "Timeout", message: "the server was unable to return a response"),
+    ])
+    func `events that cannot be read back hold up nothing for more than three tries`(error: StatusError) async throws {
         try await Self.run(.abnormal("broken")) { scene in
             scene.server.intercept { request in
                 guard request.verb == .list, request.resource == "events" else { return nil }
-                return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
+                return .fail(error, headers: [:])
             }
+            try await scene.monitor { _ in
+                for pause in [5, 15] {
+                    await scene.clock.sleeper(ofAtLeast: .seconds(pause), atMost: .seconds(pause))
+                    scene.clock.advance(by: .seconds(pause))
+                }
+                _ = await scene.write(1)
+            }
+            #expect(scene.server.journal.records.count { $0.code == error.code } == 3)
+            #expect(try scene.events().count == 1)
+        }
+    }
+
+    @Test func `a list of events that hangs holds up nothing for more than a minute`() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
+            scene.server.intercept { request in
+                request.verb == .list && request.resource == "events" ? .hold : nil
+            }
+            try await scene.monitor { _ in
+                await scene.clock.sleeper(ofAtLeast: .seconds(60), atMost: .seconds(60))
+                scene.clock.advance(by: .seconds(60))
+                _ = await scene.write(1)
+            }
+        }
+    }
+
+    @Test func `what ended before events could be read back is recorded when they can`() async throws {
+        try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
-            let events = try scene.events()
-            #expect(events.count == 1)
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            scene.server.intercept { request in
+                guard request.verb == .list, request.resource == "events" else { return nil }
+                return .fail(StatusError(code: 403, reason: "Forbidden", message: "not yet"), headers: [:])
+            }
+            try await scene.monitor { _ in
+                for pause in [5, 15] {
+                    await scene.clock.sleeper(ofAtLeast: .seconds(pause), atMost: .seconds(pause))
+                    scene.clock.advance(by: .seconds(pause))
+                }
+                await scene.driver.journal.wait(for: "ListVolumes", count: 2)
+                scene.server.intercept(nil)
+                let lists = scene.server.journal.records.count { $0.request.verb == .list }
+                await scene.clock.sleeper(ofAtLeast: .seconds(290), atMost: .seconds(300))
+                scene.clock.advance(by: .seconds(300))
+                while scene.server.journal.records.count(where: { $0.request.verb == .list }) < lists + 3 {
+                    await Task.yield()
+                }
+                await scene.sweepAgain()
+                _ = await scene.write(2)
+            }
+            let reasons = try scene.events().map { $0["reason"] }
+            #expect(reasons == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
         }
     }
 }

@@ -232,7 +232,7 @@ import Testing
             }
         } _: { scene in
             _ = await scene.write(5)
-            while scene.observations.all.count(where: { $0 == .statusWriteDropped }) < 5 { await Task.yield() }
+            while scene.observations.all.count(where: { $0 == .statusWriteDropped }) < 4 { await Task.yield() }
             let atFirst = Self.writes(scene).count
             for count in 2...4 { await VolumeHealthTests.list(scene, again: count, ofAtLeast: Scene.interval / 2) }
             // One claim for each pause.

@@ -4,8 +4,8 @@
 @testable import VolumeHealth
 
 extension Claim {
-    static func named(_ name: String, uid: String? = nil) -> Claim {
-        Claim(key: ClaimKey(namespace: "default", name: name), uid: uid ?? "uid-\(name)", resourceVersion: "1")
+    static func named(_ name: String, in namespace: String = "default", uid: String? = nil) -> Claim {
+        Claim(key: ClaimKey(namespace: namespace, name: name), uid: uid ?? "uid-\(name)", resourceVersion: "1")
     }
 }
 

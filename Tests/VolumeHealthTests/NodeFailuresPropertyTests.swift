@@ -162,12 +162,12 @@ struct NodeFailuresPropertyTests {
                 let outcome: ReportOutcome =
                     switch Int.random(in: 0..<6, using: &random) {
                     case 0: .unanswered
-                    case 1: .unreachable(retryAfter: nil)
+                    case 1: .unreachable
                     case 2: .refused
                     default: .told
                     }
-                if outcome == .told || outcome == .unanswered && Bool.random(using: &random) { read(announcement) }
-                if outcome == .unanswered { unanswered.insert(announcement.key) }
+                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) { read(announcement) }
+                if outcome.isUncertain { unanswered.insert(announcement.key) }
                 if Int.random(in: 0..<3, using: &random) == 0 { change() }
                 failures.settle(announcement, outcome, at: now)
             }

@@ -305,7 +305,7 @@ struct NodeFailuresTests {
 
     @Test mutating func podsThatLeaveBeforeItIsToldAreNotTold() throws {
         fail(at: .zero)
-        failures.settle(try announcement(at: .seconds(300)), .unreachable(retryAfter: nil), at: .seconds(300))
+        failures.settle(try announcement(at: .seconds(300)), .unreachable, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
         #expect(told(at: .seconds(400)) == [])
         failures.apply(node: "worker", .ready, at: .seconds(401))

@@ -8,6 +8,22 @@ import VolumeHealth
 /// (TestNodeSelectorMatch, TestPodMatchesNodeSelectorAndAffinityTerms, TestNodeSelectorRequirementsAsSelector) and
 /// `k8s.io/apimachinery/pkg/labels/selector.go`, restated.
 @Suite struct NodeSelectorTests {
+    @Test func `a selector names another node where no value is this one's name`() {
+        func selector(_ operator: String, _ values: String...) -> NodeSelector {
+            let requirement = NodeSelectorRequirement(
+                key: "topology.hostpath.csi/node",
+                operator: `operator`,
+                values: values
+            )
+            return NodeSelector(terms: [NodeSelectorTerm(matchExpressions: [requirement])])
+        }
+        #expect(!selector("In", "node-b", "node-a").namesOtherNode(than: "node-a"))
+        #expect(selector("In", "node-b").namesOtherNode(than: "node-a"))
+        #expect(selector("NotIn", "node-a").namesOtherNode(than: "node-a"))
+        let field = NodeSelectorRequirement(key: "metadata.name", operator: "In", values: ["node-a"])
+        #expect(!NodeSelector(terms: [NodeSelectorTerm(matchFields: [field])]).namesOtherNode(than: "node-a"))
+    }
+
     private typealias Requirement = NodeSelectorRequirement
 
     struct Case: Sendable, CustomTestStringConvertible {

@@ -47,10 +47,10 @@ struct OutboxTests {
     @Test mutating func anUnreachableServerPausesEverythingAndLosesNothing() throws {
         outbox.set(broken, for: "1", at: .zero)
         outbox.set(broken, for: "2", at: .zero)
-        outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: nil), at: .zero)
+        outbox.settle(try announcement(at: .zero), .unreachable, at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
 
-        outbox.settle(try announcement(at: .seconds(1)), .unreachable(retryAfter: nil), at: .seconds(1))
+        outbox.settle(try announcement(at: .seconds(1)), .unreachable, at: .seconds(1))
         #expect(outbox.next(at: .seconds(1)) == .wait(until: .seconds(3)))
 
         var told: Set<String> = []
@@ -64,7 +64,7 @@ struct OutboxTests {
 
     @Test mutating func retryAfterIsHonoured() throws {
         outbox.set(broken, for: "1", at: .zero)
-        outbox.settle(try announcement(at: .zero), .unreachable(retryAfter: .seconds(17)), at: .zero)
+        outbox.settle(try announcement(at: .zero), .failed(RequestFailure(retryAfter: .seconds(17))), at: .zero)
         #expect(outbox.next(at: .seconds(16)) == .wait(until: .seconds(17)))
         #expect(try announcement(at: .seconds(17)).claim == first)
     }
@@ -142,7 +142,7 @@ struct OutboxTests {
         // Still the first one counts, and a refusal of another takes nothing back.
         outbox.settle(second, .unanswered, at: .seconds(11))
         let third = try announcement(at: .seconds(20))
-        outbox.settle(third, .unreachable(retryAfter: nil), at: .seconds(20))
+        outbox.settle(third, .unreachable, at: .seconds(20))
         let fourth = try announcement(at: .seconds(60))
         #expect([third.telling, fourth.telling] == [attempt.telling, attempt.telling])
         outbox.settle(fourth, .told, at: .seconds(60))
@@ -198,7 +198,7 @@ struct OutboxTests {
         outbox.set(broken, for: "1", at: .zero)
         outbox.set(broken, for: "2", at: .zero)
         let underWay = [try announcement(at: .zero), try announcement(at: .zero)]
-        for announcement in underWay { outbox.settle(announcement, .unreachable(retryAfter: nil), at: .zero) }
+        for announcement in underWay { outbox.settle(announcement, .unreachable, at: .zero) }
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
     }
 

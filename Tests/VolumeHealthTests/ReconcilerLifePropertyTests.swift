@@ -114,14 +114,14 @@ struct ReconcilerLifePropertyTests {
         mutating func tell(failing: Bool) {
             if case .tell(let event) = reconciler.nextEvent(at: now) {
                 let outcome = outcome(failing: failing)
-                if outcome == .told || outcome == .unanswered && Bool.random(using: &random) { deliver(event) }
-                if outcome == .unanswered { uncertain.insert(event.claim.uid) }
+                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) { deliver(event) }
+                if outcome.isUncertain { uncertain.insert(event.claim.uid) }
                 reconciler.settle(event: event, outcome, at: now)
             }
             if case .tell(let status) = reconciler.nextStatus(at: now) {
                 let outcome = outcome(failing: failing)
                 let conditions = status.state.conditions
-                if outcome == .told || outcome == .unanswered && Bool.random(using: &random) {
+                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) {
                     statuses[status.claim.uid] = conditions
                 }
                 if outcome == .told {
@@ -138,7 +138,8 @@ struct ReconcilerLifePropertyTests {
 
         private mutating func outcome(failing: Bool) -> ReportOutcome {
             let failures: [ReportOutcome] = [
-                .refused, .unreachable(retryAfter: nil), .unanswered, .unsupported,
+                .refused, .unreachable, .unanswered, .unsupported, .failed(RequestFailure()),
+                .failed(RequestFailure(isUncertain: true)),
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0
             return isFailure ? failures.randomElement(using: &random) ?? .refused : .told

@@ -32,7 +32,7 @@ struct ReconcilerPropertyTests {
         var reader = Reader()
         var now = Duration.zero
         /// The truth: what is wrong with each volume. The last two share a handle.
-        let claims = (0..<6).map { Claim.named("claim-\($0)") }
+        let claims = (0..<6).map { Claim.named("claim-\($0)", in: "namespace-\($0 % 4)") }
         func handle(_ claim: Int) -> String { "h\(min(claim, 4))" }
         var truth: [String: [VolumeHealthCondition]] = [:]
         for (number, claim) in claims.enumerated() {
@@ -104,12 +104,16 @@ struct ReconcilerPropertyTests {
     ) {
         for _ in 0..<3 {
             guard case .tell(let announcement) = reconciler.nextEvent(at: now) else { return }
-            switch Int.random(in: 0..<5, using: &random) {
-            case 4:
+            switch Int.random(in: 0..<7, using: &random) {
+            case 4, 5:
                 if Bool.random(using: &random) { reader.read(announcement) }
                 reader.unanswered.insert(announcement.claim.uid)
-                reconciler.settle(event: announcement, .unanswered, at: now)
-            case 0: reconciler.settle(event: announcement, .unreachable(retryAfter: nil), at: now)
+                let outcome =
+                    Bool.random(using: &random)
+                    ? ReportOutcome.unanswered : .failed(RequestFailure(isUncertain: true))
+                reconciler.settle(event: announcement, outcome, at: now)
+            case 6: reconciler.settle(event: announcement, .failed(RequestFailure(isForbidden: true)), at: now)
+            case 0: reconciler.settle(event: announcement, .unreachable, at: now)
             case 1: reconciler.settle(event: announcement, .refused, at: now)
             default:
                 reader.read(announcement)
