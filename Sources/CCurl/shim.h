@@ -52,6 +52,11 @@ static inline CURLcode CCurl_setopt_callback(CURL *handle, CURLoption option, CC
     return curl_easy_setopt(handle, option, value);
 }
 
+/// CURLOPT_SOCKOPTFUNCTION
+static inline CURLcode CCurl_setopt_socket_options_callback(CURL *handle, curl_sockopt_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, value);
+}
+
 /// curl_easy_getinfo for infos that are a long.
 static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);

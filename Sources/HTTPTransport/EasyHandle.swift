@@ -95,7 +95,7 @@ extension EasyHandle {
         unsafe set(CCurl_setopt_string(pointer, CURLOPT_USERAGENT, configuration.userAgent))
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1))
+        set(setKeepAlive())
         // CURLOPT_UPLOAD_BUFFERSIZE(3): 64 KiB otherwise, for each request with a body; most bodies have less than 2.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
@@ -181,6 +181,24 @@ extension EasyHandle {
         }
         let result = unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList)
         return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
+    }
+
+    /// See ``KeepAlive``.
+    private func setKeepAlive() -> CURLcode {
+        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1)
+        func set(_ code: CURLcode) {
+            if result == CURLE_OK { result = code }
+        }
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPIDLE, Int(KeepAlive.idleSeconds)))
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPINTVL, Int(KeepAlive.intervalSeconds)))
+        // CURLOPT_SOCKOPTFUNCTION(3): called for each new socket before it connects.
+        unsafe set(
+            CCurl_setopt_socket_options_callback(pointer) { _, socket, _ in
+                KeepAlive.setOptions(of: socket)
+                return CURL_SOCKOPT_OK
+            }
+        )
+        return result
     }
 
     private func setTLS(_ tls: TLSConfiguration) -> CURLcode {

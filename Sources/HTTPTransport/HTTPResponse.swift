@@ -48,10 +48,11 @@ public struct HTTPBody: AsyncSequence, Sendable {
         reader = Reader(transfer)
     }
 
-    /// Changes how long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time
-    /// takes effect when the longer one is over, or the server sends something.
-    public func setIdleTimeout(_ timeout: Duration) {
-        reader.transfer.idleTimeout = timeout
+    /// How long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time takes
+    /// effect within a minute, or when the server sends something.
+    package var idleTimeout: Duration? {
+        get { reader.transfer.idleTimeout }
+        nonmutating set { reader.transfer.idleTimeout = newValue }
     }
 
     /// A reader. One at a time.
