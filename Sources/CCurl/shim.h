@@ -57,6 +57,11 @@ static inline CURLcode CCurl_setopt_socket_options_callback(CURL *handle, curl_s
     return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, value);
 }
 
+/// CURLOPT_SSL_CTX_FUNCTION
+static inline CURLcode CCurl_setopt_ssl_context_callback(CURL *handle, curl_ssl_ctx_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
+}
+
 /// curl_easy_getinfo for infos that are a long.
 static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);

@@ -104,7 +104,7 @@ extension EasyHandle {
         if let proxy = configuration.proxy {
             unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy))
         }
-        set(setTLS(configuration.tls))
+        set(setTLS(configuration.tls, authorities: loop.authorities))
         set(setCallbacks())
         return result
     }
@@ -201,7 +201,7 @@ extension EasyHandle {
         return result
     }
 
-    private func setTLS(_ tls: TLSConfiguration) -> CURLcode {
+    private func setTLS(_ tls: TLSConfiguration, authorities: [UInt8]?) -> CURLcode {
         var result = unsafe CCurl_setopt_long(pointer, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         func set(_ code: CURLcode) {
             if result == CURLE_OK { result = code }
@@ -209,12 +209,24 @@ extension EasyHandle {
         // CURLOPT_SSL_VERIFYHOST(3): 2 checks the name, 0 does not.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYPEER, tls.verifiesServer ? 1 : 0))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYHOST, tls.verifiesServer ? 2 : 0))
-        if let authorities = tls.certificateAuthorities {
+        if let authorities {
             set(setBlob(CURLOPT_CAINFO_BLOB, authorities))
             // These authorities and no others: the directory that libcurl was built with would be asked too.
             unsafe set(CCurl_setopt_string(pointer, CURLOPT_CAPATH, nil))
         }
+        // CURLOPT_SSL_CTX_FUNCTION(3): called for each new connection, before its handshake. libcurl 7.88 puts the
+        // authorities into the context's store after that, newer ones before it.
+        if tls.verifiesServer {
+            unsafe set(
+                CCurl_setopt_ssl_context_callback(pointer) { _, context, _ in
+                    if let context = unsafe context { unsafe IssuerSelection.install(in: OpaquePointer(context)) }
+                    return CURLE_OK
+                }
+            )
+        }
         if let client = tls.clientCertificate {
+            // An encrypted key was refused before. Without a password libcurl 7.88 crashes for one, with one it fails.
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_KEYPASSWD, ""))
             set(setBlob(CURLOPT_SSLCERT_BLOB, client.certificate))
             set(setBlob(CURLOPT_SSLKEY_BLOB, client.privateKey))
         }

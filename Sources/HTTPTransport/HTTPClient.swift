@@ -34,7 +34,8 @@ public final class HTTPClient: Sendable {
 
     /// A client without a connection.
     ///
-    /// - Throws: Transport, when libcurl cannot be initialised.
+    /// - Throws: TLS, where there is no certificate among the authorities, or the client certificate or its key cannot be
+    ///   used; Transport, when libcurl cannot be initialised.
     public init(configuration: Configuration) throws(HTTPError) {
         loop = try TransferLoop(configuration: configuration)
     }

@@ -17,7 +17,7 @@ public struct TLSConfiguration: Sendable {
         }
     }
 
-    /// PEM: the only authorities to trust; nil: the system's.
+    /// PEM: the only authorities to trust, read as a ``CertificateBundle``; nil: the system's.
     public var certificateAuthorities: [UInt8]?
     /// Shown to servers that ask for one.
     public var clientCertificate: ClientCertificate?
@@ -38,5 +38,28 @@ public struct TLSConfiguration: Sendable {
         self.clientCertificate = clientCertificate
         self.verifiesServer = verifiesServer
         self.serverName = serverName
+    }
+}
+
+extension TLSConfiguration {
+    /// The authorities that can be read, in PEM; nil: the system's.
+    ///
+    /// - Throws: TLS, where there are authorities and none can be read.
+    func readableAuthorities() throws(HTTPError) -> [UInt8]? {
+        guard let certificateAuthorities else { return nil }
+        let bundle = CertificateBundle(pem: certificateAuthorities)
+        guard bundle.count > 0 else {
+            throw HTTPError(code: .tls, message: "there is no certificate among the certificate authorities")
+        }
+        return bundle.pem
+    }
+
+    /// - Throws: TLS, where it cannot be used.
+    func checkClientCertificate() throws(HTTPError) {
+        do throws(ClientCertificate.Problem) {
+            try clientCertificate?.check()
+        } catch {
+            throw HTTPError(code: .tls, message: "client certificate: \(error.message)")
+        }
     }
 }

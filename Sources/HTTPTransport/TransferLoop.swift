@@ -31,6 +31,8 @@ final class TransferLoop: TaskExecutor {
     private static let idleHandles = 16
 
     let configuration: HTTPClient.Configuration
+    /// Those of the configuration's authorities that can be read, in PEM.
+    let authorities: [UInt8]?
     /// `CURLM *`; used by the thread only.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     /// Used by the thread only.
@@ -43,6 +45,8 @@ final class TransferLoop: TaskExecutor {
     let liveHandles = Atomic(0)
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
+        authorities = try configuration.tls.readableAuthorities()
+        try configuration.tls.checkClientCertificate()
         guard Self.isLibraryReady, let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }

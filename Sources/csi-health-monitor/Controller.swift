@@ -110,6 +110,7 @@ private struct MonitorService: Service {
                     environment: environment(["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"])
                 )
             }
+        configuration.logWarnings(to: logger)
         let metrics = metrics
         let driver = try CSIClient(
             configuration: .init(

@@ -46,6 +46,24 @@ func withTLSServer<R: Sendable>(
     }
 }
 
+/// What a client with this configuration gets from a server with this certificate.
+func status(
+    of configuration: TestHTTPServer.Configuration,
+    _ tls: TLSConfiguration
+) async throws -> Result<Int, HTTPError> {
+    try await TestHTTPServer.withServer(configuration) { _ in
+        TestHTTPResponse()
+    } _: { server in
+        try await withClient(tls: tls) { client in
+            do throws(HTTPError) {
+                return .success(try await client.execute(HTTPRequest(url: server.url)).status)
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+}
+
 extension TestCertificateAuthority {
     /// Trusts this authority and nobody else.
     var trust: TLSConfiguration {

@@ -66,12 +66,14 @@ package struct Kubeconfig {
         }
         let cluster = try root.named(clusterName, in: "clusters", as: "cluster")
         let server = try cluster.server()
+        let tls = try cluster.tls()
         var configuration = KubernetesConfiguration(
             server: server,
-            tls: try cluster.tls(),
+            tls: tls,
             proxy: try cluster.string("proxy-url"),
             defaultNamespace: try context.string("namespace") ?? "default"
         )
+        configuration.skippedAuthorities = cluster.skippedAuthorities(tls)
         // As in client-go, what identifies a user is not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
             let user = try root.named(userName, in: "users", as: "user")

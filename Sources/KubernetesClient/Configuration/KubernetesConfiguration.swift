@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 public import HTTPTransport
+package import Logging
 
 /// Where the API server is, how to trust it and how to be trusted by it.
 public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
@@ -36,6 +37,9 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     /// The namespace to use where none is given: the pod's own, or the context's.
     public var defaultNamespace: String
 
+    /// Certificates of authorities that cannot be read; nil: all can.
+    package var skippedAuthorities: SkippedAuthorities?
+
     /// Describes a server. The other ways to get here are ``inCluster(environment:serviceAccountDirectory:)`` and
     /// ``load(kubeconfig:context:)``.
     public init(
@@ -54,4 +58,39 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
 
     /// The server alone: nothing secret.
     public var description: String { server }
+}
+
+extension KubernetesConfiguration {
+    /// Certificates of a bundle of authorities that are passed over, as client-go does in silence.
+    package struct SkippedAuthorities: Sendable, Hashable {
+        /// The file, or the kubeconfig's line and key.
+        package var source: String
+        /// Which of the bundle's certificates, counted from 1.
+        package var numbers: [Int]
+        /// How many others there are.
+        package var readable: Int
+
+        /// - Returns: nil where there is nothing to skip.
+        init?(_ tls: TLSConfiguration, source: String) {
+            guard let authorities = tls.certificateAuthorities else { return nil }
+            let bundle = CertificateBundle(pem: authorities)
+            guard !bundle.skipped.isEmpty else { return nil }
+            self.source = source
+            numbers = bundle.skipped
+            readable = bundle.count
+        }
+    }
+
+    /// Logs what is suspect in the configuration, and does not keep it from being used.
+    package func logWarnings(to logger: Logger) {
+        guard let skipped = skippedAuthorities else { return }
+        logger.warning(
+            "Skipped certificate authorities that cannot be read",
+            metadata: [
+                "source": "\(skipped.source)", "skipped": "\(skipped.numbers.count)",
+                "certificates": "\(skipped.numbers.map(String.init).joined(separator: ","))",
+                "readable": "\(skipped.readable)",
+            ]
+        )
+    }
 }
