@@ -101,9 +101,7 @@ extension EasyHandle {
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         // The headers of a proxy's answer to CONNECT are none of the response's.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
-        if let proxy = configuration.proxy {
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy))
-        }
+        set(setProxy(configuration.proxy))
         set(setTLS(configuration.tls, authorities: loop.authorities))
         set(setCallbacks())
         return result
@@ -181,6 +179,22 @@ extension EasyHandle {
         }
         let result = unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList)
         return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
+    }
+
+    /// Which proxy to use was decided by Go's rules, see ``ProxySettings``: nothing is left to the environment.
+    private func setProxy(_ proxy: ProxyURL?) -> CURLcode {
+        // CURLOPT_PROXY(3), CURLOPT_NOPROXY(3): "" is no proxy, and no exception, whatever the environment says.
+        var result = unsafe CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy?.curlURL ?? "")
+        func set(_ code: CURLcode) {
+            if result == CURLE_OK { result = code }
+        }
+        unsafe set(CCurl_setopt_string(pointer, CURLOPT_NOPROXY, ""))
+        // Not as a part of the URL, which libcurl shows in error messages.
+        if let user = proxy?.user, let password = proxy?.password {
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYUSERNAME, user))
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYPASSWORD, password))
+        }
+        return result
     }
 
     /// See ``KeepAlive``.

@@ -9,7 +9,7 @@ import Synchronization
 /// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and tells the server that a stream was given
 /// up when it next has something to send. All were seen.
 ///
-/// Owns two threads until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
+/// Owns a thread until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
 /// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
 /// followed: a token stays where it was sent.
 public final class HTTPClient: Sendable {
@@ -17,13 +17,13 @@ public final class HTTPClient: Sendable {
     public struct Configuration: Sendable {
         /// Whom to trust.
         public var tls: TLSConfiguration
-        /// The proxy's URL; nil takes the environment's, as libcurl does (`HTTPS_PROXY`, `NO_PROXY`).
-        public var proxy: String?
+        /// The proxy for all servers; nil: none. The environment is for the caller to read, see ``ProxySettings``.
+        package var proxy: ProxyURL?
         /// The `User-Agent` header.
         public var userAgent: String
 
         /// A configuration.
-        public init(tls: TLSConfiguration = TLSConfiguration(), proxy: String? = nil, userAgent: String) {
+        package init(tls: TLSConfiguration = TLSConfiguration(), proxy: ProxyURL? = nil, userAgent: String) {
             self.tls = tls
             self.proxy = proxy
             self.userAgent = userAgent

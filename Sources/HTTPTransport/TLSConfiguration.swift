@@ -24,7 +24,6 @@ public struct TLSConfiguration: Sendable {
     /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
     public var verifiesServer: Bool
     /// The name that the server's certificate has to be for, and that the server is told (SNI); nil: the URL's host.
-    /// `NO_PROXY` goes by it too.
     public var serverName: String?
 
     /// By default: the system's authorities, no client certificate, everything checked.

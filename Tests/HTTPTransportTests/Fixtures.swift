@@ -8,7 +8,7 @@ import HealthMonitorTestKit
 @discardableResult
 func withClient<R>(
     tls: TLSConfiguration = TLSConfiguration(),
-    proxy: String? = nil,
+    proxy: ProxyURL? = nil,
     _ body: (HTTPClient) async throws -> R
 ) async throws -> R {
     let client = try HTTPClient(configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1"))

@@ -9,11 +9,21 @@ extension KubeconfigEntry {
     func server() throws(KubernetesConfigurationError) -> String {
         guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
         let prefix = ["https://", "http://"].first { server.hasPrefix($0) }
-        guard let prefix, let first = server.dropFirst(prefix.count).first, !"/:?#".contains(first) else {
+        guard prefix != nil, URLAuthority(server) != nil else {
             throw (member("server") ?? self).error(.invalid, "a URL is expected, https:// or http:// and a host")
         }
         while server.last == "/" { server.removeLast() }
         return server
+    }
+
+    /// nil: none is named.
+    func proxy() throws(KubernetesConfigurationError) -> ProxyURL? {
+        guard let text = try string("proxy-url") else { return nil }
+        do throws(ProxyURL.Invalid) {
+            return try ProxyURL(text)
+        } catch {
+            throw (member("proxy-url") ?? self).error(.invalid, error.message)
+        }
     }
 
     func tls() throws(KubernetesConfigurationError) -> TLSConfiguration {

@@ -4,6 +4,10 @@
 import HTTPTransport
 
 extension KubernetesConfiguration {
+    /// The environment's variables that are read, here or beside a kubeconfig.
+    package static let variables =
+        ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] + ProxySettings.variables
+
     /// The API server of the cluster that this process runs in as a pod, with the pod's service account.
     ///
     /// Source: [Accessing the Kubernetes API from a
@@ -48,6 +52,7 @@ extension KubernetesConfiguration {
             defaultNamespace: namespace(inFile: "\(serviceAccountDirectory)/namespace") ?? "default"
         )
         configuration.skippedAuthorities = SkippedAuthorities(tls, source: authorityFile)
+        try configuration.setProxy(environment: environment)
         return configuration
     }
 

@@ -32,32 +32,30 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     public var tls: TLSConfiguration
     /// The bearer token, if any.
     public var credentials: Credentials
-    /// A proxy's URL; nil: as `HTTPS_PROXY` and `NO_PROXY` say.
-    public var proxy: String?
+    /// The proxy; nil: none. It was decided by the kubeconfig's `proxy-url` or else by the environment.
+    package var proxy: ProxyURL?
     /// The namespace to use where none is given: the pod's own, or the context's.
     public var defaultNamespace: String
 
     /// Certificates of authorities that cannot be read; nil: all can.
     package var skippedAuthorities: SkippedAuthorities?
 
-    /// Describes a server. The other ways to get here are ``inCluster(environment:serviceAccountDirectory:)`` and
-    /// ``load(kubeconfig:context:)``.
+    /// Describes a server without a proxy. The other ways to get here are
+    /// ``inCluster(environment:serviceAccountDirectory:)`` and ``load(kubeconfig:context:environment:)``.
     public init(
         server: String,
         tls: TLSConfiguration = TLSConfiguration(),
         credentials: Credentials = .none,
-        proxy: String? = nil,
         defaultNamespace: String = "default"
     ) {
         self.server = server
         self.tls = tls
         self.credentials = credentials
-        self.proxy = proxy
         self.defaultNamespace = defaultNamespace
     }
 
-    /// The server alone: nothing secret.
-    public var description: String { server }
+    /// The server alone, without a user: nothing secret.
+    public var description: String { URLAuthority.withoutUserInfo(server) }
 }
 
 extension KubernetesConfiguration {
@@ -92,5 +90,18 @@ extension KubernetesConfiguration {
                 "readable": "\(skipped.readable)",
             ]
         )
+    }
+}
+
+extension KubernetesConfiguration {
+    /// Takes the proxy that the environment names for the server.
+    ///
+    /// - Throws: `invalid` where it names one that cannot be used.
+    mutating func setProxy(environment: [String: String]) throws(KubernetesConfigurationError) {
+        do throws(ProxyURL.Invalid) {
+            proxy = try ProxySettings(environment: environment).proxy(for: server)
+        } catch {
+            throw KubernetesConfigurationError(code: .invalid, message: error.message)
+        }
     }
 }

@@ -88,7 +88,7 @@ public final class KubernetesClient: Sendable {
         } catch {
             throw KubernetesConfigurationError(
                 code: .invalid,
-                message: "cannot set up connections to \(configuration.server): \(error.message)"
+                message: "cannot set up connections to \(configuration): \(error.message)"
             )
         }
     }

@@ -14,12 +14,15 @@ import Testing
             try write("eyJ.token\n", to: "\(directory)/token")
             let authority = try TestCertificateAuthority().certificatePEM
             try write(authority, to: "\(directory)/ca.crt")
-            let environment = ["KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"]
+            var environment = ["KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"]
+            environment["HTTPS_PROXY"] = "proxy.example"
+            environment["NO_PROXY"] = "10.0.0.0/8,fd00::/8"
             var configuration = try KubernetesConfiguration.inCluster(
                 environment: environment,
                 serviceAccountDirectory: directory
             )
             #expect(configuration.server == server)
+            #expect(configuration.proxy == nil)
             #expect(configuration.tls.certificateAuthorities == Array(authority.utf8))
             #expect(configuration.tls.verifiesServer)
             #expect(configuration.defaultNamespace == "default")
@@ -30,6 +33,9 @@ import Testing
             try write(" storage\n", to: "\(directory)/namespace")
             configuration = try .inCluster(environment: environment, serviceAccountDirectory: directory)
             #expect(configuration.defaultNamespace == "storage")
+            environment["NO_PROXY"] = nil
+            configuration = try .inCluster(environment: environment, serviceAccountDirectory: directory)
+            #expect(configuration.proxy?.description == "http://proxy.example:80")
         }
     }
 

@@ -43,7 +43,7 @@ import Testing
             text(cluster: "server: 'https://api.example:6443/', proxy-url: 'http://proxy:3128'")
         )
         #expect(configuration.server == "https://api.example:6443")
-        #expect(configuration.proxy == "http://proxy:3128")
+        #expect(configuration.proxy?.description == "http://proxy:3128")
         #expect(configuration.defaultNamespace == "storage")
         #expect(token(configuration) == "secret")
         #expect("\(configuration) \(configuration.credentials)" == "https://api.example:6443 token")
@@ -176,6 +176,11 @@ import Testing
         ("server: 'http://:8080'", "https:// or http:// and a host"),
         ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
         ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
+        ("server: 'https://x:port'", "https:// or http:// and a host"),
+        (
+            "server: https://x, proxy-url: 'ftp://u:hunter2@x'",
+            #"config:9: clusters["east"].cluster.proxy-url: the scheme ftp is not supported"#
+        ),
         ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
         ("server: https://x, insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", "contradicts"),
         ("server: https://x, tls-server-name: 'a/b'", "tls-server-name: a host's name is expected"),
@@ -216,6 +221,29 @@ import Testing
     func brokenFile(_ text: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
+    }
+
+    @Test func `a proxy-url is used whatever the environment says, which counts without one`() throws {
+        func proxy(_ cluster: String, _ environment: [String: String]) throws -> String? {
+            try Kubeconfig(text: Array(text(cluster: cluster).utf8), path: "config")
+                .configuration(context: nil, environment: environment).proxy?.description
+        }
+        let environment = ["HTTPS_PROXY": "http://environment", "NO_PROXY": "api.example"]
+        let proxied = "server: https://api.example, proxy-url: 'socks5://bastion'"
+        #expect(try proxy(proxied, environment) == "socks5://bastion:1080")
+        #expect(try proxy("server: https://api.example", environment) == nil)
+        #expect(try proxy("server: https://other.example", environment) == "http://environment:80")
+        #expect(try proxy("server: http://other.example", environment) == nil)
+        let error = #expect(throws: KubernetesConfigurationError.self) {
+            try proxy("server: https://api.example", ["HTTPS_PROXY": "u:hunter2@x:y"])
+        }
+        #expect(error?.message.hasPrefix("HTTPS_PROXY: a proxy's URL is expected") == true)
+        #expect(error?.message.contains("hunter2") == false)
+    }
+
+    @Test func `a user in the server's URL is not shown`() throws {
+        let configuration = try load(text(cluster: "server: 'https://admin:hunter2@api.example:6443/prefix'"))
+        #expect("\(configuration)" == "https://api.example:6443/prefix")
     }
 
     @Test func unreadableFile() async throws {
