@@ -100,6 +100,13 @@ enum Kubeconfigs {
             configuration.tls.verifiesServer || configuration.tls.certificateAuthorities == nil,
             "an authority that is not asked"
         )
+        let client = HTTPClient.Configuration(tls: configuration.tls, proxy: configuration.proxy, userAgent: "fuzzer")
+        do throws(HTTPError) {
+            try client.check()
+        } catch {
+            throw InvariantViolation(message: "what was accepted cannot be used: \(error)")
+        }
+        try require(!"\(configuration)".contains("@") || !configuration.server.contains("://u:p@"), "a user is shown")
     }
 
     private static func check(_ error: KubernetesConfigurationError, lines: Int) throws(InvariantViolation) {

@@ -10,7 +10,7 @@ import Synchronization
 final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
-    private let loop: TransferLoop
+    private let settings: ClientSettings
     /// `struct curl_slist *`: must stay until libcurl knows another one.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectToList: UnsafeMutablePointer<curl_slist>?
@@ -18,20 +18,20 @@ final class EasyHandle {
     private let errorBuffer: UnsafeMutablePointer<CChar>
     /// Waits for a transfer, and does not count as live.
     private var isIdle = false {
-        didSet { loop.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
+        didSet { settings.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
     }
 
     /// - Throws: when there is no memory, or libcurl refuses an option.
-    init(loop: TransferLoop) throws(HTTPError) {
+    init(settings: ClientSettings) throws(HTTPError) {
         guard let pointer = unsafe curl_easy_init() else {
             throw HTTPError(code: .transport, message: "libcurl has no memory for a transfer")
         }
         unsafe self.pointer = unsafe pointer
-        self.loop = loop
-        loop.liveHandles.add(1, ordering: .relaxed)
+        self.settings = settings
+        settings.liveHandles.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let refusal = configure(loop.configuration)
+        let refusal = configure(settings.configuration)
         if refusal != CURLE_OK {
             throw HTTPError(
                 code: .transport,
@@ -46,7 +46,7 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        if !isIdle { loop.liveHandles.subtract(1, ordering: .relaxed) }
+        if !isIdle { settings.liveHandles.subtract(1, ordering: .relaxed) }
     }
 
     /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and
@@ -102,7 +102,7 @@ extension EasyHandle {
         // The headers of a proxy's answer to CONNECT are none of the response's.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
         set(setProxy(configuration.proxy))
-        set(setTLS(configuration.tls, authorities: loop.authorities))
+        set(setTLS(configuration.tls, authorities: settings.authorities))
         set(setCallbacks())
         return result
     }
@@ -143,7 +143,7 @@ extension EasyHandle {
         var headers = request.headers
         var url = request.url
         var connectTo: String?
-        if let name = loop.configuration.tls.serverName {
+        if let name = settings.configuration.tls.serverName {
             guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
             headers["Host"] = server.host
             (url, connectTo) = (server.url, server.connectTo)

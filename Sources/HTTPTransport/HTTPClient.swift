@@ -60,7 +60,7 @@ public final class HTTPClient: Sendable {
 
     /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
     /// under way. For tests of leaks.
-    package var liveHandles: Int { loop.liveHandles.load(ordering: .relaxed) }
+    package var liveHandles: Int { loop.liveHandles }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
     public func shutdown() async {

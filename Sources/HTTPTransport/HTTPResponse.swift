@@ -90,4 +90,16 @@ public struct HTTPBody: AsyncSequence, Sendable {
         }
         return bytes
     }
+
+    /// The beginning of the body, up to `limit` bytes, or all of it. Nothing behind that is kept.
+    ///
+    /// - Throws: as the iterator does.
+    package func beginning(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var iterator = makeAsyncIterator()
+        while bytes.count < limit, let chunk = try await iterator.next() {
+            bytes += chunk.prefix(limit - bytes.count)
+        }
+        return bytes
+    }
 }

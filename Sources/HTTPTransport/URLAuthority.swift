@@ -39,7 +39,8 @@ package struct URLAuthority: Sendable, Hashable {
             guard let end = server.firstIndex(of: "]") else { return nil }
             host = server[server.index(after: server.startIndex)..<end]
             port = server[server.index(after: end)...]
-            guard port.isEmpty || port.first == ":", host.contains(":") else { return nil }
+            guard port.isEmpty || port.first == ":", host.contains(":"), IPAddress(host.prefix { $0 != "%" }) != nil
+            else { return nil }
         } else if let colon = server.firstIndex(of: ":") {
             (host, port) = (server[..<colon], server[colon...])
         }

@@ -9,7 +9,7 @@ extension KubeconfigEntry {
     func server() throws(KubernetesConfigurationError) -> String {
         guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
         let prefix = ["https://", "http://"].first { server.hasPrefix($0) }
-        guard prefix != nil, URLAuthority(server) != nil else {
+        guard prefix != nil, URLAuthority(server) != nil, HTTPRequest.isURL(server) else {
             throw (member("server") ?? self).error(.invalid, "a URL is expected, https:// or http:// and a host")
         }
         while server.last == "/" { server.removeLast() }

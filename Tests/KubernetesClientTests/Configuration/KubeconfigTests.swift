@@ -177,6 +177,7 @@ import Testing
         ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
         ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
         ("server: 'https://x:port'", "https:// or http:// and a host"),
+        ("server: 'https://x/a b'", "https:// or http:// and a host"),
         (
             "server: https://x, proxy-url: 'ftp://u:hunter2@x'",
             #"config:9: clusters["east"].cluster.proxy-url: the scheme ftp is not supported"#
