@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(
     libgrpc-dev          # gRPC core: CGRPC
     libcurl4-openssl-dev # libcurl with OpenSSL: CCurl
-    libssl-dev           # what both of them link
+    libssl-dev           # OpenSSL, which both of them link: COpenSSL
     libyaml-dev          # the kubeconfig: CYAML
     protobuf-compiler    # scripts/generate.sh
     libprotobuf-dev      # the .proto files that ours import

@@ -52,6 +52,16 @@ static inline CURLcode CCurl_setopt_callback(CURL *handle, CURLoption option, CC
     return curl_easy_setopt(handle, option, value);
 }
 
+/// CURLOPT_SOCKOPTFUNCTION
+static inline CURLcode CCurl_setopt_socket_options_callback(CURL *handle, curl_sockopt_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, value);
+}
+
+/// CURLOPT_SSL_CTX_FUNCTION
+static inline CURLcode CCurl_setopt_ssl_context_callback(CURL *handle, curl_ssl_ctx_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
+}
+
 /// curl_easy_getinfo for infos that are a long.
 static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);

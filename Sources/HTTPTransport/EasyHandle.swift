@@ -10,7 +10,7 @@ import Synchronization
 final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
-    private let loop: TransferLoop
+    private let settings: ClientSettings
     /// `struct curl_slist *`: must stay until libcurl knows another one.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectToList: UnsafeMutablePointer<curl_slist>?
@@ -18,20 +18,20 @@ final class EasyHandle {
     private let errorBuffer: UnsafeMutablePointer<CChar>
     /// Waits for a transfer, and does not count as live.
     private var isIdle = false {
-        didSet { loop.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
+        didSet { settings.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
     }
 
     /// - Throws: when there is no memory, or libcurl refuses an option.
-    init(loop: TransferLoop) throws(HTTPError) {
+    init(settings: ClientSettings) throws(HTTPError) {
         guard let pointer = unsafe curl_easy_init() else {
             throw HTTPError(code: .transport, message: "libcurl has no memory for a transfer")
         }
         unsafe self.pointer = unsafe pointer
-        self.loop = loop
-        loop.liveHandles.add(1, ordering: .relaxed)
+        self.settings = settings
+        settings.liveHandles.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let refusal = configure(loop.configuration)
+        let refusal = configure(settings.configuration)
         if refusal != CURLE_OK {
             throw HTTPError(
                 code: .transport,
@@ -46,7 +46,7 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        if !isIdle { loop.liveHandles.subtract(1, ordering: .relaxed) }
+        if !isIdle { settings.liveHandles.subtract(1, ordering: .relaxed) }
     }
 
     /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and
@@ -95,16 +95,14 @@ extension EasyHandle {
         unsafe set(CCurl_setopt_string(pointer, CURLOPT_USERAGENT, configuration.userAgent))
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1))
+        set(setKeepAlive())
         // CURLOPT_UPLOAD_BUFFERSIZE(3): 64 KiB otherwise, for each request with a body; most bodies have less than 2.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         // The headers of a proxy's answer to CONNECT are none of the response's.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
-        if let proxy = configuration.proxy {
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy))
-        }
-        set(setTLS(configuration.tls))
+        set(setProxy(configuration.proxy))
+        set(setTLS(configuration.tls, authorities: settings.authorities))
         set(setCallbacks())
         return result
     }
@@ -145,7 +143,7 @@ extension EasyHandle {
         var headers = request.headers
         var url = request.url
         var connectTo: String?
-        if let name = loop.configuration.tls.serverName {
+        if let name = settings.configuration.tls.serverName {
             guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
             headers["Host"] = server.host
             (url, connectTo) = (server.url, server.connectTo)
@@ -183,7 +181,41 @@ extension EasyHandle {
         return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
     }
 
-    private func setTLS(_ tls: TLSConfiguration) -> CURLcode {
+    /// Which proxy to use was decided by Go's rules, see ``ProxySettings``: nothing is left to the environment.
+    private func setProxy(_ proxy: ProxyURL?) -> CURLcode {
+        // CURLOPT_PROXY(3), CURLOPT_NOPROXY(3): "" is no proxy, and no exception, whatever the environment says.
+        var result = unsafe CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy?.curlURL ?? "")
+        func set(_ code: CURLcode) {
+            if result == CURLE_OK { result = code }
+        }
+        unsafe set(CCurl_setopt_string(pointer, CURLOPT_NOPROXY, ""))
+        // Not as a part of the URL, which libcurl shows in error messages.
+        if let user = proxy?.user, let password = proxy?.password {
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYUSERNAME, user))
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYPASSWORD, password))
+        }
+        return result
+    }
+
+    /// See ``KeepAlive``.
+    private func setKeepAlive() -> CURLcode {
+        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1)
+        func set(_ code: CURLcode) {
+            if result == CURLE_OK { result = code }
+        }
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPIDLE, Int(KeepAlive.idleSeconds)))
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPINTVL, Int(KeepAlive.intervalSeconds)))
+        // CURLOPT_SOCKOPTFUNCTION(3): called for each new socket before it connects.
+        unsafe set(
+            CCurl_setopt_socket_options_callback(pointer) { _, socket, _ in
+                KeepAlive.setOptions(of: socket)
+                return CURL_SOCKOPT_OK
+            }
+        )
+        return result
+    }
+
+    private func setTLS(_ tls: TLSConfiguration, authorities: [UInt8]?) -> CURLcode {
         var result = unsafe CCurl_setopt_long(pointer, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         func set(_ code: CURLcode) {
             if result == CURLE_OK { result = code }
@@ -191,12 +223,24 @@ extension EasyHandle {
         // CURLOPT_SSL_VERIFYHOST(3): 2 checks the name, 0 does not.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYPEER, tls.verifiesServer ? 1 : 0))
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYHOST, tls.verifiesServer ? 2 : 0))
-        if let authorities = tls.certificateAuthorities {
+        if let authorities {
             set(setBlob(CURLOPT_CAINFO_BLOB, authorities))
             // These authorities and no others: the directory that libcurl was built with would be asked too.
             unsafe set(CCurl_setopt_string(pointer, CURLOPT_CAPATH, nil))
         }
+        // CURLOPT_SSL_CTX_FUNCTION(3): called for each new connection, before its handshake. libcurl 7.88 puts the
+        // authorities into the context's store after that, newer ones before it.
+        if tls.verifiesServer {
+            unsafe set(
+                CCurl_setopt_ssl_context_callback(pointer) { _, context, _ in
+                    if let context = unsafe context { unsafe IssuerSelection.install(in: OpaquePointer(context)) }
+                    return CURLE_OK
+                }
+            )
+        }
         if let client = tls.clientCertificate {
+            // An encrypted key was refused before. Without a password libcurl 7.88 crashes for one, with one it fails.
+            unsafe set(CCurl_setopt_string(pointer, CURLOPT_KEYPASSWD, ""))
             set(setBlob(CURLOPT_SSLCERT_BLOB, client.certificate))
             set(setBlob(CURLOPT_SSLKEY_BLOB, client.privateKey))
         }

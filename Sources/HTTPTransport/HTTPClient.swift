@@ -9,7 +9,7 @@ import Synchronization
 /// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and tells the server that a stream was given
 /// up when it next has something to send. All were seen.
 ///
-/// Owns two threads until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
+/// Owns a thread until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
 /// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
 /// followed: a token stays where it was sent.
 public final class HTTPClient: Sendable {
@@ -17,13 +17,13 @@ public final class HTTPClient: Sendable {
     public struct Configuration: Sendable {
         /// Whom to trust.
         public var tls: TLSConfiguration
-        /// The proxy's URL; nil takes the environment's, as libcurl does (`HTTPS_PROXY`, `NO_PROXY`).
-        public var proxy: String?
+        /// The proxy for all servers; nil: none. The environment is for the caller to read, see ``ProxySettings``.
+        package var proxy: ProxyURL?
         /// The `User-Agent` header.
         public var userAgent: String
 
         /// A configuration.
-        public init(tls: TLSConfiguration = TLSConfiguration(), proxy: String? = nil, userAgent: String) {
+        package init(tls: TLSConfiguration = TLSConfiguration(), proxy: ProxyURL? = nil, userAgent: String) {
             self.tls = tls
             self.proxy = proxy
             self.userAgent = userAgent
@@ -34,7 +34,8 @@ public final class HTTPClient: Sendable {
 
     /// A client without a connection.
     ///
-    /// - Throws: Transport, when libcurl cannot be initialised.
+    /// - Throws: TLS, where there is no certificate among the authorities, or the client certificate or its key cannot be
+    ///   used; Transport, when libcurl cannot be initialised.
     public init(configuration: Configuration) throws(HTTPError) {
         loop = try TransferLoop(configuration: configuration)
     }
@@ -59,7 +60,7 @@ public final class HTTPClient: Sendable {
 
     /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
     /// under way. For tests of leaks.
-    package var liveHandles: Int { loop.liveHandles.load(ordering: .relaxed) }
+    package var liveHandles: Int { loop.liveHandles }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
     public func shutdown() async {

@@ -63,12 +63,6 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
 
     /// The URL without user and query.
     var location: String {
-        var location = url.prefix { $0 != "?" && $0 != "#" }
-        let authority = location.firstRange(of: "://")?.upperBound ?? location.startIndex
-        let path = location[authority...].firstIndex(of: "/") ?? location.endIndex
-        if let user = location[authority..<path].lastIndex(of: "@") {
-            location.removeSubrange(authority...user)
-        }
-        return String(location)
+        URLAuthority.withoutUserInfo(String(url.prefix { $0 != "?" && $0 != "#" }))
     }
 }

@@ -48,10 +48,11 @@ public struct HTTPBody: AsyncSequence, Sendable {
         reader = Reader(transfer)
     }
 
-    /// Changes how long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time
-    /// takes effect when the longer one is over, or the server sends something.
-    public func setIdleTimeout(_ timeout: Duration) {
-        reader.transfer.idleTimeout = timeout
+    /// How long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time takes
+    /// effect within a minute, or when the server sends something.
+    package var idleTimeout: Duration? {
+        get { reader.transfer.idleTimeout }
+        nonmutating set { reader.transfer.idleTimeout = newValue }
     }
 
     /// A reader. One at a time.
@@ -86,6 +87,18 @@ public struct HTTPBody: AsyncSequence, Sendable {
                 throw HTTPError(code: .bodyTooLarge, message: "the body has more than \(limit) bytes")
             }
             bytes += chunk
+        }
+        return bytes
+    }
+
+    /// The beginning of the body, up to `limit` bytes, or all of it. Nothing behind that is kept.
+    ///
+    /// - Throws: as the iterator does.
+    package func beginning(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var iterator = makeAsyncIterator()
+        while bytes.count < limit, let chunk = try await iterator.next() {
+            bytes += chunk.prefix(limit - bytes.count)
         }
         return bytes
     }

@@ -17,14 +17,13 @@ public struct TLSConfiguration: Sendable {
         }
     }
 
-    /// PEM: the only authorities to trust; nil: the system's.
+    /// PEM: the only authorities to trust, read as a ``CertificateBundle``; nil: the system's.
     public var certificateAuthorities: [UInt8]?
     /// Shown to servers that ask for one.
     public var clientCertificate: ClientCertificate?
     /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
     public var verifiesServer: Bool
     /// The name that the server's certificate has to be for, and that the server is told (SNI); nil: the URL's host.
-    /// `NO_PROXY` goes by it too.
     public var serverName: String?
 
     /// By default: the system's authorities, no client certificate, everything checked.
@@ -38,5 +37,28 @@ public struct TLSConfiguration: Sendable {
         self.clientCertificate = clientCertificate
         self.verifiesServer = verifiesServer
         self.serverName = serverName
+    }
+}
+
+extension TLSConfiguration {
+    /// The authorities that can be read, in PEM; nil: the system's.
+    ///
+    /// - Throws: TLS, where there are authorities and none can be read.
+    func readableAuthorities() throws(HTTPError) -> [UInt8]? {
+        guard let certificateAuthorities else { return nil }
+        let bundle = CertificateBundle(pem: certificateAuthorities)
+        guard bundle.count > 0 else {
+            throw HTTPError(code: .tls, message: "there is no certificate among the certificate authorities")
+        }
+        return bundle.pem
+    }
+
+    /// - Throws: TLS, where it cannot be used.
+    func checkClientCertificate() throws(HTTPError) {
+        do throws(ClientCertificate.Problem) {
+            try clientCertificate?.check()
+        } catch {
+            throw HTTPError(code: .tls, message: "client certificate: \(error.message)")
+        }
     }
 }

@@ -30,7 +30,7 @@ final class TransferLoop: TaskExecutor {
     /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
     private static let idleHandles = 16
 
-    let configuration: HTTPClient.Configuration
+    private let settings: ClientSettings
     /// `CURLM *`; used by the thread only.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     /// Used by the thread only.
@@ -38,12 +38,10 @@ final class TransferLoop: TaskExecutor {
     /// Ends the thread's wait.
     private let wakeUp: WakeUpPipe
     private let state = Mutex(State())
-    /// How many of libcurl's handles were made and not yet given back, without those that wait for transfers: for tests of
-    /// leaks.
-    let liveHandles = Atomic(0)
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
-        guard Self.isLibraryReady, let multi = unsafe curl_multi_init() else {
+        settings = try ClientSettings(configuration)
+        guard let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
         do throws(HTTPError) {
@@ -53,17 +51,16 @@ final class TransferLoop: TaskExecutor {
             throw error
         }
         unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
-        self.configuration = configuration
         unsafe self.multi = unsafe multi
-        liveHandles.add(1, ordering: .relaxed)
+        settings.liveHandles.add(1, ordering: .relaxed)
         // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
         // ends: then every request makes one anew, TLS and all. More than are ever in use together.
         unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
         startThread()
     }
 
-    /// curl_global_init(3): once in a process, before anything else; never taken back.
-    private static let isLibraryReady = CCurl_global_init() == CURLE_OK
+    /// See ``ClientSettings/liveHandles``.
+    var liveHandles: Int { settings.liveHandles.load(ordering: .relaxed) }
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
@@ -161,7 +158,7 @@ extension TransferLoop {
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
         work.idleHandles = []
         unsafe curl_multi_cleanup(multi)
-        liveHandles.subtract(1, ordering: .relaxed)
+        settings.liveHandles.subtract(1, ordering: .relaxed)
         // Tasks whose transfers have ended here go on, and may leave more.
         while let jobs = lastJobs() { for job in jobs { run(job) } }
         for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
@@ -204,7 +201,11 @@ extension TransferLoop {
             guard !transfer.hasEnded else { return }
             do throws(HTTPError) {
                 let handle: EasyHandle
-                if let idle = work.idleHandles.popLast() { handle = idle } else { handle = try EasyHandle(loop: self) }
+                if let idle = work.idleHandles.popLast() {
+                    handle = idle
+                } else {
+                    handle = try EasyHandle(settings: settings)
+                }
                 let active = try ActiveTransfer(transfer, handle: handle)
                 work.transfers[ObjectIdentifier(transfer)] = active
                 unsafe curl_multi_add_handle(multi, handle.pointer)

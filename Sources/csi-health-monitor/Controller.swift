@@ -102,14 +102,14 @@ private struct MonitorService: Service {
                     "--node-deployment needs the environment variable NODE_NAME: set it from the pod's spec.nodeName"
             )
         }
+        let environment = environment(KubernetesConfiguration.variables)
         let configuration =
             if let kubeconfig = options.kubeconfig {
-                try KubernetesConfiguration.load(kubeconfig: kubeconfig)
+                try KubernetesConfiguration.load(kubeconfig: kubeconfig, environment: environment)
             } else {
-                try KubernetesConfiguration.inCluster(
-                    environment: environment(["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"])
-                )
+                try KubernetesConfiguration.inCluster(environment: environment)
             }
+        configuration.logWarnings(to: logger)
         let metrics = metrics
         let driver = try CSIClient(
             configuration: .init(

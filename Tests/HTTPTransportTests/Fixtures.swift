@@ -8,7 +8,7 @@ import HealthMonitorTestKit
 @discardableResult
 func withClient<R>(
     tls: TLSConfiguration = TLSConfiguration(),
-    proxy: String? = nil,
+    proxy: ProxyURL? = nil,
     _ body: (HTTPClient) async throws -> R
 ) async throws -> R {
     let client = try HTTPClient(configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1"))
@@ -43,6 +43,24 @@ func withTLSServer<R: Sendable>(
     let configuration = TestHTTPServer.Configuration(identity: try authority.issueServer(names: ["127.0.0.1"]))
     return try await TestHTTPServer.withServer(configuration, handler: handler) { server in
         try await withClient(tls: authority.trust) { client in try await body(client, server.url) }
+    }
+}
+
+/// What a client with this configuration gets from a server with this certificate.
+func status(
+    of configuration: TestHTTPServer.Configuration,
+    _ tls: TLSConfiguration
+) async throws -> Result<Int, HTTPError> {
+    try await TestHTTPServer.withServer(configuration) { _ in
+        TestHTTPResponse()
+    } _: { server in
+        try await withClient(tls: tls) { client in
+            do throws(HTTPError) {
+                return .success(try await client.execute(HTTPRequest(url: server.url)).status)
+            } catch {
+                return .failure(error)
+            }
+        }
     }
 }
 

@@ -13,24 +13,6 @@ import Testing
         authority = try TestCertificateAuthority()
     }
 
-    /// What a client with this configuration gets from a server with this certificate.
-    private func status(
-        of configuration: TestHTTPServer.Configuration,
-        _ tls: TLSConfiguration
-    ) async throws -> Result<Int, HTTPError> {
-        try await TestHTTPServer.withServer(configuration) { _ in
-            TestHTTPResponse()
-        } _: { server in
-            try await withClient(tls: tls) { client in
-                do throws(HTTPError) {
-                    return .success(try await client.execute(HTTPRequest(url: server.url)).status)
-                } catch {
-                    return .failure(error)
-                }
-            }
-        }
-    }
-
     private func server(names: [String] = ["127.0.0.1"]) throws -> TestHTTPServer.Configuration {
         TestHTTPServer.Configuration(identity: try authority.issueServer(names: names))
     }
@@ -116,14 +98,17 @@ import Testing
         #expect(try await status(of: configuration, authority.trust).error != nil)
     }
 
-    @Test func whatIsNoCertificateIsRefused() async throws {
-        let garbage = TLSConfiguration(certificateAuthorities: Array("no PEM".utf8))
-        #expect(try await status(of: server(), garbage).error?.code == .tls)
+    @Test(arguments: ["", "no PEM", "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n"])
+    func `a client without an authority that can be read is not made`(authorities: String) throws {
+        let tls = TLSConfiguration(certificateAuthorities: Array(authorities.utf8))
+        let error = #expect(throws: HTTPError.self) { try HTTPClient(configuration: .init(tls: tls, userAgent: "")) }
+        #expect(error?.code == .tls)
+        #expect(error?.message == "there is no certificate among the certificate authorities")
     }
 }
 
 extension Result where Failure == HTTPError {
-    fileprivate var error: HTTPError? {
+    var error: HTTPError? {
         if case .failure(let error) = self { error } else { nil }
     }
 }

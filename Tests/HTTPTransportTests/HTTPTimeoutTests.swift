@@ -66,7 +66,7 @@ import Testing
                 let body = try await client.execute(request).body
                 var bytes = body.makeAsyncIterator()
                 _ = try await bytes.next()
-                body.setIdleTimeout(.milliseconds(200))
+                body.idleTimeout = .milliseconds(200)
                 change.yield()
                 while try await bytes.next() != nil {}
             }

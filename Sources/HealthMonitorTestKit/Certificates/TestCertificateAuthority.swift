@@ -8,20 +8,30 @@ import X509
 
 /// A certificate authority of one test's own: whoever trusts it trusts nothing else, and nobody else trusts it.
 public struct TestCertificateAuthority: Sendable {
-    private let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
+    private let key: Certificate.PrivateKey
     private let certificate: Certificate
     /// The authority's own certificate.
     public let certificatePEM: String
 
-    /// A new authority, valid from yesterday for ten years.
-    public init() throws {
-        let name = try DistinguishedName { CommonName("test authority \(UUID().uuidString)") }
+    /// A new authority. Neither its certificate nor those that it issues have key identifiers, as kubeadm's had none.
+    ///
+    /// - Parameters:
+    ///   - commonName: its subject; by default, one that no other authority has.
+    ///   - validity: when it is valid; by default from yesterday for ten years.
+    ///   - predecessor: whose key it has; by default, a key of its own.
+    public init(
+        commonName: String? = nil,
+        validity: ClosedRange<Date>? = nil,
+        keyOf predecessor: TestCertificateAuthority? = nil
+    ) throws {
+        key = predecessor?.key ?? Certificate.PrivateKey(P256.Signing.PrivateKey())
+        let name = try DistinguishedName { CommonName(commonName ?? "test authority \(UUID().uuidString)") }
         certificate = try Certificate(
             version: .v3,
             serialNumber: Certificate.SerialNumber(),
             publicKey: key.publicKey,
-            notValidBefore: Date(timeIntervalSinceNow: -86_400),
-            notValidAfter: Date(timeIntervalSinceNow: 3650 * 86_400),
+            notValidBefore: validity?.lowerBound ?? Date(timeIntervalSinceNow: -86_400),
+            notValidAfter: validity?.upperBound ?? Date(timeIntervalSinceNow: 3650 * 86_400),
             issuer: name,
             subject: name,
             signatureAlgorithm: .ecdsaWithSHA256,
@@ -39,7 +49,12 @@ public struct TestCertificateAuthority: Sendable {
     /// - Parameters:
     ///   - names: DNS names and IPv4 addresses that it is for.
     ///   - validity: when it is valid; by default from yesterday for a year.
-    public func issueServer(names: [String], validity: ClosedRange<Date>? = nil) throws -> TestIdentity {
+    ///   - isForClients: to be wrong in its purpose and right in everything else.
+    public func issueServer(
+        names: [String],
+        validity: ClosedRange<Date>? = nil,
+        isForClients: Bool = false
+    ) throws -> TestIdentity {
         let alternatives = names.map { name -> GeneralName in
             let octets = name.split(separator: ".").compactMap { UInt8($0) }
             return octets.count == 4 ? .ipAddress(.init(contentBytes: octets[...])) : .dnsName(name)
@@ -48,7 +63,7 @@ public struct TestCertificateAuthority: Sendable {
             commonName: names.first ?? "server",
             validity: validity,
             extensions: Certificate.Extensions {
-                try ExtendedKeyUsage([.serverAuth])
+                try ExtendedKeyUsage([isForClients ? .clientAuth : .serverAuth])
                 SubjectAlternativeNames(alternatives)
             }
         )
@@ -90,8 +105,14 @@ public struct TestCertificateAuthority: Sendable {
 
 /// A certificate and the key that goes with it.
 public struct TestIdentity: Sendable {
-    /// The certificate.
+    /// The certificate, and those that are sent with it.
     public let certificatePEM: String
     /// Its key, not encrypted.
     public let privateKeyPEM: String
+
+    /// A certificate and its key.
+    public init(certificatePEM: String, privateKeyPEM: String) {
+        self.certificatePEM = certificatePEM
+        self.privateKeyPEM = privateKeyPEM
+    }
 }

@@ -51,8 +51,13 @@ package struct Kubeconfig {
 
     /// Everything that a context says. Files that it names are read now.
     ///
-    /// - Parameter name: the context; nil takes the file's current-context.
-    package func configuration(context name: String?) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
+    /// - Parameters:
+    ///   - name: the context; nil takes the file's current-context.
+    ///   - environment: names a proxy where the context does not, see ``ProxySettings``.
+    package func configuration(
+        context name: String?,
+        environment: [String: String] = [:]
+    ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
         let current = try root.string("current-context")
         guard let name = name ?? current, !name.isEmpty else {
             throw root.error(
@@ -66,12 +71,19 @@ package struct Kubeconfig {
         }
         let cluster = try root.named(clusterName, in: "clusters", as: "cluster")
         let server = try cluster.server()
+        let tls = try cluster.tls()
         var configuration = KubernetesConfiguration(
             server: server,
-            tls: try cluster.tls(),
-            proxy: try cluster.string("proxy-url"),
+            tls: tls,
             defaultNamespace: try context.string("namespace") ?? "default"
         )
+        // As in client-go, it is used whatever NO_PROXY says.
+        if let proxy = try cluster.proxy() {
+            configuration.proxy = proxy
+        } else {
+            try configuration.setProxy(environment: environment)
+        }
+        configuration.skippedAuthorities = cluster.skippedAuthorities(tls)
         // As in client-go, what identifies a user is not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
             let user = try root.named(userName, in: "users", as: "user")
@@ -94,12 +106,14 @@ extension KubernetesConfiguration {
     /// - Parameters:
     ///   - path: a file in YAML or JSON.
     ///   - context: the name of a context; nil takes the file's `current-context`.
+    ///   - environment: the process's: without a `proxy-url`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are read.
     /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no such context, or names a user who
     ///   authenticates in a way that is not supported here (exec, auth-provider, username and password, impersonation).
     public static func load(
         kubeconfig path: String,
-        context: String? = nil
+        context: String? = nil,
+        environment: [String: String] = [:]
     ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
-        try Kubeconfig(contentsOf: path).configuration(context: context)
+        try Kubeconfig(contentsOf: path).configuration(context: context, environment: environment)
     }
 }

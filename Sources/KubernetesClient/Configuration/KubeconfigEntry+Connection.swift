@@ -9,11 +9,21 @@ extension KubeconfigEntry {
     func server() throws(KubernetesConfigurationError) -> String {
         guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
         let prefix = ["https://", "http://"].first { server.hasPrefix($0) }
-        guard let prefix, let first = server.dropFirst(prefix.count).first, !"/:?#".contains(first) else {
+        guard prefix != nil, URLAuthority(server) != nil, HTTPRequest.isURL(server) else {
             throw (member("server") ?? self).error(.invalid, "a URL is expected, https:// or http:// and a host")
         }
         while server.last == "/" { server.removeLast() }
         return server
+    }
+
+    /// nil: none is named.
+    func proxy() throws(KubernetesConfigurationError) -> ProxyURL? {
+        guard let text = try string("proxy-url") else { return nil }
+        do throws(ProxyURL.Invalid) {
+            return try ProxyURL(text)
+        } catch {
+            throw (member("proxy-url") ?? self).error(.invalid, error.message)
+        }
     }
 
     func tls() throws(KubernetesConfigurationError) -> TLSConfiguration {
@@ -32,7 +42,22 @@ extension KubeconfigEntry {
                 "insecure-skip-tls-verify contradicts certificate-authority: remove one, better the first"
             )
         }
+        if let authorities = tls.certificateAuthorities, CertificateBundle(pem: authorities).count == 0 {
+            throw origin(ofData: "certificate-authority")
+                .error(.invalid, "there is no certificate that can be read: PEM is expected")
+        }
         return tls
+    }
+}
+
+extension KubeconfigEntry {
+    /// What of a cluster's authorities is skipped; nil where all can be read.
+    func skippedAuthorities(_ tls: TLSConfiguration) -> KubernetesConfiguration.SkippedAuthorities? {
+        let origin = origin(ofData: "certificate-authority")
+        return KubernetesConfiguration.SkippedAuthorities(
+            tls,
+            source: "\(origin.file):\(origin.node.line): \(origin.key)"
+        )
     }
 }
 
@@ -62,7 +87,14 @@ extension KubeconfigEntry {
     func clientCertificate() throws(KubernetesConfigurationError) -> TLSConfiguration.ClientCertificate? {
         switch (try data("client-certificate"), try data("client-key")) {
         case (let certificate?, let key?):
-            return TLSConfiguration.ClientCertificate(certificate: certificate, privateKey: key)
+            let client = TLSConfiguration.ClientCertificate(certificate: certificate, privateKey: key)
+            do throws(TLSConfiguration.ClientCertificate.Problem) {
+                try client.check()
+            } catch {
+                let origin = origin(ofData: error.part == .certificate ? "client-certificate" : "client-key")
+                throw origin.error(.invalid, error.message)
+            }
+            return client
         case (nil, nil):
             return nil
         case (_?, nil):

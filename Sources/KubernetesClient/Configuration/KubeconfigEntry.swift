@@ -49,6 +49,14 @@ struct KubeconfigEntry {
         return Array(data)
     }
 
+    /// Where ``data(_:)`` has them from, for messages.
+    func origin(ofData name: String) -> KubeconfigEntry {
+        if let data = member("\(name)-data"), case .scalar(let text, _) = data.node.content, !text.isEmpty {
+            return data
+        }
+        return member(name) ?? self
+    }
+
     /// The path under `name`, relative to the kubeconfig's folder.
     func file(_ name: String) throws(KubernetesConfigurationError) -> String? {
         guard let path = try string(name) else { return nil }

@@ -4,6 +4,10 @@
 import HTTPTransport
 
 extension KubernetesConfiguration {
+    /// The environment's variables that are read, here or beside a kubeconfig.
+    package static let variables =
+        ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] + ProxySettings.variables
+
     /// The API server of the cluster that this process runs in as a pod, with the pod's service account.
     ///
     /// Source: [Accessing the Kubernetes API from a
@@ -13,7 +17,8 @@ extension KubernetesConfiguration {
     ///   - environment: the process's: `KUBERNETES_SERVICE_HOST` (a name, an IPv4 or an IPv6 address) and
     ///     `KUBERNETES_SERVICE_PORT` are read.
     ///   - serviceAccountDirectory: has the files `token`, `ca.crt` and, optionally, `namespace`.
-    /// - Throws: `notInCluster` without those variables, `unreadableFile` without those files.
+    /// - Throws: `notInCluster` without those variables, `unreadableFile` without those files, `invalid`
+    ///   where the token or the authorities cannot be used.
     public static func inCluster(
         environment: [String: String],
         serviceAccountDirectory: String = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -31,16 +36,24 @@ extension KubernetesConfiguration {
         // Read here so that a pod without a service account is told at its start.
         _ = try bearerToken(inFile: tokenFile)
         var tls = TLSConfiguration()
-        tls.certificateAuthorities = try contents(
-            ofFile: "\(serviceAccountDirectory)/ca.crt",
-            limit: Kubeconfig.maximumSize
-        )
-        return KubernetesConfiguration(
+        let authorityFile = "\(serviceAccountDirectory)/ca.crt"
+        let authorities = try contents(ofFile: authorityFile, limit: Kubeconfig.maximumSize)
+        guard CertificateBundle(pem: authorities).count > 0 else {
+            throw KubernetesConfigurationError(
+                code: .invalid,
+                message: "\(authorityFile): there is no certificate that can be read: PEM is expected"
+            )
+        }
+        tls.certificateAuthorities = authorities
+        var configuration = KubernetesConfiguration(
             server: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
             tls: tls,
             credentials: .tokenFile(path: tokenFile),
             defaultNamespace: namespace(inFile: "\(serviceAccountDirectory)/namespace") ?? "default"
         )
+        configuration.skippedAuthorities = SkippedAuthorities(tls, source: authorityFile)
+        try configuration.setProxy(environment: environment)
+        return configuration
     }
 
     private static func namespace(inFile path: String) -> String? {

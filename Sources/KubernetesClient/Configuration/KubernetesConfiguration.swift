@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 public import HTTPTransport
+package import Logging
 
 /// Where the API server is, how to trust it and how to be trusted by it.
 public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
@@ -31,27 +32,76 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     public var tls: TLSConfiguration
     /// The bearer token, if any.
     public var credentials: Credentials
-    /// A proxy's URL; nil: as `HTTPS_PROXY` and `NO_PROXY` say.
-    public var proxy: String?
+    /// The proxy; nil: none. It was decided by the kubeconfig's `proxy-url` or else by the environment.
+    package var proxy: ProxyURL?
     /// The namespace to use where none is given: the pod's own, or the context's.
     public var defaultNamespace: String
 
-    /// Describes a server. The other ways to get here are ``inCluster(environment:serviceAccountDirectory:)`` and
-    /// ``load(kubeconfig:context:)``.
+    /// Certificates of authorities that cannot be read; nil: all can.
+    package var skippedAuthorities: SkippedAuthorities?
+
+    /// Describes a server without a proxy. The other ways to get here are
+    /// ``inCluster(environment:serviceAccountDirectory:)`` and ``load(kubeconfig:context:environment:)``.
     public init(
         server: String,
         tls: TLSConfiguration = TLSConfiguration(),
         credentials: Credentials = .none,
-        proxy: String? = nil,
         defaultNamespace: String = "default"
     ) {
         self.server = server
         self.tls = tls
         self.credentials = credentials
-        self.proxy = proxy
         self.defaultNamespace = defaultNamespace
     }
 
-    /// The server alone: nothing secret.
-    public var description: String { server }
+    /// The server alone, without a user: nothing secret.
+    public var description: String { URLAuthority.withoutUserInfo(server) }
+}
+
+extension KubernetesConfiguration {
+    /// Certificates of a bundle of authorities that are passed over, as client-go does in silence.
+    package struct SkippedAuthorities: Sendable, Hashable {
+        /// The file, or the kubeconfig's line and key.
+        package var source: String
+        /// Which of the bundle's certificates, counted from 1.
+        package var numbers: [Int]
+        /// How many others there are.
+        package var readable: Int
+
+        /// - Returns: nil where there is nothing to skip.
+        init?(_ tls: TLSConfiguration, source: String) {
+            guard let authorities = tls.certificateAuthorities else { return nil }
+            let bundle = CertificateBundle(pem: authorities)
+            guard !bundle.skipped.isEmpty else { return nil }
+            self.source = source
+            numbers = bundle.skipped
+            readable = bundle.count
+        }
+    }
+
+    /// Logs what is suspect in the configuration, and does not keep it from being used.
+    package func logWarnings(to logger: Logger) {
+        guard let skipped = skippedAuthorities else { return }
+        logger.warning(
+            "Skipped certificate authorities that cannot be read",
+            metadata: [
+                "source": "\(skipped.source)", "skipped": "\(skipped.numbers.count)",
+                "certificates": "\(skipped.numbers.map(String.init).joined(separator: ","))",
+                "readable": "\(skipped.readable)",
+            ]
+        )
+    }
+}
+
+extension KubernetesConfiguration {
+    /// Takes the proxy that the environment names for the server.
+    ///
+    /// - Throws: `invalid` where it names one that cannot be used.
+    mutating func setProxy(environment: [String: String]) throws(KubernetesConfigurationError) {
+        do throws(ProxyURL.Invalid) {
+            proxy = try ProxySettings(environment: environment).proxy(for: server)
+        } catch {
+            throw KubernetesConfigurationError(code: .invalid, message: error.message)
+        }
+    }
 }

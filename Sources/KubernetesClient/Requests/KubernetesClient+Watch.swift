@@ -20,8 +20,7 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     fileprivate let client: KubernetesClient
     fileprivate let body: HTTPBody
     fileprivate let info: RequestInfo
-    /// How long the server may be silent once the initial events are complete.
-    fileprivate let idle: Duration
+    fileprivate let silence: WatchSilence
 
     /// To be called once.
     public func makeAsyncIterator() -> AsyncIterator {
@@ -33,12 +32,19 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
         private let changes: WatchChanges
         private var body: HTTPBody.Iterator
         private var decoder = WatchFrameDecoder()
+        private var silence: WatchSilence
         private var info: RequestInfo { changes.info }
 
         fileprivate init(changes: WatchChanges) {
             self.changes = changes
             body = changes.body.makeAsyncIterator()
+            silence = changes.silence
         }
+
+        /// Whether a bookmark has come beside the one that ends the initial events.
+        var hasSeenBookmark: Bool { silence.hasSeenBookmark }
+        /// How long the server may be silent now.
+        var idleTimeout: Duration? { changes.body.idleTimeout }
 
         /// The next change; nil when the watch has ended in good order.
         public mutating func next() async throws(KubernetesError) -> WatchChange<O>? {
@@ -71,7 +77,10 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
                 }
                 switch frame {
                 case .change(let change):
-                    if case .bookmark(_, endsInitialEvents: true) = change { changes.body.setIdleTimeout(changes.idle) }
+                    if case .bookmark(_, let endsInitialEvents) = change {
+                        silence.receivedBookmark(endsInitialEvents: endsInitialEvents)
+                        changes.body.idleTimeout = silence.limit
+                    }
                     return change
                 case .undecodable(let object):
                     changes.client.skip(object)
@@ -93,17 +102,22 @@ extension KubernetesClient {
     ///
     /// - Parameters:
     ///   - resourceVersion: of a list, or of the last change of an earlier watch.
-    ///   - timeout: how long the server is to keep the watch open, in whole seconds. A watch that is silent for 30
-    ///     seconds longer than that fails with `timeout`: its connection is dead.
+    ///   - timeout: how long the server is to keep the watch open, in whole seconds. A watch whose connection is dead
+    ///     fails with `transport` after 30 to 45 seconds, and one that is silent on a live connection with `timeout`:
+    ///     after 150 seconds where the server sends bookmarks, 30 seconds after `timeout` otherwise.
+    ///   - expectsBookmarks: whether earlier watches of the selection had bookmarks; nothing is known otherwise before the
+    ///     first one.
     /// - Throws: ``KubernetesError``; `expired` where the server no longer knows what happened since that version.
     public func watch<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         resourceVersion: String,
-        timeout: Duration = .seconds(300)
+        timeout: Duration = .seconds(300),
+        expectsBookmarks: Bool = false
     ) async throws(KubernetesError) -> WatchChanges<O> {
         let query = [(name: "resourceVersion", value: resourceVersion)]
-        return try await watch(selection, query, timeout, initialIdle: timeout + .seconds(30))
+        let silence = WatchSilence(timeout: timeout, isListing: false, expectsBookmarks: expectsBookmarks)
+        return try await watch(selection, query, timeout, silence)
     }
 
     /// Opens a watch that begins with the objects that there are: a streaming list. They come as `added`, and a bookmark
@@ -115,24 +129,28 @@ extension KubernetesClient {
     /// Source: [Streaming
     /// lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), KEP-3157.
     ///
-    /// - Parameter timeout: as of a watch. Before the bookmark, the server may be silent for a minute.
+    /// - Parameters:
+    ///   - timeout: as of a watch. Before the bookmark, the server may be silent for a minute.
+    ///   - expectsBookmarks: as of a watch.
     /// - Throws: ``KubernetesError``; `invalid` where the server has no such lists.
     public func watchList<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
-        timeout: Duration = .seconds(300)
+        timeout: Duration = .seconds(300),
+        expectsBookmarks: Bool = false
     ) async throws(KubernetesError) -> WatchChanges<O> {
         let query = [
             (name: "sendInitialEvents", value: "true"), (name: "resourceVersionMatch", value: "NotOlderThan"),
         ]
-        return try await watch(selection, query, timeout, initialIdle: .seconds(60))
+        let silence = WatchSilence(timeout: timeout, isListing: true, expectsBookmarks: expectsBookmarks)
+        return try await watch(selection, query, timeout, silence)
     }
 
     private func watch<O: ListedObject>(
         _ selection: Selection,
         _ query: [(name: String, value: String)],
         _ timeout: Duration,
-        initialIdle: Duration
+        _ silence: WatchSilence
     ) async throws(KubernetesError) -> WatchChanges<O> {
         let info = RequestInfo(verb: .watch, resource: O.resource, namespace: selection.namespace)
         let query =
@@ -141,7 +159,8 @@ extension KubernetesClient {
                 (name: "allowWatchBookmarks", value: "true"),
                 (name: "timeoutSeconds", value: String(timeout.components.seconds)),
             ]
-        let body = try await stream(info, Content(query: query), idle: initialIdle)
-        return WatchChanges(client: self, body: body, info: info, idle: timeout + .seconds(30))
+        let body = try await stream(info, Content(query: query), idle: WatchSilence.beforeResponse)
+        body.idleTimeout = silence.limit
+        return WatchChanges(client: self, body: body, info: info, silence: silence)
     }
 }

@@ -88,7 +88,7 @@ public final class KubernetesClient: Sendable {
         } catch {
             throw KubernetesConfigurationError(
                 code: .invalid,
-                message: "cannot set up connections to \(configuration.server): \(error.message)"
+                message: "cannot set up connections to \(configuration): \(error.message)"
             )
         }
     }
@@ -174,7 +174,8 @@ extension KubernetesClient {
                 request.delivery = delivery
                 response = try await http.execute(request)
                 if response.status < 300 { return response }
-                body = try await response.body.collect(upTo: 1 << 20)
+                // Of an error with a longer body, the HTTP status says enough.
+                body = try await response.body.beginning(upTo: 1 << 20)
             } catch {
                 throw KubernetesError(error, request: info)
             }

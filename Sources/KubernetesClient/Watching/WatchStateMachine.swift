@@ -39,6 +39,8 @@ struct WatchStateMachine: Sendable, Hashable {
     private var isVersionInDoubt = false
     /// Whether the watch has told anything.
     private var isFruitful = false
+    /// Whether the server sends bookmarks to a watch of these objects, as far as is known.
+    private(set) var expectsBookmarks = false
 
     /// How a server says that it has no streaming lists: at once, or, with an etcd that is too old, within the stream.
     private static let refusals: Set<KubernetesError.Code> = [.badRequest, .invalid, .serverError]
@@ -87,9 +89,17 @@ struct WatchStateMachine: Sendable, Hashable {
 
     /// A list or a watch is over. Returns how long to wait before the next step.
     ///
-    /// - Parameter jitter: random, from 0 up to 1.
-    mutating func ended(_ end: End, jitter: Double) -> Duration {
+    /// - Parameters:
+    ///   - hasSeenBookmark: whether the watch had bookmarks, the one at the end of a list apart.
+    ///   - jitter: random, from 0 up to 1.
+    mutating func ended(_ end: End, hasSeenBookmark: Bool = false, jitter: Double) -> Duration {
         defer { isFruitful = false }
+        if hasSeenBookmark {
+            expectsBookmarks = true
+        } else if case .failed(.timeout, _) = end {
+            // Another server, perhaps, that sends none: its silence must not end the next watch as early.
+            expectsBookmarks = false
+        }
         if case .failed(let code, _) = end, isRefusal(code) {
             streamsLists = false
             return .zero

@@ -75,7 +75,12 @@ extension Watcher {
             }
             switch machine.step {
             case .watchList:
-                let changes = try await client.watchList(O.self, watcher.selection, timeout: timeout())
+                let changes = try await client.watchList(
+                    O.self,
+                    watcher.selection,
+                    timeout: timeout(),
+                    expectsBookmarks: machine.expectsBookmarks
+                )
                 watch = Watch(
                     changes: changes.makeAsyncIterator(),
                     start: client.timekeeper.now(),
@@ -94,7 +99,8 @@ extension Watcher {
                     O.self,
                     watcher.selection,
                     resourceVersion: resourceVersion,
-                    timeout: timeout()
+                    timeout: timeout(),
+                    expectsBookmarks: machine.expectsBookmarks
                 )
                 log.recovered()
                 watch = Watch(changes: changes.makeAsyncIterator(), start: client.timekeeper.now())
@@ -170,8 +176,9 @@ extension Watcher {
         }
 
         private mutating func end(_ end: WatchStateMachine.End) {
+            let hasSeenBookmark = watch?.changes.hasSeenBookmark ?? false
             (list, watch) = (nil, nil)
-            delay = machine.ended(end, jitter: watcher.random())
+            delay = machine.ended(end, hasSeenBookmark: hasSeenBookmark, jitter: watcher.random())
         }
     }
 }

@@ -35,8 +35,9 @@ public enum WatcherEvent<O: ListedObject>: Sendable {
 /// **Recovery.** A watch that ends goes on from the last version seen; a version that the server has forgotten (410),
 /// before a watch or within it, leads to a new list. Other failures are repeated after a delay that doubles from 0.8 to
 /// 30 seconds, with jitter, and is never shorter than the server's Retry-After. Before the watch goes on after a failure,
-/// a list of one object shows whether the server was put back to an earlier version meanwhile; then it lists anew. A watch is open for 5 to 10 minutes, and
-/// given up when it is silent for half a minute longer. None of this ends the sequence: each failure goes to the
+/// a list of one object shows whether the server was put back to an earlier version meanwhile; then it lists anew. A watch is open for 5 to 10 minutes. A
+/// peer that is gone is noticed within 45 seconds, a connection that is kept but forwards nothing within 150 seconds once
+/// the server has sent a bookmark, and half a minute after the watch should have ended before that. None of this ends the sequence: each failure goes to the
 /// observer and, when it is another one than before, to the log, with the missing RBAC rule where that is the reason.
 ///
 /// **End.** There is none but an error: `CancellationError` when the task is cancelled, ``KubernetesError`` with

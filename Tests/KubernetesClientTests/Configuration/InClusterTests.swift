@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPTransport
+import HealthMonitorTestKit
 import Testing
 
 @testable import KubernetesClient
@@ -11,14 +12,18 @@ import Testing
     func serviceAccount(host: String, server: String) async throws {
         try await withTemporaryDirectory { directory in
             try write("eyJ.token\n", to: "\(directory)/token")
-            try write("CA", to: "\(directory)/ca.crt")
-            let environment = ["KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"]
+            let authority = try TestCertificateAuthority().certificatePEM
+            try write(authority, to: "\(directory)/ca.crt")
+            var environment = ["KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"]
+            environment["HTTPS_PROXY"] = "proxy.example"
+            environment["NO_PROXY"] = "10.0.0.0/8,fd00::/8"
             var configuration = try KubernetesConfiguration.inCluster(
                 environment: environment,
                 serviceAccountDirectory: directory
             )
             #expect(configuration.server == server)
-            #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
+            #expect(configuration.proxy == nil)
+            #expect(configuration.tls.certificateAuthorities == Array(authority.utf8))
             #expect(configuration.tls.verifiesServer)
             #expect(configuration.defaultNamespace == "default")
             guard case .tokenFile("\(directory)/token") = configuration.credentials else {
@@ -28,6 +33,9 @@ import Testing
             try write(" storage\n", to: "\(directory)/namespace")
             configuration = try .inCluster(environment: environment, serviceAccountDirectory: directory)
             #expect(configuration.defaultNamespace == "storage")
+            environment["NO_PROXY"] = nil
+            configuration = try .inCluster(environment: environment, serviceAccountDirectory: directory)
+            #expect(configuration.proxy?.description == "http://proxy.example:80")
         }
     }
 
@@ -36,6 +44,21 @@ import Testing
             try KubernetesConfiguration.inCluster(environment: ["KUBERNETES_SERVICE_HOST": "10.0.0.1"])
         }
         #expect(error?.code == .notInCluster)
+    }
+
+    @Test(arguments: ["", "no PEM"])
+    func `a pod whose authorities cannot be read does not start`(authorities: String) async throws {
+        try await withTemporaryDirectory { directory in
+            try write("token", to: "\(directory)/token")
+            try write(authorities, to: "\(directory)/ca.crt")
+            let error = #expect(throws: KubernetesConfigurationError.self) {
+                try KubernetesConfiguration.inCluster(
+                    environment: ["KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "1"],
+                    serviceAccountDirectory: directory
+                )
+            }
+            #expect(error?.message == "\(directory)/ca.crt: there is no certificate that can be read: PEM is expected")
+        }
     }
 
     @Test(arguments: ["token", "ca.crt"])

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Foundation
 import HTTPTransport
+import HealthMonitorTestKit
+import InMemoryLogging
+import Logging
 import Testing
 
 @testable import KubernetesClient
@@ -39,7 +43,7 @@ import Testing
             text(cluster: "server: 'https://api.example:6443/', proxy-url: 'http://proxy:3128'")
         )
         #expect(configuration.server == "https://api.example:6443")
-        #expect(configuration.proxy == "http://proxy:3128")
+        #expect(configuration.proxy?.description == "http://proxy:3128")
         #expect(configuration.defaultNamespace == "storage")
         #expect(token(configuration) == "secret")
         #expect("\(configuration) \(configuration.credentials)" == "https://api.example:6443 token")
@@ -69,20 +73,63 @@ import Testing
     }
 
     @Test func dataInBase64() throws {
+        let authority = try TestCertificateAuthority()
+        let user = try authority.issueClient(commonName: "admin")
+        // YAML may fold a long text.
+        var folded = base64(user.certificatePEM)
+        folded.insert(" ", at: folded.index(folded.startIndex, offsetBy: 40))
         let configuration = try load(
             text(
-                cluster: "server: https://x, certificate-authority-data: Q0E=",
-                user: "client-certificate-data: Y2Vy dA==, client-key-data: a2V5"
+                cluster: "server: https://x, certificate-authority-data: \(base64(authority.certificatePEM))",
+                user: "client-certificate-data: \(folded), client-key-data: \(base64(user.privateKeyPEM))"
             )
         )
-        #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
-        #expect(configuration.tls.clientCertificate?.certificate == Array("cert".utf8))
-        #expect(configuration.tls.clientCertificate?.privateKey == Array("key".utf8))
+        #expect(configuration.tls.certificateAuthorities == Array(authority.certificatePEM.utf8))
+        #expect(configuration.tls.clientCertificate?.certificate == Array(user.certificatePEM.utf8))
+        #expect(configuration.tls.clientCertificate?.privateKey == Array(user.privateKeyPEM.utf8))
+        #expect(configuration.skippedAuthorities == nil)
+    }
+
+    private func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
+
+    @Test func `authorities that cannot be read are skipped with a warning that says which`() throws {
+        let broken = "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n"
+        let bundle = base64(broken + (try TestCertificateAuthority().certificatePEM) + "\n" + broken)
+        let configuration = try load(text(cluster: "server: https://x, certificate-authority-data: \(bundle)"))
+        let handler = InMemoryLogHandler()
+        configuration.logWarnings(to: Logger(label: "test") { _ in handler })
+        let entry = try #require(handler.entries.first)
+        #expect(handler.entries.count == 1)
+        #expect(entry.level == .warning)
+        #expect(entry.metadata["source"] == #"config:9: clusters["east"].cluster.certificate-authority-data"#)
+        #expect(entry.metadata["certificates"] == "1,3")
+        #expect(entry.metadata["skipped"] == "2")
+        #expect(entry.metadata["readable"] == "1")
+    }
+
+    @Test func `a key that cannot be used names its place, in the kubeconfig or in a file`() async throws {
+        let user = try TestCertificateAuthority().issueClient(commonName: "admin")
+        let certificate = "client-certificate-data: \(base64(user.certificatePEM))"
+        var error = #expect(throws: KubernetesConfigurationError.self) {
+            try load(text(user: "\(certificate), client-key-data: \(base64("garbage"))"))
+        }
+        #expect(error?.code == .invalid)
+        #expect(error?.message == #"config:12: users["admin"].user.client-key-data: there is no private key in PEM"#)
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nZ2FyYmFnZQ==\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        try await withTemporaryDirectory { directory in
+            try write(encrypted, to: "\(directory)/key.pem")
+            try write(text(user: "\(certificate), client-key: key.pem"), to: "\(directory)/config")
+            error = #expect(throws: KubernetesConfigurationError.self) {
+                try KubernetesConfiguration.load(kubeconfig: "\(directory)/config")
+            }
+        }
+        #expect(error?.message.contains(#":12: users["admin"].user.client-key: the private key is encrypted"#) == true)
     }
 
     @Test func filesAreRelativeToTheKubeconfig() async throws {
         try await withTemporaryDirectory { directory in
-            try write("CA", to: "\(directory)/ca.pem")
+            let authority = try TestCertificateAuthority().certificatePEM
+            try write(authority, to: "\(directory)/ca.pem")
             try write("token\n", to: "\(directory)/token")
             try write(
                 text(
@@ -92,7 +139,7 @@ import Testing
                 to: "\(directory)/config"
             )
             let configuration = try KubernetesConfiguration.load(kubeconfig: "\(directory)/config")
-            #expect(configuration.tls.certificateAuthorities == Array("CA".utf8))
+            #expect(configuration.tls.certificateAuthorities == Array(authority.utf8))
             guard case .tokenFile(let path) = configuration.credentials else {
                 Issue.record("the file does not win over the token")
                 return
@@ -129,10 +176,20 @@ import Testing
         ("server: 'http://:8080'", "https:// or http:// and a host"),
         ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
         ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
+        ("server: 'https://x:port'", "https:// or http:// and a host"),
+        ("server: 'https://x/a b'", "https:// or http:// and a host"),
+        (
+            "server: https://x, proxy-url: 'ftp://u:hunter2@x'",
+            #"config:9: clusters["east"].cluster.proxy-url: the scheme ftp is not supported"#
+        ),
         ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
         ("server: https://x, insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", "contradicts"),
         ("server: https://x, tls-server-name: 'a/b'", "tls-server-name: a host's name is expected"),
         ("server: https://x, certificate-authority-data: '*'", "certificate-authority-data: base64"),
+        (
+            "server: https://x, certificate-authority-data: Q0E=",
+            #"config:9: clusters["east"].cluster.certificate-authority-data: there is no certificate that can be read"#
+        ),
         ("server: https://x, certificate-authority: /nowhere/ca", "cannot read /nowhere/ca: No such file"),
     ])
     func brokenCluster(_ cluster: String, mentions: String) {
@@ -141,6 +198,7 @@ import Testing
     }
 
     @Test(arguments: [
+        ("client-certificate-data: Q0E=, client-key-data: Q0E=", "client-certificate-data: there is no certificate"),
         ("client-certificate-data: Q0E=", "no client-key"), ("client-key-data: Q0E=", "no client-certificate"),
         ("token: \"hunter2\\nX-Evil: 1\"", "characters that no bearer token has"),
     ])
@@ -164,6 +222,29 @@ import Testing
     func brokenFile(_ text: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
+    }
+
+    @Test func `a proxy-url is used whatever the environment says, which counts without one`() throws {
+        func proxy(_ cluster: String, _ environment: [String: String]) throws -> String? {
+            try Kubeconfig(text: Array(text(cluster: cluster).utf8), path: "config")
+                .configuration(context: nil, environment: environment).proxy?.description
+        }
+        let environment = ["HTTPS_PROXY": "http://environment", "NO_PROXY": "api.example"]
+        let proxied = "server: https://api.example, proxy-url: 'socks5://bastion'"
+        #expect(try proxy(proxied, environment) == "socks5://bastion:1080")
+        #expect(try proxy("server: https://api.example", environment) == nil)
+        #expect(try proxy("server: https://other.example", environment) == "http://environment:80")
+        #expect(try proxy("server: http://other.example", environment) == nil)
+        let error = #expect(throws: KubernetesConfigurationError.self) {
+            try proxy("server: https://api.example", ["HTTPS_PROXY": "u:hunter2@x:y"])
+        }
+        #expect(error?.message.hasPrefix("HTTPS_PROXY: a proxy's URL is expected") == true)
+        #expect(error?.message.contains("hunter2") == false)
+    }
+
+    @Test func `a user in the server's URL is not shown`() throws {
+        let configuration = try load(text(cluster: "server: 'https://admin:hunter2@api.example:6443/prefix'"))
+        #expect("\(configuration)" == "https://api.example:6443/prefix")
     }
 
     @Test func unreadableFile() async throws {

@@ -32,6 +32,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [403, 503])
+    func `an error with a body of megabytes keeps its HTTP status`(status: Int) async throws {
+        try await TestCluster.with { cluster in
+            let body = [UInt8](repeating: UInt8(ascii: "x"), count: 3 << 20)
+            cluster.server.intercept { _ in .answer(status: status, body: body) }
+            let unary = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            let streamed = await #expect(throws: KubernetesError.self) {
+                try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
+            }
+            for error in [unary, streamed] {
+                #expect(error?.httpStatus == status)
+                #expect(error?.isCertainlyUnserved == true)
+            }
+        }
+    }
+
     @Test func refusedTokenIsReadAgainOnce() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CCurl
+import Synchronization
+
+/// What all transfers of a client share: its configuration, checked.
+final class ClientSettings: Sendable {
+    let configuration: HTTPClient.Configuration
+    /// Those of the configuration's authorities that can be read, in PEM; nil: the system's.
+    let authorities: [UInt8]?
+    /// How many of libcurl's handles were made and not yet given back, without those that wait for transfers: for tests of
+    /// leaks.
+    let liveHandles = Atomic(0)
+
+    /// - Throws: TLS, where the authorities, the client certificate or its key cannot be used; Transport, when libcurl
+    ///   cannot be initialised.
+    init(_ configuration: HTTPClient.Configuration) throws(HTTPError) {
+        guard Self.isLibraryReady else {
+            throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
+        }
+        authorities = try configuration.tls.readableAuthorities()
+        try configuration.tls.checkClientCertificate()
+        self.configuration = configuration
+    }
+
+    /// curl_global_init(3): once in a process, before anything else; never taken back.
+    private static let isLibraryReady = CCurl_global_init() == CURLE_OK
+}
+
+extension HTTPClient.Configuration {
+    /// Does what a client does before its first connection, without a network and a thread: for fuzzing.
+    ///
+    /// - Throws: as a client's `init` and its first request.
+    package func check() throws(HTTPError) {
+        _ = try EasyHandle(settings: ClientSettings(self))
+        if let proxy, !HTTPRequest.isURL(proxy.curlURL) {
+            throw HTTPError(code: .invalidRequest, message: "libcurl refuses the proxy \(proxy)")
+        }
+    }
+}
+
+extension HTTPRequest {
+    /// Whether libcurl takes this for a URL.
+    package static func isURL(_ url: String) -> Bool {
+        guard let handle = unsafe curl_url() else { return false }
+        defer { unsafe curl_url_cleanup(handle) }
+        // curl_url_set(3)
+        let flags = UInt32(CURLU_NON_SUPPORT_SCHEME)
+        return unsafe curl_url_set(handle, CURLUPART_URL, url, flags) == CURLUE_OK
+    }
+}
