@@ -51,6 +51,7 @@ let package = Package(
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
         .systemLibrary(name: "CMalloc"),
+        .systemLibrary(name: "COpenSSL"),
         .executableTarget(
             name: "chaos-tester",
             dependencies: [
@@ -193,7 +194,7 @@ let package = Package(
         ),
         .target(
             name: "HTTPTransport",
-            dependencies: ["CCurl"],
+            dependencies: ["CCurl", "COpenSSL"],
             swiftSettings: settings
         ),
         .testTarget(

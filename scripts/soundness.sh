@@ -47,6 +47,7 @@ check "format" swift format lint --strict --recursive Package.swift Sources Test
 check "licence headers" has_header
 check "CGRPC is imported by GRPCTransport only" only_in GRPCTransport CGRPC
 check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
+check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
 check "VolumeHealth imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/VolumeHealth
 check "nothing that ships imports all of Foundation" nowhere '^ *((public|package|internal) )?import Foundation$' "${shipped[@]}"

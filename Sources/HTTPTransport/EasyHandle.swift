@@ -16,6 +16,8 @@ final class EasyHandle {
     private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
+    /// The client's TLS configuration has changed since: not for another transfer.
+    var isOutdated = false
     /// Waits for a transfer, and does not count as live.
     private var isIdle = false {
         didSet { loop.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
@@ -31,7 +33,7 @@ final class EasyHandle {
         loop.liveHandles.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let refusal = configure(loop.configuration)
+        let refusal = unsafe configure(loop.configuration)
         if refusal != CURLE_OK {
             throw HTTPError(
                 code: .transport,
@@ -145,7 +147,7 @@ extension EasyHandle {
         var headers = request.headers
         var url = request.url
         var connectTo: String?
-        if let name = loop.configuration.tls.serverName {
+        if let name = unsafe loop.configuration.tls.serverName {
             guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
             headers["Host"] = server.host
             (url, connectTo) = (server.url, server.connectTo)

@@ -14,6 +14,8 @@ final class TransferLoop: TaskExecutor {
         case start(Transfer)
         case resume(Transfer)
         case cancel(Transfer)
+        /// For the transfers that start after it.
+        case use(TLSConfiguration)
     }
 
     private struct State {
@@ -30,7 +32,8 @@ final class TransferLoop: TaskExecutor {
     /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
     private static let idleHandles = 16
 
-    let configuration: HTTPClient.Configuration
+    /// Used by the thread only, once that runs.
+    nonisolated(unsafe) private(set) var configuration: HTTPClient.Configuration
     /// `CURLM *`; used by the thread only.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     /// Used by the thread only.
@@ -53,7 +56,7 @@ final class TransferLoop: TaskExecutor {
             throw error
         }
         unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
-        self.configuration = configuration
+        unsafe self.configuration = configuration
         unsafe self.multi = unsafe multi
         liveHandles.add(1, ordering: .relaxed)
         // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
@@ -211,6 +214,10 @@ extension TransferLoop {
             } catch {
                 transfer.complete(.failure(error))
             }
+        case .use(let tls):
+            unsafe configuration.tls = tls
+            work.idleHandles = []
+            for active in work.transfers.values { active.handle.isOutdated = true }
         case .resume(let transfer):
             work.transfers[ObjectIdentifier(transfer)]?.resume()
         case .cancel(let transfer):
@@ -245,7 +252,9 @@ extension TransferLoop {
         unsafe curl_multi_remove_handle(multi, active.handle.pointer)
         work.transfers[ObjectIdentifier(active.transfer)] = nil
         // After a failure nothing is certain: that one is not used again.
-        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection {
+        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection,
+            !active.handle.isOutdated
+        {
             active.handle.rest()
             work.idleHandles.append(active.handle)
         }

@@ -49,7 +49,7 @@ package struct Kubeconfig {
         }
     }
 
-    /// Everything that a context says. Files that it names are read now.
+    /// Everything that a context says. Files that it names are read now, and named in the result to be read again.
     ///
     /// - Parameter name: the context; nil takes the file's current-context.
     package func configuration(context name: String?) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
@@ -72,11 +72,13 @@ package struct Kubeconfig {
             proxy: try cluster.string("proxy-url"),
             defaultNamespace: try context.string("namespace") ?? "default"
         )
+        configuration.tlsFiles.certificateAuthorities = try cluster.dataFile("certificate-authority")
         // As in client-go, what identifies a user is not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
             let user = try root.named(userName, in: "users", as: "user")
             try user.refuseUnsupportedCredentials(user: userName)
             configuration.tls.clientCertificate = try user.clientCertificate()
+            configuration.tlsFiles.clientCertificate = try user.clientCertificateFiles()
             configuration.credentials = try user.credentials()
         }
         return configuration

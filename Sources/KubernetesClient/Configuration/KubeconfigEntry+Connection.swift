@@ -72,6 +72,14 @@ extension KubeconfigEntry {
         }
     }
 
+    /// nil unless both come from files.
+    func clientCertificateFiles() throws(KubernetesConfigurationError) -> TLSFiles.ClientCertificate? {
+        guard let certificate = try dataFile("client-certificate"), let key = try dataFile("client-key") else {
+            return nil
+        }
+        return TLSFiles.ClientCertificate(certificate: certificate, privateKey: key)
+    }
+
     func credentials() throws(KubernetesConfigurationError) -> KubernetesConfiguration.Credentials {
         // As in client-go, the file wins.
         if let path = try file("tokenFile") {

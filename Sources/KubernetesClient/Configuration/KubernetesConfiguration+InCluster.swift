@@ -30,17 +30,17 @@ extension KubernetesConfiguration {
         let tokenFile = "\(serviceAccountDirectory)/token"
         // Read here so that a pod without a service account is told at its start.
         _ = try bearerToken(inFile: tokenFile)
+        let authorities = "\(serviceAccountDirectory)/ca.crt"
         var tls = TLSConfiguration()
-        tls.certificateAuthorities = try contents(
-            ofFile: "\(serviceAccountDirectory)/ca.crt",
-            limit: Kubeconfig.maximumSize
-        )
-        return KubernetesConfiguration(
+        tls.certificateAuthorities = try contents(ofFile: authorities, limit: Kubeconfig.maximumSize)
+        var configuration = KubernetesConfiguration(
             server: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
             tls: tls,
             credentials: .tokenFile(path: tokenFile),
             defaultNamespace: namespace(inFile: "\(serviceAccountDirectory)/namespace") ?? "default"
         )
+        configuration.tlsFiles.certificateAuthorities = authorities
+        return configuration
     }
 
     private static func namespace(inFile path: String) -> String? {

@@ -29,6 +29,9 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     public var server: String
     /// Whom to trust and which certificate to show.
     public var tls: TLSConfiguration
+    /// Which files ``tls`` comes from. They are read again every minute, and when the server refuses a connection or a
+    /// request, or is not trusted; connections that are made after that use what they hold then.
+    package var tlsFiles = TLSFiles()
     /// The bearer token, if any.
     public var credentials: Credentials
     /// A proxy's URL; nil: as `HTTPS_PROXY` and `NO_PROXY` say.

@@ -10,8 +10,8 @@ import Synchronization
 /// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
 ///
 /// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
-/// `cancelled`. Nothing is retried here but a request whose token was refused, once, if the token file has another one:
-/// what an error means, and when to try again, is for the caller to know.
+/// `cancelled`. Nothing is retried here but a request whose token or connection was refused, if the files of token,
+/// certificates and keys hold others by then: what an error means, and when to try again, is for the caller to know.
 ///
 /// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
 public final class KubernetesClient: Sendable {
@@ -38,6 +38,7 @@ public final class KubernetesClient: Sendable {
     private let server: String
     private let http: HTTPClient
     private let bearerToken: BearerToken
+    private let tlsCredentials: TLSCredentials
     private let requestTimeout: Duration
     private let tokenBucket: Mutex<TokenBucket>?
     private let observer: @Sendable (RequestObservation) -> Void
@@ -52,8 +53,9 @@ public final class KubernetesClient: Sendable {
     ///   - userAgent: as the server's audit log shows it.
     ///   - rateLimit: for all requests but watches, as client-go has it; nil sends at once.
     ///   - requestTimeout: for one request but a watch, its whole answer included.
-    ///   - logger: for one line about each request, at the `debug` level, and a warning about the first object of a
-    ///     resource that cannot be decoded.
+    ///   - logger: for one line about each request, at the `debug` level, a line when certificates and keys have
+    ///     changed in their files, and warnings: about the first object of a resource that cannot be decoded, and about
+    ///     files that have become unusable.
     ///   - clock: measures, and waits for the rate limit's turns and a watcher's delays.
     ///   - observer: called after every request, from the caller's task.
     ///   - skippedObject: called for every object that a list or a watch skips, from the task that iterates.
@@ -77,6 +79,7 @@ public final class KubernetesClient: Sendable {
         self.skippedObject = skippedObject
         bearerToken = BearerToken(configuration.credentials)
         tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
+        let http: HTTPClient
         do {
             http = try HTTPClient(
                 configuration: HTTPClient.Configuration(
@@ -91,6 +94,8 @@ public final class KubernetesClient: Sendable {
                 message: "cannot set up connections to \(configuration.server): \(error.message)"
             )
         }
+        self.http = http
+        tlsCredentials = TLSCredentials(configuration, now: timekeeper.now(), logger: logger) { http.use($0) }
     }
 
     /// Ends requests and watches in flight with `shutdown` and closes the connections. May be called more than once.
@@ -149,7 +154,7 @@ extension KubernetesClient {
         }
     }
 
-    /// Sends, and once more where the token was refused and there is another one. Only success returns.
+    /// Sends, and again where the token or the connection was refused and there are others. Only success returns.
     private func execute(
         _ info: RequestInfo,
         _ content: Content,
@@ -165,10 +170,11 @@ extension KubernetesClient {
         } catch {
             throw KubernetesError(code: .unauthorized, message: "\(info): no token: \(error.message)", cause: error)
         }
+        var generation = tlsCredentials.current(now: timekeeper.now())
         while true {
             let response: HTTPResponse
             let body: [UInt8]
-            do {
+            do throws(HTTPError) {
                 var request = request(info, content, token: token)
                 request.timeouts = timeouts
                 request.delivery = delivery
@@ -176,13 +182,23 @@ extension KubernetesClient {
                 if response.status < 300 { return response }
                 body = try await response.body.collect(upTo: 1 << 20)
             } catch {
+                // A server that refuses a certificate may also just hang up; then it is not known to have done nothing.
+                if [.tls, .transport].contains(error.code),
+                    let fresh = tlsCredentials.replacement(for: generation, now: timekeeper.now()), error.code == .tls
+                {
+                    generation = fresh
+                    continue
+                }
                 throw KubernetesError(error, request: info)
             }
-            if response.status == 401,
-                let fresh = bearerToken.replacement(for: token, now: timekeeper.now())
-            {
-                token = fresh
-                continue
+            if response.status == 401 {
+                let freshToken = bearerToken.replacement(for: token, now: timekeeper.now())
+                let freshTLS = tlsCredentials.replacement(for: generation, now: timekeeper.now())
+                if freshToken != nil || freshTLS != nil {
+                    token = freshToken ?? token
+                    generation = freshTLS ?? generation
+                    continue
+                }
             }
             throw KubernetesError(
                 httpStatus: response.status,

@@ -48,6 +48,25 @@ import Testing
         #expect(configuration.tls.serverName == nil)
     }
 
+    @Test func `files of certificates and keys are named, to be read again`() async throws {
+        try await withTemporaryDirectory { directory in
+            for file in ["ca.crt", "client.crt", "client.key"] { try write("PEM", to: "\(directory)/\(file)") }
+            let cluster = "server: https://api.example, certificate-authority: ca.crt"
+            let user = "client-certificate: \(directory)/client.crt, client-key: client.key"
+            var files = try load(text(cluster: cluster, user: user), path: "\(directory)/config").tlsFiles
+            let pair = TLSFiles.ClientCertificate(
+                certificate: "\(directory)/client.crt",
+                privateKey: "\(directory)/client.key"
+            )
+            #expect(files == TLSFiles(certificateAuthorities: "\(directory)/ca.crt", clientCertificate: pair))
+            // What is in the kubeconfig itself wins, and a pair is read again as a pair only.
+            let data = "server: https://api.example, certificate-authority: ca.crt, certificate-authority-data: UEVN"
+            let half = "client-certificate: client.crt, client-key-data: UEVN"
+            files = try load(text(cluster: data, user: half), path: "\(directory)/config").tlsFiles
+            #expect(files == TLSFiles())
+        }
+    }
+
     @Test func nameOfTheServersCertificate() throws {
         let configuration = try load(text(cluster: "server: https://10.0.0.1, tls-server-name: api.example"))
         #expect(configuration.server == "https://10.0.0.1")
