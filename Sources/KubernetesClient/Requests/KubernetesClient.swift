@@ -179,8 +179,7 @@ extension KubernetesClient {
                 request.timeouts = timeouts
                 request.delivery = delivery
                 response = try await http.execute(request)
-                if response.status < 300 { return response }
-                body = try await response.body.collect(upTo: 1 << 20)
+                body = response.status < 300 ? [] : try await response.body.collect(upTo: 1 << 20)
             } catch {
                 // A server that refuses a certificate may also just hang up; then it is not known to have done nothing.
                 if [.tls, .transport].contains(error.code),
@@ -190,6 +189,10 @@ extension KubernetesClient {
                     continue
                 }
                 throw KubernetesError(error, request: info)
+            }
+            if response.status < 300 {
+                guard let type = response.headers["Content-Type"], !Envelope.isMediaType(type) else { return response }
+                throw KubernetesError(contentType: type, httpStatus: response.status, request: info)
             }
             if response.status == 401 {
                 let freshToken = bearerToken.replacement(for: token, now: timekeeper.now())
