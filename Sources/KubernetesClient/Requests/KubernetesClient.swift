@@ -137,7 +137,7 @@ extension KubernetesClient {
         }
     }
 
-    /// A request whose answer goes on until the server's time for it is over, or nothing comes for `idle`.
+    /// A request whose answer is read while it arrives, as a watch's is; it fails when nothing comes for `idle`.
     func stream(_ info: RequestInfo, _ content: Content, idle: Duration) async throws(KubernetesError) -> HTTPBody {
         try await observed(info, content) { () async throws(KubernetesError) in
             let response = try await execute(info, content, HTTPRequest.Timeouts(idle: idle), .streamed)
@@ -145,7 +145,8 @@ extension KubernetesClient {
         }
     }
 
-    private func turn(_ info: RequestInfo) async throws(KubernetesError) {
+    /// Waits for the rate limit.
+    func turn(_ info: RequestInfo) async throws(KubernetesError) {
         guard let delay = tokenBucket?.withLock({ $0.take(now: timekeeper.now()) }), delay > .zero else { return }
         do {
             try await timekeeper.sleep(delay)
