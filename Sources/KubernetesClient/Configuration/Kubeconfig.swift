@@ -80,6 +80,12 @@ package struct Kubeconfig {
             configuration.tls.clientCertificate = try user.clientCertificate()
             configuration.tlsFiles.clientCertificate = try user.clientCertificateFiles()
             configuration.credentials = try user.credentials()
+            // As in client-go, other credentials come before those of a plugin: UpdateTransportConfig in exec.go.
+            if case .none = configuration.credentials, configuration.tls.clientCertificate == nil,
+                let plugin = try user.execPlugin(cluster: cluster, tls: configuration.tls)
+            {
+                configuration.credentials = .exec(ExecCredentials(plugin))
+            }
         }
         return configuration
     }
@@ -90,14 +96,15 @@ extension KubernetesConfiguration {
     ///
     /// Understood are a cluster's `server`, `certificate-authority`, `certificate-authority-data`,
     /// `insecure-skip-tls-verify` and `proxy-url`, and a user's `token`, `tokenFile`,
-    /// `client-certificate`, `client-key` and their `-data`. Relative paths are relative to the file's folder. Where
+    /// `client-certificate`, `client-key` and their `-data`, and `exec`. Relative paths are relative to the file's folder. Where
     /// the server's URL is not https, nothing of the user is sent.
     ///
     /// - Parameters:
     ///   - path: a file in YAML or JSON.
     ///   - context: the name of a context; nil takes the file's `current-context`.
     /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no such context, or names a user who
-    ///   authenticates in a way that is not supported here (exec, auth-provider, username and password, impersonation).
+    ///   authenticates in a way that is not supported here (auth-provider, username and password, impersonation, a plugin
+    ///   that asks at a terminal).
     public static func load(
         kubeconfig path: String,
         context: String? = nil

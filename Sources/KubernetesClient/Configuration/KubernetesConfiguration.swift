@@ -14,6 +14,8 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
         /// A bearer token in a file, which something else keeps fresh. It is read again every minute, and when the
         /// server refuses the token.
         case tokenFile(path: String)
+        /// What a program prints: a bearer token, a client certificate, or both.
+        case exec(ExecCredentials)
 
         /// What kind it is: nothing secret.
         public var description: String {
@@ -21,6 +23,7 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
             case .none: "none"
             case .token: "token"
             case .tokenFile(let path): "tokenFile(\(path))"
+            case .exec(let credentials): "exec(\(credentials.plugin.command))"
             }
         }
     }

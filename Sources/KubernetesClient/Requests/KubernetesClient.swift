@@ -11,7 +11,7 @@ import Synchronization
 ///
 /// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
 /// `cancelled`. Nothing is retried here but a request whose token or connection was refused, if the files of token,
-/// certificates and keys hold others by then: what an error means, and when to try again, is for the caller to know.
+/// certificates and keys hold others by then, or the credential plugin has others: what an error means, and when to try again, is for the caller to know.
 ///
 /// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
 public final class KubernetesClient: Sendable {
@@ -38,6 +38,7 @@ public final class KubernetesClient: Sendable {
     private let server: String
     private let http: HTTPClient
     private let bearerToken: BearerToken
+    private let execCredentials: ExecCredentials?
     private let tlsCredentials: TLSCredentials
     private let requestTimeout: Duration
     private let tokenBucket: Mutex<TokenBucket>?
@@ -78,6 +79,7 @@ public final class KubernetesClient: Sendable {
         self.observer = observer
         self.skippedObject = skippedObject
         bearerToken = BearerToken(configuration.credentials)
+        execCredentials = if case .exec(let credentials) = configuration.credentials { credentials } else { nil }
         tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
         let http: HTTPClient
         do {
@@ -166,10 +168,21 @@ extension KubernetesClient {
             throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty or a dot")
         }
         var token: String?
+        var execEntry: ExecCredentialCache.Entry?
         do {
             token = try bearerToken.current(now: timekeeper.now())
+            execEntry = try await execCredentials?.current(logger)
         } catch {
-            throw KubernetesError(code: .unauthorized, message: "\(info): no token: \(error.message)", cause: error)
+            if Task.isCancelled { throw .cancelled(info) }
+            throw KubernetesError(
+                code: .unauthorized,
+                message: "\(info): no credentials: \(error.message)",
+                cause: error
+            )
+        }
+        if let execEntry {
+            token = execEntry.credential.token
+            tlsCredentials.use(execEntry)
         }
         var generation = tlsCredentials.current(now: timekeeper.now())
         while true {
@@ -198,6 +211,15 @@ extension KubernetesClient {
             if response.status == 401 {
                 let freshToken = bearerToken.replacement(for: token, now: timekeeper.now())
                 let freshTLS = tlsCredentials.replacement(for: generation, now: timekeeper.now())
+                if let number = execEntry?.number,
+                    let fresh = await execCredentials?.replacement(for: number, logger)
+                {
+                    execEntry = fresh
+                    token = fresh.credential.token
+                    tlsCredentials.use(fresh)
+                    generation = tlsCredentials.current(now: timekeeper.now())
+                    continue
+                }
                 if freshToken != nil || freshTLS != nil {
                     token = freshToken ?? token
                     generation = freshTLS ?? generation

@@ -11,7 +11,13 @@ final class TLSCredentials: Sendable {
     private let logger: Logger
     /// Makes new connections use a configuration.
     private let apply: @Sendable (TLSConfiguration) -> Void
-    private let reload: Mutex<TLSReload>
+    private struct State {
+        var reload: TLSReload
+        /// The credential plugin's run whose certificate is in use.
+        var execNumber = 0
+    }
+
+    private let state: Mutex<State>
 
     /// - Parameters:
     ///   - now: on any clock that does not go back; the same in every call.
@@ -25,25 +31,34 @@ final class TLSCredentials: Sendable {
         files = configuration.tlsFiles
         self.logger = logger
         self.apply = apply
-        reload = Mutex(TLSReload(configuration.tls, now: now))
+        state = Mutex(State(reload: TLSReload(configuration.tls, now: now)))
     }
 
     /// Looks at the files where the last look was a minute ago. Returns the generation that a request's connection has at
     /// least.
     func current(now: Duration) -> Int {
         guard files != TLSFiles() else { return 0 }
-        return reload.withLock { reload in
-            if reload.isDue(now: now) { read(&reload, now: now) }
-            return reload.generation
+        return state.withLock { state in
+            if state.reload.isDue(now: now) { read(&state.reload, now: now) }
+            return state.reload.generation
+        }
+    }
+
+    /// Uses the client certificate of a credential plugin's run, unless that of a later one is in use.
+    func use(_ entry: ExecCredentialCache.Entry) {
+        state.withLock { state in
+            guard entry.number > state.execNumber else { return }
+            state.execNumber = entry.number
+            if state.reload.use(entry.credential.clientCertificate) { apply(state.reload.configuration) }
         }
     }
 
     /// What was sent with `generation` was refused: is there a later one?
     func replacement(for generation: Int, now: Duration) -> Int? {
         guard files != TLSFiles() else { return nil }
-        return reload.withLock { reload in
-            if reload.generation == generation, reload.refused(now: now) { read(&reload, now: now) }
-            return reload.generation == generation ? nil : reload.generation
+        return state.withLock { state in
+            if state.reload.generation == generation, state.reload.refused(now: now) { read(&state.reload, now: now) }
+            return state.reload.generation == generation ? nil : state.reload.generation
         }
     }
 

@@ -46,6 +46,14 @@ struct TLSReload: Sendable {
         return true
     }
 
+    /// Another client certificate is to be used, which comes from no file. Returns whether it is another one.
+    mutating func use(_ certificate: TLSConfiguration.ClientCertificate?) -> Bool {
+        guard configuration.clientCertificate != certificate else { return false }
+        configuration.clientCertificate = certificate
+        generation += 1
+        return true
+    }
+
     /// The files were read.
     ///
     /// - Parameter reading: nil where they cannot be read or used.
