@@ -197,6 +197,43 @@ import Testing
         }
     }
 
+    @Test func `a kubeconfig leads to it, by a path of its own folder`() async throws {
+        try await withTemporaryDirectory { directory in
+            _ = try plugin(in: directory, status: token(SimulatedAPIServer.adminToken))
+            try FileManager.default.createSymbolicLink(atPath: "\(directory)/sh", withDestinationPath: "/bin/sh")
+            try await TestCluster.with { cluster in
+                let authority = Data(cluster.server.certificateAuthority.certificatePEM.utf8).base64EncodedString()
+                let kubeconfig = """
+                    current-context: c
+                    contexts: [{name: c, context: {cluster: c, user: u}}]
+                    clusters:
+                    - {name: c, cluster: {server: "\(cluster.server.url)", certificate-authority-data: \(authority)}}
+                    users:
+                    - name: u
+                      user:
+                        exec: {apiVersion: \(Self.v1), interactiveMode: Never, command: ./sh, args: ["\(directory)/plugin"]}
+                    """
+                try write(kubeconfig, to: "\(directory)/config")
+                let configuration = try KubernetesConfiguration.load(kubeconfig: "\(directory)/config")
+                // Two clients of one configuration share its credentials.
+                for _ in 0..<2 {
+                    let client = try KubernetesClient(
+                        configuration: configuration,
+                        userAgent: "test",
+                        rateLimit: nil,
+                        logger: cluster.logger
+                    )
+                    let error = await #expect(throws: KubernetesError.self) {
+                        try await client.get(Lease.self, name: "lock", namespace: "default")
+                    }
+                    #expect(error?.code == .notFound)
+                    await client.shutdown()
+                }
+                #expect(runs(directory) == 1)
+            }
+        }
+    }
+
     @Test func `after a 401 it runs again and the request is sent again`() async throws {
         try await withTemporaryDirectory { directory in
             let clock = ManualClock()
