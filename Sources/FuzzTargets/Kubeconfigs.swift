@@ -94,6 +94,12 @@ enum Kubeconfigs {
         case .tokenFile(let path):
             try require(path == "folder/token", "a token is read from \(path)")
             try require(isSecure, "a token would be sent in the clear")
+        case .exec(let credentials):
+            let plugin = credentials.plugin
+            try require(!plugin.command.isEmpty, "a plugin without a name")
+            try require(plugin.environment.keys.allSatisfy { !$0.isEmpty && !$0.contains("=") }, "a variable's name")
+            try require(plugin.info.hasPrefix(#"{"apiVersion":"client.authentication.k8s.io/v1"#), "no ExecCredential")
+            try require(isSecure, "a token would be sent in the clear")
         }
         try require(isSecure || configuration.tls.clientCertificate == nil, "a certificate without TLS")
         try require(

@@ -61,7 +61,8 @@ enum StatusErrors {
         try require(!error.isMissingRule || error.code == .forbidden, "only 403 speaks of a rule")
         try require(
             error.isCertainlyUnserved
-                == (httpStatus == 503 || httpStatus < 500 && (httpStatus != 404 || error.code == .notFound)),
+                == (httpStatus == 503
+                    || (300..<500).contains(httpStatus) && (httpStatus != 404 || error.code == .notFound)),
             "whether the request was served is up to the HTTP status"
         )
     }

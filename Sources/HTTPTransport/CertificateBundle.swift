@@ -14,6 +14,9 @@ package struct CertificateBundle: Sendable, Hashable {
     /// Which of the bundle's `CERTIFICATE` blocks cannot be read, counted from 1.
     package let skipped: [Int]
 
+    /// Whether every block has its end; a file that is being written has not.
+    package let isComplete: Bool
+
     /// Reads a bundle.
     package init(pem: [UInt8]) {
         var certificates: [[UInt8]] = []
@@ -27,6 +30,9 @@ package struct CertificateBundle: Sendable, Hashable {
         }
         self.certificates = certificates
         self.skipped = skipped
+        let lines = pem.split(separator: UInt8(ascii: "\n"))
+        isComplete =
+            lines.count { $0.starts(with: "-----BEGIN ".utf8) } == lines.count { $0.starts(with: "-----END ".utf8) }
     }
 
     /// How many can be read. With none, no server can be trusted.

@@ -16,9 +16,11 @@ final class EasyHandle {
     private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
+    /// The client's TLS configuration has changed since: not for another transfer.
+    var isOutdated = false
     /// Waits for a transfer, and does not count as live.
     private var isIdle = false {
-        didSet { settings.liveHandles.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
+        didSet { settings.handleCount.live.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
     }
 
     /// - Throws: when there is no memory, or libcurl refuses an option.
@@ -28,7 +30,7 @@ final class EasyHandle {
         }
         unsafe self.pointer = unsafe pointer
         self.settings = settings
-        settings.liveHandles.add(1, ordering: .relaxed)
+        settings.handleCount.live.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let refusal = configure(settings.configuration)
@@ -46,7 +48,7 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        if !isIdle { settings.liveHandles.subtract(1, ordering: .relaxed) }
+        if !isIdle { settings.handleCount.live.subtract(1, ordering: .relaxed) }
     }
 
     /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and

@@ -53,6 +53,18 @@ public final class HTTPClient: Sendable {
         return HTTPResponse(head, body: HTTPBody(transfer))
     }
 
+    /// From the next request on, connections are made with `tls`; those that were made with something else are not used
+    /// again. Requests under way go on.
+    ///
+    /// That libcurl uses a connection again only for the same certificate and the same authorities:
+    /// [`Curl_ssl_config_matches`](https://github.com/curl/curl/blob/curl-7_88_1/lib/vtls/vtls.c), which compares
+    /// `cert_blob` and `ca_info_blob`, not the key; a certificate names its key.
+    ///
+    /// - Parameter tls: with the same server name as before.
+    package func use(_ tls: TLSConfiguration) {
+        loop.send(.use(tls))
+    }
+
     /// The thread that carries out the transfers, for tasks that do little but send many small requests: no other thread
     /// has to be woken up for each response. What they compute holds up all transfers of this client. After the shutdown
     /// such tasks run elsewhere.

@@ -77,6 +77,8 @@ extension HTTPError {
                 (.tls, ": check the client certificate and its key")
             case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED:
                 (.tls, "")
+            case CURLE_RECV_ERROR where Self.isCertificateAlert(sentence):
+                (.tls, ": the server refuses the client certificate")
             case CURLE_WRITE_ERROR:
                 (.bodyTooLarge, ": the body has more than \(HTTPBody.bufferLimit) bytes")
             case CURLE_OPERATION_TIMEDOUT:
@@ -85,5 +87,11 @@ extension HTTPError {
                 (.transport, "")
             }
         self.init(code: code, message: "\(request): \(sentence)\(advice)")
+    }
+
+    /// Whether the server has refused our certificate, which in TLS 1.3 comes after the handshake, in place of the response:
+    /// RFC 8446, 6.2, in OpenSSL's words ("tlsv13 alert certificate required", "tlsv1 alert unknown ca").
+    private static func isCertificateAlert(_ sentence: String) -> Bool {
+        sentence.contains(" alert ") && (sentence.contains("certificate") || sentence.contains("unknown ca"))
     }
 }

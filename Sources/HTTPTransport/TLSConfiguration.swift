@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// Whom to trust and how to prove who we are. TLS 1.2 and up, always.
-public struct TLSConfiguration: Sendable {
+public struct TLSConfiguration: Sendable, Hashable {
     /// A certificate and the key that goes with it.
-    public struct ClientCertificate: Sendable {
+    public struct ClientCertificate: Sendable, Hashable {
         /// PEM; the certificate first, then those between it and the authority.
         public var certificate: [UInt8]
         /// PEM, not encrypted.

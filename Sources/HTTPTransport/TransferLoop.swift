@@ -14,6 +14,8 @@ final class TransferLoop: TaskExecutor {
         case start(Transfer)
         case resume(Transfer)
         case cancel(Transfer)
+        /// For the transfers that start after it.
+        case use(TLSConfiguration)
     }
 
     private struct State {
@@ -30,7 +32,9 @@ final class TransferLoop: TaskExecutor {
     /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
     private static let idleHandles = 16
 
-    private let settings: ClientSettings
+    /// Used by the thread only, once that runs.
+    nonisolated(unsafe) private var settings: ClientSettings
+    private let handleCount: HandleCount
     /// `CURLM *`; used by the thread only.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     /// Used by the thread only.
@@ -40,7 +44,9 @@ final class TransferLoop: TaskExecutor {
     private let state = Mutex(State())
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
-        settings = try ClientSettings(configuration)
+        let settings = try ClientSettings(configuration)
+        unsafe self.settings = settings
+        handleCount = settings.handleCount
         guard let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
@@ -52,15 +58,15 @@ final class TransferLoop: TaskExecutor {
         }
         unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
         unsafe self.multi = unsafe multi
-        settings.liveHandles.add(1, ordering: .relaxed)
+        handleCount.live.add(1, ordering: .relaxed)
         // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
         // ends: then every request makes one anew, TLS and all. More than are ever in use together.
         unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
         startThread()
     }
 
-    /// See ``ClientSettings/liveHandles``.
-    var liveHandles: Int { settings.liveHandles.load(ordering: .relaxed) }
+    /// See ``HandleCount/live``.
+    var liveHandles: Int { handleCount.live.load(ordering: .relaxed) }
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
@@ -158,7 +164,7 @@ extension TransferLoop {
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
         work.idleHandles = []
         unsafe curl_multi_cleanup(multi)
-        settings.liveHandles.subtract(1, ordering: .relaxed)
+        handleCount.live.subtract(1, ordering: .relaxed)
         // Tasks whose transfers have ended here go on, and may leave more.
         while let jobs = lastJobs() { for job in jobs { run(job) } }
         for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
@@ -204,7 +210,7 @@ extension TransferLoop {
                 if let idle = work.idleHandles.popLast() {
                     handle = idle
                 } else {
-                    handle = try EasyHandle(settings: settings)
+                    handle = unsafe try EasyHandle(settings: settings)
                 }
                 let active = try ActiveTransfer(transfer, handle: handle)
                 work.transfers[ObjectIdentifier(transfer)] = active
@@ -212,6 +218,12 @@ extension TransferLoop {
             } catch {
                 transfer.complete(.failure(error))
             }
+        case .use(let tls):
+            // Whoever hands it over has checked it; what cannot be used leaves the last one in use.
+            guard let changed = unsafe try? settings.with(tls) else { break }
+            unsafe settings = changed
+            work.idleHandles = []
+            for active in work.transfers.values { active.handle.isOutdated = true }
         case .resume(let transfer):
             work.transfers[ObjectIdentifier(transfer)]?.resume()
         case .cancel(let transfer):
@@ -246,7 +258,9 @@ extension TransferLoop {
         unsafe curl_multi_remove_handle(multi, active.handle.pointer)
         work.transfers[ObjectIdentifier(active.transfer)] = nil
         // After a failure nothing is certain: that one is not used again.
-        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection {
+        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection,
+            !active.handle.isOutdated
+        {
             active.handle.rest()
             work.idleHandles.append(active.handle)
         }

@@ -95,7 +95,47 @@ import Testing
     @Test func withoutAClientCertificateTheServerRefuses() async throws {
         var configuration = try server()
         configuration.clientAuthority = authority
-        #expect(try await status(of: configuration, authority.trust).error != nil)
+        let error = try await status(of: configuration, authority.trust).error
+        #expect(error?.code == .tls)
+        #expect(error?.message.contains("the server refuses the client certificate") == true, "\(error as Any)")
+    }
+
+    @Test func `another configuration is for new connections, and what is under way goes on`() async throws {
+        var configuration = try server()
+        configuration.clientAuthority = authority
+        var tls = authority.trust
+        tls.clientCertificate = .init(try authority.issueClient(commonName: "first"))
+        var other = tls
+        other.clientCertificate = .init(try authority.issueClient(commonName: "second"))
+        let (requests, continuation) = AsyncStream.makeStream(of: Void.self)
+        let (released, release) = AsyncStream.makeStream(of: Void.self)
+        try await TestHTTPServer.withServer(configuration) { request in
+            if request.path == "/slow" {
+                continuation.yield()
+                for await _ in released { break }
+            }
+            return TestHTTPResponse(bytes: Array((request.peerCommonName ?? "").utf8))
+        } _: { server in
+            try await withClient(tls: tls) { client in
+                func user(_ path: String) async throws -> String {
+                    let response = try await client.execute(HTTPRequest(url: server.url + path))
+                    return String(decoding: try await response.body.collect(upTo: 100), as: UTF8.self)
+                }
+                var users = [try await user("/")]
+                async let slow = user("/slow")
+                for await _ in requests { break }
+                // One that waits for another request, beside the one that is under way.
+                for _ in 0..<2 { users.append(try await user("/")) }
+                client.use(other)
+                users.append(try await user("/"))
+                release.yield()
+                users.append(try await slow)
+                // Neither the connections nor the handles that were in use are used again.
+                for _ in 0..<3 { users.append(try await user("/")) }
+                #expect(users == ["first", "first", "first", "second", "first", "second", "second", "second"])
+                #expect(server.acceptedConnections == 3)
+            }
+        }
     }
 
     @Test(arguments: ["", "no PEM", "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n"])

@@ -49,7 +49,7 @@ package struct Kubeconfig {
         }
     }
 
-    /// Everything that a context says. Files that it names are read now.
+    /// Everything that a context says. Files that it names are read now, and named in the result to be read again.
     ///
     /// - Parameters:
     ///   - name: the context; nil takes the file's current-context.
@@ -84,12 +84,20 @@ package struct Kubeconfig {
             try configuration.setProxy(environment: environment)
         }
         configuration.skippedAuthorities = cluster.skippedAuthorities(tls)
+        configuration.tlsFiles.certificateAuthorities = try cluster.dataFile("certificate-authority")
         // As in client-go, what identifies a user is not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
             let user = try root.named(userName, in: "users", as: "user")
             try user.refuseUnsupportedCredentials(user: userName)
             configuration.tls.clientCertificate = try user.clientCertificate()
+            configuration.tlsFiles.clientCertificate = try user.clientCertificateFiles()
             configuration.credentials = try user.credentials()
+            // As in client-go, other credentials come before those of a plugin: UpdateTransportConfig in exec.go.
+            if case .none = configuration.credentials, configuration.tls.clientCertificate == nil,
+                let plugin = try user.execPlugin(cluster: cluster, tls: configuration.tls)
+            {
+                configuration.credentials = .exec(ExecCredentials(plugin))
+            }
         }
         return configuration
     }
@@ -100,7 +108,7 @@ extension KubernetesConfiguration {
     ///
     /// Understood are a cluster's `server`, `certificate-authority`, `certificate-authority-data`,
     /// `insecure-skip-tls-verify` and `proxy-url`, and a user's `token`, `tokenFile`,
-    /// `client-certificate`, `client-key` and their `-data`. Relative paths are relative to the file's folder. Where
+    /// `client-certificate`, `client-key` and their `-data`, and `exec`. Relative paths are relative to the file's folder. Where
     /// the server's URL is not https, nothing of the user is sent.
     ///
     /// - Parameters:
@@ -108,7 +116,8 @@ extension KubernetesConfiguration {
     ///   - context: the name of a context; nil takes the file's `current-context`.
     ///   - environment: the process's: without a `proxy-url`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are read.
     /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no such context, or names a user who
-    ///   authenticates in a way that is not supported here (exec, auth-provider, username and password, impersonation).
+    ///   authenticates in a way that is not supported here (auth-provider, username and password, impersonation, a plugin
+    ///   that asks at a terminal).
     public static func load(
         kubeconfig path: String,
         context: String? = nil,

@@ -66,9 +66,8 @@ extension KubeconfigEntry {
 extension KubeconfigEntry {
     /// Ways to authenticate that would be passed over in silence otherwise, and end in a 401 that explains nothing.
     func refuseUnsupportedCredentials(user: String) throws(KubernetesConfigurationError) {
-        let advice = "give it a token, a tokenFile or a client certificate"
+        let advice = "give it a token, a tokenFile, a client certificate or an exec plugin"
         let unsupported = [
-            "exec": "an exec plugin is not run here: \(advice)",
             "auth-provider": "auth-provider is not supported, kubectl itself has dropped it: \(advice)",
             "username": "API servers no longer take a user name and a password: \(advice)",
             "password": "API servers no longer take a user name and a password: \(advice)",
@@ -102,6 +101,14 @@ extension KubeconfigEntry {
         case (nil, _?):
             throw error(.missing, "client-key has no client-certificate beside it")
         }
+    }
+
+    /// nil unless both come from files.
+    func clientCertificateFiles() throws(KubernetesConfigurationError) -> TLSFiles.ClientCertificate? {
+        guard let certificate = try dataFile("client-certificate"), let key = try dataFile("client-key") else {
+            return nil
+        }
+        return TLSFiles.ClientCertificate(certificate: certificate, privateKey: key)
     }
 
     func credentials() throws(KubernetesConfigurationError) -> KubernetesConfiguration.Credentials {

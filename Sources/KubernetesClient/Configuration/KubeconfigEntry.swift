@@ -57,6 +57,11 @@ struct KubeconfigEntry {
         return member(name) ?? self
     }
 
+    /// The file that ``data(_:)`` reads; nil where it reads none.
+    func dataFile(_ name: String) throws(KubernetesConfigurationError) -> String? {
+        try string("\(name)-data") == nil ? file(name) : nil
+    }
+
     /// The path under `name`, relative to the kubeconfig's folder.
     func file(_ name: String) throws(KubernetesConfigurationError) -> String? {
         guard let path = try string(name) else { return nil }

@@ -53,6 +53,7 @@ extension KubernetesConfiguration {
         )
         configuration.skippedAuthorities = SkippedAuthorities(tls, source: authorityFile)
         try configuration.setProxy(environment: environment)
+        configuration.tlsFiles.certificateAuthorities = authorityFile
         return configuration
     }
 

@@ -15,6 +15,8 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
         /// A bearer token in a file, which something else keeps fresh. It is read again every minute, and when the
         /// server refuses the token.
         case tokenFile(path: String)
+        /// What a program prints: a bearer token, a client certificate, or both.
+        case exec(ExecCredentials)
 
         /// What kind it is: nothing secret.
         public var description: String {
@@ -22,6 +24,7 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
             case .none: "none"
             case .token: "token"
             case .tokenFile(let path): "tokenFile(\(path))"
+            case .exec(let credentials): "exec(\(credentials.plugin.command))"
             }
         }
     }
@@ -30,6 +33,9 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     public var server: String
     /// Whom to trust and which certificate to show.
     public var tls: TLSConfiguration
+    /// Which files ``tls`` comes from. They are read again every minute, and when the server refuses a connection or a
+    /// request, or is not trusted; connections that are made after that use what they hold then.
+    package var tlsFiles = TLSFiles()
     /// The bearer token, if any.
     public var credentials: Credentials
     /// The proxy; nil: none. It was decided by the kubeconfig's `proxy-url` or else by the environment.

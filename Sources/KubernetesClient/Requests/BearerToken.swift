@@ -3,7 +3,7 @@
 
 import Synchronization
 
-/// The bearer token that requests carry, fresh from its file.
+/// The bearer token that requests carry, fresh from its file. ``ExecCredentials`` has those of a plugin.
 final class BearerToken: Sendable {
     /// How old what was read may be. The kubelet replaces a token long before it expires.
     static let maximumAge = Duration.seconds(60)
@@ -28,7 +28,7 @@ final class BearerToken: Sendable {
     /// - Parameter now: on any clock that does not go back; the same in every call.
     func current(now: Duration) throws(KubernetesConfigurationError) -> String? {
         switch credentials {
-        case .none: return nil
+        case .none, .exec: return nil
         case .token(let token): return token
         case .tokenFile(let path):
             return try reading.withLock { reading throws(KubernetesConfigurationError) in

@@ -10,8 +10,8 @@ import Synchronization
 /// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
 ///
 /// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
-/// `cancelled`. Nothing is retried here but a request whose token was refused, once, if the token file has another one:
-/// what an error means, and when to try again, is for the caller to know.
+/// `cancelled`. Nothing is retried here but a request whose token or connection was refused, if the files of token,
+/// certificates and keys hold others by then, or the credential plugin has others: what an error means, and when to try again, is for the caller to know.
 ///
 /// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
 public final class KubernetesClient: Sendable {
@@ -38,6 +38,8 @@ public final class KubernetesClient: Sendable {
     private let server: String
     private let http: HTTPClient
     private let bearerToken: BearerToken
+    private let execCredentials: ExecCredentials?
+    private let tlsCredentials: TLSCredentials
     private let requestTimeout: Duration
     private let tokenBucket: Mutex<TokenBucket>?
     private let observer: @Sendable (RequestObservation) -> Void
@@ -52,8 +54,9 @@ public final class KubernetesClient: Sendable {
     ///   - userAgent: as the server's audit log shows it.
     ///   - rateLimit: for all requests but watches, as client-go has it; nil sends at once.
     ///   - requestTimeout: for one request but a watch, its whole answer included.
-    ///   - logger: for one line about each request, at the `debug` level, and a warning about the first object of a
-    ///     resource that cannot be decoded.
+    ///   - logger: for one line about each request, at the `debug` level, a line when certificates and keys have
+    ///     changed in their files, and warnings: about the first object of a resource that cannot be decoded, and about
+    ///     files that have become unusable.
     ///   - clock: measures, and waits for the rate limit's turns and a watcher's delays.
     ///   - observer: called after every request, from the caller's task.
     ///   - skippedObject: called for every object that a list or a watch skips, from the task that iterates.
@@ -76,7 +79,9 @@ public final class KubernetesClient: Sendable {
         self.observer = observer
         self.skippedObject = skippedObject
         bearerToken = BearerToken(configuration.credentials)
+        execCredentials = if case .exec(let credentials) = configuration.credentials { credentials } else { nil }
         tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
+        let http: HTTPClient
         do {
             http = try HTTPClient(
                 configuration: HTTPClient.Configuration(
@@ -91,6 +96,8 @@ public final class KubernetesClient: Sendable {
                 message: "cannot set up connections to \(configuration): \(error.message)"
             )
         }
+        self.http = http
+        tlsCredentials = TLSCredentials(configuration, now: timekeeper.now(), logger: logger) { http.use($0) }
     }
 
     /// Ends requests and watches in flight with `shutdown` and closes the connections. May be called more than once.
@@ -132,7 +139,7 @@ extension KubernetesClient {
         }
     }
 
-    /// A request whose answer goes on until the server's time for it is over, or nothing comes for `idle`.
+    /// A request whose answer is read while it arrives, as a watch's is; it fails when nothing comes for `idle`.
     func stream(_ info: RequestInfo, _ content: Content, idle: Duration) async throws(KubernetesError) -> HTTPBody {
         try await observed(info, content) { () async throws(KubernetesError) in
             let response = try await execute(info, content, HTTPRequest.Timeouts(idle: idle), .streamed)
@@ -140,7 +147,8 @@ extension KubernetesClient {
         }
     }
 
-    private func turn(_ info: RequestInfo) async throws(KubernetesError) {
+    /// Waits for the rate limit.
+    func turn(_ info: RequestInfo) async throws(KubernetesError) {
         guard let delay = tokenBucket?.withLock({ $0.take(now: timekeeper.now()) }), delay > .zero else { return }
         do {
             try await timekeeper.sleep(delay)
@@ -149,7 +157,7 @@ extension KubernetesClient {
         }
     }
 
-    /// Sends, and once more where the token was refused and there is another one. Only success returns.
+    /// Sends, and again where the token or the connection was refused and there are others. Only success returns.
     private func execute(
         _ info: RequestInfo,
         _ content: Content,
@@ -160,30 +168,64 @@ extension KubernetesClient {
             throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty or a dot")
         }
         var token: String?
+        var execEntry: ExecCredentialCache.Entry?
         do {
             token = try bearerToken.current(now: timekeeper.now())
+            execEntry = try await execCredentials?.current(logger)
         } catch {
-            throw KubernetesError(code: .unauthorized, message: "\(info): no token: \(error.message)", cause: error)
+            if Task.isCancelled { throw .cancelled(info) }
+            throw KubernetesError(
+                code: .unauthorized,
+                message: "\(info): no credentials: \(error.message)",
+                cause: error
+            )
         }
+        if let execEntry {
+            token = execEntry.credential.token
+            tlsCredentials.use(execEntry)
+        }
+        var generation = tlsCredentials.current(now: timekeeper.now())
         while true {
             let response: HTTPResponse
             let body: [UInt8]
-            do {
+            do throws(HTTPError) {
                 var request = request(info, content, token: token)
                 request.timeouts = timeouts
                 request.delivery = delivery
                 response = try await http.execute(request)
-                if response.status < 300 { return response }
                 // Of an error with a longer body, the HTTP status says enough.
-                body = try await response.body.beginning(upTo: 1 << 20)
+                body = response.status < 300 ? [] : try await response.body.beginning(upTo: 1 << 20)
             } catch {
+                // A server that refuses a certificate may also just hang up; then it is not known to have done nothing.
+                if [.tls, .transport].contains(error.code),
+                    let fresh = tlsCredentials.replacement(for: generation, now: timekeeper.now()), error.code == .tls
+                {
+                    generation = fresh
+                    continue
+                }
                 throw KubernetesError(error, request: info)
             }
-            if response.status == 401,
-                let fresh = bearerToken.replacement(for: token, now: timekeeper.now())
-            {
-                token = fresh
-                continue
+            if response.status < 300 {
+                guard let type = response.headers["Content-Type"], !Envelope.isMediaType(type) else { return response }
+                throw KubernetesError(contentType: type, httpStatus: response.status, request: info)
+            }
+            if response.status == 401 {
+                let freshToken = bearerToken.replacement(for: token, now: timekeeper.now())
+                let freshTLS = tlsCredentials.replacement(for: generation, now: timekeeper.now())
+                if let number = execEntry?.number,
+                    let fresh = await execCredentials?.replacement(for: number, logger)
+                {
+                    execEntry = fresh
+                    token = fresh.credential.token
+                    tlsCredentials.use(fresh)
+                    generation = tlsCredentials.current(now: timekeeper.now())
+                    continue
+                }
+                if freshToken != nil || freshTLS != nil {
+                    token = freshToken ?? token
+                    generation = freshTLS ?? generation
+                    continue
+                }
             }
             throw KubernetesError(
                 httpStatus: response.status,

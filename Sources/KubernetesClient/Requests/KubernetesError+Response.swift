@@ -25,6 +25,21 @@ extension KubernetesError {
         self.init(code: .decoding, message: "\(request): the server's answer cannot be read: \(error.message)")
     }
 
+    /// The server succeeded, and answered in another encoding.
+    init(contentType: String, httpStatus: Int, request: RequestInfo) {
+        self.init(
+            code: .decoding,
+            message: "\(request): \(httpStatus): requested \(Envelope.mediaType), the response is "
+                + "\(excerpt(Array(contentType.utf8))): \(Self.protobufAdvice)",
+            httpStatus: httpStatus
+        )
+    }
+
+    /// What to do about a server that does not speak protobuf.
+    private static let protobufAdvice =
+        "this client speaks only Kubernetes' protobuf; "
+        + "connect it to the kube-apiserver itself, or let the proxy in between pass \(Envelope.mediaType)"
+
     /// The task was cancelled while it waited for its turn.
     static func cancelled(_ request: RequestInfo) -> KubernetesError {
         KubernetesError(code: .cancelled, message: "\(request): cancelled")
@@ -58,7 +73,11 @@ extension KubernetesError {
 
     private init(httpStatus: Int, status: Status?, text: String, retryAfterHeader: String?, request: RequestInfo) {
         let code = Code(httpStatus: httpStatus, status: status)
-        let advice = code == .forbidden ? "; the RBAC rule for it is \(request.rbacRule)" : ""
+        let advice =
+            switch httpStatus {
+            case 406, 415: "; requested \(Envelope.mediaType): \(Self.protobufAdvice)"
+            default: code == .forbidden ? "; the RBAC rule for it is \(request.rbacRule)" : ""
+            }
         // The header may also be a date: no API server sends one.
         let seconds = retryAfterHeader.flatMap(Int.init) ?? status.map { Int($0.details.retryAfterSeconds) } ?? 0
         self.init(
@@ -100,6 +119,8 @@ extension KubernetesError {
     public var isCertainlyUnserved: Bool {
         // Without a Status it may come from a proxy that gave up on the API server, as a 502 may.
         if httpStatus == 404 { return code == .notFound }
+        // A success whose response cannot be read is one.
+        if let httpStatus, httpStatus < 300 { return false }
         if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
         guard let transport = cause as? HTTPError else { return false }
         return [.connect, .tls, .invalidRequest].contains(transport.code)

@@ -4,7 +4,9 @@
 /// What a watcher does next: it lists, then watches from the list's version, goes on from the last version that it has
 /// seen when a watch ends, and lists again when the server no longer knows that version.
 ///
-/// A list is a streaming one, and its stream goes on as the watch. Once such a list has failed, lists are paged.
+/// A list is a streaming one, and its stream goes on as the watch. Once such a list has failed, lists are paged. After two
+/// of these whose page tokens have expired, one list is without pages, as client-go's pager does it after the first:
+/// [tools/pager/pager.go](https://github.com/kubernetes/client-go/blob/master/tools/pager/pager.go), `FullListIfExpired`.
 ///
 /// Source: [Efficient detection of
 /// changes](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes); delays as
@@ -15,6 +17,8 @@ struct WatchStateMachine: Sendable, Hashable {
         case watchList
         /// List in pages.
         case list
+        /// List without a limit.
+        case wholeList
         /// Ask for the latest version only: the server may have been put back to an earlier one while it was away.
         case checkVersion
         case watch(resourceVersion: String)
@@ -30,6 +34,8 @@ struct WatchStateMachine: Sendable, Hashable {
     /// A watch that ends sooner, without a word, counts as a failure: otherwise a server that closes every watch at
     /// once would be asked without a pause.
     static let shortWatch = Duration.seconds(1)
+    /// From so many lists in pages that have expired on, one is without pages: it costs the server more than pages do.
+    static let toleratedExpiries = 2
 
     /// nil: a list is needed.
     private var resourceVersion: String?
@@ -41,6 +47,10 @@ struct WatchStateMachine: Sendable, Hashable {
     private var isFruitful = false
     /// Whether the server sends bookmarks to a watch of these objects, as far as is known.
     private(set) var expectsBookmarks = false
+    /// Whether a page of the list that is under way has come.
+    private var hasPage = false
+    /// How many lists have expired after a page, since one was complete or was tried without pages.
+    private var expiredLists = 0
 
     /// How a server says that it has no streaming lists: at once, or, with an etcd that is too old, within the stream.
     private static let refusals: Set<KubernetesError.Code> = [.badRequest, .invalid, .serverError]
@@ -52,14 +62,24 @@ struct WatchStateMachine: Sendable, Hashable {
 
     /// What to do now.
     var step: Step {
-        guard let resourceVersion else { return streamsLists ? .watchList : .list }
+        guard let resourceVersion else {
+            if streamsLists { return .watchList }
+            return expiredLists < Self.toleratedExpiries ? .list : .wholeList
+        }
         return isVersionInDoubt ? .checkVersion : .watch(resourceVersion: resourceVersion)
+    }
+
+    /// A page of a list has come.
+    mutating func receivedPage() {
+        hasPage = true
     }
 
     /// A list is complete.
     mutating func listed(resourceVersion: String) {
         self.resourceVersion = resourceVersion
         isVersionInDoubt = false
+        hasPage = false
+        expiredLists = 0
     }
 
     /// The server's latest version is this.
@@ -93,12 +113,17 @@ struct WatchStateMachine: Sendable, Hashable {
     ///   - hasSeenBookmark: whether the watch had bookmarks, the one at the end of a list apart.
     ///   - jitter: random, from 0 up to 1.
     mutating func ended(_ end: End, hasSeenBookmark: Bool = false, jitter: Double) -> Duration {
-        defer { isFruitful = false }
+        defer { (isFruitful, hasPage) = (false, false) }
         if hasSeenBookmark {
             expectsBookmarks = true
         } else if case .failed(.timeout, _) = end {
             // Another server, perhaps, that sends none: its silence must not end the next watch as early.
             expectsBookmarks = false
+        }
+        if step == .wholeList {
+            expiredLists = 0
+        } else if hasPage, case .failed(.expired, _) = end {
+            expiredLists += 1
         }
         if case .failed(let code, _) = end, isRefusal(code) {
             streamsLists = false

@@ -26,8 +26,9 @@ extension Watcher {
 
         private let watcher: Watcher
         private var machine = WatchStateMachine()
-        /// At most one of these two is there; with neither, the machine's next step is to be begun after `delay`.
+        /// At most one of these three is there; with none, the machine's next step is to be begun after `delay`.
         private var list: List?
+        private var wholeList: ListStream<O>?
         private var watch: Watch?
         private var delay = Duration.zero
         /// Comes after what was handed on.
@@ -61,6 +62,7 @@ extension Watcher {
                 return pending
             }
             if list != nil { return try await nextOfList() }
+            if wholeList != nil { return try await nextOfWholeList() }
             if watch != nil { return try await nextOfWatch() }
             return try await beginStep()
         }
@@ -90,6 +92,10 @@ extension Watcher {
             case .list:
                 let pages = client.list(O.self, watcher.selection, limit: watcher.pageLimit)
                 list = List(pages: pages.makeAsyncIterator())
+            case .wholeList:
+                log.listsWithoutPages()
+                wholeList = try await client.listStream(O.self, watcher.selection)
+                return .restarted
             case .checkVersion:
                 delay = .zero
                 let latest = try await client.latestResourceVersion(O.self, watcher.selection)
@@ -118,9 +124,22 @@ extension Watcher {
                 return .synced
             }
             list?.page = page
+            machine.receivedPage()
             guard list?.resourceVersion == nil else { return nil }
             list?.resourceVersion = page.resourceVersion
             return .restarted
+        }
+
+        /// Objects that have arrived already come together.
+        private mutating func nextOfWholeList() async throws(KubernetesError) -> WatcherEvent<O>? {
+            guard let first = try await wholeList?.next() else {
+                machine.listed(resourceVersion: wholeList?.resourceVersion ?? "")
+                (wholeList, delay) = (nil, .zero)
+                return .synced
+            }
+            var objects = [first]
+            while objects.count < Self.batch, let object = try wholeList?.nextReceived() { objects.append(object) }
+            return .listed(objects)
         }
 
         private mutating func nextOfWatch() async throws(KubernetesError) -> WatcherEvent<O>? {
@@ -177,7 +196,7 @@ extension Watcher {
 
         private mutating func end(_ end: WatchStateMachine.End) {
             let hasSeenBookmark = watch?.changes.hasSeenBookmark ?? false
-            (list, watch) = (nil, nil)
+            (list, wholeList, watch) = (nil, nil, nil)
             delay = machine.ended(end, hasSeenBookmark: hasSeenBookmark, jitter: watcher.random())
         }
     }

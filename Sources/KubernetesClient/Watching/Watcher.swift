@@ -30,7 +30,8 @@ public enum WatcherEvent<O: ListedObject>: Sendable {
 /// ```
 ///
 /// **Lists.** The list is streamed, with the watch behind it on the same connection; from a server that does not do that,
-/// and once a stream has failed, it comes in pages. Objects are decoded one by one.
+/// and once a stream has failed, it comes in pages. Where the pages expire twice before the last one, one list comes in one
+/// response, read while it arrives. Objects are decoded one by one.
 ///
 /// **Recovery.** A watch that ends goes on from the last version seen; a version that the server has forgotten (410),
 /// before a watch or within it, leads to a new list. Other failures are repeated after a delay that doubles from 0.8 to

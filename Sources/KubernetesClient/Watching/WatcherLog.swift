@@ -32,6 +32,10 @@ struct WatcherLog {
         logger.debug("The server does not stream this list, listing in pages", metadata: ["error": "\(error)"])
     }
 
+    func listsWithoutPages() {
+        logger.info("Page tokens expired before the list was complete, listing without a limit")
+    }
+
     /// A watch is open.
     mutating func recovered() {
         if current != nil { logger.info("Watch recovered") }

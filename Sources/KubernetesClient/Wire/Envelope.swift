@@ -14,6 +14,12 @@ import SwiftProtobuf
 /// resources](https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding).
 package struct Envelope {
     static let mediaType = "application/vnd.kubernetes.protobuf"
+    /// Whether a Content-Type is that of protobuf, whatever its parameters are: `;stream=watch`.
+    static func isMediaType(_ contentType: String) -> Bool {
+        let type = contentType.prefix { $0 != ";" }
+        return String(type.filter { $0 != " " && $0 != "\t" }).lowercased() == mediaType
+    }
+
     package static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
 
     /// Where the names are; most are only compared.

@@ -24,6 +24,7 @@ import Testing
             #expect(configuration.server == server)
             #expect(configuration.proxy == nil)
             #expect(configuration.tls.certificateAuthorities == Array(authority.utf8))
+            #expect(configuration.tlsFiles == TLSFiles(certificateAuthorities: "\(directory)/ca.crt"))
             #expect(configuration.tls.verifiesServer)
             #expect(configuration.defaultNamespace == "default")
             guard case .tokenFile("\(directory)/token") = configuration.credentials else {

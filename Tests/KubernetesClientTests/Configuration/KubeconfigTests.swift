@@ -52,6 +52,116 @@ import Testing
         #expect(configuration.tls.serverName == nil)
     }
 
+    @Test func `files of certificates and keys are named, to be read again`() async throws {
+        try await withTemporaryDirectory { directory in
+            for file in ["ca.crt", "client.crt", "client.key"] { try write("PEM", to: "\(directory)/\(file)") }
+            let cluster = "server: https://api.example, certificate-authority: ca.crt"
+            let user = "client-certificate: \(directory)/client.crt, client-key: client.key"
+            var files = try load(text(cluster: cluster, user: user), path: "\(directory)/config").tlsFiles
+            let pair = TLSFiles.ClientCertificate(
+                certificate: "\(directory)/client.crt",
+                privateKey: "\(directory)/client.key"
+            )
+            #expect(files == TLSFiles(certificateAuthorities: "\(directory)/ca.crt", clientCertificate: pair))
+            // What is in the kubeconfig itself wins, and a pair is read again as a pair only.
+            let data = "server: https://api.example, certificate-authority: ca.crt, certificate-authority-data: UEVN"
+            let half = "client-certificate: client.crt, client-key-data: UEVN"
+            files = try load(text(cluster: data, user: half), path: "\(directory)/config").tlsFiles
+            #expect(files == TLSFiles())
+        }
+    }
+
+    private func plugin(
+        _ exec: String,
+        cluster: String = "server: https://api.example",
+        path: String = "config"
+    ) throws
+        -> ExecPlugin?
+    {
+        let configuration = try load(text(cluster: cluster, user: "exec: {\(exec)}"), path: path)
+        guard case .exec(let credentials) = configuration.credentials else { return nil }
+        return credentials.plugin
+    }
+
+    private static let v1 = "apiVersion: client.authentication.k8s.io/v1"
+
+    @Test func `a credential plugin`() throws {
+        let exec = """
+            \(Self.v1), interactiveMode: Never, command: aws, args: [eks, get-token, "1"],
+            env: [{name: A, value: b}, {name: C, value: ""}], installHint: see example.org
+            """
+        let plugin = try plugin(exec)
+        #expect(
+            plugin
+                == ExecPlugin(
+                    apiVersion: "client.authentication.k8s.io/v1",
+                    command: "aws",
+                    arguments: ["eks", "get-token", "1"],
+                    environment: ["A": "b", "C": ""],
+                    installHint: "see example.org",
+                    info: #"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","#
+                        + #""spec":{"interactive":false}}"#
+                )
+        )
+    }
+
+    @Test(arguments: [
+        ("aws", "aws"), ("bin/aws", "/home/me/.kube/bin/aws"), ("./aws", "/home/me/.kube/./aws"),
+        ("/usr/bin/aws", "/usr/bin/aws"),
+    ])
+    func `a plugin's path is relative to the kubeconfig and a name is not`(_ command: String, path: String) throws {
+        let exec = "apiVersion: client.authentication.k8s.io/v1beta1, command: \(command)"
+        #expect(try plugin(exec, path: "/home/me/.kube/config")?.command == path)
+    }
+
+    @Test func `a plugin is told of the cluster where it asks for it`() throws {
+        let cluster = """
+            server: https://api.example/, tls-server-name: name.example, certificate-authority-data: UEVN,
+            proxy-url: http://proxy, disable-compression: true,
+            extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec,
+            extension: {audience: "06", on: true, list: [1, 2.5, ~, -x]}}]
+            """
+        let exec = "\(Self.v1), interactiveMode: IfAvailable, command: aws, provideClusterInfo: true"
+        let info = try #require(try plugin(exec, cluster: cluster)?.info)
+        #expect(
+            info == #"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"cluster":{"#
+                + #""certificate-authority-data":"UEVN","config":{"audience":"06","list":[1,2.5,null,"-x"],"on":true},"#
+                + #""disable-compression":true,"proxy-url":"http://proxy","server":"https://api.example","#
+                + #""tls-server-name":"name.example"},"interactive":false}}"#
+        )
+    }
+
+    @Test(arguments: [
+        ("command: aws", "no apiVersion"),
+        ("apiVersion: client.authentication.k8s.io/v1alpha1, command: aws", "v1beta1"),
+        ("\(v1), command: aws", "no interactiveMode"), ("\(v1), interactiveMode: Always, command: aws", "terminal"),
+        ("\(v1), interactiveMode: Maybe, command: aws", "IfAvailable"), ("\(v1), interactiveMode: Never", "no command"),
+        ("\(v1), interactiveMode: Never, command: a, args: b", "a list"),
+        ("\(v1), interactiveMode: Never, command: a, args: [{}]", "text is expected"),
+        ("\(v1), interactiveMode: Never, command: a, env: [{value: b}]", "no name"),
+        ("\(v1), interactiveMode: Never, command: a, env: [{name: 'a=b'}]", "no ="),
+    ])
+    func `a plugin that cannot be run is refused`(_ exec: String, reason: String) {
+        let error = #expect(throws: KubernetesConfigurationError.self) { try plugin(exec) }
+        #expect(error?.message.contains(reason) == true, "\(error as Any)")
+        #expect(error?.message.hasPrefix("config:") == true)
+    }
+
+    @Test func `other credentials come before a plugin's`() throws {
+        let exec = "exec: {\(Self.v1), interactiveMode: Never, command: aws}"
+        #expect(token(try load(text(user: "token: secret, \(exec)"))) == "secret")
+        let certificate = "client-certificate-data: UEVN, client-key-data: UEVN"
+        guard case .none = try load(text(user: "\(certificate), \(exec)")).credentials else {
+            Issue.record("a plugin beside a certificate")
+            return
+        }
+        // As everything that identifies a user.
+        guard case .none = try load(text(cluster: "server: http://api.example", user: exec)).credentials else {
+            Issue.record("a plugin without TLS")
+            return
+        }
+    }
+
     @Test func nameOfTheServersCertificate() throws {
         let configuration = try load(text(cluster: "server: https://10.0.0.1, tls-server-name: api.example"))
         #expect(configuration.server == "https://10.0.0.1")
@@ -159,7 +269,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("exec: {command: aws}", "exec plugin"), ("auth-provider: {name: gcp}", "auth-provider"),
+        ("auth-provider: {name: gcp}", "auth-provider"),
         ("username: u, password: p", "user name and a password"), ("as: somebody", "impersonation"),
     ])
     func unsupportedCredentialsNameTheUser(_ user: String, mentions: String) {

@@ -87,6 +87,62 @@ import Testing
         }
     }
 
+    private static let protobuf = "application/vnd.kubernetes.protobuf"
+    private static let advice =
+        "this client speaks only Kubernetes' protobuf; connect it to the kube-apiserver "
+        + "itself, or let the proxy in between pass application/vnd.kubernetes.protobuf"
+
+    @Test(arguments: ["application/json", "text/html; charset=utf-8", "application/vnd.kubernetes.protobuf+x"])
+    func `a response in another encoding is an error that names both`(_ contentType: String) async throws {
+        try await TestCluster.with { cluster in
+            cluster.server.intercept { _ in
+                .answer(status: 200, headers: ["Content-Type": contentType], body: Array("{}".utf8))
+            }
+            let message = "leases default/lock: 200: requested \(Self.protobuf), the response is \(contentType): "
+            var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .decoding)
+            #expect(error?.message == "get \(message)\(Self.advice)")
+            #expect(cluster.observations.values.map(\.httpStatus) == [200])
+            // What was created may be there.
+            error = await #expect(throws: KubernetesError.self) {
+                try await cluster.client.create(Lease.named("lock", holder: "me"))
+            }
+            #expect(error?.isCertainlyUnserved == false)
+            error = await #expect(throws: KubernetesError.self) {
+                try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
+            }
+            #expect(error?.code == .decoding)
+            #expect(error?.message.hasPrefix("watch persistentvolumes: 200: requested") == true)
+        }
+    }
+
+    @Test(arguments: [nil, "APPLICATION/vnd.kubernetes.protobuf ; stream=watch"])
+    func `protobuf is taken whatever the parameters of its type are`(_ contentType: String?) async throws {
+        try await TestCluster.with { cluster in
+            let lease = try Envelope.encode(Lease.named("lock", holder: "me"))
+            cluster.server.intercept { _ in
+                .answer(status: 200, headers: contentType.map { ["Content-Type": $0] } ?? [:], body: lease)
+            }
+            #expect(try await get(cluster).spec.holderIdentity == "me")
+        }
+    }
+
+    @Test(arguments: [406, 415])
+    func `a server that has no protobuf is an error that says what to do`(_ status: Int) async throws {
+        try await TestCluster.with { cluster in
+            let text = "only the following media types are accepted: application/json"
+            cluster.server.intercept { _ in
+                .fail(StatusError(code: status, reason: "NotAcceptable", message: text))
+            }
+            let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
+            #expect(error?.code == .badRequest)
+            #expect(
+                error?.message
+                    == "get leases default/lock: \(status): \(text); requested \(Self.protobuf): \(Self.advice)"
+            )
+        }
+    }
+
     @Test func missingRuleIsNamed() async throws {
         let users = ["guest": APIUser(name: "guest", rules: [])]
         try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in

@@ -47,6 +47,54 @@ import Testing
         #expect(machine.step == .list)
     }
 
+    /// A server without streaming lists, whose lists in pages have expired after a page.
+    private func machine(expiredLists: Int) -> WatchStateMachine {
+        var machine = WatchStateMachine()
+        _ = machine.ended(.failed(.badRequest, retryAfter: nil), jitter: 0)
+        for _ in 0..<expiredLists {
+            machine.receivedPage()
+            _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        }
+        return machine
+    }
+
+    @Test func `a list is without pages after two whose page tokens have expired`() {
+        #expect(machine(expiredLists: 1).step == .list)
+        var machine = machine(expiredLists: 2)
+        #expect(machine.step == .wholeList)
+        machine.listed(resourceVersion: "10")
+        #expect(machine.step == .watch(resourceVersion: "10"))
+        // The next one is in pages again, and may expire once.
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+        machine.receivedPage()
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+    }
+
+    @Test(arguments: [KubernetesError.Code.timeout, .expired, .transport])
+    func `a list without pages that fails is followed by pages`(_ code: KubernetesError.Code) {
+        var machine = machine(expiredLists: 2)
+        #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0) > .zero)
+        #expect(machine.step == .list)
+    }
+
+    @Test func `a list whose first page expires has no token that could`() {
+        var machine = machine(expiredLists: 1)
+        for _ in 0..<3 { _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0) }
+        #expect(machine.step == .list)
+    }
+
+    @Test func `other failures between two lists that expire do not count`() {
+        var machine = machine(expiredLists: 1)
+        machine.receivedPage()
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+        machine.receivedPage()
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .wholeList)
+    }
+
     @Test func watchThatEndsGoesOnAtOnceFromTheLastVersion() {
         var machine = watching(from: "10")
         #expect(machine.changed(resourceVersion: "12") == true)

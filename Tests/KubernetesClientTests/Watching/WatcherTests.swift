@@ -57,6 +57,71 @@ import Testing
         try cluster.server.object(kind: "PersistentVolume", name: name)?["metadata", "resourceVersion"]?.string
     }
 
+    /// A watcher of 120 volumes in pages of 110, whose page tokens always expire.
+    private func withExpiringTokens(
+        answer wholeList: Interception? = nil,
+        _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
+    ) async throws {
+        try await TestCluster.with { cluster in
+            for number in 0..<120 { try cluster.server.create(.volume("pv-\(number)")) }
+            cluster.server.intercept { request in
+                if request.query["continue"] != nil { return .fail(Self.expired) }
+                return request.verb == .list && request.query["limit"] == nil ? wholeList : nil
+            }
+            var events = watcher(cluster, pageLimit: 110).makeAsyncIterator()
+            try await body(cluster, &events)
+        }
+    }
+
+    @Test func `a list whose page tokens expire twice comes without pages`() async throws {
+        try await withExpiringTokens { cluster, events in
+            var names: Set<String> = []
+            var restarts = 0
+            listing: while let event = try await events.next() {
+                switch event {
+                case .restarted:
+                    restarts += 1
+                    names = []
+                case .listed(let volumes):
+                    #expect(volumes.count <= 100)
+                    names.formUnion(volumes.map(\.metadata.name))
+                case .synced: break listing
+                case .applied, .deleted: Issue.record("a change within the list")
+                }
+            }
+            #expect(restarts == 3)
+            #expect(names.count == 120)
+            let lists = queries(cluster, .list)
+            #expect(lists.map { $0["limit"] ?? "none" } == ["110", "110", "110", "110", "none"])
+            #expect(lists.map { $0["continue"] != nil } == [false, true, false, true, false])
+            #expect(cluster.clock.sleeps == [.milliseconds(800), .milliseconds(1600)])
+            // It goes on as after any list.
+            try cluster.server.create(.volume("later"))
+            try await expect(&events, "applied later")
+            let line = "info Page tokens expired before the list was complete, listing without a limit"
+            #expect(cluster.log.filter { $0.hasPrefix(line) }.count == 1)
+        }
+    }
+
+    @Test func `a list without pages that is cut is not complete`() async throws {
+        // In an envelope of kind and version, a list of 100 bytes, of which only its version, 77, comes.
+        let kind = Array("PersistentVolumeList".utf8)
+        let type = [0x0A, 2] + Array("v1".utf8) + [0x12, UInt8(kind.count)] + kind
+        let list = Array("k8s\0".utf8) + [0x0A, UInt8(type.count)] + type + [0x12, 100, 0x0A, 4, 0x12, 2, 0x37, 0x37]
+        try await withExpiringTokens(answer: .answer(status: 200, body: list)) { cluster, events in
+            var synced = false
+            var restarts = 0
+            while cluster.requests.filter({ $0.hasPrefix("list") }).count < 7, let event = try await events.next() {
+                if case .synced = event { synced = true }
+                if case .restarted = event { restarts += 1 }
+            }
+            #expect(!synced)
+            #expect(restarts == 5)
+            let limits = queries(cluster, .list).map { $0["limit"] ?? "none" }
+            #expect(limits == ["110", "110", "110", "110", "none", "110", "110", "110"])
+        }
+    }
+
     @Test func listThenChanges() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import KubernetesAPI
+
+/// A whole list in one response, of which the server sends as much as is read. Dropping it closes the connection.
+struct ListStream<O: ListedObject> {
+    /// What was read of the list's field.
+    private enum Field {
+        case metadata(ListMeta)
+        case item(O)
+        case other
+    }
+
+    private let client: KubernetesClient
+    private let info: RequestInfo
+    private var body: HTTPBody.Iterator
+    private var decoder = ListStreamDecoder(resource: O.resource)
+    /// The version of the list: where a watch goes on from it.
+    private(set) var resourceVersion = ""
+
+    /// Returns when the list's metadata has arrived.
+    fileprivate init(_ client: KubernetesClient, _ body: HTTPBody, _ info: RequestInfo) async throws(KubernetesError) {
+        self.client = client
+        self.body = body.makeAsyncIterator()
+        self.info = info
+        var field = try nextField()
+        while field == nil {
+            if try await !receive() { throw cut }
+            field = try nextField()
+        }
+        guard case .metadata(let metadata) = field else {
+            throw KubernetesError(WireError(message: "a list does not begin with its version"), request: info)
+        }
+        // With less than all, what is missing would count as deleted.
+        guard metadata.continue.isEmpty else {
+            throw KubernetesError(WireError(message: "a page came where a whole list is expected"), request: info)
+        }
+        resourceVersion = metadata.resourceVersion
+    }
+
+    /// The next object; nil after the last one. One that cannot be decoded is skipped.
+    ///
+    /// - Throws: with `transport` where the list is not complete.
+    mutating func next() async throws(KubernetesError) -> O? {
+        while true {
+            if let object = try nextReceived() { return object }
+            if decoder.isComplete { return nil }
+            if try await !receive() { throw cut }
+        }
+    }
+
+    /// The next object of those that have arrived; nil: more must arrive first, or the list is complete.
+    mutating func nextReceived() throws(KubernetesError) -> O? {
+        while let field = try nextField() {
+            if case .item(let object) = field { return object }
+        }
+        return nil
+    }
+
+    private var cut: KubernetesError {
+        KubernetesError(code: .transport, message: "\(info): the response ended within the list")
+    }
+
+    private mutating func receive() async throws(KubernetesError) -> Bool {
+        do throws(HTTPError) {
+            guard let bytes = try await body.next() else { return false }
+            decoder.append(bytes)
+            return true
+        } catch {
+            throw KubernetesError(error, request: info)
+        }
+    }
+
+    private mutating func nextField() throws(KubernetesError) -> Field? {
+        let client = client
+        do throws(WireError) {
+            return try decoder.next { number, bytes throws(WireError) in
+                switch number {
+                case 1: return .metadata(try ListMeta(decoding: bytes, keepingUnknownFields: false))
+                case 2:
+                    do throws(WireError) {
+                        return .item(try O(listed: bytes))
+                    } catch {
+                        client.skip(UndecodableObject(O.resource, bytes, error))
+                        return .other
+                    }
+                default: return .other
+                }
+            }
+        } catch {
+            throw KubernetesError(error, request: info)
+        }
+    }
+}
+
+extension KubernetesClient {
+    /// Lists objects, as they are in one moment, in one response without a limit: dear for the server, which holds all of
+    /// it in memory, and for when lists in pages come to no end.
+    ///
+    /// RBAC: `list` on the resource, in the namespace or in the cluster.
+    ///
+    /// - Throws: ``KubernetesError``; `timeout` where the server is silent for a minute.
+    func listStream<O: ListedObject>(
+        _: O.Type,
+        _ selection: Selection
+    ) async throws(KubernetesError) -> ListStream<O> {
+        let info = RequestInfo(verb: .list, resource: O.resource, namespace: selection.namespace)
+        try await turn(info)
+        let body = try await stream(info, Content(query: selection.query), idle: .seconds(60))
+        return try await ListStream(self, body, info)
+    }
+}

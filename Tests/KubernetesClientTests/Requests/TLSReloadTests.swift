@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPTransport
+import Testing
+
+@testable import KubernetesClient
+
+@Suite struct TLSReloadTests {
+    private let first = TLSConfiguration(certificateAuthorities: [1])
+    private let second = TLSConfiguration(certificateAuthorities: [2])
+
+    @Test func `files are read again a minute after they were read`() {
+        var reload = TLSReload(first, now: .seconds(10))
+        #expect(!reload.isDue(now: .seconds(69)))
+        #expect(reload.isDue(now: .seconds(70)))
+        #expect(reload.read(first, now: .seconds(70)) == .unchanged)
+        #expect(!reload.isDue(now: .seconds(129)))
+        #expect(reload.generation == 0)
+    }
+
+    @Test func `however much is refused, files are read once a second`() {
+        var reload = TLSReload(first, now: .zero)
+        let times: [Duration] = [.zero, .milliseconds(999), .seconds(1)]
+        #expect(times.map { reload.refused(now: $0) } == [true, false, true])
+    }
+
+    @Test func `a change is a new generation`() {
+        var reload = TLSReload(first, now: .zero)
+        #expect(reload.read(second, now: .seconds(60)) == .changed)
+        #expect(reload.configuration == second)
+        #expect(reload.generation == 1)
+        #expect(reload.read(second, now: .seconds(120)) == .unchanged)
+        #expect(reload.generation == 1)
+    }
+
+    @Test func `what cannot be used leaves the last configuration in use and is new once`() {
+        var reload = TLSReload(first, now: .zero)
+        #expect(reload.read(nil, now: .seconds(60)) == .failed(isNew: true))
+        #expect(reload.read(nil, now: .seconds(120)) == .failed(isNew: false))
+        #expect(reload.configuration == first)
+        #expect(!reload.isDue(now: .seconds(179)))
+        #expect(reload.read(first, now: .seconds(180)) == .unchanged)
+        #expect(reload.read(nil, now: .seconds(240)) == .failed(isNew: true))
+    }
+}
