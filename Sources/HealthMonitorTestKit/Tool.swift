@@ -75,17 +75,22 @@ public enum Tool {
 
     /// Runs a program while `body` runs, and ends it by SIGTERM.
     ///
-    /// - Parameter body: gets the process's number.
+    /// - Parameters:
+    ///   - environment: in addition to that of this process.
+    ///   - body: gets the process's number.
     /// - Returns: what `body` returns, and standard error.
     /// - Throws: what `body` throws, when the program cannot be started, or says more than 64 MiB.
     public static func run<Result: Sendable>(
         _ path: String,
         _ arguments: [String],
+        environment: [String: String] = [:],
         while body: @escaping @Sendable (_ processID: Int32) async throws -> Result
     ) async throws -> (result: Result, errors: String) {
+        let additions = environment.map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
         let outcome = try await Subprocess.run(
             .path(FilePath(path)),
             arguments: Arguments(arguments),
+            environment: .inherit.updating(Dictionary(uniqueKeysWithValues: additions)),
             input: .none,
             output: .discarded,
             error: .string(limit: 64 << 20)

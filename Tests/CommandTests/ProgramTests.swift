@@ -8,7 +8,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The program as a process: what it prints where, and how it ends.
-@Suite(.timeLimit(.minutes(1))) struct ProgramTests {
+@Suite(.timeLimit(.minutes(5))) struct ProgramTests {
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
     func theVersionIsPrinted(arguments: [String]) async throws {
         let expected = Tool.Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
@@ -37,6 +37,65 @@ import Testing
         let expected = Tool.Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
+    }
+
+    @Test func `an encrypted client key ends the program with one line that names its place`() async throws {
+        try await withDirectory { directory in
+            let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
+            // Made by openssl for this test alone; the password is "x".
+            let key = """
+                -----BEGIN ENCRYPTED PRIVATE KEY-----
+                MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw
+                DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEDCsNQ6RQytksvD2ZLR4wyoEgZA8
+                eyF4NFbhoQHJeWqhjN63R+tgwKMpYCx72iIMLprbt4dyVlB7IgyKbyLCz7MhU8ve
+                YpedQTXXTgzqx3dH3t4wwh/XZGtIU/QkTusE+k/EkbDiAR0GPNI/cyWmUjFP4PDC
+                FZXodHIrUC4w+tdQ86khKuEMcgHdKTQw5tQmUhht+YH03m5W9nrf+cyTJULwZ+c=
+                -----END ENCRYPTED PRIVATE KEY-----
+                """
+            let data = [identity.certificatePEM, key].map { Data($0.utf8).base64EncodedString() }
+            let kubeconfig = """
+                current-context: c
+                contexts: [{name: c, context: {cluster: c, user: u}}]
+                clusters: [{name: c, cluster: {server: "https://api.invalid"}}]
+                users: [{name: u, user: {client-certificate-data: \(data[0]), client-key-data: \(data[1])}}]
+                """
+            try Data(kubeconfig.utf8).write(to: URL(fileURLWithPath: "\(directory)/kubeconfig"))
+            let outcome = try await run([
+                "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
+            ])
+            #expect(outcome.exitCode == 1)
+            let place = "\(directory)/kubeconfig:4: users[\"u\"].user.client-key-data"
+            let line = "csi-health-monitor: \(place): the private key is encrypted, which is not supported: "
+            #expect(outcome.errors.contains(line), "\(outcome.errors)")
+        }
+    }
+
+    /// libcurl obeys all of these.
+    @Test func `the environment's proxies are taken by Go's rules`() async throws {
+        try await withDirectory { directory in
+            try await SimulatedAPIServer.withServer { server in
+                try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+                let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+                try driver.start()
+                let proxy = "http://127.0.0.1:1"
+                _ = try await Tool.run(
+                    programPath(),
+                    ["--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig"],
+                    environment: ["ALL_PROXY": proxy, "all_proxy": proxy, "HTTPS_PROXY": proxy, "https_proxy": proxy]
+                ) { _ in
+                    // The server is at a loopback address.
+                    _ = await server.journal.first { $0.code == 200 }
+                }
+                await driver.stop()
+            }
+        }
+    }
+
+    private func withDirectory(_ body: (String) async throws -> Void) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "pt-\(UUID().uuidString.prefix(8))").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        try await body(directory)
     }
 
     private func run(_ arguments: [String]) async throws -> Tool.Outcome {
