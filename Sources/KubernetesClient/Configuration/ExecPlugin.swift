@@ -20,6 +20,6 @@ package struct ExecPlugin: Sendable, Hashable {
     package var environment: [String: String]
     /// How to get the program, in the words of the kubeconfig's author.
     package var installHint: String?
-    /// What it is told of the cluster: an ExecCredential in JSON.
+    /// The value of KUBERNETES_EXEC_INFO: an ExecCredential in JSON.
     package var info: String
 }

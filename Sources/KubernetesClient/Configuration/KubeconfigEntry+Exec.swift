@@ -49,7 +49,7 @@ extension KubeconfigEntry {
         case "Always":
             throw (member("interactiveMode") ?? self).error(
                 .unsupported,
-                "the plugin asks at a terminal, and there is none here: use one that does not, with Never or IfAvailable"
+                "the plugin needs a terminal, which it does not get here: use one with Never or IfAvailable"
             )
         default: throw (member("interactiveMode") ?? self).error(.invalid, "Never, IfAvailable or Always is expected")
         }

@@ -49,7 +49,7 @@ struct ExecCredential: Sendable, Hashable {
         expiration = date.timeIntervalSince1970
     }
 
-    /// `text` without the credential: what a plugin says on standard error goes to the log.
+    /// `text` without the credential: what a plugin writes to standard error goes to the log.
     func redacting(_ text: String) -> String {
         var secrets = [token].compactMap(\.self)
         if let clientCertificate {

@@ -90,7 +90,7 @@ public final class ExecCredentials: Sendable {
         }
         let isCancelled = Task.isCancelled
         let waiters = state.withLock { state in
-            // That the caller was cancelled says nothing of the plugin.
+            // A cancelled caller is no failure of the plugin.
             if case .failure = outcome, isCancelled {} else { state.cache.ran(outcome, now: timekeeper.now()) }
             state.isRunning = false
             defer { state.waiters = [] }

@@ -96,8 +96,8 @@ struct ListStream<O: ListedObject> {
 }
 
 extension KubernetesClient {
-    /// Lists objects, as they are in one moment, in one response without a limit: dear for the server, which holds all of
-    /// it in memory, and for when lists in pages come to no end.
+    /// Lists objects, as they are in one moment, in one response without a limit: expensive for the server, which holds
+    /// all of it in memory, and for when lists in pages do not complete.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
     ///

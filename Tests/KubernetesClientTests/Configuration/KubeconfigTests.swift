@@ -114,7 +114,7 @@ import Testing
         #expect(try plugin(exec, path: "/home/me/.kube/config")?.command == path)
     }
 
-    @Test func `a plugin is told of the cluster where it asks for it`() throws {
+    @Test func `a plugin gets the cluster where provideClusterInfo is set`() throws {
         let cluster = """
             server: https://api.example/, tls-server-name: name.example, certificate-authority-data: UEVN,
             proxy-url: http://proxy, disable-compression: true,

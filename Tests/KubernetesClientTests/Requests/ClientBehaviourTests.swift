@@ -128,7 +128,7 @@ import Testing
     }
 
     @Test(arguments: [406, 415])
-    func `a server that has no protobuf is an error that says what to do`(_ status: Int) async throws {
+    func `a server that has no protobuf is an error with advice`(_ status: Int) async throws {
         try await TestCluster.with { cluster in
             let text = "only the following media types are accepted: application/json"
             cluster.server.intercept { _ in

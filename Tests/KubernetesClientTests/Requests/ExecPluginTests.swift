@@ -270,7 +270,7 @@ import Testing
         }
     }
 
-    @Test func `one that fails is an error and what it says is in the log`() async throws {
+    @Test func `one that fails is an error and its standard error is in the log`() async throws {
         try await withTemporaryDirectory { directory in
             try write("echo 'log in first' >&2; exit 7", to: "\(directory)/plugin")
             var plugin = try plugin(in: directory, status: "{}")

@@ -31,7 +31,7 @@ import Testing
         return (fields, decoder.isComplete)
     }
 
-    @Test(arguments: 1...40) func `a list that is cut anywhere says the same`(_ size: Int) throws {
+    @Test(arguments: 1...40) func `a list that is cut anywhere has the same fields`(_ size: Int) throws {
         let body = list([(1, [1, 2]), (2, []), (2, [0x0A, 1, 7]), (2, [UInt8](repeating: 0, count: 20))])
         let pieces = stride(from: 0, to: body.count, by: size).map { Array(body[$0..<min($0 + size, body.count)]) }
         let result = try read(pieces)
