@@ -49,10 +49,12 @@ public enum APIServerFault: String, CaseIterable, Sendable {
     case restoredFromBackup = "restored-from-backup"
     /// No request is served or answered.
     case noAnswers = "no-answers"
-    /// Writes are served, and their answers never come.
+    /// Writes but those of Leases are served, and their answers never come: a leader goes on, and writes again.
     case lateAnswers = "late-answers"
-    /// Writes are served, and the connection is cut before their answers.
+    /// Writes but those of Leases are served, and the connection is cut before their answers.
     case lostAnswers = "lost-answers"
+    /// Writes of Leases are served, and the connection is cut before their answers.
+    case lostLeaseAnswers = "lost-lease-answers"
     /// The token of a list's second page has expired.
     case expiredPageToken = "expired-page-token"
     /// `status.healthStatus` is dropped from what is written: the feature gate is off.
@@ -87,8 +89,10 @@ extension APIServerFault {
         case .silentWatches where request.verb == .watch: return .silence
         case .shutdown: return Self.shutdown(request)
         case .noAnswers: return .hold
-        case .lateAnswers where isWrite: return .holdAnswer
-        case .lostAnswers where isWrite: return .loseAnswer
+        case .lateAnswers where isWrite && request.resource != "leases": return .holdAnswer
+        case .lostAnswers where isWrite && request.resource != "leases",
+            .lostLeaseAnswers where isWrite && request.resource == "leases":
+            return .loseAnswer
         case .expiredPageToken where request.verb == .list && request.query["continue"] != nil:
             return .fail(.continueTokenExpired)
         default: return nil
