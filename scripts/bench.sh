@@ -60,6 +60,7 @@ arguments() {
         yessweep) echo sweep --volumes 100 --seconds 0.5 ;;
         yesstartup) echo startup --volumes 100 ;;
         yesget) echo get --volumes 20 --latency 5 --interval 2 --intervals 2 ;;
+        yesconcurrency) echo concurrency --servers 4 --service 10 --seconds 1 --warm-up 1 --worker-threads 8 ;;
         yesoutage) echo outage --volumes 20 --interval 1 ;;
         yesoutage-default-limits) echo outage --volumes 10 --interval 1 --queries-per-second 0 ;;
         yessteady) echo steady --volumes 20 --interval 2 ;;
@@ -72,7 +73,7 @@ arguments() {
 }
 
 [ "${#scenarios[@]}" -gt 0 ] ||
-    scenarios=(memory sweep startup get outage outage-default-limits steady growth)
+    scenarios=(memory sweep startup get concurrency outage outage-default-limits steady growth)
 report=.build-bench/report
 mkdir -p "$report"
 {

@@ -16,7 +16,7 @@ struct PerformanceTester: AsyncParsableCommand {
             """,
         subcommands: [
             MemoryScenario.self, SweepScenario.self, StartupScenario.self, GetScenario.self, OutageScenario.self,
-            SteadyScenario.self, GrowthScenario.self, MachineCommand.self, BareSweep.self,
+            ConcurrencyScenario.self, SteadyScenario.self, GrowthScenario.self, MachineCommand.self, BareSweep.self,
         ]
     )
 }

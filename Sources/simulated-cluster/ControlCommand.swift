@@ -61,7 +61,7 @@ struct ControlError: Error, CustomStringConvertible {
 }
 
 extension ControlCommand {
-    static let all = [abnormal, abnormalEach, healthy, latency, requests, calls, events, fault, end]
+    static let all = [abnormal, abnormalEach, healthy, latency, array, load, requests, calls, events, fault, end]
 
     private static let fault = ControlCommand(
         name: "fault",
@@ -126,6 +126,54 @@ extension ControlCommand {
         }
         cluster.driver.configuration.latency = .milliseconds(milliseconds)
         return [:]
+    }
+
+    private static let array = ControlCommand(
+        name: "array",
+        arguments: "SERVERS MILLISECONDS [JITTER_PERCENT [SEED]]",
+        abstract: """
+            From now on the driver's storage serves SERVERS calls about volumes at a time, each for MILLISECONDS, and the \
+            others wait; SERVERS 0: no storage.
+            """
+    ) { cluster, arguments in
+        let numbers = arguments.compactMap { Int($0) }
+        guard (2...4).contains(arguments.count), numbers.count == arguments.count, numbers.allSatisfy({ $0 >= 0 })
+        else { throw ControlError(description: "array takes two to four numbers") }
+        cluster.driver.configuration.array =
+            numbers[0] == 0
+            ? nil
+            : SimulatedArray(
+                servers: numbers[0],
+                serviceTime: .milliseconds(numbers[1]),
+                jitter: numbers.count > 2 ? Double(numbers[2]) / 100 : 0,
+                seed: numbers.count > 3 ? UInt64(numbers[3]) : 0
+            )
+        return [:]
+    }
+
+    private static let load = ControlCommand(
+        name: "load",
+        abstract: """
+            What the driver's storage served since the last load or array: {"seconds": 5.0, "calls": 400, \
+            "median": 0.05, "p99": 0.07, "deepestQueue": 2}, the latencies in seconds.
+            """
+    ) { cluster, _ in
+        guard let array = cluster.driver.configuration.array else {
+            throw ControlError(description: "the driver has no storage; see array")
+        }
+        let load = array.takeLoad()
+        func latency(percentile: Int) -> JSONValue {
+            guard !load.latencies.isEmpty else { return .null }
+            let latency = load.latencies[min(load.latencies.count * percentile / 100, load.latencies.count - 1)]
+            return .number(latency / .seconds(1))
+        }
+        return [
+            "seconds": .number(load.observed / .seconds(1)),
+            "calls": .integer(Int64(load.latencies.count)),
+            "median": latency(percentile: 50),
+            "p99": latency(percentile: 99),
+            "deepestQueue": .integer(Int64(load.deepestQueue)),
+        ]
     }
 
     private static let requests = ControlCommand(

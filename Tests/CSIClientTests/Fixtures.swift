@@ -12,7 +12,7 @@ import Logging
 @discardableResult
 func withDriver<R>(
     _ configuration: SimulatedDriver.Configuration = .init(),
-    timeout: Duration = .seconds(60),
+    timeout: Duration = .seconds(3600),
     maxEntries: Int32 = 0,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
     observer: @escaping @Sendable (CSIClient.CallObservation) -> Void = { _ in },
@@ -42,7 +42,7 @@ func withDriver<R>(
 
 /// A client of a driver whose every answer is given by `answer`, for as long as `body` runs.
 func withAnswers(
-    timeout: Duration = .seconds(60),
+    timeout: Duration = .seconds(3600),
     maxEntries: Int32 = 0,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
     _ answer: @escaping GRPCServer.Handler,

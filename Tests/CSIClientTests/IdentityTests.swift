@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct IdentityTests {
+@Suite(.timeLimit(.minutes(30))) struct IdentityTests {
     @Test func aDriverSaysWhoItIsAndWhatItCanDo() async throws {
         try await withDriver { _, client in
             let identity = try await client.identify(clock: ManualClock())

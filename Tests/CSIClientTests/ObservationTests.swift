@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ObservationTests {
+@Suite(.timeLimit(.minutes(30))) struct ObservationTests {
     @Test func everyCallIsObservedWithItsDriverMethodAndCode() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in

@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIClient
 
-@Suite(.timeLimit(.minutes(5))) struct VolumeTests {
+@Suite(.timeLimit(.minutes(30))) struct VolumeTests {
     @Test func aListTellsEveryVolumesCondition() async throws {
         try await withDriver { driver, client in
             driver.volumes = [

@@ -8,7 +8,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The program as a process: what it prints where, and how it ends.
-@Suite(.timeLimit(.minutes(5))) struct ProgramTests {
+@Suite(.timeLimit(.minutes(30))) struct ProgramTests {
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
     func theVersionIsPrinted(arguments: [String]) async throws {
         let expected = Tool.Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")

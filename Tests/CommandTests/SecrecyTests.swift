@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// What the program says, at the highest verbosity and in every trouble, holds neither its tokens nor a driver's secrets.
-@Suite(.timeLimit(.minutes(5))) struct SecrecyTests {
+@Suite(.timeLimit(.minutes(30))) struct SecrecyTests {
     /// Unlike anything else that is said.
     private static let tokens = ["first-bearer-token-q7w", "second-bearer-token-x3k"]
     private static let password = "storage-password-z9p"
@@ -34,7 +34,8 @@ import Testing
                 [
                     "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
                     "--list-volumes-interval=50ms", "--volume-secrets=controller-publish", "--leader-election",
-                    "--leader-election-namespace=default", "--timeout=2s", "--v=10",
+                    "--leader-election-namespace=default", "--leader-election-lease-duration=1h",
+                    "--leader-election-renew-deadline=50m", "--timeout=1h", "--v=10",
                 ]
             ) { _ in
                 _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }

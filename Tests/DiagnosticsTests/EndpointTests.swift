@@ -7,7 +7,7 @@ import Testing
 
 @testable import Diagnostics
 
-@Suite(.timeLimit(.minutes(1))) struct EndpointTests {
+@Suite(.timeLimit(.minutes(30))) struct EndpointTests {
     private let registry = MetricsRegistry()
     private let healthChecks = HealthChecks()
 

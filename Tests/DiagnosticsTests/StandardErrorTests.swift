@@ -6,7 +6,7 @@ import Testing
 
 @testable import Diagnostics
 
-@Suite(.timeLimit(.minutes(1))) struct StandardErrorTests {
+@Suite(.timeLimit(.minutes(30))) struct StandardErrorTests {
     /// A pipe takes a line of this length in parts.
     private static let length = 200_000
 

@@ -51,7 +51,7 @@ func forever() async {
 }
 
 /// Long enough never to end a call that ends by itself.
-let ample = Duration.seconds(60)
+let ample = Duration.seconds(3600)
 
 /// A socket that takes connections and never says a word, for as long as `body` runs.
 func withSilentListener(_ body: (_ path: String) async throws -> Void) async throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import GRPCTransport
 
-@Suite(.timeLimit(.minutes(5))) struct GRPCChannelTests {
+@Suite(.timeLimit(.minutes(30))) struct GRPCChannelTests {
     @Test func aRestartedServerIsFoundAgainByTheSameChannel() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import GRPCTransport
 
-@Suite(.timeLimit(.minutes(5))) struct UnaryCallTests {
+@Suite(.timeLimit(.minutes(30))) struct UnaryCallTests {
     @Test func aCallReturnsTheAnswersBytes() async throws {
         let answer = try await withServer { method, request in
             .success(Array(method.utf8) + request)

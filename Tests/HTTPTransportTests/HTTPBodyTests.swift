@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct HTTPBodyTests {
+@Suite(.timeLimit(.minutes(30))) struct HTTPBodyTests {
     @Test(arguments: [true, false])
     func aLongBodyArrivesInOrder(overTLS: Bool) async throws {
         let chunks = 200

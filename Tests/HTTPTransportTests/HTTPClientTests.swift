@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(30))) struct HTTPClientTests {
     @Test(arguments: ["GET", "POST", "PUT", "PATCH", "DELETE"])
     func methodAndBodyArrive(method: String) async throws {
         try await withPlainServer { request in
@@ -80,7 +80,7 @@ import Testing
         #expect(right == 100)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+    @Test(.timeLimit(.minutes(30)), arguments: [true, false])
     func aRequestDoesNotWaitForAnothersAnswer(overTLS: Bool) async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in

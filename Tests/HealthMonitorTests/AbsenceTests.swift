@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Fault 8 of EHM: volumes that are gone are only logged.
-@Suite(.timeLimit(.minutes(5))) struct AbsenceTests {
+@Suite(.timeLimit(.minutes(30))) struct AbsenceTests {
     static let volume = VolumeFixture(number: 0)
 
     static func healthy(_ capabilities: [Int]) -> (Scene) throws -> Void {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HealthMonitor
 
-@Suite(.timeLimit(.minutes(1))) struct DispatchTests {
+@Suite(.timeLimit(.minutes(30))) struct DispatchTests {
     private typealias Step = DispatchStep<Int, ManualClock.Instant>
 
     /// Runs a dispatcher whose steps are taken from `steps`, while `body` runs, and cancels it.

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// A leader that was frozen goes on where it was, for a moment, while another one leads already.
-@Suite(.timeLimit(.minutes(5))) struct FenceTests {
+@Suite(.timeLimit(.minutes(30))) struct FenceTests {
     /// Whether the lease is held, and who was told that it is not.
     private final class Lease: Sendable {
         private let isHeld = Mutex(true)

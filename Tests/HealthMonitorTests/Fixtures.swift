@@ -89,9 +89,10 @@ struct Scene: Sendable {
             configuration: .load(kubeconfig: kubeconfig),
             userAgent: "test",
             rateLimit: nil,
+            // Neither requests nor calls end by their own timeout, however slow the machine is.
+            requestTimeout: .seconds(3600),
             logger: quiet
         )
-        // No call ends by its own timeout, however slow the machine is.
         let client = try CSIClient(configuration: .init(address: driver.socket, timeout: .seconds(3600)), logger: quiet)
         let monitor = HealthMonitor(
             configuration: configuration,
@@ -113,14 +114,14 @@ struct Scene: Sendable {
                             identity: configuration.identity,
                             labels: [:],
                             timing: try LeaderElectionTiming(
-                                leaseDuration: .seconds(15),
-                                renewDeadline: .seconds(10),
+                                leaseDuration: .seconds(3600),
+                                renewDeadline: .seconds(3000),
                                 retryPeriod: .milliseconds(20)
                             )
                         ),
                         // Not the test's clock: moved by half an hour, it would cost the lease.
                         clock: ContinuousClock(),
-                        health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: ContinuousClock()),
+                        health: LeaderElectionHealth(leaseDuration: .seconds(3600), clock: ContinuousClock()),
                         logger: quiet
                     )
                     try await elector.run { try await monitor.run() }

@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Drivers that do not list: volumes are asked for one by one.
-@Suite(.timeLimit(.minutes(5))) struct GetModeTests {
+@Suite(.timeLimit(.minutes(30))) struct GetModeTests {
     static let interval = Duration.seconds(60)
 
     /// Bound pairs at a driver with VOLUME_CONDITION and GET_VOLUME only.

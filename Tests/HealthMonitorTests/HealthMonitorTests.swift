@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// The whole controller between two simulated servers, over real sockets.
-@Suite(.timeLimit(.minutes(5))) struct HealthMonitorTests {
+@Suite(.timeLimit(.minutes(30))) struct HealthMonitorTests {
     static let volume = VolumeFixture(number: 0)
 
     /// One bound pair, and what the driver says of it.

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Drivers whose list does not say how the volumes are, while single calls do.
-@Suite(.timeLimit(.minutes(5))) struct ListFallbackTests {
+@Suite(.timeLimit(.minutes(30))) struct ListFallbackTests {
     static func prepare(_ count: Int, _ capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = capabilities

@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// What manifests/ grant, held against what the monitor asks for.
-@Suite(.timeLimit(.minutes(5))) struct ManifestTests {
+@Suite(.timeLimit(.minutes(30))) struct ManifestTests {
     @Test(arguments: ["base", "examples/hostpath", "examples/node-deployment"])
     func aKustomizationBuilds(path: String) async throws {
         let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })

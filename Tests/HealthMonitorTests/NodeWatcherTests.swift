@@ -12,7 +12,7 @@ import VolumeHealth
 @testable import HealthMonitor
 
 /// The node watcher with a simulated API server, over real sockets.
-@Suite(.timeLimit(.minutes(5))) struct NodeWatcherTests {
+@Suite(.timeLimit(.minutes(30))) struct NodeWatcherTests {
     static let volume = VolumeFixture(number: 0)
 
     /// An API server, a node watcher and a clock that the test moves.
@@ -50,6 +50,7 @@ import VolumeHealth
                 configuration: .load(kubeconfig: kubeconfig),
                 userAgent: "test",
                 rateLimit: nil,
+                requestTimeout: .seconds(3600),
                 logger: quiet
             )
             let driver = try CSIClient(configuration: .init(address: "/nowhere"), logger: quiet)

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Rule 9: what was told survives the process. Each `monitor` is a process of its own, after the one before has ended.
-@Suite(.timeLimit(.minutes(5))) struct RestoreTests {
+@Suite(.timeLimit(.minutes(30))) struct RestoreTests {
     static let volume = VolumeFixture(number: 0)
 
     static func run(_ condition: SimulatedVolume.Condition, _ body: (Scene) async throws -> Void) async throws {

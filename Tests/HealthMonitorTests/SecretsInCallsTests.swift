@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Credentials that a driver wants with its health RPCs.
-@Suite(.timeLimit(.minutes(5))) struct SecretsInCallsTests {
+@Suite(.timeLimit(.minutes(30))) struct SecretsInCallsTests {
     static let volumes = [VolumeFixture(number: 0), VolumeFixture(number: 1)]
 
     /// Two volumes; each refers to the Secret of its name.

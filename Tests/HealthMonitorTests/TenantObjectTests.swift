@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Objects that a tenant can create do not keep the claims of others from being reported.
-@Suite(.timeLimit(.minutes(5))) struct TenantObjectTests {
+@Suite(.timeLimit(.minutes(30))) struct TenantObjectTests {
     static let volume = VolumeFixture(number: 0)
     static let later = VolumeFixture(number: 1)
 

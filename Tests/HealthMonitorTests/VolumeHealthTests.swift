@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Drivers of CSI 1.13.
-@Suite(.timeLimit(.minutes(5))) struct VolumeHealthTests {
+@Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
     static let volume = VolumeFixture(number: 0)
     typealias Entry = SimulatedVolume.HealthEntry
 

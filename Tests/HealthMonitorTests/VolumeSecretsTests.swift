@@ -11,7 +11,7 @@ import VolumeHealth
 
 @testable import HealthMonitor
 
-@Suite(.timeLimit(.minutes(5))) struct VolumeSecretsTests {
+@Suite(.timeLimit(.minutes(30))) struct VolumeSecretsTests {
     static let name = SecretName(namespace: "default", name: "array")
 
     /// Secrets of a simulated API server, read by a cache whose clock the test moves.
@@ -75,6 +75,7 @@ import VolumeHealth
                 configuration: .load(kubeconfig: kubeconfig),
                 userAgent: "test",
                 rateLimit: nil,
+                requestTimeout: .seconds(3600),
                 logger: quiet
             )
             let result: Result<Void, any Error>

@@ -82,6 +82,7 @@ struct TestCluster {
             ),
             userAgent: "test/1.0",
             rateLimit: rateLimit,
+            requestTimeout: .seconds(3600),
             logger: logger,
             clock: clock,
             observer: { observations.append($0) },

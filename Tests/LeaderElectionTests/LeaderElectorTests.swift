@@ -11,7 +11,7 @@ import Testing
 @testable import LeaderElection
 
 /// Candidates over real sockets, on a clock that the test moves.
-@Suite(.timeLimit(.minutes(5))) struct LeaderElectorTests {
+@Suite(.timeLimit(.minutes(30))) struct LeaderElectorTests {
     static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
 
     /// A candidate that runs until it is stopped, and tells when it leads and when it does not any more.
@@ -90,6 +90,7 @@ import Testing
                 configuration: .load(kubeconfig: kubeconfig),
                 userAgent: "test",
                 rateLimit: nil,
+                requestTimeout: .seconds(3600),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )
             do {

@@ -45,6 +45,14 @@ import Testing
         #expect(report.rows.map(report.isMet) == [false, nil])
     }
 
+    @Test func `a target may be the least that a figure should be`() {
+        let report = Self.report([
+            ("ours", [[Figure("a", 0.9, .ratio, least: 0.9), Figure("b", 0.8, .perSecond, least: 0.9)]])
+        ])
+        #expect(report.rows.map(report.isMet) == [true, false])
+        #expect(report.markdown.hasSuffix("| b | 0.80 /s | ≥ 0.90 /s | missed |"))
+    }
+
     @Test func aFigureThatOnlyTheOtherHasIsARowWithoutAVerdict() throws {
         let report = Self.report([("ours", [[]]), ("theirs", [[Figure("a", 1, .count, target: 0)]])])
         let row = try #require(report.rows.first)
@@ -59,6 +67,6 @@ import Testing
         #expect(cell.values == [3, 1, 2])
         #expect((cell.median, cell.minimum, cell.maximum) == (2, 1, 3))
         #expect(read.machine == Self.machine)
-        #expect(read.rows.first?.target == 5)
+        #expect(read.rows.first?.target == .init(bound: .most, value: 5))
     }
 }

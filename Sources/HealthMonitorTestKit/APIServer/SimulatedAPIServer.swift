@@ -126,6 +126,9 @@ public final class SimulatedAPIServer: Sendable {
         set { directory.all = newValue }
     }
 
+    /// How many connections clients have made so far.
+    package var acceptedConnections: Int { http.acceptedConnections }
+
     // MARK: Faults
 
     /// From now on, this sees every request before it is served; nil ends that.
@@ -190,9 +193,6 @@ public final class SimulatedAPIServer: Sendable {
 
     /// Cuts all connections; new ones are welcome.
     public func cutConnections() async { await http.cutConnections() }
-
-    /// Sends GOAWAY on all HTTP/2 connections, as a server does that is about to end.
-    public func goAway() async { await http.goAway() }
 
     /// Forgets the history of changes and the rest of every paged list: what asks for them gets 410.
     public func compact() {

@@ -48,6 +48,11 @@ public struct SimulatedCall: Sendable {
         return (entry[0], entry[1])
     }
 
+    /// Whether the driver has to ask its storage: all but the calls that identify the driver.
+    var isAboutVolumes: Bool {
+        method.hasPrefix("/csi.v1.Controller/") && !isCall(of: "ControllerGetCapabilities")
+    }
+
     fileprivate func isCall(of shortName: String) -> Bool {
         method.hasSuffix("/" + shortName)
     }

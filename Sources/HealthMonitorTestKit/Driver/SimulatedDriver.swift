@@ -27,6 +27,8 @@ public final class SimulatedDriver: Sendable {
         public var reportsUnknownVolumesAbnormal = false
         /// How long the driver takes for each call.
         public var latency = Duration.zero
+        /// The storage behind the driver, which serves only some calls about volumes at a time; nil: as many as come.
+        package var array: SimulatedArray?
 
         /// LIST_VOLUMES (3) and LIST_VOLUME_HEALTH (17): what a driver lists volumes by.
         public static let listCapabilities = [3, 17]
@@ -136,9 +138,10 @@ public final class SimulatedDriver: Sendable {
     private func answer(_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
         let call = SimulatedCall(method: method, request: request)
         journal.append(call)
-        let (interceptor, latency) = state.withLock { ($0.interceptor, $0.configuration.latency) }
-        // Ends early with the call, whose answer nobody waits for then.
-        if latency > .zero { try? await ContinuousClock().sleep(for: latency) }
+        let (interceptor, configuration) = state.withLock { ($0.interceptor, $0.configuration) }
+        // Both end early with the call, which gets no response then.
+        if configuration.latency > .zero { try? await ContinuousClock().sleep(for: configuration.latency) }
+        if let array = configuration.array, call.isAboutVolumes { await array.serve() }
         switch await interceptor?(call) ?? regularAnswer(to: call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))

@@ -40,7 +40,8 @@ public enum APIServerFault: String, CaseIterable, Sendable {
     case connectionReset = "connection-reset"
     /// Every open watch is cut within a frame, one byte later each time that this begins.
     case frameCut = "frame-cut"
-    /// Watches begin and say nothing, for ever.
+    /// Every watch expires; the watches that follow begin and send nothing, for ever: a proxy that keeps connections and
+    /// forwards nothing. Ends for watches to come only; a client has to give up those that are silent.
     case silentWatches = "silent-watches"
     /// No watch gets a bookmark.
     case noBookmarks = "no-bookmarks"
@@ -48,16 +49,19 @@ public enum APIServerFault: String, CaseIterable, Sendable {
     case restoredFromBackup = "restored-from-backup"
     /// No request is served or answered.
     case noAnswers = "no-answers"
-    /// Writes are served, and their answers never come.
+    /// Writes but those of Leases are served, and their answers never come: a leader goes on, and writes again.
     case lateAnswers = "late-answers"
-    /// Writes are served, and the connection is cut before their answers.
+    /// Writes but those of Leases are served, and the connection is cut before their answers.
     case lostAnswers = "lost-answers"
+    /// Writes of Leases are served, and the connection is cut before their answers.
+    case lostLeaseAnswers = "lost-lease-answers"
     /// The token of a list's second page has expired.
     case expiredPageToken = "expired-page-token"
     /// `status.healthStatus` is dropped from what is written: the feature gate is off.
     case statusFieldDropped = "status-field-dropped"
-    /// GOAWAY on every HTTP/2 connection.
-    case goAway = "go-away"
+    /// The server shuts down with `--shutdown-send-retry-after`: watches end, everything is refused with 429, Retry-After
+    /// and `Connection: close`; at the end connections are refused for a second, and another process listens.
+    case shutdown
 }
 
 extension APIServerFault {
@@ -83,12 +87,30 @@ extension APIServerFault {
         case .serviceUnavailable:
             return .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "etcdserver: no leader"))
         case .silentWatches where request.verb == .watch: return .silence
+        case .shutdown: return Self.shutdown(request)
         case .noAnswers: return .hold
-        case .lateAnswers where isWrite: return .holdAnswer
-        case .lostAnswers where isWrite: return .loseAnswer
+        case .lateAnswers where isWrite && request.resource != "leases": return .holdAnswer
+        case .lostAnswers where isWrite && request.resource != "leases",
+            .lostLeaseAnswers where isWrite && request.resource == "leases":
+            return .loseAnswer
         case .expiredPageToken where request.verb == .list && request.query["continue"] != nil:
             return .fail(.continueTokenExpired)
         default: return nil
         }
+    }
+
+    /// Source: `withRetryAfter` in k8s.io/apiserver, pkg/server/filters/with_retry_after.go, and `http.Error` in Go's
+    /// net/http: no Status object, and health and metrics are served.
+    private static func shutdown(_ request: APIRequest) -> Interception? {
+        let exempt = ["/readyz", "/livez", "/healthz", "/metrics"]
+        guard !exempt.contains(where: request.path.hasPrefix) else { return nil }
+        return .answer(
+            status: 429,
+            headers: [
+                "Connection": "close", "Retry-After": "5", "Content-Type": "text/plain; charset=utf-8",
+                "X-Content-Type-Options": "nosniff",
+            ],
+            body: Array("The apiserver is shutting down, please try again later.\n".utf8)
+        )
     }
 }

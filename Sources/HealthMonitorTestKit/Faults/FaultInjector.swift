@@ -201,12 +201,19 @@ extension FaultInjector {
                 return state.cutPosition
             }
             for watch in server.watches { watch.cut(afterBytes: position) }
-        case .silentWatches, .expiredWatch:
+        case .expiredWatch:
+            for watch in server.watches { watch.end() }
+        case .silentWatches:
+            // A silent list is noticed after a minute, a watch that goes on from a version only after some.
+            server.compact()
+            for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
+        case .shutdown:
+            // With --shutdown-watch-termination-grace-period they end in good order: `ServerShuttingDownCh` in
+            // k8s.io/apiserver, pkg/endpoints/handlers/watch.go.
             for watch in server.watches { watch.end() }
         case .noBookmarks: server.sendsBookmarks = false
         case .restoredFromBackup: state.withLock { $0.backup = server.backup() }
         case .statusFieldDropped: server.featureGates.remove(.csiVolumeHealth)
-        case .goAway: await server.goAway()
         default: break
         }
     }
@@ -214,11 +221,17 @@ extension FaultInjector {
     private func end(_ fault: APIServerFault) async throws {
         switch fault {
         case .connectionRefused: try await server.listenAgain()
+        case .shutdown:
+            // When the requests under way have ended the server closes its socket: `RunWithContext` in
+            // k8s.io/apiserver, pkg/server/genericapiserver.go.
+            await server.stopListening()
+            try? await ContinuousClock().sleep(for: .seconds(1))
+            try await server.listenAgain()
         case .tlsHandshakeFailure: await server.breakHandshakes(false)
         case .certificateExpired: try await server.replaceCertificate(isExpired: false)
         case .tokenRotated: try replaceTokens()
         // What hangs would go on hanging until the client gives up.
-        case .silentWatches, .noAnswers, .lateAnswers: await server.cutConnections()
+        case .noAnswers, .lateAnswers: await server.cutConnections()
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
             if let backup = state.withLock({ $0.backup }) { server.restore(backup) }

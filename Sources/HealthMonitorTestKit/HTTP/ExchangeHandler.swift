@@ -4,6 +4,7 @@
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOSSL
 import SwiftASN1
 import X509
@@ -53,7 +54,7 @@ final class ExchangeHandler: ChannelInboundHandler {
             task = connections.run {
                 do {
                     let response = try await handler(request)
-                    try await channel.write(response, to: head)
+                    try await channel.write(response, to: head, connection: connection ?? channel)
                 } catch {
                     try? await channel.close()
                 }
@@ -108,8 +109,16 @@ extension Channel {
     }
 
     /// Writes a response; each piece is awaited until the socket has taken it.
-    fileprivate func write(_ response: TestHTTPResponse, to request: HTTPRequestHead) async throws {
+    ///
+    /// - Parameter connection: this channel, or the parent of this one, which is a stream of HTTP/2.
+    fileprivate func write(
+        _ response: TestHTTPResponse,
+        to request: HTTPRequestHead,
+        connection: any Channel
+    ) async throws {
         var headers = HTTPHeaders(response.headers.map { ($0.key, $0.value) })
+        let closes = headers[canonicalForm: "Connection"].contains("close")
+        if connection !== self { headers.remove(name: "Connection") }
         if case .bytes(let bytes) = response.body, response.status != 204 {
             headers.replaceOrAdd(name: "Content-Length", value: "\(bytes.count)")
         }
@@ -135,6 +144,12 @@ extension Channel {
             )
         }
         try await writeAndFlush(HTTPServerResponsePart.end(nil))
-        if !request.isKeepAlive { try await close() }
+        if closes, connection !== self {
+            // RFC 9113, 6.8: streams that there are go on, new ones are for another connection.
+            let goAway = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+            try? await connection.writeAndFlush(HTTP2Frame(streamID: .rootStream, payload: goAway))
+        } else if closes || !request.isKeepAlive {
+            try await close()
+        }
     }
 }

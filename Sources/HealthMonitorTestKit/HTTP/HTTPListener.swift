@@ -97,15 +97,6 @@ final class HTTPListener: Sendable {
         set { state.withLock { $0.breaksHandshakes = newValue } }
     }
 
-    /// RFC 9113, 6.8: streams that there are go on, new ones are for another connection.
-    func goAway() async {
-        let frame = HTTP2Frame(
-            streamID: .rootStream,
-            payload: .goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
-        )
-        for connection in connections.http2 { try? await connection.writeAndFlush(frame) }
-    }
-
     private static func sslContext(
         _ identity: TestIdentity,
         _ configuration: TestHTTPServer.Configuration
@@ -172,7 +163,6 @@ extension HTTPListener {
         configuration.controlFrameRateLimit.windowLength = .nanoseconds(1)
         var streamConfiguration = NIOHTTP2Handler.StreamConfiguration()
         streamConfiguration.streamResetFrameRateLimit.windowLength = .nanoseconds(1)
-        connections.addHTTP2(channel)
         return channel.configureHTTP2Pipeline(
             mode: .server,
             connectionConfiguration: configuration,

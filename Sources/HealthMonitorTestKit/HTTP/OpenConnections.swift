@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import NIOCore
+import NIOSSL
 import Synchronization
 
 /// A server's connections and the tasks that answer their requests, so that both can be ended with it.
@@ -10,8 +11,6 @@ final class OpenConnections: Sendable {
         var isClosed = false
         var accepted = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
-        /// Those of them that turned out to speak HTTP/2.
-        var http2: Set<ObjectIdentifier> = []
         var nextTask = 0
         var tasks: [Int: Task<Void, Never>] = [:]
     }
@@ -30,23 +29,8 @@ final class OpenConnections: Sendable {
         }
         if isClosed { channel.close(promise: nil) }
         channel.closeFuture.whenComplete { _ in
-            self.state.withLock { state in
-                state.channels[ObjectIdentifier(channel)] = nil
-                state.http2.remove(ObjectIdentifier(channel))
-            }
+            self.state.withLock { $0.channels[ObjectIdentifier(channel)] = nil }
         }
-    }
-
-    /// Notes of a connection that it speaks HTTP/2.
-    func addHTTP2(_ channel: any Channel) {
-        state.withLock { state in
-            if state.channels[ObjectIdentifier(channel)] != nil { state.http2.insert(ObjectIdentifier(channel)) }
-        }
-    }
-
-    /// The connections that speak HTTP/2.
-    var http2: [any Channel] {
-        state.withLock { state in state.http2.compactMap { state.channels[$0] } }
     }
 
     /// Runs an exchange in a task, which is awaited by ``closeAll()``.
@@ -65,7 +49,21 @@ final class OpenConnections: Sendable {
 
     /// Closes the connections that are open now, which cancels their exchanges.
     func cutAll() async {
-        for channel in state.withLock({ Array($0.channels.values) }) { try? await channel.close() }
+        let closings = state.withLock { Array($0.channels.values) }.map(Self.cut)
+        for closing in closings { try? await closing.get() }
+    }
+
+    /// Below TLS: NIOSSL would wait five seconds for the close_notify of a client that does not read.
+    private static func cut(_ channel: any Channel) -> EventLoopFuture<Void> {
+        channel.eventLoop.flatSubmit {
+            let promise = channel.eventLoop.makePromise(of: Void.self)
+            if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self) {
+                tls.close(promise: promise)
+            } else {
+                channel.close(promise: promise)
+            }
+            return promise.futureResult
+        }
     }
 
     /// Closes all connections, and those to come, which cancels their exchanges, and waits for these.

@@ -36,7 +36,8 @@ public struct TestHTTPResponse: Sendable {
 
     /// Any status from 200 on.
     public var status: Int
-    /// To be sent beside those that HTTP itself needs.
+    /// To be sent beside those that HTTP itself needs. With `Connection: close` the connection ends with the response;
+    /// over HTTP/2 as Go's net/http does it, by GOAWAY.
     public var headers: [String: String]
     /// The body.
     public var body: Body

@@ -89,9 +89,4 @@ public struct TestHTTPServer: Sendable {
     public func cutConnections() async {
         await listener.cutConnections()
     }
-
-    /// Asks the clients of all HTTP/2 connections to take another one for their next requests.
-    public func goAway() async {
-        await listener.goAway()
-    }
 }

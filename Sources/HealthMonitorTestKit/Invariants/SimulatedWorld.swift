@@ -126,6 +126,16 @@ public struct SimulatedWorld {
         }
     }
 
+    /// Makes the claim and the PersistentVolume of a volume anew, which only a watch or a list shows; not where the volume
+    /// has no claim now.
+    public mutating func recreateClaim(ofVolume index: Int) throws {
+        guard !uids[index].isEmpty else { return }
+        note("\(volumes[index].claimName) is made anew")
+        try volumes[index].delete(in: server)
+        try volumes[index].create(in: server)
+        try settleTruth()
+    }
+
     /// How a volume is.
     public func health(ofVolume index: Int) -> Health { health[index] }
 

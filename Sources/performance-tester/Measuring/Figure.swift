@@ -8,14 +8,33 @@ struct Figure: Equatable, Sendable {
     /// In the unit's base: bytes, seconds.
     let value: Double
     let unit: Unit
-    /// The most that it should be; nil where there is no target.
-    var target: Double?
+    /// What it should be; nil where there is no target.
+    var target: Target?
 
-    init(_ what: String, _ value: Double, _ unit: Unit, target: Double? = nil) {
+    /// - Parameters:
+    ///   - target: the most that it should be.
+    ///   - least: the least that it should be.
+    init(_ what: String, _ value: Double, _ unit: Unit, target: Double? = nil, least: Double? = nil) {
         self.what = what
         self.value = value
         self.unit = unit
-        self.target = target
+        self.target = target.map { Target(bound: .most, value: $0) } ?? least.map { Target(bound: .least, value: $0) }
+    }
+
+    /// What a figure should be.
+    struct Target: Codable, Equatable, Sendable {
+        enum Bound: String, Codable, Sendable {
+            case most
+            case least
+        }
+
+        let bound: Bound
+        let value: Double
+
+        func isMet(by value: Double) -> Bool { bound == .most ? value <= self.value : value >= self.value }
+
+        /// `≤ 40.0 MB`
+        func text(_ unit: Unit) -> String { "\(bound == .most ? "≤" : "≥") \(unit.text(value))" }
     }
 }
 
@@ -25,6 +44,8 @@ extension Figure {
         case bytes
         case seconds
         case count
+        /// So many in a second.
+        case perSecond
         /// One figure by another: a share of a core, times a baseline.
         case ratio
 
@@ -34,6 +55,7 @@ extension Figure {
             case .bytes: Self.scaled(value, [(1e6, "MB"), (1e3, "kB"), (1, "B")])
             case .seconds: Self.scaled(value, [(1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")])
             case .count: Self.grouped(Int(value.rounded()))
+            case .perSecond: "\(Self.rounded(value)) /s"
             case .ratio: Self.rounded(value)
             }
         }

@@ -16,7 +16,7 @@ struct Report: Codable, Sendable {
 
         let what: String
         let unit: Figure.Unit
-        let target: Double?
+        let target: Figure.Target?
         /// In the order of the report's binaries; one that has no such figure is missing.
         fileprivate(set) var cells: [Cell]
     }
@@ -71,7 +71,7 @@ struct Report: Codable, Sendable {
         guard let target = row.target, let cell = row.cells.first(where: { $0.binary == binaries.first }) else {
             return nil
         }
-        return cell.median <= target
+        return target.isMet(by: cell.median)
     }
 
     /// A Markdown table: medians, and in parentheses the spread from the least to the greatest where they differ.
@@ -83,7 +83,7 @@ struct Report: Codable, Sendable {
                 row.cells.first { $0.binary == binary }.map { Self.text($0, row.unit) } ?? ""
             }
             let verdict = isMet(row).map { $0 ? "met" : "missed" } ?? ""
-            lines.append([row.what] + cells + [row.target.map { "≤ " + row.unit.text($0) } ?? "", verdict])
+            lines.append([row.what] + cells + [row.target?.text(row.unit) ?? "", verdict])
         }
         return lines.map { "| " + $0.joined(separator: " | ") + " |" }.joined(separator: "\n")
     }

@@ -119,6 +119,31 @@ final class SimulatedCluster {
     /// How long the driver takes for each call from now on.
     func setLatency(milliseconds: Int) async throws { try await command("latency \(milliseconds)") }
 
+    /// From now on the driver's storage serves so many calls at a time, each for about the same time, as the seed decides.
+    func setArray(servers: Int, milliseconds: Int, jitterPercent: Int, seed: Int) async throws {
+        try await command("array \(servers) \(milliseconds) \(jitterPercent) \(seed)")
+    }
+
+    /// What the driver's storage served in some time, as the driver saw it.
+    struct Load: Decodable {
+        let seconds: Double
+        let calls: Int
+        /// In seconds; nil where there was no call.
+        let median: Double?
+        let p99: Double?
+        /// The most calls that waited at a time.
+        let deepestQueue: Int
+
+        var callsPerSecond: Double { Double(calls) / seconds }
+    }
+
+    /// What the driver's storage serves from now on for so many seconds.
+    func load(seconds: Double) async throws -> Load {
+        _ = try await command("load", returning: Load.self)
+        try await ContinuousClock().sleep(for: .seconds(seconds))
+        return try await command("load", returning: Load.self)
+    }
+
     /// How many calls of a method the driver had.
     func callCount(_ method: String) async throws -> Int {
         try await command("calls", returning: [String: Int].self)[method] ?? 0

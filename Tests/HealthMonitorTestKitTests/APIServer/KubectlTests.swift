@@ -7,7 +7,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 /// The server as a client sees it that nobody here wrote.
-@Suite(.timeLimit(.minutes(2))) struct KubectlTests {
+@Suite(.timeLimit(.minutes(30))) struct KubectlTests {
     static let manifests: [(resource: String, manifest: JSONValue)] = [
         (
             "persistentvolume/pv-1",

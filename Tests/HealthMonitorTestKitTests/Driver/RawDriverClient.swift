@@ -12,7 +12,7 @@ struct RawDriverClient: Sendable {
     func call(
         _ method: String,
         _ request: [UInt8] = [],
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(3600)
     ) async throws -> [UInt8] {
         try await channel.unary("/csi.v1." + method, request: request, timeout: timeout)
     }
@@ -21,7 +21,7 @@ struct RawDriverClient: Sendable {
     func code(
         _ method: String,
         _ request: [UInt8] = [],
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(3600)
     ) async -> GRPCStatus.Code {
         do throws(GRPCError) {
             _ = try await channel.unary("/csi.v1." + method, request: request, timeout: timeout)

@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Held against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for what has a length.
-@Suite(.timeLimit(.minutes(1))) struct SimulatedDriverTests {
+@Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
     @Test func itSaysWhoItIs() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
             let answer = try await client.call("Identity/GetPluginInfo")

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Back-pressure, resets and what a client makes of certificates are in HTTPTransport's tests, which need this server.
-@Suite(.timeLimit(.minutes(1))) struct TestHTTPServerTests {
+@Suite(.timeLimit(.minutes(30))) struct TestHTTPServerTests {
     let authority: TestCertificateAuthority
 
     init() throws {

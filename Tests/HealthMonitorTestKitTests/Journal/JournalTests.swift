@@ -5,7 +5,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-@Suite(.timeLimit(.minutes(1))) struct JournalTests {
+@Suite(.timeLimit(.minutes(30))) struct JournalTests {
     @Test func everyReaderGetsWhatWasThereAndWhatComes() async {
         let journal = Journal<Int>()
         journal.append(1)

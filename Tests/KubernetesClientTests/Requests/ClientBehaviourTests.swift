@@ -9,7 +9,7 @@ import Testing
 
 @testable import KubernetesClient
 
-@Suite(.timeLimit(.minutes(1))) struct ClientBehaviourTests {
+@Suite(.timeLimit(.minutes(30))) struct ClientBehaviourTests {
     private func get(_ cluster: TestCluster) async throws -> Lease {
         try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
     }
@@ -22,6 +22,7 @@ import Testing
                 configuration: configuration,
                 userAgent: "test",
                 rateLimit: nil,
+                requestTimeout: .seconds(3600),
                 logger: cluster.logger
             )
             let error = await #expect(throws: KubernetesError.self) {

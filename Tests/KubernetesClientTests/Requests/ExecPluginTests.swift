@@ -12,7 +12,7 @@ import Testing
 @testable import KubernetesClient
 
 /// Programs that are run: shell scripts, given to /bin/sh by their path.
-@Suite(.timeLimit(.minutes(1))) struct ExecPluginTests {
+@Suite(.timeLimit(.minutes(30))) struct ExecPluginTests {
     private static let v1 = "client.authentication.k8s.io/v1"
 
     private func plugin(_ script: String, in directory: String, arguments: [String] = []) throws -> ExecPlugin {
@@ -148,7 +148,7 @@ import Testing
 }
 
 /// Credentials of a plugin in requests.
-@Suite(.timeLimit(.minutes(1))) struct ExecCredentialsTests {
+@Suite(.timeLimit(.minutes(30))) struct ExecCredentialsTests {
     private static let v1 = "client.authentication.k8s.io/v1"
 
     /// A script that notes each run in `runs`, and prints the file `status` in an ExecCredential.

@@ -6,7 +6,7 @@ import KubernetesAPI
 import KubernetesClient
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ListAndWatchTests {
+@Suite(.timeLimit(.minutes(30))) struct ListAndWatchTests {
     @Test func listInPages() async throws {
         try await TestCluster.with { cluster in
             for number in 1...7 { try cluster.server.create(.volume("pv-\(number)")) }

@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// The API server stores what a client sent in protobuf, texts that are not UTF-8 among it.
-@Suite(.timeLimit(.minutes(1))) struct UndecodableObjectTests {
+@Suite(.timeLimit(.minutes(30))) struct UndecodableObjectTests {
     /// `spec.nothing.csi.volumeHandle` ends before it should.
     private static let truncated: [UInt8] = [0x12, 5, 0x12, 3, 0xB2, 1, 9]
     /// `metadata.annotations["a"]` is FF.

@@ -8,7 +8,7 @@ import SwiftProtobuf
 import Testing
 
 /// A watcher of a server that streams lists.
-@Suite(.timeLimit(.minutes(1))) struct WatchListTests {
+@Suite(.timeLimit(.minutes(30))) struct WatchListTests {
     private typealias Events = Watcher<PersistentVolume>.AsyncIterator
 
     private func events(_ cluster: TestCluster, random: Double = 0) -> Events {

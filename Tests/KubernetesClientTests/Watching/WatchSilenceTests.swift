@@ -7,7 +7,7 @@ import Testing
 
 @testable import KubernetesClient
 
-@Suite(.timeLimit(.minutes(1))) struct WatchSilenceTests {
+@Suite(.timeLimit(.minutes(30))) struct WatchSilenceTests {
     @Test func `without bookmarks the server's own limit and half a minute hold`() {
         let silence = WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: false)
         #expect(silence.limit == .seconds(330))

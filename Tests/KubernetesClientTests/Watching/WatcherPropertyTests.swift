@@ -7,7 +7,7 @@ import KubernetesClient
 import Testing
 
 /// Whatever happens to the objects and to the watch: a copy that follows the events becomes what the server has.
-@Suite(.timeLimit(.minutes(1))) struct WatcherPropertyTests {
+@Suite(.timeLimit(.minutes(30))) struct WatcherPropertyTests {
     /// A copy of the server's volumes, by name: their versions.
     private struct Copy {
         private(set) var versions: [String: String] = [:]

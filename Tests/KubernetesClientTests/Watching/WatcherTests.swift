@@ -8,7 +8,7 @@ import SwiftProtobuf
 import Testing
 
 /// A watcher of a server that lists in pages; ``WatchListTests`` has the other.
-@Suite(.timeLimit(.minutes(1))) struct WatcherTests {
+@Suite(.timeLimit(.minutes(30))) struct WatcherTests {
     private static let expired = StatusError(code: 410, reason: "Expired", message: "too old resource version")
 
     private func watcher(
