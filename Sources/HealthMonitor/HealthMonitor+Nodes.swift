@@ -114,7 +114,7 @@ extension HealthMonitor {
         let limit = instant(at: now + ReadBackLimits.total)
         for pause in ReadBackLimits.pauses {
             do {
-                let told = try await readBack(reasons, into: ToldNodeFailures(), until: limit) { $0.add($1) }
+                let told = try await readBack(reasons, into: ToldNodeFailures()) { $0.add($1) }
                 return restore(told, into: nodes, claimsOf: state)
             } catch {
                 try Task.checkCancellation()

@@ -15,7 +15,7 @@ extension HealthMonitor {
         let limit = instant(at: now + ReadBackLimits.total)
         for pause in ReadBackLimits.pauses {
             do {
-                restore(try await readBack(until: limit), into: state)
+                restore(try await readBack(), into: state)
                 return true
             } catch {
                 try Task.checkCancellation()
@@ -40,7 +40,7 @@ extension HealthMonitor {
         while true {
             try await clock.sleep(for: ReadBackLimits.laterInterval)
             do {
-                restore(try await readBack(until: instant(at: now + ReadBackLimits.total)), into: state)
+                restore(try await readBack(), into: state)
                 return try await untilCancelled()
             } catch {
                 try Task.checkCancellation()
@@ -49,10 +49,10 @@ extension HealthMonitor {
         }
     }
 
-    private func readBack(until limit: C.Instant) async throws -> ToldEvents {
+    private func readBack() async throws -> ToldEvents {
         let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
         let component = EventVocabulary.component(driverName: configuration.driverName)
-        return try await readBack(reasons, into: ToldEvents(component: component), until: limit) { $0.add($1) }
+        return try await readBack(reasons, into: ToldEvents(component: component)) { $0.add($1) }
     }
 
     private func restore(_ told: ToldEvents, into state: MonitorState) {
@@ -61,29 +61,10 @@ extension HealthMonitor {
         logger.debug("Read back events", metadata: ["claims": "\(told.volumes.count)"])
     }
 
-    /// Reads our events on claims.
-    ///
-    /// - Throws: ``KubernetesError``; its code is `timeout` where this takes until `limit`: a field selector is evaluated on
-    ///   every event of the cluster, which can take longer than the API server allows for ever
-    ///   (https://github.com/kubernetes/kubernetes/issues/81906). `CancellationError`.
-    func readBack<Told: Sendable>(
-        _ reasons: [String],
-        into nothing: Told,
-        until limit: C.Instant,
-        add: @escaping @Sendable (inout Told, Event) -> Void
-    ) async throws -> Told {
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await readBack(reasons, into: nothing, add: add) }
-            group.addTask {
-                try await clock.sleep(until: limit, tolerance: nil)
-                throw KubernetesError(code: .timeout, message: "list events: no answer in time")
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nothing
-        }
-    }
-
-    private func readBack<Told>(
+    /// Reads our events on claims. Each request of it ends in the client's request timeout: a field selector is evaluated on
+    /// every event of the cluster, which can take longer than the API server allows for ever
+    /// (https://github.com/kubernetes/kubernetes/issues/81906).
+    func readBack<Told>(
         _ reasons: [String],
         into nothing: Told,
         add: (inout Told, Event) -> Void
@@ -104,6 +85,7 @@ extension HealthMonitor {
 
 /// How long it is tried to read back, before the monitor goes on without (rule 9).
 enum ReadBackLimits {
+    /// After this no try begins.
     static let total = Duration.seconds(60)
     /// After each try. An API server that has just started may forbid for a moment what it allows.
     static let pauses: [Duration?] = [.seconds(5), .seconds(15), nil]

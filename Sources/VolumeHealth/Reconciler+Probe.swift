@@ -55,7 +55,7 @@ extension Reconciler {
         probes = nil
         probesEveryVolume = false
         listProblem = nil
-        knowsOnlyItsNode = false
+        (knowsOnlyItsNode, isLocalityJudged) = (false, false)
         entriesOfLastList = 0
         absences.retain { _ in false }
         absences.review(used: 0, at: .zero)

@@ -265,6 +265,7 @@ extension Reconciler {
 
     /// At the end of a complete list, or when every volume was probed.
     mutating func learnWhetherItKnowsOnlyItsNode() {
+        isLocalityJudged = true
         if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
     }
 
@@ -275,7 +276,7 @@ extension Reconciler {
 
     /// Reports a volume that was missed just now, where it can be believed.
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
-        if knowsOnlyItsNode, index.isOfOtherNode(handle) { return }
+        if knowsOnlyItsNode || !isLocalityJudged, index.isOfOtherNode(handle) { return }
         let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
         if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
         {

@@ -50,6 +50,8 @@ public struct Reconciler: Sendable {
     /// Of the volumes in use, the driver has found exactly those that are not of another node than ours: it knows only its
     /// node's volumes. Then none of another node is reported missing.
     public internal(set) var knowsOnlyItsNode = false
+    /// All volumes have been looked for since the driver was identified: before that it is not known.
+    var isLocalityJudged = false
     /// Why the last complete list of every volume is of no use.
     public internal(set) var listProblem: ListProblem?
 

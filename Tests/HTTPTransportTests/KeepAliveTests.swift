@@ -26,7 +26,7 @@ import Testing
 
     /// The socket of this process whose peer has this port.
     private func clientSocket(port: UInt16) -> CInt? {
-        (0..<1024).first { descriptor in
+        (0..<65_536).first { descriptor in
             var address = sockaddr_in()
             var size = socklen_t(MemoryLayout<sockaddr_in>.size)
             // getpeername(2) writes at most `size` bytes, and fails for what is no connected socket.

@@ -200,19 +200,6 @@ import Testing
         }
     }
 
-    @Test func `a list of events that hangs holds up nothing for more than a minute`() async throws {
-        try await Self.run(.abnormal("broken")) { scene in
-            scene.server.intercept { request in
-                request.verb == .list && request.resource == "events" ? .hold : nil
-            }
-            try await scene.monitor { _ in
-                await scene.clock.sleeper(ofAtLeast: .seconds(60), atMost: .seconds(60))
-                scene.clock.advance(by: .seconds(60))
-                _ = await scene.write(1)
-            }
-        }
-    }
-
     @Test func `what ended before events could be read back is recorded when they can`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }

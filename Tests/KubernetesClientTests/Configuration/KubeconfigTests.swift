@@ -54,7 +54,11 @@ import Testing
 
     @Test func `files of certificates and keys are named, to be read again`() async throws {
         try await withTemporaryDirectory { directory in
-            for file in ["ca.crt", "client.crt", "client.key"] { try write("PEM", to: "\(directory)/\(file)") }
+            let authority = try TestCertificateAuthority()
+            let client = try authority.issueClient(commonName: "monitor")
+            try write(authority.certificatePEM, to: "\(directory)/ca.crt")
+            try write(client.certificatePEM, to: "\(directory)/client.crt")
+            try write(client.privateKeyPEM, to: "\(directory)/client.key")
             let cluster = "server: https://api.example, certificate-authority: ca.crt"
             let user = "client-certificate: \(directory)/client.crt, client-key: client.key"
             var files = try load(text(cluster: cluster, user: user), path: "\(directory)/config").tlsFiles
@@ -64,8 +68,10 @@ import Testing
             )
             #expect(files == TLSFiles(certificateAuthorities: "\(directory)/ca.crt", clientCertificate: pair))
             // What is in the kubeconfig itself wins, and a pair is read again as a pair only.
-            let data = "server: https://api.example, certificate-authority: ca.crt, certificate-authority-data: UEVN"
-            let half = "client-certificate: client.crt, client-key-data: UEVN"
+            let data =
+                "server: https://api.example, certificate-authority: ca.crt, certificate-authority-data: "
+                + base64(authority.certificatePEM)
+            let half = "client-certificate: client.crt, client-key-data: \(base64(client.privateKeyPEM))"
             files = try load(text(cluster: data, user: half), path: "\(directory)/config").tlsFiles
             #expect(files == TLSFiles())
         }
@@ -115,8 +121,9 @@ import Testing
     }
 
     @Test func `a plugin gets the cluster where provideClusterInfo is set`() throws {
+        let authority = base64(try TestCertificateAuthority().certificatePEM)
         let cluster = """
-            server: https://api.example/, tls-server-name: name.example, certificate-authority-data: UEVN,
+            server: https://api.example/, tls-server-name: name.example, certificate-authority-data: \(authority),
             proxy-url: http://proxy, disable-compression: true,
             extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec,
             extension: {audience: "06", on: true, list: [1, 2.5, ~, -x]}}]
@@ -125,7 +132,7 @@ import Testing
         let info = try #require(try plugin(exec, cluster: cluster)?.info)
         #expect(
             info == #"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"cluster":{"#
-                + #""certificate-authority-data":"UEVN","config":{"audience":"06","list":[1,2.5,null,"-x"],"on":true},"#
+                + #""certificate-authority-data":"\#(authority)","config":{"audience":"06","list":[1,2.5,null,"-x"],"on":true},"#
                 + #""disable-compression":true,"proxy-url":"http://proxy","server":"https://api.example","#
                 + #""tls-server-name":"name.example"},"interactive":false}}"#
         )
@@ -150,7 +157,9 @@ import Testing
     @Test func `other credentials come before a plugin's`() throws {
         let exec = "exec: {\(Self.v1), interactiveMode: Never, command: aws}"
         #expect(token(try load(text(user: "token: secret, \(exec)"))) == "secret")
-        let certificate = "client-certificate-data: UEVN, client-key-data: UEVN"
+        let client = try TestCertificateAuthority().issueClient(commonName: "monitor")
+        let certificate =
+            "client-certificate-data: \(base64(client.certificatePEM)), client-key-data: \(base64(client.privateKeyPEM))"
         guard case .none = try load(text(user: "\(certificate), \(exec)")).credentials else {
             Issue.record("a plugin beside a certificate")
             return

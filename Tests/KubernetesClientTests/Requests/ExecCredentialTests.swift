@@ -60,7 +60,7 @@ import Testing
         ("{}", "neither a token"), (#"{"token": ""}"#, "neither a token"), (#"{"token": "sec ret"}"#, "characters"),
         (#"{"token": "secret", "clientKeyData": "secret"}"#, "not both"),
         (#"{"clientCertificateData": "secret"}"#, "not both"),
-        (#"{"clientCertificateData": "secret", "clientKeyData": "secret"}"#, "not PEM"),
+        (#"{"clientCertificateData": "secret", "clientKeyData": "secret"}"#, "no certificate in PEM"),
         (#"{"token": "secret", "expirationTimestamp": "secret"}"#, "RFC 3339"),
         (#"{"token": ["secret"]}"#, "no ExecCredential"),
     ])
