@@ -93,8 +93,8 @@ public struct DiagnosticsEndpoint: Sendable {
         do {
             guard address.host.isEmpty else { return try await bind(host: address.host, on: group) }
             do {
-                // On Linux an IPv6 socket accepts IPv4 as well.
-                return try await bind(host: "::", on: group)
+                // IPv4 as well, whatever net.ipv6.bindv6only says; as Go does, net/sockopt_linux.go.
+                return try await bind(host: "::", isIPv6Only: false, on: group)
             } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
                 // A host without IPv6.
                 return try await bind(host: "0.0.0.0", on: group)
@@ -111,11 +111,21 @@ public struct DiagnosticsEndpoint: Sendable {
         }
     }
 
-    private func bind(host: String, on group: MultiThreadedEventLoopGroup) async throws -> any Channel {
+    private func bind(
+        host: String,
+        isIPv6Only: Bool? = nil,
+        on group: MultiThreadedEventLoopGroup
+    ) async throws -> any Channel {
         let openConnections = OpenConnections(limit: configuration.connectionLimit)
         // Channels with handlers, not `NIOAsyncChannel`: a connection that is accepted while the task is cancelled
         // would be dropped by the sequence of connections, and end the process (apple/swift-nio#2637).
-        return try await ServerBootstrap(group: group)
+        var bootstrap = ServerBootstrap(group: group)
+        if let isIPv6Only {
+            let option = ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only)
+            bootstrap = bootstrap.serverChannelOption(option, value: isIPv6Only ? 1 : 0)
+        }
+        return
+            try await bootstrap
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -225,6 +225,8 @@ public struct SidecarSnapshot: Sendable {
         public var statuses: Queue
         /// Whether the driver tells the health of its volumes at all.
         public var isDriverSupported: Bool
+        /// Whether the API server keeps status fields, as far as is known.
+        public var isStatusSupported: Bool
         /// Whether so many volumes are missing at once that none of them is reported.
         public var isAbsenceSuspected: Bool
         /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
@@ -241,6 +243,7 @@ public struct SidecarSnapshot: Sendable {
             events: Queue,
             statuses: Queue,
             isDriverSupported: Bool,
+            isStatusSupported: Bool = true,
             isAbsenceSuspected: Bool = false,
             listProblem: String? = nil,
             probeInterval: Duration? = nil
@@ -252,6 +255,7 @@ public struct SidecarSnapshot: Sendable {
             self.events = events
             self.statuses = statuses
             self.isDriverSupported = isDriverSupported
+            self.isStatusSupported = isStatusSupported
             self.isAbsenceSuspected = isAbsenceSuspected
             self.listProblem = listProblem
             self.probeInterval = probeInterval
@@ -312,6 +316,13 @@ extension SidecarSnapshot.Volumes {
                     help: "Whether the CSI driver tells the health of its volumes."
                 ),
                 value: isDriverSupported ? 1 : 0
+            ),
+            CollectedGauge(
+                MetricDescription(
+                    name: "csi_volume_health_status_supported",
+                    help: "Whether the API server keeps status.healthStatus of claims, as far as is known."
+                ),
+                value: isStatusSupported ? 1 : 0
             ),
             CollectedGauge(
                 MetricDescription(

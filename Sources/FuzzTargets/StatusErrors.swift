@@ -36,7 +36,7 @@ enum StatusErrors {
         )
         if let retryAfter = error.retryAfter {
             try require(
-                (Duration.seconds(1)...Duration.seconds(86_400)).contains(retryAfter),
+                (Duration.seconds(1)...KubernetesError.maximumRetryAfter).contains(retryAfter),
                 "the pause is bounded, it is \(retryAfter)"
             )
         }

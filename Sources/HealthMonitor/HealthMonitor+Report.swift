@@ -18,7 +18,13 @@ extension HealthMonitor {
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(event: announcement, outcome, at: now) }
         } tell: { announcement in
-            try await tell(event(announcement, of: state))
+            let isRefresh = announcement.cause == .refresh
+            return try await tell(event(announcement, of: state), isKnown: isRefresh) { count in
+                // One of another process may have had another name.
+                guard isRefresh, announcement.isOwn, count == 1 else { return }
+                let found = now
+                state.withReconciler { $0.eventWasGone(at: found) }
+            }
         }
     }
 
@@ -65,14 +71,22 @@ extension HealthMonitor {
 
     /// Records one event on a claim.
     ///
+    /// - Parameters:
+    ///   - isKnown: the event was recorded before.
+    ///   - recorded: called with its count.
     /// - Throws: only `CancellationError`.
-    func tell(_ event: EventRecord) async throws -> ReportAttempt {
+    func tell(
+        _ event: EventRecord,
+        isKnown: Bool = false,
+        recorded: (Int) -> Void = { _ in }
+    ) async throws -> ReportAttempt {
         var metadata: Logger.Metadata = [
             "claim": "\(event.involvedObject.namespace)/\(event.involvedObject.name)",
             "reason": "\(event.reason)",
         ]
         do {
-            let count = try await EventRecorder(client: kubernetes).record(event)
+            let count = try await EventRecorder(client: kubernetes).record(event, isKnown: isKnown)
+            recorded(count)
             metadata["count"] = "\(count)"
             metadata["message"] = "\(event.message)"
             logger.info("Recorded event", metadata: metadata)

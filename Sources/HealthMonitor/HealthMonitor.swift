@@ -92,6 +92,11 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         current.get().map { $0.snapshot(at: now) }
     }
 
+    /// What is wrong with the driver, in sentences; nil when nothing is known to be, and while ``run()`` is not running.
+    public func driverProblem() -> String? {
+        current.get()?.driverProblem
+    }
+
     /// Time on this monitor's clock, as the pure core takes it.
     var now: Duration { origin.duration(to: clock.now) }
 

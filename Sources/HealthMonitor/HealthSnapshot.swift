@@ -35,14 +35,14 @@ public struct HealthSnapshot: Sendable {
     public var events: Backlog
     /// Status fields.
     public var statuses: Backlog
+    /// Whether the API server keeps status fields, as far as is known.
+    public var isStatusSupported: Bool
     /// What a driver that does not tell the health of its volumes would have to offer; nil for one that does.
     public var missingCapabilities: String?
     /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
     public var listProblem: String?
     /// Whether so many volumes are missing at once that none of them is reported.
     public var isAbsenceSuspected = false
-    /// What is wrong with the driver, in sentences; nil when nothing is known to be.
-    public var driverProblem: String?
     /// From one probe of a volume to its next, as it is kept; nil while volumes are not probed one by one.
     public var probeInterval: Duration?
 }
@@ -62,14 +62,31 @@ extension HealthSnapshot {
         unknownVolumes = counts[.unknown, default: 0]
         events = Backlog(reconciler.eventBacklog, at: now)
         statuses = Backlog(reconciler.statusBacklog, at: now)
+        isStatusSupported = reconciler.isStatusSupported
         missingCapabilities = isDriverSupported ? nil : ProbeStrategy.missingCapabilities
         listProblem = reconciler.listProblem?.label
         isAbsenceSuspected = reconciler.absenceSuspicion != nil
-        let problems = [
-            missingCapabilities, reconciler.listProblem?.sentence, reconciler.absenceSuspicion?.sentence,
-        ].compactMap(\.self)
-        driverProblem = problems.isEmpty ? nil : problems.joined(separator: "\n")
         probeInterval = reconciler.keptProbeInterval
+    }
+}
+
+/// What is wrong with the driver, apart from the core, for health pages.
+struct DriverProblems: Sendable, Hashable {
+    var listProblem: ListProblem?
+    var absenceSuspicion: AbsenceSuspicion?
+
+    init(_ reconciler: borrowing Reconciler) {
+        (listProblem, absenceSuspicion) = (reconciler.listProblem, reconciler.absenceSuspicion)
+    }
+
+    init() {}
+
+    /// In sentences, a line each.
+    ///
+    /// - Parameter missingCapabilities: what the driver would have to offer; nil where it has what is needed.
+    func description(missingCapabilities: String?) -> String? {
+        let problems = [missingCapabilities, listProblem?.sentence, absenceSuspicion?.sentence].compactMap(\.self)
+        return problems.isEmpty ? nil : problems.joined(separator: "\n")
     }
 }
 

@@ -9,6 +9,7 @@ final class MonitorState: Sendable {
     /// Names this run among all runs of all replicas.
     private let runID = String(UInt64.random(in: .min ... .max), radix: 36)
     private let reconciler: Mutex<Reconciler>
+    private let driverProblems = Mutex(DriverProblems())
     private let unsynced = Mutex<Set<Watched>>([.volumes, .claims])
     private let strategy = Mutex<ProbeStrategy?>(nil)
     /// Both watches have delivered their first list.
@@ -46,15 +47,16 @@ final class MonitorState: Sendable {
 
     /// Hands facts to the core and wakes whoever may have something to do now.
     func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
-        let (result, before, after, isOtherwise) = reconciler.withLock { reconciler in
+        let (result, before, after, isOtherwise, problems) = reconciler.withLock { reconciler in
             let before = reconciler.plans
             let wasSuspect = reconciler.absenceSuspicion != nil
             let knewOnlyItsNode = reconciler.knowsOnlyItsNode
             let result = body(&reconciler)
             let isOtherwise =
                 wasSuspect != (reconciler.absenceSuspicion != nil) || knewOnlyItsNode != reconciler.knowsOnlyItsNode
-            return (result, before, reconciler.plans, isOtherwise)
+            return (result, before, reconciler.plans, isOtherwise, DriverProblems(reconciler))
         }
+        driverProblems.withLock { $0 = problems }
         if isOtherwise { suspicions.signal() }
         // In an outage every write comes back as a change; mostly it is news to nobody.
         if before.events != after.events { events.signal() }
@@ -62,6 +64,13 @@ final class MonitorState: Sendable {
         if before.statuses != after.statuses { statuses.signal() }
         probeable.signal()
         return result
+    }
+
+    /// What is wrong with the driver; takes no lock of the core, which may be held for long.
+    var driverProblem: String? {
+        let isSupported = strategy.withLock { $0 } != ProbeStrategy.none
+        let problems = driverProblems.withLock { $0 }
+        return problems.description(missingCapabilities: isSupported ? nil : ProbeStrategy.missingCapabilities)
     }
 
     private let attempts = Atomic<UInt64>(0)

@@ -128,6 +128,15 @@ extension ClaimIndex {
         return number
     }
 
+    /// Whether this version of the claim is older than the known one. In a list of another beginning it counts all the same:
+    /// an API server that was restored from a backup has older versions.
+    func isKnownNewer(_ number: ClaimNumber, than claim: Claim) -> Bool {
+        guard claims[number.position].generation == claimGeneration, let known = self.claim(number) else {
+            return false
+        }
+        return known.uid == claim.uid && known.isNewer(than: claim)
+    }
+
     /// A claim was deleted.
     mutating func removeClaim(_ key: ClaimKey) {
         guard let position = texts.key(of: Self.text(key)).flatMap({ claims.position(of: $0) }) else { return }

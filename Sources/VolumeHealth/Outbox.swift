@@ -88,7 +88,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         case forget
     }
 
-    private let timing: ReportTiming
+    private var timing: ReportTiming
+    /// When the time between refreshes was last made shorter.
+    private var shortenedAt: Duration?
     private var entries = DenseDictionary<Key, Entry>()
     private var queues = ReportQueues<Key>()
     private var gates: NamespaceGates<Key>
@@ -143,8 +145,13 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         }
     }
 
-    /// How many transitions wait or are under way, and since when the oldest of them is so.
+    /// Whether the API server has a place for what is told, as far as is known.
+    var isSupported: Bool { unsupportedTries == 0 }
+
+    /// How many transitions wait or are under way, and since when the oldest of them is so; none where the API server has no
+    /// place for them.
     var backlog: (depth: Int, oldest: Duration?) {
+        guard isSupported else { return (0, nil) }
         let waiting = entries.values.filter { entry in
             guard let said = entry.exceptional.inFlight else { return entry.scheduled?.cause == .transition }
             return Self.news(said) != entry.told?.fingerprint
@@ -192,6 +199,14 @@ extension Outbox {
             entry.exceptional.lost = nil
         }
         put(entry, for: key, at: now)
+    }
+
+    /// Halves the time between refreshes, not below ``ReportTiming/minimumRefreshInterval``, for those that are planned from
+    /// now on; once in such a time, however many refreshes come too late.
+    mutating func shortenRefreshInterval(at now: Duration) {
+        guard let interval = timing.refreshInterval, shortenedAt.map({ now - $0 >= interval }) ?? true else { return }
+        timing.refreshInterval = max(interval / 2, ReportTiming.minimumRefreshInterval)
+        shortenedAt = now
     }
 
     /// Forgets what concerns nobody any more.
@@ -374,6 +389,7 @@ extension Outbox {
             state: candidate.state,
             since: entry.since.duration,
             cause: candidate.cause,
+            isOwn: entry.told?.state != nil,
             telling: telling,
             number: announcements
         )

@@ -53,6 +53,8 @@ extension Reconciler {
         at now: Duration
     ) {
         let before = index.number(at: claim.key)
+        // What came with the reply to a write may be ahead of the watch.
+        if let before, index.isKnownNewer(before, than: claim) { return }
         let isOther = before.map { index.uid(of: $0) != claim.uid } ?? true
         if isOther, let before { forget(before) }
         let wasOurs = !isOther && (before.map(index.hasVolume) ?? false)

@@ -49,6 +49,12 @@ extension Reconciler {
         events.next(at: now, claim: index.claim)
     }
 
+    /// A refresh found that the API server had forgotten the event: its event lifetime is shorter than the time between
+    /// refreshes (rule 8).
+    public mutating func eventWasGone(at now: Duration) {
+        events.shortenRefreshInterval(at: now)
+    }
+
     /// How telling it went.
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
@@ -116,6 +122,9 @@ extension Reconciler {
 
     /// How many events wait to be told for the first time, and since when the oldest does.
     public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
+
+    /// Whether the API server keeps `status.healthStatus`, as far as is known.
+    public var isStatusSupported: Bool { statuses.isSupported }
 
     /// How many status fields wait to be written, and since when the oldest does.
     public var statusBacklog: (depth: Int, oldest: Duration?) { statuses.backlog }

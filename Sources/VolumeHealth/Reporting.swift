@@ -31,6 +31,8 @@ public struct ReportTiming: Sendable, Hashable {
         refreshInterval: .seconds(30 * 60),
         messageInterval: .seconds(10 * 60)
     )
+    /// The shortest time between refreshes, where the API server's event lifetime is very short.
+    static let minimumRefreshInterval = Duration.seconds(120)
     /// Events that are told once.
     public static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
     /// A field that keeps what is written to it.

@@ -31,7 +31,7 @@ final class RunningMonitor: Sendable {
 
     /// What is wrong with the driver; nil when nothing is known to be.
     func driverProblem() -> String? {
-        state.withLock { $0.monitor }?.snapshot()?.driverProblem
+        state.withLock { $0.monitor }?.driverProblem()
     }
 }
 
@@ -47,6 +47,7 @@ extension SidecarSnapshot.Volumes {
             events: .init(depth: snapshot.events.depth, oldest: snapshot.events.oldest),
             statuses: .init(depth: snapshot.statuses.depth, oldest: snapshot.statuses.oldest),
             isDriverSupported: snapshot.missingCapabilities == nil,
+            isStatusSupported: snapshot.isStatusSupported,
             isAbsenceSuspected: snapshot.isAbsenceSuspected,
             listProblem: snapshot.listProblem,
             probeInterval: snapshot.probeInterval

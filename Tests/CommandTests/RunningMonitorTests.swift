@@ -84,6 +84,7 @@ import Testing
             unknownVolumes: 2,
             events: .init(depth: 5, oldest: .seconds(4)),
             statuses: .init(depth: 7, oldest: .seconds(6)),
+            isStatusSupported: isSupported,
             missingCapabilities: missing
         )
         let volumes = SidecarSnapshot.Volumes(snapshot)
@@ -94,6 +95,7 @@ import Testing
         #expect([volumes.events.depth, volumes.statuses.depth] == [5, 7])
         #expect([volumes.events.oldest, volumes.statuses.oldest] == [.seconds(4), .seconds(6)])
         #expect(volumes.isDriverSupported == isSupported)
+        #expect(volumes.isStatusSupported == isSupported)
     }
 
     private func call(method: String, code: String) -> CSIClient.CallObservation {

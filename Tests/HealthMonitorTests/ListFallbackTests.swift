@@ -124,10 +124,10 @@ import Testing
             try await scene.monitor(configuration) { monitor in
                 if canGet { try await scene.advance { try scene.events().count == 1 } }
                 try await scene.advance { monitor.snapshot()?.listProblem != nil }
-                let snapshot = monitor.snapshot()
-                #expect(snapshot?.listProblem == "foreign_ids")
-                #expect(snapshot?.driverProblem?.contains("uuid-0") == true)
-                #expect(snapshot?.driverProblem?.contains("volumeHandle") == true)
+                #expect(monitor.snapshot()?.listProblem == "foreign_ids")
+                try await scene.advance { monitor.driverProblem() != nil }
+                #expect(monitor.driverProblem()?.contains("uuid-0") == true)
+                #expect(monitor.driverProblem()?.contains("volumeHandle") == true)
                 try await scene.advance { scene.clock.now.offset > Scene.interval * 4 }
                 let messages = try scene.events().map { $0["message"] }
                 #expect(messages == (canGet ? ["broken"] : []))

@@ -233,6 +233,37 @@ struct OutboxTests {
         #expect(tries == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map { .seconds($0) })
     }
 
+    /// OpenShift's `eventTTLMinutes` goes down to 5 (https://github.com/openshift/api/pull/2520).
+    @Test mutating func `the time between refreshes follows an event lifetime of five minutes`() throws {
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.settle(try announcement(at: .zero), .told, at: .zero)
+        var last = Duration.zero
+        var intervals: [Duration] = []
+        for _ in 0..<7 {
+            guard case .wait(let due?) = outbox.next(at: last) else { break }
+            intervals.append(due - last)
+            let refresh = try announcement(at: due)
+            // Many more at the same time make no difference.
+            if due - last > .seconds(300) { for _ in 0..<3 { outbox.shortenRefreshInterval(at: due) } }
+            outbox.settle(refresh, .told, at: due)
+            last = due
+        }
+        #expect(intervals == [1800, 900, 450, 225, 225, 225, 225].map { .seconds($0) })
+    }
+
+    @Test mutating func `what the server has no place for is no backlog`() throws {
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "2", at: .zero)
+        let first = try announcement(at: .zero)
+        #expect(outbox.backlog.depth == 2)
+        outbox.settle(first, .unsupported, at: .zero)
+        #expect(outbox.backlog == (0, nil))
+        #expect(!outbox.isSupported)
+        outbox.settle(try announcement(at: .seconds(1)), .told, at: .seconds(1))
+        #expect(outbox.backlog.depth == 1)
+        #expect(outbox.isSupported)
+    }
+
     @Test mutating func sinceIsWhenTheNewsBegan() throws {
         outbox.set(broken, for: "1", at: .seconds(5))
         outbox.set(.abnormal("other words"), for: "1", at: .seconds(9))

@@ -40,6 +40,24 @@ struct ReconcilerStatusTests {
         #expect(reconciler.writeAll(at: .zero).map(\.state.isClear) == [true])
     }
 
+    /// The reply to a write may be ahead of the watch, which then brings what was before it.
+    @Test mutating func `an older version of a claim that the watch brings late changes nothing`() {
+        var old = claim
+        old.resourceVersion = "4"
+        var written = claim
+        written.resourceVersion = "5"
+        reconciler.sweep([.abnormal("h1", "broken")], at: .zero)
+        _ = reconciler.writeAll(at: .zero)
+        reconciler.written(written, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
+        reconciler.apply(old, volumeName: "pv-csi-pvc", at: .seconds(1))
+        #expect(reconciler.writeAll(at: .seconds(1)).isEmpty)
+        // A server that was restored from a backup: what it lists is so.
+        reconciler.beginClaimRelist()
+        reconciler.apply(old, volumeName: "pv-csi-pvc", at: .seconds(2))
+        reconciler.endClaimRelist(at: .seconds(2))
+        #expect(reconciler.writeAll(at: .seconds(2)).map(\.claim.resourceVersion) == ["4"])
+    }
+
     @Test mutating func rule6_aNewMessageIsWrittenLaterAndIsNoTransition() {
         reconciler.sweep([.abnormal("h1", "one")], at: .zero)
         _ = reconciler.writeAll(at: .zero)

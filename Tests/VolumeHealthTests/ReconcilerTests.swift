@@ -26,6 +26,7 @@ struct ReconcilerTests {
                     state: VolumeState([broken]),
                     since: .seconds(7),
                     cause: .transition,
+                    isOwn: false,
                     telling: 1,
                     number: 1
                 )

@@ -25,28 +25,33 @@ public struct EventRecorder: Sendable {
     /// changes. One that an earlier attempt of the same telling has written, whose answer was lost, stays as it is
     /// (``EventRecord/telling``).
     ///
-    /// - Returns: how often the Event was told by now.
+    /// - Parameter isKnown: the Event was recorded before, and is read first; it is made only where it is gone. Otherwise it
+    ///   is made first, and read only where it is there.
+    /// - Returns: how often the Event was told by now; 1 where it was made.
     /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to tell: `notFound`, the namespace is
     ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
     ///   After any other failure it is not known whether the record was told; telling it again is safe, and with
     ///   the same ``EventRecord/telling`` the count is right all the same.
-    public func record(_ record: EventRecord) async throws(KubernetesError) -> Int {
+    public func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
+        var isKnown = isKnown
         for _ in 1..<Self.attempts {
             do {
-                return try await attempt(record)
+                return try await attempt(record, &isKnown)
             } catch {
                 guard error.code == .conflict else { throw error }
             }
         }
-        return try await attempt(record)
+        return try await attempt(record, &isKnown)
     }
 
-    /// - Throws: `conflict` also where the Event was deleted after it was found to exist.
-    private func attempt(_ record: EventRecord) async throws(KubernetesError) -> Int {
-        do {
-            return try await client.create(record.event, reading: RecordedEvent.self).count
-        } catch {
-            guard error.code == .alreadyExists else { throw error }
+    /// - Throws: `conflict` also where the Event was made, or deleted, after it was found to be missing, or to exist.
+    private func attempt(_ record: EventRecord, _ isKnown: inout Bool) async throws(KubernetesError) -> Int {
+        if !isKnown {
+            do {
+                return try await client.create(record.event, reading: RecordedEvent.self).count
+            } catch {
+                guard error.code == .alreadyExists else { throw error }
+            }
         }
         do {
             let existing = try await existing(record)
@@ -60,6 +65,7 @@ public struct EventRecorder: Sendable {
             return raised.count
         } catch {
             guard error.code == .notFound else { throw error }
+            isKnown = false
             throw KubernetesError(code: .conflict, message: error.message, cause: error)
         }
     }

@@ -71,6 +71,9 @@ extension KubernetesError {
         )
     }
 
+    /// One answer of a proxy must not silence reports for hours; a server that means it says so again.
+    package static var maximumRetryAfter: Duration { .seconds(60) }
+
     private init(httpStatus: Int, status: Status?, text: String, retryAfterHeader: String?, request: RequestInfo) {
         let code = Code(httpStatus: httpStatus, status: status)
         let advice =
@@ -85,8 +88,7 @@ extension KubernetesError {
             message: "\(request): \(httpStatus): \(text)\(advice)",
             httpStatus: httpStatus,
             status: status,
-            // A day is more than any server means.
-            retryAfter: seconds > 0 ? .seconds(min(seconds, 86_400)) : nil
+            retryAfter: seconds > 0 ? min(.seconds(seconds), Self.maximumRetryAfter) : nil
         )
     }
 }

@@ -57,6 +57,24 @@ import Testing
         }
     }
 
+    @Test func `an event that is known is read and patched`() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = EventRecorder(client: cluster.client)
+            _ = try await recorder.record(record())
+            let count = try await recorder.record(record(at: 1800), isKnown: true)
+            #expect(count == 2)
+            #expect(cluster.requests == ["create events 201", "get events 200", "patch events 200"])
+        }
+    }
+
+    @Test func `an event that was known and is gone is made again`() async throws {
+        try await TestCluster.with { cluster in
+            let count = try await EventRecorder(client: cluster.client).record(record(), isKnown: true)
+            #expect(count == 1)
+            #expect(cluster.requests == ["get events 404", "create events 201"])
+        }
+    }
+
     @Test func anEventThatAnAttemptWithoutAnAnswerHasMadeIsNotToldTwice() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)

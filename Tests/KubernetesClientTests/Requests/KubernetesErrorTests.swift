@@ -66,7 +66,10 @@ import Testing
         #expect(error.message.utf8.allSatisfy { $0 >= 0x20 })
     }
 
-    @Test(arguments: [("3", Duration.seconds(3)), ("0", nil), ("-1", nil), ("Fri, 31 Dec 1999", nil), (nil, nil)])
+    @Test(arguments: [
+        ("3", Duration.seconds(3)), ("0", nil), ("-1", nil), ("Fri, 31 Dec 1999", nil), (nil, nil),
+        ("86400", .seconds(60)),
+    ])
     func retryAfter(_ header: String?, expected: Duration?) {
         let error = error(429, "", retryAfter: header)
         #expect(error.code == .tooManyRequests)
