@@ -111,18 +111,10 @@ extension HealthMonitor {
     /// Reads back what earlier processes reported; after a minute of failures it goes on without.
     private func restore(into nodes: NodeState, claimsOf state: MonitorState) async throws {
         let reasons = [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason]
-        let limit = instant(at: now + ReadBackLimits.total)
-        for pause in ReadBackLimits.pauses {
-            do {
-                let told = try await readBack(reasons, into: ToldNodeFailures()) { $0.add($1) }
-                return restore(told, into: nodes, claimsOf: state)
-            } catch {
-                try Task.checkCancellation()
-                logger.warning("Failed to read back events on nodes", metadata: ["error": "\(error)"])
-            }
-            guard let pause, clock.now.advanced(by: pause) < limit else { return }
-            try await clock.sleep(for: pause)
+        let recorded = try await withinLimits {
+            try await readBack(reasons, into: ToldNodeFailures()) { $0.add($1) }
         }
+        if let recorded { restore(recorded, into: nodes, claimsOf: state) }
     }
 
     private func restore(_ told: ToldNodeFailures, into nodes: NodeState, claimsOf state: MonitorState) {

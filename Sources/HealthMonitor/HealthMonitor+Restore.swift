@@ -12,17 +12,9 @@ extension HealthMonitor {
     ///
     /// - Returns: whether it is known now; after a minute of failures it is not.
     func restore(into state: MonitorState) async throws -> Bool {
-        let limit = instant(at: now + ReadBackLimits.total)
-        for pause in ReadBackLimits.pauses {
-            do {
-                restore(try await readBack(), into: state)
-                return true
-            } catch {
-                try Task.checkCancellation()
-                logger.warning("Failed to read back events, retrying", metadata: ["error": "\(error)"])
-            }
-            guard let pause, clock.now.advanced(by: pause) < limit else { break }
-            try await clock.sleep(for: pause)
+        if let recorded = try await withinLimits({ try await readBack() }) {
+            restore(recorded, into: state)
+            return true
         }
         logger.error(
             """
@@ -31,6 +23,26 @@ extension HealthMonitor {
             """
         )
         return false
+    }
+
+    /// Tries to read back as often as ``ReadBackLimits`` allows; nil where that was not often enough. While the API server
+    /// cannot be reached, or is too busy for anybody, no try counts: nothing could be recorded either.
+    ///
+    /// - Throws: only `CancellationError`.
+    func withinLimits<Recorded>(_ readBack: () async throws -> Recorded) async throws -> Recorded? {
+        var limits = ReadBackLimits()
+        while true {
+            let pause: Duration?
+            do {
+                return try await readBack()
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("Failed to read back events", metadata: ["error": "\(error)"])
+                pause = limits.pause(after: error as? KubernetesError, at: now)
+            }
+            guard let pause else { return nil }
+            try await clock.sleep(for: pause)
+        }
     }
 
     /// Goes on to read back where ``restore(into:)`` had to give up, until it succeeds; then waits for the cancellation.
@@ -83,14 +95,32 @@ extension HealthMonitor {
     }
 }
 
-/// How long it is tried to read back, before the monitor goes on without (rule 9).
-enum ReadBackLimits {
-    /// After this no try begins.
-    static let total = Duration.seconds(60)
-    /// After each try. An API server that has just started may forbid for a moment what it allows.
-    static let pauses: [Duration?] = [.seconds(5), .seconds(15), nil]
+/// How long it is tried to read back, before the monitor goes on without (rule 9): three tries, none of which begins a minute
+/// after the first has failed.
+struct ReadBackLimits: Sendable {
     /// Between tries after that.
     static let laterInterval = Duration.seconds(300)
+    private static let total = Duration.seconds(60)
+    /// After each try that counts. An API server that has just started may forbid for a moment what it allows.
+    private static let pauses: [Duration] = [.seconds(5), .seconds(15)]
+
+    private var tries = 0
+    private var firstFailure: Duration?
+    private var unreachable = 0
+
+    /// How long to wait before the next try; nil: there is none.
+    mutating func pause(after error: KubernetesError?, at now: Duration) -> Duration? {
+        if let error, [.transport, .tooManyRequests].contains(error.code) {
+            unreachable += 1
+            return max(ReportTiming.fields.backoff(afterFailures: unreachable), error.retryAfter ?? .zero)
+        }
+        let first = firstFailure ?? now
+        firstFailure = first
+        tries += 1
+        guard tries <= Self.pauses.count else { return nil }
+        let pause = Self.pauses[tries - 1]
+        return now + pause - first < Self.total ? pause : nil
+    }
 }
 
 /// What earlier processes told, as far as their events are still there.

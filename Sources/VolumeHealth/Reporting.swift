@@ -42,7 +42,8 @@ public struct ReportTiming: Sendable, Hashable {
     /// just started may know neither its rules nor its features.
     public static let maximumUnsupportedPause = Duration.seconds(300)
 
-    func backoff(afterFailures failures: Int) -> Duration {
+    /// The wait after so many failures in a row.
+    package func backoff(afterFailures failures: Int) -> Duration {
         exponentialBackoff(initial: initialBackoff, maximum: maximumBackoff, failures: failures)
     }
 
