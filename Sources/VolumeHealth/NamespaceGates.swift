@@ -36,6 +36,8 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     private var openings = DueQueue<String>()
     /// Namespaces in which requests failed since one succeeded anywhere.
     private var failing: Set<String> = []
+    /// Requests were forbidden, and none has succeeded since.
+    private(set) var isForbidden = false
     /// While the cause is common, no other request begins before this moment.
     private(set) var pausedUntil = Duration.zero
 
@@ -103,6 +105,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
             }
         }
         failing = []
+        isForbidden = false
         pausedUntil = .zero
         gates[namespace]?.failures = 0
         gates[namespace]?.notBefore = .zero
@@ -113,8 +116,9 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     /// A request failed, and others about the namespace may as well.
     ///
     /// - Returns: what it means for what was requested.
-    mutating func fail(_ namespace: String, retryAfter: Duration?, at now: Duration) -> RequestEnd {
+    mutating func fail(_ namespace: String, _ failure: RequestFailure, at now: Duration) -> RequestEnd {
         failing.insert(namespace)
+        if failure.isForbidden { isForbidden = true }
         var gate = gates[namespace] ?? Gate()
         gate.underWay -= 1
         var isFirst = gate.failures == 0
@@ -129,7 +133,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
             gate.failures += 1
             gate.notBefore = now + timing.backoff(afterFailures: gate.failures)
         }
-        if let retryAfter { gate.notBefore = max(gate.notBefore, now + retryAfter) }
+        if let retryAfter = failure.retryAfter { gate.notBefore = max(gate.notBefore, now + retryAfter) }
         gates[namespace] = gate
         _ = openings.insert(namespace, due: gate.notBefore)
         return RequestEnd(isFirstFailure: isFirst, isCommon: gate.isCommon, notBefore: gate.notBefore)

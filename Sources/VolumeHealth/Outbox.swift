@@ -148,6 +148,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// Whether the API server has a place for what is told, as far as is known.
     var isSupported: Bool { unsupportedTries == 0 }
 
+    /// Whether the API server forbids to tell it, as far as is known: it did, and nothing was told since.
+    var isForbidden: Bool { gates.isForbidden }
+
     /// How many transitions wait or are under way, and since when the oldest of them is so; none where the API server has no
     /// place for them.
     var backlog: (depth: Int, oldest: Duration?) {
@@ -323,7 +326,7 @@ extension Outbox {
         switch outcome {
         case .failed(let failure):
             failures = 0
-            return gates.fail(namespace, retryAfter: failure.retryAfter, at: now)
+            return gates.fail(namespace, failure, at: now)
         case .unreachable, .unanswered:
             gates.end(namespace, at: now)
             // Several may be under way when the server goes away: that is one failure.

@@ -123,9 +123,11 @@ extension Reconciler {
     /// How many events wait to be told for the first time, and since when the oldest does.
     public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
-    /// Whether the API server keeps `status.healthStatus`, as far as is known.
-    public var isStatusSupported: Bool { statuses.isSupported }
+    /// Whether the API server keeps `status.healthStatus` and lets us write it, as far as is known.
+    public var isStatusSupported: Bool { statuses.isSupported && !statuses.isForbidden }
 
     /// How many status fields wait to be written, and since when the oldest does.
-    public var statusBacklog: (depth: Int, oldest: Duration?) { statuses.backlog }
+    ///
+    /// None where they are not supported: roles made for external-health-monitor 0.18 have no rule for them.
+    public var statusBacklog: (depth: Int, oldest: Duration?) { isStatusSupported ? statuses.backlog : (0, nil) }
 }

@@ -40,6 +40,26 @@ struct ReconcilerStatusTests {
         #expect(reconciler.writeAll(at: .zero).map(\.state.isClear) == [true])
     }
 
+    /// A role made for external-health-monitor 0.18.
+    @Test mutating func `a status that may not be written is no backlog`() throws {
+        reconciler.sweep([.abnormal("h1")], at: .zero)
+        #expect(reconciler.statusBacklog.depth == 1)
+        var now = Duration.zero
+        func next() -> Announcement<ClaimNumber, VolumeState>? {
+            if case .tell(let status) = reconciler.nextStatus(at: now) { status } else { nil }
+        }
+        for _ in 0..<2 {
+            let status = try #require(next())
+            reconciler.settle(status: status, .failed(RequestFailure(isForbidden: true)), at: now)
+            #expect(reconciler.statusBacklog.depth == 0)
+            #expect(!reconciler.isStatusSupported)
+            now += .seconds(60)
+        }
+        let status = try #require(next())
+        reconciler.settle(status: status, .told, at: now)
+        #expect(reconciler.isStatusSupported)
+    }
+
     /// The reply to a write may be ahead of the watch, which then brings what was before it.
     @Test mutating func `an older version of a claim that the watch brings late changes nothing`() {
         var old = claim
