@@ -6,8 +6,8 @@ import KubernetesClient
 
 /// The input: a kubeconfig. Files that it names are from a small table, whatever the file system has.
 ///
-/// What is wrong is told with its place; a message never depends on a secret; what is accepted can be used: libcurl takes
-/// it, and OpenSSL the certificates and the key.
+/// An error names the place; its message never depends on a secret. What is accepted can be used: libcurl accepts it, and
+/// OpenSSL the certificates and the key.
 enum Kubeconfigs {
     private static let path = "folder/config"
     private static let files = [

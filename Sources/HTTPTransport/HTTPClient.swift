@@ -9,7 +9,7 @@ import Synchronization
 /// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and tells the server that a stream was given
 /// up when it next has something to send. All were seen.
 ///
-/// Owns a thread until ``shutdown()``, or until nobody refers to the client any more; transfers under way end then.
+/// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in progress end then.
 /// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
 /// followed: a token stays where it was sent.
 public final class HTTPClient: Sendable {

@@ -219,7 +219,7 @@ extension TransferLoop {
                 transfer.complete(.failure(error))
             }
         case .use(let tls):
-            // Whoever hands it over has checked it; what cannot be used leaves the last one in use.
+            // `TLSFiles.read` has checked it. One that cannot be used changes nothing.
             guard let changed = unsafe try? settings.with(tls) else { break }
             unsafe settings = changed
             work.idleHandles = []

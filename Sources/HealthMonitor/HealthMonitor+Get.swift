@@ -20,6 +20,7 @@ extension HealthMonitor {
                 return (isComplete, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
             }
             if isComplete {
+                // A round may have shown that the driver knows only its node's volumes, or found missing ones again.
                 state.suspicions.signal()
                 observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval))
             }

@@ -47,16 +47,18 @@ final class MonitorState: Sendable {
 
     /// Hands facts to the core and wakes whoever may have something to do now.
     func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
-        let (result, before, after, isOtherwise, problems) = reconciler.withLock { reconciler in
+        let (result, before, after, isOtherwise) = reconciler.withLock { reconciler in
             let before = reconciler.plans
             let wasSuspect = reconciler.absenceSuspicion != nil
             let knewOnlyItsNode = reconciler.knowsOnlyItsNode
             let result = body(&reconciler)
             let isOtherwise =
                 wasSuspect != (reconciler.absenceSuspicion != nil) || knewOnlyItsNode != reconciler.knowsOnlyItsNode
-            return (result, before, reconciler.plans, isOtherwise, DriverProblems(reconciler))
+            let problems = DriverProblems(reconciler)
+            // Within the core's lock, so that the last update is the one that stays.
+            driverProblems.withLock { $0 = problems }
+            return (result, before, reconciler.plans, isOtherwise)
         }
-        driverProblems.withLock { $0 = problems }
         if isOtherwise { suspicions.signal() }
         // In an outage every write comes back as a change; mostly it is news to nobody.
         if before.events != after.events { events.signal() }

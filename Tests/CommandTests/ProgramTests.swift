@@ -42,17 +42,7 @@ import Testing
     @Test func `an encrypted client key ends the program with one line that names its place`() async throws {
         try await withDirectory { directory in
             let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
-            // Made by openssl for this test alone; the password is "x".
-            let key = """
-                -----BEGIN ENCRYPTED PRIVATE KEY-----
-                MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw
-                DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEDCsNQ6RQytksvD2ZLR4wyoEgZA8
-                eyF4NFbhoQHJeWqhjN63R+tgwKMpYCx72iIMLprbt4dyVlB7IgyKbyLCz7MhU8ve
-                YpedQTXXTgzqx3dH3t4wwh/XZGtIU/QkTusE+k/EkbDiAR0GPNI/cyWmUjFP4PDC
-                FZXodHIrUC4w+tdQ86khKuEMcgHdKTQw5tQmUhht+YH03m5W9nrf+cyTJULwZ+c=
-                -----END ENCRYPTED PRIVATE KEY-----
-                """
-            let data = [identity.certificatePEM, key].map { Data($0.utf8).base64EncodedString() }
+            let data = [identity.certificatePEM, EncryptedKey.pem].map { Data($0.utf8).base64EncodedString() }
             let kubeconfig = """
                 current-context: c
                 contexts: [{name: c, context: {cluster: c, user: u}}]

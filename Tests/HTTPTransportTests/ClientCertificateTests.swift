@@ -37,7 +37,7 @@ import Testing
         #expect(problem(withCRLF, withCRLF) == nil)
     }
 
-    @Test(arguments: [encryptedKey, traditionallyEncryptedKey])
+    @Test(arguments: [EncryptedKey.pem, traditionallyEncryptedKey])
     func `an encrypted key is refused`(key: String) {
         let problem = problem(identity.certificatePEM, key)
         #expect(problem?.part == .privateKey)
@@ -84,7 +84,7 @@ import Testing
         #expect(problem?.message == "the certificate cannot be used: ee key too small")
     }
 
-    @Test(arguments: [encryptedKey, traditionallyEncryptedKey, "garbage", ""])
+    @Test(arguments: [EncryptedKey.pem, traditionallyEncryptedKey, "garbage", ""])
     func `a client with such a key is not made`(key: String) {
         let certificate = TLSConfiguration.ClientCertificate(
             certificate: Array(identity.certificatePEM.utf8),
@@ -97,16 +97,6 @@ import Testing
     }
 
     // Made by openssl for these tests alone, and used nowhere else. The password is "x".
-    private static let encryptedKey = """
-        -----BEGIN ENCRYPTED PRIVATE KEY-----
-        MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw
-        DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEDCsNQ6RQytksvD2ZLR4wyoEgZA8
-        eyF4NFbhoQHJeWqhjN63R+tgwKMpYCx72iIMLprbt4dyVlB7IgyKbyLCz7MhU8ve
-        YpedQTXXTgzqx3dH3t4wwh/XZGtIU/QkTusE+k/EkbDiAR0GPNI/cyWmUjFP4PDC
-        FZXodHIrUC4w+tdQ86khKuEMcgHdKTQw5tQmUhht+YH03m5W9nrf+cyTJULwZ+c=
-        -----END ENCRYPTED PRIVATE KEY-----
-        """
-
     private static let traditionallyEncryptedKey = """
         -----BEGIN EC PRIVATE KEY-----
         Proc-Type: 4,ENCRYPTED

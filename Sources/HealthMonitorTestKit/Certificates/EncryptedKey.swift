@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A private key that cannot be read without its password.
+public enum EncryptedKey {
+    /// PKCS#8 in PEM. Made by openssl for tests alone, and used nowhere else; the password is "x".
+    public static let pem = """
+        -----BEGIN ENCRYPTED PRIVATE KEY-----
+        MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw
+        DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEDCsNQ6RQytksvD2ZLR4wyoEgZA8
+        eyF4NFbhoQHJeWqhjN63R+tgwKMpYCx72iIMLprbt4dyVlB7IgyKbyLCz7MhU8ve
+        YpedQTXXTgzqx3dH3t4wwh/XZGtIU/QkTusE+k/EkbDiAR0GPNI/cyWmUjFP4PDC
+        FZXodHIrUC4w+tdQ86khKuEMcgHdKTQw5tQmUhht+YH03m5W9nrf+cyTJULwZ+c=
+        -----END ENCRYPTED PRIVATE KEY-----
+        """
+}
