@@ -112,7 +112,9 @@ enum Kubeconfigs {
         } catch {
             throw InvariantViolation(message: "what was accepted cannot be used: \(error)")
         }
-        try require(!"\(configuration)".contains("@") || !configuration.server.contains("://u:p@"), "a user is shown")
+        // An "@" in the path is no user's.
+        let shown = "\(configuration)"
+        try require(!shown.contains("://u:p@") && URLAuthority(shown)?.userInfo == nil, "a user is shown")
     }
 
     private static func check(_ error: KubernetesConfigurationError, lines: Int) throws(InvariantViolation) {
