@@ -54,15 +54,25 @@ import Testing
         }
     }
 
-    @Test(arguments: Fault.singlesAndPairs)
-    func `the term goes on after one and after two failures in a row`(faults: [Fault]) async throws {
+    /// Runs `body` with a candidate that leads and waits for its next renewal.
+    private func withLeader(
+        _ body: @escaping @Sendable (SimulatedAPIServer, Candidate) async throws -> Void
+    ) async throws {
         try await LeaderElectorTests.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
-            let clock = candidate.clock
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
             // The renewal and the watch over the deadline.
-            await clock.sleepers(2)
+            await candidate.clock.sleepers(2)
+            try await body(server, candidate)
+            await candidate.stop()
+        }
+    }
+
+    @Test(arguments: Fault.singlesAndPairs)
+    func `the term goes on after one and after two failures in a row`(faults: [Fault]) async throws {
+        try await withLeader { server, candidate in
+            let clock = candidate.clock
             let beginning = clock.now
             let plan = Plan(faults)
             let (hangs, hung) = AsyncStream.makeStream(of: Void.self)
@@ -92,17 +102,12 @@ import Testing
             #expect(plan.next() == nil)
             #expect(candidate.elector.isLeading)
             #expect(candidate.endedTerms == 0)
-            await candidate.stop()
         }
     }
 
     @Test func `a Lease that another client changed is read and renewed in the same attempt`() async throws {
-        try await LeaderElectorTests.withServer { server, client in
-            let candidate = try Candidate("pod-0", client)
+        try await withLeader { server, candidate in
             let clock = candidate.clock
-            var terms = candidate.terms.makeAsyncIterator()
-            #expect(await terms.next() == true)
-            await clock.sleepers(2)
             let beginning = clock.now
             try annotate(server, 0)
             clock.advance(by: .seconds(5))
@@ -111,34 +116,24 @@ import Testing
             #expect(verbs == [.get, .create, .update, .get, .update])
             let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
             #expect(lease?["metadata", "annotations", "changed"] == "0")
-            await candidate.stop()
         }
     }
 
     @Test func `a Lease that was deleted is created again in the same attempt`() async throws {
-        try await LeaderElectorTests.withServer { server, client in
-            let candidate = try Candidate("pod-0", client)
+        try await withLeader { server, candidate in
             let clock = candidate.clock
-            var terms = candidate.terms.makeAsyncIterator()
-            #expect(await terms.next() == true)
-            await clock.sleepers(2)
             let beginning = clock.now
             try server.delete(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
             clock.advance(by: .seconds(5))
             await renewal(of: candidate, after: beginning)
             #expect(server.journal.records.map(\.request.verb) == [.get, .create, .update, .get, .create])
             #expect(candidate.endedTerms == 0)
-            await candidate.stop()
         }
     }
 
     @Test func `the term goes on while another client changes the Lease every two seconds`() async throws {
-        try await LeaderElectorTests.withServer { server, client in
-            let candidate = try Candidate("pod-0", client)
+        try await withLeader { server, candidate in
             let clock = candidate.clock
-            var terms = candidate.terms.makeAsyncIterator()
-            #expect(await terms.next() == true)
-            await clock.sleepers(2)
             var last = try #require(candidate.health.lastRenewal)
             for second in 1...60 {
                 if second.isMultiple(of: 2) { try annotate(server, second) }
@@ -151,16 +146,12 @@ import Testing
             }
             #expect(candidate.elector.isLeading)
             #expect(candidate.endedTerms == 0)
-            await candidate.stop()
         }
     }
 
     @Test func `a leader whose Lease another candidate took stops at the next renewal`() async throws {
-        try await LeaderElectorTests.withServer { server, client in
-            let candidate = try Candidate("pod-0", client)
+        try await withLeader { server, candidate in
             var terms = candidate.terms.makeAsyncIterator()
-            #expect(await terms.next() == true)
-            await candidate.clock.sleepers(2)
             try server.patch(
                 kind: "Lease",
                 namespace: "kube-system",
@@ -171,7 +162,6 @@ import Testing
             #expect(await terms.next() == false)
             let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
             #expect(lease?["spec", "holderIdentity"] == "pod-1")
-            await candidate.stop()
         }
     }
 

@@ -13,9 +13,7 @@ import ProtobufWire
 package struct ListStreamDecoder {
     private let resource: Resource
     private let limit: Int
-    private var buffer: [UInt8] = []
-    /// The first byte of `buffer` that was not read.
-    private var start = 0
+    private var unread = UnreadBytes()
     /// How many bytes of the list were not read; nil: it has not begun.
     private var remaining: Int?
 
@@ -32,13 +30,7 @@ package struct ListStreamDecoder {
 
     /// Takes the next bytes of the body, cut anywhere.
     package mutating func append(_ bytes: [UInt8]) {
-        if start == buffer.count {
-            buffer = bytes
-        } else {
-            buffer.removeFirst(start)
-            buffer.append(contentsOf: bytes)
-        }
-        start = 0
+        unread.append(bytes)
     }
 
     /// Reads the next complete field of the list; nil needs more bytes, or the list is complete. Any XList has its metadata
@@ -49,25 +41,25 @@ package struct ListStreamDecoder {
     package mutating func next<Value>(
         _ read: (_ number: Int, Span<UInt8>) throws(WireError) -> Value
     ) throws(WireError) -> Value? {
-        guard let remaining = try remainingOfList(), let head = try head(at: start) else { return nil }
-        guard head.content.upperBound - start <= remaining else {
+        guard let remaining = try remainingOfList(), let head = try head(at: unread.start) else { return nil }
+        guard head.content.upperBound - unread.start <= remaining else {
             throw WireError(message: "a list with a field that is longer than the list")
         }
-        guard head.content.upperBound <= buffer.count else { return nil }
-        self.remaining = remaining - (head.content.upperBound - start)
-        start = head.content.upperBound
-        return try read(head.number, buffer.span.extracting(head.content))
+        guard head.content.upperBound <= unread.bytes.count else { return nil }
+        self.remaining = remaining - (head.content.upperBound - unread.start)
+        unread.start = head.content.upperBound
+        return try read(head.number, unread.bytes.span.extracting(head.content))
     }
 
     /// Reads the envelope up to the list. nil needs more bytes, or all was read.
     private mutating func remainingOfList() throws(WireError) -> Int? {
         if let remaining { return remaining > 0 ? remaining : nil }
         var position = Envelope.prefix.count
-        guard buffer.count >= position else { return nil }
+        guard unread.bytes.count >= position else { return nil }
         while let head = try head(at: position, isBounded: false) {
             if head.number == 2 {
                 try checkEnvelope(upTo: position)
-                start = head.content.lowerBound
+                unread.start = head.content.lowerBound
                 remaining = head.content.count
                 return remaining
             }
@@ -78,7 +70,7 @@ package struct ListStreamDecoder {
     }
 
     private func checkEnvelope(upTo end: Int) throws(WireError) {
-        let bytes = buffer.span.extracting(..<end)
+        let bytes = unread.bytes.span.extracting(..<end)
         try Envelope(bytes).check(kind: "\(resource.kind)List", of: resource, in: bytes)
     }
 
@@ -99,8 +91,8 @@ package struct ListStreamDecoder {
     private func varint(at position: inout Int) throws(WireError) -> Int? {
         var value = 0
         for shift in stride(from: 0, to: 63, by: 7) {
-            guard position < buffer.count else { return nil }
-            let byte = buffer[position]
+            guard position < unread.bytes.count else { return nil }
+            let byte = unread.bytes[position]
             position += 1
             value |= Int(byte & 0x7F) << shift
             if byte < 0x80 { return value }

@@ -9,9 +9,7 @@ package struct WatchFrameDecoder {
     package static let defaultLimit = 6 << 20
 
     private let limit: Int
-    private var buffer: [UInt8] = []
-    /// The first byte of `buffer` that is not yet in a frame given out.
-    private var start = 0
+    private var unread = UnreadBytes()
 
     /// - Parameter limit: the longest frame, so that a broken length does not make us wait for gigabytes.
     package init(limit: Int = WatchFrameDecoder.defaultLimit) {
@@ -19,17 +17,11 @@ package struct WatchFrameDecoder {
     }
 
     /// Whether a frame has begun that is not complete: true where a body ends says that it was cut.
-    package var isWithinFrame: Bool { start < buffer.count }
+    package var isWithinFrame: Bool { !unread.isEmpty }
 
     /// Takes the next bytes of the body, cut anywhere.
     package mutating func append(_ bytes: [UInt8]) {
-        if start == buffer.count {
-            buffer = bytes
-        } else {
-            buffer.removeFirst(start)
-            buffer.append(contentsOf: bytes)
-        }
-        start = 0
+        unread.append(bytes)
     }
 
     /// Reads the next complete frame; nil needs more bytes.
@@ -39,14 +31,14 @@ package struct WatchFrameDecoder {
     package mutating func next<Frame>(
         _ read: (Span<UInt8>) throws(WireError) -> Frame
     ) throws(WireError) -> Frame? {
-        let body = start + 4
-        guard body <= buffer.count else { return nil }
-        let length = buffer[start..<body].reduce(0) { $0 << 8 | Int($1) }
+        let body = unread.start + 4
+        guard body <= unread.bytes.count else { return nil }
+        let length = unread.bytes[unread.start..<body].reduce(0) { $0 << 8 | Int($1) }
         guard length <= limit else {
             throw WireError(message: "a watch frame of \(length) bytes, more than the limit of \(limit)")
         }
-        guard length <= buffer.count - body else { return nil }
-        start = body + length
-        return try read(buffer.span.extracting(body..<start))
+        guard length <= unread.bytes.count - body else { return nil }
+        unread.start = body + length
+        return try read(unread.bytes.span.extracting(body..<unread.start))
     }
 }
