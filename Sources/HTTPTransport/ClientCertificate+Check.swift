@@ -112,7 +112,7 @@ extension TLSConfiguration.ClientCertificate {
     }
 }
 
-/// pem_password_cb(3): there is none. The default asks on the terminal.
+/// pem_password_cb(3): returns no password. The default asks at the terminal.
 private func noPassword(
     _: UnsafeMutablePointer<CChar>?,
     _: CInt,

@@ -90,7 +90,7 @@ private enum ProxyException: Sendable {
         }
     }
 
-    /// As Go's `net.SplitHostPort`: an entry that is none is a host as a whole, an IPv6 address for one.
+    /// As Go's `net.SplitHostPort`. What it refuses, such as an IPv6 address without brackets, is a host without a port.
     private static func split(_ entry: String) -> (host: Substring, port: String?) {
         guard let colon = entry.lastIndex(of: ":") else { return (entry[...], nil) }
         let (host, port) = (entry[..<colon], String(entry[entry.index(after: colon)...]))

@@ -67,10 +67,10 @@ extension HealthMonitor {
         return try await readBack(reasons, into: ToldEvents(component: component)) { $0.add($1) }
     }
 
-    private func restore(_ told: ToldEvents, into state: MonitorState) {
+    private func restore(_ recorded: ToldEvents, into state: MonitorState) {
         let restored = now
-        state.update { $0.restore(told, at: restored) }
-        logger.debug("Read back events", metadata: ["claims": "\(told.volumes.count)"])
+        state.update { $0.restore(recorded, at: restored) }
+        logger.debug("Read back events", metadata: ["claims": "\(recorded.volumes.count)"])
     }
 
     /// Reads our events on claims. Each request of it ends in the client's request timeout: a field selector is evaluated on
@@ -83,15 +83,15 @@ extension HealthMonitor {
     ) async throws -> Told {
         let kind = PersistentVolumeClaim.resource.kind
         let component = EventVocabulary.component(driverName: configuration.driverName)
-        var told = nothing
+        var recorded = nothing
         for reason in reasons {
             let selector = "involvedObject.kind=\(kind),source=\(component),reason=\(reason)"
             var pages = kubernetes.list(Event.self, Selection(fieldSelector: selector)).makeAsyncIterator()
             while var page = try await pages.next() {
-                while let event = try page.next() { add(&told, event) }
+                while let event = try page.next() { add(&recorded, event) }
             }
         }
-        return told
+        return recorded
     }
 }
 

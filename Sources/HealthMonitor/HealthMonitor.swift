@@ -158,7 +158,8 @@ public struct MonitorConfiguration: Sendable {
     public var nodeFailureDuration: Duration?
     /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
     public var nodeName: String?
-    /// The node on which this process runs, where that is known: tells a driver that knows only its node's volumes.
+    /// The node on which this process runs, where that is known, by which a driver that knows only its node's
+    /// volumes is recognized.
     public var hostNodeName: String?
     /// Which Secrets of the volumes go with the health RPCs.
     public var volumeSecrets = VolumeSecretsKind.none

@@ -39,7 +39,7 @@ public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable,
     public var since: Duration
     /// Why now.
     public var cause: AnnouncementCause
-    /// Whether this process has told what was told last.
+    /// Whether the last report on it is this process's.
     public var isOwn: Bool
     /// Which telling this is: the same number as an earlier one of this outbox when that said the same and its answer was
     /// lost, so that it may have come through.

@@ -145,14 +145,14 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         }
     }
 
-    /// Whether the API server has a place for what is told, as far as is known.
+    /// Whether the API server keeps what is reported, as far as is known.
     var isSupported: Bool { unsupportedTries == 0 }
 
-    /// Whether the API server forbids to tell it, as far as is known: it did, and nothing was told since.
+    /// Whether the API server forbids to report it, as far as is known: it did, and no report has succeeded since.
     var isForbidden: Bool { gates.isForbidden }
 
-    /// How many transitions wait or are under way, and since when the oldest of them is so; none where the API server has no
-    /// place for them.
+    /// How many transitions wait or are under way, and since when the oldest of them is so; none where the API server does
+    /// not keep them.
     var backlog: (depth: Int, oldest: Duration?) {
         guard isSupported else { return (0, nil) }
         let waiting = entries.values.filter { entry in

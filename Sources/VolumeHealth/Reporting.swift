@@ -74,17 +74,17 @@ public enum ReportOutcome: Sendable, Hashable {
     /// It failed, and others about the same namespace may as well: a missing rule, a quota, a webhook that does not answer,
     /// an overloaded server. The others wait for none of it.
     case failed(RequestFailure)
-    /// There is no connection to the API server: everything waits. This was certainly not told.
+    /// There is no connection to the API server: everything waits. This was certainly not recorded.
     case unreachable
-    /// The connection broke: everything waits, and this may have been told or not.
+    /// The connection broke: everything waits, and this may have been recorded or not.
     case unanswered
-    /// The claim or its namespace is gone: there is nobody to tell.
+    /// The claim or its namespace is gone: nothing is reported.
     case gone
-    /// This server has no place for what is told: everything waits, then one is tried, more and more slowly
+    /// This server does not keep what is reported: everything waits, then one is tried, more and more slowly
     /// (``ReportTiming/maximumUnsupportedPause``).
     case unsupported
 
-    /// Whether it may have been told or not.
+    /// Whether it may have been recorded or not.
     public var isUncertain: Bool {
         switch self {
         case .unanswered: true

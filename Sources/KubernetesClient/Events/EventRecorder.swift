@@ -27,7 +27,7 @@ public struct EventRecorder: Sendable {
     ///
     /// - Parameter isKnown: the Event was recorded before, and is read first; it is made only where it is gone. Otherwise it
     ///   is made first, and read only where it is there.
-    /// - Returns: how often the Event was told by now; 1 where it was made.
+    /// - Returns: how often the Event was recorded by now; 1 where it was created.
     /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to tell: `notFound`, the namespace is
     ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
     ///   After any other failure it is not known whether the record was told; telling it again is safe, and with
