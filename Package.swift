@@ -73,6 +73,7 @@ let package = Package(
                 "HealthMonitor",
                 "HealthMonitorTestKit",
                 "LeaderElection",
+                "VolumeHealth",
                 "csi-health-monitor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -152,6 +153,7 @@ let package = Package(
                 "Diagnostics",
                 "HealthMonitor",
                 "LeaderElection",
+                "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

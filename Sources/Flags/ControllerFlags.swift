@@ -4,6 +4,7 @@
 import ArgumentParser
 import Diagnostics
 import HealthMonitor
+import VolumeHealth
 
 /// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
 ///
@@ -86,6 +87,13 @@ struct ReportFlags: ParsableArguments {
 
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
     var legacyStatus = true
+
+    @Option(
+        "When a claim's health is shown as a condition of type csi-health-monitor/VolumeHealthy in its status: auto "
+            + "(while the API server does not keep status.healthStatus), always or never.",
+        valueName: "when"
+    )
+    var claimCondition = ClaimConditionPolicy.auto
 
     @Option("Tell claims whose pods run on a node that is not ready or was deleted.")
     var enableNodeWatcher = false

@@ -4,6 +4,7 @@
 package import Diagnostics
 package import HealthMonitor
 package import LeaderElection
+package import VolumeHealth
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
@@ -49,6 +50,8 @@ package struct ControllerOptions: Sendable, Equatable {
     package var reportMissingVolumes: Bool
     /// Whether conditions of legacy drivers go to the claims' status.
     package var legacyStatus: Bool
+    /// When a claim's health is shown as a condition in its status.
+    package var claimCondition: ClaimConditionPolicy
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
     package var nodeFailureDuration: Duration?
     /// Whether only the volumes of our node are monitored.
@@ -81,6 +84,7 @@ package struct ControllerOptions: Sendable, Equatable {
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
         legacyStatus = flags.reports.legacyStatus
+        claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
         nodeDeployment = flags.driver.nodeDeployment
         volumeSecrets = flags.driver.volumeSecrets
@@ -181,6 +185,7 @@ extension ControllerOptions {
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
         configuration.writesLegacyStatus = legacyStatus
+        configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
         return configuration

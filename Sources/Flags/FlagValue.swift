@@ -4,6 +4,7 @@
 import ArgumentParser
 import Diagnostics
 import HealthMonitor
+import VolumeHealth
 
 /// A type that a flag can have, as Go's `flag.Value`.
 protocol FlagValue: Sendable {
@@ -114,6 +115,19 @@ extension VolumeSecretsKind: FlagValue {
     init(flag text: String) throws(UsageError) {
         guard let value = VolumeSecretsKind(rawValue: text) else {
             throw UsageError(message: "write none, controller-publish, controller-expand or node-stage")
+        }
+        self = value
+    }
+
+    var flagText: String { rawValue }
+}
+
+extension ClaimConditionPolicy: FlagValue {
+    static let valueName = "when"
+
+    init(flag text: String) throws(UsageError) {
+        guard let value = ClaimConditionPolicy(rawValue: text) else {
+            throw UsageError(message: "write auto, always or never")
         }
         self = value
     }

@@ -64,7 +64,7 @@ enum DriverReplies {
         case 2: .failed(RequestFailure(retryAfter: .seconds(Int(input.byte()))))
         case 3: .failed(RequestFailure(isUncertain: true))
         case 4: .unanswered
-        case 5: .unsupported
+        case 5: .failed(RequestFailure(isForbidden: true))
         default: .gone
         }
     }

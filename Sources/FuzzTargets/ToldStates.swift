@@ -53,7 +53,7 @@ struct ToldStates {
         }
         switch outcome {
         case .told: known = Told(state: state.isClear ? nil : state, time: now)
-        case .unanswered, .failed, .refused, .unreachable, .unsupported:
+        case .unanswered, .failed, .refused, .unreachable:
             if outcome.isUncertain { known.isUncertain = known.isUncertain || news(state) != news(known.state) }
         case .gone: if refreshInterval != nil { known = Told(state: nil, time: .zero) }
         }

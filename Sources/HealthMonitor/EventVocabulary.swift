@@ -27,21 +27,12 @@ package enum EventVocabulary {
 
     /// The message of ``abnormalReason``: all that is wrong, worst first. A legacy condition is the driver's own words.
     package static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
-        conditions.map { condition in
-            guard condition.identity == VolumeHealthCondition(abnormalMessage: "").identity else {
-                return describe("\(condition.status.rawValue) (\(condition.reason))", condition.message)
-            }
-            return condition.message.isEmpty
-                ? "The driver reports an abnormal volume and gives no message" : condition.message
-        }.joined(separator: "; ")
+        conditions.summary
     }
 
     /// The message of ``unknownReason``.
     package static func unknownMessage(_ condition: UnknownCondition) -> String {
-        describe("Unknown health type \(condition.type) (\(condition.reason))", condition.message)
-    }
-
-    private static func describe(_ what: String, _ message: String) -> String {
-        message.isEmpty ? what : "\(what): \(message)"
+        let type = "Unknown health type \(condition.type) (\(condition.reason))"
+        return condition.message.isEmpty ? type : "\(type): \(condition.message)"
     }
 }

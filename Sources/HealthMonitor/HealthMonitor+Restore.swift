@@ -18,10 +18,12 @@ extension HealthMonitor {
         }
         logger.error(
             """
-            Failed to read back events, going on without: what lasts is recorded once more, and what ended while no \
-            leader watched is recorded when reading back succeeds
+            Failed to read back events, going on with what the claims' status says: what lasts may be recorded once \
+            more, and what ended while no leader watched may be recorded only when reading back succeeds
             """
         )
+        let gaveUp = now
+        state.update { $0.restoreFromStatuses(except: [], at: gaveUp) }
         return false
     }
 

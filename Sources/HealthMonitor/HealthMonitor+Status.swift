@@ -4,32 +4,29 @@
 package import KubernetesAPI
 package import KubernetesClient
 import Logging
-import Synchronization
 package import VolumeHealth
 
 extension HealthMonitor {
-    /// Writes `status.healthStatus` of claims where it is not what it should be, for ever.
+    /// Writes the status of claims where it does not show what it should, until it is cancelled.
     func writeStatuses(from state: MonitorState) async throws {
-        let support = StatusSupport()
         try await report(wakeUp: state.statuses) { now in
             state.withReconciler { $0.nextStatus(at: now) }
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(status: announcement, outcome, at: now) }
         } tell: { announcement in
-            try await write(announcement, support, state)
+            try await write(announcement, state)
         }
     }
 
     private func write(
         _ announcement: Announcement<ClaimNumber, VolumeState>,
-        _ support: StatusSupport,
         _ state: MonitorState
     ) async throws -> ReportAttempt {
         let metadata: Logger.Metadata = [
             "claim": "\(announcement.claim.key.namespace)/\(announcement.claim.key.name)"
         ]
         do {
-            return ReportAttempt(try await writeOnce(announcement, support, state, metadata))
+            return ReportAttempt(try await writeOnce(announcement, state, metadata))
         } catch {
             try Task.checkCancellation()
             let outcome = ReportOutcome(error)
@@ -42,111 +39,261 @@ extension HealthMonitor {
         }
     }
 
+    /// Brings the claim's status up to date, from the claim as the server has it after a conflict.
+    ///
     /// - Throws: `conflict` when others keep changing the claim.
     private func writeOnce(
         _ announcement: Announcement<ClaimNumber, VolumeState>,
-        _ support: StatusSupport,
         _ state: MonitorState,
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
-        let claim = announcement.claim
-        let conditions = announcement.state.conditions
-        var version = claim.resourceVersion
-        var movesTransitionTime = announcement.cause == .transition
+        let key = announcement.claim.key
         for attempt in 1... {
-            let written: WatchedClaim
             do {
-                written = try await kubernetes.patch(
-                    name: claim.key.name,
-                    namespace: claim.key.namespace,
-                    .healthStatus(
-                        conditions,
-                        uid: claim.uid,
-                        resourceVersion: version,
-                        transition: movesTransitionTime ? wallClockSeconds(at: announcement.since) : nil
-                    ),
-                    subresource: "status"
-                )
+                return try await applyChange(for: announcement, state, metadata)
             } catch {
                 guard error.code == .conflict, attempt < 5, mayAct() else { throw error }
-                let fresh: WatchedClaim
-                do {
-                    fresh = try await kubernetes.get(name: claim.key.name, namespace: claim.key.namespace)
-                } catch {
-                    guard error.code == .forbidden else { throw error }
-                    logger.warning(
-                        "Cannot read a claim that was changed meanwhile, its status is written when the watch brings it",
-                        metadata: metadata.merging(["error": "\(error)"]) { $1 }
-                    )
-                    return .refused
-                }
-                if fresh.claim.uid != claim.uid { return .gone }
-                let observed = fresh.healthStatus
-                // Compared before it is written: somebody may have written the same.
-                if observed == conditions {
-                    accept(fresh, state)
-                    return .told
-                }
-                version = fresh.resourceVersion
-                movesTransitionTime = Set(observed.map(\.identity)) != Set(conditions.map(\.identity))
-                continue
             }
-            accept(written, state)
-            if !conditions.isEmpty, !written.hasHealthStatus {
-                observer(.statusWriteDropped)
-                if support.isNews(.dropped) {
-                    logger.warning(
-                        """
-                        The API server does not keep the health of claims in their status, which needs Kubernetes 1.37 \
-                        and the feature gate CSIVolumeHealth: events alone tell it; tried again slowly
-                        """,
-                        metadata: metadata
-                    )
-                }
-                return .unsupported
+            let fresh: WatchedClaim
+            do {
+                fresh = try await kubernetes.get(name: key.name, namespace: key.namespace)
+            } catch {
+                guard error.code == .forbidden else { throw error }
+                logger.warning(
+                    "Cannot read a claim that was changed meanwhile, its status is written when the watch brings it",
+                    metadata: metadata.merging(["error": "\(error)"]) { $1 }
+                )
+                return .refused
             }
-            if !conditions.isEmpty, support.isNews(.kept) {
-                logger.info("The API server keeps the health of claims in their status", metadata: metadata)
-            }
-            logger.debug("Wrote the claim's status", metadata: metadata)
-            return .told
+            if fresh.claim.uid != announcement.claim.uid { return .gone }
+            accept(fresh, state)
         }
         return .refused
     }
 
-    private func accept(_ claim: WatchedClaim, _ state: MonitorState) {
-        let received = now
-        state.withReconciler {
-            $0.written(claim.claim, volumeName: claim.volumeName, healthStatus: claim.healthStatus, at: received)
+    /// Writes what the claim's status lacks: the field, the condition, or both, one after the other.
+    private func applyChange(
+        for announcement: Announcement<ClaimNumber, VolumeState>,
+        _ state: MonitorState,
+        _ metadata: Logger.Metadata
+    ) async throws(KubernetesError) -> ReportOutcome {
+        func change() -> StatusChange? { state.withReconciler { $0.statusChange(for: announcement) } }
+
+        if let change = change(), let field = change.field, try await isKept(change, state), mayAct() {
+            let written = try await patch(change.claim, field, since: announcement.since)
+            accept(written, state)
+            if !field.conditions.isEmpty { keep(written.hasHealthStatus, state) }
+            logger.debug("Updated status.healthStatus of the claim", metadata: metadata)
         }
+        // As it is after the first write, and with what that has shown of the server.
+        guard let change = change() else { return .gone }
+        if let condition = change.condition {
+            guard mayAct() else { return .refused }
+            let transition = wallClockSeconds(at: announcement.since)
+            let patch = MergePatch.condition(condition, of: change.claim, transition: transition)
+            let written: WatchedClaim = try await kubernetes.patch(
+                name: change.claim.key.name,
+                namespace: change.claim.key.namespace,
+                patch,
+                kind: .strategicMerge,
+                subresource: "status"
+            )
+            accept(written, state)
+            logger.debug("Updated the condition \(ClaimCondition.type) of the claim", metadata: metadata)
+        }
+        return .told
     }
 
-    /// When something was, by the wall clock, that was at this time of the monitor's.
+    private func patch(
+        _ claim: Claim,
+        _ field: StatusChange.Field,
+        since: Duration,
+        dryRun: Bool = false
+    ) async throws(KubernetesError) -> WatchedClaim {
+        try await kubernetes.patch(
+            name: claim.key.name,
+            namespace: claim.key.namespace,
+            .healthStatus(
+                field.conditions,
+                uid: claim.uid,
+                resourceVersion: claim.resourceVersion,
+                transition: field.isTransition ? wallClockSeconds(at: since) : nil
+            ),
+            subresource: "status",
+            dryRun: dryRun
+        )
+    }
+
+    private func accept(_ claim: WatchedClaim, _ state: MonitorState) {
+        let received = now
+        let needsMaintenance = state.withReconciler { reconciler in
+            reconciler.written(
+                claim.claim,
+                volumeName: claim.volumeName,
+                healthStatus: claim.healthStatus,
+                condition: claim.condition,
+                at: received
+            )
+            return reconciler.needsStatusMaintenance
+        }
+        if needsMaintenance { state.maintenance.signal() }
+    }
+
+    /// The wall clock, in seconds since 1970, at this time of the monitor's clock.
     private func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (now - time).components.seconds
     }
 }
 
-/// What is known of the API server's place for health.
-private final class StatusSupport: Sendable {
-    enum Support: Sendable {
-        case kept
-        case dropped
+// MARK: What the API server keeps
+
+extension HealthMonitor {
+    /// Whether the API server keeps the field, as far as is known, or else as a dry run of this change shows. A server
+    /// without the field drops it, and still writes what it drops to `managedFields`: a dry run leaves no trace.
+    private func isKept(_ change: StatusChange, _ state: MonitorState) async throws(KubernetesError) -> Bool {
+        guard let field = change.field else { return false }
+        guard field.isUncertain else { return true }
+        do {
+            let answer = try await patch(change.claim, field, since: now, dryRun: true)
+            keep(answer.hasHealthStatus, state)
+            return answer.hasHealthStatus
+        } catch {
+            // An admission webhook with side effects refuses dry runs: the write itself has to show it.
+            guard error.code == .badRequest else { throw error }
+            return true
+        }
     }
 
-    private let support = Mutex<Support?>(nil)
+    private func keep(_ isKept: Bool, _ state: MonitorState) {
+        if !isKept { observer(.statusWriteDropped) }
+        let found = now
+        guard state.update({ $0.setKeepsHealthStatus(isKept, at: found) }) else { return }
+        logger.info(
+            isKept
+                ? "The API server keeps status.healthStatus of claims"
+                : """
+                The API server does not keep status.healthStatus of claims, which needs Kubernetes 1.37 and its feature \
+                gate CSIVolumeHealth
+                """,
+            metadata: ["claimCondition": "\(configuration.claimConditions.rawValue)"]
+        )
+    }
 
-    /// Whether it is other than it was.
-    func isNews(_ new: Support) -> Bool {
-        support.withLock { support in
-            defer { support = new }
-            return support != new
+    /// While the API server does not keep the field, finds out again and again whether it still does not
+    /// (``SupportReview``), and removes conditions that have been healthy for a day. Until it is cancelled.
+    func maintainStatuses(of state: MonitorState) async throws {
+        var support = SupportReview()
+        var nextRemoval: Duration?
+        while true {
+            let (isNeeded, isKept) = state.withReconciler { ($0.needsStatusMaintenance, $0.keepsHealthStatus) }
+            guard isNeeded else {
+                support = SupportReview()
+                await state.maintenance.wait()
+                try Task.checkCancellation()
+                continue
+            }
+            try await clock.sleep(for: isKept == true ? SupportReview.versionInterval : support.pause(at: now))
+            try await untilMayAct()
+            if isKept != true { try await review(&support, state) }
+            if nextRemoval.map({ now >= $0 }) ?? true {
+                nextRemoval = now + .seconds(3600)
+                try await removeOutdatedConditions(state)
+            }
+        }
+    }
+
+    private func review(_ support: inout SupportReview, _ state: MonitorState) async throws {
+        if support.isVersionDue(at: now) {
+            do {
+                support.observe(serverVersion: try await kubernetes.serverVersion(), at: now)
+            } catch {
+                try Task.checkCancellation()
+                logger.debug("Failed to read the API server's version", metadata: ["error": "\(error)"])
+            }
+        }
+        guard support.isTrialDue(at: now), let change = state.withReconciler({ $0.trialStatusChange }) else { return }
+        do {
+            _ = try await isKept(change, state)
+        } catch {
+            try Task.checkCancellation()
+            logger.debug("Failed to find out whether status.healthStatus is kept", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func removeOutdatedConditions(_ state: MonitorState) async throws {
+        let (seconds, _) = ClaimCondition.retention.components
+        let claims = state.withReconciler { $0.outdatedConditions(before: Time.now().seconds - seconds) }
+        for claim in claims {
+            try await untilMayAct()
+            do {
+                let written: WatchedClaim = try await kubernetes.patch(
+                    name: claim.key.name,
+                    namespace: claim.key.namespace,
+                    .condition(.remove, of: claim, transition: 0),
+                    kind: .strategicMerge,
+                    subresource: "status"
+                )
+                accept(written, state)
+            } catch {
+                try Task.checkCancellation()
+                logger.debug(
+                    "Failed to remove an outdated condition, retrying in an hour",
+                    metadata: ["claim": "\(claim.key.namespace)/\(claim.key.name)", "error": "\(error)"]
+                )
+            }
         }
     }
 }
 
+/// When to find out again whether the API server keeps `status.healthStatus`: soon at first, for a server that has just
+/// started may not know its features, then every ten minutes, and whenever its version is another one.
+struct SupportReview: Sendable {
+    /// How often to look at the version.
+    static let versionInterval = Duration.seconds(60)
+    private static let timing = ReportTiming(
+        refreshInterval: nil,
+        messageInterval: nil,
+        maximumBackoff: .seconds(600)
+    )
+
+    private var version: String?
+    private var nextVersion: Duration?
+    private var trials = 0
+    private var nextTrial: Duration?
+
+    /// How long to wait until anything is due.
+    mutating func pause(at now: Duration) -> Duration {
+        let trial = nextTrial ?? now + Self.timing.backoff(afterFailures: 1)
+        nextTrial = trial
+        return max(min(trial, nextVersion ?? trial) - now, .zero)
+    }
+
+    /// Whether to read the version now.
+    mutating func isVersionDue(at now: Duration) -> Bool {
+        guard nextVersion.map({ now >= $0 }) ?? true else { return false }
+        nextVersion = now + Self.versionInterval
+        return true
+    }
+
+    /// The API server has this version.
+    mutating func observe(serverVersion: String, at now: Duration) {
+        if version != nil, version != serverVersion { (trials, nextTrial) = (0, now) }
+        version = serverVersion
+    }
+
+    /// Whether to find out now.
+    mutating func isTrialDue(at now: Duration) -> Bool {
+        guard let nextTrial, now >= nextTrial else { return false }
+        trials += 1
+        self.nextTrial = now + Self.timing.backoff(afterFailures: trials + 1)
+        return true
+    }
+}
+
+// MARK: Patches
+
 extension MergePatch {
-    /// Replaces the conditions of `status.healthStatus`, or takes it away; fails when the claim is another one or was
+    /// Replaces the conditions of `status.healthStatus`, or removes it; fails when the claim is another one or was
     /// changed. Without `transition`, in seconds since 1970, the time that stands there stays.
     package static func healthStatus(
         _ conditions: [VolumeHealth.VolumeHealthCondition],
@@ -175,6 +322,36 @@ extension MergePatch {
         return [
             "metadata": ["uid": .string(uid), "resourceVersion": .string(resourceVersion)],
             "status": ["healthStatus": healthStatus],
+        ]
+    }
+
+    /// A strategic merge patch that sets or removes the condition of ours in `status.conditions`, whose elements are merged
+    /// by `type`; fails when the claim is another one or was changed.
+    ///
+    /// - Parameter transition: `lastTransitionTime` of a change of the condition's status, in seconds since 1970.
+    static func condition(_ change: StatusChange.Condition, of claim: Claim, transition: Int64) -> MergePatch {
+        let element: MergePatch.Value
+        switch change {
+        case .remove:
+            element = ["$patch": "delete", "type": .string(ClaimCondition.type)]
+        case .set(let condition, let isTransition):
+            let status: MergePatch.Value = condition.isHealthy ? "True" : "False"
+            let (reason, message) = (
+                MergePatch.Value.string(condition.reason), MergePatch.Value.string(condition.message)
+            )
+            element =
+                if isTransition {
+                    [
+                        "type": .string(ClaimCondition.type), "status": status, "reason": reason, "message": message,
+                        "lastTransitionTime": .string(EventRecord.timestamp(transition)),
+                    ]
+                } else {
+                    ["type": .string(ClaimCondition.type), "status": status, "reason": reason, "message": message]
+                }
+        }
+        return [
+            "metadata": ["uid": .string(claim.uid), "resourceVersion": .string(claim.resourceVersion)],
+            "status": ["conditions": [element]],
         ]
     }
 }

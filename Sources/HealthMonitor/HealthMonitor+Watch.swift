@@ -159,7 +159,13 @@ private final class NodeLabels: Sendable {
 
 extension Reconciler {
     package mutating func apply(_ claim: WatchedClaim, at now: Duration) {
-        apply(claim.claim, volumeName: claim.volumeName, healthStatus: claim.healthStatus, at: now)
+        apply(
+            claim.claim,
+            volumeName: claim.volumeName,
+            healthStatus: claim.healthStatus,
+            condition: claim.condition,
+            at: now
+        )
     }
 }
 

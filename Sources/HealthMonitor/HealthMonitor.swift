@@ -5,7 +5,7 @@ public import CSIClient
 public import KubernetesClient
 public import Logging
 import Synchronization
-import VolumeHealth
+public import VolumeHealth
 
 /// The controller: watches PersistentVolumes and PersistentVolumeClaims, asks the driver how its volumes are, and
 /// tells the claims by events and status fields.
@@ -81,6 +81,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
                     { try await reportEvents(from: state) },
                     { try await reportUnknownConditions(from: state) },
                     { try await writeStatuses(from: state) },
+                    { try await maintainStatuses(of: state) },
                     { try await watchNodes(claimsOf: state) },
                 ])
             },
@@ -152,8 +153,10 @@ public struct MonitorConfiguration: Sendable {
     public var missingVolumesHold = Duration.seconds(600)
     /// Whether a volume that the driver does not find any more is told as one.
     public var reportsMissingVolumes = true
-    /// Whether conditions of legacy drivers go to the claims' status too.
+    /// Whether conditions of legacy drivers go to the claims' `status.healthStatus` too.
     public var writesLegacyStatus = true
+    /// When a claim's health is shown as a condition in its status.
+    public var claimConditions = ClaimConditionPolicy.auto
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
     public var nodeFailureDuration: Duration?
     /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
@@ -175,7 +178,8 @@ extension Reconciler.Configuration {
     init(_ configuration: MonitorConfiguration) {
         self.init(
             reportsMissingVolumes: configuration.reportsMissingVolumes,
-            absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold)
+            absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold),
+            claimConditions: configuration.claimConditions
         )
     }
 }

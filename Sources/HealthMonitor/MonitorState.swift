@@ -30,6 +30,8 @@ final class MonitorState: Sendable {
     let unknownEvents = WakeUp()
     /// There may be a status to write.
     let statuses = WakeUp()
+    /// There may be something to do for the claims' status that nothing else causes.
+    let maintenance = WakeUp()
 
     enum Watched: Sendable {
         case volumes
@@ -51,7 +53,9 @@ final class MonitorState: Sendable {
             let before = reconciler.plans
             let wasSuspect = reconciler.absenceSuspicion != nil
             let knewOnlyItsNode = reconciler.knowsOnlyItsNode
+            let neededMaintenance = reconciler.needsStatusMaintenance
             let result = body(&reconciler)
+            if !neededMaintenance, reconciler.needsStatusMaintenance { maintenance.signal() }
             let isOtherwise =
                 wasSuspect != (reconciler.absenceSuspicion != nil) || knewOnlyItsNode != reconciler.knowsOnlyItsNode
             let problems = DriverProblems(reconciler)

@@ -17,6 +17,8 @@ package struct WatchedClaim: WatchedObject, Hashable {
     private var conditions: [Condition] = []
     /// Whether the server keeps `status.healthStatus`.
     package private(set) var hasHealthStatus = false
+    /// That of `status.conditions` with the type of ours.
+    package private(set) var condition: ShownCondition?
 
     /// As it is written there, whatever that says.
     private struct Condition: Sendable, Hashable {
@@ -57,11 +59,46 @@ package struct WatchedClaim: WatchedObject, Hashable {
     package mutating func read(status bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
-            if field.number == 10, let message = field.message {
+            guard let message = field.message else { continue }
+            switch field.number {
+            case 4: try read(claimCondition: bytes.extracting(message))
+            case 10:
                 hasHealthStatus = true
                 try read(healthStatus: bytes.extracting(message))
+            default: break
             }
         }
+    }
+
+    private mutating func read(claimCondition bytes: Span<UInt8>) throws(WireFormatError) {
+        var (type, status, reason, message) = ("", "", "", "")
+        var transition: Int64 = 0
+        var reader = WireReader()
+        while let field = try reader.next(in: bytes) {
+            switch field.number {
+            case 1:
+                field.readName(&type, in: bytes)
+                // There are others, on every claim that is resized for one.
+                if type != ClaimCondition.type { return }
+            case 2: field.readName(&status, in: bytes)
+            case 4:
+                if let time = field.message { transition = try Self.seconds(of: bytes.extracting(time)) }
+            case 5: field.readRepaired(&reason, in: bytes)
+            case 6: field.readRepaired(&message, in: bytes)
+            default: break
+            }
+        }
+        guard type == ClaimCondition.type else { return }
+        condition = ShownCondition(status: status, reason: reason, message: message, transition: transition)
+    }
+
+    private static func seconds(of time: Span<UInt8>) throws(WireFormatError) -> Int64 {
+        var seconds: Int64 = 0
+        var reader = WireReader()
+        while let field = try reader.next(in: time) {
+            if field.number == 1, let integer = field.integer { seconds = Int64(bitPattern: integer) }
+        }
+        return seconds
     }
 
     private mutating func read(healthStatus bytes: Span<UInt8>) throws(WireFormatError) {

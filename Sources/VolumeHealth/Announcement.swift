@@ -21,6 +21,9 @@ public struct Fingerprint: Sendable, Hashable {
         self.rawValue = rawValue
     }
 
+    /// Of what was reported in a form that does not say all of it: compared with any other, something else.
+    static let unknown = Fingerprint(rawValue: 0)
+
     /// The fingerprint of these words in this order: FNV-1a, which unlike `Hasher` is stable.
     public init(_ words: [String]) {
         rawValue = words.joined(separator: "\n").utf8.reduce(0x811c_9dc5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }

@@ -100,11 +100,13 @@ extension ClaimIndex {
     /// - Parameters:
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: `status.healthStatus`.
+    ///   - condition: that of ours in `status.conditions`.
     @discardableResult
     mutating func apply(
         _ claim: Claim,
         volumeName: String,
-        healthStatus: VolumeState = .clear
+        healthStatus: VolumeState = .clear,
+        condition: ShownCondition? = nil
     ) -> ClaimNumber {
         let record = ClaimRecord(
             key: texts.insert(Self.text(claim.key)),
@@ -124,6 +126,7 @@ extension ClaimIndex {
         if !healthStatus.isClear || !healthStatuses.isEmpty {
             healthStatuses[number] = healthStatus.isClear ? nil : healthStatus
         }
+        set(condition, of: number)
         reclaimTexts()
         return number
     }
@@ -144,8 +147,16 @@ extension ClaimIndex {
         reclaimTexts()
     }
 
+    private mutating func set(_ condition: ShownCondition?, of claim: ClaimNumber) {
+        if condition == nil, conditions.isEmpty { return }
+        if conditions[claim]?.isHealthy == true { healthyConditions -= 1 }
+        if condition?.isHealthy == true { healthyConditions += 1 }
+        conditions[claim] = condition
+    }
+
     private mutating func removeClaim(at position: Int) {
         healthStatuses[ClaimNumber(position)] = nil
+        set(nil, of: ClaimNumber(position))
         claims.remove(at: position)
         abandonedRecords += 1
     }

@@ -22,6 +22,10 @@ struct ClaimIndex: Sendable {
     var claims = RecordTable<ClaimRecord>()
     /// Only of claims that show one.
     var healthStatuses = DenseDictionary<ClaimNumber, VolumeState>()
+    /// Only of claims that have one.
+    var conditions = DenseDictionary<ClaimNumber, ShownCondition>()
+    /// How many of ``conditions`` are healthy.
+    var healthyConditions = 0
     /// The list that a volume, or a claim, was last seen in or after.
     var volumeGeneration: UInt32 = 0
     var claimGeneration: UInt32 = 0
@@ -130,6 +134,16 @@ struct ClaimIndex: Sendable {
         healthStatuses[claim] ?? .clear
     }
 
+    /// The condition of ours in the claim's `status.conditions`.
+    func condition(of claim: ClaimNumber) -> ShownCondition? {
+        conditions[claim]
+    }
+
+    /// Whether the claim's status says that something is wrong.
+    func showsAdverse(_ claim: ClaimNumber) -> Bool {
+        healthStatuses.contains(claim) || conditions[claim]?.isHealthy == false
+    }
+
     /// The Secret that the volume with this handle refers to.
     func secret(ofVolumeHandle handle: String) -> SecretName? {
         guard let handle = number(ofVolumeHandle: handle) else { return nil }
@@ -221,12 +235,16 @@ extension ClaimIndex {
         handles.positions.reduce(into: [:]) { $0[handles[$1].record.health, default: 0] += 1 }
     }
 
-    /// Whether any claim shows a status.
-    var hasHealthStatuses: Bool { !healthStatuses.isEmpty }
+    /// Whether the status of any claim says that something is wrong.
+    var hasAdverseStatuses: Bool { !healthStatuses.isEmpty || conditions.count > healthyConditions }
 
-    /// Claims of our driver's volumes that show a status.
-    var claimsWithHealthStatus: [ClaimNumber] {
-        healthStatuses.keys.filter(hasVolume)
+    /// Claims whose status says that something is wrong.
+    var adverseStatuses: [ClaimNumber] {
+        var claims = Array(healthStatuses.keys)
+        for element in conditions.elements where !element.value.isHealthy && !healthStatuses.contains(element.key) {
+            claims.append(element.key)
+        }
+        return claims
     }
 
     /// Handles whose record passes the test.

@@ -98,7 +98,7 @@ extension NodeFailures {
             return isFirstFailure
         case .told:
             concern.told = Told(time: now, isCertain: true)
-        case .refused, .failed, .unreachable, .unanswered, .unsupported:
+        case .refused, .failed, .unreachable, .unanswered:
             break
         }
         concerns[key.node]?[key.claimUID] = concern

@@ -42,7 +42,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         /// Set while an announcement of it is under way: what that announcement says.
         var inFlight: State?
         /// What the cluster has shown meanwhile.
-        var observedInFlight: State?
+        var observedInFlight: Observed?
         /// Which telling that announcement is.
         var telling: UInt64 = 0
         /// The last attempt whose answer was lost.
@@ -55,6 +55,13 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         /// How often in a row the API server refused this one.
         var refusals = 0
         var notBefore: Duration = .zero
+    }
+
+    /// What the cluster has shown.
+    private enum Observed: Equatable {
+        case state(State)
+        /// Something that no state says.
+        case other
     }
 
     /// Nobody knows whether it was told.
@@ -97,9 +104,6 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
-    /// How often in a row the API server had no place for what was told: one at a time is tried until it has.
-    private var unsupportedTries = 0
-    private var underWay = 0
     private var announcements: UInt64 = 0
 
     init(timing: ReportTiming) {
@@ -145,16 +149,11 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         }
     }
 
-    /// Whether the API server keeps what is reported, as far as is known.
-    var isSupported: Bool { unsupportedTries == 0 }
-
     /// Whether the API server forbids to report it, as far as is known: it did, and no report has succeeded since.
     var isForbidden: Bool { gates.isForbidden }
 
-    /// How many transitions wait or are under way, and since when the oldest of them is so; none where the API server does
-    /// not keep them.
+    /// How many transitions wait or are under way, and since when the oldest of them is so.
     var backlog: (depth: Int, oldest: Duration?) {
-        guard isSupported else { return (0, nil) }
         let waiting = entries.values.filter { entry in
             guard let said = entry.exceptional.inFlight else { return entry.scheduled?.cause == .transition }
             return Self.news(said) != entry.told?.fingerprint
@@ -185,15 +184,15 @@ extension Outbox {
         entries[key] = entry
     }
 
-    /// The cluster shows this, whoever told it. A clear state: nothing.
-    mutating func observe(told state: State, for key: Key, at now: Duration) {
+    /// The cluster shows this, from whichever process. A clear state: nothing; nil: something that no state says.
+    mutating func observe(reported state: State?, for key: Key, at now: Duration) {
         var entry = entries[key] ?? Entry()
-        let state = entry.current == state ? entry.current ?? state : state
+        let observed: Observed = state.map { .state(entry.current == $0 ? entry.current ?? $0 : $0) } ?? .other
         if entry.exceptional.inFlight != nil {
             // Whether the announcement came before or after it shows when that has ended.
-            entry.exceptional.observedInFlight = state
+            entry.exceptional.observedInFlight = observed
         } else {
-            let told = Self.told(state)
+            let told = Self.told(observed)
             if told != entry.told {
                 entry.told = told
                 entry.lastTold = CompactDuration(now)
@@ -232,8 +231,6 @@ extension Outbox {
     mutating func next(at now: Duration, claim: (Key) -> Claim?) -> ReportStep<Key, State> {
         let pausedUntil = max(pausedUntil, gates.pausedUntil)
         if now < pausedUntil { return .wait(until: pausedUntil) }
-        // The outcome of the one that is under way decides.
-        if unsupportedTries > 0, underWay > 0 { return .wait(until: nil) }
         // While requests fail everywhere, one about a namespace that has not failed yet says more.
         if !gates.isCommonFailure, let announcement = takeWaiting(at: now, claim) { return .tell(announcement) }
         var parked = 0
@@ -260,9 +257,6 @@ extension Outbox {
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
     mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) -> Bool {
-        underWay -= 1
-        // That it has a place shows only where something is put there.
-        if case .told = outcome, !announcement.state.isClear { unsupportedTries = 0 }
         let end = endRequest(in: announcement.claim.key.namespace, outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: the outcome of another one.
         guard var entry = entries[announcement.key] else { return end.isFirstFailure }
@@ -293,9 +287,6 @@ extension Outbox {
             if outcome == .refused { isFirst = exceptional.refusals == 1 }
         case .unreachable, .unanswered:
             break
-        case .unsupported:
-            // Behind the others, so that not always the same one is tried.
-            exceptional.notBefore = max(pausedUntil, now)
         case .gone:
             entries[announcement.key] = nil
             return false
@@ -317,6 +308,13 @@ extension Outbox {
         state.isClear ? nil : Told(state: state, fingerprint: state.fingerprint)
     }
 
+    private static func told(_ observed: Observed) -> Told? {
+        switch observed {
+        case .state(let state): told(state)
+        case .other: Told(state: nil, fingerprint: .unknown)
+        }
+    }
+
     /// What an outcome means for other announcements.
     private mutating func endRequest(
         in namespace: String,
@@ -334,13 +332,6 @@ extension Outbox {
             failures += 1
             pausedUntil = now + timing.backoff(afterFailures: failures)
             return RequestEnd(isFirstFailure: failures == 1, isCommon: true)
-        case .unsupported:
-            gates.succeed(namespace, at: now)
-            failures = 0
-            if now >= pausedUntil {
-                unsupportedTries += 1
-                pausedUntil = now + timing.unsupportedPause(afterTries: unsupportedTries)
-            }
         case .told, .refused, .gone:
             gates.succeed(namespace, at: now)
             failures = 0
@@ -383,7 +374,6 @@ extension Outbox {
         entry.exceptional.inFlight = candidate.state
         entry.exceptional.number = announcements
         entry.exceptional.telling = telling
-        underWay += 1
         gates.begin(candidate.claim.key.namespace, at: now)
         entries[candidate.key] = entry
         return Announcement(

@@ -46,10 +46,12 @@ extension Reconciler {
     /// - Parameters:
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: the conditions of `status.healthStatus`.
+    ///   - condition: that of type ``ClaimCondition/type`` in `status.conditions`.
     public mutating func apply(
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition] = [],
+        condition: ShownCondition? = nil,
         at now: Duration
     ) {
         let before = index.number(at: claim.key)
@@ -62,11 +64,9 @@ extension Reconciler {
         let observed = VolumeState(healthStatus)
         let known = before.flatMap(statuses.current)
         let shown = known == observed ? known ?? observed : observed
-        let number = index.apply(claim, volumeName: volumeName, healthStatus: shown)
+        let number = index.apply(claim, volumeName: volumeName, healthStatus: shown, condition: condition)
         if wasOurs, !index.hasVolume(number) { release(number, at: now) }
-        if statuses.contains(number) {
-            statuses.observe(told: shown, for: number, at: now)
-        }
+        observeStatus(of: number, at: now)
         if probesEveryVolume, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
 
@@ -75,13 +75,14 @@ extension Reconciler {
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition],
+        condition: ShownCondition? = nil,
         at now: Duration
     ) {
         // It may have been deleted or changed again meanwhile; the watch knows better.
         guard let latest = index.number(at: claim.key).flatMap(index.claim), latest.uid == claim.uid,
             !latest.isNewer(than: claim)
         else { return }
-        apply(claim, volumeName: volumeName, healthStatus: healthStatus, at: now)
+        apply(claim, volumeName: volumeName, healthStatus: healthStatus, condition: condition, at: now)
     }
 
     /// A claim was deleted.

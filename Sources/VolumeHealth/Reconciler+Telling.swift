@@ -18,7 +18,7 @@ extension Reconciler {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID else { return }
         if index.hasVolume(claim) {
             events.restore(told: fingerprint, for: claim, toldAt: time)
-        } else if !index.healthStatus(of: claim).isClear {
+        } else if index.showsAdverse(claim) {
             // It was ours, and its volume went while nobody watched.
             setStatus(.clear, for: claim, at: now)
         }
@@ -29,9 +29,13 @@ extension Reconciler {
     ///
     /// - Parameter known: uids of claims of which there is an event.
     public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration) {
-        for claim in index.claimsWithHealthStatus where index.uid(of: claim).map(known.contains) == false {
+        for claim in index.adverseStatuses
+        where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
-            events.restore(told: index.healthStatus(of: claim).fingerprint, for: claim, toldAt: longAgo)
+            let shown = index.healthStatus(of: claim)
+            // A condition has not all of what was reported.
+            let fingerprint = shown.isClear ? .unknown : shown.fingerprint
+            events.restore(told: fingerprint, for: claim, toldAt: longAgo)
         }
     }
 
@@ -84,7 +88,7 @@ extension Reconciler {
         unknowns.settle(event, outcome, at: now)
     }
 
-    /// The next `status.healthStatus` to write.
+    /// The next claim whose status does not show what it should: see ``statusChange(for:)``.
     public mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
         statuses.next(at: now, claim: index.claim)
     }
@@ -124,10 +128,10 @@ extension Reconciler {
     public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
     /// Whether the API server keeps `status.healthStatus` and lets us write it, as far as is known.
-    public var isStatusSupported: Bool { statuses.isSupported && !statuses.isForbidden }
+    public var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
 
     /// How many status fields wait to be written, and since when the oldest does.
     ///
-    /// None where they are not supported: roles made for external-health-monitor 0.18 have no rule for them.
-    public var statusBacklog: (depth: Int, oldest: Duration?) { isStatusSupported ? statuses.backlog : (0, nil) }
+    /// None where that is forbidden: roles made for external-health-monitor 0.18 have no rule for it.
+    public var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
 }

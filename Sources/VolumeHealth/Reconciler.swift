@@ -17,11 +17,18 @@ public struct Reconciler: Sendable {
         public var reportsMissingVolumes: Bool
         /// When it is.
         public var absenceLimits: AbsenceLimits
+        /// When a claim's health is shown as a condition in its status.
+        public var claimConditions: ClaimConditionPolicy
 
         /// Describes what is told.
-        public init(reportsMissingVolumes: Bool = true, absenceLimits: AbsenceLimits = AbsenceLimits()) {
+        public init(
+            reportsMissingVolumes: Bool = true,
+            absenceLimits: AbsenceLimits = AbsenceLimits(),
+            claimConditions: ClaimConditionPolicy = .auto
+        ) {
             self.reportsMissingVolumes = reportsMissingVolumes
             self.absenceLimits = absenceLimits
+            self.claimConditions = claimConditions
         }
     }
 
@@ -37,6 +44,8 @@ public struct Reconciler: Sendable {
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
     var writesStatus = true
+    /// Whether the API server keeps `status.healthStatus`; nil until it is known.
+    public internal(set) var keepsHealthStatus: Bool?
     var sweep = Sweep()
     /// Set while single volumes can be probed: all of them, or those that a list says too little of.
     var probes: ProbeSchedule?
@@ -74,7 +83,7 @@ public struct Reconciler: Sendable {
         index.update(handle) { $0.health = state.isClear ? .healthy : .adverse }
         for claim in index.claims(of: handle) {
             events.set(state, for: claim, at: now)
-            setStatus(writesStatus ? state : .clear, for: claim, at: now)
+            setStatus(state, for: claim, at: now)
         }
     }
 
@@ -106,20 +115,11 @@ public struct Reconciler: Sendable {
         return true
     }
 
-    mutating func setStatus(_ state: VolumeState, for claim: ClaimNumber, at now: Duration) {
-        if !statuses.contains(claim) {
-            let observed = index.healthStatus(of: claim)
-            if observed.isClear, state.isClear { return }
-            statuses.observe(told: observed, for: claim, at: now)
-        }
-        statuses.set(state, for: claim, at: now)
-    }
-
     /// Whether people were told that something is wrong with the volume, or are about to be.
     func isKnownAdverse(_ handle: HandleNumber) -> Bool {
-        if events.isEmpty, statuses.isEmpty, !index.hasHealthStatuses { return false }
+        if events.isEmpty, statuses.isEmpty, !index.hasAdverseStatuses { return false }
         return index.claims(of: handle).contains { claim in
-            events.contains(claim) || statuses.contains(claim) || !index.healthStatus(of: claim).isClear
+            events.contains(claim) || statuses.contains(claim) || index.showsAdverse(claim)
         }
     }
 
@@ -132,7 +132,7 @@ public struct Reconciler: Sendable {
         }
         for claim in events.keys { add(claim) }
         for claim in statuses.keys { add(claim) }
-        for claim in index.healthStatuses.keys { add(claim) }
+        for claim in index.adverseStatuses { add(claim) }
         return handles
     }
 }

@@ -38,18 +38,11 @@ public struct ReportTiming: Sendable, Hashable {
     /// A field that keeps what is written to it.
     public static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
 
-    /// The longest wait for a server that has no place for what is told. The first ones are short: a server that has
-    /// just started may know neither its rules nor its features.
-    public static let maximumUnsupportedPause = Duration.seconds(300)
-
     /// The wait after so many failures in a row.
     package func backoff(afterFailures failures: Int) -> Duration {
         exponentialBackoff(initial: initialBackoff, maximum: maximumBackoff, failures: failures)
     }
 
-    func unsupportedPause(afterTries tries: Int) -> Duration {
-        exponentialBackoff(initial: initialBackoff, maximum: Self.maximumUnsupportedPause, failures: tries)
-    }
 }
 
 /// The wait after so many failures in a row: `initial`, then twice as long each time, never above `maximum`.
@@ -80,16 +73,13 @@ public enum ReportOutcome: Sendable, Hashable {
     case unanswered
     /// The claim or its namespace is gone: nothing is reported.
     case gone
-    /// This server does not keep what is reported: everything waits, then one is tried, more and more slowly
-    /// (``ReportTiming/maximumUnsupportedPause``).
-    case unsupported
 
     /// Whether it may have been recorded or not.
     public var isUncertain: Bool {
         switch self {
         case .unanswered: true
         case .failed(let failure): failure.isUncertain
-        case .told, .refused, .unreachable, .gone, .unsupported: false
+        case .told, .refused, .unreachable, .gone: false
         }
     }
 }

@@ -30,6 +30,11 @@ public struct VolumeState: Tellable {
         return conditions
     }
 
+    /// The same news without any message.
+    var withoutMessages: VolumeState {
+        VolumeState(conditions.map { VolumeHealthCondition(status: $0.status, reason: $0.reason, message: "") })
+    }
+
     /// Nothing is wrong.
     static let clear = VolumeState([])
 

@@ -7,6 +7,7 @@ import Foundation
 import HealthMonitor
 import LeaderElection
 import Testing
+import VolumeHealth
 
 @testable import Flags
 @testable import csi_health_monitor
@@ -26,6 +27,7 @@ import Testing
         #expect(options.workerThreads == 10)
         #expect(options.reportMissingVolumes)
         #expect(options.legacyStatus)
+        #expect(options.claimCondition == .auto)
         #expect(options.nodeFailureDuration == nil)
         #expect(options.volumeSecrets == .none)
         #expect(options.meaninglessFlags.isEmpty)
@@ -45,13 +47,14 @@ import Testing
             "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
-            "--missing-volumes-hold=2m",
+            "--missing-volumes-hold=2m", "--claim-condition=always",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
         #expect(options.listVolumesInterval == .seconds(5400))
         #expect(options.listMaxEntries == 100)
         #expect(options.kubeconfig == "/dev/null")
+        #expect(options.claimCondition == .always)
         #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 0.5, burst: 3))
         #expect(options.endpoint?.address == ListenAddress(host: "::1", port: 9808))
         #expect(options.endpoint?.metricsPath == "/m")

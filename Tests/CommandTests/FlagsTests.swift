@@ -22,7 +22,8 @@ import Testing
         "version": "false", "automaxprocs": "false", "v": "0", "vmodule": "", "logging-format": "text",
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
         "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
-        "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "volume-secrets": "none",
+        "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
+        "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
     ]
 

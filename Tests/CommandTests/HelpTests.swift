@@ -59,6 +59,11 @@ import Testing
                                   10m)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
                                   status.healthStatus too. (default: true)
+          --claim-condition <when>
+                                  When a claim's health is shown as a condition of type
+                                  csi-health-monitor/VolumeHealthy in its status: auto (while the API
+                                  server does not keep status.healthStatus), always or never. (default:
+                                  auto)
           --enable-node-watcher <bool>
                                   Tell claims whose pods run on a node that is not ready or was deleted.
                                   (default: false)

@@ -153,7 +153,7 @@ struct Scene: Sendable {
         }
     }
 
-    /// The `count`th successful write of an event, which is awaited.
+    /// The `count`th successful write of an event, which is awaited; dry runs do not count.
     func write(
         _ count: Int,
         _ verb: APIRequest.Verb = .create,
@@ -161,7 +161,9 @@ struct Scene: Sendable {
     ) async -> RequestRecord? {
         var seen = 0
         for await record in server.journal
-        where record.request.verb == verb && record.request.resource == resource && (record.code ?? 500) < 300 {
+        where record.request.verb == verb && record.request.resource == resource && (record.code ?? 500) < 300
+            && record.request.query["dryRun"] == nil
+        {
             seen += 1
             if seen == count { return record }
         }

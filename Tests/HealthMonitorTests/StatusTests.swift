@@ -31,7 +31,16 @@ import Testing
         _ = await scene.write(count, .patch, of: "persistentvolumeclaims")
     }
 
+    /// Dry runs are none.
     static func writes(_ scene: Scene) -> [RequestRecord] {
+        patches(scene).filter { $0.request.query["dryRun"] == nil }
+    }
+
+    static func dryRuns(_ scene: Scene) -> [RequestRecord] {
+        patches(scene).filter { $0.request.query["dryRun"] == "All" }
+    }
+
+    private static func patches(_ scene: Scene) -> [RequestRecord] {
         scene.server.journal.records.filter {
             $0.request.verb == .patch && $0.request.resource == "persistentvolumeclaims"
         }
@@ -133,7 +142,9 @@ import Testing
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
             server.intercept { request in
-                guard request.verb == .patch, request.resource == "persistentvolumeclaims" else { return nil }
+                guard request.verb == .patch, request.resource == "persistentvolumeclaims",
+                    request.query["dryRun"] == nil
+                else { return nil }
                 server.intercept(nil)
                 // Somebody changes the claim in this moment.
                 _ = try? server.patch(
@@ -194,7 +205,9 @@ import Testing
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
             server.intercept { request in
-                guard request.verb == .patch, request.resource == "persistentvolumeclaims" else { return nil }
+                guard request.verb == .patch, request.resource == "persistentvolumeclaims",
+                    request.query["dryRun"] == nil
+                else { return nil }
                 server.intercept(nil)
                 try? server.delete(kind: "PersistentVolumeClaim", namespace: "default", name: Self.volume.claimName)
                 try? server.delete(kind: "PersistentVolume", name: Self.volume.volumeName)
@@ -212,32 +225,6 @@ import Testing
             #expect(Self.writes(scene).map(\.code) == [409])
             let status = try Self.healthStatus(scene)
             #expect(status == nil)
-        }
-    }
-
-    /// Fault 11 of EHM: nothing is visible with the gate off.
-    @Test func aServerThatDropsTheFieldIsTriedSlowlyAndEventsTellAllTheSame() async throws {
-        let volumes = (1...5).map { VolumeFixture(number: $0) }
-        try await Scene.run { scene in
-            scene.server.featureGates = []
-            scene.driver.configuration.controllerCapabilities = [16, 17]
-            for volume in volumes {
-                try volume.create(in: scene.server)
-                scene.driver.set(health: [Entry(status: 2, reason: "NoPath")], ofVolume: volume.handle)
-            }
-        } _: { scene in
-            _ = await scene.write(5)
-            while scene.observations.all.count(where: { $0 == .statusWriteDropped }) < 4 { await Task.yield() }
-            let atFirst = Self.writes(scene).count
-            for count in 2...4 { await VolumeHealthTests.list(scene, again: count, ofAtLeast: Scene.interval / 2) }
-            // One claim for each pause.
-            #expect(Self.writes(scene).count - atFirst <= 4)
-
-            scene.server.featureGates = [.csiVolumeHealth]
-            while try !volumes.allSatisfy({ try Self.healthStatus(scene, of: $0) != nil }) {
-                scene.clock.advance(by: .seconds(10))
-                await Task.yield()
-            }
         }
     }
 

@@ -131,10 +131,10 @@ struct ClaimIndexTests {
         index.apply(claim, volumeName: "pv-1", healthStatus: state)
         #expect(index.number(at: claim.key).map(index.healthStatus) == state)
         index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "")
-        #expect(!index.hasHealthStatuses)
+        #expect(!index.hasAdverseStatuses)
         index.apply(claim, volumeName: "pv-1", healthStatus: state)
         index.beginClaimRelist()
         index.endClaimRelist()
-        #expect(!index.hasHealthStatuses)
+        #expect(!index.hasAdverseStatuses)
     }
 }

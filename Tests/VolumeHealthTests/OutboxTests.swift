@@ -202,37 +202,6 @@ struct OutboxTests {
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
     }
 
-    @Test mutating func aServerWithoutAPlaceIsTriedSlowlyWithAnotherEachTime() throws {
-        outbox.set(broken, for: "1", at: .zero)
-        outbox.set(broken, for: "2", at: .zero)
-        outbox.settle(try announcement(at: .zero), .unsupported, at: .zero)
-        #expect(outbox.next(at: .zero) == .wait(until: .seconds(1)))
-
-        let next = try announcement(at: .seconds(1))
-        #expect(next.claim == second)
-        // One at a time.
-        outbox.set(broken, for: "3", at: .seconds(1))
-        #expect(outbox.next(at: .seconds(1)) == .wait(until: nil))
-        outbox.settle(next, .told, at: .seconds(1))
-        // It has a place now: the others follow, and not one by one.
-        let others = [try announcement(at: .seconds(1)), try announcement(at: .seconds(1))]
-        #expect(Set(others.map(\.claim)) == [first, .named("third")])
-    }
-
-    /// A server that has just started may refuse for a moment what is allowed; one that never takes it is left alone.
-    @Test mutating func aServerWithoutAPlaceIsTriedMoreAndMoreSlowly() throws {
-        outbox.set(broken, for: "1", at: .zero)
-        var tries: [Duration] = []
-        var now = Duration.zero
-        for _ in 0..<12 {
-            outbox.settle(try announcement(at: now), .unsupported, at: now)
-            guard case .wait(let next?) = outbox.next(at: now) else { break }
-            tries.append(next - now)
-            now = next
-        }
-        #expect(tries == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map { .seconds($0) })
-    }
-
     /// OpenShift's `eventTTLMinutes` goes down to 5 (https://github.com/openshift/api/pull/2520).
     @Test mutating func `the time between refreshes follows an event lifetime of five minutes`() throws {
         outbox.set(broken, for: "1", at: .zero)
@@ -249,19 +218,6 @@ struct OutboxTests {
             last = due
         }
         #expect(intervals == [1800, 900, 450, 225, 225, 225, 225].map { .seconds($0) })
-    }
-
-    @Test mutating func `what the server has no place for is no backlog`() throws {
-        outbox.set(broken, for: "1", at: .zero)
-        outbox.set(broken, for: "2", at: .zero)
-        let first = try announcement(at: .zero)
-        #expect(outbox.backlog.depth == 2)
-        outbox.settle(first, .unsupported, at: .zero)
-        #expect(outbox.backlog == (0, nil))
-        #expect(!outbox.isSupported)
-        outbox.settle(try announcement(at: .seconds(1)), .told, at: .seconds(1))
-        #expect(outbox.backlog.depth == 1)
-        #expect(outbox.isSupported)
     }
 
     @Test mutating func sinceIsWhenTheNewsBegan() throws {
@@ -291,11 +247,11 @@ struct OutboxTests {
     }
 
     @Test mutating func whatTheClusterShowsIsWhatWasTold() throws {
-        outbox.observe(told: broken, for: "1", at: .zero)
+        outbox.observe(reported: broken, for: "1", at: .zero)
         outbox.set(broken, for: "1", at: .zero)
         #expect(outbox.next(at: .zero) == .wait(until: .seconds(1800)))
         // Somebody takes it away.
-        outbox.observe(told: well, for: "1", at: .seconds(1))
+        outbox.observe(reported: well, for: "1", at: .seconds(1))
         #expect(try announcement(at: .seconds(1)).cause == .transition)
     }
 

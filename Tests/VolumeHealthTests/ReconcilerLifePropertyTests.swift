@@ -138,7 +138,7 @@ struct ReconcilerLifePropertyTests {
 
         private mutating func outcome(failing: Bool) -> ReportOutcome {
             let failures: [ReportOutcome] = [
-                .refused, .unreachable, .unanswered, .unsupported, .failed(RequestFailure()),
+                .refused, .unreachable, .unanswered, .failed(RequestFailure()),
                 .failed(RequestFailure(isUncertain: true)),
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0

@@ -293,7 +293,7 @@ struct ReconcilerStatusTests {
             Issue.record("there is nothing to write")
             return
         }
-        reconciler.settle(status: status, .unsupported, at: .zero)
+        reconciler.settle(status: status, .unreachable, at: .zero)
         #expect(reconciler.writeAll(at: .seconds(300)).map(\.claim) == [other])
     }
 

@@ -143,6 +143,12 @@ public final class SimulatedAPIServer: Sendable {
         set { cluster.featureGates = newValue }
     }
 
+    /// `gitVersion` of `/version`.
+    public var version: String {
+        get { cluster.version }
+        set { cluster.version = newValue }
+    }
+
     /// The open watches, in the order of their beginning. A watch is open before its record is in the journal.
     public var watches: [WatchHandle] { cluster.watches }
 

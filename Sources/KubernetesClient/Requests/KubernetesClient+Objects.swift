@@ -86,7 +86,9 @@ extension KubernetesClient {
     /// - Parameters:
     ///   - namespace: nil for resources of the cluster.
     ///   - patch: may hold `metadata.resourceVersion` and `metadata.uid` as preconditions.
+    ///   - kind: how lists are patched.
     ///   - subresource: `status`; nil for the object itself.
+    ///   - dryRun: the server does all but store it. `badRequest` where an admission webhook has side effects.
     /// - Returns: what is read of the object as the server has stored it, without its unknown fields: not to be written
     ///   back.
     /// - Throws: ``KubernetesError``; `notFound`, `conflict` where a precondition fails, `invalid` where a field is
@@ -97,7 +99,9 @@ extension KubernetesClient {
         name: String,
         namespace: String? = nil,
         _ patch: MergePatch,
-        subresource: String? = nil
+        kind: PatchKind = .merge,
+        subresource: String? = nil,
+        dryRun: Bool = false
     ) async throws(KubernetesError) -> O {
         let info = RequestInfo(
             verb: .patch,
@@ -106,7 +110,12 @@ extension KubernetesClient {
             name: name,
             subresource: subresource
         )
-        let content = Content(method: "PATCH", contentType: "application/merge-patch+json", body: patch.json)
+        let content = Content(
+            method: "PATCH",
+            query: dryRun ? [("dryRun", "All")] : [],
+            contentType: kind.rawValue,
+            body: patch.json
+        )
         return try object(await unary(info, content), info)
     }
 
@@ -144,4 +153,14 @@ extension KubernetesClient {
             throw KubernetesError(error, request: info)
         }
     }
+}
+
+/// How a patch is applied: its media type.
+///
+/// Source: k8s.io/apimachinery, pkg/types/patch.go.
+public enum PatchKind: String, Sendable, Hashable {
+    /// RFC 7396: a list is replaced.
+    case merge = "application/merge-patch+json"
+    /// A list whose elements have a key is merged element by element; `$patch: delete` in an element removes it.
+    case strategicMerge = "application/strategic-merge-patch+json"
 }

@@ -123,6 +123,8 @@ extension KubernetesClient {
         var query: [(name: String, value: String)] = []
         var contentType: String?
         var body: [UInt8]?
+        /// The media type of the answer.
+        var accept = Envelope.mediaType
     }
 
     /// A request whose answer ends by itself.
@@ -206,7 +208,9 @@ extension KubernetesClient {
                 throw KubernetesError(error, request: info)
             }
             if response.status < 300 {
-                guard let type = response.headers["Content-Type"], !Envelope.isMediaType(type) else { return response }
+                guard content.accept == Envelope.mediaType, let type = response.headers["Content-Type"],
+                    !Envelope.isMediaType(type)
+                else { return response }
                 throw KubernetesError(contentType: type, httpStatus: response.status, request: info)
             }
             if response.status == 401 {
@@ -238,7 +242,7 @@ extension KubernetesClient {
 
     private func request(_ info: RequestInfo, _ content: Content, token: String?) -> HTTPRequest {
         let query = content.query.map { "\($0.name)=\(percentEncoded($0.value))" }.joined(separator: "&")
-        var headers: HTTPHeaders = ["Accept": Envelope.mediaType]
+        var headers: HTTPHeaders = ["Accept": content.accept]
         headers["Content-Type"] = content.contentType
         headers["Authorization"] = token.map { "Bearer \($0)" }
         return HTTPRequest(

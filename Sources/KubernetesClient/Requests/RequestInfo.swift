@@ -25,6 +25,15 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     public var name: String?
     /// nil: the object itself.
     public var subresource: String?
+    /// The path of what is no resource, `/version`; ``resource`` has its name then.
+    private var nonResourceURL: String?
+
+    /// The server's version.
+    static let version: RequestInfo = {
+        var info = RequestInfo(verb: .get, resource: Resource(core: "", plural: "version", scope: .cluster))
+        info.nonResourceURL = "/version"
+        return info
+    }()
 
     package init(
         verb: Verb,
@@ -48,7 +57,8 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
 
     /// The rule that allows it, as it stands in a Role.
     public var rbacRule: String {
-        "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
+        if let nonResourceURL { return "{nonResourceURLs: [\"\(nonResourceURL)\"], verbs: [\"\(verb.rawValue)\"]}" }
+        return "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
     }
 
     /// The resource with its subresource, as it stands in a Role.
@@ -58,6 +68,7 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
 
     /// The path of the request, each name escaped.
     var path: String {
+        if let nonResourceURL { return nonResourceURL }
         var path = resource.group.isEmpty ? "/api/\(resource.version)" : "/apis/\(resource.group)/\(resource.version)"
         if let namespace, resource.scope == .namespaced {
             path += "/namespaces/\(percentEncoded(namespace))"

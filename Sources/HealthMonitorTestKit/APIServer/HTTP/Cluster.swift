@@ -10,6 +10,7 @@ final class Cluster: Sendable {
         var watches: [Int: WatchHandle] = [:]
         var nextWatch = 0
         var sendsBookmarks = true
+        var version = "v1.37.0"
     }
 
     private let state: Mutex<State>
@@ -39,6 +40,12 @@ final class Cluster: Sendable {
     var featureGates: Set<FeatureGate> {
         get { state.withLock { $0.registry.featureGates } }
         set { state.withLock { $0.registry.featureGates = newValue } }
+    }
+
+    /// `gitVersion` of `/version`.
+    var version: String {
+        get { state.withLock { $0.version } }
+        set { state.withLock { $0.version = newValue } }
     }
 
     /// Whether watches that allow bookmarks get them.

@@ -3,7 +3,8 @@
 
 /// A request's body, read as its Content-Type and its resource say.
 struct RequestBody: Sendable {
-    private static let patchTypes = ["application/merge-patch+json", "application/strategic-merge-patch+json"]
+    static let strategicMergePatch = "application/strategic-merge-patch+json"
+    private static let patchTypes = ["application/merge-patch+json", strategicMergePatch]
 
     /// As JSON, without kind and apiVersion; nil when there was none.
     let value: JSONValue?
@@ -35,7 +36,8 @@ struct RequestBody: Sendable {
             let patch = try json(bytes)
             if let directive = patch.directive {
                 throw .badRequest(
-                    "the simulated server applies strategic merge patches as merge patches: \(directive) is unknown"
+                    "of the directives of strategic merge patches the simulated server knows $patch in a claim's "
+                        + "condition: \(directive) is unknown"
                 )
             }
             return patch
@@ -80,12 +82,18 @@ struct RequestBody: Sendable {
 }
 
 extension JSONValue {
-    /// The first member that is an instruction of a strategic merge patch.
+    /// The first member that is an instruction of a strategic merge patch, but for `$patch` in `status.conditions`.
     fileprivate var directive: String? {
+        var rest = self
+        if rest["status", "conditions"] != nil { rest["status", "conditions"] = nil }
+        return rest.anyDirective
+    }
+
+    private var anyDirective: String? {
         switch self {
         case .object(let members):
-            members.keys.first { $0.hasPrefix("$") } ?? members.values.lazy.compactMap(\.directive).first
-        case .array(let elements): elements.lazy.compactMap(\.directive).first
+            members.keys.first { $0.hasPrefix("$") } ?? members.values.lazy.compactMap(\.anyDirective).first
+        case .array(let elements): elements.lazy.compactMap(\.anyDirective).first
         default: nil
         }
     }

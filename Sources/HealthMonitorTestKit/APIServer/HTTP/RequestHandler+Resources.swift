@@ -107,10 +107,15 @@ extension RequestHandler {
             }
         case .patch:
             let body = try body.required()
+            let isDryRun = request.query["dryRun"] != nil
             object = try cluster.access { registry, now throws(StatusError) in
-                try registry.patch(
+                // Kept only then: the registry is copied when it is changed.
+                let stored = isDryRun ? registry : nil
+                defer { if let stored { registry = stored } }
+                return try registry.patch(
                     type,
                     body,
+                    mergingLists: request.contentType.hasPrefix(RequestBody.strategicMergePatch),
                     namespace: namespace,
                     name: name,
                     subresource: subresource,

@@ -69,8 +69,8 @@ struct RequestHandler: Sendable {
         if request.verb == nil || request.resource.isEmpty { return try page(of: request) }
         guard let type = request.type else { throw .unknownPath }
         guard request.subresource.isEmpty || type.subresources.contains(request.subresource) else { throw .unknownPath }
-        guard request.query["dryRun"] == nil else {
-            throw .badRequest("the simulated server knows no dry run")
+        guard request.query["dryRun"] == nil || (request.verb == .patch && request.query["dryRun"] == "All") else {
+            throw .badRequest("the simulated server knows a dry run of a patch alone")
         }
         let includeObject = request.query["includeObject"]
         guard let representation = Representation(accept: request.accept, includeObject: includeObject) else {
@@ -89,6 +89,12 @@ struct RequestHandler: Sendable {
         switch request.path {
         case "/healthz", "/livez", "/readyz":
             return TestHTTPResponse(status: 200, headers: ["Content-Type": "text/plain"], bytes: Array("ok".utf8))
+        case "/version":
+            return TestHTTPResponse(
+                status: 200,
+                headers: ["Content-Type": Representation.jsonType],
+                bytes: JSONValue.object(["gitVersion": .string(cluster.version)]).serialized
+            )
         case "/openapi/v2":
             return TestHTTPResponse(
                 status: 200,

@@ -22,9 +22,9 @@ public struct RequestRecord: Sendable {
         self.served = served
     }
 
-    /// Whether it was a write that the cluster has taken, whether or not the client was told.
+    /// Whether it was a write that the cluster has taken, whether or not the client was told. A dry run is none.
     public var isWritten: Bool {
-        guard let served, let verb = request.verb else { return false }
+        guard let served, let verb = request.verb, request.query["dryRun"] == nil else { return false }
         return (200..<300).contains(served) && [.create, .update, .patch, .delete].contains(verb)
     }
 }

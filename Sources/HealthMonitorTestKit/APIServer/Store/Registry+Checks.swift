@@ -65,6 +65,21 @@ extension Registry {
 }
 
 extension JSONValue {
+    /// This list of conditions after a strategic merge patch: k8s.io/api, core/v1, patchMergeKey=type.
+    func merging(conditions changes: [JSONValue]) -> JSONValue {
+        var conditions = array ?? []
+        for change in changes {
+            let index = conditions.firstIndex { $0["type"] == change["type"] }
+            switch (index, change["$patch"]) {
+            case (let index?, "delete"): conditions.remove(at: index)
+            case (nil, "delete"): break
+            case (let index?, _): conditions[index] = conditions[index].merging(change)
+            case (nil, _): conditions.append(change)
+            }
+        }
+        return .array(conditions)
+    }
+
     /// This value after a JSON merge patch (RFC 7386): members merge, null removes, anything else replaces.
     func merging(_ patch: JSONValue) -> JSONValue {
         guard case .object(let changes) = patch else { return patch }

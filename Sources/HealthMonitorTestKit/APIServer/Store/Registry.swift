@@ -135,12 +135,14 @@ struct Registry: Sendable {
         return try replace(type, key, old: old, with: &object, subresource: subresource, as: writer, now: now)
     }
 
-    /// Applies a JSON merge patch (RFC 7386) to an object, or to its status.
+    /// Applies a JSON merge patch (RFC 7386) to an object, or to its status; with `mergingLists`, a strategic merge patch,
+    /// of which `status.conditions` alone is told from a merge patch: the elements are merged by their type.
     ///
     /// metadata.resourceVersion in the patch is a precondition (409); so is metadata.uid (422: the field is immutable).
     mutating func patch(
         _ type: ResourceType,
         _ patch: JSONValue,
+        mergingLists: Bool = false,
         namespace: String,
         name: String,
         subresource: String? = nil,
@@ -149,6 +151,10 @@ struct Registry: Sendable {
     ) throws(StatusError) -> JSONValue {
         let key = ObjectKey(namespace: namespace, name: name)
         guard let old = store.object(type, key) else { throw .notFound(type, name) }
+        var patch = patch
+        if mergingLists, let changes = patch["status", "conditions"]?.array {
+            patch["status", "conditions"] = (old["status", "conditions"] ?? .array([])).merging(conditions: changes)
+        }
         var object = try normalized(type, old.merging(patch))
         try checkNamespace(type, &object, namespace)
         return try replace(type, key, old: old, with: &object, subresource: subresource, as: writer, now: now)
@@ -181,9 +187,12 @@ struct Registry: Sendable {
         for field in ["name", "uid", "creationTimestamp", "deletionTimestamp", "resourceVersion"] {
             object["metadata", field] = old["metadata", field]
         }
+        let given = object
         dropGatedFields(type, &object, old: old)
+        // A field that is dropped still changes managedFields: seen on 1.37 with the gate off.
+        let changesManagedFields = object != given
         setDefaults(type, &object)
-        guard object != old else { return old }
+        guard object != old || changesManagedFields else { return old }
         if writer == .client {
             try validate(type, object)
             let changed = type.immutableFields.filter { field in
