@@ -59,7 +59,7 @@ struct MonitoredWorld {
 
     /// What is wrong, as the core knows it, by claim uid.
     private var adverse: [String: VolumeState] {
-        reconciler.adverseClaims.reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
+        reconciler.adverseStates(of: reconciler.adverseClaims).reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
     }
 }
 

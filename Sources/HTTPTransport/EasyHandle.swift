@@ -97,6 +97,8 @@ extension EasyHandle {
         unsafe set(CCurl_setopt_string(pointer, CURLOPT_USERAGENT, configuration.userAgent))
         // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
+        // CURLOPT_QUICK_EXIT(3): a shutdown does not wait for a thread that resolves a name with a dead DNS server.
+        unsafe set(CCurl_setopt_long(pointer, CURLOPT_QUICK_EXIT, 1))
         set(setKeepAlive())
         // CURLOPT_UPLOAD_BUFFERSIZE(3): 64 KiB otherwise, for each request with a body; most bodies have less than 2.
         unsafe set(CCurl_setopt_long(pointer, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10))

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import KubernetesClient
 import Logging
 import VolumeHealth
 
@@ -117,7 +118,12 @@ extension HealthMonitor {
         ]
         if let failure {
             metadata["error"] = "\(failure)"
-            logger.error("The list of volumes is incomplete: nothing is cleared, trying again soon", metadata: metadata)
+            logger.error(
+                failure is KubernetesError
+                    ? "Failed to read the Secret that goes with the list of volumes, retrying"
+                    : "The list of volumes is incomplete: nothing is cleared, trying again soon",
+                metadata: metadata
+            )
         } else {
             if absent > 0 { metadata["absent"] = "\(absent)" }
             logger.debug("Listed all volumes", metadata: metadata)

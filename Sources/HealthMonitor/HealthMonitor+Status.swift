@@ -89,8 +89,12 @@ extension HealthMonitor {
         guard let change = change() else { return .gone }
         if let condition = change.condition {
             guard mayAct() else { return .refused }
-            let transition = wallClockSeconds(at: announcement.since)
-            let patch = MergePatch.condition(condition, of: change.claim, transition: transition)
+            let patch = MergePatch.condition(
+                condition,
+                of: change.claim,
+                transition: wallClockSeconds(at: announcement.since),
+                now: Time.now().seconds
+            )
             let written: WatchedClaim = try await kubernetes.patch(
                 name: change.claim.key.name,
                 namespace: change.claim.key.namespace,
@@ -229,7 +233,7 @@ extension HealthMonitor {
                 let written: WatchedClaim = try await kubernetes.patch(
                     name: claim.key.name,
                     namespace: claim.key.namespace,
-                    .condition(.remove, of: claim, transition: 0),
+                    .condition(.remove, of: claim, transition: 0, now: 0),
                     kind: .strategicMerge,
                     subresource: "status"
                 )
@@ -328,26 +332,29 @@ extension MergePatch {
     /// A strategic merge patch that sets or removes the condition of ours in `status.conditions`, whose elements are merged
     /// by `type`; fails when the claim is another one or was changed.
     ///
-    /// - Parameter transition: `lastTransitionTime` of a change of the condition's status, in seconds since 1970.
-    static func condition(_ change: StatusChange.Condition, of claim: Claim, transition: Int64) -> MergePatch {
+    /// - Parameters:
+    ///   - transition: `lastTransitionTime` of a change of the condition's status, in seconds since 1970.
+    ///   - now: `lastProbeTime`, in seconds since 1970.
+    static func condition(
+        _ change: StatusChange.Condition,
+        of claim: Claim,
+        transition: Int64,
+        now: Int64
+    ) -> MergePatch {
         let element: MergePatch.Value
         switch change {
         case .remove:
             element = ["$patch": "delete", "type": .string(ClaimCondition.type)]
         case .set(let condition, let isTransition):
-            let status: MergePatch.Value = condition.isHealthy ? "True" : "False"
-            let (reason, message) = (
-                MergePatch.Value.string(condition.reason), MergePatch.Value.string(condition.message)
-            )
-            element =
-                if isTransition {
-                    [
-                        "type": .string(ClaimCondition.type), "status": status, "reason": reason, "message": message,
-                        "lastTransitionTime": .string(EventRecord.timestamp(transition)),
-                    ]
-                } else {
-                    ["type": .string(ClaimCondition.type), "status": status, "reason": reason, "message": message]
-                }
+            var members: [(String, MergePatch.Value)] = [
+                ("type", .string(ClaimCondition.type)),
+                ("status", condition.isHealthy ? "True" : "False"),
+                ("reason", .string(condition.reason)),
+                ("message", .string(condition.message)),
+                ("lastProbeTime", .string(EventRecord.timestamp(now))),
+            ]
+            if isTransition { members.append(("lastTransitionTime", .string(EventRecord.timestamp(transition)))) }
+            element = .object(MergePatch(members))
         }
         return [
             "metadata": ["uid": .string(claim.uid), "resourceVersion": .string(claim.resourceVersion)],

@@ -106,7 +106,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError`.
     func untilMayAct() async throws {
         if mayAct() { return }
-        logger.warning("Lost leadership, stopping calls and writes")
+        if current.isFirstToStop() { logger.warning("Lost leadership, stopping calls and writes") }
         try await untilCancelled()
     }
 
@@ -200,8 +200,15 @@ public struct DriverChangedError: Error, CustomStringConvertible {
 /// The state of the run that is going on.
 private final class CurrentState: Sendable {
     private let state = Mutex<MonitorState?>(nil)
+    private let hasStopped = Atomic(false)
 
-    func set(_ new: MonitorState?) { state.withLock { $0 = new } }
+    func set(_ new: MonitorState?) {
+        state.withLock { $0 = new }
+        hasStopped.store(false, ordering: .relaxed)
+    }
+
+    /// Whether this is the first call since the state was set: many tasks find out at the same time.
+    func isFirstToStop() -> Bool { !hasStopped.exchange(true, ordering: .relaxed) }
 
     func get() -> MonitorState? { state.withLock { $0 } }
 }

@@ -48,14 +48,9 @@ public struct HealthSnapshot: Sendable {
 }
 
 extension HealthSnapshot {
-    init(_ reconciler: borrowing Reconciler, isDriverSupported: Bool, at now: Duration) {
-        adverseClaims = reconciler.adverseClaims.map { claim, state in
-            AdverseClaim(
-                namespace: claim.key.namespace,
-                name: claim.key.name,
-                statuses: Set(state.conditions.map(\.status.rawValue))
-            )
-        }
+    /// All but ``adverseClaims``.
+    init(numbersOf reconciler: borrowing Reconciler, isDriverSupported: Bool, at now: Duration) {
+        adverseClaims = []
         let counts = reconciler.healthCounts
         healthyVolumes = counts[.healthy, default: 0]
         adverseVolumes = counts[.adverse, default: 0]
@@ -67,6 +62,16 @@ extension HealthSnapshot {
         listProblem = reconciler.listProblem?.label
         isAbsenceSuspected = reconciler.absenceSuspicion != nil
         probeInterval = reconciler.keptProbeInterval
+    }
+}
+
+extension HealthSnapshot.AdverseClaim {
+    init(_ claim: Claim, _ state: VolumeState) {
+        self.init(
+            namespace: claim.key.namespace,
+            name: claim.key.name,
+            statuses: Set(state.conditions.map(\.status.rawValue))
+        )
     }
 }
 

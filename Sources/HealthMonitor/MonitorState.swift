@@ -128,6 +128,17 @@ final class MonitorState: Sendable {
 
     func snapshot(at now: Duration) -> HealthSnapshot {
         let isSupported = strategy.withLock { $0 } != ProbeStrategy.none
-        return withReconciler { HealthSnapshot($0, isDriverSupported: isSupported, at: now) }
+        var (snapshot, claims) = withReconciler { reconciler in
+            let numbers = HealthSnapshot(numbersOf: reconciler, isDriverSupported: isSupported, at: now)
+            return (numbers, reconciler.adverseClaims)
+        }
+        // In an outage these are many, and whatever is reported waits for the lock: some at a time.
+        while !claims.isEmpty {
+            let some = Array(claims.suffix(256))
+            claims.removeLast(some.count)
+            let states = withReconciler { $0.adverseStates(of: some) }
+            for (claim, state) in states { snapshot.adverseClaims.append(.init(claim, state)) }
+        }
+        return snapshot
     }
 }

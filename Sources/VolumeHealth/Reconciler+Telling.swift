@@ -119,9 +119,17 @@ extension Reconciler {
         Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
     }
 
-    /// Everything that is wrong and told, or about to be told, by claim.
-    public var adverseClaims: [(claim: Claim, state: VolumeState)] {
-        events.adverse.compactMap { number, state in index.claim(number).map { ($0, state) } }
+    /// The claims of whose volumes something is wrong.
+    public var adverseClaims: [ClaimNumber] { events.adverse.map(\.key) }
+
+    /// What is wrong with the volume of each of these claims; nothing of those that are gone or well by now.
+    public func adverseStates(
+        of claims: some Sequence<ClaimNumber>
+    ) -> [(claim: Claim, state: VolumeState)] {
+        claims.compactMap { number in
+            guard let state = events.current(number), !state.isClear else { return nil }
+            return index.claim(number).map { ($0, state) }
+        }
     }
 
     /// How many events wait to be told for the first time, and since when the oldest does.

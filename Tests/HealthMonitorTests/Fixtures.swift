@@ -127,7 +127,9 @@ struct Scene: Sendable {
                     try await elector.run { try await monitor.run() }
                 }
             }
-            group.addTask { await Result { try await body(monitor) } }
+            // What polls, and moves the clock, must not take the processor from what it waits for: a busy machine would
+            // see more and more time pass on the clock, and ever more work become due.
+            group.addTask(priority: .background) { await Result { try await body(monitor) } }
             let first = await group.next() ?? .success(())
             group.cancelAll()
             return first

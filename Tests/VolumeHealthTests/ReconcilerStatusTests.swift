@@ -276,7 +276,7 @@ struct ReconcilerStatusTests {
 
     @Test mutating func whatIsWrongIsKnownByClaim() {
         reconciler.sweep([.abnormal("h1")], at: .zero)
-        #expect(reconciler.adverseClaims.map(\.claim) == [claim])
+        #expect(reconciler.adverseStates(of: reconciler.adverseClaims).map(\.claim) == [claim])
         reconciler.removeClaim(claim.key, at: .zero)
         #expect(reconciler.adverseClaims.isEmpty)
     }

@@ -88,6 +88,6 @@ struct ReusedNumberTests {
         // Another handle of the volume: the number is free, and given to it.
         reconciler.apply(.of(new, handle: "h-other"), at: .seconds(60))
         _ = reconciler.endSweep(.complete(.everyVolume, canConfirm: false), at: .seconds(60))
-        #expect(reconciler.adverseClaims.map(\.claim) == [new])
+        #expect(reconciler.adverseStates(of: reconciler.adverseClaims).map(\.claim) == [new])
     }
 }

@@ -4,7 +4,8 @@
 /// What a watcher does next: it lists, then watches from the list's version, goes on from the last version that it has
 /// seen when a watch ends, and lists again when the server no longer knows that version.
 ///
-/// A list is a streaming one, and its stream goes on as the watch. Once such a list has failed, lists are paged. After two
+/// A list is a streaming one, and its stream goes on as the watch. Once the server has refused such a list, or one that had
+/// begun has failed, lists are paged. After two
 /// of these whose page tokens have expired, one list is without pages, as client-go's pager does it after the first:
 /// [tools/pager/pager.go](https://github.com/kubernetes/client-go/blob/master/tools/pager/pager.go), `FullListIfExpired`.
 ///
@@ -49,6 +50,8 @@ struct WatchStateMachine: Sendable, Hashable {
     private(set) var expectsBookmarks = false
     /// Whether a page of the list that is under way has come.
     private var hasPage = false
+    /// Whether the server has begun to answer a streaming list.
+    private var hasStreamBegun = false
     /// How many lists have expired after a page, since one was complete or was tried without pages.
     private var expiredLists = 0
 
@@ -60,6 +63,12 @@ struct WatchStateMachine: Sendable, Hashable {
         resourceVersion == nil && streamsLists && Self.refusals.contains(code)
     }
 
+    /// Whether this end, before a list has begun, is one that any request would have met.
+    private func saysNothingOfLists(_ end: End) -> Bool {
+        guard case .failed(let code, _) = end else { return false }
+        return [.transport, .unauthorized, .forbidden, .tooManyRequests].contains(code)
+    }
+
     /// What to do now.
     var step: Step {
         guard let resourceVersion else {
@@ -67,6 +76,11 @@ struct WatchStateMachine: Sendable, Hashable {
             return expiredLists < Self.toleratedExpiries ? .list : .wholeList
         }
         return isVersionInDoubt ? .checkVersion : .watch(resourceVersion: resourceVersion)
+    }
+
+    /// The server has begun to answer a streaming list.
+    mutating func beganStreamingList() {
+        hasStreamBegun = true
     }
 
     /// A page of a list has come.
@@ -113,7 +127,7 @@ struct WatchStateMachine: Sendable, Hashable {
     ///   - hasSeenBookmark: whether the watch had bookmarks, the one at the end of a list apart.
     ///   - jitter: random, from 0 up to 1.
     mutating func ended(_ end: End, hasSeenBookmark: Bool = false, jitter: Double) -> Duration {
-        defer { (isFruitful, hasPage) = (false, false) }
+        defer { (isFruitful, hasPage, hasStreamBegun) = (false, false, false) }
         if hasSeenBookmark {
             expectsBookmarks = true
         } else if case .failed(.timeout, _) = end {
@@ -129,7 +143,7 @@ struct WatchStateMachine: Sendable, Hashable {
             streamsLists = false
             return .zero
         }
-        if resourceVersion == nil { streamsLists = false }
+        if resourceVersion == nil, hasStreamBegun || !saysNothingOfLists(end) { streamsLists = false }
         switch end {
         case .closed(let duration) where isFruitful || duration >= Self.shortWatch:
             backOff.reset()

@@ -83,6 +83,7 @@ extension Watcher {
                     timeout: timeout(),
                     expectsBookmarks: machine.expectsBookmarks
                 )
+                machine.beganStreamingList()
                 watch = Watch(
                     changes: changes.makeAsyncIterator(),
                     start: client.timekeeper.now(),

@@ -7,8 +7,8 @@
 /// let patch: MergePatch = ["metadata": ["resourceVersion": .string(version)], "count": 2, "series": nil]
 /// ```
 ///
-/// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server answers 409 where they do not
-/// hold. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
+/// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server answers 409 for a stale version and
+/// 422 for another uid. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396); seen on kube-apiserver 1.36.
 public struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     /// A JSON value.
     public enum Value: Sendable, Hashable {
@@ -33,7 +33,8 @@ public struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         self.init(elements)
     }
 
-    fileprivate init(_ elements: [(String, Value)]) {
+    /// A patch with these members, in this order.
+    public init(_ elements: [(String, Value)]) {
         members = elements.map { Member(name: $0.0, value: $0.1) }
     }
 

@@ -36,8 +36,20 @@ import Testing
     @Test(arguments: [KubernetesError.Code.transport, .timeout, .tooManyRequests, .forbidden, .decoding, .expired])
     func aStreamingListThatFailsIsFollowedByPages(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
+        machine.beganStreamingList()
         #expect(!machine.isRefusal(code))
         #expect(machine.ended(.failed(code, retryAfter: .seconds(3)), jitter: 0) == .seconds(3))
+        #expect(machine.step == .list)
+    }
+
+    /// Where the API server is away when the monitor starts, its lists have not failed.
+    @Test(arguments: [KubernetesError.Code.transport, .unauthorized, .tooManyRequests, .forbidden])
+    func `a failure that any request would have met says nothing of streaming lists`(_ code: KubernetesError.Code) {
+        var machine = WatchStateMachine()
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .watchList)
+        machine.beganStreamingList()
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .list)
     }
 
