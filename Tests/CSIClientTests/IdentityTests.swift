@@ -96,7 +96,7 @@ import Testing
             // gRPC connects again after a back-off of its own; until then more attempts fail.
             while driver.journal.calls("ControllerGetCapabilities").isEmpty {
                 clock.advance(by: .seconds(10))
-                await Task.yield()
+                await pollingPause()
             }
             let identity = try await identification.value
             #expect(identity.name == "hostpath.csi.k8s.io")
@@ -128,7 +128,7 @@ import Testing
             let identification = Task { try await client.identify(clock: clock) }
             while driver.journal.calls("ControllerGetCapabilities").count < 2 {
                 clock.advance(by: .seconds(10))
-                await Task.yield()
+                await pollingPause()
             }
             let identity = try await identification.value
             #expect(identity.controllerCapabilities.isSuperset(of: [.listVolumes, .volumeCondition]))
@@ -147,7 +147,7 @@ import Testing
             #expect(!client.isConnected)
             try driver.start()
             // Nothing but asking makes the connection anew.
-            while !client.isConnected { await Task.yield() }
+            while !client.isConnected { await pollingPause() }
             #expect(driver.journal.calls("Probe").count == 1)
         }
     }

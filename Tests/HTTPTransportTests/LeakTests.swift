@@ -162,7 +162,7 @@ private struct Requests {
 
 /// Returns when it is so; the suite's time limit is for when it never is.
 private func until(_ condition: () throws -> Bool) async rethrows {
-    while try !condition() { await Task.yield() }
+    while try !condition() { await pollingPause() }
 }
 
 /// How many file descriptors this process has.

@@ -124,7 +124,7 @@ import VolumeHealth
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
                 _ = await scene.write(1)
-                while try Self.condition(scene) == nil { await Task.yield() }
+                while try Self.condition(scene) == nil { await pollingPause() }
             }
             for event in try scene.events() {
                 let name = try #require(event["metadata", "name"]?.string)
@@ -145,11 +145,11 @@ import VolumeHealth
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
                 _ = await scene.write(1)
-                while try Self.condition(scene) == nil { await Task.yield() }
+                while try Self.condition(scene) == nil { await pollingPause() }
             }
             let writes = StatusTests.writes(scene).count
             try await scene.monitor { monitor in
-                while monitor.snapshot()?.adverseClaims.isEmpty != false { await Task.yield() }
+                while monitor.snapshot()?.adverseClaims.isEmpty != false { await pollingPause() }
                 let start = scene.clock.now.offset
                 try await scene.advance { scene.clock.now.offset - start > .seconds(310) }
                 #expect(StatusTests.writes(scene).count == writes)
@@ -187,7 +187,7 @@ import VolumeHealth
         try await Scene.set { scene in
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
-                while try Self.condition(scene) == nil { await Task.yield() }
+                while try Self.condition(scene) == nil { await pollingPause() }
             }
             var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "m")
             configuration.claimConditions = .never

@@ -128,7 +128,7 @@ import Testing
                     throw CancellationError()
                 }
             }
-            while next.value.withLock({ $0 }) < 2 { await Task.yield() }
+            while next.value.withLock({ $0 }) < 2 { await pollingPause() }
             released.yield()
             var iterator = begun.makeAsyncIterator()
             #expect(await iterator.next() == 3)

@@ -41,7 +41,7 @@ import Testing
                 // Where volumes are asked for one by one, the first question is not due at once.
                 while try scene.events().isEmpty {
                     scene.clock.advance(by: .seconds(1))
-                    await Task.yield()
+                    await pollingPause()
                 }
                 _ = await scene.write(1, .patch, of: "persistentvolumeclaims")
                 lease.lose()

@@ -151,7 +151,7 @@ struct Scene: Sendable {
         while try !reached() {
             await clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: .seconds(86_400))
             clock.advance(by: .seconds(1))
-            await Task.yield()
+            await pollingPause()
         }
     }
 

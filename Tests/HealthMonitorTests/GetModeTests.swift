@@ -27,7 +27,7 @@ import Testing
         while try !reached() {
             await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: interval)
             scene.clock.advance(by: .milliseconds(100))
-            await Task.yield()
+            await pollingPause()
         }
     }
 
@@ -141,7 +141,7 @@ import Testing
             scene.driver.set(.abnormal("broken"), ofVolume: volume.handle)
             try volume.create(in: scene.server)
             // The clock stands still.
-            while Self.calls(scene)[volume.handle] == nil { await Task.yield() }
+            while Self.calls(scene)[volume.handle] == nil { await pollingPause() }
             let event = await scene.write(1)
             #expect(event != nil)
         }

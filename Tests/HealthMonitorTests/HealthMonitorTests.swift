@@ -167,7 +167,7 @@ import Testing
             // The watch delivers when it does: sweep until it has.
             while try scene.events().isEmpty {
                 scene.clock.advance(by: Scene.interval)
-                await Task.yield()
+                await pollingPause()
             }
             let events = try scene.events()
             #expect(events.first?["involvedObject", "name"] == "csi-pvc")
@@ -211,7 +211,7 @@ import Testing
             scene.server.intercept(nil)
             while try scene.events().isEmpty {
                 scene.clock.advance(by: .seconds(1))
-                await Task.yield()
+                await pollingPause()
             }
             let events = try scene.events()
             #expect(events.count == 1)
@@ -237,7 +237,7 @@ import Testing
             scene.server.intercept(nil)
             while try scene.events().last?["reason"] != "VolumeConditionNormal" {
                 scene.clock.advance(by: .seconds(10))
-                await Task.yield()
+                await pollingPause()
             }
             let reasons = try scene.events().map { $0["reason"] }
             #expect(reasons.count == 2)
@@ -254,7 +254,7 @@ import Testing
             scene.driver.configuration.controllerCapabilities = [3, 11]
             while scene.driver.journal.calls("ListVolumes").isEmpty {
                 scene.clock.advance(by: .seconds(5))
-                await Task.yield()
+                await pollingPause()
             }
             _ = await scene.write(1)
             let events = try scene.events()
@@ -270,7 +270,7 @@ import Testing
             try scene.driver.start()
             while try scene.events().isEmpty {
                 scene.clock.advance(by: .seconds(10))
-                await Task.yield()
+                await pollingPause()
             }
             let events = try scene.events()
             #expect(events.first?["message"] == "broken")

@@ -94,7 +94,7 @@ import Testing
                     }
                     // The count of the event is raised after half an hour.
                     scene.clock.advance(by: .seconds(5))
-                    await Task.yield()
+                    await pollingPause()
                 }
             }
             let refused = scene.server.journal.records.filter { $0.code == 403 }.map {

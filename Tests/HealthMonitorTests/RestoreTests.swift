@@ -219,7 +219,7 @@ import Testing
                 await scene.clock.sleeper(ofAtLeast: .seconds(290), atMost: .seconds(300))
                 scene.clock.advance(by: .seconds(300))
                 while scene.server.journal.records.count(where: { $0.request.verb == .list }) < lists + 3 {
-                    await Task.yield()
+                    await pollingPause()
                 }
                 await scene.sweepAgain()
                 _ = await scene.write(2)

@@ -49,7 +49,7 @@ import Testing
             while scene.driver.journal.calls("ControllerGetVolumeHealth").count < 6 {
                 await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: .seconds(60))
                 scene.clock.advance(by: .seconds(1))
-                await Task.yield()
+                await pollingPause()
             }
             for call in scene.driver.journal.calls("ControllerGetVolumeHealth") {
                 let name = call.volumeID == Self.volumes[0].handle ? "of one" : "of two"
@@ -97,7 +97,7 @@ import Testing
             while scene.driver.journal.calls("ControllerListVolumeHealth").isEmpty {
                 await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: Scene.interval)
                 scene.clock.advance(by: .seconds(5))
-                await Task.yield()
+                await pollingPause()
             }
             _ = await scene.write(2)
         }

@@ -43,8 +43,8 @@ import VolumeHealth
             configuration.claimConditions = .never
             try await scene.monitor(configuration) { monitor in
                 _ = await scene.write(5)
-                while monitor.snapshot()?.isStatusSupported != false { await Task.yield() }
-                while monitor.snapshot()?.statuses.depth != 0 { await Task.yield() }
+                while monitor.snapshot()?.isStatusSupported != false { await pollingPause() }
+                while monitor.snapshot()?.statuses.depth != 0 { await pollingPause() }
                 for count in 2...4 { await VolumeHealthTests.list(scene, again: count, ofAtLeast: Scene.interval / 2) }
                 #expect(StatusTests.writes(scene).isEmpty)
                 #expect(!StatusTests.dryRuns(scene).isEmpty)
@@ -61,7 +61,7 @@ import VolumeHealth
             try Self.brokenVolumes($0)
         } _: { scene in
             _ = await scene.write(5)
-            while scene.observations.all.isEmpty { await Task.yield() }
+            while scene.observations.all.isEmpty { await pollingPause() }
             let start = scene.clock.now.offset
             try await scene.advance { scene.clock.now.offset - start > .seconds(2000) }
             scene.server.featureGates = [.csiVolumeHealth]

@@ -186,7 +186,7 @@ import Testing
                 return .reply(call.startingToken.isEmpty ? first : second)
             }
         } _: { scene in
-            while try scene.events().last?["message"] != "DataLoss (B); Degraded (A)" { await Task.yield() }
+            while try scene.events().last?["message"] != "DataLoss (B); Degraded (A)" { await pollingPause() }
             let events = try scene.events()
             #expect(events.allSatisfy { $0["reason"] == "VolumeConditionAbnormal" })
         }

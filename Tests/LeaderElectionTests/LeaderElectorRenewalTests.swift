@@ -50,7 +50,7 @@ import Testing
     /// Returns when the Lease was renewed after `moment`, or the term ended.
     private func renewal(of candidate: Candidate, after moment: ManualClock.Instant) async {
         while candidate.endedTerms == 0, candidate.health.lastRenewal.map({ $0 <= moment }) ?? true {
-            await Task.yield()
+            await pollingPause()
         }
     }
 

@@ -142,7 +142,7 @@ import Testing
                     if updates == count { break }
                 }
                 // The answer has arrived: before, it is the attempt's limit that sleeps.
-                while candidate.health.lastRenewal != candidate.clock.now { await Task.yield() }
+                while candidate.health.lastRenewal != candidate.clock.now { await pollingPause() }
             }
             let requests = server.journal.records.map(\.request.verb)
             #expect(requests == [.get, .create, .update, .update, .update])
@@ -232,7 +232,7 @@ import Testing
             }
             while !candidate.health.isLeader {
                 candidate.clock.advance(by: .seconds(1))
-                await Task.yield()
+                await pollingPause()
             }
             #expect(await watcher.value == true)
             await candidate.stop()

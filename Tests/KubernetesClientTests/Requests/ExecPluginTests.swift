@@ -88,14 +88,14 @@ import Testing
                 await clock.sleepers(1)
                 // Those that the script notes are running by then.
                 while !Task.isCancelled, !FileManager.default.fileExists(atPath: "\(directory)/ready") {
-                    await Task.yield()
+                    await pollingPause()
                 }
                 clock.advance(by: .seconds(30))
             }
             for file in ["process", "child"] {
                 guard let text = try? String(contentsOfFile: "\(directory)/\(file)", encoding: .utf8) else { continue }
                 let process = text.trimmingCharacters(in: .whitespacesAndNewlines)
-                while !Task.isCancelled, isRunning(process) { await Task.yield() }
+                while !Task.isCancelled, isRunning(process) { await pollingPause() }
                 #expect(!isRunning(process))
             }
         }
@@ -314,7 +314,7 @@ import Testing
                             return error.code
                         }
                     }
-                    while !Task.isCancelled, runs(directory) == 0 { await Task.yield() }
+                    while !Task.isCancelled, runs(directory) == 0 { await pollingPause() }
                     group.cancelAll()
                     return await group.next() ?? nil
                 }
