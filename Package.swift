@@ -192,7 +192,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GRPCTransportTests",
-            dependencies: ["GRPCTransport"],
+            dependencies: ["GRPCTransport", "HealthMonitorTestKit"],
             swiftSettings: settings
         ),
         .target(
