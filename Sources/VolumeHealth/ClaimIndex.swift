@@ -259,6 +259,11 @@ extension ClaimIndex {
         }
     }
 
+    /// A term begins or ends: only the driver's replies of this term say how its volumes are.
+    mutating func forgetReplies() {
+        updateAll { $0 = HandleRecord() }
+    }
+
     /// Another way of asking begins: what the last one listed and missed says nothing of the next.
     mutating func forgetListings() {
         updateAll { record in

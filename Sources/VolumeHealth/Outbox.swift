@@ -105,10 +105,18 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     private var pausedUntil: Duration = .zero
     private var failures = 0
     private var announcements: UInt64 = 0
+    /// Up to this number, announcements are of an earlier term.
+    private let announcementsBefore: UInt64
 
-    init(timing: ReportTiming) {
+    /// An outbox that knows nothing.
+    ///
+    /// - Parameter previous: the outbox of the last term: numbers go on from its own, and no outcome of its announcements
+    ///   counts here.
+    init(timing: ReportTiming, after previous: Outbox? = nil) {
         self.timing = timing
         gates = NamespaceGates(timing: timing)
+        announcements = previous?.announcements ?? 0
+        announcementsBefore = announcements
     }
 
     var isEmpty: Bool { entries.isEmpty }
@@ -257,6 +265,7 @@ extension Outbox {
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
     mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) -> Bool {
+        guard announcement.number > announcementsBefore else { return false }
         let end = endRequest(in: announcement.claim.key.namespace, outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: the outcome of another one.
         guard var entry = entries[announcement.key] else { return end.isFirstFailure }

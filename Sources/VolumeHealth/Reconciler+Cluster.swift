@@ -136,7 +136,7 @@ extension Reconciler {
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)
         removeUnknowns(of: claim)
-        setStatus(.clear, for: claim, at: now)
+        if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
 
     /// The claim is gone, or another one has its name: its number is another's from now on.

@@ -63,6 +63,8 @@ public struct Reconciler: Sendable {
     var isLocalityJudged = false
     /// Why the last complete list of every volume is of no use.
     public internal(set) var listProblem: ListProblem?
+    /// Another replica leads: nothing is queued.
+    var isStandby = false
 
     /// A reconciler that knows nothing yet.
     public init(configuration: Configuration = Configuration()) {

@@ -38,12 +38,20 @@ struct ReconcilerLifePropertyTests {
         /// The last two claims share a volume.
         static func handle(_ claim: Int) -> String { "h\(min(claim, 4))" }
 
-        /// The process ends and another one begins, which knows what the API server holds.
-        mutating func restart() {
-            reconciler = Reconciler()
+        /// A term ends and another one begins, in a process of its own or in the same one, which keeps its caches; it knows
+        /// what the API server holds.
+        mutating func restart(keepingCaches: Bool = false) {
             uncertain = []
-            for (number, claim) in claims.enumerated() {
-                reconciler.bind(claim, handle: Self.handle(number), healthStatus: statuses[claim.uid] ?? [], at: now)
+            if keepingCaches {
+                reconciler.endTerm()
+                watch()
+                reconciler.beginTerm()
+            } else {
+                reconciler = Reconciler()
+                for (number, claim) in claims.enumerated() {
+                    let status = statuses[claim.uid] ?? []
+                    reconciler.bind(claim, handle: Self.handle(number), healthStatus: status, at: now)
+                }
             }
             for claim in claims {
                 guard let told = events[claim.uid], !told.isEmpty else { continue }
@@ -177,7 +185,7 @@ struct ReconcilerLifePropertyTests {
             case 5..<11: world.ask(failing: Bool.random(using: &world.random))
             case 11..<18: world.tell(failing: true)
             case 18: world.watch()
-            default: world.restart()
+            default: world.restart(keepingCaches: Bool.random(using: &world.random))
             }
         }
         // Everything works again: the driver has all its volumes and answers, and the API server too.

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// Terms: the time from taking the lease to losing it.
+///
+/// The caches of PersistentVolumes and PersistentVolumeClaims outlive a term, because their watches go on. Everything else
+/// is of one term: between two of them another replica may have probed the volumes and recorded events.
+extension Reconciler {
+    /// The lease is held from now on. What is known is what a new reconciler would know that was given the same volumes
+    /// and claims: reports of earlier terms are read back (``restore(told:claimUID:key:toldAt:at:)``).
+    public mutating func beginTerm() {
+        forgetTerm()
+        isStandby = false
+    }
+
+    /// The lease is not held, yet or any more: only the watches go on. Until ``beginTerm()`` nothing is queued, and
+    /// outcomes of reports that were under way change nothing.
+    public mutating func endTerm() {
+        forgetTerm()
+        isStandby = true
+    }
+
+    /// Keeps only the configuration and the caches. A new field of the reconciler is forgotten here too.
+    private mutating func forgetTerm() {
+        var next = Reconciler(configuration: configuration)
+        // Moved, not copied.
+        swap(&next.index, &index)
+        next.index.forgetReplies()
+        next.events = Outbox(timing: .lastingEvents, after: events)
+        next.statuses = Outbox(timing: .fields, after: statuses)
+        next.unknowns = Outbox(timing: .singleEvents, after: unknowns)
+        self = next
+    }
+}
