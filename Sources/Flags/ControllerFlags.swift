@@ -21,7 +21,7 @@ package struct ControllerFlags: ParsableArguments {
     /// The flags that are true without a value.
     package static let booleans: Set = [
         "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
-        "log-text-split-stream", "node-deployment", "report-missing-volumes", "version",
+        "log-text-split-stream", "node-deployment", "report-missing-volumes", "version", "warm-standby",
     ]
 
     /// The flags without any argument.
@@ -131,6 +131,12 @@ struct LeaderElectionFlags: ParsableArguments {
 
     @Option("Labels for the lease.")
     var leaderElectionLabels = Labels()
+
+    @Option(
+        "Keep the caches of PersistentVolumes and PersistentVolumeClaims up to date while this replica is a standby, so "
+            + "that a failover has no list to wait for. Costs a watch of both per standby."
+    )
+    var warmStandby = false
 }
 
 struct DiagnosticsFlags: ParsableArguments {

@@ -28,6 +28,8 @@ package struct ControllerOptions: Sendable, Equatable {
         package var namespace: String?
         package var timing: LeaderElectionTiming
         package var labels: [String: String]
+        /// Whether a standby keeps its caches up to date.
+        package var warmStandby: Bool
     }
 
     /// A path, or an address as gRPC takes it.
@@ -169,7 +171,8 @@ package struct ControllerOptions: Sendable, Equatable {
         return LeaderElection(
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
             timing: timing,
-            labels: flags.leaderElectionLabels.values
+            labels: flags.leaderElectionLabels.values,
+            warmStandby: flags.warmStandby
         )
     }
 }

@@ -8,8 +8,16 @@ import Synchronization
 package import VolumeHealth
 
 extension HealthMonitor {
+    /// Keeps the caches of PersistentVolumes and PersistentVolumeClaims up to date, through terms and between them.
+    func watch(into state: MonitorState) async throws {
+        try await together([
+            { try await state.volumes.keep { try await watchVolumes(into: state) } },
+            { try await state.claims.keep { try await watchClaims(into: state) } },
+        ])
+    }
+
     /// Keeps the core's volumes as the cluster's are: all of the driver's, or those that our node admits.
-    func watchVolumes(into state: MonitorState) async throws {
+    private func watchVolumes(into state: MonitorState) async throws {
         guard let name = configuration.nodeName else { return try await watchVolumes(into: state) { _ in true } }
         let labels = NodeLabels()
         try await withThrowingDiscardingTaskGroup { group in
@@ -76,8 +84,9 @@ extension HealthMonitor {
         into state: MonitorState,
         where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
     ) async throws {
-        for try await event in Watcher<WatchedVolume>(client: kubernetes, logger: logger) {
+        for try await event in Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes) {
             let received = now
+            if case .restarted = event { state.volumes.didBeginList() }
             state.update { reconciler in
                 switch event {
                 case .restarted: reconciler.beginVolumeRelist()
@@ -88,14 +97,15 @@ extension HealthMonitor {
                 case .deleted(let volume): reconciler.removeVolume(named: volume.name, at: received)
                 }
             }
-            if case .synced = event { state.didSync(.volumes) }
+            if case .synced = event { state.volumes.didSync() }
         }
     }
 
     /// Keeps the core's claims as the cluster's are.
-    func watchClaims(into state: MonitorState) async throws {
-        for try await event in Watcher<WatchedClaim>(client: kubernetes, logger: logger) {
+    private func watchClaims(into state: MonitorState) async throws {
+        for try await event in Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims) {
             let received = now
+            if case .restarted = event { state.claims.didBeginList() }
             state.update { reconciler in
                 switch event {
                 case .restarted: reconciler.beginClaimRelist()
@@ -106,7 +116,7 @@ extension HealthMonitor {
                 case .deleted(let claim): reconciler.removeClaim(claim.claim.key, at: received)
                 }
             }
-            if case .synced = event { state.didSync(.claims) }
+            if case .synced = event { state.claims.didSync() }
         }
     }
 

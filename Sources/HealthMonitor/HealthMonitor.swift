@@ -59,41 +59,67 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
     ///   another driver answers on the socket.
     public func run() async throws {
+        try await run { lead in try await lead() }
+    }
+
+    /// Monitors while the lease is held, as ``run()``, in one term after the other.
+    ///
+    /// The watches of PersistentVolumes and PersistentVolumeClaims go on when a term ends, so that the next one begins
+    /// without a list. Between terms nothing else is sent, neither to the driver nor to the API server.
+    ///
+    /// - Parameters:
+    ///   - warmStandby: whether the watches begin at once; otherwise with the first term.
+    ///   - elect: runs its argument while the lease is held, and cancels and awaits it when the lease is lost; one call
+    ///     at a time, any number of times. When it returns or throws, this does too.
+    public func run(
+        warmStandby: Bool = false,
+        elect: @escaping @Sendable (_ lead: @escaping @Sendable () async throws -> Void) async throws -> Void
+    ) async throws {
         let state = MonitorState(
             Reconciler(configuration: .init(configuration)),
             workerThreads: configuration.workerThreads
         )
-        current.set(state)
-        defer { current.set(nil) }
+        state.endTerm()
         try await together([
-            { try await watchVolumes(into: state) },
-            { try await watchClaims(into: state) },
             {
-                await state.synced.wait()
+                if !warmStandby { await state.terms.wait() }
                 try Task.checkCancellation()
-                // Rule 9: what was told is known before anything is told.
-                let isRestored = try await restore(into: state)
-                try await together([
-                    { isRestored ? try await untilCancelled() : try await restoreLater(into: state) },
-                    { try await probe(into: state) },
-                    { try await probeVolumes(into: state) },
-                    { try await reportAbsence(from: state) },
-                    { try await reportEvents(from: state) },
-                    { try await reportUnknownConditions(from: state) },
-                    { try await writeStatuses(from: state) },
-                    { try await maintainStatuses(of: state) },
-                    { try await watchNodes(claimsOf: state) },
-                ])
+                try await watch(into: state)
             },
+            { try await elect { try await lead(state) } },
         ])
     }
 
-    /// What is known now; nil while ``run()`` is not running.
+    /// One term.
+    private func lead(_ state: MonitorState) async throws {
+        state.beginTerm()
+        current.set(state)
+        defer {
+            current.set(nil)
+            state.endTerm()
+        }
+        try await state.untilSynced()
+        // Rule 9: what was told is known before anything is told.
+        let isRestored = try await restore(into: state)
+        try await together([
+            { isRestored ? try await untilCancelled() : try await restoreLater(into: state) },
+            { try await probe(into: state) },
+            { try await probeVolumes(into: state) },
+            { try await reportAbsence(from: state) },
+            { try await reportEvents(from: state) },
+            { try await reportUnknownConditions(from: state) },
+            { try await writeStatuses(from: state) },
+            { try await maintainStatuses(of: state) },
+            { try await watchNodes(claimsOf: state) },
+        ])
+    }
+
+    /// What is known now; nil between terms.
     public func snapshot() -> HealthSnapshot? {
         current.get().map { $0.snapshot(at: now) }
     }
 
-    /// What is wrong with the driver, in sentences; nil when nothing is known to be, and while ``run()`` is not running.
+    /// What is wrong with the driver, in sentences; nil when nothing is known to be, and between terms.
     public func driverProblem() -> String? {
         current.get()?.driverProblem
     }
@@ -124,7 +150,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     func instant(at time: Duration) -> C.Instant { origin.advanced(by: time) }
 
     /// Runs tasks none of which returns: the first to throw ends all.
-    private func together(_ tasks: [@Sendable () async throws -> Void]) async throws {
+    func together(_ tasks: [@Sendable () async throws -> Void]) async throws {
         try await withThrowingTaskGroup { group in
             for task in tasks {
                 group.addTask { try await task() }
@@ -197,7 +223,7 @@ public struct DriverChangedError: Error, CustomStringConvertible {
     }
 }
 
-/// The state of the run that is going on.
+/// The state of the term that is going on.
 private final class CurrentState: Sendable {
     private let state = Mutex<MonitorState?>(nil)
     private let hasStopped = Atomic(false)

@@ -4,20 +4,29 @@
 import Synchronization
 import VolumeHealth
 
-/// What the monitor's tasks share: the core, and the signals between them.
+/// What the monitor's tasks share: the core, and the signals between them. The watches have it as long as the monitor runs,
+/// the other tasks for a term.
 final class MonitorState: Sendable {
-    /// Names this run among all runs of all replicas.
-    private let runID = String(UInt64.random(in: .min ... .max), radix: 36)
+    /// What holds for one term.
+    private struct Term {
+        /// Names this term among all terms of all replicas.
+        let id = String(UInt64.random(in: .min ... .max), radix: 36)
+        let probing: Probing
+        var strategy: ProbeStrategy?
+        var listProblem: ListProblem?
+        var listsSomeWithoutCondition = false
+    }
+
+    private let workerThreads: Int
+    private let term: Mutex<Term>
     private let reconciler: Mutex<Reconciler>
     private let driverProblems = Mutex(DriverProblems())
-    private let unsynced = Mutex<Set<Watched>>([.volumes, .claims])
-    private let strategy = Mutex<ProbeStrategy?>(nil)
-    /// Both watches have delivered their first list.
-    let synced = WakeUp()
-    private let listProblem = Mutex<ListProblem?>(nil)
-    private let listsSomeWithoutCondition = Mutex(false)
-    /// Whether single volumes can be probed.
-    let probing: Probing
+    /// The cache of PersistentVolumes.
+    let volumes = CacheState()
+    /// The cache of PersistentVolumeClaims.
+    let claims = CacheState()
+    /// A term has begun.
+    let terms = WakeUp()
     /// There may be a volume to probe.
     let probeable = WakeUp()
     /// A call found that the driver cannot be reached.
@@ -33,14 +42,33 @@ final class MonitorState: Sendable {
     /// There may be something to do for the claims' status that nothing else causes.
     let maintenance = WakeUp()
 
-    enum Watched: Sendable {
-        case volumes
-        case claims
-    }
-
     init(_ reconciler: sending Reconciler, workerThreads: Int = 10) {
         self.reconciler = Mutex(reconciler)
-        probing = Probing(maximum: workerThreads)
+        self.workerThreads = workerThreads
+        term = Mutex(Term(probing: Probing(maximum: workerThreads)))
+    }
+
+    /// Forgets everything but the caches: what another replica did meanwhile is not known. The tasks of the last term have
+    /// ended.
+    func beginTerm() {
+        term.withLock { $0 = Term(probing: Probing(maximum: workerThreads)) }
+        update { $0.beginTerm() }
+        volumes.beginTerm()
+        claims.beginTerm()
+        terms.signal()
+    }
+
+    /// Returns when both caches are up to date. For one task at a time.
+    ///
+    /// - Throws: `CancellationError`.
+    func untilSynced() async throws {
+        try await volumes.untilSynced()
+        try await claims.untilSynced()
+    }
+
+    /// Forgets everything but the caches: a standby needs nothing else.
+    func endTerm() {
+        update { $0.endTerm() }
     }
 
     func withReconciler<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
@@ -74,7 +102,7 @@ final class MonitorState: Sendable {
 
     /// What is wrong with the driver; takes no lock of the core, which may be held for long.
     var driverProblem: String? {
-        let isSupported = strategy.withLock { $0 } != ProbeStrategy.none
+        let isSupported = term.withLock { $0.strategy } != ProbeStrategy.none
         let problems = driverProblems.withLock { $0 }
         return problems.description(missingCapabilities: isSupported ? nil : ProbeStrategy.missingCapabilities)
     }
@@ -83,35 +111,33 @@ final class MonitorState: Sendable {
 
     /// Names one attempt to record an event that is not of the core's queues.
     func attemptID() -> String {
-        "\(runID)-d\(attempts.add(1, ordering: .relaxed).newValue)"
+        "\(term.withLock { $0.id })-d\(attempts.add(1, ordering: .relaxed).newValue)"
     }
 
-    /// Names one telling, unlike those of other replicas and of earlier runs.
+    /// Names one telling, unlike those of other replicas and of earlier terms.
     func name<Key, State>(of announcement: Announcement<Key, State>) -> String {
-        "\(runID)-\(announcement.telling)"
+        "\(term.withLock { $0.id })-\(announcement.telling)"
     }
 
-    func didSync(_ watched: Watched) {
-        let last = unsynced.withLock { $0.remove(watched) != nil && $0.isEmpty }
-        if last { synced.signal() }
-    }
+    /// Whether single volumes can be probed.
+    var probing: Probing { term.withLock { $0.probing } }
 
     /// Returns whether it is another one than before.
     func adopt(_ new: ProbeStrategy) -> Bool {
-        strategy.withLock { strategy in
-            defer { strategy = new }
-            return strategy != new
+        term.withLock { term in
+            defer { term.strategy = new }
+            return term.strategy != new
         }
     }
 
     /// In whose terms the driver reports health; nil until it is known, and where it does not.
-    var generation: ProbeStrategy.Generation? { strategy.withLock { $0?.generation } }
+    var generation: ProbeStrategy.Generation? { term.withLock { $0.strategy?.generation } }
 
     /// Returns whether it is another kind of problem than before.
     func adopt(_ new: ListProblem?) -> Bool {
-        listProblem.withLock { problem in
-            defer { problem = new }
-            switch (problem, new) {
+        term.withLock { term in
+            defer { term.listProblem = new }
+            switch (term.listProblem, new) {
             case (nil, nil), (.noConditions, .noConditions), (.foreignIDs, .foreignIDs): return false
             default: return true
             }
@@ -120,14 +146,14 @@ final class MonitorState: Sendable {
 
     /// Returns whether it is otherwise than before.
     func adopt(listsSomeWithoutCondition new: Bool) -> Bool {
-        listsSomeWithoutCondition.withLock { value in
-            defer { value = new }
-            return value != new
+        term.withLock { term in
+            defer { term.listsSomeWithoutCondition = new }
+            return term.listsSomeWithoutCondition != new
         }
     }
 
     func snapshot(at now: Duration) -> HealthSnapshot {
-        let isSupported = strategy.withLock { $0 } != ProbeStrategy.none
+        let isSupported = term.withLock { $0.strategy } != ProbeStrategy.none
         var (snapshot, claims) = withReconciler { reconciler in
             let numbers = HealthSnapshot(numbersOf: reconciler, isDriverSupported: isSupported, at: now)
             return (numbers, reconciler.adverseClaims)

@@ -39,7 +39,7 @@ struct Replicas {
         var processes: [ReplicaProcess] = []
         var drivers: [SimulatedDriver] = []
         var tokenFiles: [String] = []
-        for identity in Self.names(count) {
+        for (number, identity) in Self.names(count).enumerated() {
             let path = "\(directory)/\(identity)"
             let driver = SimulatedDriver(socket: "\(path).sock", configuration: configuration)
             try driver.start()
@@ -51,7 +51,9 @@ struct Replicas {
                 ReplicaProcess(
                     identity: identity,
                     path: binary,
-                    arguments: Self.arguments(path: path, listInterval: listInterval),
+                    // Every second one keeps its caches while it stands by.
+                    arguments: Self.arguments(path: path, listInterval: listInterval)
+                        + (number % 2 == 1 ? ["--warm-standby"] : []),
                     log: "\(path).log"
                 )
             )

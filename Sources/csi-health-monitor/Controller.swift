@@ -177,7 +177,7 @@ private struct MonitorService: Service {
         )
         let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
-            try await elector.run { try await monitor.run() }
+            try await monitor.run(warmStandby: election.warmStandby) { lead in try await elector.run(lead) }
         } catch {
             await leaseClient.shutdown()
             throw error

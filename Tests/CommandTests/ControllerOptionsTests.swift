@@ -47,7 +47,7 @@ import VolumeHealth
             "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
-            "--missing-volumes-hold=2m", "--claim-condition=always",
+            "--missing-volumes-hold=2m", "--claim-condition=always", "--warm-standby",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
@@ -67,7 +67,8 @@ import VolumeHealth
                         renewDeadline: .seconds(107),
                         retryPeriod: .seconds(26)
                     ),
-                    labels: ["team": "storage"]
+                    labels: ["team": "storage"],
+                    warmStandby: true
                 )
         )
         #expect(options.verbosity == 5)

@@ -25,6 +25,7 @@ import Testing
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
+        "warm-standby": "false",
     ]
 
     /// What the help says of each flag: its name, what stands for its value, and the default.

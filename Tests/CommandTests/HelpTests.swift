@@ -94,6 +94,9 @@ import Testing
                                   How often a leader renews its lease and the others look. (default: 5s)
           --leader-election-labels <key:value,...>
                                   Labels for the lease.
+          --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to
+                                  date while this replica is a standby, so that a failover has no list to
+                                  wait for. Costs a watch of both per standby. (default: false)
 
         DIAGNOSTICS:
           --http-endpoint <address>

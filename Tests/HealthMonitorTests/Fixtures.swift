@@ -72,6 +72,8 @@ struct Scene: Sendable {
     ///
     /// - Parameters:
     ///   - leaseNamespace: where it contends for a lease first; nil: it works without one.
+    ///   - terms: when it leads, in place of a lease; nil: always.
+    ///   - warmStandby: whether it keeps its caches before its first term.
     ///   - mayAct: whether it may ask and write.
     func monitor(
         _ configuration: MonitorConfiguration = .init(
@@ -79,6 +81,8 @@ struct Scene: Sendable {
             identity: "csi-hostpathplugin-0"
         ),
         leaseNamespace: String? = nil,
+        terms: Terms? = nil,
+        warmStandby: Bool = false,
         mayAct: @escaping @Sendable () -> Bool = { true },
         _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
     ) async throws {
@@ -105,6 +109,9 @@ struct Scene: Sendable {
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
             group.addTask {
                 await Result {
+                    if let terms {
+                        return try await monitor.run(warmStandby: warmStandby) { try await terms.elect($0) }
+                    }
                     guard let leaseNamespace else { return try await monitor.run() }
                     let elector = LeaderElector(
                         client: kubernetes,
@@ -124,7 +131,7 @@ struct Scene: Sendable {
                         health: LeaderElectionHealth(leaseDuration: .seconds(3600), clock: ContinuousClock()),
                         logger: quiet
                     )
-                    try await elector.run { try await monitor.run() }
+                    try await monitor.run(warmStandby: warmStandby) { try await elector.run($0) }
                 }
             }
             // What polls, and moves the clock, must not take the processor from what it waits for: a busy machine would
@@ -178,6 +185,41 @@ struct Scene: Sendable {
             (Int($0["metadata", "resourceVersion"]?.string ?? "") ?? 0)
                 < (Int($1["metadata", "resourceVersion"]?.string ?? "") ?? 0)
         }
+    }
+}
+
+/// The terms of a monitor, which a test begins and ends.
+final class Terms: Sendable {
+    private let begins = AsyncStream.makeStream(of: Void.self)
+    private let ends = AsyncStream.makeStream(of: Void.self)
+    private let ended = AsyncStream.makeStream(of: Void.self)
+
+    /// Runs `lead` in each term.
+    func elect(_ lead: @escaping @Sendable () async throws -> Void) async throws {
+        for await _ in begins.stream {
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await lead() }
+                group.addTask { [ends] in for await _ in ends.stream { return } }
+                try await group.next()
+                group.cancelAll()
+            }
+            ended.continuation.yield()
+        }
+        throw CancellationError()
+    }
+
+    func begin() { begins.continuation.yield() }
+
+    /// Returns when the term has ended.
+    func end() async {
+        ends.continuation.yield()
+        for await _ in ended.stream { return }
+    }
+
+    /// Ends a term and begins the next.
+    func change() async {
+        await end()
+        begin()
     }
 }
 

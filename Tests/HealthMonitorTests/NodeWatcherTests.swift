@@ -63,11 +63,12 @@ import VolumeHealth
             )
             let state = MonitorState(Reconciler())
             let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
-                group.addTask { await Result { try await monitor.watchVolumes(into: state) } }
-                group.addTask { await Result { try await monitor.watchClaims(into: state) } }
+                group.addTask { await Result { try await monitor.watch(into: state) } }
                 group.addTask {
-                    await state.synced.wait()
-                    return await Result { try await monitor.tellNodeFailures(after: .seconds(300), claimsOf: state) }
+                    await Result {
+                        try await state.untilSynced()
+                        try await monitor.tellNodeFailures(after: .seconds(300), claimsOf: state)
+                    }
                 }
                 group.addTask { await Result { try await body() } }
                 let first = await group.next() ?? .success(())

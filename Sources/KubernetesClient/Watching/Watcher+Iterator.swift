@@ -110,6 +110,7 @@ extension Watcher {
                     expectsBookmarks: machine.expectsBookmarks
                 )
                 log.recovered()
+                watcher.opened()
                 watch = Watch(changes: changes.makeAsyncIterator(), start: client.timekeeper.now())
             }
             return nil

@@ -55,6 +55,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     let logger: Logger
     let random: @Sendable () -> Double
     let observer: @Sendable (KubernetesError) -> Void
+    let opened: @Sendable () -> Void
 
     /// Describes a watcher; nothing is sent before an iterator's first `next`.
     ///
@@ -65,13 +66,16 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     ///   - logger: for troubles, once each, and their end.
     ///   - random: from 0 up to 1, for jitter.
     ///   - observer: called for every failure, repeated ones too.
+    ///   - opened: called when a watch is open that goes on from a version, before its first event. A streaming list is
+    ///     open from `synced` on without it.
     public init(
         client: KubernetesClient,
         selection: Selection = Selection(),
         pageLimit: Int = 500,
         logger: Logger,
         random: @escaping @Sendable () -> Double = { .random(in: 0..<1) },
-        observer: @escaping @Sendable (KubernetesError) -> Void = { _ in }
+        observer: @escaping @Sendable (KubernetesError) -> Void = { _ in },
+        opened: @escaping @Sendable () -> Void = {}
     ) {
         self.client = client
         self.selection = selection
@@ -79,6 +83,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
         self.logger = logger
         self.random = random
         self.observer = observer
+        self.opened = opened
     }
 
     /// Starts a watch of its own, with a list.

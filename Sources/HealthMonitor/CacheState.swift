@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesClient
+import Logging
+import Synchronization
+
+/// Whether the cache that a watch keeps is up to date, for the beginning of a term.
+///
+/// Within a term a watch that fails retries with its own back-off, and the monitor goes on with what it knows. A term must
+/// not begin so: the last leader may have recorded events on claims that the cache does not have, which would then be
+/// recorded again (rule 9).
+final class CacheState: Sendable {
+    private enum State {
+        /// The list is not complete.
+        case listing
+        /// The list is complete and its watch open.
+        case synced
+        /// The list or the watch has failed, and no other is open.
+        case failed
+    }
+
+    private let state = Mutex(State.listing)
+    private let changed = WakeUp()
+    /// The watch is to begin anew, with a list.
+    private let relist = WakeUp()
+
+    /// The watch began to list.
+    func didBeginList() { set(.listing) }
+
+    /// The list is complete.
+    func didSync() { set(.synced) }
+
+    /// The watch is open again, from the last version that it has seen.
+    func didOpen() { set(.synced) }
+
+    /// The list or the watch has failed.
+    func didFail() { set(.failed) }
+
+    private func set(_ new: State) {
+        state.withLock { $0 = new }
+        changed.signal()
+    }
+
+    /// A term begins: a watch that has failed lists at once, without waiting for the end of its back-off.
+    func beginTerm() {
+        let hasFailed = state.withLock { state in
+            guard state == .failed else { return false }
+            state = .listing
+            return true
+        }
+        if hasFailed { relist.signal() }
+    }
+
+    /// Returns when the cache is up to date. For one task at a time.
+    ///
+    /// - Throws: `CancellationError`.
+    func untilSynced() async throws {
+        while state.withLock({ $0 != .synced }) {
+            await changed.wait()
+            try Task.checkCancellation()
+        }
+    }
+
+    /// Runs a watch, and begins it anew when ``beginTerm()`` asks for that.
+    ///
+    /// - Throws: what `watch` throws, which does not return otherwise; `CancellationError` on cancellation.
+    func keep(by watch: @escaping @Sendable () async throws -> Void) async throws {
+        while true {
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await watch() }
+                group.addTask { await self.relist.wait() }
+                try await group.next()
+                group.cancelAll()
+            }
+            try Task.checkCancellation()
+        }
+    }
+}
+
+extension Watcher {
+    /// A watcher of all objects that says how far it is.
+    init(client: KubernetesClient, logger: Logger, keeping cache: CacheState) {
+        self.init(
+            client: client,
+            logger: logger,
+            observer: { _ in cache.didFail() },
+            opened: { cache.didOpen() }
+        )
+    }
+}
