@@ -65,15 +65,17 @@ arguments() {
         yesoutage-default-limits) echo outage --volumes 10 --interval 1 --queries-per-second 0 ;;
         yessteady) echo steady --volumes 20 --interval 2 ;;
         yesgrowth) echo growth --volumes 10 20 --seconds 0.5 ;;
+        yesfailover) echo failover --volumes 20 --settling 1 ;;
         # Older than CSI 1.13, external-health-monitor 0.18 knows no other driver.
         memory) echo memory ${against:+--generations legacy} ;;
+        failover) echo failover ${against:+--no-warm} ;;
         outage-default-limits) echo outage --volumes 2000 --queries-per-second 0 ;;
         *) echo "$1" ;;
     esac
 }
 
 [ "${#scenarios[@]}" -gt 0 ] ||
-    scenarios=(memory sweep startup get concurrency outage outage-default-limits steady growth)
+    scenarios=(memory sweep startup get concurrency outage outage-default-limits steady growth failover)
 report=.build-bench/report
 mkdir -p "$report"
 {

@@ -16,7 +16,8 @@ struct PerformanceTester: AsyncParsableCommand {
             """,
         subcommands: [
             MemoryScenario.self, SweepScenario.self, StartupScenario.self, GetScenario.self, OutageScenario.self,
-            ConcurrencyScenario.self, SteadyScenario.self, GrowthScenario.self, MachineCommand.self, BareSweep.self,
+            ConcurrencyScenario.self, SteadyScenario.self, GrowthScenario.self, FailoverScenario.self,
+            MachineCommand.self, BareSweep.self,
         ]
     )
 }

@@ -7,10 +7,13 @@ import SystemPackage
 /// Runs a program beside `body`, which is given its process id, and ends it when `body` has ended: by SIGTERM, and by
 /// SIGKILL five seconds later.
 ///
-/// - Parameter log: where its standard error goes, in addition to what is there.
+/// - Parameters:
+///   - environment: additions to ours.
+///   - log: where its standard error goes, in addition to what is there.
 func withProcess<Result: Sendable>(
     _ path: String,
     _ arguments: [String],
+    environment: [String: String] = [:],
     log: String,
     _ body: (Int32) async throws -> Result
 ) async throws -> Result {
@@ -23,6 +26,9 @@ func withProcess<Result: Sendable>(
     let outcome = try await Subprocess.run(
         .path(FilePath(path)),
         arguments: Arguments(arguments),
+        environment: .inherit.updating(
+            Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1) })
+        ),
         input: .none,
         output: .discarded,
         error: .fileDescriptor(errors, closeAfterSpawningProcess: true)

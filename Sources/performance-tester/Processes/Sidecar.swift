@@ -11,10 +11,15 @@ struct Sidecar: Sendable {
 
     /// Runs it against a cluster, as a Deployment would: with a lease and an endpoint.
     ///
-    /// - Parameter body: is given its process id.
+    /// - Parameters:
+    ///   - name: its identity in the lease; nil: the host's name.
+    ///   - log: where its standard error goes; nil: to the cluster's log.
+    ///   - body: is given its process id.
     func run<Result: Sendable>(
         in cluster: SimulatedCluster,
         _ flags: [String] = [],
+        named name: String? = nil,
+        log: String? = nil,
         _ body: (Int32) async throws -> Result
     ) async throws -> Result {
         let flags =
@@ -22,6 +27,12 @@ struct Sidecar: Sendable {
                 "--csi-address=\(cluster.socket)", "--kubeconfig=\(cluster.kubeconfig)", "--leader-election",
                 "--leader-election-namespace=default", "--http-endpoint=127.0.0.1:0",
             ] + flags
-        return try await withProcess(path, flags, log: cluster.log, body)
+        return try await withProcess(
+            path,
+            flags,
+            environment: name.map { ["POD_NAME": $0] } ?? [:],
+            log: log ?? cluster.log,
+            body
+        )
     }
 }
