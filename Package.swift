@@ -313,6 +313,7 @@ let package = Package(
                 "KubernetesClient",
                 "LeaderElection",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),

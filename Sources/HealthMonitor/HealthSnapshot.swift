@@ -79,9 +79,11 @@ extension HealthSnapshot.AdverseClaim {
 struct DriverProblems: Sendable, Hashable {
     var listProblem: ListProblem?
     var absenceSuspicion: AbsenceSuspicion?
+    var knowsOnlyItsNode = false
 
     init(_ reconciler: borrowing Reconciler) {
         (listProblem, absenceSuspicion) = (reconciler.listProblem, reconciler.absenceSuspicion)
+        knowsOnlyItsNode = reconciler.knowsOnlyItsNode
     }
 
     init() {}
@@ -90,7 +92,12 @@ struct DriverProblems: Sendable, Hashable {
     ///
     /// - Parameter missingCapabilities: what the driver would have to offer; nil where it has what is needed.
     func description(missingCapabilities: String?) -> String? {
-        let problems = [missingCapabilities, listProblem?.sentence, absenceSuspicion?.sentence].compactMap(\.self)
+        let locality =
+            knowsOnlyItsNode
+            ? "the driver finds exactly the volumes of its own node: run it on each node with --node-deployment" : nil
+        let problems = [missingCapabilities, listProblem?.sentence, absenceSuspicion?.sentence, locality].compactMap(
+            \.self
+        )
         return problems.isEmpty ? nil : problems.joined(separator: "\n")
     }
 }

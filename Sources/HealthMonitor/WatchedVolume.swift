@@ -69,8 +69,8 @@ package struct WatchedVolume: WatchedObject, Hashable {
             case 2:
                 // A CSI call cannot carry another one: strings in protobuf are UTF-8. The API server sets no limit to
                 // its length (pkg/apis/core/validation, `validateCSIPersistentVolumeSource`), and a part of it could be
-                // the handle of another volume.
-                do { try field.read(&handle, in: bytes) } catch { handle = "" }
+                // the handle of another volume. The volume is skipped, counted and logged as one that cannot be decoded.
+                try field.read(&handle, in: bytes)
             case 6, 7, 9:
                 guard let message = field.message else { continue }
                 try secrets[field.number, default: SecretName(namespace: "", name: "")]

@@ -182,7 +182,7 @@ extension LeaderElector {
 
     private func renewUntilLost(_ term: Term, _ lease: Lease) async -> End {
         var known: Lease? = lease
-        var failing = false
+        var failures = FailureLog()
         while !Task.isCancelled {
             let next = term.machine.withLock { $0.nextRenewal }
             guard (try? await sleep(next - now)) != nil else { break }
@@ -191,15 +191,14 @@ extension LeaderElector {
                 guard case .held(let renewed) = try await renew(term, basedOn: known) else { break }
                 known = renewed
                 noteRenewal(of: term)
-                failing = false
+                failures.reset()
             } catch {
                 // The request may have been served all the same: the next attempt reads the Lease first.
                 known = nil
                 term.machine.withLock { $0.didFail(attempt: began) }
-                if !failing, !Task.isCancelled {
-                    logger.warning("Could not renew the lease, trying again", metadata: metadata(error))
+                if !Task.isCancelled, failures.isNew(error) {
+                    logger.warning("Failed to renew the lease, retrying", metadata: metadata(error))
                 }
-                failing = true
             }
         }
         return .lost
@@ -233,6 +232,20 @@ extension LeaderElector {
     }
 }
 
+/// Which failure of a series is worth a line in the log: the first, and each that has another cause than the one before. What
+/// follows an outage of the API server, such as a certificate that does not fit, must not be hidden by it.
+private struct FailureLog {
+    private var last: String?
+
+    mutating func isNew(_ error: any Error) -> Bool {
+        let cause = (error as? KubernetesError)?.kind ?? "\(error)"
+        defer { last = cause }
+        return cause != last
+    }
+
+    mutating func reset() { last = nil }
+}
+
 // MARK: Asking the API server
 
 extension LeaderElector {
@@ -247,7 +260,7 @@ extension LeaderElector {
     /// Returns when the lease is ours, with the Lease as it was written.
     private func acquire(_ term: Term) async throws -> Lease {
         var holder: String?
-        var failing = false
+        var failures = FailureLog()
         while true {
             var wait = configuration.timing.retryPeriod
             do {
@@ -256,16 +269,15 @@ extension LeaderElector {
                     noteRenewal(of: term)
                     return lease
                 case .standby(let expiry):
-                    failing = false
+                    failures.reset()
                     // Not long after the lease has run out, and not before.
                     wait = min(wait, max(expiry - now, .milliseconds(1)))
                 }
             } catch {
                 try Task.checkCancellation()
-                if !failing {
-                    logger.warning("Could not acquire the lease, trying again", metadata: metadata(error))
+                if failures.isNew(error) {
+                    logger.warning("Failed to acquire the lease, retrying", metadata: metadata(error))
                 }
-                failing = true
             }
             let observed = term.machine.withLock { $0.observedHolder }
             if observed != holder, !observed.isEmpty, observed != configuration.identity {

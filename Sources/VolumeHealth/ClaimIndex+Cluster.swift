@@ -33,6 +33,7 @@ extension ClaimIndex {
             let previous = volumes[position]
             if previous.handle == record.handle {
                 record.nextOfHandle = previous.nextOfHandle
+                volumesOfOtherNodes += (record.isOfOtherNode ? 1 : 0) - (previous.isOfOtherNode ? 1 : 0)
                 if previous.claimUID != record.claimUID || previous.secret != record.secret { abandonedRecords += 1 }
                 volumes[position] = record
                 return
@@ -45,6 +46,7 @@ extension ClaimIndex {
             handles[handle].firstVolume = record.key
         }
         volumes.insert(record)
+        if record.isOfOtherNode { volumesOfOtherNodes += 1 }
         reclaimTexts()
     }
 
@@ -58,6 +60,7 @@ extension ClaimIndex {
     private mutating func removeVolume(at position: Int) {
         let volume = volumes[position]
         volumes.remove(at: position)
+        if volume.isOfOtherNode { volumesOfOtherNodes -= 1 }
         abandonedRecords += 1
         guard let handle = handles.position(of: volume.handle) else { return }
         if handles[handle].firstVolume == volume.key {

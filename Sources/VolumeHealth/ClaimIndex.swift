@@ -26,6 +26,8 @@ struct ClaimIndex: Sendable {
     var conditions = DenseDictionary<ClaimNumber, ShownCondition>()
     /// How many of ``conditions`` are healthy.
     var healthyConditions = 0
+    /// How many volumes are of other nodes than ours.
+    var volumesOfOtherNodes = 0
     /// The list that a volume, or a claim, was last seen in or after.
     var volumeGeneration: UInt32 = 0
     var claimGeneration: UInt32 = 0

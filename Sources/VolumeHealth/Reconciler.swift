@@ -72,8 +72,12 @@ public struct Reconciler: Sendable {
         absences = AbsenceGuard(limits: configuration.absenceLimits)
     }
 
-    /// Set while so many volumes are missing that none of them is reported.
-    public var absenceSuspicion: AbsenceSuspicion? { absences.suspicion }
+    /// Set while so many volumes are missing that none of them is reported. Not where the driver knows only its node's
+    /// volumes, nor before that is known while there are volumes of other nodes.
+    public var absenceSuspicion: AbsenceSuspicion? {
+        if knowsOnlyItsNode || (!isLocalityJudged && index.volumesOfOtherNodes > 0) { return nil }
+        return absences.suspicion
+    }
 
     /// How many volumes are in which health, of those that a PersistentVolume has.
     public var healthCounts: [KnownHealth: Int] {

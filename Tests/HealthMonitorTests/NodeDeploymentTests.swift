@@ -88,8 +88,10 @@ import Testing
             let end = scene.clock.now.offset + .seconds(1500)
             try await scene.advance { try scene.clock.now.offset > end && !scene.events().isEmpty }
             let claims = try scene.events().map { $0["involvedObject", "name"]?.string ?? "" }
+            // Nor is there an event on the CSIDriver that says that volumes vanished.
             #expect(Set(claims) == [Self.mine.claimName])
             #expect(Self.advice(in: scene) == 1)
+            #expect(!scene.log.entries.contains { "\($0.message)".contains("suspecting the driver") })
         }
     }
 

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import KubernetesAPI
+import ProtobufWire
 import SwiftProtobuf
 import Testing
 import VolumeHealth
@@ -92,14 +93,15 @@ import VolumeHealth
         let claim = try WatchedClaim(reading: ([0x0A, 3, 0x0A, 1, 0x61, 0x12, 4, 0x1A, 2, 0xFF, 0xFE] as [UInt8]).span)
         #expect(claim.claim.key.name == "a")
         #expect(claim.volumeName == "\u{FFFD}\u{FFFD}")
+    }
+
+    /// It cannot be monitored, and somebody should know.
+    @Test func `a volume whose handle is not UTF-8 counts as one that cannot be decoded`() {
         // spec.persistentVolumeSource.csi: driver "d", volumeHandle FF
         let source: [UInt8] = [0xB2, 1, 6, 0x0A, 1, 0x64, 0x12, 1, 0xFF]
         let spec: [UInt8] = [0x12, 9] + source
-        let bytes: [UInt8] = [0x0A, 3, 0x0A, 1, 0xFF, 0x12, 11] + spec
-        let volume = try WatchedVolume(reading: bytes.span)
-        #expect(volume.name == "\u{FFFD}")
-        #expect(volume.driver == "d")
-        #expect(volume.handle.isEmpty)
+        let bytes: [UInt8] = [0x0A, 3, 0x0A, 1, 0x61, 0x12, 11] + spec
+        #expect(throws: WireFormatError.self) { try WatchedVolume(reading: bytes.span) }
     }
 
     @Test(arguments: [(253, true), (254, false)])

@@ -3,6 +3,7 @@
 
 import Foundation
 import HealthMonitorTestKit
+import InMemoryLogging
 import KubernetesClient
 import Logging
 import Synchronization
@@ -30,7 +31,12 @@ import Testing
             let value = Atomic(0)
         }
 
-        init(_ identity: String, _ client: KubernetesClient, labels: [String: String] = [:]) throws {
+        init(
+            _ identity: String,
+            _ client: KubernetesClient,
+            labels: [String: String] = [:],
+            log: any LogHandler = SwiftLogNoOpLogHandler()
+        ) throws {
             let (terms, term) = AsyncStream.makeStream(of: Bool.self)
             self.terms = terms
             clock = ManualClock()
@@ -46,7 +52,7 @@ import Testing
                 ),
                 clock: clock,
                 health: health,
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+                logger: Logger(label: "test") { _ in log }
             )
             self.elector = elector
             let ended = ended
@@ -235,6 +241,30 @@ import Testing
                 await pollingPause()
             }
             #expect(await watcher.value == true)
+            await candidate.stop()
+        }
+    }
+
+    /// What follows an outage, such as a certificate that does not fit, is not hidden by it: seen on kube-apiserver 1.36.
+    @Test func `a failure is logged once, and again when its cause is another one`() async throws {
+        try await Self.withServer { server, client in
+            let log = InMemoryLogHandler()
+            let requests = Atomic(0)
+            server.intercept { _ in
+                let count = requests.add(1, ordering: .relaxed).newValue
+                if count <= 3 { return .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "away")) }
+                if count <= 6 { return .fail(StatusError(code: 403, reason: "Forbidden", message: "no")) }
+                return nil
+            }
+            let candidate = try Candidate("pod-0", client, log: log)
+            while !candidate.elector.isLeading {
+                candidate.clock.advance(by: .seconds(1))
+                await pollingPause()
+            }
+            let errors = log.entries.filter { $0.level == .warning }.map { "\($0.metadata["error"] ?? "")" }
+            #expect(errors.count == 2)
+            #expect(errors.first?.contains("away") == true)
+            #expect(errors.last?.contains("no") == true)
             await candidate.stop()
         }
     }

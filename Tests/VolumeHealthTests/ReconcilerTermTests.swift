@@ -152,7 +152,7 @@ struct ReconcilerTermTests {
     }
 
     private static let outcomes: [ReportOutcome] = [
-        .told, .gone, .refused, .unreachable, .unanswered, .unsupported, .failed(RequestFailure()),
+        .told, .gone, .refused, .unreachable, .unanswered, .failed(RequestFailure()),
     ]
 
     /// Everything that is due, whatever numbers claims and reports have.
@@ -181,7 +181,7 @@ struct ReconcilerTermTests {
     private static func view(of reconciler: Reconciler) -> [String] {
         [
             "\(reconciler.healthCounts.map { "\($0)" }.sorted())",
-            "\(reconciler.adverseClaims.map { "\($0)" }.sorted())",
+            "\(reconciler.adverseStates(of: reconciler.adverseClaims).map { "\($0)" }.sorted())",
             "\(reconciler.eventBacklog) \(reconciler.statusBacklog) \(reconciler.isStatusSupported)",
             "\(String(describing: reconciler.absenceSuspicion)) \(problem(of: reconciler))",
         ]

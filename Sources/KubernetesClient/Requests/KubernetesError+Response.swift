@@ -127,4 +127,9 @@ extension KubernetesError {
         guard let transport = cause as? HTTPError else { return false }
         return [.connect, .tls, .invalidRequest].contains(transport.code)
     }
+
+    /// The kind of failure, for a log that has each kind once: the code, and what failed of a connection.
+    package var kind: String {
+        "\(code)" + ((cause as? HTTPError).map { " (\($0.code))" } ?? "")
+    }
 }
