@@ -51,9 +51,8 @@ check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSS
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
 check "VolumeHealth imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/VolumeHealth
 check "nothing that ships imports all of Foundation" nowhere '^ *((public|package|internal) )?import Foundation$' "${shipped[@]}"
-# Polling.swift has the one pause, in which a test that polls leaves the processor to others; nothing depends on its length.
 check "no force try and no sleep in tests" nowhere 'try!|Task\.sleep|usleep\(|Thread\.sleep' Sources Tests --include='*.swift' \
-    --exclude-dir=Generated --exclude=Polling.swift
+    --exclude-dir=Generated
 check "imports are declared dependencies" swift build --build-tests --explicit-target-dependency-import-check error --quiet
 check "generated code is up to date" scripts/generate.sh --check
 exit $failed

@@ -99,7 +99,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             state.endTerm()
         }
         try await state.untilSynced()
-        // Rule 9: what was told is known before anything is told.
+        // Rule 9: what earlier leaders have reported is known before anything is reported.
         let isRestored = try await restore(into: state)
         try await together([
             { isRestored ? try await untilCancelled() : try await restoreLater(into: state) },

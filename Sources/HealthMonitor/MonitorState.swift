@@ -114,7 +114,7 @@ final class MonitorState: Sendable {
         "\(term.withLock { $0.id })-d\(attempts.add(1, ordering: .relaxed).newValue)"
     }
 
-    /// Names one telling, unlike those of other replicas and of earlier terms.
+    /// Names one attempt to record an event, unlike those of other replicas and of earlier terms.
     func name<Key, State>(of announcement: Announcement<Key, State>) -> String {
         "\(term.withLock { $0.id })-\(announcement.telling)"
     }

@@ -3,13 +3,14 @@
 
 import Synchronization
 
-/// Leaves the processor to what a test polls for, which nothing signals; the poll then looks again.
+/// Returns after other tasks had a turn: what a test polls for, which nothing signals, goes on meanwhile.
 ///
-/// `Task.yield()` would keep a processor busy for as long as that takes, and on a busy machine take it from just what is
-/// waited for. Nothing depends on how long this is; on cancellation it returns at once.
+/// The turn is one at low priority, which has threads of its own: a poll that only yielded would take the threads of the
+/// concurrency pool from just what is waited for.
 public func pollingPause() async {
-    // Only cancellation throws.
-    try? await Task.sleep(for: .milliseconds(1))
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask(priority: .background) { await Task.yield() }
+    }
 }
 
 /// Runs an exit test when no other one runs.
@@ -17,9 +18,32 @@ public func pollingPause() async {
 /// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave none for
 /// any other test. Seen in swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
 public func runExitTest(_ test: () async -> Void) async {
-    while exitTestRuns.exchange(true, ordering: .acquiring) { await pollingPause() }
+    await withCheckedContinuation { continuation in
+        exitTests.withLock { $0.begin(continuation) }?.resume()
+    }
     await test()
-    exitTestRuns.store(false, ordering: .releasing)
+    exitTests.withLock { $0.end() }?.resume()
 }
 
-private let exitTestRuns = Atomic(false)
+private struct ExitTests {
+    private var isRunning = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    /// Returns the one that may run now.
+    mutating func begin(_ test: CheckedContinuation<Void, Never>) -> CheckedContinuation<Void, Never>? {
+        if isRunning {
+            waiting.append(test)
+            return nil
+        }
+        isRunning = true
+        return test
+    }
+
+    /// Returns the one that may run next.
+    mutating func end() -> CheckedContinuation<Void, Never>? {
+        isRunning = !waiting.isEmpty
+        return waiting.isEmpty ? nil : waiting.removeFirst()
+    }
+}
+
+private let exitTests = Mutex(ExitTests())

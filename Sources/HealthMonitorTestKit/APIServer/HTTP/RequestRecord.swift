@@ -22,7 +22,7 @@ public struct RequestRecord: Sendable {
         self.served = served
     }
 
-    /// Whether it was a write that the cluster has taken, whether or not the client was told. A dry run is none.
+    /// Whether it was a write that the cluster has stored, whether or not the client received the response. A dry run does not count.
     public var isWritten: Bool {
         guard let served, let verb = request.verb, request.query["dryRun"] == nil else { return false }
         return (200..<300).contains(served) && [.create, .update, .patch, .delete].contains(verb)
