@@ -96,43 +96,29 @@ extension GoDuration: FlagValue {
     }
 }
 
-extension KlogHandler.Format: FlagValue {
-    static let valueName = "format"
-
+/// A value that is one of a few words.
+extension FlagValue where Self: CaseIterable & RawRepresentable<String> {
     init(flag text: String) throws(UsageError) {
-        guard let value = KlogHandler.Format(rawValue: text) else {
-            throw UsageError(message: "write text or json")
+        guard let value = Self(rawValue: text) else {
+            let words = Self.allCases.map(\.rawValue)
+            throw UsageError(message: "write \(words.dropLast().joined(separator: ", ")) or \(words.last ?? "")")
         }
         self = value
     }
 
     var flagText: String { rawValue }
+}
+
+extension KlogHandler.Format: FlagValue {
+    static let valueName = "format"
 }
 
 extension VolumeSecretsKind: FlagValue {
     static let valueName = "kind"
-
-    init(flag text: String) throws(UsageError) {
-        guard let value = VolumeSecretsKind(rawValue: text) else {
-            throw UsageError(message: "write none, controller-publish, controller-expand or node-stage")
-        }
-        self = value
-    }
-
-    var flagText: String { rawValue }
 }
 
 extension ClaimConditionPolicy: FlagValue {
     static let valueName = "when"
-
-    init(flag text: String) throws(UsageError) {
-        guard let value = ClaimConditionPolicy(rawValue: text) else {
-            throw UsageError(message: "write auto, always or never")
-        }
-        self = value
-    }
-
-    var flagText: String { rawValue }
 }
 
 /// klog's `--vmodule`: `pattern=N,pattern=N`.
