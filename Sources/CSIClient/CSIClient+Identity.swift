@@ -13,12 +13,17 @@ extension CSIClient {
     /// long ago. Any failure means "not yet" and is asked again, at first after a second, later less often; it is
     /// logged when it changes.
     ///
+    /// - Parameter failed: called for every failure, with its error and how long the attempt took.
     /// - Throws: only `CancellationError`, on cancellation.
-    public func identify(clock: some Clock<Duration>) async throws -> DriverIdentity {
+    public func identify(
+        clock: some Clock<Duration>,
+        failed: (CSIError, Duration) -> Void = { _, _ in }
+    ) async throws -> DriverIdentity {
         var wait = Duration.seconds(1)
         var reported: String?
         while true {
-            do {
+            let began = ContinuousClock.now
+            do throws(CSIError) {
                 let identity = try await identifyOnce()
                 if reported != nil {
                     logger.info("CSI driver is ready", metadata: ["driver": "\(identity.name)"])
@@ -26,6 +31,7 @@ extension CSIClient {
                 return identity
             } catch {
                 try Task.checkCancellation()
+                failed(error, ContinuousClock.now - began)
                 let reason = "\(error)"
                 if reason != reported {
                     logger.warning(
@@ -40,15 +46,11 @@ extension CSIClient {
         }
     }
 
-    private func identifyOnce() async throws(CSIError) -> DriverIdentity {
-        let probe = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
-        guard !probe.hasReady || probe.ready.value else {
-            throw CSIError(
-                code: .status(.unavailable),
-                method: CSIMethodName.probe,
-                message: "the driver says that it is not ready"
-            )
-        }
+    /// As ``identify(clock:failed:)``, with one attempt.
+    ///
+    /// - Throws: ``CSIError``; on cancellation with the status Cancelled.
+    public func identifyOnce() async throws(CSIError) -> DriverIdentity {
+        try await checkReadiness()
         let info = try await call(
             CSIMethodName.getPluginInfo,
             CSIGetPluginInfoRequest(),
@@ -67,6 +69,20 @@ extension CSIClient {
             vendorVersion: info.vendorVersion,
             controllerCapabilities: try await controllerCapabilities()
         )
+    }
+
+    /// Calls Identity/Probe.
+    ///
+    /// - Throws: ``CSIError``; UNAVAILABLE where the driver says that it is not ready.
+    public func checkReadiness() async throws(CSIError) {
+        let probe = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
+        guard !probe.hasReady || probe.ready.value else {
+            throw CSIError(
+                code: .status(.unavailable),
+                method: CSIMethodName.probe,
+                message: "the driver says that it is not ready"
+            )
+        }
     }
 
     /// Empty for a driver without a controller service.

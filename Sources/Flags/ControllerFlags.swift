@@ -129,6 +129,12 @@ struct LeaderElectionFlags: ParsableArguments {
     @Option("How often a leader renews its lease and the others look.")
     var leaderElectionRetryPeriod = GoDuration.seconds(5)
 
+    @Option(
+        "After what time a leader gives the lease back whose driver cannot be reached, all of whose calls for volumes' "
+            + "health fail, or whom the API server refuses the watches; 0 never. Without a value: two lease durations."
+    )
+    var driverUnavailableTimeout = GoDuration?.none
+
     @Option("Labels for the lease.")
     var leaderElectionLabels = Labels()
 

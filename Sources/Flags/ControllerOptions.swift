@@ -28,6 +28,8 @@ package struct ControllerOptions: Sendable, Equatable {
         package var namespace: String?
         package var timing: LeaderElectionTiming
         package var labels: [String: String]
+        /// After what time a leader that sees nothing steps down; nil: never.
+        package var blindnessTimeout: Duration?
         /// Whether a standby keeps its caches up to date.
         package var warmStandby: Bool
     }
@@ -168,10 +170,15 @@ package struct ControllerOptions: Sendable, Equatable {
         } catch {
             throw UsageError(message: "invalid --leader-election flags: \(error.message)")
         }
+        let blindness = flags.driverUnavailableTimeout?.duration ?? timing.leaseDuration * 2
+        guard blindness >= .zero else {
+            throw UsageError(message: "--driver-unavailable-timeout must not be negative; 0 never gives the lease back")
+        }
         return LeaderElection(
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
             timing: timing,
             labels: flags.leaderElectionLabels.values,
+            blindnessTimeout: blindness == .zero ? nil : blindness,
             warmStandby: flags.warmStandby
         )
     }
@@ -191,6 +198,8 @@ extension ControllerOptions {
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
+        configuration.blindnessTimeout = leaderElection?.blindnessTimeout
+        configuration.driverCheckInterval = .seconds(10)
         return configuration
     }
 }

@@ -96,6 +96,17 @@ extension GoDuration: FlagValue {
     }
 }
 
+/// A duration whose default depends on other flags.
+extension Optional: FlagValue where Wrapped == GoDuration {
+    static var valueName: String { GoDuration.valueName }
+
+    init(flag text: String) throws(UsageError) {
+        self = try GoDuration(flag: text)
+    }
+
+    var flagText: String { map(\.flagText) ?? "" }
+}
+
 /// A value that is one of a few words.
 extension FlagValue where Self: CaseIterable & RawRepresentable<String> {
     init(flag text: String) throws(UsageError) {

@@ -80,12 +80,28 @@ final class CacheState: Sendable {
 
 extension Watcher {
     /// A watcher of all objects that says how far it is.
-    init(client: KubernetesClient, logger: Logger, keeping cache: CacheState) {
+    ///
+    /// - Parameters:
+    ///   - failed: called for every failure.
+    ///   - opened: called when the watch is open again.
+    init(
+        client: KubernetesClient,
+        logger: Logger,
+        keeping cache: CacheState,
+        failed: @escaping @Sendable (KubernetesError) -> Void,
+        opened: @escaping @Sendable () -> Void
+    ) {
         self.init(
             client: client,
             logger: logger,
-            observer: { _ in cache.didFail() },
-            opened: { cache.didOpen() }
+            observer: {
+                cache.didFail()
+                failed($0)
+            },
+            opened: {
+                cache.didOpen()
+                opened()
+            }
         )
     }
 }

@@ -30,9 +30,20 @@ extension HealthMonitor {
             }
         } run: { handle in
             guard let generation = state.generation else { return }
+            let began = now
             let answer = try await ask(for: handle, generation, state)
             let received = now
+            if state.isWithoutList { note(answer, since: began, state) }
             state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
+        }
+    }
+
+    /// Where there is no list, any volume that the driver answers for shows that it can be called.
+    private func note(_ answer: ProbeAnswer, since began: Duration, _ state: MonitorState) {
+        switch answer {
+        case .report, .notFound, .withoutHealth: state.succeeded(.calls)
+        case .failed: state.failed(.calls, reason: "the call for every volume has failed lately", since: began)
+        case .interrupted: break
         }
     }
 

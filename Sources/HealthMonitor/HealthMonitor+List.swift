@@ -39,6 +39,11 @@ extension HealthMonitor {
             failure = error
         }
         try Task.checkCancellation()
+        if let failure = failure as? CSIError {
+            state.failed(.calls, reason: "\(failure)", since: began)
+        } else if failure == nil {
+            state.succeeded(.calls)
+        }
         let ended = now
         let end: Reconciler.SweepEnd =
             if failure != nil {

@@ -20,7 +20,10 @@ extension HealthMonitor {
         var nextList = now
         while true {
             try await untilMayAct()
-            let identity = try await driver.identify(clock: clock)
+            let identity = try await driver.identify(clock: clock) { error, took in
+                state.failed(.driver, reason: "\(error)", since: now - took)
+            }
+            state.succeeded(.driver)
             guard identity.name == configuration.driverName else {
                 throw DriverChangedError(expected: configuration.driverName, found: identity.name)
             }
@@ -98,12 +101,7 @@ extension HealthMonitor {
 
     /// Returns when a call found that the driver cannot be reached, or at this moment.
     private func waitForInterruption(_ state: MonitorState, until end: Duration) async throws {
-        await withTaskGroup { group in
-            group.addTask { await state.interrupted.wait() }
-            group.addTask { try? await clock.sleep(until: instant(at: end), tolerance: nil) }
-            await group.next()
-            group.cancelAll()
-        }
+        await wait(for: state.interrupted, until: end)
         try Task.checkCancellation()
     }
 

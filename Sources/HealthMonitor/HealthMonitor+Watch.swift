@@ -84,7 +84,12 @@ extension HealthMonitor {
         into state: MonitorState,
         where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
     ) async throws {
-        for try await event in Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes) {
+        let watcher = Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes) {
+            state.watchFailed(.volumes, $0, at: now)
+        } opened: {
+            state.succeeded(.volumes)
+        }
+        for try await event in watcher {
             let received = now
             if case .restarted = event { state.volumes.didBeginList() }
             state.update { reconciler in
@@ -97,13 +102,21 @@ extension HealthMonitor {
                 case .deleted(let volume): reconciler.removeVolume(named: volume.name, at: received)
                 }
             }
-            if case .synced = event { state.volumes.didSync() }
+            if case .synced = event {
+                state.volumes.didSync()
+                state.succeeded(.volumes)
+            }
         }
     }
 
     /// Keeps the core's claims as the cluster's are.
     private func watchClaims(into state: MonitorState) async throws {
-        for try await event in Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims) {
+        let watcher = Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims) {
+            state.watchFailed(.claims, $0, at: now)
+        } opened: {
+            state.succeeded(.claims)
+        }
+        for try await event in watcher {
             let received = now
             if case .restarted = event { state.claims.didBeginList() }
             state.update { reconciler in
@@ -116,7 +129,10 @@ extension HealthMonitor {
                 case .deleted(let claim): reconciler.removeClaim(claim.claim.key, at: received)
                 }
             }
-            if case .synced = event { state.claims.didSync() }
+            if case .synced = event {
+                state.claims.didSync()
+                state.succeeded(.claims)
+            }
         }
     }
 

@@ -26,7 +26,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let mayAct: @Sendable () -> Bool
     let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
-    private let current = CurrentState()
+    let current = CurrentState()
 
     /// A controller; nothing is asked before ``run()``.
     ///
@@ -57,7 +57,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// Monitors until it is cancelled. Nothing that the driver or the API server does ends it, with one exception.
     ///
     /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
-    ///   another driver answers on the socket.
+    ///   another driver answers on the socket; ``BlindnessError`` with ``MonitorConfiguration/blindnessTimeout``.
     public func run() async throws {
         try await run { lead in try await lead() }
     }
@@ -70,7 +70,8 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Parameters:
     ///   - warmStandby: whether the watches begin at once; otherwise with the first term.
     ///   - elect: runs its argument while the lease is held, and cancels and awaits it when the lease is lost; one call
-    ///     at a time, any number of times. When it returns or throws, this does too.
+    ///     at a time, any number of times. Its argument throws ``BlindnessError`` to give the lease back. When `elect`
+    ///     returns or throws, this does too.
     public func run(
         warmStandby: Bool = false,
         elect: @escaping @Sendable (_ lead: @escaping @Sendable () async throws -> Void) async throws -> Void
@@ -80,6 +81,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             workerThreads: configuration.workerThreads
         )
         state.endTerm()
+        current.set(state)
         try await together([
             {
                 if !warmStandby { await state.terms.wait() }
@@ -87,17 +89,26 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
                 try await watch(into: state)
             },
             { try await elect { try await lead(state) } },
+            { try await recheckDriver(of: state) },
         ])
     }
 
     /// One term.
     private func lead(_ state: MonitorState) async throws {
-        state.beginTerm()
-        current.set(state)
+        state.beginTerm(at: now)
+        current.beginTerm()
         defer {
-            current.set(nil)
+            current.endTerm()
             state.endTerm()
         }
+        try await together([
+            { try await monitor(state) },
+            { try await watchDriver(state) },
+            { try await watchSight(of: state) },
+        ])
+    }
+
+    private func monitor(_ state: MonitorState) async throws {
         try await state.untilSynced()
         // Rule 9: what earlier leaders have reported is known before anything is reported.
         let isRestored = try await restore(into: state)
@@ -116,12 +127,12 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
 
     /// What is known now; nil between terms.
     public func snapshot() -> HealthSnapshot? {
-        current.get().map { $0.snapshot(at: now) }
+        current.isLeading ? current.get().map { $0.snapshot(at: now) } : nil
     }
 
     /// What is wrong with the driver, in sentences; nil when nothing is known to be, and between terms.
     public func driverProblem() -> String? {
-        current.get()?.driverProblem
+        current.isLeading ? current.get()?.driverProblem : nil
     }
 
     /// Time on this monitor's clock, as the pure core takes it.
@@ -190,6 +201,11 @@ public struct MonitorConfiguration: Sendable {
     /// The node on which this process runs, where that is known, by which a driver that knows only its node's
     /// volumes is recognized.
     public var hostNodeName: String?
+    /// After what time a term ends in which the driver cannot be reached, in which all calls for volumes' health fail, or in
+    /// which the API server refuses the watches: another replica may see more. nil: it goes on.
+    public var blindnessTimeout: Duration?
+    /// From one Identity/Probe call to the next, so that a driver that hangs is noticed between lists; nil: there are none.
+    public var driverCheckInterval: Duration?
     /// Which Secrets of the volumes go with the health RPCs.
     public var volumeSecrets = VolumeSecretsKind.none
 
@@ -223,17 +239,24 @@ public struct DriverChangedError: Error, CustomStringConvertible {
     }
 }
 
-/// The state of the term that is going on.
-private final class CurrentState: Sendable {
+/// The state of the monitor that runs, and whether it is in a term.
+final class CurrentState: Sendable {
     private let state = Mutex<MonitorState?>(nil)
+    private let isInTerm = Atomic(false)
     private let hasStopped = Atomic(false)
 
-    func set(_ new: MonitorState?) {
-        state.withLock { $0 = new }
+    func set(_ new: MonitorState) { state.withLock { $0 = new } }
+
+    func beginTerm() {
         hasStopped.store(false, ordering: .relaxed)
+        isInTerm.store(true, ordering: .releasing)
     }
 
-    /// Whether this is the first call since the state was set: many tasks find out at the same time.
+    func endTerm() { isInTerm.store(false, ordering: .releasing) }
+
+    var isLeading: Bool { isInTerm.load(ordering: .acquiring) }
+
+    /// Whether this is the first call in this term: many tasks find out at the same time.
     func isFirstToStop() -> Bool { !hasStopped.exchange(true, ordering: .relaxed) }
 
     func get() -> MonitorState? { state.withLock { $0 } }

@@ -21,6 +21,7 @@ final class MonitorState: Sendable {
     private let term: Mutex<Term>
     private let reconciler: Mutex<Reconciler>
     private let driverProblems = Mutex(DriverProblems())
+    let senses = Mutex(Sight())
     /// The cache of PersistentVolumes.
     let volumes = CacheState()
     /// The cache of PersistentVolumeClaims.
@@ -33,6 +34,8 @@ final class MonitorState: Sendable {
     let interrupted = WakeUp()
     /// Volumes are suspected to be missing by the driver's fault, or because it knows only its node's, or not any more.
     let suspicions = WakeUp()
+    /// A sense fails, or works again.
+    let sightChanged = WakeUp()
     /// There may be an event to tell.
     let events = WakeUp()
     /// There may be an event on an unknown condition to tell.
@@ -50,7 +53,8 @@ final class MonitorState: Sendable {
 
     /// Forgets everything but the caches: what another replica did meanwhile is not known. The tasks of the last term have
     /// ended.
-    func beginTerm() {
+    func beginTerm(at now: Duration) {
+        senses.withLock { $0.beginTerm(at: now) }
         term.withLock { $0 = Term(probing: Probing(maximum: workerThreads)) }
         update { $0.beginTerm() }
         volumes.beginTerm()
@@ -128,6 +132,11 @@ final class MonitorState: Sendable {
             defer { term.strategy = new }
             return term.strategy != new
         }
+    }
+
+    /// Whether volumes are probed one by one because the driver has no list.
+    var isWithoutList: Bool {
+        if case .get = term.withLock({ $0.strategy }) { true } else { false }
     }
 
     /// In whose terms the driver reports health; nil until it is known, and where it does not.

@@ -24,6 +24,8 @@ struct LeaderElectionStateMachine: Sendable {
     /// a holder whose clock stands still, or was set back, renews all the same.
     private var observed: (version: String, holder: String)?
     private var observedAt: Duration = .zero
+    /// Since when the Lease has no holder, as far as was seen; nil while it has one.
+    private var freeSince: Duration?
     /// When the last successful write was sent, while we lead. Sent, not answered: others count from when the server
     /// stored it, which is later.
     private(set) var renewedAt: Duration?
@@ -75,20 +77,41 @@ struct LeaderElectionStateMachine: Sendable {
     var observedHolder: String { observed?.holder ?? "" }
 
     /// The Lease was read: `record` is what it says, nil when there is none; `version` its resourceVersion.
-    mutating func look(at record: LeaseRecord?, version: String, now: Duration, wall: Time) -> Decision {
+    ///
+    /// - Parameter handicap: how long the Lease must have had no holder before a candidate takes it; others take it before.
+    mutating func look(
+        at record: LeaseRecord?,
+        version: String,
+        handicap: Duration = .zero,
+        now: Duration,
+        wall: Time
+    ) -> Decision {
         guard let record else {
             observed = nil
-            return .create(claim(following: nil, wall: wall))
+            return wait(handicap, freeAt: now, now: now).map(Decision.stand)
+                ?? .create(claim(following: nil, wall: wall))
         }
         if version != observed?.version {
             observed = (version, record.holderIdentity)
             observedAt = now
+            freeSince = nil
         }
         let expiry = observedAt + .seconds(Int64(record.leaseDurationSeconds))
-        if record.holderIdentity != identity, !record.holderIdentity.isEmpty, now < expiry {
+        // With a handicap also one of our own that we could not give back.
+        let isOurs = record.holderIdentity == identity && (handicap == .zero || renewedAt != nil)
+        if !isOurs, !record.holderIdentity.isEmpty, now < expiry {
             return .stand(until: expiry)
         }
+        let freeAt = record.holderIdentity.isEmpty ? observedAt : expiry
+        if !isOurs, let until = wait(handicap, freeAt: freeAt, now: now) { return .stand(until: until) }
         return .update(claim(following: record, wall: wall))
+    }
+
+    /// Until when a Lease without a holder is left to others; nil: it may be taken.
+    private mutating func wait(_ handicap: Duration, freeAt: Duration, now: Duration) -> Duration? {
+        let since = freeSince ?? freeAt
+        freeSince = since
+        return now < since + handicap ? since + handicap : nil
     }
 
     /// What was decided was written: the lease is ours. The request left at `sent`.

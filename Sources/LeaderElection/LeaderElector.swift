@@ -6,6 +6,38 @@ public import KubernetesClient
 public import Logging
 import Synchronization
 
+/// Thrown by what a leader runs: the lease is given back, for this process cannot do the work now and another may.
+public struct StepDown: Error {
+    /// A word for metrics, one of a few.
+    public var kind: String
+    /// Why, for people.
+    public var reason: String
+
+    /// Names the reason.
+    public init(kind: String, reason: String) {
+        self.kind = kind
+        self.reason = reason
+    }
+}
+
+/// What happens to a candidate's leadership.
+public enum LeadershipChange: Sendable {
+    /// How leadership ended.
+    public enum End: Sendable {
+        /// The Lease could not be renewed, or another candidate has taken it.
+        case lost
+        /// It was given back, for the work could not be done.
+        case steppedDown(StepDown)
+        /// It was given back at the end of the work.
+        case released
+    }
+
+    /// The lease was taken.
+    case began
+    /// The lease is not held any more.
+    case ended(End)
+}
+
 /// Runs something in one process at a time among all that contend for one Lease.
 ///
 /// Compatible with client-go's leader election: candidates of both may contend for the same Lease. Give it a
@@ -48,15 +80,20 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     private let origin: C.Instant
     private let health: LeaderElectionHealth<C>
     private let logger: Logger
+    private let changed: @Sendable (LeadershipChange) async -> Void
     private let office = Office()
 
-    /// A candidate. Nothing is asked before ``run(_:)``.
+    /// A candidate. Nothing is asked before ``run(isFit:_:)``.
+    ///
+    /// - Parameter changed: called when leadership begins and ends, beside the work. It delays nothing, and is cancelled when
+    ///   ``run(isFit:_:)`` ends; that of the end of leadership has ``releaseTimeout`` where the process ends too.
     public init(
         client: KubernetesClient,
         configuration: Configuration,
         clock: C,
         health: LeaderElectionHealth<C>,
-        logger: Logger
+        logger: Logger,
+        changed: @escaping @Sendable (LeadershipChange) async -> Void = { _ in }
     ) {
         self.client = client
         self.configuration = configuration
@@ -64,6 +101,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
         self.origin = clock.now
         self.health = health
         self.logger = logger
+        self.changed = changed
     }
 
     /// Whether the lease is ours, now: held, and renewed lately enough that no other candidate may take it.
@@ -84,32 +122,53 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     /// 15 s/10 s/5 s: 12.5 s). Then `lead` is cancelled and awaited: it must end within half of lease duration - renew
     /// deadline, after which another candidate may hold the lease. After that we are a candidate again.
     ///
+    /// When `lead` throws ``StepDown``, the lease is given back at once, and we are a candidate again.
+    ///
+    /// - Parameter isFit: whether this candidate can do the work. One that cannot takes the lease only when it has had no
+    ///   holder for a lease duration; after it has stepped down twice in a row for two of them, and at most for four.
     /// - Returns: when `lead` returns by itself; the lease is released then.
-    /// - Throws: what `lead` throws, after the lease is released. On cancellation `lead` is cancelled and awaited, the
+    /// - Throws: what else `lead` throws, after the lease is released. On cancellation `lead` is cancelled and awaited, the
     ///   lease is released (within ``releaseTimeout``) and `CancellationError` is thrown.
-    public func run(_ lead: @escaping @Sendable () async throws -> Void) async throws {
-        while true {
-            let term = Term(identity: configuration.identity, timing: configuration.timing)
-            let lease: Lease
-            do {
-                lease = try await acquire(term)
-            } catch {
-                if term.mayBeHeld.load(ordering: .relaxed) { await release() }
-                throw error
+    public func run(
+        isFit: @escaping @Sendable () -> Bool = { true },
+        _ lead: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        try await withThrowingDiscardingTaskGroup { changes in
+            var handicap = Handicap(leaseDuration: .seconds(Int64(configuration.timing.leaseDurationSeconds)))
+            while true {
+                let term = Term(identity: configuration.identity, timing: configuration.timing)
+                let lease: Lease
+                do {
+                    lease = try await acquire(term, &handicap, isFit)
+                } catch {
+                    if term.mayBeHeld.load(ordering: .relaxed) { await release() }
+                    throw error
+                }
+                logger.info("Became leader", metadata: metadata)
+                changes.addTask { await changed(.began) }
+                office.term = term
+                let end = await serve(term, lease, lead)
+                office.term = nil
+                health.leads(since: nil)
+                switch end {
+                case .leadEnded(.failure(let error as StepDown)):
+                    logger.warning(
+                        "Stepping down, leaving the lease to another replica",
+                        metadata: metadata.merging(["reason": "\(error.reason)"]) { $1 }
+                    )
+                    handicap.stepDowns += 1
+                    await release()
+                    changes.addTask { await changed(.ended(.steppedDown(error))) }
+                case .leadEnded(let result):
+                    await release(changed: .ended(.released))
+                    return try result.get()
+                case .lost:
+                    handicap.stepDowns = 0
+                    logger.error("Lost the lease: not leading any more, a candidate again", metadata: metadata)
+                    changes.addTask { await changed(.ended(.lost)) }
+                }
+                try Task.checkCancellation()
             }
-            logger.info("Became leader", metadata: metadata)
-            office.term = term
-            let end = await serve(term, lease, lead)
-            office.term = nil
-            health.leads(since: nil)
-            switch end {
-            case .leadEnded(let result):
-                await release()
-                return try result.get()
-            case .lost:
-                logger.error("Lost the lease: not leading any more, a candidate again", metadata: metadata)
-            }
-            try Task.checkCancellation()
         }
     }
 
@@ -131,6 +190,8 @@ extension LeaderElector {
         let machine: Mutex<LeaderElectionStateMachine>
         /// The lease was asked for, and the answer has not come.
         let mayBeHeld = Atomic(false)
+        /// See ``LeaderElectionStateMachine/look(at:version:handicap:now:wall:)``.
+        let handicap = Mutex(Duration.zero)
 
         init(identity: String, timing: LeaderElectionTiming) {
             machine = Mutex(LeaderElectionStateMachine(identity: identity, timing: timing))
@@ -232,6 +293,15 @@ extension LeaderElector {
     }
 }
 
+/// How long a candidate leaves a Lease without a holder to others, for it could not do the work.
+private struct Handicap {
+    let leaseDuration: Duration
+    /// In a row.
+    var stepDowns = 0
+
+    var duration: Duration { leaseDuration * min(1 << min(max(stepDowns - 1, 0), 2), 4) }
+}
+
 /// Which failure of a series is worth a line in the log: the first, and each that has another cause than the one before. What
 /// follows an outage of the API server, such as a certificate that does not fit, must not be hidden by it.
 private struct FailureLog {
@@ -258,12 +328,18 @@ extension LeaderElector {
     }
 
     /// Returns when the lease is ours, with the Lease as it was written.
-    private func acquire(_ term: Term) async throws -> Lease {
+    private func acquire(
+        _ term: Term,
+        _ handicap: inout Handicap,
+        _ isFit: @Sendable () -> Bool
+    ) async throws -> Lease {
         var holder: String?
         var failures = FailureLog()
         while true {
             var wait = configuration.timing.retryPeriod
             do {
+                if isFit() { handicap.stepDowns = 0 }
+                term.handicap.withLock { $0 = isFit() ? .zero : handicap.duration }
                 switch try await attempt(term, basedOn: nil) {
                 case .held(let lease):
                     noteRenewal(of: term)
@@ -311,10 +387,12 @@ extension LeaderElector {
     /// Writes the Lease where what it says allows it.
     private func write(_ term: Term, basedOn known: Lease?) async throws(KubernetesError) -> Look {
         let sent = now
+        let handicap = term.handicap.withLock { $0 }
         let decision = term.machine.withLock {
             $0.look(
                 at: known.map { LeaseRecord($0.spec) },
                 version: known?.metadata.resourceVersion ?? "",
+                handicap: handicap,
                 now: sent,
                 wall: .now()
             )
@@ -352,12 +430,15 @@ extension LeaderElector {
     }
 
     /// Gives the lease back, so that the next leader need not wait until it runs out. Best effort.
-    private func release() async {
+    private func release(changed change: LeadershipChange? = nil) async {
         // Not part of the caller's task tree on purpose: the caller is being cancelled, and this must still happen.
         // Awaited here, and bounded by the time limit.
         await Task {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await releaseLease() }
+                group.addTask {
+                    await releaseLease()
+                    if let change { await changed(change) }
+                }
                 group.addTask { try? await sleep(Self.releaseTimeout) }
                 await group.next()
                 group.cancelAll()

@@ -11,6 +11,7 @@ import LeaderElection
 import Logging
 import ServiceLifecycle
 import UnixSignals
+import VolumeHealth
 
 /// The controller, wired: the endpoint and the monitor, run until a signal or an error ends them.
 enum Controller {
@@ -160,13 +161,15 @@ private struct MonitorService: Service {
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
             logger: logger
         ) { metrics.observe($0) }
+        let namespace =
+            election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"] ?? configuration.defaultNamespace
+        // One for each node, for each has volumes of its own.
+        let leaseName = LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name)
         let elector = LeaderElector(
             client: leaseClient,
             configuration: .init(
-                namespace: election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"]
-                    ?? configuration.defaultNamespace,
-                // One for each node, for each has volumes of its own.
-                name: LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name),
+                namespace: namespace,
+                name: leaseName,
                 identity: identity,
                 labels: election.labels,
                 timing: election.timing
@@ -174,10 +177,26 @@ private struct MonitorService: Service {
             clock: ContinuousClock(),
             health: health,
             logger: logger
-        )
+        ) { change in
+            await LeadershipEvents(
+                client: kubernetes,
+                namespace: namespace,
+                lease: leaseName,
+                identity: identity,
+                logger: logger
+            ).record(change)
+        }
         let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
-            try await monitor.run(warmStandby: election.warmStandby) { lead in try await elector.run(lead) }
+            try await monitor.run(warmStandby: election.warmStandby) { lead in
+                try await elector.run(isFit: { monitor.isFitToLead }) {
+                    do {
+                        try await lead()
+                    } catch let error as BlindnessError {
+                        throw StepDown(kind: error.sense.rawValue, reason: error.description)
+                    }
+                }
+            }
         } catch {
             await leaseClient.shutdown()
             throw error

@@ -191,15 +191,31 @@ struct Scene: Sendable {
 /// The terms of a monitor, which a test begins and ends.
 final class Terms: Sendable {
     private let begins = AsyncStream.makeStream(of: Void.self)
-    private let ends = AsyncStream.makeStream(of: Void.self)
+    /// Of the term that is going on: a stream whose consumer was cancelled has ended.
+    private let ends = Mutex<AsyncStream<Void>.Continuation?>(nil)
     private let ended = AsyncStream.makeStream(of: Void.self)
+    private let blindnessOfTerm = Mutex<BlindnessError?>(nil)
+
+    /// Why the last term ended by itself.
+    var blindness: BlindnessError? { blindnessOfTerm.withLock { $0 } }
+
+    /// As ``blindness``, which is nil then.
+    func takeBlindness() -> BlindnessError? { blindnessOfTerm.withLock { $0.take() } }
 
     /// Runs `lead` in each term.
     func elect(_ lead: @escaping @Sendable () async throws -> Void) async throws {
         for await _ in begins.stream {
+            let (end, continuation) = AsyncStream.makeStream(of: Void.self)
+            ends.withLock { $0 = continuation }
             try await withThrowingTaskGroup { group in
-                group.addTask { try await lead() }
-                group.addTask { [ends] in for await _ in ends.stream { return } }
+                group.addTask {
+                    do {
+                        try await lead()
+                    } catch let error as BlindnessError {
+                        self.blindnessOfTerm.withLock { $0 = error }
+                    }
+                }
+                group.addTask { for await _ in end { return } }
                 try await group.next()
                 group.cancelAll()
             }
@@ -212,7 +228,14 @@ final class Terms: Sendable {
 
     /// Returns when the term has ended.
     func end() async {
-        ends.continuation.yield()
+        // The term may not have begun yet.
+        while true {
+            if let end = ends.withLock({ $0.take() }) {
+                end.yield()
+                break
+            }
+            await pollingPause()
+        }
         for await _ in ended.stream { return }
     }
 

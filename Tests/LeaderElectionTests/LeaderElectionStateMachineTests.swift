@@ -68,6 +68,51 @@ struct LeaderElectionStateMachineTests {
         #expect(taken.acquireTime == wall(42))
     }
 
+    @Test mutating func `with a handicap a Lease is taken when it has had no holder for so long`() {
+        func look(_ record: LeaseRecord?, _ version: String, at seconds: Int) -> Machine.Decision {
+            machine.look(at: record, version: version, handicap: .seconds(20), now: .seconds(seconds), wall: wall(0))
+        }
+        // Released.
+        #expect(look(record(""), "1", at: 100) == .stand(until: .seconds(120)))
+        #expect(look(record(""), "1", at: 119) == .stand(until: .seconds(120)))
+        // Another candidate took it meanwhile and released it: the time begins anew.
+        #expect(look(record("them"), "2", at: 119) == .stand(until: .seconds(134)))
+        #expect(look(record(""), "3", at: 121) == .stand(until: .seconds(141)))
+        guard case .update = look(record(""), "3", at: 141) else {
+            Issue.record("did not take a lease without a holder")
+            return
+        }
+        // Run out.
+        #expect(look(record("them"), "4", at: 200) == .stand(until: .seconds(215)))
+        #expect(look(record("them"), "4", at: 215) == .stand(until: .seconds(235)))
+        // One of our own that could not be given back.
+        #expect(look(record("us"), "5", at: 300) == .stand(until: .seconds(315)))
+        #expect(look(record("us"), "5", at: 316) == .stand(until: .seconds(335)))
+        // None.
+        machine = Machine(identity: "us", timing: machine.timing)
+        #expect(look(nil, "", at: 400) == .stand(until: .seconds(420)))
+        guard case .create = look(nil, "", at: 420) else {
+            Issue.record("did not create a lease")
+            return
+        }
+    }
+
+    @Test mutating func `a leader renews whatever its handicap`() {
+        _ = machine.look(at: nil, version: "", now: .zero, wall: wall(0))
+        machine.didWrite(sent: .zero)
+        let renewal = machine.look(
+            at: record("us"),
+            version: "1",
+            handicap: .seconds(60),
+            now: .seconds(5),
+            wall: wall(0)
+        )
+        guard case .update = renewal else {
+            Issue.record("did not renew")
+            return
+        }
+    }
+
     @Test mutating func everyRenewalThatIsSeenStartsTheWaitAnew() {
         _ = machine.look(at: record("them", renewed: 1), version: "1", now: .zero, wall: wall(0))
         let renewed = record("them", renewed: 2)

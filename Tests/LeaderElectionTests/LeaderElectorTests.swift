@@ -291,6 +291,63 @@ import Testing
         }
     }
 
+    @Test func `a leader that steps down leaves the lease to others, at first for a lease duration`() async throws {
+        try await Self.withServer { server, client in
+            let clock = ManualClock()
+            let changes = AsyncStream.makeStream(of: String.self)
+            let elector = LeaderElector(
+                client: client,
+                configuration: .init(
+                    namespace: "kube-system",
+                    name: Self.lease,
+                    identity: "pod-0",
+                    timing: try LeaderElectionTiming()
+                ),
+                clock: clock,
+                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ) { change in
+                switch change {
+                case .began: changes.continuation.yield("began")
+                case .ended(.steppedDown(let error)): changes.continuation.yield(error.reason)
+                case .ended: changes.continuation.yield("ended")
+                }
+            }
+            let isFit = Atomic(false)
+            let starts = Mutex<[Duration]>([])
+            let task = Task {
+                try await elector.run {
+                    isFit.load(ordering: .relaxed)
+                } _: {
+                    starts.withLock { $0.append(clock.now.offset) }
+                    throw StepDown(kind: "test", reason: "blind")
+                }
+            }
+            // Not the sleep of the release, which is given up after 3 seconds.
+            while starts.withLock({ $0.count }) < 5 {
+                clock.advance(by: await clock.sleeper(ofAtLeast: .seconds(3.5), atMost: .seconds(5)))
+                await pollingPause()
+            }
+            // Not fit: none before a lease duration; then one, two, four and four of them after each step down.
+            let times = starts.withLock { $0 }
+            let waits = zip(times, [.zero] + times).map { $0 - $1 }
+            #expect(zip(waits, [15, 15, 30, 60, 60]).allSatisfy { $0 >= .seconds($1) }, "\(waits)")
+            // Fit again: at the next look, whatever the handicap was.
+            isFit.store(true, ordering: .relaxed)
+            while starts.withLock({ $0.count }) < 6 {
+                clock.advance(by: await clock.sleeper(ofAtLeast: .seconds(3.5), atMost: .seconds(5)))
+                await pollingPause()
+            }
+            task.cancel()
+            _ = await task.result
+            var seen = changes.stream.makeAsyncIterator()
+            var first: [String] = []
+            for _ in 0..<4 { await seen.next().map { first.append($0) } }
+            #expect(first.count { $0 == "began" } == 2)
+            #expect(first.count { $0 == "blind" } == 2)
+        }
+    }
+
     @Test func whatLeadReturnsOrThrowsEndsTheElection() async throws {
         struct Failure: Error {}
         try await Self.withServer { server, client in

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import KubernetesClient
+import Logging
+import Synchronization
+public import VolumeHealth
+
+/// The monitor sees too little to lead: see ``MonitorConfiguration/blindnessTimeout``.
+public struct BlindnessError: Error, CustomStringConvertible {
+    /// What failed.
+    public var sense: Sense
+    /// For how long and why.
+    public var description: String
+}
+
+extension HealthMonitor {
+    /// Whether nothing that is known keeps this replica from leading: its driver is connected, and no sense fails.
+    public var isFitToLead: Bool {
+        guard driver.isConnected else { return false }
+        return current.get().map { $0.sight.isEmpty } ?? true
+    }
+
+    /// Ends the term when a sense has failed for too long, for ever.
+    ///
+    /// - Throws: ``BlindnessError``; `CancellationError`.
+    func watchSight(of state: MonitorState) async throws {
+        guard let timeout = configuration.blindnessTimeout else { return try await untilCancelled() }
+        while true {
+            switch state.verdict(timeout: timeout, at: now) {
+            case .keep: await state.sightChanged.wait()
+            case .keepUntil(let end): await wait(for: state.sightChanged, until: end)
+            case .stepDown(let failure):
+                throw BlindnessError(
+                    sense: failure.sense,
+                    description: "\(failure.sense.description) for \(now - failure.since): \(failure.reason)"
+                )
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// Calls Identity/Probe now and then, and as soon as the connection breaks: a driver that has ended or hangs is known
+    /// before the next list.
+    ///
+    /// - Throws: only `CancellationError`.
+    func watchDriver(_ state: MonitorState) async throws {
+        guard let interval = configuration.driverCheckInterval else { return try await untilCancelled() }
+        while true {
+            let began = now
+            do {
+                try await driver.checkReadiness()
+                state.succeeded(.driver)
+            } catch {
+                try Task.checkCancellation()
+                state.failed(.driver, reason: "\(error)", since: began)
+                // It may be another version when it is back: it is identified before anything else is called.
+                state.probing.pause()
+                state.interrupted.signal()
+            }
+            // A server may close connections whenever it likes.
+            try await clock.sleep(for: .seconds(1))
+            await withTaskGroup { group in
+                group.addTask { await driver.waitUntilDisconnected() }
+                group.addTask { try? await clock.sleep(for: interval) }
+                await group.next()
+                group.cancelAll()
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// While this replica is a standby whose driver has failed, looks now and then whether it answers again: the Identity
+    /// calls and, where it lists, the first page of a list.
+    ///
+    /// - Throws: only `CancellationError`.
+    func recheckDriver(of state: MonitorState) async throws {
+        guard configuration.blindnessTimeout != nil else { return try await untilCancelled() }
+        while true {
+            try await clock.sleep(for: configuration.driverCheckInterval ?? .seconds(10))
+            guard !current.isLeading, state.fails(.driver) || state.fails(.calls) else { continue }
+            do {
+                let identity = try await driver.identifyOnce()
+                if case .list(let generation, _) = ProbeStrategy(identity.controllerCapabilities), !current.isLeading {
+                    try await listFirstPage(generation, state)
+                }
+                guard !current.isLeading else { continue }
+                state.succeeded(.driver)
+                state.succeeded(.calls)
+                logger.info("The CSI driver answers again", metadata: ["driver": "\(configuration.driverName)"])
+            } catch {
+                try Task.checkCancellation()
+            }
+        }
+    }
+
+    private func listFirstPage(_ generation: ProbeStrategy.Generation, _ state: MonitorState) async throws {
+        switch generation {
+        case .legacy: for try await _ in driver.listVolumes() { break }
+        case .health:
+            let secrets = try await listSecrets(state)
+            for try await _ in driver.listVolumeHealth(secrets: secrets) { break }
+        }
+    }
+
+    /// Returns at the signal, or at this moment, or on cancellation.
+    func wait(for signal: WakeUp, until end: Duration) async {
+        await withTaskGroup { group in
+            group.addTask { await signal.wait() }
+            group.addTask { try? await clock.sleep(until: instant(at: end), tolerance: nil) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+extension Sense {
+    /// What has failed, for people.
+    fileprivate var description: String {
+        switch self {
+        case .driver: "the CSI driver has not answered"
+        case .calls: "calls for the health of volumes have failed"
+        case .volumes: "watching persistentvolumes was refused"
+        case .claims: "watching persistentvolumeclaims was refused"
+        }
+    }
+}
+
+// MARK: What the tasks of a term find out
+
+extension MonitorState {
+    /// What fails, the longest first.
+    var sight: [Sight.Failure] { senses.withLock { $0.failures } }
+
+    func fails(_ sense: Sense) -> Bool { senses.withLock { $0.failure(of: sense) != nil } }
+
+    func verdict(timeout: Duration, at now: Duration) -> Sight.Verdict {
+        senses.withLock { $0.verdict(timeout: timeout, at: now) }
+    }
+
+    func failed(_ sense: Sense, reason: String, since: Duration) {
+        senses.withLock { $0.failed(sense, reason: reason, since: since) }
+        sightChanged.signal()
+    }
+
+    func succeeded(_ sense: Sense) {
+        if senses.withLock({ $0.succeeded(sense) }) { sightChanged.signal() }
+    }
+
+    /// A watch has failed. Only what the API server refuses counts: what it cannot do now, it cannot do for others either.
+    func watchFailed(_ sense: Sense, _ error: KubernetesError, at now: Duration) {
+        if [.forbidden, .unauthorized].contains(error.code) { failed(sense, reason: "\(error)", since: now) }
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// What a replica needs to see how volumes are. Each is one thing that can fail for this replica alone.
+public enum Sense: String, Sendable, Hashable, CaseIterable {
+    /// The CSI driver answers its Identity calls.
+    case driver
+    /// Lists of volumes succeed, or, where volumes are probed one by one, any probe does.
+    case calls
+    /// The API server lets PersistentVolumes be watched.
+    case volumes
+    /// The API server lets PersistentVolumeClaims be watched.
+    case claims
+}
+
+/// Which of a replica's senses fail, and since when.
+///
+/// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
+public struct Sight: Sendable {
+    /// A sense that fails.
+    public struct Failure: Sendable, Hashable {
+        /// Which.
+        public var sense: Sense
+        /// When the first attempt that failed began; in a term, not before the term.
+        public var since: Duration
+        /// How many attempts in a row have failed.
+        public var attempts: Int
+        /// The error of the last one.
+        public var reason: String
+    }
+
+    /// What follows for the lease.
+    public enum Verdict: Sendable, Hashable {
+        /// Nothing fails, or too little to conclude anything.
+        case keep
+        /// A failure becomes too long at this moment unless it ends before.
+        case keepUntil(Duration)
+        /// A failure has lasted too long: another replica may see more.
+        case stepDown(Failure)
+    }
+
+    private var failing: [Sense: Failure] = [:]
+
+    /// Nothing has failed.
+    public init() {}
+
+    /// What fails, the one that fails longest first.
+    public var failures: [Failure] {
+        failing.values.sorted { ($0.since, $0.sense.rawValue) < ($1.since, $1.sense.rawValue) }
+    }
+
+    /// The failure of this sense; nil where it works, or was not used yet.
+    public func failure(of sense: Sense) -> Failure? { failing[sense] }
+
+    /// An attempt failed.
+    ///
+    /// - Parameter since: when it began.
+    public mutating func failed(_ sense: Sense, reason: String, since: Duration) {
+        var failure = failing[sense] ?? Failure(sense: sense, since: since, attempts: 0, reason: "")
+        failure.attempts += 1
+        failure.reason = reason
+        failing[sense] = failure
+    }
+
+    /// An attempt succeeded. Returns whether the one before had failed.
+    @discardableResult
+    public mutating func succeeded(_ sense: Sense) -> Bool {
+        failing.removeValue(forKey: sense) != nil
+    }
+
+    /// A term begins: what failed before has to fail in it as long as anything else.
+    public mutating func beginTerm(at now: Duration) {
+        for sense in failing.keys {
+            failing[sense]?.since = now
+            failing[sense]?.attempts = 0
+        }
+    }
+
+    /// Whether to give the lease back.
+    ///
+    /// - Parameter timeout: how long a sense may fail. One attempt is never enough, however long ago it was.
+    public func verdict(timeout: Duration, at now: Duration) -> Verdict {
+        let conclusive = failures.filter { $0.attempts >= 2 }
+        guard let longest = conclusive.first else { return .keep }
+        let end = longest.since + timeout
+        return now < end ? .keepUntil(end) : .stepDown(longest)
+    }
+}

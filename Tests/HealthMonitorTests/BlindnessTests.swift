@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import GRPCTransport
+import HealthMonitor
+import HealthMonitorTestKit
+import Testing
+import VolumeHealth
+
+/// A leader that does not see gives the lease back.
+@Suite(.timeLimit(.minutes(30))) struct BlindnessTests {
+    private static let volume = VolumeFixture(number: 0)
+
+    private static func run(
+        prepare: (Scene) throws -> Void = { _ in },
+        _ body: @escaping @Sendable (Scene, Terms, HealthMonitor<ManualClock>) async throws -> Void
+    ) async throws {
+        var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "csi-hostpathplugin-0")
+        configuration.blindnessTimeout = .seconds(30)
+        configuration.driverCheckInterval = .seconds(10)
+        try await Scene.set { scene in
+            try volume.create(in: scene.server)
+            scene.driver.set(.healthy, ofVolume: volume.handle)
+            try prepare(scene)
+            let terms = Terms()
+            try await scene.monitor(configuration, terms: terms) { try await body(scene, terms, $0) }
+        }
+    }
+
+    /// Moves the clock on until the term has ended by itself; returns why.
+    private static func stepDown(_ scene: Scene, _ terms: Terms) async throws -> BlindnessError {
+        let began = scene.clock.now
+        try await scene.advance { terms.blindness != nil }
+        #expect(scene.clock.now.offset - began.offset >= .seconds(30))
+        return try #require(terms.takeBlindness())
+    }
+
+    @Test func `a driver that has ended ends the term, and the next one begins when it answers again`() async throws {
+        try await Self.run { scene, terms, monitor in
+            terms.begin()
+            await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+            await scene.driver.stop()
+            let error = try await Self.stepDown(scene, terms)
+            #expect(error.sense == .driver)
+            #expect(error.description.contains("Identity/Probe"))
+            #expect(!monitor.isFitToLead)
+            #expect(monitor.snapshot() == nil)
+            try scene.driver.start()
+            try await scene.advance { monitor.isFitToLead }
+            let lists = scene.driver.journal.calls("ListVolumes").count
+            terms.begin()
+            await scene.driver.journal.wait(for: "ListVolumes", count: lists + 1)
+        }
+    }
+
+    @Test func `a driver that hangs is noticed before the next list`() async throws {
+        try await Self.run { scene, terms, _ in
+            terms.begin()
+            await scene.driver.journal.wait(for: "ListVolumes", count: 1)
+            scene.driver.intercept { call in
+                call.method.hasSuffix("Probe") ? .fail(.deadlineExceeded, "Deadline Exceeded") : nil
+            }
+            let error = try await Self.stepDown(scene, terms)
+            #expect(error.sense == .driver)
+            #expect(scene.driver.journal.calls("ListVolumes").count == 1)
+        }
+    }
+
+    @Test func `lists that all fail end the term, and a first page makes the replica fit again`() async throws {
+        try await Self.run { scene, terms, monitor in
+            scene.driver.intercept { call in
+                call.method.hasSuffix("ListVolumes") ? .fail(.internal, "array unreachable") : nil
+            }
+            terms.begin()
+            let error = try await Self.stepDown(scene, terms)
+            #expect(error.sense == .calls)
+            #expect(error.description.contains("array unreachable"))
+            #expect(!monitor.isFitToLead)
+            scene.driver.intercept(nil)
+            try await scene.advance { monitor.isFitToLead }
+        }
+    }
+
+    @Test func `probes that all fail end the term, one that fails does not`() async throws {
+        let other = VolumeFixture(number: 1)
+        try await Self.run { scene in
+            scene.driver.configuration.controllerCapabilities = [11, 12]
+            try other.create(in: scene.server)
+            scene.driver.set(.healthy, ofVolume: other.handle)
+        } _: { scene, terms, _ in
+            scene.driver.intercept { call in call.volumeID == Self.volume.handle ? .fail(.internal, "no") : nil }
+            terms.begin()
+            try await scene.advance { GetModeTests.calls(scene, for: other) == 5 }
+            #expect(terms.blindness == nil)
+            scene.driver.intercept { call in call.method.hasSuffix("ControllerGetVolume") ? .fail(.internal, "no") : nil
+            }
+            try await scene.advance { terms.blindness != nil }
+            #expect(terms.takeBlindness()?.sense == .calls)
+        }
+    }
+
+    @Test(arguments: ["persistentvolumes", "persistentvolumeclaims"], [401, 403])
+    func `watches that are refused end the term`(resource: String, code: Int) async throws {
+        try await Self.run { scene, terms, monitor in
+            let error = StatusError(code: code, reason: code == 401 ? "Unauthorized" : "Forbidden", message: "no")
+            scene.server.intercept { $0.resource == resource ? .fail(error, headers: [:]) : nil }
+            terms.begin()
+            // The delays between the attempts of a watch are on a clock of their own.
+            try await scene.advance { terms.blindness != nil }
+            #expect(terms.takeBlindness()?.sense == (resource == "persistentvolumes" ? .volumes : .claims))
+            #expect(!monitor.isFitToLead)
+            scene.server.intercept(nil)
+            try await scene.advance { monitor.isFitToLead }
+        }
+    }
+
+    @Test func `without the timeout a leader goes on`() async throws {
+        try await Scene.set { scene in
+            try Self.volume.create(in: scene.server)
+            let terms = Terms()
+            try await scene.monitor(terms: terms) { _ in
+                scene.driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .fail(.internal, "no") : nil }
+                terms.begin()
+                try await scene.advance { scene.driver.journal.calls("ListVolumes").count == 6 }
+                #expect(terms.blindness == nil)
+                #expect(scene.clock.now.offset > .seconds(60))
+            }
+        }
+    }
+}
