@@ -71,38 +71,31 @@ extension HealthMonitor {
         }
     }
 
-    /// While this replica is a standby whose driver has failed, looks now and then whether it answers again: the Identity
-    /// calls and, where it lists, the first page of a list.
+    /// Looks, while this replica is a standby whose driver has failed, whether it answers its Identity calls again. Calls for
+    /// the health of volumes are the leader's alone: that they failed counts for ``memoryOfFailedCalls``.
     ///
     /// - Throws: only `CancellationError`.
     func recheckDriver(of state: MonitorState) async throws {
         guard configuration.blindnessTimeout != nil else { return try await untilCancelled() }
         while true {
             try await clock.sleep(for: configuration.driverCheckInterval ?? .seconds(10))
-            guard !current.isLeading, state.fails(.driver) || state.fails(.calls) else { continue }
-            do {
-                let identity = try await driver.identifyOnce()
-                if case .list(let generation, _) = ProbeStrategy(identity.controllerCapabilities), !current.isLeading {
-                    try await listFirstPage(generation, state)
-                }
-                guard !current.isLeading else { continue }
-                state.succeeded(.driver)
+            guard !current.isLeading else { continue }
+            if let failure = state.failure(of: .calls), failure.last + memoryOfFailedCalls <= now {
                 state.succeeded(.calls)
-                logger.info("The CSI driver answers again", metadata: ["driver": "\(configuration.driverName)"])
+            }
+            guard state.failure(of: .driver) != nil else { continue }
+            do {
+                _ = try await driver.identifyOnce()
+                state.succeeded(.driver)
+                logger.info("CSI driver is ready", metadata: ["driver": "\(configuration.driverName)"])
             } catch {
                 try Task.checkCancellation()
             }
         }
     }
 
-    private func listFirstPage(_ generation: ProbeStrategy.Generation, _ state: MonitorState) async throws {
-        switch generation {
-        case .legacy: for try await _ in driver.listVolumes() { break }
-        case .health:
-            let secrets = try await listSecrets(state)
-            for try await _ in driver.listVolumeHealth(secrets: secrets) { break }
-        }
-    }
+    /// For how long a standby whose calls have failed leaves the lease to others.
+    private var memoryOfFailedCalls: Duration { .seconds(300) }
 
     /// Returns at the signal, or at this moment, or on cancellation.
     func wait(for signal: WakeUp, until end: Duration) async {
@@ -133,7 +126,7 @@ extension MonitorState {
     /// What fails, the longest first.
     var sight: [Sight.Failure] { senses.withLock { $0.failures } }
 
-    func fails(_ sense: Sense) -> Bool { senses.withLock { $0.failure(of: sense) != nil } }
+    func failure(of sense: Sense) -> Sight.Failure? { senses.withLock { $0.failure(of: sense) } }
 
     func verdict(timeout: Duration, at now: Duration) -> Sight.Verdict {
         senses.withLock { $0.verdict(timeout: timeout, at: now) }

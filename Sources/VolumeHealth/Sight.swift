@@ -23,6 +23,8 @@ public struct Sight: Sendable {
         public var sense: Sense
         /// When the first attempt that failed began; in a term, not before the term.
         public var since: Duration
+        /// When the last one began.
+        public var last: Duration
         /// How many attempts in a row have failed.
         public var attempts: Int
         /// The error of the last one.
@@ -56,7 +58,8 @@ public struct Sight: Sendable {
     ///
     /// - Parameter since: when it began.
     public mutating func failed(_ sense: Sense, reason: String, since: Duration) {
-        var failure = failing[sense] ?? Failure(sense: sense, since: since, attempts: 0, reason: "")
+        var failure = failing[sense] ?? Failure(sense: sense, since: since, last: since, attempts: 0, reason: "")
+        failure.last = max(failure.last, since)
         failure.attempts += 1
         failure.reason = reason
         failing[sense] = failure

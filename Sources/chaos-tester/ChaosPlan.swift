@@ -13,6 +13,8 @@ enum ReplicaFault: String, CaseIterable {
     case leaderFrozen = "leader-frozen"
     /// Nothing passes between the leader and the API server.
     case leaderPartitioned = "leader-partitioned"
+    /// The driver of the leader alone ends, and is started again at the end.
+    case leaderDriverKilled = "leader-driver-killed"
     /// All are killed, and started at the same moment at the end.
     case allStartedAtOnce = "all-started-at-once"
     /// The replicas' clocks differ by 20 seconds, until they are started again.
@@ -34,8 +36,11 @@ enum ChaosFault: Hashable {
         }
     }
 
-    /// What may happen at the same time: at most one of a seam.
-    var seam: Substring { name.prefix { $0 != "/" } }
+    /// Whether both may happen at the same time: at most one of a seam, and one at most stops a driver.
+    func goesTogether(with other: ChaosFault) -> Bool {
+        let seams = Set([self, other].map { $0.name.prefix { $0 != "/" } })
+        return seams.count == 2 && !(seams.contains("driver") && [self, other].contains(.replica(.leaderDriverKilled)))
+    }
 }
 
 /// The rounds of a run, which the seed decides: the same seed, the same faults, changes and durations.
@@ -69,7 +74,7 @@ struct ChaosPlan {
         if remaining.isEmpty { remaining = ChaosFault.all.shuffled(using: &random) }
         var faults = [remaining.removeLast()]
         if Int.random(in: 0..<3, using: &random) == 0, let other = ChaosFault.all.randomElement(using: &random),
-            other.seam != faults[0].seam
+            other.goesTogether(with: faults[0])
         {
             faults.append(other)
         }

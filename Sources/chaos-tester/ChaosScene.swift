@@ -128,6 +128,8 @@ extension ChaosScene {
             case .leaderFrozen: leader?.send(.suspend)
             case .leaderPartitioned:
                 if let victim { world.partition(replica: victim) }
+            case .leaderDriverKilled:
+                if let victim { await replicas.driver(ofReplica: victim)?.stop() }
             case .allStartedAtOnce:
                 for process in replicas.processes { process.send(.kill) }
             case .clocksSkewed:
@@ -150,6 +152,8 @@ extension ChaosScene {
             case .leaderKilled, .leaderTerminated: leader?.start()
             case .leaderFrozen: leader?.send(.resume)
             case .leaderPartitioned: await world.endPartitions()
+            case .leaderDriverKilled:
+                if let victim { try replicas.driver(ofReplica: victim)?.start() }
             case .allStartedAtOnce:
                 for process in replicas.processes { process.start() }
             case .clocksSkewed:
@@ -172,7 +176,8 @@ extension ChaosScene {
     /// Whether another replica must take over in a round: nothing else is wrong, and there was a leader.
     private func needsFailover(_ round: ChaosPlan.Round) -> Bool {
         guard case .replica(let fault) = round.faults[0], round.faults.count == 1, victim != nil else { return false }
-        return [.leaderKilled, .leaderTerminated, .leaderFrozen, .leaderPartitioned].contains(fault)
+        return [.leaderKilled, .leaderTerminated, .leaderFrozen, .leaderPartitioned, .leaderDriverKilled]
+            .contains(fault)
     }
 
     /// How long no replica probed the driver after the leader went; the fault lasts until another one does, or for

@@ -87,6 +87,10 @@ struct Replicas {
         processes.first { $0.identity == identity }
     }
 
+    func driver(ofReplica identity: String) -> SimulatedDriver? {
+        zip(processes, drivers).first { $0.0.identity == identity }?.1
+    }
+
     /// What was logged last, of all replicas.
     func logs(lines: Int) -> String {
         tokenFiles.map { $0.replacing(".token", with: ".log") }.map { path in

@@ -66,7 +66,7 @@ import VolumeHealth
         }
     }
 
-    @Test func `lists that all fail end the term, and a first page makes the replica fit again`() async throws {
+    @Test func `lists that all fail end the term, and are held against the standby for five minutes`() async throws {
         try await Self.run { scene, terms, monitor in
             scene.driver.intercept { call in
                 call.method.hasSuffix("ListVolumes") ? .fail(.internal, "array unreachable") : nil
@@ -77,7 +77,10 @@ import VolumeHealth
             #expect(error.description.contains("array unreachable"))
             #expect(!monitor.isFitToLead)
             scene.driver.intercept(nil)
+            let (began, lists) = (scene.clock.now, scene.driver.journal.calls("ListVolumes").count)
             try await scene.advance { monitor.isFitToLead }
+            #expect(scene.clock.now.offset - began.offset > .seconds(200))
+            #expect(scene.driver.journal.calls("ListVolumes").count == lists)
         }
     }
 
