@@ -151,6 +151,7 @@ let package = Package(
             name: "Flags",
             dependencies: [
                 "Diagnostics",
+                "GRPCTransport",
                 "HealthMonitor",
                 "LeaderElection",
                 "VolumeHealth",

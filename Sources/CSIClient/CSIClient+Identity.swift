@@ -26,7 +26,7 @@ extension CSIClient {
                 return identity
             } catch {
                 try Task.checkCancellation()
-                let reason = "\(error)"
+                let reason = problem(error)
                 if reason != reported {
                     logger.warning(
                         "Waiting for the CSI driver",
@@ -40,7 +40,21 @@ extension CSIClient {
         }
     }
 
-    private func identifyOnce() async throws(CSIError) -> DriverIdentity {
+    /// Why the driver did not answer: where its socket is the reason, what is wrong with it as it is now.
+    package func problem(_ error: CSIError) -> String {
+        if error.isUnavailable, let path = SocketFile.path(of: configuration.address),
+            let problem = SocketFile(path: path).problem
+        {
+            return problem
+        }
+        if error.code == .status(.deadlineExceeded) {
+            return "\(error.method): no response within \(configuration.timeout), see --timeout"
+        }
+        return "\(error)"
+    }
+
+    /// One try of ``identify(clock:)``.
+    package func identifyOnce() async throws(CSIError) -> DriverIdentity {
         let probe = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
         guard !probe.hasReady || probe.ready.value else {
             throw CSIError(
