@@ -5,7 +5,7 @@ import ArgumentParser
 import Flags
 import Glibc
 
-/// The program: reads its arguments, runs the command, and tells in one line why it could not.
+/// The program: reads its arguments, runs the command, and says in one line why it could not.
 @main
 enum Program {
     static let version = "0.1.0"
@@ -29,7 +29,8 @@ enum Program {
         return try ControllerCommand.parse(normalized)
     }
 
-    /// Help goes to standard output and is a success; all else is one line on standard error and a failure.
+    /// Help goes to standard output and is a success; all else is one line on standard error, which is the container's
+    /// termination message too, and a failure.
     private static func exit(with error: any Error) -> Never {
         let message = ControllerCommand.message(for: error)
         guard ControllerCommand.exitCode(for: error) != .success else {
@@ -39,6 +40,7 @@ enum Program {
         let line = Array("csi-health-monitor: \(message)\n".utf8)
         // Safe: the buffer is only read, and only during the call.
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        TerminationMessage.write(message)
         Glibc.exit(EXIT_FAILURE)
     }
 }
