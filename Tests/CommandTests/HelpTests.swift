@@ -19,7 +19,7 @@ import Testing
         syntax: -flag and --flag are alike, a value follows after = or as the next argument, durations are
         written 1m30s.
 
-        USAGE: csi-health-monitor [controller] [--flag=value ...]
+        USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]
 
         CSI DRIVER:
           --csi-address <address> The driver's socket: a path, or unix:// and a path. (default:

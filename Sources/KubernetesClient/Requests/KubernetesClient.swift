@@ -129,12 +129,20 @@ extension KubernetesClient {
 
     /// A request whose answer ends by itself.
     func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> [UInt8] {
+        try await response(info, content).body
+    }
+
+    /// The same, with the response's headers.
+    func response(
+        _ info: RequestInfo,
+        _ content: Content
+    ) async throws(KubernetesError) -> (body: [UInt8], headers: HTTPHeaders) {
         try await turn(info)
         return try await observed(info, content) { () async throws(KubernetesError) in
             let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
             let response = try await execute(info, content, timeouts, .buffered)
             do throws(HTTPError) {
-                return (try await response.body.collect(upTo: .max), response.status)
+                return ((try await response.body.collect(upTo: .max), response.headers), response.status)
             } catch {
                 throw KubernetesError(error, request: info)
             }
