@@ -284,7 +284,7 @@ extension KubernetesClient {
             "API request",
             metadata: [
                 "method": "\(content.method)", "path": "\(info.path)",
-                "status": "\(httpStatus.map(String.init) ?? "none")", "duration": "\(duration)",
+                "status": httpStatus.map { .stringConvertible($0) } ?? "none", "duration": .stringConvertible(duration),
             ]
         )
         observer(RequestObservation(request: info, httpStatus: httpStatus, duration: duration))
@@ -301,8 +301,9 @@ extension KubernetesClient {
         logger.warning(
             "Skipped an object that cannot be decoded; further ones of the resource are only counted",
             metadata: [
-                "resource": "\(object.resource)", "namespace": "\(object.namespace)", "name": "\(object.name)",
-                "error": "\(object.error)",
+                "resource": "\(object.resource)",
+                "object": ["namespace": "\(object.namespace)", "name": "\(object.name)"],
+                "err": "\(object.error)",
             ]
         )
     }
