@@ -102,13 +102,14 @@ extension DoctorRow {
 /// A permission that the monitor uses with these flags: a rule of manifests/.
 struct DoctorPermission: Sendable, Equatable {
     var request: RequestInfo
-    /// Whether volumes are not monitored or not reported without it.
+    /// Whether volumes are not monitored, or not reported as they should be, without it.
     var isRequired = true
 
     /// - Parameter leaseNamespace: of the Lease, and of Secrets.
     static func all(_ options: ControllerOptions, leaseNamespace: String) -> [DoctorPermission] {
         var all = requests(PersistentVolume.resource, [.list, .watch])
-        all += requests(PersistentVolumeClaim.resource, [.list, .watch, .get])
+        all += requests(PersistentVolumeClaim.resource, [.list, .watch])
+        all += requests(PersistentVolumeClaim.resource, [.get], isRequired: false)
         all.append(
             DoctorPermission(
                 request: RequestInfo(verb: .patch, resource: PersistentVolumeClaim.resource, subresource: "status")
@@ -121,8 +122,9 @@ struct DoctorPermission: Sendable, Equatable {
             plural: "csidrivers",
             scope: .cluster
         )
-        all.append(DoctorPermission(request: RequestInfo(verb: .get, resource: csiDrivers), isRequired: false))
-        all += requests(Event.resource, [.list, .get, .create, .patch])
+        all += requests(csiDrivers, [.get], isRequired: false)
+        all += requests(Event.resource, [.list, .create, .patch])
+        all += requests(Event.resource, [.get], isRequired: false)
         if options.leaderElection != nil {
             all += requests(Lease.resource, [.get, .create, .update], namespace: leaseNamespace)
         }
@@ -132,12 +134,7 @@ struct DoctorPermission: Sendable, Equatable {
         if options.nodeFailureDuration != nil { all += requests(Pod.resource, [.list, .watch]) }
         if options.volumeSecrets != .none {
             // The Secrets may be in other namespaces: PersistentVolumes name them.
-            all.append(
-                DoctorPermission(
-                    request: RequestInfo(verb: .get, resource: Secret.resource, namespace: leaseNamespace),
-                    isRequired: false
-                )
-            )
+            all += requests(Secret.resource, [.get], namespace: leaseNamespace, isRequired: false)
         }
         return all
     }
@@ -145,8 +142,14 @@ struct DoctorPermission: Sendable, Equatable {
     private static func requests(
         _ resource: Resource,
         _ verbs: [RequestInfo.Verb],
-        namespace: String? = nil
+        namespace: String? = nil,
+        isRequired: Bool = true
     ) -> [DoctorPermission] {
-        verbs.map { DoctorPermission(request: RequestInfo(verb: $0, resource: resource, namespace: namespace)) }
+        verbs.map { verb in
+            DoctorPermission(
+                request: RequestInfo(verb: verb, resource: resource, namespace: namespace),
+                isRequired: isRequired
+            )
+        }
     }
 }
