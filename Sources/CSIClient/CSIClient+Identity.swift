@@ -32,7 +32,7 @@ extension CSIClient {
             } catch {
                 try Task.checkCancellation()
                 failed(error, ContinuousClock.now - began)
-                let reason = "\(error)"
+                let reason = problem(error)
                 if reason != reported {
                     logger.warning(
                         "Waiting for the CSI driver",
@@ -46,10 +46,23 @@ extension CSIClient {
         }
     }
 
+    /// Why the driver did not answer: where its socket is the reason, what is wrong with it as it is now.
+    package func problem(_ error: CSIError) -> String {
+        if error.isUnavailable, let path = SocketFile.path(of: configuration.address),
+            let problem = SocketFile(path: path).problem
+        {
+            return problem
+        }
+        if error.code == .status(.deadlineExceeded) {
+            return "\(error.method): no response within \(configuration.timeout), see --timeout"
+        }
+        return "\(error)"
+    }
+
     /// As ``identify(clock:failed:)``, with one attempt.
     ///
     /// - Throws: ``CSIError``; on cancellation with the status Cancelled.
-    public func identifyOnce() async throws(CSIError) -> DriverIdentity {
+    package func identifyOnce() async throws(CSIError) -> DriverIdentity {
         try await checkReadiness()
         let info = try await call(
             CSIMethodName.getPluginInfo,
@@ -74,7 +87,7 @@ extension CSIClient {
     /// Calls Identity/Probe.
     ///
     /// - Throws: ``CSIError``; UNAVAILABLE where the driver says that it is not ready.
-    public func checkReadiness() async throws(CSIError) {
+    package func checkReadiness() async throws(CSIError) {
         let probe = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
         guard !probe.hasReady || probe.ready.value else {
             throw CSIError(

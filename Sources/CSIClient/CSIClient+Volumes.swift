@@ -64,7 +64,7 @@ extension CSIClient {
         guard count > 0, isFirst("entries without a volume_id") else { return }
         logger.warning(
             "The driver lists entries without a volume_id, which are ignored",
-            metadata: ["method": "\(method)", "entries": "\(count)"]
+            metadata: ["method": "\(method)", "entries": .stringConvertible(count)]
         )
     }
 }

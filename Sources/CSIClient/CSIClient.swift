@@ -147,7 +147,7 @@ public final class CSIClient: Sendable {
         } catch {
             var error = error
             error.message = redaction(error.message)
-            logger.trace("GRPC error", metadata: ["method": "\(method)", "error": "\(error)"])
+            logger.trace("GRPC error", metadata: ["method": "\(method)", "err": "\(error)"])
             throw error
         }
         logger.trace(

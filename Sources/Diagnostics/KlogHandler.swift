@@ -5,6 +5,10 @@ public import Logging
 
 /// A log handler that writes as Kubernetes components do: klog's text, or the JSON of `--logging-format=json`.
 ///
+/// Values of the metadata keep their type where they are given with `.stringConvertible`: integers, `Double` and `Bool` are
+/// written without quotes, a `Duration` as Go prints it. A dictionary of `namespace` and `name` is klog's KObj: `"ns/name"` as
+/// text, an object in JSON. The key `err` is the error. In JSON, `severity` is `info`, `warning` or `error`.
+///
 /// One event is one line. Whatever a message or a value holds, it is quoted, so that nothing that a driver or a server
 /// says can look like a line of ours. Nothing is redacted here: secrets must not be given to a logger.
 public struct KlogHandler: LogHandler {
@@ -12,7 +16,7 @@ public struct KlogHandler: LogHandler {
     public enum Format: String, Sendable, CaseIterable {
         /// `I0420 09:39:53.317402       1 file.swift:182] "Message" key="value"`
         case text
-        /// `{"ts":1713605993317.402,"caller":"Module/file.swift:182","msg":"Message","v":0,"key":"value"}`
+        /// `{"ts":1713605993317.402,"caller":"Module/file.swift:182","msg":"Message","v":0,"severity":"info","key":"value"}`
         case json
     }
 
@@ -59,13 +63,14 @@ public struct KlogHandler: LogHandler {
         var values = event.metadata ?? [:]
         values.merge(metadata) { nearer, _ in nearer }
         if let metadataProvider { values.merge(metadataProvider.get()) { nearer, _ in nearer } }
+        let errorValue = event.error == nil ? values.removeValue(forKey: "err") : nil
         let line = LogLine(
             level: event.level,
             time: now(),
             file: event.file,
             line: event.line,
             message: event.message.description,
-            error: event.error.map { "\($0)" },
+            error: event.error.map { "\($0)" } ?? errorValue?.description,
             metadata: values.sorted { $0.key < $1.key }
         )
         switch format {

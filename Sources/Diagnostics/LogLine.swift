@@ -32,13 +32,15 @@ struct LogLine {
         return text
     }
 
-    /// The JSON of component-base: time in milliseconds, verbosity with all but errors, the error last.
+    /// The JSON of component-base: time in milliseconds, verbosity with all but errors, the error last. `severity` is not
+    /// in component-base's, whose lines do not tell a warning from an info.
     var json: String {
         var text =
             "{\"ts\":\(time.milliseconds),\"caller\":\(Quote.json("\(file):\(line)")),\"msg\":\(Quote.json(message))"
         if level < .error {
             text += ",\"v\":\(level.verbosity)"
         }
+        text += ",\"severity\":\"\(level.severity)\""
         for (key, value) in metadata {
             text += ",\(Quote.json(key)):\(value.json)"
         }
@@ -50,6 +52,14 @@ struct LogLine {
 }
 
 extension Logger.Level {
+    fileprivate var severity: String {
+        switch self {
+        case .trace, .debug, .info, .notice: "info"
+        case .warning: "warning"
+        case .error, .critical: "error"
+        }
+    }
+
     fileprivate var klogSeverity: Character {
         switch self {
         case .trace, .debug, .info, .notice: "I"
@@ -64,8 +74,9 @@ extension Logger.MetadataValue {
     fileprivate var klogText: String {
         switch self {
         case .string(let string): Quote.go(string)
-        case .stringConvertible(let value): Self.bareText(of: value) ?? Quote.go(value.description)
-        case .dictionary, .array: json
+        case .stringConvertible(let value): Self.bareText(of: value) ?? Quote.go(Self.text(of: value))
+        case .dictionary(let dictionary): Self.objectReference(dictionary).map(Quote.go) ?? json
+        case .array: json
         }
     }
 
@@ -74,7 +85,7 @@ extension Logger.MetadataValue {
         case .string(let string):
             Quote.json(string)
         case .stringConvertible(let value):
-            Self.bareText(of: value) ?? Quote.json(value.description)
+            Self.bareText(of: value) ?? Quote.json(Self.text(of: value))
         case .dictionary(let dictionary):
             "{"
                 + dictionary.sorted { $0.key < $1.key }
@@ -85,8 +96,24 @@ extension Logger.MetadataValue {
         }
     }
 
-    /// Integers and booleans need no quotes in either format.
+    /// `namespace/name` of a dictionary with these two keys, as klog prints its KObj; nil for any other.
+    private static func objectReference(_ dictionary: Logger.Metadata) -> String? {
+        guard dictionary.count == 2, case .string(let namespace)? = dictionary["namespace"],
+            case .string(let name)? = dictionary["name"]
+        else { return nil }
+        return "\(namespace)/\(name)"
+    }
+
+    /// Numbers and booleans need no quotes in either format. JSON has no infinity and no NaN.
     private static func bareText(of value: any CustomStringConvertible) -> String? {
-        value is any BinaryInteger || value is Bool ? value.description : nil
+        switch value {
+        case let number as Double: number.isFinite ? number.description : nil
+        case is any BinaryInteger, is Bool: value.description
+        default: nil
+        }
+    }
+
+    private static func text(of value: any CustomStringConvertible) -> String {
+        (value as? Duration)?.goText ?? value.description
     }
 }

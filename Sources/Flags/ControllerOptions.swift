@@ -76,6 +76,9 @@ package struct ControllerOptions: Sendable, Equatable {
     /// Flags that mean nothing here and were given another value than their default.
     package var meaninglessFlags: [String]
 
+    /// Below it, an interval is a wrong unit: 5ms where 5m is meant.
+    private static let minimumInterval = Duration.milliseconds(10)
+
     /// Checks the flags against each other and against the file system.
     package init(_ flags: ControllerFlags) throws(UsageError) {
         csiAddress = flags.driver.csiAddress
@@ -103,14 +106,14 @@ package struct ControllerOptions: Sendable, Equatable {
         guard timeout > .zero else {
             throw UsageError(message: "--timeout must be greater than zero, such as 15s")
         }
-        guard listVolumesInterval > .zero else {
-            throw UsageError(message: "--list-volumes-interval must be greater than zero, such as 5m")
+        guard listVolumesInterval >= Self.minimumInterval else {
+            throw UsageError(message: "--list-volumes-interval must be at least 10ms, such as 5m")
         }
         guard listMaxEntries >= 0 else {
             throw UsageError(message: "--list-max-entries must not be negative; 0 leaves it to the driver")
         }
-        guard monitorInterval > .zero else {
-            throw UsageError(message: "--monitor-interval must be greater than zero, such as 1m")
+        guard monitorInterval >= Self.minimumInterval else {
+            throw UsageError(message: "--monitor-interval must be at least 10ms, such as 1m")
         }
         guard nodeFailureDuration ?? .seconds(1) > .zero else {
             throw UsageError(message: "--node-failure-duration must be greater than zero, such as 5m")
@@ -124,20 +127,27 @@ package struct ControllerOptions: Sendable, Equatable {
         guard missingVolumesHold >= .zero else {
             throw UsageError(message: "--missing-volumes-hold must not be negative, such as 10m")
         }
-        try FileCheck.socketDirectoryExists(address: csiAddress)
+        guard verbosity >= 0 else {
+            throw UsageError(message: "--v must not be negative; 0 logs the least")
+        }
+        try FileCheck.isSocketAddress(csiAddress)
         if let kubeconfig {
             try FileCheck.isReadable(kubeconfig: kubeconfig)
         }
     }
 
-    /// client-go's reading: 0 is its default, a negative rate is no bound.
+    /// A negative rate is no limit, and a burst of 0 is 10, as in client-go. There a rate of 0 is 5, which the flag does not
+    /// say: it is refused.
     private static func rateLimit(_ flags: KubernetesFlags) throws(UsageError) -> RateLimit? {
         guard flags.kubeAPIBurst >= 0 else {
             throw UsageError(message: "--kube-api-burst must not be negative")
         }
-        guard flags.kubeAPIQPS >= 0 else { return nil }
+        guard flags.kubeAPIQPS != 0 else {
+            throw UsageError(message: "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit")
+        }
+        guard flags.kubeAPIQPS > 0 else { return nil }
         return RateLimit(
-            queriesPerSecond: flags.kubeAPIQPS == 0 ? 5 : flags.kubeAPIQPS,
+            queriesPerSecond: flags.kubeAPIQPS,
             burst: flags.kubeAPIBurst == 0 ? 10 : Int(flags.kubeAPIBurst)
         )
     }

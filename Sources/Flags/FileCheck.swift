@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import GRPCTransport
 import Glibc
 
-/// What must be there at the start: told at once, rather than after minutes of tries.
+/// What is checked at the start, rather than found out after minutes of retries.
 enum FileCheck {
-    /// The socket itself may come later, with the driver. An address that is no path is not checked.
-    static func socketDirectoryExists(address: String) throws(UsageError) {
-        guard let path = socketPath(of: address) else { return }
+    /// What can never become the driver's socket is refused; the socket itself may come later, with the driver.
+    static func isSocketAddress(_ address: String) throws(UsageError) {
+        guard let path = SocketFile.path(of: address) else {
+            throw UsageError(message: "--csi-address: \(problem(ofAddress: address))")
+        }
+        do {
+            try checkTarget(address)
+        } catch {
+            throw UsageError(message: "--csi-address: \(error.status.message)")
+        }
         let directory = directory(of: path)
         guard let isDirectory = isDirectory(directory) else {
             throw UsageError(message: "--csi-address: there is no directory \(directory): \(reason())")
@@ -15,6 +23,26 @@ enum FileCheck {
         guard isDirectory else {
             throw UsageError(message: "--csi-address: \(directory) is not a directory")
         }
+        let file = SocketFile(path: path)
+        if case .notSocket = file.state, let problem = file.problem {
+            throw UsageError(
+                message: "--csi-address: \(problem): write the path of the driver's socket, such as /run/csi/socket"
+            )
+        }
+    }
+
+    /// Of an address that is no path of a Unix domain socket.
+    private static func problem(ofAddress address: String) -> String {
+        if address.isEmpty { return "the address is empty: write the path of a socket, such as /run/csi/socket" }
+        if address.hasPrefix("unix:") {
+            return "\"\(address)\" has no absolute path: write unix:///run/csi/socket or /run/csi/socket"
+        }
+        if address.contains(":") {
+            return
+                "\"\(address)\" is not a Unix domain socket, other addresses are not supported: write a path such as "
+                + "/run/csi/socket"
+        }
+        return "\"\(address)\" is a relative path: write an absolute one, such as /run/csi/socket"
     }
 
     static func isReadable(kubeconfig path: String) throws(UsageError) {
@@ -35,15 +63,7 @@ enum FileCheck {
         return status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// nil when `address` is not a path on this host.
-    private static func socketPath(of address: String) -> Substring? {
-        if address.hasPrefix("/") { return address[...] }
-        if address.hasPrefix("unix://") { return address.dropFirst("unix://".count) }
-        if address.hasPrefix("unix:") { return address.dropFirst("unix:".count) }
-        return nil
-    }
-
-    private static func directory(of path: Substring) -> String {
+    private static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }

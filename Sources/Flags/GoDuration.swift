@@ -5,7 +5,7 @@
 package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
     package var duration: Duration
 
-    init(_ duration: Duration) {
+    package init(_ duration: Duration) {
         self.duration = duration
     }
 

@@ -21,7 +21,7 @@ extension HealthMonitor {
         while true {
             try await untilMayAct()
             let identity = try await driver.identify(clock: clock) { error, took in
-                state.failed(.driver, reason: "\(error)", since: now - took)
+                state.failed(.driver, reason: driver.problem(error), since: now - took)
             }
             state.succeeded(.driver)
             guard identity.name == configuration.driverName else {

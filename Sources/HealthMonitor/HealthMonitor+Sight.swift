@@ -49,12 +49,12 @@ extension HealthMonitor {
         guard let interval = configuration.driverCheckInterval else { return try await untilCancelled() }
         while true {
             let began = now
-            do {
+            do throws(CSIError) {
                 try await driver.checkReadiness()
                 state.succeeded(.driver)
             } catch {
                 try Task.checkCancellation()
-                state.failed(.driver, reason: "\(error)", since: began)
+                state.failed(.driver, reason: driver.problem(error), since: began)
                 // It may be another version when it is back: it is identified before anything else is called.
                 state.probing.pause()
                 state.interrupted.signal()

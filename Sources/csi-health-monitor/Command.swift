@@ -4,8 +4,9 @@
 import ArgumentParser
 import Flags
 import Glibc
+import KubernetesClient
 
-/// The program: reads its arguments, runs the command, and tells in one line why it could not.
+/// The program: reads its arguments, runs the command, and says in one line why it could not.
 @main
 enum Program {
     static let version = "0.1.0"
@@ -24,21 +25,29 @@ enum Program {
 
     /// Reads arguments. The command may be left out: external-health-monitor has none, and `controller` takes its place.
     static func parse(_ arguments: [String]) throws -> any AsyncParsableCommand {
-        let flags = arguments.first == ControllerCommand.name ? Array(arguments.dropFirst()) : arguments
+        let isNamed = [ControllerCommand.name, DoctorCommand.name].contains(arguments.first)
+        let flags = isNamed ? Array(arguments.dropFirst()) : arguments
         let normalized = try GoArguments.normalized(flags, booleans: ControllerFlags.booleans)
+        if arguments.first == DoctorCommand.name { return try DoctorCommand.parse(normalized) }
         return try ControllerCommand.parse(normalized)
     }
 
-    /// Help goes to standard output and is a success; all else is one line on standard error and a failure.
+    /// Help goes to standard output and is a success; all else is one line on standard error, which is the container's
+    /// termination message too, and a failure.
     private static func exit(with error: any Error) -> Never {
-        let message = ControllerCommand.message(for: error)
-        guard ControllerCommand.exitCode(for: error) != .success else {
-            print(ControllerCommand.fullMessage(for: error))
+        // It may run in the container of a controller that works: the termination message is not its own.
+        let isDoctor = CommandLine.arguments.dropFirst().first == DoctorCommand.name
+        let command: any AsyncParsableCommand.Type = isDoctor ? DoctorCommand.self : ControllerCommand.self
+        if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
+        let message = command.message(for: error)
+        guard command.exitCode(for: error) != .success else {
+            print(command.fullMessage(for: error))
             Glibc.exit(EXIT_SUCCESS)
         }
         let line = Array("csi-health-monitor: \(message)\n".utf8)
         // Safe: the buffer is only read, and only during the call.
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        if !isDoctor { TerminationMessage.write(message) }
         Glibc.exit(EXIT_FAILURE)
     }
 }
@@ -50,7 +59,7 @@ struct ControllerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: name,
         abstract: "Tells PersistentVolumeClaims when the CSI driver reports their volumes abnormal.",
-        usage: "csi-health-monitor [controller] [--flag=value ...]",
+        usage: "csi-health-monitor [controller | doctor] [--flag=value ...]",
         discussion: """
             Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's syntax: \
             -flag and --flag are alike, a value follows after = or as the next argument, durations are written 1m30s.
@@ -65,5 +74,38 @@ struct ControllerCommand: AsyncParsableCommand {
             return
         }
         try await Controller.run(try ControllerOptions(flags))
+    }
+}
+
+/// Checks what the controller needs.
+struct DoctorCommand: AsyncParsableCommand {
+    static let name = "doctor"
+
+    static let configuration = CommandConfiguration(
+        commandName: name,
+        abstract:
+            "Checks the driver, the API server and the permissions that the controller needs, and changes nothing.",
+        usage: "csi-health-monitor doctor [--flag=value ...]",
+        discussion: "Takes the controller's flags. Exits with 0 when no check failed, and with 1 otherwise."
+    )
+
+    @OptionGroup var flags: ControllerFlags
+
+    func run() async throws {
+        let names = KubernetesConfiguration.variables + ["POD_NAMESPACE", "NODE_NAME"]
+        let report = await Doctor(options: try ControllerOptions(flags), environment: Self.environment(names)).run()
+        print(report.text, terminator: "")
+        guard report.exitCode == 0 else { throw ExitCode(report.exitCode) }
+    }
+
+    /// Those of the variables that are set and not empty.
+    private static func environment(_ names: [String]) -> [String: String] {
+        var variables: [String: String] = [:]
+        for name in names {
+            // getenv(3): the environment of this process is never changed.
+            guard let value = unsafe getenv(name) else { continue }
+            variables[name] = unsafe String(cString: value)
+        }
+        return variables.filter { !$0.value.isEmpty }
     }
 }

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import Foundation
 import GRPCTransport
 import HealthMonitorTestKit
 import Synchronization
@@ -102,6 +103,35 @@ import Testing
             #expect(identity.name == "hostpath.csi.k8s.io")
         }
         #expect(log.text().contains("warning Waiting for the CSI driver"))
+        #expect(log.text().contains("no socket at /tmp/csi-"))
+    }
+
+    @Test func `while waiting, a path that becomes a directory is described`() async throws {
+        let log = makeLog()
+        try await withDriver(logger: log.logger) { driver, client in
+            await driver.stop()
+            try FileManager.default.createDirectory(atPath: driver.socket, withIntermediateDirectories: false)
+            defer { try? FileManager.default.removeItem(atPath: driver.socket) }
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            identification.cancel()
+            _ = await identification.result
+            #expect(log.text().contains("\(driver.socket) is a directory, not a socket"))
+        }
+    }
+
+    @Test func `a driver that is too slow is reported with the timeout and its flag`() async throws {
+        let log = makeLog()
+        try await withDriver(timeout: .milliseconds(20), logger: log.logger) { driver, client in
+            driver.intercept { _ in .never }
+            let clock = ManualClock()
+            let identification = Task { try await client.identify(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            identification.cancel()
+            _ = await identification.result
+        }
+        #expect(log.text().contains("/csi.v1.Identity/Probe: no response within 0.02 seconds, see --timeout"))
     }
 
     @Test func waitingEndsOnCancellation() async throws {

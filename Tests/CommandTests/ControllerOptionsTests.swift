@@ -48,6 +48,7 @@ import VolumeHealth
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
             "--missing-volumes-hold=2m", "--claim-condition=always", "--warm-standby",
+            "--driver-unavailable-timeout=2m",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
@@ -68,6 +69,7 @@ import VolumeHealth
                         retryPeriod: .seconds(26)
                     ),
                     labels: ["team": "storage"],
+                    blindnessTimeout: .seconds(120),
                     warmStandby: true
                 )
         )
@@ -91,10 +93,40 @@ import VolumeHealth
     // MARK: The driver's socket and the kubeconfig
 
     @Test(arguments: [
-        "/tmp/csi.sock", "unix:///tmp/csi.sock", "unix:/tmp/csi.sock", "unix:csi.sock", "/csi.sock", "dns:host:1",
+        "/tmp/csi.sock", "unix:///tmp/csi.sock", "unix:/tmp/csi.sock", "unix:csi.sock", "/csi.sock",
     ])
     func aSocketThatMayYetComeIsTaken(address: String) throws {
         #expect(try options(["--csi-address=\(address)"]).csiAddress == address)
+    }
+
+    @Test(arguments: [
+        ("", "the address is empty: write the path of a socket, such as /run/csi/socket"),
+        ("run/csi.sock", "\"run/csi.sock\" is a relative path: write an absolute one, such as /run/csi/socket"),
+        (
+            "tcp://127.0.0.1:5000",
+            "\"tcp://127.0.0.1:5000\" is not a Unix domain socket, other addresses are not supported: write a path such as "
+                + "/run/csi/socket"
+        ),
+        (
+            "unix://run/csi.sock",
+            "\"unix://run/csi.sock\" has no absolute path: write unix:///run/csi/socket or /run/csi/socket"
+        ),
+        (
+            "unix:///tmp",
+            "/tmp is a directory, not a socket: write the path of the driver's socket, such as /run/csi/socket"
+        ),
+        (
+            "/etc/passwd",
+            "/etc/passwd is a regular file, not a socket: write the path of the driver's socket, such as /run/csi/socket"
+        ),
+    ])
+    func `an address that can never be the driver's socket is refused`(address: String, message: String) {
+        #expect(failure(of: ["--csi-address", address]) == "--csi-address: \(message)")
+    }
+
+    @Test func `an address longer than a socket's path may be is refused`() {
+        let path = "/tmp/" + String(repeating: "a", count: 120)
+        #expect(failure(of: ["--csi-address=\(path)"])?.hasPrefix("--csi-address: the socket path /tmp/aaa") == true)
     }
 
     @Test(arguments: ["/nowhere/at/all/csi.sock", "unix:///nowhere/at/all/csi.sock"])
@@ -124,9 +156,9 @@ import VolumeHealth
 
     // MARK: The API server
 
-    @Test func zeroIsTheDefaultAndANegativeRateIsNoBound() throws {
-        let zero = try options([csiAddress, "--kube-api-qps=0", "--kube-api-burst=0"])
-        #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 5, burst: 10))
+    @Test func aBurstOfZeroIsTheDefaultAndANegativeRateIsNoLimit() throws {
+        let zero = try options([csiAddress, "--kube-api-burst=0"])
+        #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
     }
 

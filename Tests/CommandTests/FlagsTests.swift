@@ -25,7 +25,7 @@ import Testing
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
-        "warm-standby": "false",
+        "warm-standby": "false", "driver-unavailable-timeout": "",
     ]
 
     /// What the help says of each flag: its name, what stands for its value, and the default.
@@ -101,9 +101,9 @@ import Testing
                 + "write numbers with units, such as 1m30s, 1.5h or 300ms"
         ),
         ("--timeout=0", "--timeout must be greater than zero, such as 15s"),
-        ("--list-volumes-interval=-1s", "--list-volumes-interval must be greater than zero, such as 5m"),
+        ("--list-volumes-interval=5ms", "--list-volumes-interval must be at least 10ms, such as 5m"),
         ("--list-max-entries=-1", "--list-max-entries must not be negative; 0 leaves it to the driver"),
-        ("--monitor-interval=0", "--monitor-interval must be greater than zero, such as 1m"),
+        ("--monitor-interval=0", "--monitor-interval must be at least 10ms, such as 1m"),
         (
             "--volume-secrets=all",
             "The value 'all' is invalid for '--volume-secrets <kind>': "
@@ -113,6 +113,8 @@ import Testing
         ("--probe-qps=-1", "--probe-qps must be 0 for no limit, or at least 0.001"),
         ("--missing-volumes-hold=-1s", "--missing-volumes-hold must not be negative, such as 10m"),
         ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
+        ("--kube-api-qps=0", "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit"),
+        ("--v=-1", "--v must not be negative; 0 logs the least"),
     ])
     func anErrorNamesTheFlagAndSaysWhatToWrite(argument: String, message: String) {
         #expect(failure(of: [argument]) == message)

@@ -19,7 +19,7 @@ import Testing
         syntax: -flag and --flag are alike, a value follows after = or as the next argument, durations are
         written 1m30s.
 
-        USAGE: csi-health-monitor [controller] [--flag=value ...]
+        USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]
 
         CSI DRIVER:
           --csi-address <address> The driver's socket: a path, or unix:// and a path. (default:
@@ -92,6 +92,10 @@ import Testing
                                   the retry period. (default: 10s)
           --leader-election-retry-period <duration>
                                   How often a leader renews its lease and the others look. (default: 5s)
+          --driver-unavailable-timeout <duration>
+                                  After what time a leader gives the lease back whose driver cannot be
+                                  reached, all of whose calls for volumes' health fail, or whom the API
+                                  server refuses the watches; 0 never. Without a value: two lease durations.
           --leader-election-labels <key:value,...>
                                   Labels for the lease.
           --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to

@@ -20,7 +20,7 @@ import Testing
     func theHelpIsPrinted(arguments: [String]) async throws {
         let outcome = try await run(arguments)
         #expect(outcome.exitCode == 0)
-        #expect(outcome.output.contains("USAGE: csi-health-monitor [controller] [--flag=value ...]\n"))
+        #expect(outcome.output.contains("USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]\n"))
         #expect(outcome.errors == "")
     }
 

@@ -38,7 +38,12 @@ import Testing
                     "--leader-election-renew-deadline=50m", "--timeout=1h", "--v=10",
                 ]
             ) { _ in
-                _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }
+                // Not the event on the Lease.
+                while try !server.objects(kind: "Event").contains(where: {
+                    $0["involvedObject", "kind"] == "PersistentVolumeClaim"
+                }) {
+                    await pollingPause()
+                }
                 // The driver repeats what it was sent.
                 driver.intercept { call in
                     call.method.hasSuffix("VolumeHealth") ? .fail(.unauthenticated, "\(Self.password) is wrong") : nil

@@ -51,7 +51,7 @@ import Testing
         }
         #expect(
             line.hasSuffix(
-                #"] "m" a-number=42 b-bool=true c-other="5.0 seconds" d-list=["x\n","y"] e-map={"j":"v","k":1}"# + "\n"
+                #"] "m" a-number=42 b-bool=true c-other="5s" d-list=["x\n","y"] e-map={"j":"v","k":1}"# + "\n"
             )
         )
     }
@@ -88,19 +88,68 @@ import Testing
         }
         #expect(
             line == #"{"ts":1713605993317.402,"caller":"DiagnosticsTests/KlogHandlerTests.swift:12","#
-                + #""msg":"Volume is \"abnormal\"","v":0,"count":2,"volume":"v\t1"}"# + "\n"
+                + #""msg":"Volume is \"abnormal\"","v":0,"severity":"info","count":2,"volume":"v\t1"}"# + "\n"
         )
     }
 
     @Test func aJSONErrorHasNoVerbosity() {
         struct Failure: Error, CustomStringConvertible { var description: String { "refused" } }
         let line = json { $0.error("Failed", error: Failure(), metadata: ["a": "b"], line: 7) }
-        #expect(line.hasSuffix(#":7","msg":"Failed","a":"b","err":"refused"}"# + "\n"))
+        #expect(line.hasSuffix(#":7","msg":"Failed","severity":"error","a":"b","err":"refused"}"# + "\n"))
     }
 
     @Test(arguments: [(Logger.Level.trace, 5), (.debug, 1), (.info, 0), (.notice, 0), (.warning, 0)])
     func theVerbosityIsInTheLine(level: Logger.Level, verbosity: Int) {
-        #expect(json { $0.log(level: level, "m") }.contains(#""msg":"m","v":\#(verbosity)}"#))
+        #expect(json { $0.log(level: level, "m") }.contains(#""msg":"m","v":\#(verbosity),"#))
+    }
+
+    @Test(arguments: [
+        (Logger.Level.trace, "info"), (.info, "info"), (.warning, "warning"), (.error, "error"), (.critical, "error"),
+    ])
+    func `the severity is in the line`(level: Logger.Level, severity: String) {
+        #expect(json { $0.log(level: level, "m") }.contains(#","severity":"\#(severity)"}"#))
+    }
+
+    @Test func `an error among the metadata stands where any error does`() {
+        let metadata: Logger.Metadata = ["a": "b", "err": "refused", "z": "y"]
+        #expect(text { $0.warning("m", metadata: metadata) }.hasSuffix(#"] "m" err="refused" a="b" z="y""# + "\n"))
+        #expect(json { $0.warning("m", metadata: metadata) }.hasSuffix(#","a":"b","z":"y","err":"refused"}"# + "\n"))
+    }
+
+    @Test func `an object is its namespace and name in text, and an object in JSON`() {
+        let metadata: Logger.Metadata = ["PVC": ["namespace": "shop", "name": "da\"ta"], "other": ["name": "n"]]
+        #expect(text { $0.info("m", metadata: metadata) }.hasSuffix(#" PVC="shop/da\"ta" other={"name":"n"}"# + "\n"))
+        #expect(
+            json { $0.info("m", metadata: metadata) }.contains(#""PVC":{"name":"da\"ta","namespace":"shop"}"#)
+        )
+    }
+
+    @Test func `numbers are numbers`() throws {
+        let metadata: Logger.Metadata = [
+            "a": .stringConvertible(0.00001), "b": .stringConvertible(1.5), "c": .stringConvertible(Double.infinity),
+            "d": .stringConvertible(Int64.min),
+        ]
+        let line = json { $0.info("m", metadata: metadata) }
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        #expect(object["a"] as? Double == 0.00001)
+        #expect(object["b"] as? Double == 1.5)
+        #expect(object["c"] as? String == "inf")
+        #expect((object["d"] as? NSNumber)?.int64Value == Int64.min)
+        #expect(
+            text { $0.info("m", metadata: metadata) }.hasSuffix(
+                #" a=1e-05 b=1.5 c="inf" d=-9223372036854775808"# + "\n"
+            )
+        )
+    }
+
+    @Test(arguments: [
+        (Duration.zero, "0s"), (.nanoseconds(1), "1ns"), (.nanoseconds(1500), "1.5µs"),
+        (.microseconds(17_500), "17.5ms"),
+        (.milliseconds(1), "1ms"), (.seconds(1), "1s"), (.milliseconds(1050), "1.05s"), (.seconds(90), "1m30s"),
+        (.seconds(3600), "1h0m0s"), (.milliseconds(-2500), "-2.5s"), (.nanoseconds(61_000_000_001), "1m1.000000001s"),
+    ])
+    func `durations are Go's`(duration: Duration, text: String) {
+        #expect(duration.goText == text)
     }
 
     @Test func aJSONLineIsJSONWhateverItHolds() throws {

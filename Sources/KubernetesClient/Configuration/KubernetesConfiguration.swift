@@ -91,9 +91,9 @@ extension KubernetesConfiguration {
         logger.warning(
             "Skipped certificate authorities that cannot be read",
             metadata: [
-                "source": "\(skipped.source)", "skipped": "\(skipped.numbers.count)",
+                "source": "\(skipped.source)", "skipped": .stringConvertible(skipped.numbers.count),
                 "certificates": "\(skipped.numbers.map(String.init).joined(separator: ","))",
-                "readable": "\(skipped.readable)",
+                "readable": .stringConvertible(skipped.readable),
             ]
         )
     }

@@ -129,12 +129,20 @@ extension KubernetesClient {
 
     /// A request whose answer ends by itself.
     func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> [UInt8] {
+        try await response(info, content).body
+    }
+
+    /// The same, with the response's headers.
+    func response(
+        _ info: RequestInfo,
+        _ content: Content
+    ) async throws(KubernetesError) -> (body: [UInt8], headers: HTTPHeaders) {
         try await turn(info)
         return try await observed(info, content) { () async throws(KubernetesError) in
             let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
             let response = try await execute(info, content, timeouts, .buffered)
             do throws(HTTPError) {
-                return (try await response.body.collect(upTo: .max), response.status)
+                return ((try await response.body.collect(upTo: .max), response.headers), response.status)
             } catch {
                 throw KubernetesError(error, request: info)
             }
@@ -276,7 +284,7 @@ extension KubernetesClient {
             "API request",
             metadata: [
                 "method": "\(content.method)", "path": "\(info.path)",
-                "status": "\(httpStatus.map(String.init) ?? "none")", "duration": "\(duration)",
+                "status": httpStatus.map { .stringConvertible($0) } ?? "none", "duration": .stringConvertible(duration),
             ]
         )
         observer(RequestObservation(request: info, httpStatus: httpStatus, duration: duration))
@@ -293,8 +301,9 @@ extension KubernetesClient {
         logger.warning(
             "Skipped an object that cannot be decoded; further ones of the resource are only counted",
             metadata: [
-                "resource": "\(object.resource)", "namespace": "\(object.namespace)", "name": "\(object.name)",
-                "error": "\(object.error)",
+                "resource": "\(object.resource)",
+                "object": ["namespace": "\(object.namespace)", "name": "\(object.name)"],
+                "err": "\(object.error)",
             ]
         )
     }

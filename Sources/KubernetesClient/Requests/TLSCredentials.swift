@@ -81,7 +81,7 @@ final class TLSCredentials: Sendable {
             logger.log(
                 level: isNew ? .warning : .debug,
                 "Failed to load TLS credentials, the last ones stay in use",
-                metadata: ["files": "\(files.paths.joined(separator: " "))", "error": "\(problem)"]
+                metadata: ["files": "\(files.paths.joined(separator: " "))", "err": "\(problem)"]
             )
         }
     }

@@ -24,12 +24,12 @@ struct WatcherLog {
     mutating func failed(_ error: KubernetesError) {
         let trouble = Trouble(code: error.code, httpStatus: error.httpStatus)
         let isNews = current != trouble && error.code != .expired
-        logger.log(level: isNews ? .warning : .debug, "Watch failed", metadata: ["error": "\(error)"])
+        logger.log(level: isNews ? .warning : .debug, "Watch failed", metadata: ["err": "\(error)"])
         if error.code != .expired { current = trouble }
     }
 
     func lacksStreamingLists(_ error: KubernetesError) {
-        logger.debug("The server does not stream this list, listing in pages", metadata: ["error": "\(error)"])
+        logger.debug("The server does not stream this list, listing in pages", metadata: ["err": "\(error)"])
     }
 
     func listsWithoutPages() {

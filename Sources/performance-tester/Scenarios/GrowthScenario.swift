@@ -23,7 +23,7 @@ struct GrowthScenario: Scenario {
         var previous: (volumes: Int, cost: SweepCost, memory: ProcessMemory)?
         for volumes in volumes {
             let (cost, memory) = try await withCluster(.init(volumes: volumes)) { cluster in
-                try await sidecar.run(in: cluster, ["--list-volumes-interval=1ms"]) { process in
+                try await sidecar.run(in: cluster, ["--list-volumes-interval=10ms"]) { process in
                     (try await cluster.costOfSweeps(of: process, seconds: seconds), try ProcessMemory(of: process))
                 }
             }

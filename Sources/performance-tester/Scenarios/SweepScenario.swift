@@ -21,7 +21,7 @@ struct SweepScenario: Scenario {
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         try await withCluster(.init(volumes: volumes)) { cluster in
-            let own = try await sidecar.run(in: cluster, ["--list-volumes-interval=1ms"]) { process in
+            let own = try await sidecar.run(in: cluster, ["--list-volumes-interval=10ms"]) { process in
                 try await cluster.costOfSweeps(of: process, seconds: seconds)
             }
             let bare = try await BareSweep.run(in: cluster) { process in

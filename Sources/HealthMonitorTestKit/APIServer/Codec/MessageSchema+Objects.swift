@@ -91,6 +91,43 @@ extension MessageSchema {
 
     static let csiDriver = MessageSchema("CSIDriver", [.field("metadata", 1, .message(objectMeta))])
 
+    // MARK: SelfSubjectAccessReview, authorization/v1/generated.proto
+
+    static let selfSubjectAccessReview = MessageSchema(
+        "SelfSubjectAccessReview",
+        [
+            .field("metadata", 1, .message(objectMeta)),
+            .field("spec", 2, .message(selfSubjectAccessReviewSpec)),
+            .field("status", 3, .message(subjectAccessReviewStatus)),
+        ]
+    )
+
+    private static let selfSubjectAccessReviewSpec = MessageSchema(
+        "SelfSubjectAccessReviewSpec",
+        [.pointer("resourceAttributes", 1, .message(resourceAttributes))]
+    )
+
+    private static let resourceAttributes = MessageSchema(
+        "ResourceAttributes",
+        [
+            .field("namespace", 1, .string),
+            .field("verb", 2, .string),
+            .field("group", 3, .string),
+            .field("version", 4, .string),
+            .field("resource", 5, .string),
+            .field("subresource", 6, .string),
+            .field("name", 7, .string),
+        ]
+    )
+
+    private static let subjectAccessReviewStatus = MessageSchema(
+        "SubjectAccessReviewStatus",
+        [
+            .field("allowed", 1, .bool),
+            .field("reason", 2, .string),
+        ]
+    )
+
     // MARK: Pod, trimmed to what tells which claims a pod uses and where
 
     static let pod = MessageSchema(

@@ -19,6 +19,17 @@ struct Timestamp: Hashable, Sendable {
         return "\(date)T\(hour):\(minute):\(Self.padded(secondOfDay % 60, 2))Z"
     }
 
+    /// `Fri, 02 Jan 2026 15:04:05 GMT`, RFC 9110, 5.6.7.
+    var httpDate: String {
+        let days = Self.floorDivide(seconds, 86_400)
+        let (year, month, day) = Self.date(daysSinceEpoch: days)
+        let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        let weekday = weekdays[Int(days - Self.floorDivide(days, 7) * 7)]
+        let time = text.dropFirst(text.count - 9).dropLast()
+        return "\(weekday), \(Self.padded(day, 2)) \(months[Int(month) - 1]) \(Self.padded(year, 4)) \(time) GMT"
+    }
+
     /// `2026-01-02T15:04:05.000000Z`
     var microsecondText: String {
         "\(text.dropLast()).\(Self.padded(Int64(nanoseconds / 1000), 6))Z"

@@ -97,7 +97,36 @@ struct Authorizer: Sendable {
         }
         // What is no resource is discovery, which every user may read.
         guard !request.resource.isEmpty, let rules = user.rules else { return }
+        // The ClusterRole system:basic-user.
+        if request.type?.kind == ResourceType.selfSubjectAccessReviews.kind, request.verb == .create { return }
         guard rules.contains(where: { $0.allows(request) }) else { throw .forbidden(request, user: user.name) }
+    }
+}
+
+extension Authorizer {
+    /// A SelfSubjectAccessReview with its `status`: what ``authorize(_:user:)`` would say of such a request.
+    func answer(_ review: JSONValue, user: APIUser?) throws(StatusError) -> JSONValue {
+        guard let attributes = review["spec", "resourceAttributes"],
+            let verb = APIRequest.Verb(rawValue: attributes["verb"]?.string ?? "")
+        else { throw .badRequest("the simulated server knows reviews of resourceAttributes alone") }
+        var request = APIRequest(
+            verb: verb,
+            resource: attributes["resource"]?.string ?? "",
+            namespace: attributes["namespace"]?.string ?? "",
+            name: attributes["name"]?.string ?? ""
+        )
+        request.group = attributes["group"]?.string ?? ""
+        request.subresource = attributes["subresource"]?.string ?? ""
+        var answer = review
+        let isAllowed: Bool
+        do throws(StatusError) {
+            try authorize(request, user: user)
+            isAllowed = true
+        } catch {
+            isAllowed = false
+        }
+        answer["status"] = ["allowed": .bool(isAllowed)]
+        return answer
     }
 }
 

@@ -59,13 +59,17 @@ struct RequestHandler: Sendable {
     private func serve(_ request: APIRequest, _ body: RequestBody, _ user: APIUser?) throws -> TestHTTPResponse {
         do throws(StatusError) {
             try users.authorizer.authorize(request, user: user)
-            return try respond(to: request, body: body)
+            return try respond(to: request, body: body, user)
         } catch {
             return try .status(error, to: request)
         }
     }
 
-    private func respond(to request: APIRequest, body: RequestBody) throws(StatusError) -> TestHTTPResponse {
+    private func respond(
+        to request: APIRequest,
+        body: RequestBody,
+        _ user: APIUser?
+    ) throws(StatusError) -> TestHTTPResponse {
         if request.verb == nil || request.resource.isEmpty { return try page(of: request) }
         guard let type = request.type else { throw .unknownPath }
         guard request.subresource.isEmpty || type.subresources.contains(request.subresource) else { throw .unknownPath }
@@ -75,6 +79,13 @@ struct RequestHandler: Sendable {
         let includeObject = request.query["includeObject"]
         guard let representation = Representation(accept: request.accept, includeObject: includeObject) else {
             throw .notAcceptable([Representation.jsonType, Representation.protobufType])
+        }
+        if type.kind == ResourceType.selfSubjectAccessReviews.kind {
+            guard request.verb == .create else { throw .methodNotAllowed }
+            let review = try users.authorizer.answer(try body.required(), user: user)
+            return try .encoded(representation, status: 201) { () throws(SchemaError) in
+                try representation.object(type, review, now: cluster.now())
+            }
         }
         switch request.verb {
         case .watch: return try watch(type, request, representation)
@@ -92,7 +103,7 @@ struct RequestHandler: Sendable {
         case "/version":
             return TestHTTPResponse(
                 status: 200,
-                headers: ["Content-Type": Representation.jsonType],
+                headers: ["Content-Type": Representation.jsonType, "Date": cluster.now().httpDate],
                 bytes: JSONValue.object(["gitVersion": .string(cluster.version)]).serialized
             )
         case "/openapi/v2":

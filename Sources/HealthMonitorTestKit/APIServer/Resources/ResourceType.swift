@@ -44,7 +44,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
 
     /// The type with this plural name in paths.
     static func find(group: String, plural: String) -> ResourceType? {
-        all.first { $0.group == group && $0.plural == plural }
+        (all + [selfSubjectAccessReviews]).first { $0.group == group && $0.plural == plural }
     }
 
     /// The type of an object that says its kind.
@@ -148,6 +148,17 @@ extension ResourceType {
         singular: "csidriver",
         isNamespaced: false,
         schema: .csiDriver,
+        columns: .namespace
+    )
+
+    /// k8s.io/api/authorization/v1: answered, and never stored.
+    static let selfSubjectAccessReviews = ResourceType(
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectAccessReview",
+        plural: "selfsubjectaccessreviews",
+        singular: "selfsubjectaccessreview",
+        isNamespaced: false,
+        schema: .selfSubjectAccessReview,
         columns: .namespace
     )
 
