@@ -9,6 +9,19 @@ import Glibc
 @main
 enum Program {
     static let version = "0.1.0"
+    /// The commit: `unknown` until the build sets it.
+    static let revision = "unknown"
+
+    /// Of the compiler that built this, as far as the language can say it.
+    static var swiftVersion: String {
+        #if compiler(>=6.4)
+        "6.4 or later"
+        #elseif compiler(>=6.3)
+        "6.3"
+        #else
+        "6.2"
+        #endif
+    }
 
     static func main() async {
         Allocator.keepLittle()

@@ -30,7 +30,12 @@ enum Controller {
 
         let registry = MetricsRegistry()
         let running = RunningMonitor()
-        let metrics = SidecarMetrics(registry: registry) { running.snapshot() }
+        let metrics = SidecarMetrics(
+            registry: registry,
+            configuration: .init(options),
+            driverName: running.driverName,
+            snapshot: running.snapshot
+        )
         let healthChecks = HealthChecks()
         var services: [any Service] = []
         if let endpoint = options.endpoint {
@@ -160,13 +165,14 @@ private struct MonitorService: Service {
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
             logger: logger
         ) { metrics.observe($0) }
+        // One for each node, for each has volumes of its own.
+        let leaseName = LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name)
         let elector = LeaderElector(
             client: leaseClient,
             configuration: .init(
                 namespace: election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"]
                     ?? configuration.defaultNamespace,
-                // One for each node, for each has volumes of its own.
-                name: LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name),
+                name: leaseName,
                 identity: identity,
                 labels: election.labels,
                 timing: election.timing
@@ -175,9 +181,15 @@ private struct MonitorService: Service {
             health: health,
             logger: logger
         )
+        running.set(leaseName: leaseName) { elector.isLeading }
         let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
-            try await monitor.run(warmStandby: election.warmStandby) { lead in try await elector.run(lead) }
+            try await monitor.run(warmStandby: election.warmStandby) { lead in
+                try await elector.run {
+                    metrics.termBegan()
+                    try await lead()
+                }
+            }
         } catch {
             await leaseClient.shutdown()
             throw error
