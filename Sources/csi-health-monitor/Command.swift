@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import CBuildSettings
 import Flags
 import Glibc
 
@@ -9,8 +10,9 @@ import Glibc
 @main
 enum Program {
     static let version = "0.1.0"
-    /// The commit: `unknown` until the build sets it.
-    static let revision = "unknown"
+    /// The commit: `unknown` where the build did not set CSI_HEALTH_MONITOR_REVISION, which scripts/build.sh does.
+    // Safe: a string literal of C.
+    static let revision = unsafe String(cString: cbuildsettings_revision())
 
     /// Of the compiler that built this, as far as the language can say it.
     static var swiftVersion: String {
