@@ -14,6 +14,13 @@ let generatedSettings: [SwiftSetting] = [
 /// For every other target; there, unsafe code is marked too. protoc-gen-swift does not mark its own.
 let settings: [SwiftSetting] = generatedSettings + [.strictMemorySafety()]
 
+/// The commit for the metric csi_volume_health_build_info; scripts/build.sh sets it. Of the one target that shows it, so
+/// that another commit does not compile everything again.
+let revisionSettings: [SwiftSetting] =
+    Context.environment["CSI_HEALTH_MONITOR_REVISION"].map {
+        [.unsafeFlags(["-Xcc", "-DCSI_HEALTH_MONITOR_REVISION=\($0)"])]
+    } ?? []
+
 let package = Package(
     name: "csi-health-monitor",
     platforms: [.macOS(.v15)],
@@ -49,6 +56,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "CAllocationCounter"),
+        .systemLibrary(name: "CBuildSettings"),
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CGRPC"),
         .systemLibrary(name: "CMalloc"),
@@ -84,6 +92,7 @@ let package = Package(
         .executableTarget(
             name: "csi-health-monitor",
             dependencies: [
+                "CBuildSettings",
                 "CMalloc",
                 "CSIClient",
                 "Diagnostics",
@@ -98,7 +107,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: settings
+            swiftSettings: settings + revisionSettings
         ),
         .target(
             name: "CSIClient",

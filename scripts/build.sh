@@ -21,5 +21,8 @@ options=(--configuration release --product csi-health-monitor --scratch-path .bu
     -Xswiftc -O -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
     -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
     -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --strip-all)
+# For the metric csi_volume_health_build_info. Without git, as in an image's build, the caller may set it.
+CSI_HEALTH_MONITOR_REVISION=${CSI_HEALTH_MONITOR_REVISION:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
+export CSI_HEALTH_MONITOR_REVISION
 swift build --quiet "${options[@]}"
 echo "$(swift build "${options[@]}" --show-bin-path)/csi-health-monitor"

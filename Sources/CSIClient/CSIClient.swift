@@ -84,6 +84,12 @@ public final class CSIClient: Sendable {
         channel.connectivityState(tryToConnect: true) == .ready
     }
 
+    /// The name and the version of the driver as it last identified itself; `unknown-driver` and empty before, as
+    /// csi-lib-utils labels its metrics.
+    package var driverInfo: (name: String, version: String) {
+        driver.withLock { ($0.name, $0.version) }
+    }
+
     /// Waits until the connection breaks: the driver ended, and may be another version when it is back. Returns at once
     /// when there is no connection, and on cancellation.
     public func waitUntilDisconnected() async {

@@ -25,11 +25,12 @@ public struct MetricDescription: Sendable, Hashable {
 /// A metric is made once, where it is used, and its handle kept. All handles may be used from everywhere at the same
 /// time; an update takes one uncontended lock.
 public final class MetricsRegistry: Sendable {
-    /// Gauges that are read when the metrics are.
-    public typealias Collector = @Sendable () -> [CollectedGauge]
+    /// Metrics that are read at the scrape.
+    public typealias Collector = @Sendable () -> [CollectedMetric]
 
     private let families = Mutex<[String: any MetricFamily]>([:])
     private let collectors = Mutex<[Collector]>([])
+    private let commonLabel = Mutex<CommonLabel?>(nil)
 
     /// A registry without metrics.
     public init() {}
@@ -63,14 +64,19 @@ public final class MetricsRegistry: Sendable {
         collectors.withLock { $0.append(collector) }
     }
 
+    /// Gives metrics one more label, before their own. A second call replaces the first one.
+    package func set(_ label: CommonLabel) {
+        commonLabel.withLock { $0 = label }
+    }
+
     /// All metrics in the Prometheus text format 0.0.4, sorted by name and label values, so that equal states give
     /// equal texts. A metric with labels shows once it has a series.
     public func exposition() -> String {
         var all = families.withLock { $0 }
         for collector in collectors.withLock({ $0 }) {
-            for gauge in collector() { all[gauge.description.name] = gauge }
+            for metric in collector() { all[metric.description.name] = metric }
         }
-        var text = PrometheusText()
+        var text = PrometheusText(commonLabel: commonLabel.withLock { $0 })
         for (_, family) in all.sorted(by: { $0.key < $1.key }) {
             family.write(to: &text)
         }
@@ -80,6 +86,27 @@ public final class MetricsRegistry: Sendable {
     private func add(_ family: any MetricFamily, name: String) {
         let previous = families.withLock { $0.updateValue(family, forKey: name) }
         precondition(previous == nil, "two metrics are called \(name)")
+    }
+}
+
+/// A label of several metrics whose value is the same for the whole process. It is added at the scrape: the value may be
+/// known later than the first sample.
+package struct CommonLabel: Sendable {
+    /// The label's name.
+    package var name: String
+    /// Whether the metric of this name has the label.
+    package var isOnMetric: @Sendable (_ name: String) -> Bool
+    /// Read once for each scrape.
+    package var value: @Sendable () -> String
+
+    package init(
+        name: String,
+        isOnMetric: @escaping @Sendable (_ name: String) -> Bool,
+        value: @escaping @Sendable () -> String
+    ) {
+        self.name = name
+        self.isOnMetric = isOnMetric
+        self.value = value
     }
 }
 

@@ -9,16 +9,28 @@ struct PrometheusText {
 
     private(set) var output = ""
     private var metric = MetricDescription(name: "", help: "")
+    private let commonLabel: (pair: String, isOnMetric: (String) -> Bool)?
+    private var commonPairs: [String] = []
+
+    init(commonLabel: CommonLabel? = nil) {
+        self.commonLabel = commonLabel.map { label in
+            ("\(label.name)=\"\(Self.escape(label.value(), quotes: true))\"", label.isOnMetric)
+        }
+    }
 
     /// Begins a metric: the samples that follow belong to it.
     mutating func begin(_ description: MetricDescription, type: String) {
         metric = description
+        commonPairs = commonLabel.flatMap { $0.isOnMetric(description.name) ? [$0.pair] : nil } ?? []
         output += "# HELP \(description.name) \(Self.escape(description.help, quotes: false))\n"
         output += "# TYPE \(description.name) \(type)\n"
     }
 
     mutating func sample(suffix: String = "", labels: [String], upperBound: Double? = nil, value: Double) {
-        var pairs = zip(metric.labelNames, labels).map { "\($0)=\"\(Self.escape($1, quotes: true))\"" }
+        var pairs = commonPairs
+        for (name, value) in zip(metric.labelNames, labels) {
+            pairs.append("\(name)=\"\(Self.escape(value, quotes: true))\"")
+        }
         if let upperBound {
             pairs.append("le=\"\(Self.format(upperBound))\"")
         }

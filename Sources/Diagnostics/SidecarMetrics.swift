@@ -1,11 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The sidecar's metrics: every name, label and bucket is in this file, and explained in docs/metrics.md.
+import Synchronization
+
+/// The sidecar's metrics, explained in docs/metrics.md: what is counted, while `SidecarSnapshot` has what is read at the
+/// scrape.
 ///
-/// Names are those of csi-lib-utils and of external-health-monitor where they have the metric, so that dashboards and
-/// alerts for them work.
+/// Names are those of csi-lib-utils, external-health-monitor, component-base and Prometheus' client libraries where they
+/// have the metric, with their labels and buckets, so that dashboards and alerts for them work.
 public struct SidecarMetrics: Sendable {
+    /// What does not change while the process runs.
+    public struct Configuration: Sendable {
+        /// Of this program.
+        public var version: String
+        /// The commit it was built from; `unknown` where the build did not set it.
+        public var revision: String
+        /// The compiler's, `6.2`.
+        public var swiftVersion: String
+        /// `--list-volumes-interval`
+        public var listVolumesInterval: Duration
+        /// `--monitor-interval`
+        public var monitorInterval: Duration
+
+        /// Describes a process.
+        public init(
+            version: String,
+            revision: String,
+            swiftVersion: String,
+            listVolumesInterval: Duration,
+            monitorInterval: Duration
+        ) {
+            self.version = version
+            self.revision = revision
+            self.swiftVersion = swiftVersion
+            self.listVolumesInterval = listVolumesInterval
+            self.monitorInterval = monitorInterval
+        }
+    }
+
     private let operations: Histogram
     private let probeDurations: Histogram
     private let probes: Counter
@@ -15,13 +47,30 @@ public struct SidecarMetrics: Sendable {
     private let deviations: Counter
     private let apiRequests: Counter
     private let undecodableObjects: Counter
-    private let lastSweep: Gauge
-    private let sweepDuration: Gauge
+    private let stepDowns: Counter
+    private let sweeps: Histogram
+    private let reports: Counter
+    private let retries: Counter
+    private let workDurations: Histogram
+    private let clientRequests: Counter
+    private let clientRequestDurations: Histogram
+    private let lastSweep = LastSweep()
 
-    /// Makes the metrics in `registry`, and tells it when the process started.
+    /// Makes the metrics in `registry`.
     ///
-    /// - Parameter snapshot: what is so, asked for at each scrape.
-    public init(registry: MetricsRegistry, snapshot: @escaping @Sendable () -> SidecarSnapshot) {
+    /// - Parameters:
+    ///   - driverName: of the CSI driver; `unknown-driver` until it is identified, as csi-lib-utils has it. Called at each
+    ///     scrape.
+    ///   - snapshot: called at each scrape.
+    public init(
+        registry: MetricsRegistry,
+        configuration: Configuration,
+        driverName: @escaping @Sendable () -> String,
+        snapshot: @escaping @Sendable () -> SidecarSnapshot
+    ) {
+        registry.set(
+            CommonLabel(name: "driver_name", isOnMetric: Self.hasDriverName, value: driverName)
+        )
         operations = registry.histogram(
             MetricDescription(
                 name: "csi_sidecar_operations_seconds",
@@ -54,14 +103,14 @@ public struct SidecarMetrics: Sendable {
         unknownConditions = registry.counter(
             MetricDescription(
                 name: "csi_volume_health_unknown_condition_total",
-                help: "Conditions of a type that is not known, as often as the driver told them.",
+                help: "Conditions of a type that is not known, as often as the driver reported them.",
                 labelNames: ["status"]
             )
         )
         unspecifiedReasons = registry.counter(
             MetricDescription(
                 name: "csi_volume_health_unspecified_reasons_total",
-                help: "Conditions without a reason, as often as the driver told them."
+                help: "Conditions without a reason, as often as the driver reported them."
             )
         )
         deviations = registry.counter(
@@ -78,6 +127,13 @@ public struct SidecarMetrics: Sendable {
                 labelNames: ["verb", "resource", "code"]
             )
         )
+        stepDowns = registry.counter(
+            MetricDescription(
+                name: "csi_volume_health_step_downs_total",
+                help: "How often this replica gave the lease back because it saw nothing, by what failed.",
+                labelNames: ["reason"]
+            )
+        )
         undecodableObjects = registry.counter(
             MetricDescription(
                 name: "csi_volume_health_undecodable_objects_total",
@@ -85,18 +141,52 @@ public struct SidecarMetrics: Sendable {
                 labelNames: ["resource"]
             )
         )
-        lastSweep = registry.gauge(
+        sweeps = registry.histogram(
             MetricDescription(
-                name: "csi_volume_health_last_sweep_timestamp_seconds",
-                help:
-                    "When all volumes were last asked for and answered, in seconds since 1970; 0 before the first time."
+                name: "csi_volume_health_sweep_seconds",
+                help: "Duration of complete lists of volumes; where volumes are probed one by one, the interval."
+            ),
+            buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600]
+        )
+        reports = registry.counter(
+            MetricDescription(
+                name: "csi_volume_health_reports_total",
+                help: "Reports to the API server, by kind and result.",
+                labelNames: ["kind", "result"]
             )
         )
-        sweepDuration = registry.gauge(
+        // Source of names, help and buckets: component-base, metrics/prometheus/workqueue/metrics.go.
+        retries = registry.counter(
             MetricDescription(
-                name: "csi_volume_health_sweep_duration_seconds",
-                help: "How long asking for all volumes took the last time."
+                name: "workqueue_retries_total",
+                help: "Total number of retries handled by workqueue",
+                labelNames: ["name"]
             )
+        )
+        workDurations = registry.histogram(
+            MetricDescription(
+                name: "workqueue_work_duration_seconds",
+                help: "How long in seconds processing an item from workqueue takes.",
+                labelNames: ["name"]
+            ),
+            // ExponentialBuckets(10e-7, 10, 10)
+            buckets: (1..<10).reduce(into: [10e-7]) { bounds, _ in bounds.append(bounds[bounds.count - 1] * 10) }
+        )
+        // Source of names, help and buckets: component-base, metrics/prometheus/restclient/metrics.go.
+        clientRequests = registry.counter(
+            MetricDescription(
+                name: "rest_client_requests_total",
+                help: "Number of HTTP requests, partitioned by status code, method, and host.",
+                labelNames: ["code", "method", "host"]
+            )
+        )
+        clientRequestDurations = registry.histogram(
+            MetricDescription(
+                name: "rest_client_request_duration_seconds",
+                help: "Request latency in seconds. Broken down by verb, and host.",
+                labelNames: ["verb", "host"]
+            ),
+            buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60]
         )
         if let start = ProcessStartTime.ofThisProcess() {
             let startTime = registry.gauge(
@@ -107,13 +197,52 @@ public struct SidecarMetrics: Sendable {
             )
             startTime.set(start)
         }
-        registry.collect { snapshot().gauges }
+        Self.expose(configuration, in: registry)
+        registry.collect { ProcessMetrics.ofThisProcess().metrics }
+        let lastSweep = lastSweep
+        registry.collect {
+            let snapshot = snapshot()
+            return snapshot.metrics(at: LogTime.now().secondsSince1970)
+                + (snapshot.volumes == nil ? [] : lastSweep.metrics)
+        }
+    }
+
+    /// Metrics that external-health-monitor has too keep exactly its labels.
+    private static let withoutDriverName: Set = [
+        "csi_volume_health_build_info", "csi_volume_health_probe_duration_seconds", "csi_volume_health_probe_total",
+        "csi_volume_health_status_writes_dropped_total", "csi_volume_health_unknown_condition_total",
+    ]
+
+    private static func hasDriverName(_ metric: String) -> Bool {
+        metric.hasPrefix("csi_volume_health_") && !withoutDriverName.contains(metric)
+    }
+
+    private static func expose(_ configuration: Configuration, in registry: MetricsRegistry) {
+        registry.gauge(
+            MetricDescription(
+                name: "csi_volume_health_build_info",
+                help: "1, with the version of csi-health-monitor, the commit and the compiler it was built from.",
+                labelNames: ["version", "revision", "swift_version"]
+            )
+        ).set(1, labels: [configuration.version, configuration.revision, configuration.swiftVersion])
+        registry.gauge(
+            MetricDescription(
+                name: "csi_volume_health_list_volumes_interval_seconds",
+                help: "The configured interval between lists of volumes."
+            )
+        ).set(configuration.listVolumesInterval / .seconds(1))
+        registry.gauge(
+            MetricDescription(
+                name: "csi_volume_health_monitor_interval_seconds",
+                help: "The configured interval between probes of a volume, where volumes are probed one by one."
+            )
+        ).set(configuration.monitorInterval / .seconds(1))
     }
 
     /// Counts one call to the driver.
     ///
     /// - Parameters:
-    ///   - driverName: as GetPluginInfo tells it.
+    ///   - driverName: as GetPluginInfo has it.
     ///   - statusCode: the canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
     ///   - method: the full method: `/csi.v1.Identity/Probe`.
     ///   - duration: from sending to the answer.
@@ -136,19 +265,44 @@ public struct SidecarMetrics: Sendable {
         deviations.increment(labels: [deviation])
     }
 
-    /// All volumes were asked for and answered, just now.
-    public func sweepCompleted(duration: Duration) {
-        lastSweep.set(LogTime.now().secondsSince1970)
-        sweepDuration.set(duration / .seconds(1))
+    /// This replica leads from now on: what an earlier term has swept is not known to be true any more.
+    public func termBegan() {
+        lastSweep.forget()
     }
 
-    /// The driver told a condition of an unknown type.
+    /// All volumes were probed and the driver has answered for each, just now.
+    public func sweepCompleted(duration: Duration) {
+        lastSweep.completed(at: LogTime.now().secondsSince1970, duration: duration)
+        sweeps.observe(duration / .seconds(1))
+    }
+
+    /// A report to the API server has ended.
+    ///
+    /// - Parameters:
+    ///   - kind: `event`, `status`; one of a few.
+    ///   - result: `recorded`, `retried`; one of a few.
+    public func countReport(kind: String, result: String) {
+        reports.increment(labels: [kind, result])
+    }
+
+    /// An item of a queue was processed.
+    ///
+    /// - Parameters:
+    ///   - queue: as ``SidecarSnapshot`` has them: `events`, `status`.
+    ///   - isRetried: whether it will be processed again.
+    ///   - duration: from taking it out of the queue to the end of the last request about it.
+    public func observeWork(queue: String, isRetried: Bool, duration: Duration) {
+        workDurations.observe(duration / .seconds(1), labels: [queue])
+        retries.increment(by: isRetried ? 1 : 0, labels: [queue])
+    }
+
+    /// The driver reported a condition of an unknown type.
     public func countUnknownCondition(type: Int) {
         // A driver may send any of four billion numbers; the next versions of CSI will use the next few.
         unknownConditions.increment(labels: [(0..<16).contains(type) ? "\(type)" : "other"])
     }
 
-    /// The driver told a condition without a reason.
+    /// The driver reported a condition without a reason.
     public func countUnspecifiedReason() {
         unspecifiedReasons.increment()
     }
@@ -163,9 +317,28 @@ public struct SidecarMetrics: Sendable {
     /// - Parameters:
     ///   - verb: of the RBAC rule: `patch`.
     ///   - resource: as RBAC has it: `persistentvolumeclaims/status`.
-    ///   - code: the HTTP status, or `<error>` where none came.
-    public func countAPIRequest(verb: String, resource: String, code: String) {
+    ///   - code: the HTTP status, or `<error>` where no response came.
+    ///   - method: of HTTP: `PATCH`. client-go's `verb` as well.
+    ///   - host: of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
+    ///   - duration: to the end of the response; of a watch, to its beginning.
+    public func observeAPIRequest(
+        verb: String,
+        resource: String,
+        code: String,
+        method: String,
+        host: String,
+        duration: Duration
+    ) {
         apiRequests.increment(labels: [verb, resource, code])
+        clientRequests.increment(labels: [code, method, host])
+        clientRequestDurations.observe(duration / .seconds(1), labels: [method, host])
+    }
+
+    /// The lease was given back because this replica saw nothing.
+    ///
+    /// - Parameter reason: one of a few words: `driver`.
+    public func countStepDown(_ reason: String) {
+        stepDowns.increment(labels: [reason])
     }
 
     /// An object of a list or a watch was skipped.
@@ -176,203 +349,36 @@ public struct SidecarMetrics: Sendable {
     }
 }
 
-/// What the sidecar knows at the moment of a scrape.
-public struct SidecarSnapshot: Sendable {
-    /// What waits for the API server.
-    public struct Queue: Sendable {
-        /// How many.
-        public var depth: Int
-        /// How long the oldest waits; zero when there is none.
-        public var oldest: Duration
+/// The last complete sweep of the current term.
+private final class LastSweep: Sendable {
+    private let state = Mutex<(time: Double, duration: Duration)?>(nil)
 
-        /// A queue.
-        public init(depth: Int, oldest: Duration) {
-            self.depth = depth
-            self.oldest = oldest
-        }
+    /// - Parameter time: in seconds since 1970.
+    func completed(at time: Double, duration: Duration) {
+        state.withLock { $0 = (time, duration) }
     }
 
-    /// What a leader knows of the volumes.
-    public struct Volumes: Sendable {
-        /// A claim whose volume is not well.
-        public struct AdverseClaim: Sendable {
-            /// `metadata.namespace`
-            public var namespace: String
-            /// `metadata.name`
-            public var name: String
-            /// Each once: `Degraded`, `Inaccessible`, `DataLoss`.
-            public var statuses: Set<String>
-
-            /// A claim.
-            public init(namespace: String, name: String, statuses: Set<String>) {
-                self.namespace = namespace
-                self.name = name
-                self.statuses = statuses
-            }
-        }
-
-        /// Claims whose volumes are not well.
-        public var adverseClaims: [AdverseClaim]
-        /// How many volumes are well.
-        public var healthy: Int
-        /// How many are not.
-        public var adverse: Int
-        /// Of how many nothing is known.
-        public var unknown: Int
-        /// Events to be told.
-        public var events: Queue
-        /// Status fields to be written.
-        public var statuses: Queue
-        /// Whether the driver tells the health of its volumes at all.
-        public var isDriverSupported: Bool
-        /// Whether the API server keeps status fields, as far as is known.
-        public var isStatusSupported: Bool
-        /// Whether so many volumes are missing at once that none of them is reported.
-        public var isAbsenceSuspected: Bool
-        /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
-        public var listProblem: String?
-        /// From one probe of a volume to its next; nil while volumes are not probed one by one.
-        public var probeInterval: Duration?
-
-        /// What is known.
-        public init(
-            adverseClaims: [AdverseClaim],
-            healthy: Int,
-            adverse: Int,
-            unknown: Int,
-            events: Queue,
-            statuses: Queue,
-            isDriverSupported: Bool,
-            isStatusSupported: Bool = true,
-            isAbsenceSuspected: Bool = false,
-            listProblem: String? = nil,
-            probeInterval: Duration? = nil
-        ) {
-            self.adverseClaims = adverseClaims
-            self.healthy = healthy
-            self.adverse = adverse
-            self.unknown = unknown
-            self.events = events
-            self.statuses = statuses
-            self.isDriverSupported = isDriverSupported
-            self.isStatusSupported = isStatusSupported
-            self.isAbsenceSuspected = isAbsenceSuspected
-            self.listProblem = listProblem
-            self.probeInterval = probeInterval
-        }
+    func forget() {
+        state.withLock { $0 = nil }
     }
 
-    /// Whether the connection to the driver stands.
-    public var isDriverConnected: Bool
-    /// nil on a standby, which knows nothing of volumes: its series are absent, so that no volume is counted twice.
-    public var volumes: Volumes?
-
-    /// What is known.
-    public init(isDriverConnected: Bool, volumes: Volumes?) {
-        self.isDriverConnected = isDriverConnected
-        self.volumes = volumes
-    }
-}
-
-extension SidecarSnapshot {
-    var gauges: [CollectedGauge] {
-        var gauges = [
-            CollectedGauge(
+    /// None before the first sweep: a time of 0 would be in 1970.
+    var metrics: [CollectedMetric] {
+        guard let sweep = state.withLock({ $0 }) else { return [] }
+        return [
+            CollectedMetric(
                 MetricDescription(
-                    name: "csi_volume_health_driver_connected",
-                    help: "Whether the connection to the CSI driver stands."
+                    name: "csi_volume_health_last_sweep_timestamp_seconds",
+                    help: "When the last complete sweep of all volumes ended, in seconds since 1970."
                 ),
-                value: isDriverConnected ? 1 : 0
+                value: sweep.time
             ),
-            CollectedGauge(
+            CollectedMetric(
                 MetricDescription(
-                    name: "csi_volume_health_leader",
-                    help: "Whether this replica monitors: it holds the lease, or works without one."
+                    name: "csi_volume_health_sweep_duration_seconds",
+                    help: "How long the last complete sweep took."
                 ),
-                value: volumes == nil ? 0 : 1
-            ),
-        ]
-        if let volumes { gauges += volumes.gauges }
-        return gauges
-    }
-}
-
-extension SidecarSnapshot.Volumes {
-    fileprivate var gauges: [CollectedGauge] {
-        [
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_controller_volume_health_status",
-                    help: "1 while the volume of the claim has a condition of this status.",
-                    labelNames: ["namespace", "persistentvolumeclaim", "status"]
-                ),
-                samples: adverseClaims.flatMap { claim in
-                    claim.statuses.map { (labels: [claim.namespace, claim.name, $0], value: 1) }
-                }
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_driver_supported",
-                    help: "Whether the CSI driver tells the health of its volumes."
-                ),
-                value: isDriverSupported ? 1 : 0
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_status_supported",
-                    help: "Whether the API server keeps status.healthStatus of claims, as far as is known."
-                ),
-                value: isStatusSupported ? 1 : 0
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_absence_suspected",
-                    help: "Whether so many volumes are missing at once that the CSI driver is suspected."
-                ),
-                value: isAbsenceSuspected ? 1 : 0
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_list_problem",
-                    help: "Whether the CSI driver's list of volumes is of no use, by the reason.",
-                    labelNames: ["problem"]
-                ),
-                samples: ["foreign_ids", "no_conditions"].map { ([$0], $0 == listProblem ? 1 : 0) }
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_probe_interval_seconds",
-                    help: "From one probe of a volume to its next, as it is kept, where volumes are probed one by one."
-                ),
-                samples: probeInterval.map { [([], $0 / .seconds(1))] } ?? []
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_volumes",
-                    help: "Volumes of the driver that a PersistentVolume has, by what is known of them.",
-                    labelNames: ["state"]
-                ),
-                samples: [
-                    (["adverse"], Double(adverse)), (["healthy"], Double(healthy)), (["unknown"], Double(unknown)),
-                ]
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_report_queue_depth",
-                    help: "Changes that wait to be told to the API server.",
-                    labelNames: ["queue"]
-                ),
-                samples: [(["events"], Double(events.depth)), (["status"], Double(statuses.depth))]
-            ),
-            CollectedGauge(
-                MetricDescription(
-                    name: "csi_volume_health_report_queue_oldest_seconds",
-                    help: "How long the oldest change waits to be told.",
-                    labelNames: ["queue"]
-                ),
-                samples: [
-                    (["events"], events.oldest / .seconds(1)), (["status"], statuses.oldest / .seconds(1)),
-                ]
+                value: sweep.duration / .seconds(1)
             ),
         ]
     }

@@ -130,7 +130,7 @@ enum MetricsText {
             series[labels(description, &input)] = value(&input)
         }
         let samples = series.map { (labels: $0.key, value: $0.value) }
-        registry.collect { [CollectedGauge(description, samples: samples)] }
+        registry.collect { [CollectedMetric(description, samples: samples)] }
         return Exposition.Family(description, type: "gauge", series)
     }
 }

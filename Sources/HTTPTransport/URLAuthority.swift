@@ -54,6 +54,13 @@ package struct URLAuthority: Sendable, Hashable {
         return (String(host), number)
     }
 
+    /// Host and port as Go's `url.URL.Host` has them: as the URL has them, without a user.
+    package static func hostAndPort(_ url: String) -> String {
+        let rest = withoutUserInfo(url)
+        let start = rest.firstRange(of: "://")?.upperBound ?? rest.startIndex
+        return String(rest[start...].prefix { !"/?#".contains($0) })
+    }
+
     /// Scheme, host and port, and nothing that may be secret.
     package static func withoutUserInfo(_ url: String) -> String {
         let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex

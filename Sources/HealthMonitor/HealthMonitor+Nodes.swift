@@ -76,7 +76,7 @@ extension HealthMonitor {
     }
 
     private func reportNodeFailures(from nodes: NodeState, claimsOf state: MonitorState) async throws {
-        try await report(wakeUp: nodes.changed) { now in
+        try await report(.nodeFailure, wakeUp: nodes.changed) { now in
             nodes.withFailures { failures in
                 failures.next(at: now) { key in state.withReconciler { $0.claim(at: key) } }
             }

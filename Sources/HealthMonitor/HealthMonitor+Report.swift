@@ -13,7 +13,7 @@ extension HealthMonitor {
 
     /// Tells the events that are to be told, for ever.
     func reportEvents(from state: MonitorState) async throws {
-        try await report(wakeUp: state.events) { now in
+        try await report(.event, wakeUp: state.events) { now in
             state.withReconciler { $0.nextEvent(at: now) }
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(event: announcement, outcome, at: now) }
@@ -30,7 +30,7 @@ extension HealthMonitor {
 
     /// Tells of conditions of unknown types, for ever.
     func reportUnknownConditions(from state: MonitorState) async throws {
-        try await report(wakeUp: state.unknownEvents) { now in
+        try await report(.unknownCondition, wakeUp: state.unknownEvents) { now in
             state.withReconciler { $0.nextUnknownEvent(at: now) }
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(unknownEvent: announcement, outcome, at: now) }
@@ -45,6 +45,7 @@ extension HealthMonitor {
     ///   - settle: returns whether a failure is worth a warning.
     ///   - tell: throws only `CancellationError`.
     func report<Key, State>(
+        _ kind: ReportObservation.Kind,
         wakeUp: WakeUp,
         next: @escaping @Sendable (Duration) -> ReportStep<Key, State>,
         settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Bool,
@@ -59,7 +60,10 @@ extension HealthMonitor {
                 }
             } run: { announcement in
                 try await untilMayAct()
+                let began = now
                 let attempt = try await tell(announcement)
+                let result = ReportObservation.Result(attempt.outcome)
+                observer(.reported(ReportObservation(kind: kind, result: result, duration: now - began)))
                 let isFirstFailure = settle(announcement, attempt.outcome, now)
                 if let failure = attempt.failure {
                     // Each fault has one line that is seen; its repetitions are there for those who look for them.

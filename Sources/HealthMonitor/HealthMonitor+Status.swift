@@ -9,7 +9,7 @@ package import VolumeHealth
 extension HealthMonitor {
     /// Writes the status of claims where it does not show what it should, until it is cancelled.
     func writeStatuses(from state: MonitorState) async throws {
-        try await report(wakeUp: state.statuses) { now in
+        try await report(.status, wakeUp: state.statuses) { now in
             state.withReconciler { $0.nextStatus(at: now) }
         } settle: { announcement, outcome, now in
             state.withReconciler { $0.settle(status: announcement, outcome, at: now) }

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import VolumeHealth
+package import VolumeHealth
 
 /// What a running monitor knows, for metrics and health pages.
 public struct HealthSnapshot: Sendable {
-    /// A claim whose volume is not well.
-    public struct AdverseClaim: Sendable, Hashable {
+    /// A claim whose volume is unhealthy.
+    public struct AdverseClaim: Sendable, Equatable {
         /// `metadata.namespace`
         public var namespace: String
         /// `metadata.name`
         public var name: String
-        /// Each status once: `Degraded`, `Inaccessible`, `DataLoss`.
-        public var statuses: Set<String>
+        /// Shared with the core: a copy for each claim would be large in an outage.
+        package var state: VolumeState
+        /// For how long this process knows the same set of status and reason.
+        package var age: Duration
+
+        /// What is wrong, worst first.
+        package var conditions: [(status: String, reason: String)] {
+            state.conditions.map { ($0.status.rawValue, $0.reason) }
+        }
     }
 
     /// What waits for the API server.
@@ -21,6 +28,16 @@ public struct HealthSnapshot: Sendable {
         public var depth: Int
         /// How long the oldest is so and not told; zero when there is none.
         public var oldest: Duration
+        /// How many were queued in this term, those that are tried again included.
+        package var adds: UInt64
+    }
+
+    /// How the driver is probed.
+    package struct Method: Sendable, Hashable {
+        /// The RPC, without its service; `none` where the driver has none that reports health.
+        package var name: String
+        /// `legacy`, `health`, or `none`.
+        package var generation: String
     }
 
     /// Claims whose volumes are not well.
@@ -39,6 +56,8 @@ public struct HealthSnapshot: Sendable {
     public var isStatusSupported: Bool
     /// What a driver that does not tell the health of its volumes would have to offer; nil for one that does.
     public var missingCapabilities: String?
+    /// nil until the driver is identified in this term.
+    package var method: Method?
     /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
     public var listProblem: String?
     /// Whether so many volumes are missing at once that none of them is reported.
@@ -49,16 +68,18 @@ public struct HealthSnapshot: Sendable {
 
 extension HealthSnapshot {
     /// All but ``adverseClaims``.
-    init(numbersOf reconciler: borrowing Reconciler, isDriverSupported: Bool, at now: Duration) {
+    init(numbersOf reconciler: borrowing Reconciler, _ strategy: ProbeStrategy?, at now: Duration) {
         adverseClaims = []
         let counts = reconciler.healthCounts
         healthyVolumes = counts[.healthy, default: 0]
         adverseVolumes = counts[.adverse, default: 0]
         unknownVolumes = counts[.unknown, default: 0]
-        events = Backlog(reconciler.eventBacklog, at: now)
-        statuses = Backlog(reconciler.statusBacklog, at: now)
+        let adds = reconciler.queueAdds
+        events = Backlog(reconciler.eventBacklog, adds: adds.events, at: now)
+        statuses = Backlog(reconciler.statusBacklog, adds: adds.statuses, at: now)
         isStatusSupported = reconciler.isStatusSupported
-        missingCapabilities = isDriverSupported ? nil : ProbeStrategy.missingCapabilities
+        missingCapabilities = strategy == ProbeStrategy.none ? ProbeStrategy.missingCapabilities : nil
+        method = strategy.map { Method(name: $0.method, generation: $0.generation?.rawValue ?? "none") }
         listProblem = reconciler.listProblem?.label
         isAbsenceSuspected = reconciler.absenceSuspicion != nil
         probeInterval = reconciler.keptProbeInterval
@@ -66,12 +87,8 @@ extension HealthSnapshot {
 }
 
 extension HealthSnapshot.AdverseClaim {
-    init(_ claim: Claim, _ state: VolumeState) {
-        self.init(
-            namespace: claim.key.namespace,
-            name: claim.key.name,
-            statuses: Set(state.conditions.map(\.status.rawValue))
-        )
+    init(_ claim: Claim, _ state: VolumeState, age: Duration) {
+        self.init(namespace: claim.key.namespace, name: claim.key.name, state: state, age: age)
     }
 }
 
@@ -129,8 +146,8 @@ extension AbsenceSuspicion {
 }
 
 extension HealthSnapshot.Backlog {
-    init(_ backlog: (depth: Int, oldest: Duration?), at now: Duration) {
-        self.init(depth: backlog.depth, oldest: backlog.oldest.map { now - $0 } ?? .zero)
+    init(_ backlog: (depth: Int, oldest: Duration?), adds: UInt64, at now: Duration) {
+        self.init(depth: backlog.depth, oldest: backlog.oldest.map { now - $0 } ?? .zero, adds: adds)
     }
 }
 
@@ -144,4 +161,6 @@ public enum MonitorObservation: Sendable, Hashable {
     case unspecifiedReason
     /// The API server has no place for a claim's health: it answered and left it out.
     case statusWriteDropped
+    /// A report to the API server has ended.
+    case reported(ReportObservation)
 }

@@ -162,9 +162,9 @@ final class MonitorState: Sendable {
     }
 
     func snapshot(at now: Duration) -> HealthSnapshot {
-        let isSupported = term.withLock { $0.strategy } != ProbeStrategy.none
+        let strategy = term.withLock { $0.strategy }
         var (snapshot, claims) = withReconciler { reconciler in
-            let numbers = HealthSnapshot(numbersOf: reconciler, isDriverSupported: isSupported, at: now)
+            let numbers = HealthSnapshot(numbersOf: reconciler, strategy, at: now)
             return (numbers, reconciler.adverseClaims)
         }
         // In an outage these are many, and whatever is reported waits for the lock: some at a time.
@@ -172,7 +172,9 @@ final class MonitorState: Sendable {
             let some = Array(claims.suffix(256))
             claims.removeLast(some.count)
             let states = withReconciler { $0.adverseStates(of: some) }
-            for (claim, state) in states { snapshot.adverseClaims.append(.init(claim, state)) }
+            for (claim, state, since) in states {
+                snapshot.adverseClaims.append(.init(claim, state, age: now - since))
+            }
         }
         return snapshot
     }

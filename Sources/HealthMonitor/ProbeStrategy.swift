@@ -6,7 +6,7 @@ import CSIClient
 /// How a driver is asked for the health of its volumes, chosen by its capabilities.
 enum ProbeStrategy: Sendable, Hashable {
     /// In whose terms a driver tells health.
-    enum Generation: Sendable, Hashable {
+    enum Generation: String, Sendable, Hashable {
         /// `VolumeCondition`, CSI 1.3 to 1.12.
         case legacy
         /// `VolumeHealth`, CSI 1.13 and later.

@@ -174,6 +174,9 @@ struct ReportQueues<Key: Hashable & Sendable>: Sendable {
     /// How often an item was made.
     var insertions: UInt64 { transitions.insertions + refreshes.insertions }
 
+    /// How often an item was made for a transition.
+    var transitionInsertions: UInt64 { transitions.insertions }
+
     /// When the first item is due.
     var firstDue: Duration? { [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min() }
 

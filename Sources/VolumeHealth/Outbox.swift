@@ -131,6 +131,9 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// before.
     var plans: UInt64 { queues.insertions }
 
+    /// How often a change was queued, also to be tried again.
+    var adds: UInt64 { queues.transitionInsertions }
+
     /// Whether something was told of it, or is about to be.
     func contains(_ key: Key) -> Bool {
         entries.contains(key)
@@ -139,6 +142,11 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// What is so, as far as this process knows.
     func current(_ key: Key) -> State? {
         entries[key]?.current
+    }
+
+    /// Since when the fingerprint of ``current(_:)`` is the same, as far as this process knows.
+    func since(_ key: Key) -> Duration? {
+        entries[key]?.since.duration
     }
 
     /// What is so, or else what was told by an earlier process; nil when it is clear, or nothing is known.

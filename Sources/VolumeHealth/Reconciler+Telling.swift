@@ -122,18 +122,24 @@ extension Reconciler {
     /// The claims of whose volumes something is wrong.
     public var adverseClaims: [ClaimNumber] { events.adverse.map(\.key) }
 
-    /// What is wrong with the volume of each of these claims; nothing of those that are gone or well by now.
+    /// The conditions of the volume of each of these claims, and since when this process knows its set of status and reason;
+    /// nothing of claims that are gone or have recovered by now.
     public func adverseStates(
         of claims: some Sequence<ClaimNumber>
-    ) -> [(claim: Claim, state: VolumeState)] {
+    ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
         claims.compactMap { number in
-            guard let state = events.current(number), !state.isClear else { return nil }
-            return index.claim(number).map { ($0, state) }
+            guard let state = events.current(number), !state.isClear, let since = events.since(number) else {
+                return nil
+            }
+            return index.claim(number).map { ($0, state, since) }
         }
     }
 
     /// How many events wait to be told for the first time, and since when the oldest does.
     public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
+
+    /// How often a change of an event and of a status was queued in this term, also to be tried again.
+    package var queueAdds: (events: UInt64, statuses: UInt64) { (events.adds, statuses.adds) }
 
     /// Whether the API server keeps `status.healthStatus` and lets us write it, as far as is known.
     public var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import CBuildSettings
 import Flags
 import Glibc
 import KubernetesClient
@@ -10,6 +11,20 @@ import KubernetesClient
 @main
 enum Program {
     static let version = "0.1.0"
+    /// The commit: `unknown` where the build did not set CSI_HEALTH_MONITOR_REVISION, which scripts/build.sh does.
+    // Safe: a string literal of C.
+    static let revision = unsafe String(cString: cbuildsettings_revision())
+
+    /// Of the compiler that built this, as far as the language can say it.
+    static var swiftVersion: String {
+        #if compiler(>=6.4)
+        "6.4 or later"
+        #elseif compiler(>=6.3)
+        "6.3"
+        #else
+        "6.2"
+        #endif
+    }
 
     static func main() async {
         Allocator.keepLittle()

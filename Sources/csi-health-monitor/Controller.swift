@@ -31,7 +31,12 @@ enum Controller {
 
         let registry = MetricsRegistry()
         let running = RunningMonitor()
-        let metrics = SidecarMetrics(registry: registry) { running.snapshot() }
+        let metrics = SidecarMetrics(
+            registry: registry,
+            configuration: .init(options),
+            driverName: running.driverName,
+            snapshot: running.snapshot
+        )
         let healthChecks = HealthChecks()
         var services: [any Service] = []
         if let endpoint = options.endpoint {
@@ -178,6 +183,7 @@ private struct MonitorService: Service {
             health: health,
             logger: logger
         ) { change in
+            if case .ended(.steppedDown(let error)) = change { metrics.countStepDown(error.kind) }
             await LeadershipEvents(
                 client: kubernetes,
                 namespace: namespace,
@@ -186,10 +192,12 @@ private struct MonitorService: Service {
                 logger: logger
             ).record(change)
         }
+        running.set(leaseName: leaseName) { elector.isLeading }
         let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
             try await monitor.run(warmStandby: election.warmStandby) { lead in
                 try await elector.run(isFit: { monitor.isFitToLead }) {
+                    metrics.termBegan()
                     do {
                         try await lead()
                     } catch let error as BlindnessError {

@@ -3,15 +3,17 @@
 
 import CSIClient
 import Diagnostics
+import Flags
 import HealthMonitor
 import KubernetesClient
 import Synchronization
 
-/// The driver and the monitor, once they are there, for those who look in from outside: metrics and health pages.
+/// The driver and the monitor, once they are there, for metrics and health pages.
 final class RunningMonitor: Sendable {
     private struct State {
         var driver: CSIClient?
         var monitor: HealthMonitor<ContinuousClock>?
+        var lease: (@Sendable () -> SidecarSnapshot.Lease)?
     }
 
     private let state = Mutex(State())
@@ -20,12 +22,27 @@ final class RunningMonitor: Sendable {
 
     func set(_ monitor: HealthMonitor<ContinuousClock>) { state.withLock { $0.monitor = monitor } }
 
+    /// The Lease with this name is contended for.
+    func set(leaseName: String, isLeading: @escaping @Sendable () -> Bool) {
+        state.withLock { $0.lease = { SidecarSnapshot.Lease(name: leaseName, isHeld: isLeading()) } }
+    }
+
+    /// As the driver last identified itself.
+    private var driverInfo: (name: String, version: String) {
+        state.withLock { $0.driver }?.driverInfo ?? (name: "unknown-driver", version: "")
+    }
+
+    /// `unknown-driver` until the driver is identified.
+    func driverName() -> String { driverInfo.name }
+
     /// What metrics show.
     func snapshot() -> SidecarSnapshot {
-        let (driver, monitor) = state.withLock { ($0.driver, $0.monitor) }
+        let (driver, monitor, lease) = state.withLock { ($0.driver, $0.monitor, $0.lease) }
+        let driverVersion = driverInfo.version
         return SidecarSnapshot(
             isDriverConnected: driver?.isConnected ?? false,
-            volumes: (monitor?.snapshot()).map(SidecarSnapshot.Volumes.init)
+            lease: lease?(),
+            volumes: (monitor?.snapshot()).map { SidecarSnapshot.Volumes($0, driverVersion: driverVersion) }
         )
     }
 
@@ -35,17 +52,37 @@ final class RunningMonitor: Sendable {
     }
 }
 
+extension SidecarMetrics.Configuration {
+    init(_ options: ControllerOptions) {
+        self.init(
+            version: Program.version,
+            revision: Program.revision,
+            swiftVersion: Program.swiftVersion,
+            listVolumesInterval: options.listVolumesInterval,
+            monitorInterval: options.monitorInterval
+        )
+    }
+}
+
 extension SidecarSnapshot.Volumes {
-    init(_ snapshot: HealthSnapshot) {
+    init(_ snapshot: HealthSnapshot, driverVersion: String) {
         self.init(
             adverseClaims: snapshot.adverseClaims.map {
-                AdverseClaim(namespace: $0.namespace, name: $0.name, statuses: $0.statuses)
+                AdverseClaim(
+                    namespace: $0.namespace,
+                    name: $0.name,
+                    conditions: $0.conditions.map { AdverseClaim.Condition(status: $0.status, reason: $0.reason) },
+                    age: $0.age
+                )
             },
             healthy: snapshot.healthyVolumes,
             adverse: snapshot.adverseVolumes,
             unknown: snapshot.unknownVolumes,
-            events: .init(depth: snapshot.events.depth, oldest: snapshot.events.oldest),
-            statuses: .init(depth: snapshot.statuses.depth, oldest: snapshot.statuses.oldest),
+            events: .init(snapshot.events),
+            statuses: .init(snapshot.statuses),
+            driver: snapshot.method.map {
+                .init(version: driverVersion, method: $0.name, generation: $0.generation)
+            },
             isDriverSupported: snapshot.missingCapabilities == nil,
             isStatusSupported: snapshot.isStatusSupported,
             isAbsenceSuspected: snapshot.isAbsenceSuspected,
@@ -55,8 +92,14 @@ extension SidecarSnapshot.Volumes {
     }
 }
 
+extension SidecarSnapshot.Queue {
+    fileprivate init(_ backlog: HealthSnapshot.Backlog) {
+        self.init(depth: backlog.depth, oldest: backlog.oldest, adds: backlog.adds)
+    }
+}
+
 extension SidecarMetrics {
-    /// The RPCs that tell health.
+    /// The RPCs that report health.
     private static let probeMethods: Set = [
         "ListVolumes", "ControllerGetVolume", "ControllerListVolumeHealth", "ControllerGetVolumeHealth",
     ]
@@ -76,7 +119,14 @@ extension SidecarMetrics {
     }
 
     func observe(_ request: KubernetesClient.RequestObservation) {
-        countAPIRequest(verb: request.verb, resource: request.resource, code: request.code)
+        observeAPIRequest(
+            verb: request.verb,
+            resource: request.resource,
+            code: request.code,
+            method: request.method,
+            host: request.host,
+            duration: request.duration
+        )
     }
 
     func observe(_ object: UndecodableObject) {
@@ -89,6 +139,21 @@ extension SidecarMetrics {
         case .unknownCondition(let type): countUnknownCondition(type: type)
         case .unspecifiedReason: countUnspecifiedReason()
         case .statusWriteDropped: countDroppedStatusWrite()
+        case .reported(let report): observe(report)
         }
+    }
+
+    private func observe(_ report: ReportObservation) {
+        countReport(kind: report.kind.rawValue, result: report.result.rawValue)
+        let queue: String? =
+            switch report.kind {
+            case .event: "events"
+            case .status: "status"
+            // Short queues, which are in no other metric.
+            case .unknownCondition, .nodeFailure: nil
+            }
+        guard let queue else { return }
+        let isRetried = report.result == .retried || report.result == .refused
+        observeWork(queue: queue, isRetried: isRetried, duration: report.duration)
     }
 }

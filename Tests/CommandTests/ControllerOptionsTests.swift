@@ -37,6 +37,18 @@ import VolumeHealth
         #expect(options.loggingFormat == .text)
     }
 
+    @Test func `metrics show the intervals that were configured and what was built`() throws {
+        let metrics = SidecarMetrics.Configuration(
+            try options([csiAddress, "--list-volumes-interval=2m", "--monitor-interval=90s"])
+        )
+        #expect(metrics.listVolumesInterval == .seconds(120))
+        #expect(metrics.monitorInterval == .seconds(90))
+        #expect(metrics.version == Program.version)
+        let revision = ProcessInfo.processInfo.environment["CSI_HEALTH_MONITOR_REVISION"] ?? "unknown"
+        #expect(metrics.revision == revision)
+        #expect(metrics.swiftVersion.hasPrefix("6."))
+    }
+
     @Test func everyFlagArrives() throws {
         let options = try options([
             "--csi-address=unix:///tmp/csi.sock", "--timeout=1m30s", "--list-volumes-interval=1.5h",

@@ -3,6 +3,7 @@
 
 import Diagnostics
 import Testing
+import VolumeHealth
 
 @testable import CSIClient
 @testable import HealthMonitor
@@ -15,7 +16,18 @@ import Testing
 
     private var metrics: SidecarMetrics {
         let running = running
-        return SidecarMetrics(registry: registry) { running.snapshot() }
+        return SidecarMetrics(
+            registry: registry,
+            configuration: .init(
+                version: "0",
+                revision: "unknown",
+                swiftVersion: "6.2",
+                listVolumesInterval: .seconds(300),
+                monitorInterval: .seconds(60)
+            ),
+            driverName: running.driverName,
+            snapshot: running.snapshot
+        )
     }
 
     /// The lines of the metrics that begin so.
@@ -25,10 +37,26 @@ import Testing
 
     @Test func beforeAnythingRunsNothingIsConnectedAndNothingIsMissed() {
         _ = metrics
-        #expect(lines("csi_volume_health_driver_connected") == ["csi_volume_health_driver_connected 0"])
-        #expect(lines("csi_volume_health_leader") == ["csi_volume_health_leader 0"])
+        #expect(
+            lines("csi_volume_health_driver_connected")
+                == [#"csi_volume_health_driver_connected{driver_name="unknown-driver"} 0"#]
+        )
+        #expect(lines("csi_volume_health_leader") == [#"csi_volume_health_leader{driver_name="unknown-driver"} 0"#])
+        #expect(lines("leader_election_master_status").isEmpty)
         #expect(lines("csi_volume_health_volumes").isEmpty)
         #expect(running.driverProblem() == nil)
+    }
+
+    @Test func `the lease is shown by its name, held or not`() {
+        _ = metrics
+        for isLeading in [false, true] {
+            running.set(leaseName: "external-health-monitor-leader-d") { isLeading }
+            #expect(
+                lines("leader_election_master_status") == [
+                    #"leader_election_master_status{name="external-health-monitor-leader-d"} \#(isLeading ? 1 : 0)"#
+                ]
+            )
+        }
     }
 
     @Test(arguments: [
@@ -66,9 +94,22 @@ import Testing
 
     @Test(arguments: [
         (MonitorObservation.statusWriteDropped, "csi_volume_health_status_writes_dropped_total 1"),
-        (.unspecifiedReason, "csi_volume_health_unspecified_reasons_total 1"),
+        (.unspecifiedReason, #"csi_volume_health_unspecified_reasons_total{driver_name="unknown-driver"} 1"#),
         (.unknownCondition(type: 7), "csi_volume_health_unknown_condition_total{status=\"7\"} 1"),
-        (.sweepCompleted(duration: .milliseconds(1500)), "csi_volume_health_sweep_duration_seconds 1.5"),
+        (
+            .sweepCompleted(duration: .milliseconds(1500)),
+            #"csi_volume_health_sweep_seconds_sum{driver_name="unknown-driver"} 1.5"#
+        ),
+        (
+            report(.event, .refused), #"workqueue_retries_total{name="events"} 1"#
+        ),
+        (
+            report(.status, .recorded), #"workqueue_retries_total{name="status"} 0"#
+        ),
+        (
+            report(.nodeFailure, .gone),
+            #"csi_volume_health_reports_total{driver_name="unknown-driver",kind="node_failure",result="gone"} 1"#
+        ),
     ])
     func whatTheMonitorObservesIsCounted(observation: MonitorObservation, line: String) {
         metrics.observe(observation)
@@ -78,24 +119,43 @@ import Testing
     @Test(arguments: [(nil, true), ("GET_VOLUME_HEALTH", false)])
     func aLeaderShowsWhatItKnows(missing: String?, isSupported: Bool) {
         let snapshot = HealthSnapshot(
-            adverseClaims: [.init(namespace: "shop", name: "data", statuses: ["Degraded"])],
+            adverseClaims: [
+                .init(
+                    namespace: "shop",
+                    name: "data",
+                    state: VolumeState([.init(status: .degraded, reason: "Slow", message: "m")]),
+                    age: .seconds(3)
+                )
+            ],
             healthyVolumes: 3,
             adverseVolumes: 1,
             unknownVolumes: 2,
-            events: .init(depth: 5, oldest: .seconds(4)),
-            statuses: .init(depth: 7, oldest: .seconds(6)),
+            events: .init(depth: 5, oldest: .seconds(4), adds: 8),
+            statuses: .init(depth: 7, oldest: .seconds(6), adds: 9),
             isStatusSupported: isSupported,
-            missingCapabilities: missing
+            missingCapabilities: missing,
+            method: .init(name: "ListVolumes", generation: "legacy")
         )
-        let volumes = SidecarSnapshot.Volumes(snapshot)
+        let volumes = SidecarSnapshot.Volumes(snapshot, driverVersion: "1.2")
         #expect(volumes.adverseClaims.map(\.namespace) == ["shop"])
         #expect(volumes.adverseClaims.map(\.name) == ["data"])
-        #expect(volumes.adverseClaims.map(\.statuses) == [["Degraded"]])
+        #expect(volumes.adverseClaims.map { $0.conditions.map(\.status) } == [["Degraded"]])
+        #expect(volumes.adverseClaims.map { $0.conditions.map(\.reason) } == [["Slow"]])
+        #expect(volumes.adverseClaims.map(\.age) == [.seconds(3)])
+        #expect(volumes.driver.map { [$0.version, $0.method, $0.generation] } == ["1.2", "ListVolumes", "legacy"])
+        #expect([volumes.events.adds, volumes.statuses.adds] == [8, 9])
         #expect([volumes.healthy, volumes.adverse, volumes.unknown] == [3, 1, 2])
         #expect([volumes.events.depth, volumes.statuses.depth] == [5, 7])
         #expect([volumes.events.oldest, volumes.statuses.oldest] == [.seconds(4), .seconds(6)])
         #expect(volumes.isDriverSupported == isSupported)
         #expect(volumes.isStatusSupported == isSupported)
+    }
+
+    private static func report(
+        _ kind: ReportObservation.Kind,
+        _ result: ReportObservation.Result
+    ) -> MonitorObservation {
+        .reported(ReportObservation(kind: kind, result: result, duration: .milliseconds(5)))
     }
 
     private func call(method: String, code: String) -> CSIClient.CallObservation {

@@ -1,30 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Foundation
-import HealthMonitorTestKit
+import Synchronization
 import Testing
 
 @testable import Diagnostics
 
 @Suite struct MetricsTests {
     private let registry = MetricsRegistry()
-    static let snapshot = SidecarSnapshot(
-        isDriverConnected: true,
-        volumes: .init(
-            adverseClaims: [
-                .init(namespace: "default", name: "csi-pvc", statuses: ["Degraded", "DataLoss"]),
-                .init(namespace: "odd", name: "a \"name\"", statuses: ["Inaccessible"]),
-            ],
-            healthy: 7,
-            adverse: 2,
-            unknown: 1,
-            events: .init(depth: 3, oldest: .milliseconds(1500)),
-            statuses: .init(depth: 0, oldest: .zero),
-            isDriverSupported: true,
-            probeInterval: .seconds(60)
-        )
-    )
 
     @Test func aCounterWithoutLabelsShowsZeroBeforeItCounts() {
         let counter = registry.counter(MetricDescription(name: "things_total", help: "Things."))
@@ -143,153 +126,21 @@ import Testing
         #expect(registry.exposition().hasSuffix("c{l=\"0\"} 4000\nc{l=\"1\"} 4000\n"))
     }
 
-    // MARK: The sidecar's own
-
-    @Test func driverCallsAreCountedAsCsiLibUtilsCountsThem() {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        metrics.observeOperation(
-            driverName: "hostpath.csi.k8s.io",
-            statusCode: "DeadlineExceeded",
-            method: "/csi.v1.Identity/Probe",
-            duration: .milliseconds(15_250)
-        )
-        let labels =
-            #"{driver_name="hostpath.csi.k8s.io",grpc_status_code="DeadlineExceeded",method_name="/csi.v1.Identity/Probe""#
-        let text = registry.exposition()
-        #expect(text.contains("# TYPE csi_sidecar_operations_seconds histogram\n"))
-        let bounds = text.split(separator: "\n").filter { $0.contains("_bucket{") }
-        let expected = [
-            "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "15", "25", "50", "120", "300", "600", "+Inf",
-        ]
+    @Test func `a common label stands before the labels of a metric, with its value of the scrape`() {
+        let name = Mutex("first")
+        registry.set(CommonLabel(name: "common", isOnMetric: { $0 != "other" }) { name.withLock { $0 } })
+        registry.counter(MetricDescription(name: "plain", help: "P.")).increment()
+        registry.gauge(MetricDescription(name: "labelled", help: "L.", labelNames: ["l"])).set(1, labels: ["x"])
+        registry.histogram(MetricDescription(name: "h", help: "H."), buckets: [1]).observe(1)
+        registry.gauge(MetricDescription(name: "other", help: "O.")).set(1)
+        name.withLock { $0 = "a \"name\"" }
+        let samples = registry.exposition().split(separator: "\n").filter { !$0.hasPrefix("#") }
         #expect(
-            bounds.map(String.init)
-                == expected.enumerated().map {
-                    "csi_sidecar_operations_seconds_bucket\(labels),le=\"\($1)\"} \($0 < 8 ? 0 : 1)"
-                }
-        )
-        #expect(text.contains("csi_sidecar_operations_seconds_sum\(labels)} 15.25\n"))
-        #expect(text.contains("csi_sidecar_operations_seconds_count\(labels)} 1\n"))
-    }
-
-    @Test func probesAreCountedByMethodAndResult() {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        metrics.observeProbe(method: "ListVolumes", succeeded: true, duration: .milliseconds(300))
-        metrics.observeProbe(method: "ListVolumes", succeeded: false, duration: .seconds(15))
-        let text = registry.exposition()
-        #expect(text.contains("csi_volume_health_probe_total{method=\"ListVolumes\",result=\"success\"} 1\n"))
-        #expect(text.contains("csi_volume_health_probe_total{method=\"ListVolumes\",result=\"error\"} 1\n"))
-        let bounds = text.split(separator: "\n").filter {
-            $0.hasPrefix("csi_volume_health_probe_duration_seconds_bucket")
-        }
-        let expected = ["0.1", "0.25", "0.5", "1", "2.5", "5", "10", "15", "30", "+Inf"]
-        #expect(
-            bounds.map(String.init)
-                == zip(expected, [0, 0, 1, 1, 1, 1, 1, 2, 2, 2]).map {
-                    "csi_volume_health_probe_duration_seconds_bucket{method=\"ListVolumes\",le=\"\($0)\"} \($1)"
-                }
-        )
-    }
-
-    @Test func whatIsSoIsReadAtTheScrape() {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        metrics.countUnknownCondition(type: 9)
-        metrics.countDroppedStatusWrite()
-        metrics.countUnspecifiedReason()
-        metrics.countAPIRequest(verb: "patch", resource: "persistentvolumeclaims/status", code: "200")
-        metrics.countUndecodableObject(resource: "pods")
-        metrics.sweepCompleted(duration: .milliseconds(250))
-        let text = registry.exposition()
-        for line in [
-            #"csi_controller_volume_health_status{namespace="default",persistentvolumeclaim="csi-pvc",status="Degraded"} 1"#,
-            #"csi_controller_volume_health_status{namespace="default",persistentvolumeclaim="csi-pvc",status="DataLoss"} 1"#,
-            #"csi_controller_volume_health_status{namespace="odd",persistentvolumeclaim="a \"name\"",status="Inaccessible"} 1"#,
-            #"csi_volume_health_volumes{state="healthy"} 7"#, #"csi_volume_health_volumes{state="adverse"} 2"#,
-            #"csi_volume_health_volumes{state="unknown"} 1"#, "csi_volume_health_driver_connected 1",
-            "csi_volume_health_driver_supported 1", "csi_volume_health_leader 1",
-            #"csi_volume_health_report_queue_depth{queue="events"} 3"#,
-            #"csi_volume_health_report_queue_oldest_seconds{queue="events"} 1.5"#,
-            #"csi_volume_health_report_queue_depth{queue="status"} 0"#,
-            #"csi_volume_health_unknown_condition_total{status="9"} 1"#,
-            "csi_volume_health_status_writes_dropped_total 1", "csi_volume_health_unspecified_reasons_total 1",
-            #"csi_volume_health_api_requests_total{verb="patch",resource="persistentvolumeclaims/status",code="200"} 1"#,
-            #"csi_volume_health_undecodable_objects_total{resource="pods"} 1"#,
-            "csi_volume_health_sweep_duration_seconds 0.25",
-        ] {
-            #expect(text.contains("\n\(line)\n"), "\(line)")
-        }
-        #expect(text.contains("\ncsi_volume_health_last_sweep_timestamp_seconds 1."))
-    }
-
-    /// A driver chooses the number of a condition's type.
-    @Test func `types of conditions make a bounded number of series`() {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        for type in [-1, 0, 15, 16, 1000, Int(Int32.max)] { metrics.countUnknownCondition(type: type) }
-        let series = registry.exposition().split(separator: "\n").filter {
-            $0.hasPrefix("csi_volume_health_unknown_condition_total{")
-        }
-        #expect(
-            Set(series) == [
-                #"csi_volume_health_unknown_condition_total{status="0"} 1"#,
-                #"csi_volume_health_unknown_condition_total{status="15"} 1"#,
-                #"csi_volume_health_unknown_condition_total{status="other"} 4"#,
+            samples == [
+                #"h_bucket{common="a \"name\"",le="1"} 1"#, #"h_bucket{common="a \"name\"",le="+Inf"} 1"#,
+                #"h_sum{common="a \"name\""} 1"#, #"h_count{common="a \"name\""} 1"#,
+                #"labelled{common="a \"name\"",l="x"} 1"#, "other 1", #"plain{common="a \"name\""} 1"#,
             ]
         )
-    }
-
-    @Test func aStandbySaysNothingOfVolumes() {
-        _ = SidecarMetrics(registry: registry) { SidecarSnapshot(isDriverConnected: false, volumes: nil) }
-        let text = registry.exposition()
-        #expect(text.contains("\ncsi_volume_health_leader 0\n"))
-        #expect(text.contains("\ncsi_volume_health_driver_connected 0\n"))
-        #expect(!text.contains("csi_volume_health_volumes"))
-        #expect(!text.contains("csi_controller_volume_health_status"))
-    }
-
-    /// docs/metrics.md has every metric with its type and labels, and no other.
-    @Test func theDocumentationHasTheMetrics() throws {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        metrics.observeOperation(driverName: "d", statusCode: "OK", method: "/m", duration: .zero)
-        metrics.observeProbe(method: "m", succeeded: true, duration: .zero)
-        metrics.countUnknownCondition(type: 0)
-        metrics.countDeviation("volume_missing")
-        metrics.countAPIRequest(verb: "v", resource: "r", code: "c")
-        metrics.countUndecodableObject(resource: "r")
-        var exposed: Set<String> = []
-        var types: [Substring: Substring] = [:]
-        for line in registry.exposition().split(separator: "\n") {
-            if let match = line.wholeMatch(of: /# TYPE (\S+) (\S+)/) {
-                types[match.1] = match.2
-            } else if let match = line.wholeMatch(of: /([a-z_]+?)(_bucket|_sum|_count)?(\{.*\})? \S+/) {
-                let name = types[match.1] == nil ? match.1 + (match.2 ?? "") : match.1
-                let labels = (match.3 ?? "").matches(of: /([a-z_]+)="/).map(\.1).filter { $0 != "le" }
-                exposed.insert("\(name) \(types[name] ?? "?") \(labels.joined(separator: ","))")
-            }
-        }
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let page = try String(contentsOf: root.appendingPathComponent("docs/metrics.md"), encoding: .utf8)
-        let documented = page.matches(of: /\| `([a-z_]+)` \| ([a-z]+) \| ([a-z_`, ]*) ?\|/).map { row in
-            "\(row.1) \(row.2) \(row.3.filter { $0 != "`" && $0 != " " })"
-        }
-        #expect(Set(documented) == exposed)
-        #expect(documented.count == exposed.count)
-    }
-
-    @Test func promtoolAcceptsTheText() async throws {
-        let metrics = SidecarMetrics(registry: registry) { Self.snapshot }
-        metrics.observeOperation(
-            driverName: "odd \"name\" \\ with\nlines",
-            statusCode: "OK",
-            method: "/csi.v1.Identity/Probe",
-            duration: .microseconds(12)
-        )
-        let text = registry.exposition()
-        #expect(text.contains("csi_sidecar_operations_seconds_count{"))
-        #expect(text.contains("\nprocess_start_time_seconds 1."))
-
-        let promtool = try Tool.find("promtool", package: "prometheus")
-        let verdict = try await Tool.run(promtool, ["check", "metrics"], input: text)
-        #expect(verdict.exitCode == 0)
-        #expect(verdict.output + verdict.errors == "")
     }
 }

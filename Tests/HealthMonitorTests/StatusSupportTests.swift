@@ -61,7 +61,7 @@ import VolumeHealth
             try Self.brokenVolumes($0)
         } _: { scene in
             _ = await scene.write(5)
-            while scene.observations.all.isEmpty { await pollingPause() }
+            while !scene.observations.all.contains(.statusWriteDropped) { await pollingPause() }
             let start = scene.clock.now.offset
             try await scene.advance { scene.clock.now.offset - start > .seconds(2000) }
             scene.server.featureGates = [.csiVolumeHealth]

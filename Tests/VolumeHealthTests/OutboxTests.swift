@@ -35,6 +35,25 @@ struct OutboxTests {
         #expect(refresh.cause == .refresh)
     }
 
+    @Test mutating func `adds count changes and what is tried again, not refreshes`() throws {
+        outbox.set(broken, for: "1", at: .zero)
+        outbox.set(broken, for: "1", at: .seconds(1))
+        #expect(outbox.adds == 1)
+        outbox.settle(try announcement(at: .seconds(1)), .refused, at: .seconds(1))
+        #expect(outbox.adds == 2)
+        outbox.settle(try announcement(at: .seconds(60)), .told, at: .seconds(60))
+        #expect(outbox.adds == 2)
+    }
+
+    @Test mutating func `a state holds since its status and reason are the same`() {
+        outbox.set(broken, for: "1", at: .seconds(1))
+        outbox.set(.abnormal("another message"), for: "1", at: .seconds(2))
+        #expect(outbox.since("1") == .seconds(1))
+        outbox.set(VolumeState([.init(status: .dataLoss, reason: "Gone", message: "")]), for: "1", at: .seconds(3))
+        #expect(outbox.since("1") == .seconds(3))
+        #expect(outbox.since("2") == nil)
+    }
+
     @Test mutating func findingTheSameAgainKeepsThePlaceInTheQueue() throws {
         outbox.set(broken, for: "1", at: .zero)
         outbox.set(broken, for: "2", at: .zero)

@@ -24,6 +24,10 @@ public final class KubernetesClient: Sendable {
         /// From sending to the end of the answer; of a watch, to the beginning of the answer. Waiting for a turn under
         /// the rate limit does not count.
         public var duration: Duration
+        /// Of HTTP: `PATCH`.
+        public var method: String
+        /// Of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
+        public var host: String
 
         /// The verb of the RBAC rule: `patch`.
         public var verb: String { request.verb.rawValue }
@@ -36,6 +40,7 @@ public final class KubernetesClient: Sendable {
     let timekeeper: Timekeeper
     private let logger: Logger
     private let server: String
+    private let host: String
     private let http: HTTPClient
     private let bearerToken: BearerToken
     private let execCredentials: ExecCredentials?
@@ -75,6 +80,7 @@ public final class KubernetesClient: Sendable {
         self.timekeeper = timekeeper
         self.logger = logger
         server = configuration.server
+        host = URLAuthority.hostAndPort(configuration.server)
         self.requestTimeout = requestTimeout
         self.observer = observer
         self.skippedObject = skippedObject
@@ -287,7 +293,15 @@ extension KubernetesClient {
                 "status": httpStatus.map { .stringConvertible($0) } ?? "none", "duration": .stringConvertible(duration),
             ]
         )
-        observer(RequestObservation(request: info, httpStatus: httpStatus, duration: duration))
+        observer(
+            RequestObservation(
+                request: info,
+                httpStatus: httpStatus,
+                duration: duration,
+                method: content.method,
+                host: host
+            )
+        )
     }
 }
 

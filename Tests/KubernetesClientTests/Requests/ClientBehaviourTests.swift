@@ -211,6 +211,9 @@ import Testing
             #expect(observations.map(\.resource) == ["leases", "leases", "leases", "persistentvolumeclaims/status"])
             #expect(observations.map(\.code) == ["404", "201", "<error>", "<error>"])
             #expect(observations.map(\.httpStatus) == [404, 201, nil, nil])
+            #expect(observations.map(\.method) == ["GET", "POST", "GET", "PATCH"])
+            let host = cluster.server.url.split(separator: "//").last.map(String.init)
+            #expect(Set(observations.map(\.host)) == [host])
         }
     }
 
