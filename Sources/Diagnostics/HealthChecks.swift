@@ -16,6 +16,40 @@ public final class HealthChecks: Sendable {
         case information
     }
 
+    /// What a named check found.
+    public struct Result: Sendable {
+        /// `driver-connected`
+        public var name: String
+        /// What else there is to say where it is ok.
+        public var note: String?
+        /// nil: ok.
+        public var failure: Failure?
+
+        /// A result.
+        public init(name: String, note: String? = nil, failure: Failure?) {
+            self.name = name
+            self.note = note
+            self.failure = failure
+        }
+    }
+
+    /// Why a named check fails.
+    public struct Failure: Sendable, Equatable {
+        /// For how long; nil where that is not known.
+        public var age: Duration?
+        /// One line.
+        public var reason: String
+
+        /// A failure.
+        public init(age: Duration? = nil, reason: String) {
+            self.age = age
+            self.reason = reason
+        }
+    }
+
+    /// Runs all named checks. It answers from memory and never blocks.
+    public typealias NamedChecks = @Sendable () -> [Result]
+
     struct Registration: Sendable {
         var severity: Severity
         var check: Check
@@ -26,7 +60,13 @@ public final class HealthChecks: Sendable {
     /// What the CSI driver lacks, if anything.
     public static let driverPath = "/healthz/driver"
 
+    /// Where named checks are served, as kube-apiserver's.
+    public static let readinessPath = "/readyz"
+    /// Whether the process runs at all.
+    public static let livenessPath = "/livez"
+
     private let checks = Mutex<[String: Registration]>([:])
+    private let named = Mutex<[String: NamedChecks]>([:])
 
     /// No checks.
     public init() {}
@@ -37,6 +77,14 @@ public final class HealthChecks: Sendable {
         let previous = checks.withLock { $0.updateValue(registration, forKey: path) }
         precondition(previous == nil, "two health checks have the path \(path)")
     }
+
+    /// Serves named checks under `path`: 200 when all are ok, otherwise 503. A path may be used once.
+    public func register(path: String, named checks: @escaping NamedChecks) {
+        let previous = named.withLock { $0.updateValue(checks, forKey: path) }
+        precondition(previous == nil, "two groups of health checks have the path \(path)")
+    }
+
+    func namedChecks(at path: String) -> NamedChecks? { named.withLock { $0[path] } }
 
     func check(at path: String) -> Registration? {
         checks.withLock { $0[path] }

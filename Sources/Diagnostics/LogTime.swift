@@ -43,6 +43,16 @@ struct LogTime: Sendable {
         return "\(two(month))\(two(day)) \(two(hour)):\(two(minute)):\(two(second)).\(microseconds)"
     }
 
+    /// RFC 3339 in UTC, to the second: `2026-04-20T09:39:53Z`
+    var utcText: String {
+        var time: time_t = seconds
+        var utc = unsafe tm()
+        // Safe: both pointers are to local variables. It cannot fail for a year that fits.
+        unsafe gmtime_r(&time, &utc)
+        let date = unsafe "\(utc.tm_year + 1900)-\(two(utc.tm_mon + 1))-\(two(utc.tm_mday))"
+        return unsafe "\(date)T\(two(utc.tm_hour)):\(two(utc.tm_min)):\(two(utc.tm_sec))Z"
+    }
+
     /// Milliseconds since 1970: `1713605993317.402`
     var milliseconds: String {
         let microseconds = (nanoseconds / 1000) % 1000

@@ -15,6 +15,12 @@ struct Responder: Sendable {
             guard request.method.isRead else { return .methodNotAllowed }
             return Response(status: .ok, contentType: PrometheusText.contentType, body: metrics.exposition())
         }
+        if let checks = healthChecks.namedChecks(at: path) {
+            guard request.method.isRead else { return .methodNotAllowed }
+            let query = request.uri.drop { $0 != "?" }.dropFirst().split(separator: "&")
+            let isVerbose = query.contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
+            return Response(checks(), of: path, isVerbose: isVerbose, now: LogTime.now().secondsSince1970)
+        }
         guard let registration = healthChecks.check(at: path) else {
             return Response(status: .notFound, body: "404 page not found\n")
         }
@@ -50,6 +56,32 @@ struct Response: Sendable {
         ])
         headers.add(contentsOf: additionalHeaders)
         return HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+    }
+}
+
+extension Response {
+    /// The text is that of kube-apiserver's `/readyz?verbose`: k8s.io/apiserver, pkg/server/healthz/healthz.go.
+    ///
+    /// - Parameter now: in seconds since 1970.
+    fileprivate init(_ results: [HealthChecks.Result], of path: String, isVerbose: Bool, now: Double) {
+        let isOK = results.allSatisfy { $0.failure == nil }
+        let lines = results.map { result in
+            guard let failure = result.failure else {
+                return "[+]\(result.name) ok" + (result.note.map { ": \($0)" } ?? "")
+            }
+            let since =
+                failure.age.map {
+                    " since \(LogTime(secondsSince1970: Int(now - $0 / .seconds(1)), nanoseconds: 0).utcText)"
+                } ?? ""
+            return "[-]\(result.name) failed\(since): \(failure.reason)"
+        }
+        let name = path.dropFirst()
+        switch (isOK, isVerbose) {
+        case (true, false): self.init(status: .ok, body: "ok")
+        case (true, true): self.init(status: .ok, body: lines.joined(separator: "\n") + "\n\(name) check passed\n")
+        case (false, _):
+            self.init(status: .serviceUnavailable, body: lines.joined(separator: "\n") + "\n\(name) check failed\n")
+        }
     }
 }
 

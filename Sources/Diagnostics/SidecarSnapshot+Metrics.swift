@@ -20,6 +20,35 @@ extension SidecarSnapshot {
                 value: volumes == nil ? 0 : 1
             ),
         ]
+        metrics.append(
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_up",
+                    help: "Whether everything works that is needed for a report, as /readyz says."
+                ),
+                value: isUp ? 1 : 0
+            )
+        )
+        metrics.append(
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_watch_age_seconds",
+                    help: "Since the last event or bookmark of a watch of the API server.",
+                    labelNames: ["resource"]
+                ),
+                samples: watchSilences.map { ([$0.resource], $0.age / .seconds(1)) }
+            )
+        )
+        metrics.append(
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_rbac_rule_missing",
+                    help: "Whether an RBAC rule is missing that a request was refused for.",
+                    labelNames: ["rule"]
+                ),
+                samples: rules.map { ([$0.rule], $0.isMissing ? 1 : 0) }
+            )
+        )
         if let lease {
             metrics.append(
                 CollectedMetric(
@@ -105,7 +134,8 @@ extension SidecarSnapshot.Volumes {
 
     fileprivate var stateMetrics: [CollectedMetric] {
         let (listProblem, probeInterval) = (listProblem, probeInterval)
-        let (adverse, healthy, unknown) = (adverse, healthy, unknown)
+        let (adverse, healthy, unknown, stale) = (adverse, healthy, unknown, stale)
+        let (unanswered, round) = (unanswered, round)
         return [
             CollectedMetric(
                 MetricDescription(
@@ -138,12 +168,31 @@ extension SidecarSnapshot.Volumes {
             ),
             CollectedMetric(
                 MetricDescription(
+                    name: "csi_volume_health_unanswered_seconds",
+                    help: "Since the last answer for the volume of the claim, once that is five intervals ago.",
+                    labelNames: ["namespace", "persistentvolumeclaim"]
+                ),
+                samples: unanswered.map { ([$0.namespace, $0.name], $0.age / .seconds(1)) }
+            ),
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_sweep_volumes",
+                    help: "Volumes probed one by one in the last interval, by whether the driver answered.",
+                    labelNames: ["result"]
+                ),
+                samples: round.map {
+                    [(["answered"], Double($0.answered)), (["unanswered"], Double($0.volumes - $0.answered))]
+                } ?? []
+            ),
+            CollectedMetric(
+                MetricDescription(
                     name: "csi_volume_health_volumes",
                     help: "Volumes of the driver that a PersistentVolume has, by what is known of them.",
                     labelNames: ["state"]
                 ),
                 samples: [
-                    (["adverse"], Double(adverse)), (["healthy"], Double(healthy)), (["unknown"], Double(unknown)),
+                    (["adverse"], Double(adverse)), (["healthy"], Double(healthy)), (["stale"], Double(stale)),
+                    (["unknown"], Double(unknown)),
                 ]
             ),
         ]

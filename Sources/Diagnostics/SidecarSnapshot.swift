@@ -81,6 +81,12 @@ public struct SidecarSnapshot: Sendable {
         public var adverse: Int
         /// Of how many nothing is known.
         public var unknown: Int
+        /// Of how many what is known is too old.
+        public var stale = 0
+        /// Claims whose volumes could not be probed for five intervals, with the age of the last answer.
+        public var unanswered: [(namespace: String, name: String, age: Duration)] = []
+        /// Where volumes are probed one by one: how many of how many were answered in the last interval.
+        public var round: (answered: Int, volumes: Int)?
         /// Events to be recorded.
         public var events: Queue
         /// Status fields to be written.
@@ -144,6 +150,12 @@ public struct SidecarSnapshot: Sendable {
 
     /// Whether there is a connection to the driver.
     public var isDriverConnected: Bool
+    /// Whether everything works that is needed for a report, as `/readyz` says.
+    public var isUp = true
+    /// For each watch that has begun, since its last event or bookmark.
+    public var watchSilences: [(resource: String, age: Duration)] = []
+    /// Each RBAC rule that was found missing, and whether it still is.
+    public var rules: [(rule: String, isMissing: Bool)] = []
     /// nil without leader election, and before the driver's name is known.
     public var lease: Lease?
     /// nil on a standby, which knows nothing of volumes: its series are absent, so that no volume is counted twice.

@@ -101,7 +101,7 @@ extension Optional: FlagValue where Wrapped == GoDuration {
     static var valueName: String { GoDuration.valueName }
 
     init(flag text: String) throws(UsageError) {
-        self = try GoDuration(flag: text)
+        self = text.isEmpty ? nil : try GoDuration(flag: text)
     }
 
     var flagText: String { map(\.flagText) ?? "" }

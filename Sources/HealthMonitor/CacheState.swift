@@ -25,17 +25,46 @@ final class CacheState: Sendable {
     /// The watch is to begin anew, with a list.
     private let relist = WakeUp()
 
+    /// What was seen of the watch.
+    struct Activity: Sendable {
+        /// Whether it was begun: not on a standby that keeps no cache.
+        var hasBegun = false
+        /// When the last event or bookmark came.
+        var lastReceived: Duration?
+        /// Since when it fails, and its last error.
+        var failure: (since: Duration, reason: String)?
+    }
+
+    private let seen = Mutex(Activity())
+
+    var activity: Activity { seen.withLock { $0 } }
+
     /// The watch began to list.
-    func didBeginList() { set(.listing) }
+    func didBeginList() {
+        seen.withLock { $0.hasBegun = true }
+        set(.listing)
+    }
 
     /// The list is complete.
-    func didSync() { set(.synced) }
+    func didSync(at now: Duration) { didOpen(at: now) }
 
     /// The watch is open again, from the last version that it has seen.
-    func didOpen() { set(.synced) }
+    func didOpen(at now: Duration) {
+        seen.withLock { $0 = Activity(hasBegun: true, lastReceived: now) }
+        set(.synced)
+    }
+
+    /// An event or a bookmark came.
+    func didReceive(at now: Duration) { seen.withLock { $0.lastReceived = now } }
 
     /// The list or the watch has failed.
-    func didFail() { set(.failed) }
+    func didFail(_ reason: String, at now: Duration) {
+        seen.withLock {
+            $0.hasBegun = true
+            $0.failure = (since: $0.failure?.since ?? now, reason: reason)
+        }
+        set(.failed)
+    }
 
     private func set(_ new: State) {
         state.withLock { $0 = new }
@@ -88,6 +117,7 @@ extension Watcher {
         client: KubernetesClient,
         logger: Logger,
         keeping cache: CacheState,
+        now: @escaping @Sendable () -> Duration,
         failed: @escaping @Sendable (KubernetesError) -> Void,
         opened: @escaping @Sendable () -> Void
     ) {
@@ -95,13 +125,14 @@ extension Watcher {
             client: client,
             logger: logger,
             observer: {
-                cache.didFail()
+                cache.didFail("\($0)", at: now())
                 failed($0)
             },
             opened: {
-                cache.didOpen()
+                cache.didOpen(at: now())
                 opened()
-            }
+            },
+            received: { cache.didReceive(at: now()) }
         )
     }
 }

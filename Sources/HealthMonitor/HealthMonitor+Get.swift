@@ -15,11 +15,14 @@ extension HealthMonitor {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
             guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }
-            let (isComplete, interval, step) = state.withReconciler { reconciler in
-                let isComplete = reconciler.completedRound(at: asked)
-                return (isComplete, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
+            let (round, interval, step) = state.withReconciler { reconciler in
+                let round = reconciler.completedRound(at: asked)
+                return (round, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
             }
-            if isComplete {
+            if let round { state.lastRound.withLock { $0 = round } }
+            // One volume that cannot be probed does not blind the others.
+            if let round, round.answered > 0 || round.volumes == 0 {
+                state.sweepEnded(at: asked)
                 // A round may have shown that the driver knows only its node's volumes, or found missing ones again.
                 state.suspicions.signal()
                 observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval))

@@ -58,7 +58,10 @@ extension HealthMonitor {
         log(summary, absent: absent.count, failure: failure, duration: ended - began, state)
         if failure == nil {
             if state.adopt(problem) { log(problem, canConfirm: canConfirm) }
-            if problem == nil { observer(.sweepCompleted(duration: ended - began)) }
+            if problem == nil {
+                state.sweepEnded(at: ended)
+                observer(.sweepCompleted(duration: ended - began))
+            }
         }
         return failure == nil
     }

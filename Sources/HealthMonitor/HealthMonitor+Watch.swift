@@ -84,7 +84,7 @@ extension HealthMonitor {
         into state: MonitorState,
         where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
     ) async throws {
-        let watcher = Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes) {
+        let watcher = Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes, now: { now }) {
             state.watchFailed(.volumes, $0, at: now)
         } opened: {
             state.succeeded(.volumes)
@@ -103,7 +103,7 @@ extension HealthMonitor {
                 }
             }
             if case .synced = event {
-                state.volumes.didSync()
+                state.volumes.didSync(at: now)
                 state.succeeded(.volumes)
             }
         }
@@ -111,7 +111,7 @@ extension HealthMonitor {
 
     /// Keeps the core's claims as the cluster's are.
     private func watchClaims(into state: MonitorState) async throws {
-        let watcher = Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims) {
+        let watcher = Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims, now: { now }) {
             state.watchFailed(.claims, $0, at: now)
         } opened: {
             state.succeeded(.claims)
@@ -130,7 +130,7 @@ extension HealthMonitor {
                 }
             }
             if case .synced = event {
-                state.claims.didSync()
+                state.claims.didSync(at: now)
                 state.succeeded(.claims)
             }
         }

@@ -127,7 +127,8 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
 
     /// What is known now; nil between terms.
     public func snapshot() -> HealthSnapshot? {
-        current.isLeading ? current.get().map { $0.snapshot(at: now) } : nil
+        current.isLeading
+            ? current.get().map { $0.snapshot(listInterval: configuration.listVolumesInterval, at: now) } : nil
     }
 
     /// What is wrong with the driver, in sentences; nil when nothing is known to be, and between terms.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-package import VolumeHealth
+public import VolumeHealth
 
 /// What a running monitor knows, for metrics and health pages.
 public struct HealthSnapshot: Sendable {
@@ -44,6 +44,13 @@ public struct HealthSnapshot: Sendable {
     public var adverseClaims: [AdverseClaim]
     /// Volumes of which the driver says that nothing is wrong.
     public var healthyVolumes: Int
+    /// Volumes of which the last answer is too old to say how they are: healthy ones after two intervals, unhealthy ones
+    /// after five.
+    public var staleVolumes = 0
+    /// Claims of whose volume there was no answer for five intervals, where volumes are probed one by one.
+    public var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
+    /// Where volumes are probed one by one: the last interval that has ended.
+    public var lastRound: ProbeRound?
     /// Volumes of which it says that something is wrong.
     public var adverseVolumes: Int
     /// Volumes of which it has said nothing yet, or nothing that is understood.
@@ -83,6 +90,32 @@ extension HealthSnapshot {
         listProblem = reconciler.listProblem?.label
         isAbsenceSuspected = reconciler.absenceSuspicion != nil
         probeInterval = reconciler.keptProbeInterval
+    }
+
+    /// Counts as stale what is too old.
+    ///
+    /// - Parameter listAge: of the last complete list in intervals, where volumes are listed.
+    mutating func age(_ reconciler: borrowing Reconciler, listAge: Double?, at now: Duration) {
+        if let listAge {
+            if listAge > 2 { (healthyVolumes, staleVolumes) = (0, staleVolumes + healthyVolumes) }
+            if listAge > 5 { (adverseVolumes, staleVolumes) = (0, staleVolumes + adverseVolumes) }
+            return
+        }
+        let unanswered = reconciler.unanswered(forIntervals: 2, at: now)
+        guard !unanswered.isEmpty, let interval = probeInterval else { return }
+        let old = unanswered.filter { $0.age > interval * 5 }
+        for volume in unanswered {
+            switch reconciler.health(ofVolumeHandle: volume.volumeHandle) {
+            case .healthy:
+                healthyVolumes -= 1
+                staleVolumes += 1
+            case .adverse where volume.age > interval * 5:
+                adverseVolumes -= 1
+                staleVolumes += 1
+            case .adverse, .unknown, nil: break
+            }
+        }
+        unansweredClaims = reconciler.claims(ofUnanswered: old).map { ($0.claim.key, $0.age) }
     }
 }
 

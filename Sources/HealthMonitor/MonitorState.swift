@@ -22,6 +22,10 @@ final class MonitorState: Sendable {
     private let reconciler: Mutex<Reconciler>
     private let driverProblems = Mutex(DriverProblems())
     let senses = Mutex(Sight())
+    /// When the term began, and when all volumes were last asked for in it.
+    private let progress = Mutex<(began: Duration?, sweep: Duration?)>((nil, nil))
+    /// Where volumes are probed one by one: the last interval that has ended.
+    let lastRound = Mutex<ProbeRound?>(nil)
     /// The cache of PersistentVolumes.
     let volumes = CacheState()
     /// The cache of PersistentVolumeClaims.
@@ -55,11 +59,20 @@ final class MonitorState: Sendable {
     /// ended.
     func beginTerm(at now: Duration) {
         senses.withLock { $0.beginTerm(at: now) }
+        progress.withLock { $0 = (began: now, sweep: nil) }
+        lastRound.withLock { $0 = nil }
         term.withLock { $0 = Term(probing: Probing(maximum: workerThreads)) }
         update { $0.beginTerm() }
         volumes.beginTerm()
         claims.beginTerm()
         terms.signal()
+    }
+
+    func sweepEnded(at now: Duration) { progress.withLock { $0.sweep = now } }
+
+    /// How long ago the term began, and all volumes were last asked for in it.
+    func ages(at now: Duration) -> (term: Duration?, sweep: Duration?) {
+        progress.withLock { progress in (progress.began.map { now - $0 }, progress.sweep.map { now - $0 }) }
     }
 
     /// Returns when both caches are up to date. For one task at a time.
@@ -161,10 +174,16 @@ final class MonitorState: Sendable {
         }
     }
 
-    func snapshot(at now: Duration) -> HealthSnapshot {
+    /// - Parameter listInterval: in which volumes are listed.
+    func snapshot(listInterval: Duration, at now: Duration) -> HealthSnapshot {
         let strategy = term.withLock { $0.strategy }
+        let ages = ages(at: now)
+        let listAge = isWithoutList ? nil : (ages.sweep ?? ages.term).map { $0 / listInterval }
+        let round = lastRound.withLock { $0 }
         var (snapshot, claims) = withReconciler { reconciler in
-            let numbers = HealthSnapshot(numbersOf: reconciler, strategy, at: now)
+            var numbers = HealthSnapshot(numbersOf: reconciler, strategy, at: now)
+            numbers.lastRound = round
+            numbers.age(reconciler, listAge: reconciler.keptProbeInterval == nil ? listAge : nil, at: now)
             return (numbers, reconciler.adverseClaims)
         }
         // In an outage these are many, and whatever is reported waits for the lock: some at a time.

@@ -41,6 +41,8 @@ struct ProbeSchedule: Sendable {
         var isUnhealthy = false
         /// When it was last probed in its slot.
         var lastProbe: Duration?
+        /// When the last answer came, or the volume its turn for the first time.
+        var lastAnswer: Duration
     }
 
     private struct Queued: Equatable {
@@ -182,7 +184,8 @@ struct ProbeSchedule: Sendable {
             entries[handle] = nil
             return
         }
-        if outcome != .answered { roundIsWhole = false }
+        if outcome == .unconfirmed || outcome == .interrupted { roundIsWhole = false }
+        if outcome == .answered || outcome == .unconfirmed { entry.lastAnswer = now }
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {
@@ -205,10 +208,18 @@ struct ProbeSchedule: Sendable {
         entries[handle] = entry
     }
 
-    /// Whether an interval has ended in which every volume was probed and answered; true once for each.
-    mutating func completedRound(at now: Duration) -> Bool {
+    /// Volumes whose last answer is older than this, with its age.
+    func unanswered(for limit: Duration, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
+        entries.compactMap { handle, entry in
+            let age = now - entry.lastAnswer
+            return age > limit && !entry.isOnce ? (handle, age) : nil
+        }
+    }
+
+    /// An interval that has ended and in which every volume was probed; each once.
+    mutating func completedRound(at now: Duration) -> ProbeRound? {
         let end = roundBegan + interval
-        guard now >= end else { return false }
+        guard now >= end else { return nil }
         dropStaleItems()
         let isLate = [healthy.first?.due, unhealthy.first?.due].contains { $0.map { $0 < end } ?? false }
         defer {
@@ -216,8 +227,8 @@ struct ProbeSchedule: Sendable {
             roundIsWhole = true
             longestGaps = (last: longestGaps.current, current: .zero)
         }
-        // What backs off is not probed in every interval.
-        return roundIsWhole && !isLate && entries.values.allSatisfy { $0.failures == 0 }
+        guard roundIsWhole, !isLate else { return nil }
+        return ProbeRound(volumes: entries.count, answered: entries.values.count { $0.failures == 0 })
     }
 
     /// From one call to the next at least: half of what the even stream has, and a tenth of a second at most, which makes
@@ -227,7 +238,11 @@ struct ProbeSchedule: Sendable {
     }
 
     private mutating func enter(_ handle: String, at slot: Duration) {
-        entries[handle] = Entry(slot: slot, queued: insert(handle, isUnhealthy: false, due: slot))
+        entries[handle] = Entry(
+            slot: slot,
+            queued: insert(handle, isUnhealthy: false, due: slot),
+            lastAnswer: slot
+        )
     }
 
     private mutating func insert(_ handle: String, isUnhealthy: Bool, due: Duration) -> Queued {
@@ -240,6 +255,14 @@ struct ProbeSchedule: Sendable {
         let passed = now < slot ? 0 : Int((now - slot) / interval)
         return slot + interval * max(intervals, passed + 1)
     }
+}
+
+/// An interval in which volumes were probed one by one.
+public struct ProbeRound: Sendable, Hashable {
+    /// How many there are.
+    public var volumes: Int
+    /// Those of them whose last call was answered.
+    public var answered: Int
 }
 
 /// What to do next where volumes are probed one by one.

@@ -62,15 +62,38 @@ extension Reconciler {
         index.forgetListings()
     }
 
-    /// Whether an interval has ended in which every volume was probed and answered; true once for each.
-    public mutating func completedRound(at now: Duration) -> Bool {
-        guard probesEveryVolume, probes?.completedRound(at: now) == true else { return false }
+    /// An interval that has ended and in which every volume was probed; each once. nil where there is none, or the calls did
+    /// not get through in time.
+    public mutating func completedRound(at now: Duration) -> ProbeRound? {
+        guard probesEveryVolume, let round = probes?.completedRound(at: now) else { return nil }
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
             learnWhetherItKnowsOnlyItsNode()
         }
-        return true
+        return round
+    }
+
+    /// Volumes whose last answer is older than so many intervals, with its age, where volumes are probed one by one. Of one
+    /// that was never answered the age is that of its first probe's turn.
+    public func unanswered(forIntervals count: Int, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
+        guard probesEveryVolume, let probes else { return [] }
+        return probes.unanswered(for: probes.keptInterval * count, at: now)
+    }
+
+    /// The claims of these volumes, with the age.
+    public func claims(ofUnanswered volumes: [(volumeHandle: String, age: Duration)]) -> [(claim: Claim, age: Duration)]
+    {
+        volumes.flatMap { volume in
+            index.number(ofVolumeHandle: volume.volumeHandle).map { handle in
+                index.claims(of: handle).compactMap { index.claim($0) }.map { (claim: $0, age: volume.age) }
+            } ?? []
+        }
+    }
+
+    /// What is known of this volume's health.
+    public func health(ofVolumeHandle handle: String) -> KnownHealth? {
+        index.record(ofVolumeHandle: handle)?.health
     }
 
     /// From one probe of a volume to its next, as it is kept: longer than the configured interval where the driver does not

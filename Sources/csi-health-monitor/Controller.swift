@@ -62,6 +62,9 @@ enum Controller {
             healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
         }
         healthChecks.register(path: HealthChecks.driverPath, severity: .information) { running.driverProblem() }
+        healthChecks.register(path: HealthChecks.livenessPath) { nil }
+        healthChecks.register(path: HealthChecks.readinessPath) { running.readiness().checks }
+        running.set(leaderElectionProblem: { health?.failure() })
         services.append(
             MonitorService(options: options, metrics: metrics, running: running, health: health, logger: logger)
         )
@@ -116,7 +119,7 @@ private struct MonitorService: Service {
                 try KubernetesConfiguration.inCluster(environment: environment)
             }
         configuration.logWarnings(to: logger)
-        let metrics = metrics
+        let (metrics, running) = (metrics, running)
         let driver = try CSIClient(
             configuration: .init(
                 address: options.csiAddress,
@@ -133,6 +136,7 @@ private struct MonitorService: Service {
             logger: logger
         ) {
             metrics.observe($0)
+            running.observe($0)
         } skippedObject: {
             metrics.observe($0)
         }
@@ -150,7 +154,11 @@ private struct MonitorService: Service {
         _ kubernetes: KubernetesClient,
         _ configuration: KubernetesConfiguration
     ) async throws {
-        let name = try await driver.identify(clock: ContinuousClock()).name
+        let running = running
+        let name = try await driver.identify(clock: ContinuousClock()) { error, _ in
+            running.identifyFailed(driver.problem(error))
+        }.name
+        running.identified()
         let identity = LeaseName.identity(hostName: environment(["POD_NAME"])["POD_NAME"] ?? hostName())
         guard let election = options.leaderElection, let health else {
             return try await monitor(driver, kubernetes, name: name, identity: identity).run()
@@ -165,7 +173,10 @@ private struct MonitorService: Service {
             rateLimit: nil,
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
             logger: logger
-        ) { metrics.observe($0) }
+        ) {
+            metrics.observe($0)
+            running.observe($0)
+        }
         let namespace =
             election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"] ?? configuration.defaultNamespace
         // One for each node, for each has volumes of its own.

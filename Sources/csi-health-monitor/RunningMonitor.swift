@@ -7,6 +7,7 @@ import Flags
 import HealthMonitor
 import KubernetesClient
 import Synchronization
+import VolumeHealth
 
 /// The driver and the monitor, once they are there, for metrics and health pages.
 final class RunningMonitor: Sendable {
@@ -14,6 +15,14 @@ final class RunningMonitor: Sendable {
         var driver: CSIClient?
         var monitor: HealthMonitor<ContinuousClock>?
         var lease: (@Sendable () -> SidecarSnapshot.Lease)?
+        var leaderElectionProblem: @Sendable () -> String? = { nil }
+        var isIdentified = false
+        /// The driver was not identified yet: since when that failed, and why.
+        var waiting: (since: ContinuousClock.Instant, reason: String)?
+        /// By the rule as it stands in a Role, since when it is known to be missing.
+        var missingRules: [String: ContinuousClock.Instant] = [:]
+        /// Those that were missing at any time.
+        var refusedRules: Set<String> = []
     }
 
     private let state = Mutex(State())
@@ -25,6 +34,50 @@ final class RunningMonitor: Sendable {
     /// The Lease with this name is contended for.
     func set(leaseName: String, isLeading: @escaping @Sendable () -> Bool) {
         state.withLock { $0.lease = { SidecarSnapshot.Lease(name: leaseName, isHeld: isLeading()) } }
+    }
+
+    func set(leaderElectionProblem: @escaping @Sendable () -> String?) {
+        state.withLock { $0.leaderElectionProblem = leaderElectionProblem }
+    }
+
+    /// The driver did not answer its Identity calls, at the start.
+    func identifyFailed(_ reason: String) {
+        state.withLock { $0.waiting = (since: $0.waiting?.since ?? .now, reason: reason) }
+    }
+
+    func identified() {
+        state.withLock { state in
+            state.waiting = nil
+            state.isIdentified = true
+        }
+    }
+
+    /// A rule is missing from the first request that is refused for it until one is served.
+    func observe(_ request: KubernetesClient.RequestObservation) {
+        let (rule, isServed) = (request.rbacRule, request.httpStatus.map { $0 < 400 } ?? false)
+        guard request.lacksRule || isServed else { return }
+        state.withLock { state in
+            if request.lacksRule {
+                state.refusedRules.insert(rule)
+                if state.missingRules[rule] == nil { state.missingRules[rule] = .now }
+            } else if !state.missingRules.isEmpty {
+                state.missingRules[rule] = nil
+            }
+        }
+    }
+
+    /// Whether this replica can report, and what keeps it from that.
+    func readiness() -> Readiness {
+        let state = state.withLock { $0 }
+        let now = ContinuousClock.now
+        return Readiness(
+            isDriverIdentified: state.isIdentified,
+            driver: state.waiting.map { .init(age: now - $0.since, reason: $0.reason) },
+            monitor: state.monitor?.status(),
+            missingRules: state.missingRules.mapValues { now - $0 },
+            leaseProblem: state.leaderElectionProblem(),
+            leaseHolder: state.lease?().isHeld
+        )
     }
 
     /// As the driver last identified itself.
@@ -39,16 +92,29 @@ final class RunningMonitor: Sendable {
     func snapshot() -> SidecarSnapshot {
         let (driver, monitor, lease) = state.withLock { ($0.driver, $0.monitor, $0.lease) }
         let driverVersion = driverInfo.version
-        return SidecarSnapshot(
+        var snapshot = SidecarSnapshot(
             isDriverConnected: driver?.isConnected ?? false,
             lease: lease?(),
             volumes: (monitor?.snapshot()).map { SidecarSnapshot.Volumes($0, driverVersion: driverVersion) }
         )
+        let readiness = readiness()
+        snapshot.isUp = readiness.isReady
+        snapshot.watchSilences = (readiness.monitor?.watches ?? []).compactMap { watch in
+            watch.silence.map { (resource: watch.resource, age: $0) }
+        }
+        snapshot.rules = state.withLock { state in
+            state.refusedRules.map { (rule: $0, isMissing: state.missingRules[$0] != nil) }
+        }
+        return snapshot
     }
 
-    /// What is wrong with the driver; nil when nothing is known to be.
+    /// What is wrong with the driver, a line each, in the words of ``Readiness``; nil when nothing is known to be.
     func driverProblem() -> String? {
-        state.withLock { $0.monitor }?.driverProblem()
+        let checks = readiness().checks.filter {
+            ["driver-connected", "driver-supported", "last-sweep"].contains($0.name)
+        }
+        let problems = checks.compactMap { check in check.failure.map { "\(check.name): \($0.reason)" } }
+        return problems.isEmpty ? nil : problems.joined(separator: "\n")
     }
 }
 
@@ -89,6 +155,9 @@ extension SidecarSnapshot.Volumes {
             listProblem: snapshot.listProblem,
             probeInterval: snapshot.probeInterval
         )
+        stale = snapshot.staleVolumes
+        unanswered = snapshot.unansweredClaims.map { ($0.claim.namespace, $0.claim.name, $0.age) }
+        round = snapshot.lastRound.map { (answered: $0.answered, volumes: $0.volumes) }
     }
 }
 

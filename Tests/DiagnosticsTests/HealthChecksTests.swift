@@ -16,6 +16,54 @@ import Testing
         return responder.response(to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/healthz/x"))
     }
 
+    private func readiness(_ results: [HealthChecks.Result], query: String) -> Response {
+        healthChecks.register(path: "/readyz") { results }
+        let responder = Responder(metricsPath: "/metrics", metrics: MetricsRegistry(), healthChecks: healthChecks)
+        return responder.response(to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/readyz" + query))
+    }
+
+    @Test func `named checks that are all ok are one word, and a line each on request`() {
+        let results = [
+            HealthChecks.Result(name: "watches", failure: nil),
+            HealthChecks.Result(name: "lease", note: "standby", failure: nil),
+        ]
+        let response = readiness(results, query: "")
+        #expect(response.status == .ok)
+        #expect(response.body == "ok")
+    }
+
+    @Test(arguments: ["?verbose", "?verbose=true", "?a=b&verbose"])
+    func `named checks have a line each on request`(query: String) {
+        let results = [
+            HealthChecks.Result(name: "watches", failure: nil),
+            HealthChecks.Result(name: "lease", note: "standby", failure: nil),
+        ]
+        let response = readiness(results, query: query)
+        #expect(response.status == .ok)
+        #expect(response.body == "[+]watches ok\n[+]lease ok: standby\nreadyz check passed\n")
+    }
+
+    @Test(arguments: ["", "?verbose"])
+    func `a named check that fails says why and since when`(query: String) throws {
+        let results = [
+            HealthChecks.Result(name: "watches", failure: .init(age: .seconds(3600), reason: "forbidden")),
+            HealthChecks.Result(name: "lease", failure: .init(reason: "lost")),
+            HealthChecks.Result(name: "last-sweep", failure: nil),
+        ]
+        let response = readiness(results, query: query)
+        #expect(response.status == .serviceUnavailable)
+        let lines = response.body.split(separator: "\n")
+        let first = try #require(
+            lines.first?.wholeMatch(of: /\[-\]watches failed since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: forbidden/)
+        )
+        #expect(!first.output.isEmpty)
+        #expect(lines.dropFirst() == ["[-]lease failed: lost", "[+]last-sweep ok", "readyz check failed"])
+    }
+
+    @Test func `a moment is written in UTC`() {
+        #expect(LogTime(secondsSince1970: 1_713_605_993, nanoseconds: 0).utcText == "2024-04-20T09:39:53Z")
+    }
+
     @Test func aFailureFailsTheProbe() {
         let response = response(.failure, problem: "the lease is lost")
         #expect(response.status == .internalServerError)

@@ -10,7 +10,18 @@ import Testing
 @Suite struct SidecarMetricsTests {
     private let registry = MetricsRegistry()
 
-    private static let snapshot = SidecarSnapshot(
+    private static let snapshot = {
+        var snapshot = leading
+        snapshot.isUp = false
+        snapshot.watchSilences = [(resource: "persistentvolumes", age: .seconds(30))]
+        snapshot.rules = [(rule: "{verbs}", isMissing: true)]
+        snapshot.volumes?.stale = 4
+        snapshot.volumes?.unanswered = [(namespace: "default", name: "slow", age: .seconds(400))]
+        snapshot.volumes?.round = (answered: 5, volumes: 7)
+        return snapshot
+    }()
+
+    private static let leading = SidecarSnapshot(
         isDriverConnected: true,
         lease: .init(name: "lease", isHeld: true),
         volumes: .init(
@@ -125,6 +136,12 @@ import Testing
             #"csi_volume_health_volumes{driver_name="d",state="healthy"} 7"#,
             #"csi_volume_health_volumes{driver_name="d",state="adverse"} 2"#,
             #"csi_volume_health_volumes{driver_name="d",state="unknown"} 1"#,
+            #"csi_volume_health_volumes{driver_name="d",state="stale"} 4"#,
+            #"csi_volume_health_up{driver_name="d"} 0"#,
+            #"csi_volume_health_watch_age_seconds{driver_name="d",resource="persistentvolumes"} 30"#,
+            #"csi_volume_health_rbac_rule_missing{driver_name="d",rule="{verbs}"} 1"#,
+            #"csi_volume_health_sweep_volumes{driver_name="d",result="unanswered"} 2"#,
+            #"csi_volume_health_unanswered_seconds{driver_name="d",namespace="default",persistentvolumeclaim="slow"} 400"#,
             #"csi_volume_health_driver_connected{driver_name="d"} 1"#,
             #"csi_volume_health_driver_supported{driver_name="d"} 1"#, #"csi_volume_health_leader{driver_name="d"} 1"#,
             #"csi_volume_health_report_queue_depth{driver_name="d",queue="events"} 3"#,
@@ -191,6 +208,7 @@ import Testing
         metrics.observeWork(queue: "q", isRetried: true, duration: .zero)
         metrics.sweepCompleted(duration: .zero)
         metrics.countUndecodableObject(resource: "r")
+        metrics.countStepDown("r")
         var exposed: Set<String> = []
         var types: [Substring: Substring] = [:]
         for line in registry.exposition().split(separator: "\n") {

@@ -42,7 +42,7 @@ import VolumeHealth
             await scene.driver.stop()
             let error = try await Self.stepDown(scene, terms)
             #expect(error.sense == .driver)
-            #expect(error.description.contains("Identity/Probe"))
+            #expect(error.description.contains("no socket"))
             #expect(!monitor.isFitToLead)
             #expect(monitor.snapshot() == nil)
             try scene.driver.start()
@@ -114,6 +114,54 @@ import VolumeHealth
             #expect(!monitor.isFitToLead)
             scene.server.intercept(nil)
             try await scene.advance { monitor.isFitToLead }
+        }
+    }
+
+    @Test func `what is known of volumes gets stale while no list is complete`() async throws {
+        try await Scene.set { scene in
+            let sick = VolumeFixture(number: 1)
+            for volume in [Self.volume, sick] { try volume.create(in: scene.server) }
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            scene.driver.set(.abnormal("broken"), ofVolume: sick.handle)
+            try await scene.monitor { monitor in
+                func counts() -> [Int?] {
+                    let snapshot = monitor.snapshot()
+                    return [snapshot?.healthyVolumes, snapshot?.adverseVolumes, snapshot?.staleVolumes]
+                }
+                try await scene.advance { counts() == [1, 1, 0] && monitor.status()?.sweepAge != nil }
+                #expect(monitor.status()?.watches.count == 2)
+                #expect(monitor.status()?.watches.allSatisfy { $0.silence != nil && $0.failure == nil } == true)
+                scene.driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .fail(.internal, "no") : nil }
+                try await scene.advance { counts() == [0, 1, 1] }
+                #expect((monitor.status()?.sweepAge ?? .zero) > .seconds(600))
+                try await scene.advance { counts() == [0, 0, 2] }
+                #expect((monitor.status()?.sweepAge ?? .zero) > .seconds(1500))
+                scene.driver.intercept(nil)
+                try await scene.advance { counts() == [1, 1, 0] }
+            }
+        }
+    }
+
+    @Test func `a volume that cannot be probed is visible, and blinds no other`() async throws {
+        let other = VolumeFixture(number: 1)
+        try await Self.run { scene in
+            scene.driver.configuration.controllerCapabilities = [11, 12]
+            try other.create(in: scene.server)
+            scene.driver.set(.healthy, ofVolume: other.handle)
+        } _: { scene, terms, monitor in
+            terms.begin()
+            try await scene.advance { monitor.snapshot()?.healthyVolumes == 2 }
+            scene.driver.intercept { call in call.volumeID == Self.volume.handle ? .fail(.internal, "no") : nil }
+            try await scene.advance { monitor.snapshot()?.unansweredClaims.isEmpty == false }
+            let snapshot = try #require(monitor.snapshot())
+            #expect(snapshot.unansweredClaims.map(\.claim.name) == [Self.volume.claimName])
+            #expect(snapshot.unansweredClaims.allSatisfy { $0.age > .seconds(300) })
+            #expect([snapshot.healthyVolumes, snapshot.staleVolumes] == [1, 1])
+            #expect(snapshot.lastRound.map { [$0.volumes, $0.answered] } == [2, 1])
+            #expect((monitor.status()?.sweepAge ?? .seconds(3600)) < .seconds(180))
+            #expect(terms.blindness == nil)
+            scene.driver.intercept(nil)
+            try await scene.advance { monitor.snapshot()?.unansweredClaims.isEmpty == true }
         }
     }
 

@@ -107,18 +107,36 @@ struct ProbeScheduleTests {
         #expect((60...68).contains(asked))
     }
 
-    @Test func aRoundInWhichSomebodyBacksOffIsNotComplete() {
+    @Test func `one volume that fails does not make an interval incomplete, and is named after a while`() {
         var schedule = Self.schedule(of: 2)
-        var completed = 0
+        var rounds: [ProbeRound] = []
         var now = Duration.zero
         while now < Self.interval * 20 {
-            if schedule.completedRound(at: now) { completed += 1 }
+            if let round = schedule.completedRound(at: now) { rounds.append(round) }
             switch schedule.next(at: now) {
             case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .answered, at: now)
             case .wait(let until): now = until ?? Self.interval * 20
             }
         }
-        #expect(completed == 0)
+        #expect(rounds.count == 19)
+        #expect(rounds.allSatisfy { $0 == ProbeRound(volumes: 2, answered: 1) })
+        #expect(schedule.unanswered(for: Self.interval * 5, at: now).map(\.volumeHandle) == ["h0"])
+        #expect(schedule.unanswered(for: Self.interval * 21, at: now).isEmpty)
+    }
+
+    @Test func `an answer ends the time without one`() {
+        var schedule = Self.schedule(of: 1)
+        var now = Duration.zero
+        while now < Self.interval * 20 {
+            switch schedule.next(at: now) {
+            case .probe(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .answered, at: now)
+            case .wait(let until): now = until ?? Self.interval * 20
+            }
+            if now > Self.interval * 6, now < Self.interval * 9 {
+                #expect(schedule.unanswered(for: Self.interval * 5, at: now).count == 1)
+            }
+        }
+        #expect(schedule.unanswered(for: Self.interval * 2, at: now).isEmpty)
     }
 
     @Test func aVolumeThatIsGoneIsNotAskedFor() {
@@ -150,7 +168,7 @@ struct ProbeScheduleTests {
         _ = Self.run(&schedule, until: Self.interval)
         // In the second interval nobody is asked.
         let times = [Self.interval - .seconds(1), Self.interval, Self.interval, Self.interval * 2]
-        let completed = times.map { schedule.completedRound(at: $0) }
+        let completed = times.map { schedule.completedRound(at: $0) != nil }
         #expect(completed == [false, true, false, false])
     }
 

@@ -28,7 +28,11 @@ public final class KubernetesClient: Sendable {
         public var method: String
         /// Of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
         public var host: String
+        /// The API server refused it because an RBAC rule is missing.
+        public var lacksRule = false
 
+        /// The rule that allows it, as it stands in a Role.
+        public var rbacRule: String { request.rbacRule }
         /// The verb of the RBAC rule: `patch`.
         public var verb: String { request.verb.rawValue }
         /// The resource as RBAC has it: `persistentvolumeclaims/status`.
@@ -279,12 +283,18 @@ extension KubernetesClient {
             record(info, content, httpStatus: status, since: start)
             return answer
         } catch {
-            record(info, content, httpStatus: error.httpStatus, since: start)
+            record(info, content, httpStatus: error.httpStatus, lacksRule: error.isMissingRule, since: start)
             throw error
         }
     }
 
-    private func record(_ info: RequestInfo, _ content: Content, httpStatus: Int?, since start: Duration) {
+    private func record(
+        _ info: RequestInfo,
+        _ content: Content,
+        httpStatus: Int?,
+        lacksRule: Bool = false,
+        since start: Duration
+    ) {
         let duration = timekeeper.now() - start
         logger.debug(
             "API request",
@@ -299,7 +309,8 @@ extension KubernetesClient {
                 httpStatus: httpStatus,
                 duration: duration,
                 method: content.method,
-                host: host
+                host: host,
+                lacksRule: lacksRule
             )
         )
     }

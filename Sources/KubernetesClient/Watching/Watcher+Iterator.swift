@@ -149,6 +149,7 @@ extension Watcher {
                 end(.closed(after: watcher.client.timekeeper.now() - (watch?.start ?? .zero)))
                 return nil
             }
+            watcher.received()
             if watch?.isListing == true { return try nextOfStreamingList(change) }
             guard machine.changed(resourceVersion: change.resourceVersion) else {
                 log.versionWentBack(to: change.resourceVersion)

@@ -56,6 +56,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     let random: @Sendable () -> Double
     let observer: @Sendable (KubernetesError) -> Void
     let opened: @Sendable () -> Void
+    let received: @Sendable () -> Void
 
     /// Describes a watcher; nothing is sent before an iterator's first `next`.
     ///
@@ -68,6 +69,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     ///   - observer: called for every failure, repeated ones too.
     ///   - opened: called when a watch is open that goes on from a version, before its first event. A streaming list is
     ///     open from `synced` on without it.
+    ///   - received: called for every event of a watch, bookmarks too, before it is handed on.
     public init(
         client: KubernetesClient,
         selection: Selection = Selection(),
@@ -75,7 +77,8 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
         logger: Logger,
         random: @escaping @Sendable () -> Double = { .random(in: 0..<1) },
         observer: @escaping @Sendable (KubernetesError) -> Void = { _ in },
-        opened: @escaping @Sendable () -> Void = {}
+        opened: @escaping @Sendable () -> Void = {},
+        received: @escaping @Sendable () -> Void = {}
     ) {
         self.client = client
         self.selection = selection
@@ -84,6 +87,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
         self.random = random
         self.observer = observer
         self.opened = opened
+        self.received = received
     }
 
     /// Starts a watch of its own, with a list.

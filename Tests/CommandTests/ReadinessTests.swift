@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Diagnostics
+import Testing
+
+@testable import HealthMonitor
+@testable import csi_health_monitor
+
+struct ReadinessTests {
+    /// A leader of whom everything works.
+    private var readiness = Readiness(
+        isDriverIdentified: true,
+        monitor: MonitorStatus(
+            isLeading: true,
+            watches: [
+                .init(resource: "persistentvolumes", silence: .seconds(20)),
+                .init(resource: "persistentvolumeclaims", silence: .seconds(1)),
+            ],
+            termAge: .seconds(3600),
+            sweepAge: .seconds(200),
+            sweepInterval: .seconds(300)
+        ),
+        missingRules: [:],
+        leaseHolder: true
+    )
+
+    private func failures() -> [String: String] {
+        var failures: [String: String] = [:]
+        for check in readiness.checks { failures[check.name] = check.failure?.reason }
+        return failures
+    }
+
+    @Test mutating func `a leader of whom everything works is ready`() {
+        #expect(readiness.isReady)
+        #expect(
+            readiness.checks.map(\.name) == [
+                "driver-connected", "driver-supported", "watches", "permissions", "last-sweep", "lease",
+            ]
+        )
+        #expect(readiness.checks.last?.note == "leader")
+    }
+
+    @Test mutating func `a standby without caches is ready`() {
+        readiness.leaseHolder = false
+        readiness.monitor?.isLeading = false
+        readiness.monitor?.watches = []
+        readiness.monitor?.termAge = nil
+        readiness.monitor?.sweepAge = nil
+        #expect(readiness.isReady)
+        #expect(readiness.checks.compactMap(\.note) == ["standby without caches", "not leading", "standby"])
+    }
+
+    @Test mutating func `a driver that was never there is a failure since the first attempt`() {
+        readiness.isDriverIdentified = false
+        readiness.driver = .init(age: .seconds(60), reason: "no socket at /run/csi/socket")
+        readiness.monitor = nil
+        #expect(failures() == ["driver-connected": "no socket at /run/csi/socket"])
+        #expect(readiness.checks.first?.failure?.age == .seconds(60))
+    }
+
+    @Test mutating func `a driver that is away is a failure, on a standby too`() {
+        readiness.monitor?.isLeading = false
+        readiness.monitor?.driver = .init(age: .seconds(5), reason: "connection refused")
+        #expect(failures() == ["driver-connected": "connection refused"])
+    }
+
+    @Test mutating func `calls that fail, and no sweep in two intervals, are failures`() {
+        readiness.monitor?.sweepAge = .seconds(600)
+        #expect(readiness.isReady)
+        readiness.monitor?.sweepAge = .seconds(601)
+        #expect(failures()["last-sweep"]?.contains("two intervals") == true)
+        readiness.monitor?.sweepAge = nil
+        #expect(failures()["last-sweep"]?.contains("two intervals") == true)
+        readiness.monitor?.termAge = .seconds(10)
+        #expect(readiness.isReady)
+        readiness.monitor?.calls = .init(age: .seconds(5), reason: "array unreachable")
+        #expect(failures() == ["last-sweep": "array unreachable"])
+    }
+
+    @Test mutating func `a watch that fails, lists or is silent is a failure`() {
+        readiness.monitor?.watches[1].failure = .init(age: .seconds(9), reason: "401")
+        #expect(readiness.isReady)
+        readiness.monitor?.watches[1].failure = .init(age: .seconds(10), reason: "401")
+        #expect(failures() == ["watches": "401"])
+        readiness.monitor?.watches[1].failure = nil
+        readiness.monitor?.watches[1].silence = .seconds(181)
+        #expect(failures() == ["watches": "no event and no bookmark of persistentvolumeclaims"])
+        readiness.monitor?.watches[1].silence = nil
+        #expect(failures() == ["watches": "the list of persistentvolumeclaims is not complete"])
+    }
+
+    @Test mutating func `missing rules and a lease that is not renewed are failures`() {
+        readiness.missingRules = ["{b}": .seconds(1), "{a}": .seconds(7)]
+        readiness.leaseProblem = "not renewed"
+        #expect(failures() == ["permissions": "missing RBAC rules: {a}, {b}", "lease": "not renewed"])
+        #expect(readiness.checks[3].failure?.age == .seconds(7))
+    }
+
+    @Test mutating func `what the driver lacks is one line`() {
+        readiness.monitor?.driverProblem = "first\nsecond"
+        #expect(failures() == ["driver-supported": "first; second"])
+    }
+}
