@@ -182,7 +182,8 @@ import Testing
     }
 
     private func doctor(_ options: ControllerOptions) async -> DoctorReport {
-        await Doctor(options: options, environment: [:]).run()
+        // However busy the machine is.
+        await Doctor(options: options, environment: [:], deadline: .seconds(3600)).run()
     }
 
     private func options(_ arguments: [String]) throws -> ControllerOptions {
@@ -203,7 +204,7 @@ import Testing
             try await body(
                 server,
                 driver,
-                ["--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig"]
+                ["--timeout=1h", "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig"]
             )
             await driver.stop()
         }
