@@ -23,7 +23,7 @@ extension HealthMonitor {
             """
         )
         let gaveUp = now
-        state.update { $0.restoreFromStatuses(except: [], at: gaveUp) }
+        state.update { $0.restoreFromStatuses(except: [], at: gaveUp, wall: Time.now().seconds) }
         return false
     }
 
@@ -135,6 +135,10 @@ package struct ToldEvents: Sendable {
         var version: UInt64
         /// Seconds since 1970.
         var time: Int64
+        /// Of the first event of this name, in seconds since 1970.
+        var firstTime: Int64
+        /// What was wrong, as far as the event says it.
+        var state: VolumeState?
     }
 
     let component: String
@@ -174,12 +178,20 @@ package struct ToldEvents: Sendable {
     }
 
     private mutating func add(_ event: Event, _ claim: ClaimIdentity, _ fingerprint: Fingerprint?) {
-        let told = Told(
+        var told = Told(
             fingerprint: fingerprint,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
-            time: event.lastTimestamp.seconds
+            time: event.lastTimestamp.seconds,
+            firstTime: event.firstTimestamp.seconds,
+            state: fingerprint.flatMap { VolumeState(summary: event.message, fingerprint: $0) }
         )
-        if let other = volumes[claim], (other.version, other.time) > (told.version, told.time) { return }
+        let other = volumes[claim]
+        if let other, (other.version, other.time) > (told.version, told.time) {
+            // It was so once more after that.
+            if other.fingerprint != nil { volumes[claim]?.firstTime = max(other.firstTime, told.time) }
+            return
+        }
+        if let other { told.firstTime = max(told.firstTime, other.time) }
         volumes[claim] = told
     }
 
@@ -192,10 +204,20 @@ extension Reconciler {
         for (identity, told) in events.volumes {
             guard let fingerprint = told.fingerprint else { continue }
             let age = Duration.age(of: told.time, now: wall)
-            restore(told: fingerprint, claimUID: identity.uid, key: identity.key, toldAt: now - age, at: now)
+            let firstAge = Duration.age(of: told.firstTime, now: wall)
+            restore(
+                told: fingerprint,
+                state: told.state,
+                claimUID: identity.uid,
+                key: identity.key,
+                toldAt: now - age,
+                since: told.firstTime > 0 ? now - firstAge : nil,
+                at: now,
+                wall: wall
+            )
         }
         let known = events.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
-        restoreFromStatuses(except: Set(known.map(\.uid)), at: now)
+        restoreFromStatuses(except: Set(known.map(\.uid)), at: now, wall: wall)
         for (uid, key, fingerprint) in events.unknowns {
             restore(toldUnknown: fingerprint, claimUID: uid, key: key)
         }

@@ -189,6 +189,7 @@ extension Reconciler {
             claim.claim,
             volumeName: claim.volumeName,
             healthStatus: claim.healthStatus,
+            healthTransition: claim.healthTransition,
             condition: claim.condition,
             at: now
         )

@@ -15,6 +15,8 @@ package struct WatchedClaim: WatchedObject, Hashable {
     package private(set) var volumeName = ""
     /// `status.healthStatus.healthConditions`
     private var conditions: [Condition] = []
+    /// `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: none.
+    package private(set) var healthTransition: Int64 = 0
     /// Whether the server keeps `status.healthStatus`.
     package private(set) var hasHealthStatus = false
     /// That of `status.conditions` with the type of ours.
@@ -104,8 +106,11 @@ package struct WatchedClaim: WatchedObject, Hashable {
     private mutating func read(healthStatus bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
-            if field.number == 1, let message = field.message {
-                try read(condition: bytes.extracting(message))
+            guard let message = field.message else { continue }
+            switch field.number {
+            case 1: try read(condition: bytes.extracting(message))
+            case 2: healthTransition = try Self.seconds(of: bytes.extracting(message))
+            default: break
             }
         }
     }

@@ -103,12 +103,14 @@ extension ClaimIndex {
     /// - Parameters:
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: `status.healthStatus`.
+    ///   - healthTransition: `status.healthStatus.lastTransitionTime`, in seconds since 1970.
     ///   - condition: that of ours in `status.conditions`.
     @discardableResult
     mutating func apply(
         _ claim: Claim,
         volumeName: String,
         healthStatus: VolumeState = .clear,
+        healthTransition: Int64 = 0,
         condition: ShownCondition? = nil
     ) -> ClaimNumber {
         let record = ClaimRecord(
@@ -128,6 +130,7 @@ extension ClaimIndex {
         }
         if !healthStatus.isClear || !healthStatuses.isEmpty {
             healthStatuses[number] = healthStatus.isClear ? nil : healthStatus
+            healthTransitions[number] = healthStatus.isClear || healthTransition <= 0 ? nil : healthTransition
         }
         set(condition, of: number)
         reclaimTexts()
@@ -159,6 +162,7 @@ extension ClaimIndex {
 
     private mutating func removeClaim(at position: Int) {
         healthStatuses[ClaimNumber(position)] = nil
+        if !healthTransitions.isEmpty { healthTransitions[ClaimNumber(position)] = nil }
         set(nil, of: ClaimNumber(position))
         claims.remove(at: position)
         abandonedRecords += 1

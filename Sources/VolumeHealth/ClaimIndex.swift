@@ -22,6 +22,8 @@ struct ClaimIndex: Sendable {
     var claims = RecordTable<ClaimRecord>()
     /// Only of claims that show one.
     var healthStatuses = DenseDictionary<ClaimNumber, VolumeState>()
+    /// Of those, `lastTransitionTime` in seconds since 1970.
+    var healthTransitions: [ClaimNumber: Int64] = [:]
     /// Only of claims that have one.
     var conditions = DenseDictionary<ClaimNumber, ShownCondition>()
     /// How many of ``conditions`` are healthy.
@@ -139,6 +141,15 @@ struct ClaimIndex: Sendable {
     /// The condition of ours in the claim's `status.conditions`.
     func condition(of claim: ClaimNumber) -> ShownCondition? {
         conditions[claim]
+    }
+
+    /// Since when the claim's status shows this set of status and reason, in seconds since 1970; nil where it does not say.
+    func unhealthySince(_ claim: ClaimNumber, showing fingerprint: Fingerprint) -> Int64? {
+        if let state = healthStatuses[claim] {
+            return state.fingerprint == fingerprint ? healthTransitions[claim] : nil
+        }
+        // A condition has not all of the state.
+        return conditions[claim].flatMap { $0.isHealthy ? nil : $0.transition }
     }
 
     /// Whether the claim's status says that something is wrong.

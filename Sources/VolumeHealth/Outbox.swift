@@ -185,18 +185,23 @@ extension Outbox {
     mutating func set(_ state: State, for key: Key, at now: Duration) {
         if entries[key] == nil, state.isClear { return }
         var entry = entries[key] ?? Entry()
-        if entry.current.map({ Self.news($0) != Self.news(state) }) ?? true { entry.since = CompactDuration(now) }
+        // What an earlier process told and still holds has not begun now.
+        let known = entry.current.map { Self.news($0) } ?? entry.told?.fingerprint
+        if known != Self.news(state) || known == nil { entry.since = CompactDuration(now) }
         // Of equal states one is kept: what was told is mostly what is so.
         if entry.current != state { entry.current = state }
         put(entry, for: key, at: now)
     }
 
     /// An earlier process told this; what is so is not known yet (rule 9).
-    mutating func restore(told fingerprint: Fingerprint, for key: Key, toldAt time: Duration) {
+    ///
+    /// - Parameter since: since when it is so; nil: `toldAt`.
+    mutating func restore(told fingerprint: Fingerprint, for key: Key, toldAt time: Duration, since: Duration? = nil) {
         guard entries[key] == nil else { return }
         var entry = Entry()
         entry.told = Told(state: nil, fingerprint: fingerprint)
         entry.lastTold = CompactDuration(time)
+        entry.since = CompactDuration(since ?? time)
         entries[key] = entry
     }
 

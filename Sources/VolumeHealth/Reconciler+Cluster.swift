@@ -46,11 +46,13 @@ extension Reconciler {
     /// - Parameters:
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: the conditions of `status.healthStatus`.
+    ///   - healthTransition: `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: none.
     ///   - condition: that of type ``ClaimCondition/type`` in `status.conditions`.
     public mutating func apply(
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition] = [],
+        healthTransition: Int64 = 0,
         condition: ShownCondition? = nil,
         at now: Duration
     ) {
@@ -64,7 +66,13 @@ extension Reconciler {
         let observed = VolumeState(healthStatus)
         let known = before.flatMap(statuses.current)
         let shown = known == observed ? known ?? observed : observed
-        let number = index.apply(claim, volumeName: volumeName, healthStatus: shown, condition: condition)
+        let number = index.apply(
+            claim,
+            volumeName: volumeName,
+            healthStatus: shown,
+            healthTransition: healthTransition,
+            condition: condition
+        )
         if wasOurs, !index.hasVolume(number) { release(number, at: now) }
         observeStatus(of: number, at: now)
         if probesEveryVolume, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }

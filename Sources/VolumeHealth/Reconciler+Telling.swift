@@ -7,17 +7,29 @@ extension Reconciler {
     ///
     /// - Parameters:
     ///   - fingerprint: of the ``VolumeState`` that was told; never a clear one.
+    ///   - state: the same as far as it is known.
     ///   - time: when; may be before the clock's beginning.
+    ///   - since: since when it is so, where the claim's status does not say; nil: `toldAt`.
+    ///   - wall: `now` in seconds since 1970, for the times in the claim's status; nil: they are not used.
     public mutating func restore(
         told fingerprint: Fingerprint,
+        state: VolumeState? = nil,
         claimUID: String,
         key: ClaimKey,
         toldAt time: Duration,
-        at now: Duration
+        since: Duration? = nil,
+        at now: Duration,
+        wall: Int64? = nil
     ) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID else { return }
         if index.hasVolume(claim) {
-            events.restore(told: fingerprint, for: claim, toldAt: time)
+            events.restore(
+                told: fingerprint,
+                for: claim,
+                toldAt: time,
+                since: shownSince(claim, fingerprint, at: now, wall: wall) ?? since
+            )
+            if let state, events.current(claim) == nil { reportedBefore[claim] = state }
         } else if index.showsAdverse(claim) {
             // It was ours, and its volume went while nobody watched.
             setStatus(.clear, for: claim, at: now)
@@ -28,15 +40,32 @@ extension Reconciler {
     /// ``restore(told:claimUID:key:toldAt:at:)``.
     ///
     /// - Parameter known: uids of claims of which there is an event.
-    public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration) {
+    public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
         for claim in index.adverseStatuses
         where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
             let shown = index.healthStatus(of: claim)
             // A condition has not all of what was reported.
             let fingerprint = shown.isClear ? .unknown : shown.fingerprint
-            events.restore(told: fingerprint, for: claim, toldAt: longAgo)
+            events.restore(
+                told: fingerprint,
+                for: claim,
+                toldAt: longAgo,
+                since: shownSince(claim, fingerprint, at: now, wall: wall)
+            )
         }
+    }
+
+    /// Since when the claim's status shows this; nil where it does not say.
+    private func shownSince(
+        _ claim: ClaimNumber,
+        _ fingerprint: Fingerprint,
+        at now: Duration,
+        wall: Int64?
+    ) -> Duration? {
+        guard let wall, let since = index.unhealthySince(claim, showing: fingerprint), since > 0 else { return nil }
+        // For any number: the API server checks no time in a claim's status.
+        return now - max(.zero, .seconds(wall) - .seconds(since))
     }
 
     /// An earlier process told of an unknown condition.
@@ -119,20 +148,26 @@ extension Reconciler {
         Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
     }
 
-    /// The claims of whose volumes something is wrong.
-    public var adverseClaims: [ClaimNumber] { events.adverse.map(\.key) }
+    /// The claims whose volumes are unhealthy, as the driver says or, before it was asked in this term, as was reported.
+    public var adverseClaims: [ClaimNumber] { events.keys.filter { adverseState(of: $0) != nil } }
 
-    /// The conditions of the volume of each of these claims, and since when this process knows its set of status and reason;
-    /// nothing of claims that are gone or have recovered by now.
+    /// The conditions of the volume of each of these claims, and since when its set of status and reason is the same as far
+    /// as is known; nothing of claims that are gone or have recovered by now.
     public func adverseStates(
         of claims: some Sequence<ClaimNumber>
     ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
         claims.compactMap { number in
-            guard let state = events.current(number), !state.isClear, let since = events.since(number) else {
-                return nil
-            }
+            guard let state = adverseState(of: number), let since = events.since(number) else { return nil }
             return index.claim(number).map { ($0, state, since) }
         }
+    }
+
+    private func adverseState(of claim: ClaimNumber) -> VolumeState? {
+        if let state = events.current(claim) { return state.isClear ? nil : state }
+        guard events.contains(claim) else { return nil }
+        if let state = reportedBefore[claim] { return state }
+        let shown = index.healthStatus(of: claim)
+        return shown.isClear ? nil : shown
     }
 
     /// How many events wait to be told for the first time, and since when the oldest does.

@@ -38,6 +38,8 @@ public struct Reconciler: Sendable {
     let configuration: Configuration
     var index = ClaimIndex()
     var events = Outbox<ClaimNumber, VolumeState>(timing: .lastingEvents)
+    /// What earlier leaders have reported, as their events have it, until the driver has been asked in this term.
+    var reportedBefore: [ClaimNumber: VolumeState] = [:]
     var statuses = Outbox<ClaimNumber, VolumeState>(timing: .fields)
     var unknowns = Outbox<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
     /// What is in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
@@ -88,6 +90,7 @@ public struct Reconciler: Sendable {
     mutating func conclude(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.health = state.isClear ? .healthy : .adverse }
         for claim in index.claims(of: handle) {
+            if !reportedBefore.isEmpty { reportedBefore[claim] = nil }
             events.set(state, for: claim, at: now)
             setStatus(state, for: claim, at: now)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import GRPCTransport
 import HealthMonitor
 import HealthMonitorTestKit
 import Testing
@@ -66,6 +67,61 @@ import Testing
             #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
             #expect(events.map { $0["count"] } == [1, 1])
             #expect(scene.watches.count == 2)
+        }
+    }
+
+    /// Alerts do not resolve at a failover, and "since when" is that of the report.
+    @Test(arguments: [false, true])
+    func `what was reported is shown before the driver is asked`(hasStatus: Bool) async throws {
+        try await Self.run { scene, terms, monitor in
+            if !hasStatus { scene.server.featureGates.remove(.csiVolumeHealth) }
+            scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
+            terms.begin()
+            _ = await scene.write(1)
+            try await scene.advance { monitor.snapshot()?.events.depth == 0 && monitor.snapshot()?.statuses.depth == 0 }
+            await terms.end()
+            let longAgo: JSONValue = "2020-01-01T00:00:00Z"
+            let event = try #require(try scene.events().first?["metadata", "name"]?.string)
+            try scene.server.patch(
+                kind: "Event",
+                namespace: Self.volume.namespace,
+                name: event,
+                ["firstTimestamp": hasStatus ? "2021-01-01T00:00:00Z" : longAgo]
+            )
+            let status: JSONValue =
+                hasStatus
+                ? ["healthStatus": ["lastTransitionTime": longAgo]]
+                : [
+                    "conditions": [
+                        [
+                            "type": "csi-health-monitor/VolumeHealthy", "status": "False",
+                            "reason": "VolumeConditionAbnormal", "message": "broken", "lastTransitionTime": longAgo,
+                        ]
+                    ]
+                ]
+            try scene.server.patch(
+                kind: "PersistentVolumeClaim",
+                namespace: Self.volume.namespace,
+                name: Self.volume.claimName,
+                ["status": status]
+            )
+            let calls = scene.driver.journal.calls("ListVolumes").count
+            scene.driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .fail(.internal, "no") : nil }
+            terms.begin()
+            await scene.driver.journal.wait(for: "ListVolumes", count: calls + 1)
+            func isAsReported() -> Bool {
+                let claims = monitor.snapshot()?.adverseClaims ?? []
+                return claims.map(\.name) == [Self.volume.claimName]
+                    && claims.allSatisfy {
+                        $0.conditions.map(\.status) == ["Degraded"] && $0.age > .seconds(86_400 * 365 * 6)
+                    }
+            }
+            #expect(isAsReported(), "\(String(describing: monitor.snapshot()?.adverseClaims))")
+            scene.driver.intercept(nil)
+            try await scene.advance { monitor.status()?.sweepAge != nil }
+            #expect(isAsReported())
+            scene.driver.set(.healthy, ofVolume: Self.volume.handle)
+            try await scene.advance { monitor.snapshot()?.adverseClaims.isEmpty == true }
         }
     }
 
