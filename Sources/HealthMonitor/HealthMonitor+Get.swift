@@ -23,6 +23,7 @@ extension HealthMonitor {
             // One volume that cannot be probed does not blind the others.
             if let round, round.answered > 0 || round.volumes == 0 {
                 state.sweepEnded(at: asked)
+                logChanges(state)
                 // A round may have shown that the driver knows only its node's volumes, or found missing ones again.
                 state.suspicions.signal()
                 observer(.sweepCompleted(duration: interval ?? configuration.monitorInterval))

@@ -60,6 +60,7 @@ extension HealthMonitor {
             if state.adopt(problem) { log(problem, canConfirm: canConfirm) }
             if problem == nil {
                 state.sweepEnded(at: ended)
+                logChanges(state)
                 observer(.sweepCompleted(duration: ended - began))
             }
         }

@@ -24,6 +24,8 @@ final class MonitorState: Sendable {
     let senses = Mutex(Sight())
     /// When the term began, and when all volumes were last asked for in it.
     private let progress = Mutex<(began: Duration?, sweep: Duration?)>((nil, nil))
+    /// After the last sweep of the term.
+    private let lastCounts = Mutex<UnhealthyCounts?>(nil)
     /// Where volumes are probed one by one: the last interval that has ended.
     let lastRound = Mutex<ProbeRound?>(nil)
     /// The cache of PersistentVolumes.
@@ -61,11 +63,20 @@ final class MonitorState: Sendable {
         senses.withLock { $0.beginTerm(at: now) }
         progress.withLock { $0 = (began: now, sweep: nil) }
         lastRound.withLock { $0 = nil }
+        lastCounts.withLock { $0 = nil }
         term.withLock { $0 = Term(probing: Probing(maximum: workerThreads)) }
         update { $0.beginTerm() }
         volumes.beginTerm()
         claims.beginTerm()
         terms.signal()
+    }
+
+    /// Returns those after the last sweep of the term; none are unhealthy before the first.
+    func exchange(counts: UnhealthyCounts) -> UnhealthyCounts {
+        lastCounts.withLock { last in
+            defer { last = counts }
+            return last ?? UnhealthyCounts()
+        }
     }
 
     func sweepEnded(at now: Duration) { progress.withLock { $0.sweep = now } }

@@ -68,6 +68,15 @@ enum Controller {
         services.append(
             MonitorService(options: options, metrics: metrics, running: running, health: health, logger: logger)
         )
+        services.append(
+            ReadinessService(
+                reporter: ReadinessReporter(
+                    checks: { running.readiness().checks },
+                    summary: { running.summary() },
+                    logger: logger
+                )
+            )
+        )
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map {
@@ -88,6 +97,15 @@ private struct EndpointService: Service {
 
     func run() async throws {
         try await untilShutdown { try await endpoint.run() }
+    }
+}
+
+/// Logs what fails for long until the shutdown.
+private struct ReadinessService: Service {
+    let reporter: ReadinessReporter
+
+    func run() async throws {
+        try await untilShutdown { try await reporter.run(clock: ContinuousClock()) }
     }
 }
 

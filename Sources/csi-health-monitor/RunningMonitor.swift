@@ -6,6 +6,7 @@ import Diagnostics
 import Flags
 import HealthMonitor
 import KubernetesClient
+import Logging
 import Synchronization
 import VolumeHealth
 
@@ -78,6 +79,21 @@ final class RunningMonitor: Sendable {
             leaseProblem: state.leaderElectionProblem(),
             leaseHolder: state.lease?().isHeld
         )
+    }
+
+    /// What the log says once in an hour in which everything works.
+    func summary() -> Logger.Metadata {
+        let (monitor, lease) = state.withLock { ($0.monitor, $0.lease) }
+        var metadata: Logger.Metadata = [:]
+        if let lease = lease?() { metadata["leading"] = .stringConvertible(lease.isHeld) }
+        if let snapshot = monitor?.snapshot(), let status = monitor?.status() {
+            metadata["healthy"] = .stringConvertible(snapshot.healthyVolumes)
+            metadata["unhealthy"] = .stringConvertible(snapshot.adverseVolumes)
+            metadata["unknown"] = .stringConvertible(snapshot.unknownVolumes + snapshot.staleVolumes)
+            metadata["queued"] = .stringConvertible(snapshot.events.depth + snapshot.statuses.depth)
+            metadata["lastSweep"] = status.sweepAge.map { .stringConvertible(Duration.seconds($0.components.seconds)) }
+        }
+        return metadata
     }
 
     /// As the driver last identified itself.

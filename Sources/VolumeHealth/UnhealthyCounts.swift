@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// How many claims have unhealthy volumes, and with which conditions.
+public struct UnhealthyCounts: Sendable, Hashable {
+    /// Claims.
+    public internal(set) var claims = 0
+    /// By status and reason; a volume may have several.
+    public internal(set) var conditions: [VolumeHealthCondition.Identity: Int] = [:]
+
+    /// None.
+    public init() {}
+}
+
+extension Reconciler {
+    /// How many claims have unhealthy volumes, as the driver has said in this term. Takes time in proportion to them.
+    public var unhealthyCounts: UnhealthyCounts {
+        var counts = UnhealthyCounts()
+        for (_, state) in events.adverse {
+            counts.claims += 1
+            for condition in state.conditions { counts.conditions[condition.identity, default: 0] += 1 }
+        }
+        return counts
+    }
+}
