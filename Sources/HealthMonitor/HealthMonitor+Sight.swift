@@ -34,7 +34,7 @@ extension HealthMonitor {
             case .stepDown(let failure):
                 throw BlindnessError(
                     sense: failure.sense,
-                    description: "\(failure.sense.description) for \(now - failure.since): \(failure.reason)"
+                    description: "\(failure.sense.description) for \((now - failure.since).components.seconds)s: \(failure.reason)"
                 )
             }
             try Task.checkCancellation()

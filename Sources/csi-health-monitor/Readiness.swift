@@ -23,6 +23,8 @@ struct Readiness: Sendable {
     var driver: Failure?
     /// nil before the driver was identified.
     var monitor: MonitorStatus?
+    /// The API server answers no request, or does not know who we are.
+    var apiServer: Failure?
     /// Missing RBAC rules as they stand in a Role, and since when they are known to be missing.
     var missingRules: [String: Duration]
     /// What is wrong with the leader election; nil when nothing is, and without one.
@@ -35,6 +37,7 @@ struct Readiness: Sendable {
         [
             HealthChecks.Result(name: "driver-connected", failure: driverFailure),
             HealthChecks.Result(name: "driver-supported", failure: supportFailure),
+            HealthChecks.Result(name: "api-server", failure: apiServerFailure),
             HealthChecks.Result(name: "watches", note: standbyNote(of: monitor?.watches), failure: watchFailure),
             HealthChecks.Result(name: "permissions", failure: permissionFailure),
             HealthChecks.Result(
@@ -58,6 +61,10 @@ struct Readiness: Sendable {
 
     private var supportFailure: HealthChecks.Failure? {
         monitor?.driverProblem.map { .init(reason: $0.split(separator: "\n").joined(separator: "; ")) }
+    }
+
+    private var apiServerFailure: HealthChecks.Failure? {
+        apiServer.flatMap { $0.age >= Self.tolerance ? .init(age: $0.age, reason: $0.reason) : nil }
     }
 
     private var watchFailure: HealthChecks.Failure? {

@@ -20,6 +20,8 @@ final class RunningMonitor: Sendable {
         var isIdentified = false
         /// The driver was not identified yet: since when that failed, and why.
         var waiting: (since: ContinuousClock.Instant, reason: String)?
+        /// No request is answered, or all with 401: since when, and the last of them.
+        var apiFailure: (since: ContinuousClock.Instant, reason: String)?
         /// By the rule as it stands in a Role, since when it is known to be missing.
         var missingRules: [String: ContinuousClock.Instant] = [:]
         /// Those that were missing at any time.
@@ -55,6 +57,15 @@ final class RunningMonitor: Sendable {
 
     /// A rule is missing from the first request that is refused for it until one is served.
     func observe(_ request: KubernetesClient.RequestObservation) {
+        state.withLock { state in
+            if request.httpStatus == nil || request.httpStatus == 401 {
+                let answer = request.httpStatus == nil ? "no answer" : "401 Unauthorized"
+                let reason = "\(request.verb) \(request.resource) at \(request.host): \(answer)"
+                state.apiFailure = (since: state.apiFailure?.since ?? .now, reason: reason)
+            } else {
+                state.apiFailure = nil
+            }
+        }
         let (rule, isServed) = (request.rbacRule, request.httpStatus.map { $0 < 400 } ?? false)
         guard request.lacksRule || isServed else { return }
         state.withLock { state in
@@ -75,6 +86,7 @@ final class RunningMonitor: Sendable {
             isDriverIdentified: state.isIdentified,
             driver: state.waiting.map { .init(age: now - $0.since, reason: $0.reason) },
             monitor: state.monitor?.status(),
+            apiServer: state.apiFailure.map { .init(age: now - $0.since, reason: $0.reason) },
             missingRules: state.missingRules.mapValues { now - $0 },
             leaseProblem: state.leaderElectionProblem(),
             leaseHolder: state.lease?().isHeld

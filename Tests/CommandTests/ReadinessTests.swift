@@ -35,7 +35,7 @@ struct ReadinessTests {
         #expect(readiness.isReady)
         #expect(
             readiness.checks.map(\.name) == [
-                "driver-connected", "driver-supported", "watches", "permissions", "last-sweep", "lease",
+                "driver-connected", "driver-supported", "api-server", "watches", "permissions", "last-sweep", "lease",
             ]
         )
         #expect(readiness.checks.last?.note == "leader")
@@ -94,7 +94,15 @@ struct ReadinessTests {
         readiness.missingRules = ["{b}": .seconds(1), "{a}": .seconds(7)]
         readiness.leaseProblem = "not renewed"
         #expect(failures() == ["permissions": "missing RBAC rules: {a}, {b}", "lease": "not renewed"])
-        #expect(readiness.checks[3].failure?.age == .seconds(7))
+        #expect(readiness.checks[4].failure?.age == .seconds(7))
+    }
+
+    @Test mutating func `an API server that refuses the token or does not answer is a failure, on a standby too`() {
+        readiness.monitor?.isLeading = false
+        readiness.apiServer = .init(age: .seconds(9), reason: "get leases: 401 Unauthorized")
+        #expect(readiness.isReady)
+        readiness.apiServer?.age = .seconds(10)
+        #expect(failures() == ["api-server": "get leases: 401 Unauthorized"])
     }
 
     @Test mutating func `what the driver lacks is one line`() {
