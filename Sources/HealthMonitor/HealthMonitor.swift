@@ -144,7 +144,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError`.
     func untilMayAct() async throws {
         if mayAct() { return }
-        if current.isFirstToStop() { logger.warning("Lost leadership, stopping calls and writes") }
+        if current.isFirstToStop() { logger.warning("Stopped calls and writes, the lease has expired") }
         try await untilCancelled()
     }
 
