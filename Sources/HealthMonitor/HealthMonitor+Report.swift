@@ -94,6 +94,8 @@ extension HealthMonitor {
             recorded(count)
             metadata["count"] = .stringConvertible(count)
             metadata["message"] = "\(event.message)"
+            // An event whose count was raised reports nothing new.
+            if !isKnown { eventBursts.recorded(claim, at: now) }
             logger.log(level: isKnown ? .debug : .info, "Recorded event", metadata: metadata)
             return ReportAttempt(.told)
         } catch {

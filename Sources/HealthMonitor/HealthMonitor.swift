@@ -27,6 +27,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
     let current = CurrentState()
+    let eventBursts = EventBursts()
 
     /// A controller; nothing is asked before ``run()``.
     ///
@@ -122,6 +123,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             { try await writeStatuses(from: state) },
             { try await maintainStatuses(of: state) },
             { try await watchNodes(claimsOf: state) },
+            { try await logEventBursts() },
         ])
     }
 
