@@ -58,7 +58,7 @@ until_true 20 "simulated cluster" test -e "$directory/ready"
 export KUBECONFIG=$directory/kubeconfig
 
 "$binaries/csi-health-monitor" --csi-address="$directory/csi.sock" --kubeconfig="$KUBECONFIG" --leader-election \
-    --leader-election-namespace=default --list-volumes-interval=1s --http-endpoint=127.0.0.1:0 --v=1 \
+    --leader-election-namespace=default --list-volumes-interval=1s --http-endpoint=127.0.0.1:0 --v=4 \
     >"$directory/monitor.log" 2>&1 &
 monitor_pid=$!
 until_true 20 "list of volumes by the monitor" grep -q "Listed all volumes" "$directory/monitor.log"

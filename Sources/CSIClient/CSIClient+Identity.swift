@@ -26,7 +26,7 @@ extension CSIClient {
             do throws(CSIError) {
                 let identity = try await identifyOnce()
                 if reported != nil {
-                    logger.info("CSI driver is ready", metadata: ["driver": "\(identity.name)"])
+                    logger.notice("CSI driver is ready", metadata: ["driver": "\(identity.name)"])
                 }
                 return identity
             } catch {

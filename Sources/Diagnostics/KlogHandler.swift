@@ -28,25 +28,36 @@ public struct KlogHandler: LogHandler {
     public var metadataProvider: Logger.MetadataProvider?
 
     private let format: Format
+    private let traceVerbosity: Int
     private let now: @Sendable () -> LogTime
     private let write: @Sendable ([UInt8]) -> Void
 
     /// Writes events of `verbosity` and below to standard error, each by one write(2).
     ///
-    /// - Parameter verbosity: what `--v` says, see ``Logging/Logger/Level/init(verbosity:)``.
-    public init(format: Format, verbosity: Int) {
-        self.init(format: format, verbosity: verbosity, now: LogTime.now, write: StandardError.write)
+    /// - Parameters:
+    ///   - verbosity: the value of `--v`, see ``Logging/Logger/Level/init(verbosity:trace:)``.
+    ///   - traceVerbosity: the verbosity of this handler's `trace` lines.
+    package init(format: Format, verbosity: Int, traceVerbosity: Int = Logger.Level.callVerbosity) {
+        self.init(
+            format: format,
+            verbosity: verbosity,
+            traceVerbosity: traceVerbosity,
+            now: LogTime.now,
+            write: StandardError.write
+        )
     }
 
     /// Writes lines, with their line feeds, to `write`.
     init(
         format: Format,
         verbosity: Int,
+        traceVerbosity: Int = Logger.Level.callVerbosity,
         now: @escaping @Sendable () -> LogTime,
         write: @escaping @Sendable ([UInt8]) -> Void
     ) {
         self.format = format
-        self.logLevel = Logger.Level(verbosity: verbosity)
+        self.traceVerbosity = traceVerbosity
+        self.logLevel = Logger.Level(verbosity: verbosity, trace: traceVerbosity)
         self.now = now
         self.write = write
     }
@@ -66,6 +77,7 @@ public struct KlogHandler: LogHandler {
         let errorValue = event.error == nil ? values.removeValue(forKey: "err") : nil
         let line = LogLine(
             level: event.level,
+            verbosity: event.level.verbosity(trace: traceVerbosity),
             time: now(),
             file: event.file,
             line: event.line,
@@ -80,18 +92,41 @@ public struct KlogHandler: LogHandler {
     }
 }
 
+/// What is logged at which `--v`:
+///
+/// | `--v` | Level | What |
+/// |---|---|---|
+/// | 0 | `notice` and above | what an operator acts on, and its end |
+/// | 2 | `info` | each report: an event that was recorded, a status that was updated |
+/// | 4 | `debug` | decisions: what was read back, skipped, or is retried |
+/// | 5 | `trace` | calls to the driver, with request and response |
+/// | 6 | `trace` of a handler with ``requestVerbosity`` | requests to the API server, those for the Lease included |
 extension Logger.Level {
-    /// The least severe level that is logged at klog's `--v`: `info` at 0, `debug` from 1 on, `trace` from 5 on.
-    public init(verbosity: Int) {
-        self = verbosity >= 5 ? .trace : verbosity >= 1 ? .debug : .info
+    /// The verbosity of calls to the driver; external-health-monitor logs its gRPC calls at 5 too.
+    package static let callVerbosity = 5
+    /// The verbosity of requests to the API server.
+    package static let requestVerbosity = 6
+
+    /// The least severe level that is logged at klog's `--v`.
+    ///
+    /// - Parameter trace: the verbosity of `trace`.
+    package init(verbosity: Int, trace: Int = Self.callVerbosity) {
+        self =
+            switch verbosity {
+            case ..<2: .notice
+            case ..<4: .info
+            case ..<trace: .debug
+            default: .trace
+            }
     }
 
     /// The least `--v` with which this level is logged.
-    var verbosity: Int {
+    func verbosity(trace: Int) -> Int {
         switch self {
-        case .trace: 5
-        case .debug: 1
-        default: 0
+        case .trace: trace
+        case .debug: 4
+        case .info: 2
+        case .notice, .warning, .error, .critical: 0
         }
     }
 }

@@ -7,6 +7,7 @@ import Logging
 /// One event, ready to be written.
 struct LogLine {
     var level: Logger.Level
+    var verbosity: Int
     var time: LogTime
     /// `Module/File.swift`
     var file: String
@@ -38,7 +39,7 @@ struct LogLine {
         var text =
             "{\"ts\":\(time.milliseconds),\"caller\":\(Quote.json("\(file):\(line)")),\"msg\":\(Quote.json(message))"
         if level < .error {
-            text += ",\"v\":\(level.verbosity)"
+            text += ",\"v\":\(verbosity)"
         }
         text += ",\"severity\":\"\(level.severity)\""
         for (key, value) in metadata {
@@ -76,7 +77,7 @@ extension Logger.MetadataValue {
         case .string(let string): Quote.go(string)
         case .stringConvertible(let value): Self.bareText(of: value) ?? Quote.go(Self.text(of: value))
         case .dictionary(let dictionary): Self.objectReference(dictionary).map(Quote.go) ?? json
-        case .array: json
+        case .array(let array): "[" + array.map(\.klogText).joined(separator: ",") + "]"
         }
     }
 

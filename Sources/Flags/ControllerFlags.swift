@@ -161,7 +161,8 @@ struct DiagnosticsFlags: ParsableArguments {
 
     @Option(
         name: .customLong("v"),
-        "How much to log: 0 what happens, from 1 on why, from 5 on every call.",
+        "How much to log: 0 what an operator acts on, 2 each report, 4 decisions, 5 calls to the driver, 6 requests to "
+            + "the API server.",
         valueName: "level"
     )
     var verbosity: Int32 = 0

@@ -25,9 +25,7 @@ extension HealthMonitor {
                     The driver finds exactly the volumes of its own node, others are not reported missing: run it on each \
                     node with --node-deployment
                     """,
-                    metadata: [
-                        "driver": "\(configuration.driverName)", "node": "\(configuration.hostNodeName ?? "")",
-                    ]
+                    metadata: ["node": "\(configuration.hostNodeName ?? "")"]
                 )
             }
             if let suspicion, reported == nil {
@@ -37,19 +35,18 @@ extension HealthMonitor {
                 logger.warning(
                     "Many volumes are missing at once, suspecting the driver",
                     metadata: [
-                        "driver": "\(configuration.driverName)", "missing": "\(suspicion.missing)",
-                        "volumes": "\(suspicion.of)", "hold": "\(configuration.missingVolumesHold)",
+                        "missing": .stringConvertible(suspicion.missing), "volumes": .stringConvertible(suspicion.of),
+                        "hold": .stringConvertible(configuration.missingVolumesHold),
                     ]
                 )
                 reported = suspicion
                 try await record(.warning, EventVocabulary.volumesVanishedReason, message, attempt: state.attemptID())
             } else if suspicion == nil, let earlier = reported {
                 let message = "The CSI driver finds its volumes again, or their absence has lasted and is reported"
-                logger.info(
-                    "Volumes are not suspected to be missing any more",
+                logger.notice(
+                    "The driver finds its volumes again, or their absence is reported",
                     metadata: [
-                        "driver": "\(configuration.driverName)", "missing": "\(earlier.missing)",
-                        "volumes": "\(earlier.of)",
+                        "missing": .stringConvertible(earlier.missing), "volumes": .stringConvertible(earlier.of),
                     ]
                 )
                 reported = nil
@@ -99,7 +96,7 @@ extension HealthMonitor {
                 try Task.checkCancellation()
                 logger.debug(
                     "Failed to record event",
-                    metadata: ["driver": "\(reference.name)", "reason": "\(reason)", "error": "\(error)"]
+                    metadata: ["CSIDriver": "\(reference.name)", "reason": "\(reason)", "err": "\(error)"]
                 )
             }
             try await clock.sleep(for: wait)

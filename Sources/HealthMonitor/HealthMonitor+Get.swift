@@ -76,17 +76,11 @@ extension HealthMonitor {
             try Task.checkCancellation()
             let failure = error as? CSIError
             if failure?.isNotFound == true { return .notFound }
-            if state.probing.isFirst(like: failure) {
-                logger.warning(
-                    "Could not ask the driver for a volume: what is known of it stays, it is asked for again later",
-                    metadata: ["volumeHandle": "\(handle)", "error": "\(error)"]
-                )
-            } else {
-                logger.debug(
-                    "Could not ask the driver for a volume",
-                    metadata: ["volumeHandle": "\(handle)", "error": "\(error)"]
-                )
-            }
+            logger.log(
+                level: state.probing.isFirst(like: failure) ? .warning : .debug,
+                "Failed to get volume health, retrying",
+                metadata: ["volumeHandle": "\(handle)", "err": "\(error)"]
+            )
             // A driver that answers UNAVAILABLE itself says so of this volume, for instance of its backend.
             if failure?.isUnavailable == true, !driver.isConnected {
                 state.probing.pause()

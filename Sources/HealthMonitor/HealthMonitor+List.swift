@@ -103,7 +103,7 @@ extension HealthMonitor {
         if canConfirm { metadata["fallback"] = "ControllerGetVolume" }
         switch problem {
         case nil:
-            logger.info("The driver's list of volumes is usable again", metadata: metadata)
+            logger.notice("The driver's list of volumes is usable again", metadata: metadata)
         case .noConditions:
             logger.warning("The driver's list of volumes has no volume conditions", metadata: metadata)
         case .foreignIDs(let volumeID, let volumeHandle):
@@ -121,27 +121,30 @@ extension HealthMonitor {
         _ state: MonitorState
     ) {
         var metadata: Logger.Metadata = [
-            "volumes": "\(summary.volumes)",
-            "abnormal": "\(summary.abnormal)",
-            "duration": "\(duration)",
+            "volumes": .stringConvertible(summary.volumes),
+            "abnormal": .stringConvertible(summary.abnormal),
+            "duration": .stringConvertible(duration),
         ]
         if let failure {
-            metadata["error"] = "\(failure)"
+            metadata["err"] = "\(failure)"
             logger.error(
                 failure is KubernetesError
-                    ? "Failed to read the Secret that goes with the list of volumes, retrying"
-                    : "The list of volumes is incomplete: nothing is cleared, trying again soon",
+                    ? "Failed to get the Secret for the list of volumes, retrying"
+                    : "Failed to list volumes, retrying",
                 metadata: metadata
             )
         } else {
-            if absent > 0 { metadata["absent"] = "\(absent)" }
+            if absent > 0 { metadata["absent"] = .stringConvertible(absent) }
             logger.debug("Listed all volumes", metadata: metadata)
         }
         let isPartial = summary.withoutHealth > 0 && summary.withoutHealth < summary.volumes
         if failure == nil, state.adopt(listsSomeWithoutCondition: isPartial), isPartial {
             logger.warning(
                 "The driver lists volumes without a volume condition, which its capabilities promise",
-                metadata: ["withoutCondition": "\(summary.withoutHealth)", "volumes": "\(summary.volumes)"]
+                metadata: [
+                    "withoutCondition": .stringConvertible(summary.withoutHealth),
+                    "volumes": .stringConvertible(summary.volumes),
+                ]
             )
         }
     }

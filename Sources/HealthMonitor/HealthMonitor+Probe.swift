@@ -59,12 +59,12 @@ extension HealthMonitor {
 
     private func begin(_ strategy: ProbeStrategy, _ identity: DriverIdentity, _ state: MonitorState) {
         let metadata: Logger.Metadata = [
-            "driver": "\(identity.name)", "version": "\(identity.vendorVersion)", "method": "\(strategy.method)",
+            "version": "\(identity.vendorVersion)", "method": "\(strategy.method)",
         ]
         switch strategy {
         case .none:
             logger.error(
-                "Nothing is monitored, and the driver is asked again every few minutes",
+                "The driver does not report volume health, nothing is monitored",
                 metadata: metadata.merging(["reason": "\(ProbeStrategy.missingCapabilities)"]) { $1 }
             )
         case .list(.health, canConfirm: false):
@@ -76,7 +76,7 @@ extension HealthMonitor {
                 metadata: metadata
             )
         case .list, .get:
-            logger.info("Monitoring the driver's volumes", metadata: metadata)
+            logger.notice("Monitoring the driver's volumes", metadata: metadata)
         }
         let began = now
         state.update { reconciler in

@@ -84,23 +84,26 @@ extension HealthMonitor {
         isKnown: Bool = false,
         recorded: (Int) -> Void = { _ in }
     ) async throws -> ReportAttempt {
+        let claim = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
         var metadata: Logger.Metadata = [
-            "claim": "\(event.involvedObject.namespace)/\(event.involvedObject.name)",
+            "PVC": claim.logValue,
             "reason": "\(event.reason)",
         ]
         do {
             let count = try await EventRecorder(client: kubernetes).record(event, isKnown: isKnown)
             recorded(count)
-            metadata["count"] = "\(count)"
+            metadata["count"] = .stringConvertible(count)
             metadata["message"] = "\(event.message)"
-            logger.info("Recorded event", metadata: metadata)
+            // An event whose count was raised reports nothing new.
+            if !isKnown { eventBursts.recorded(claim, at: now) }
+            logger.log(level: isKnown ? .debug : .info, "Recorded event", metadata: metadata)
             return ReportAttempt(.told)
         } catch {
             try Task.checkCancellation()
-            metadata["error"] = "\(error)"
+            metadata["err"] = "\(error)"
             let outcome = ReportOutcome(error)
             if outcome == .gone {
-                logger.debug("The claim or its namespace is gone, no event is recorded", metadata: metadata)
+                logger.debug("Skipped event, the claim or its namespace is gone", metadata: metadata)
                 return ReportAttempt(.gone)
             }
             return ReportAttempt(outcome, "Failed to record event, retrying", metadata)
@@ -172,6 +175,11 @@ struct ReportAttempt: Sendable {
         self.outcome = outcome
         failure = (message, metadata)
     }
+}
+
+extension ClaimKey {
+    /// For the key `PVC` of a log line: klog's KObj.
+    var logValue: Logger.Metadata.Value { ["namespace": "\(namespace)", "name": "\(name)"] }
 }
 
 extension ObjectReference {

@@ -17,10 +17,7 @@ extension HealthMonitor {
             return true
         }
         logger.error(
-            """
-            Failed to read back events, going on with what the claims' status says: what lasts may be recorded once \
-            more, and what ended while no leader watched may be recorded only when reading back succeeds
-            """
+            "Failed to read back events, continuing with the claims' status: events may be recorded again"
         )
         let gaveUp = now
         state.update { $0.restoreFromStatuses(except: [], at: gaveUp, wall: Time.now().seconds) }
@@ -33,13 +30,15 @@ extension HealthMonitor {
     /// - Throws: only `CancellationError`.
     func withinLimits<Recorded>(_ readBack: () async throws -> Recorded) async throws -> Recorded? {
         var limits = ReadBackLimits()
+        var level = Logger.Level.warning
         while true {
             let pause: Duration?
             do {
                 return try await readBack()
             } catch {
                 try Task.checkCancellation()
-                logger.warning("Failed to read back events", metadata: ["error": "\(error)"])
+                logger.log(level: level, "Failed to read back events, retrying", metadata: ["err": "\(error)"])
+                level = .debug
                 pause = limits.pause(after: error as? KubernetesError, at: now)
             }
             guard let pause else { return nil }
@@ -58,7 +57,7 @@ extension HealthMonitor {
                 return try await untilCancelled()
             } catch {
                 try Task.checkCancellation()
-                logger.debug("Failed to read back events, retrying", metadata: ["error": "\(error)"])
+                logger.debug("Failed to read back events, retrying", metadata: ["err": "\(error)"])
             }
         }
     }
@@ -72,7 +71,7 @@ extension HealthMonitor {
     private func restore(_ recorded: ToldEvents, into state: MonitorState) {
         let restored = now
         state.update { $0.restore(recorded, at: restored) }
-        logger.debug("Read back events", metadata: ["claims": "\(recorded.volumes.count)"])
+        logger.debug("Read back events", metadata: ["claims": .stringConvertible(recorded.volumes.count)])
     }
 
     /// Reads our events on claims. Each request of it ends in the client's request timeout: a field selector is evaluated on

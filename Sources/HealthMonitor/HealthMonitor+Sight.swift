@@ -87,7 +87,7 @@ extension HealthMonitor {
             do {
                 _ = try await driver.identifyOnce()
                 state.succeeded(.driver)
-                logger.info("CSI driver is ready", metadata: ["driver": "\(configuration.driverName)"])
+                logger.notice("CSI driver is ready")
             } catch {
                 try Task.checkCancellation()
             }

@@ -23,7 +23,7 @@ extension HealthMonitor {
         _ state: MonitorState
     ) async throws -> ReportAttempt {
         let metadata: Logger.Metadata = [
-            "claim": "\(announcement.claim.key.namespace)/\(announcement.claim.key.name)"
+            "PVC": announcement.claim.key.logValue
         ]
         do {
             return ReportAttempt(try await writeOnce(announcement, state, metadata))
@@ -34,7 +34,7 @@ extension HealthMonitor {
             return ReportAttempt(
                 outcome,
                 "Failed to update the claim's status, retrying",
-                metadata.merging(["error": "\(error)"]) { $1 }
+                metadata.merging(["err": "\(error)"]) { $1 }
             )
         }
     }
@@ -60,8 +60,8 @@ extension HealthMonitor {
             } catch {
                 guard error.code == .forbidden else { throw error }
                 logger.warning(
-                    "Cannot read a claim that was changed meanwhile, its status is written when the watch brings it",
-                    metadata: metadata.merging(["error": "\(error)"]) { $1 }
+                    "Failed to get a claim that has changed, its status is updated after the watch shows the change",
+                    metadata: metadata.merging(["err": "\(error)"]) { $1 }
                 )
                 return .refused
             }
@@ -83,7 +83,7 @@ extension HealthMonitor {
             let written = try await patch(change.claim, field, since: announcement.since)
             accept(written, state)
             if !field.conditions.isEmpty { keep(written.hasHealthStatus, state) }
-            logger.debug("Updated status.healthStatus of the claim", metadata: metadata)
+            logger.info("Updated status.healthStatus", metadata: metadata)
         }
         // As it is after the first write, and with what that has shown of the server.
         guard let change = change() else { return .gone }
@@ -103,7 +103,7 @@ extension HealthMonitor {
                 subresource: "status"
             )
             accept(written, state)
-            logger.debug("Updated the condition \(ClaimCondition.type) of the claim", metadata: metadata)
+            logger.info("Updated claim condition", metadata: metadata)
         }
         return .told
     }
@@ -171,8 +171,10 @@ extension HealthMonitor {
     private func keep(_ isKept: Bool, _ state: MonitorState) {
         if !isKept { observer(.statusWriteDropped) }
         let found = now
-        guard state.update({ $0.setKeepsHealthStatus(isKept, at: found) }) else { return }
-        logger.info(
+        guard state.update({ $0.setKeepsHealthStatus(isKept, at: found) }), state.isFirst(keepsStatus: isKept) else {
+            return
+        }
+        logger.notice(
             isKept
                 ? "The API server keeps status.healthStatus of claims"
                 : """
@@ -212,7 +214,7 @@ extension HealthMonitor {
                 support.observe(serverVersion: try await kubernetes.serverVersion(), at: now)
             } catch {
                 try Task.checkCancellation()
-                logger.debug("Failed to read the API server's version", metadata: ["error": "\(error)"])
+                logger.debug("Failed to get the API server's version", metadata: ["err": "\(error)"])
             }
         }
         guard support.isTrialDue(at: now), let change = state.withReconciler({ $0.trialStatusChange }) else { return }
@@ -220,7 +222,7 @@ extension HealthMonitor {
             _ = try await isKept(change, state)
         } catch {
             try Task.checkCancellation()
-            logger.debug("Failed to find out whether status.healthStatus is kept", metadata: ["error": "\(error)"])
+            logger.debug("Failed to find out whether status.healthStatus is kept", metadata: ["err": "\(error)"])
         }
     }
 
@@ -242,7 +244,7 @@ extension HealthMonitor {
                 try Task.checkCancellation()
                 logger.debug(
                     "Failed to remove an outdated condition, retrying in an hour",
-                    metadata: ["claim": "\(claim.key.namespace)/\(claim.key.name)", "error": "\(error)"]
+                    metadata: ["PVC": claim.key.logValue, "err": "\(error)"]
                 )
             }
         }

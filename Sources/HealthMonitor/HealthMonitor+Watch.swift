@@ -64,7 +64,7 @@ extension HealthMonitor {
                         if node.isFirstWithoutAffinity() {
                             logger.warning(
                                 "Skipped PersistentVolumes without nodeAffinity, which belong to no node",
-                                metadata: ["volume": "\(volume.name)"]
+                                metadata: ["PV": "\(volume.name)"]
                             )
                         }
                         return false

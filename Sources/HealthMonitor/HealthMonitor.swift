@@ -27,6 +27,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
     let current = CurrentState()
+    let eventBursts = EventBursts()
 
     /// A controller; nothing is asked before ``run()``.
     ///
@@ -122,6 +123,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             { try await writeStatuses(from: state) },
             { try await maintainStatuses(of: state) },
             { try await watchNodes(claimsOf: state) },
+            { try await logEventBursts() },
         ])
     }
 
@@ -144,7 +146,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// - Throws: `CancellationError`.
     func untilMayAct() async throws {
         if mayAct() { return }
-        if current.isFirstToStop() { logger.warning("Lost leadership, stopping calls and writes") }
+        if current.isFirstToStop() { logger.warning("Stopped calls and writes, the lease has expired") }
         try await untilCancelled()
     }
 

@@ -135,6 +135,11 @@ final class MonitorState: Sendable {
         return problems.description(missingCapabilities: isSupported ? nil : ProbeStrategy.missingCapabilities)
     }
 
+    private let seenStatusSupport = Mutex<Set<Bool>>([])
+
+    /// Whether the API server was not found before to keep, or not to keep, the status field. It is asked in each term.
+    func isFirst(keepsStatus: Bool) -> Bool { seenStatusSupport.withLock { $0.insert(keepsStatus).inserted } }
+
     private let attempts = Atomic<UInt64>(0)
 
     /// Names one attempt to record an event that is not of the core's queues.

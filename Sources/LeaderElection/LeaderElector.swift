@@ -144,7 +144,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
                     if term.mayBeHeld.load(ordering: .relaxed) { await release() }
                     throw error
                 }
-                logger.info("Became leader", metadata: metadata)
+                logger.notice("Became leader", metadata: metadata)
                 changes.addTask { await changed(.began) }
                 office.term = term
                 let end = await serve(term, lease, lead)
@@ -153,7 +153,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
                 switch end {
                 case .leadEnded(.failure(let error as StepDown)):
                     logger.warning(
-                        "Stepping down, leaving the lease to another replica",
+                        "Stepped down, leaving the lease to another replica",
                         metadata: metadata.merging(["reason": "\(error.reason)"]) { $1 }
                     )
                     handicap.stepDowns += 1
@@ -164,7 +164,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
                     return try result.get()
                 case .lost:
                     handicap.stepDowns = 0
-                    logger.error("Lost the lease: not leading any more, a candidate again", metadata: metadata)
+                    logger.error("Lost leadership", metadata: metadata)
                     changes.addTask { await changed(.ended(.lost)) }
                 }
                 try Task.checkCancellation()
@@ -177,7 +177,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
 
     private var metadata: Logger.Metadata {
         [
-            "lease": "\(configuration.namespace)/\(configuration.name)",
+            "lease": ["namespace": "\(configuration.namespace)", "name": "\(configuration.name)"],
             "identity": "\(configuration.identity)",
         ]
     }
@@ -357,7 +357,7 @@ extension LeaderElector {
             }
             let observed = term.machine.withLock { $0.observedHolder }
             if observed != holder, !observed.isEmpty, observed != configuration.identity {
-                logger.info("Another replica leads", metadata: metadata.merging(["holder": "\(observed)"]) { $1 })
+                logger.notice("Another replica is leader", metadata: metadata.merging(["holder": "\(observed)"]) { $1 })
             }
             holder = observed
             try await sleep(wait)
@@ -457,9 +457,9 @@ extension LeaderElector {
             guard let record = machine.release(LeaseRecord(lease.spec), wall: .now()) else { return }
             record.write(to: &lease.spec)
             _ = try await client.update(lease)
-            logger.info("Released the lease", metadata: metadata)
+            logger.notice("Released the lease", metadata: metadata)
         } catch {
-            logger.warning("Could not release the lease: it runs out by itself", metadata: metadata(error))
+            logger.warning("Failed to release the lease, it expires by itself", metadata: metadata(error))
         }
     }
 
@@ -468,6 +468,6 @@ extension LeaderElector {
     }
 
     private func metadata(_ error: any Error) -> Logger.Metadata {
-        metadata.merging(["error": "\(error)"]) { $1 }
+        metadata.merging(["err": "\(error)"]) { $1 }
     }
 }

@@ -74,7 +74,7 @@ struct Replicas {
             "--leader-election-lease-duration=\(milliseconds(Timing.leaseDuration))",
             "--leader-election-renew-deadline=\(milliseconds(Timing.renewDeadline))",
             "--leader-election-retry-period=\(milliseconds(Timing.retryPeriod))",
-            "--v=1",
+            "--v=4",
         ]
     }
 

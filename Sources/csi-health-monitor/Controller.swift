@@ -19,12 +19,12 @@ enum Controller {
     ///
     /// - Throws: what makes it impossible to go on: the kubeconfig, the endpoint's address, another driver on the socket.
     static func run(_ options: ControllerOptions) async throws {
-        LoggingSystem.bootstrap { _ in KlogHandler(format: options.loggingFormat, verbosity: options.verbosity) }
-        let logger = Logger(label: "csi-health-monitor")
-        logger.info("Starting", metadata: ["version": "\(Program.version)", "driver": "\(options.csiAddress)"])
+        let log = ControllerLog(format: options.loggingFormat, verbosity: options.verbosity)
+        let logger = log.logger
+        logger.notice("Starting", metadata: ["version": "\(Program.version)", "csiAddress": "\(options.csiAddress)"])
         if !options.meaninglessFlags.isEmpty {
-            logger.debug(
-                "Flags of external-health-monitor that mean nothing here",
+            logger.info(
+                "Ignored flags of external-health-monitor",
                 metadata: ["flags": "\(options.meaninglessFlags.joined(separator: " "))"]
             )
         }
@@ -66,7 +66,7 @@ enum Controller {
         healthChecks.register(path: HealthChecks.readinessPath) { running.readiness().checks }
         running.set(leaderElectionProblem: { health?.failure() })
         services.append(
-            MonitorService(options: options, metrics: metrics, running: running, health: health, logger: logger)
+            MonitorService(options: options, metrics: metrics, running: running, health: health, log: log)
         )
         services.append(
             ReadinessService(
@@ -87,7 +87,7 @@ enum Controller {
             )
         )
         try await group.run()
-        logger.info("Stopped")
+        logger.notice("Stopped")
     }
 }
 
@@ -116,7 +116,9 @@ private struct MonitorService: Service {
     let running: RunningMonitor
     /// nil: work without a lease.
     let health: LeaderElectionHealth<ContinuousClock>?
-    let logger: Logger
+    let log: ControllerLog
+
+    private var logger: Logger { log.logger }
 
     func run() async throws {
         try await untilShutdown { try await monitor() }
@@ -151,7 +153,7 @@ private struct MonitorService: Service {
             configuration: configuration,
             userAgent: Self.userAgent,
             rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
-            logger: logger
+            logger: log.requests
         ) {
             metrics.observe($0)
             running.observe($0)
@@ -177,6 +179,7 @@ private struct MonitorService: Service {
             running.identifyFailed(driver.problem(error))
         }.name
         running.identified()
+        log.identified(as: name)
         let identity = LeaseName.identity(hostName: environment(["POD_NAME"])["POD_NAME"] ?? hostName())
         guard let election = options.leaderElection, let health else {
             return try await monitor(driver, kubernetes, name: name, identity: identity).run()
@@ -190,7 +193,7 @@ private struct MonitorService: Service {
             userAgent: Self.userAgent,
             rateLimit: nil,
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
-            logger: logger
+            logger: log.requests
         ) {
             metrics.observe($0)
             running.observe($0)

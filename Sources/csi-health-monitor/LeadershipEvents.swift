@@ -44,7 +44,10 @@ struct LeadershipEvents: Sendable {
             _ = try await client.create(event)
         } catch {
             guard !Task.isCancelled else { return }
-            logger.debug("Failed to record event", metadata: ["lease": "\(namespace)/\(lease)", "error": "\(error)"])
+            logger.debug(
+                "Failed to record event",
+                metadata: ["lease": ["namespace": "\(namespace)", "name": "\(lease)"], "err": "\(error)"]
+            )
         }
     }
 

@@ -71,7 +71,7 @@ import Testing
             #expect(driver.journal.calls("Probe").count == 5)
         }
         #expect(log.text().contains("the driver says that it is not ready"))
-        #expect(log.text().contains("info CSI driver is ready"))
+        #expect(log.text().contains("notice CSI driver is ready"))
     }
 
     @Test func aDriverWithoutANameIsNoDriver() async throws {

@@ -109,8 +109,8 @@ import Testing
           --metrics-address <address>
                                   Deprecated name of --http-endpoint; only one of the two may be given.
           --metrics-path <path>   The path of the metrics. (default: /metrics)
-          --v <level>             How much to log: 0 what happens, from 1 on why, from 5 on every call.
-                                  (default: 0)
+          --v <level>             How much to log: 0 what an operator acts on, 2 each report, 4 decisions,
+                                  5 calls to the driver, 6 requests to the API server. (default: 0)
           --logging-format <format>
                                   How to log: text or json. (default: text)
           --version <bool>        Print the version and exit. (default: false)

@@ -81,6 +81,51 @@ import Testing
         }
     }
 
+    /// The messages of its log are what runbooks and alerts name.
+    @Test func `a run with a report logs a few lines at the default verbosity, each with the driver's name`()
+        async throws
+    {
+        let volume = VolumeFixture(number: 0)
+        try await withDirectory { directory in
+            try await SimulatedAPIServer.withServer { server in
+                try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+                try volume.create(in: server)
+                let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+                try driver.start()
+                let outcome = try await Tool.run(
+                    programPath(),
+                    [
+                        "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
+                        "--leader-election", "--leader-election-namespace=default", "--logging-format=json",
+                        "--list-volumes-interval=50ms",
+                    ]
+                ) { _ in
+                    driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: volume.handle)
+                    while try !server.objects(kind: "Event").contains(where: {
+                        $0["involvedObject", "kind"] == "PersistentVolumeClaim"
+                    }) {
+                        await pollingPause()
+                    }
+                    let method = "ControllerListVolumeHealth"
+                    await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 10)
+                }
+                await driver.stop()
+                let lines = try outcome.errors.split(separator: "\n").map {
+                    try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+                }
+                let messages = lines.compactMap { $0["msg"] as? String }
+                #expect(
+                    messages == [
+                        "Starting", "Became leader", "Monitoring the driver's volumes",
+                        "The API server keeps status.healthStatus of claims", "Released the lease", "Stopped",
+                    ]
+                )
+                #expect(lines.dropFirst().allSatisfy { $0["driver"] as? String == "hostpath.csi.k8s.io" })
+                #expect(lines.allSatisfy { $0["v"] as? Int == 0 })
+            }
+        }
+    }
+
     private func withDirectory(_ body: (String) async throws -> Void) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "pt-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

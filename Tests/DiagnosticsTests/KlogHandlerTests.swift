@@ -88,7 +88,7 @@ import Testing
         }
         #expect(
             line == #"{"ts":1713605993317.402,"caller":"DiagnosticsTests/KlogHandlerTests.swift:12","#
-                + #""msg":"Volume is \"abnormal\"","v":0,"severity":"info","count":2,"volume":"v\t1"}"# + "\n"
+                + #""msg":"Volume is \"abnormal\"","v":2,"severity":"info","count":2,"volume":"v\t1"}"# + "\n"
         )
     }
 
@@ -98,7 +98,7 @@ import Testing
         #expect(line.hasSuffix(#":7","msg":"Failed","severity":"error","a":"b","err":"refused"}"# + "\n"))
     }
 
-    @Test(arguments: [(Logger.Level.trace, 5), (.debug, 1), (.info, 0), (.notice, 0), (.warning, 0)])
+    @Test(arguments: [(Logger.Level.trace, 5), (.debug, 4), (.info, 2), (.notice, 0), (.warning, 0)])
     func theVerbosityIsInTheLine(level: Logger.Level, verbosity: Int) {
         #expect(json { $0.log(level: level, "m") }.contains(#""msg":"m","v":\#(verbosity),"#))
     }
@@ -164,16 +164,35 @@ import Testing
 
     // MARK: Levels, metadata, time
 
-    @Test(arguments: [(-1, Logger.Level.info), (0, .info), (1, .debug), (4, .debug), (5, .trace), (10, .trace)])
+    @Test(arguments: [
+        (-1, Logger.Level.notice), (0, .notice), (1, .notice), (2, .info), (3, .info), (4, .debug), (5, .trace),
+        (10, .trace),
+    ])
     func verbosityDecidesTheLevel(verbosity: Int, level: Logger.Level) {
         #expect(Logger.Level(verbosity: verbosity) == level)
     }
 
     @Test func lessSevereEventsAreNotWritten() {
-        #expect(text(verbosity: 0) { $0.debug("m") } == "")
-        #expect(text(verbosity: 1) { $0.debug("m") } != "")
+        #expect(text(verbosity: 0) { $0.notice("m") } != "")
+        #expect(text(verbosity: 1) { $0.info("m") } == "")
+        #expect(text(verbosity: 2) { $0.info("m") } != "")
+        #expect(text(verbosity: 3) { $0.debug("m") } == "")
+        #expect(text(verbosity: 4) { $0.debug("m") } != "")
         #expect(text(verbosity: 4) { $0.trace("m") } == "")
         #expect(text(verbosity: 5) { $0.trace("m") } != "")
+    }
+
+    @Test func `requests to the API server are logged from 6 on`() {
+        #expect(lines(.json, 5, trace: Logger.Level.requestVerbosity) { $0.trace("m") } == "")
+        #expect(lines(.json, 5, trace: Logger.Level.requestVerbosity) { $0.debug("m") } != "")
+        #expect(lines(.json, 6, trace: Logger.Level.requestVerbosity) { $0.trace("m") }.contains(#""v":6,"#))
+    }
+
+    @Test func `a list of objects is a list of their namespaces and names`() {
+        let metadata: Logger.Metadata = [
+            "PVCs": [["namespace": "a", "name": "b"], ["namespace": "c", "name": "d\n"]]
+        ]
+        #expect(text { $0.info("m", metadata: metadata) }.hasSuffix(#" PVCs=["a/b","c/d\n"]"# + "\n"))
     }
 
     @Test func theNearerMetadataWins() {
@@ -219,11 +238,22 @@ import Testing
         lines(.json, 10, body)
     }
 
-    private func lines(_ format: KlogHandler.Format, _ verbosity: Int, _ body: (inout Logger) -> Void) -> String {
+    private func lines(
+        _ format: KlogHandler.Format,
+        _ verbosity: Int,
+        trace: Int = Logger.Level.callVerbosity,
+        _ body: (inout Logger) -> Void
+    ) -> String {
         let output = Output()
         let time = time
         var logger = Logger(label: "test") { _ in
-            KlogHandler(format: format, verbosity: verbosity, now: { time }, write: output.write)
+            KlogHandler(
+                format: format,
+                verbosity: verbosity,
+                traceVerbosity: trace,
+                now: { time },
+                write: output.write
+            )
         }
         body(&logger)
         return output.text

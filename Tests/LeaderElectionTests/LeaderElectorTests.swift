@@ -261,7 +261,7 @@ import Testing
                 candidate.clock.advance(by: .seconds(1))
                 await pollingPause()
             }
-            let errors = log.entries.filter { $0.level == .warning }.map { "\($0.metadata["error"] ?? "")" }
+            let errors = log.entries.filter { $0.level == .warning }.map { "\($0.metadata["err"] ?? "")" }
             #expect(errors.count == 2)
             #expect(errors.first?.contains("away") == true)
             #expect(errors.last?.contains("no") == true)

@@ -296,7 +296,7 @@ extension KubernetesClient {
         since start: Duration
     ) {
         let duration = timekeeper.now() - start
-        logger.debug(
+        logger.trace(
             "API request",
             metadata: [
                 "method": "\(content.method)", "path": "\(info.path)",

@@ -76,7 +76,7 @@ final class TLSCredentials: Sendable {
         case .changed:
             apply(reload.configuration)
             let changed = files.changed(from: old, to: reload.configuration)
-            logger.info("Loaded changed TLS credentials", metadata: ["files": "\(changed.joined(separator: " "))"])
+            logger.notice("Loaded changed TLS credentials", metadata: ["files": "\(changed.joined(separator: " "))"])
         case .failed(let isNew):
             logger.log(
                 level: isNew ? .warning : .debug,

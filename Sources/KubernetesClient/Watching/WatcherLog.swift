@@ -33,12 +33,12 @@ struct WatcherLog {
     }
 
     func listsWithoutPages() {
-        logger.info("Page tokens expired before the list was complete, listing without a limit")
+        logger.debug("Page tokens expired before the list was complete, listing without a limit")
     }
 
     /// A watch is open.
     mutating func recovered() {
-        if current != nil { logger.info("Watch recovered") }
+        if current != nil { logger.notice("Watch recovered") }
         current = nil
     }
 

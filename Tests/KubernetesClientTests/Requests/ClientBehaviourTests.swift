@@ -222,7 +222,7 @@ import Testing
             try await cluster.client.create(Lease.named("lock", holder: "holder-in-the-body"))
             let log = cluster.log
             #expect(log.count == 1)
-            #expect(log.first?.hasPrefix("debug API request") == true)
+            #expect(log.first?.hasPrefix("trace API request") == true)
             #expect(log.first?.contains("/apis/coordination.k8s.io/v1/namespaces/default/leases") == true)
             #expect(log.first?.contains("201") == true)
             #expect(log.contains { $0.contains(SimulatedAPIServer.adminToken) || $0.contains("holder-in") } == false)

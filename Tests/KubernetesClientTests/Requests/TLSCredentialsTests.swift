@@ -153,7 +153,7 @@ import Testing
             #expect(await scene.code() == .notFound)
             #expect(scene.server.acceptedConnections == 2)
             let files = "\(scene.directory)/client.crt \(scene.directory)/client.key"
-            #expect(scene.log == [#"info Loaded changed TLS credentials ["files": \#(files)]"#])
+            #expect(scene.log == [#"notice Loaded changed TLS credentials ["files": \#(files)]"#])
         }
     }
 
@@ -203,7 +203,7 @@ import Testing
             try await scene.clock.sleep(for: .seconds(1))
             #expect(await scene.code() == .notFound)
             #expect(scene.clients.values == ["first", "first"])
-            #expect(scene.log == [#"info Loaded changed TLS credentials ["files": \#(scene.directory)/ca.crt]"#])
+            #expect(scene.log == [#"notice Loaded changed TLS credentials ["files": \#(scene.directory)/ca.crt]"#])
         }
     }
 

@@ -98,7 +98,7 @@ import Testing
             // It goes on as after any list.
             try cluster.server.create(.volume("later"))
             try await expect(&events, "applied later")
-            let line = "info Page tokens expired before the list was complete, listing without a limit"
+            let line = "debug Page tokens expired before the list was complete, listing without a limit"
             #expect(cluster.log.filter { $0.hasPrefix(line) }.count == 1)
         }
     }
@@ -261,7 +261,7 @@ import Testing
             let warnings = cluster.log.filter { $0.hasPrefix("warning") }
             #expect(warnings.count == 1)
             #expect(warnings.first?.contains(#"resources: ["persistentvolumes"], verbs: ["watch"]"#) == true)
-            #expect(cluster.log.count { $0.hasPrefix("info Watch recovered") } == 1)
+            #expect(cluster.log.count { $0.hasPrefix("notice Watch recovered") } == 1)
         }
     }
 
