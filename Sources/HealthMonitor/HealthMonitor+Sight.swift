@@ -32,9 +32,10 @@ extension HealthMonitor {
             case .keep: await state.sightChanged.wait()
             case .keepUntil(let end): await wait(for: state.sightChanged, until: end)
             case .stepDown(let failure):
+                let seconds = (now - failure.since).components.seconds
                 throw BlindnessError(
                     sense: failure.sense,
-                    description: "\(failure.sense.description) for \((now - failure.since).components.seconds)s: \(failure.reason)"
+                    description: "\(failure.sense.description) for \(seconds)s: \(failure.reason)"
                 )
             }
             try Task.checkCancellation()

@@ -84,11 +84,14 @@ extension HealthMonitor {
         into state: MonitorState,
         where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
     ) async throws {
-        let watcher = Watcher<WatchedVolume>(client: kubernetes, logger: logger, keeping: state.volumes, now: { now }) {
-            state.watchFailed(.volumes, $0, at: now)
-        } opened: {
-            state.succeeded(.volumes)
-        }
+        let watcher = Watcher<WatchedVolume>(
+            client: kubernetes,
+            logger: logger,
+            keeping: state.volumes,
+            now: { now },
+            failed: { state.watchFailed(.volumes, $0, at: now) },
+            opened: { state.succeeded(.volumes) }
+        )
         for try await event in watcher {
             let received = now
             if case .restarted = event { state.volumes.didBeginList() }
@@ -111,11 +114,14 @@ extension HealthMonitor {
 
     /// Keeps the core's claims as the cluster's are.
     private func watchClaims(into state: MonitorState) async throws {
-        let watcher = Watcher<WatchedClaim>(client: kubernetes, logger: logger, keeping: state.claims, now: { now }) {
-            state.watchFailed(.claims, $0, at: now)
-        } opened: {
-            state.succeeded(.claims)
-        }
+        let watcher = Watcher<WatchedClaim>(
+            client: kubernetes,
+            logger: logger,
+            keeping: state.claims,
+            now: { now },
+            failed: { state.watchFailed(.claims, $0, at: now) },
+            opened: { state.succeeded(.claims) }
+        )
         for try await event in watcher {
             let received = now
             if case .restarted = event { state.claims.didBeginList() }

@@ -85,47 +85,78 @@ import Testing
     @Test func `a run with a report logs a few lines at the default verbosity, each with the driver's name`()
         async throws
     {
+        let lines = try await logOfReport([])
+        let messages = lines.compactMap { $0["msg"] as? String }
+        // Beside the others, for it comes when the sweep has ended.
+        let change = "Volume health changed"
+        #expect(messages.count { $0 == change } == 1)
+        #expect(
+            messages.filter { $0 != change } == [
+                "Starting", "Became leader", "Monitoring the driver's volumes",
+                "The API server keeps status.healthStatus of claims", "Released the lease", "Stopped",
+            ]
+        )
+        #expect(lines.dropFirst().allSatisfy { $0["driver"] as? String == "hostpath.csi.k8s.io" })
+        #expect(lines.allSatisfy { $0["v"] as? Int == 0 })
+    }
+
+    @Test(arguments: [
+        (2, ["Recorded event"], ["Read back events"]), (4, ["Read back events"], ["GRPC call"]),
+        (5, ["GRPC call"], ["API request"]), (6, ["API request"], []),
+    ])
+    func `each verbosity adds what is documented`(verbosity: Int, logged: [String], silent: [String]) async throws {
+        let lines = try await logOfReport(["--v=\(verbosity)"])
+        let messages = Set(lines.compactMap { $0["msg"] as? String })
+        #expect(messages.isSuperset(of: logged), "\(messages)")
+        #expect(messages.isDisjoint(with: silent), "\(messages)")
+        #expect(lines.compactMap { $0["v"] as? Int }.max() == verbosity)
+        let paths = lines.compactMap { $0["path"] as? String }
+        #expect(paths.contains { $0.contains("/leases") } == (verbosity >= 6))
+    }
+
+    /// The log of a leader that reports a volume, lists ten times more and is stopped.
+    private func logOfReport(_ flags: [String]) async throws -> [[String: Any]] {
         let volume = VolumeFixture(number: 0)
+        var log = ""
         try await withDirectory { directory in
             try await SimulatedAPIServer.withServer { server in
                 try server.writeKubeconfig(to: "\(directory)/kubeconfig")
                 try volume.create(in: server)
                 let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+                driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: volume.handle)
                 try driver.start()
-                let outcome = try await Tool.run(
+                log = try await Tool.run(
                     programPath(),
                     [
                         "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
                         "--leader-election", "--leader-election-namespace=default", "--logging-format=json",
                         "--list-volumes-interval=50ms",
-                    ]
+                    ] + flags
                 ) { _ in
-                    driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: volume.handle)
+                    // Not the event on the Lease.
                     while try !server.objects(kind: "Event").contains(where: {
                         $0["involvedObject", "kind"] == "PersistentVolumeClaim"
                     }) {
                         await pollingPause()
                     }
+                    while try server.object(
+                        kind: "PersistentVolumeClaim",
+                        namespace: "default",
+                        name: volume.claimName
+                    )?[
+                        "status",
+                        "healthStatus"
+                    ] == nil {
+                        await pollingPause()
+                    }
                     let method = "ControllerListVolumeHealth"
                     await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 10)
-                }
+                }.errors
                 await driver.stop()
-                let lines = try outcome.errors.split(separator: "\n").map {
-                    try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-                }
-                let messages = lines.compactMap { $0["msg"] as? String }
-                // Beside the others, for it comes when the sweep has ended.
-                let change = "Volume health changed"
-                #expect(messages.count { $0 == change } == 1)
-                #expect(
-                    messages.filter { $0 != change } == [
-                        "Starting", "Became leader", "Monitoring the driver's volumes",
-                        "The API server keeps status.healthStatus of claims", "Released the lease", "Stopped",
-                    ]
-                )
-                #expect(lines.dropFirst().allSatisfy { $0["driver"] as? String == "hostpath.csi.k8s.io" })
-                #expect(lines.allSatisfy { $0["v"] as? Int == 0 })
             }
+        }
+        return try log.split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
         }
     }
 
