@@ -55,6 +55,7 @@ import Testing
         #expect(container["resources"]?["requests"]?["memory"] != nil)
         #expect(container["resources"]?["limits"]?["memory"] != nil)
         #expect(container["livenessProbe"]?["httpGet"]?["path"]?.text == "/healthz/leader-election")
+        #expect(container["readinessProbe"]?["httpGet"]?["path"]?.text == "/readyz")
         #expect(container["args"]?.texts.contains("--leader-election") == true)
     }
 
