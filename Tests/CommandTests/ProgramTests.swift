@@ -81,6 +81,42 @@ import Testing
         }
     }
 
+    /// As client-go's leader election records them: `kubectl get events` shows who led when.
+    @Test func `leadership is recorded on the Lease as events`() async throws {
+        try await withDirectory { directory in
+            try await SimulatedAPIServer.withServer { server in
+                try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+                let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+                try driver.start()
+                _ = try await Tool.run(
+                    programPath(),
+                    [
+                        "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
+                        "--leader-election", "--leader-election-namespace=kube-system",
+                    ],
+                    environment: ["POD_NAME": "csi-0"]
+                ) { _ in
+                    while try server.objects(kind: "Event").isEmpty { await pollingPause() }
+                }
+                await driver.stop()
+                let events = try server.objects(kind: "Event").sorted {
+                    ($0["message"]?.string ?? "") < ($1["message"]?.string ?? "")
+                }
+                #expect(events.map { $0["message"] } == ["csi-0 became leader", "csi-0 stopped leading"])
+                let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
+                for event in events {
+                    #expect(event["reason"] == "LeaderElection")
+                    #expect(event["type"] == "Normal")
+                    #expect(event["metadata", "namespace"] == "kube-system")
+                    #expect(event["involvedObject", "kind"] == "Lease")
+                    #expect(event["involvedObject", "apiVersion"] == "coordination.k8s.io/v1")
+                    #expect(event["involvedObject", "name"]?.string == lease)
+                    #expect(event["source", "component"]?.string == "\(lease)/csi-0")
+                }
+            }
+        }
+    }
+
     /// The messages of its log are what runbooks and alerts name.
     @Test func `a run with a report logs a few lines at the default verbosity, each with the driver's name`()
         async throws
