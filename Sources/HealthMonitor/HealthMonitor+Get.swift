@@ -37,17 +37,25 @@ extension HealthMonitor {
             let began = now
             let answer = try await ask(for: handle, generation, state)
             let received = now
-            if state.isWithoutList { note(answer, since: began, state) }
+            note(answer, since: began, state)
             state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
         }
     }
 
-    /// Where there is no list, any volume that the driver answers for shows that it can be called.
+    /// Any volume that the driver answers for shows that it can be called. Where there is a list, the list shows whether calls
+    /// for health succeed.
     private func note(_ answer: ProbeAnswer, since began: Duration, _ state: MonitorState) {
         switch answer {
-        case .report, .notFound, .withoutHealth: state.succeeded(.calls)
-        case .failed: state.failed(.calls, reason: "the call for every volume has failed lately", since: began)
-        case .interrupted: break
+        case .report, .notFound, .withoutHealth:
+            state.succeeded(.driver)
+            if state.isWithoutList { state.succeeded(.calls) }
+        case .failed where state.isWithoutList:
+            state.failed(
+                .calls,
+                reason: "no call for a volume has succeeded since, the log has the errors",
+                since: began
+            )
+        case .failed, .interrupted: break
         }
     }
 

@@ -69,6 +69,7 @@ extension HealthMonitor {
 
     private func receive(_ page: [DriverVolume], into state: MonitorState, _ summary: inout SweepSummary) {
         let received = now
+        state.succeeded(.driver)
         summary.volumes += page.count
         let (abnormal, withoutHealth) = state.update { reconciler in
             var abnormal = 0
@@ -90,6 +91,7 @@ extension HealthMonitor {
 
     private func receive(_ page: [DriverVolumeHealth], into state: MonitorState, _ summary: inout SweepSummary) {
         let received = now
+        state.succeeded(.driver)
         let reports = page.map { VolumeHealthReport($0, observer: observer) }
         summary.volumes += page.count
         summary.abnormal += reports.count { !$0.isHealthy }

@@ -28,7 +28,9 @@ extension HealthMonitor {
     func watchSight(of state: MonitorState) async throws {
         guard let timeout = configuration.blindnessTimeout else { return try await untilCancelled() }
         while true {
-            switch state.verdict(timeout: timeout, at: now) {
+            // One by one, every volume has had its turn after an interval: before that, not all calls have failed.
+            let callsTimeout = state.isWithoutList ? max(timeout, configuration.monitorInterval) : timeout
+            switch state.verdict(timeout: timeout, callsTimeout: callsTimeout, at: now) {
             case .keep: await state.sightChanged.wait()
             case .keepUntil(let end): await wait(for: state.sightChanged, until: end)
             case .stepDown(let failure):
@@ -43,7 +45,7 @@ extension HealthMonitor {
     }
 
     /// Calls Identity/Probe now and then, and as soon as the connection breaks: a driver that has ended or hangs is known
-    /// before the next list.
+    /// before the next list. While it fails, all Identity calls must succeed: one that answers Probe alone is of no use.
     ///
     /// - Throws: only `CancellationError`.
     func watchDriver(_ state: MonitorState) async throws {
@@ -51,7 +53,11 @@ extension HealthMonitor {
         while true {
             let began = now
             do throws(CSIError) {
-                try await driver.checkReadiness()
+                if state.failure(of: .driver) == nil {
+                    try await driver.checkReadiness()
+                } else {
+                    _ = try await driver.identifyOnce()
+                }
                 state.succeeded(.driver)
             } catch {
                 try Task.checkCancellation()
@@ -129,8 +135,8 @@ extension MonitorState {
 
     func failure(of sense: Sense) -> Sight.Failure? { senses.withLock { $0.failure(of: sense) } }
 
-    func verdict(timeout: Duration, at now: Duration) -> Sight.Verdict {
-        senses.withLock { $0.verdict(timeout: timeout, at: now) }
+    func verdict(timeout: Duration, callsTimeout: Duration, at now: Duration) -> Sight.Verdict {
+        senses.withLock { $0.verdict(timeout: timeout, callsTimeout: callsTimeout, at: now) }
     }
 
     func failed(_ sense: Sense, reason: String, since: Duration) {

@@ -26,7 +26,7 @@ package struct MonitorStatus: Sendable {
     package var isLeading: Bool
     /// The driver does not answer its Identity calls.
     package var driver: Failure?
-    /// Calls for the health of volumes fail.
+    /// Calls for the health of volumes fail: lists, or, where volumes are probed one by one, all calls of an interval.
     package var calls: Failure?
     /// Those that have begun: a standby has none unless its caches are kept.
     package var watches: [Watch]
@@ -49,7 +49,9 @@ extension HealthMonitor {
             return MonitorStatus(
                 isLeading: isLeading,
                 driver: failure(.driver, state),
-                calls: failure(.calls, state),
+                calls: failure(.calls, state).flatMap { failure in
+                    state.isWithoutList && failure.age < configuration.monitorInterval ? nil : failure
+                },
                 watches: [
                     watch(WatchedVolume.resource.plural, state.volumes.activity),
                     watch(WatchedClaim.resource.plural, state.claims.activity),

@@ -86,6 +86,8 @@ struct LeaderElectionStateMachine: Sendable {
         now: Duration,
         wall: Time
     ) -> Decision {
+        // A leader renews whatever its handicap is.
+        let handicap = renewedAt == nil ? handicap : .zero
         guard let record else {
             observed = nil
             return wait(handicap, freeAt: now, now: now).map(Decision.stand)
@@ -98,7 +100,7 @@ struct LeaderElectionStateMachine: Sendable {
         }
         let expiry = observedAt + .seconds(Int64(record.leaseDurationSeconds))
         // With a handicap also one of our own that we could not give back.
-        let isOurs = record.holderIdentity == identity && (handicap == .zero || renewedAt != nil)
+        let isOurs = record.holderIdentity == identity && handicap == .zero
         if !isOurs, !record.holderIdentity.isEmpty, now < expiry {
             return .stand(until: expiry)
         }

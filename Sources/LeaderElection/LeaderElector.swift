@@ -299,7 +299,7 @@ private struct Handicap {
     /// In a row.
     var stepDowns = 0
 
-    var duration: Duration { leaseDuration * min(1 << min(max(stepDowns - 1, 0), 2), 4) }
+    var duration: Duration { leaseDuration * (1 << min(max(stepDowns - 1, 0), 2)) }
 }
 
 /// Which failure of a series is worth a line in the log: the first, and each that has another cause than the one before. What
@@ -338,8 +338,9 @@ extension LeaderElector {
         while true {
             var wait = configuration.timing.retryPeriod
             do {
-                if isFit() { handicap.stepDowns = 0 }
-                term.handicap.withLock { $0 = isFit() ? .zero : handicap.duration }
+                let isFit = isFit()
+                if isFit { handicap.stepDowns = 0 }
+                term.handicap.withLock { $0 = isFit ? .zero : handicap.duration }
                 switch try await attempt(term, basedOn: nil) {
                 case .held(let lease):
                     noteRenewal(of: term)

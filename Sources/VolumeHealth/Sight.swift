@@ -81,11 +81,17 @@ public struct Sight: Sendable {
 
     /// Whether to give the lease back.
     ///
-    /// - Parameter timeout: how long a sense may fail. One attempt is never enough, however long ago it was.
-    public func verdict(timeout: Duration, at now: Duration) -> Verdict {
+    /// One attempt is never enough, however long ago it was.
+    ///
+    /// - Parameters:
+    ///   - timeout: how long a sense may fail.
+    ///   - callsTimeout: the same for ``Sense/calls``; nil: `timeout`.
+    public func verdict(timeout: Duration, callsTimeout: Duration? = nil, at now: Duration) -> Verdict {
+        func end(_ failure: Failure) -> Duration {
+            failure.since + (failure.sense == .calls ? callsTimeout ?? timeout : timeout)
+        }
         let conclusive = failures.filter { $0.attempts >= 2 }
-        guard let longest = conclusive.first else { return .keep }
-        let end = longest.since + timeout
-        return now < end ? .keepUntil(end) : .stepDown(longest)
+        guard let first = conclusive.min(by: { end($0) < end($1) }) else { return .keep }
+        return now < end(first) ? .keepUntil(end(first)) : .stepDown(first)
     }
 }

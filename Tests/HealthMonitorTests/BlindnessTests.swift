@@ -66,6 +66,16 @@ import VolumeHealth
         }
     }
 
+    @Test func `a driver that answers Probe alone ends the term`() async throws {
+        try await Self.run { scene, terms, _ in
+            scene.driver.intercept { call in call.method.hasSuffix("GetPluginInfo") ? .fail(.internal, "no") : nil }
+            terms.begin()
+            let error = try await Self.stepDown(scene, terms)
+            #expect(error.sense == .driver)
+            #expect(error.description.contains("GetPluginInfo"))
+        }
+    }
+
     @Test func `lists that all fail end the term, and are held against the standby for five minutes`() async throws {
         try await Self.run { scene, terms, monitor in
             scene.driver.intercept { call in
@@ -84,17 +94,25 @@ import VolumeHealth
         }
     }
 
-    @Test func `probes that all fail end the term, one that fails does not`() async throws {
-        let other = VolumeFixture(number: 1)
+    @Test func `probes that all fail end the term, those of some volumes do not`() async throws {
+        let others = (1..<8).map { VolumeFixture(number: $0) }
+        let other = others[0]
         try await Self.run { scene in
             scene.driver.configuration.controllerCapabilities = [11, 12]
-            try other.create(in: scene.server)
-            scene.driver.set(.healthy, ofVolume: other.handle)
-        } _: { scene, terms, _ in
-            scene.driver.intercept { call in call.volumeID == Self.volume.handle ? .fail(.internal, "no") : nil }
+            for volume in others {
+                try volume.create(in: scene.server)
+                scene.driver.set(.healthy, ofVolume: volume.handle)
+            }
+        } _: { scene, terms, monitor in
+            // All but one: for the most part of an interval no call succeeds.
+            scene.driver.intercept { call in
+                call.method.hasSuffix("ControllerGetVolume") && call.volumeID != other.handle
+                    ? .fail(.internal, "no") : nil
+            }
             terms.begin()
             try await scene.advance { GetModeTests.calls(scene, for: other) == 5 }
             #expect(terms.blindness == nil)
+            #expect(monitor.status()?.calls == nil)
             scene.driver.intercept { call in call.method.hasSuffix("ControllerGetVolume") ? .fail(.internal, "no") : nil
             }
             try await scene.advance { terms.blindness != nil }

@@ -111,6 +111,12 @@ struct LeaderElectionStateMachineTests {
             Issue.record("did not renew")
             return
         }
+        // Deleted meanwhile.
+        let creation = machine.look(at: nil, version: "", handicap: .seconds(60), now: .seconds(10), wall: wall(0))
+        guard case .create = creation else {
+            Issue.record("did not create the lease again")
+            return
+        }
     }
 
     @Test mutating func everyRenewalThatIsSeenStartsTheWaitAnew() {

@@ -21,6 +21,24 @@ struct SightTests {
         #expect(sight.failures == [failure])
     }
 
+    @Test mutating func `calls may have a timeout of their own`() {
+        for attempt in 0..<2 { sight.failed(.calls, reason: "no", since: .seconds(attempt)) }
+        let until = sight.verdict(timeout: .seconds(30), callsTimeout: .seconds(60), at: .seconds(59))
+        #expect(until == .keepUntil(.seconds(60)))
+        for attempt in 20..<22 { sight.failed(.claims, reason: "no", since: .seconds(attempt)) }
+        guard
+            case .stepDown(let failure) = sight.verdict(
+                timeout: .seconds(30),
+                callsTimeout: .seconds(60),
+                at: .seconds(59)
+            )
+        else {
+            Issue.record("went on without sight")
+            return
+        }
+        #expect(failure.sense == .claims)
+    }
+
     @Test mutating func `one failed attempt is never enough`() {
         sight.failed(.calls, reason: "once", since: .zero)
         #expect(sight.verdict(timeout: .seconds(30), at: .seconds(3600)) == .keep)
