@@ -65,6 +65,8 @@ enum Controller {
         healthChecks.register(path: HealthChecks.livenessPath) { nil }
         healthChecks.register(path: HealthChecks.readinessPath) { running.readiness().checks }
         running.set(leaderElectionProblem: { health?.failure() })
+        let permissions = DoctorPermission.all(options, leaseNamespace: "")
+        running.set(optionalRules: Set(permissions.filter { !$0.isRequired }.map(\.request.rbacRule)))
         services.append(
             MonitorService(options: options, metrics: metrics, running: running, health: health, log: log)
         )

@@ -12,8 +12,9 @@ struct Readiness: Sendable {
         var reason: String
     }
 
-    /// How long a watch may be silent: the API server sends a bookmark at least once a minute.
-    static let silenceLimit = Duration.seconds(180)
+    /// How long a watch may be silent. With bookmarks it is not for much more than a minute (k8s.io/apiserver,
+    /// pkg/storage/cacher/cacher.go, `defaultBookmarkFrequency`); without, for 10 minutes, after which it is opened anew.
+    static let silenceLimit = Duration.seconds(660)
     /// How long a failure may last before it counts: a watch that is opened again is nothing that anybody has to see.
     static let tolerance = Duration.seconds(10)
 
@@ -25,8 +26,10 @@ struct Readiness: Sendable {
     var monitor: MonitorStatus?
     /// The API server answers no request, or does not know who we are.
     var apiServer: Failure?
-    /// Missing RBAC rules as they stand in a Role, and since when they are known to be missing.
+    /// Missing RBAC rules that reports need, as they stand in a Role, and since when they are known to be missing.
     var missingRules: [String: Duration]
+    /// Missing RBAC rules without which volumes are reported all the same.
+    var missingOptionalRules: Set<String> = []
     /// What is wrong with the leader election; nil when nothing is, and without one.
     var leaseProblem: String?
     /// How the replica takes part in leader election; nil without one.
@@ -39,7 +42,7 @@ struct Readiness: Sendable {
             HealthChecks.Result(name: "driver-supported", failure: supportFailure),
             HealthChecks.Result(name: "api-server", failure: apiServerFailure),
             HealthChecks.Result(name: "watches", note: standbyNote(of: monitor?.watches), failure: watchFailure),
-            HealthChecks.Result(name: "permissions", failure: permissionFailure),
+            HealthChecks.Result(name: "permissions", note: permissionNote, failure: permissionFailure),
             HealthChecks.Result(
                 name: "last-sweep",
                 note: monitor?.isLeading == true ? nil : "not leading",
@@ -81,6 +84,10 @@ struct Readiness: Sendable {
             }
         }
         return nil
+    }
+
+    private var permissionNote: String? {
+        missingOptionalRules.isEmpty ? nil : "without \(missingOptionalRules.sorted().joined(separator: ", "))"
     }
 
     private var permissionFailure: HealthChecks.Failure? {

@@ -20,8 +20,10 @@ final class RunningMonitor: Sendable {
         var isIdentified = false
         /// The driver was not identified yet: since when that failed, and why.
         var waiting: (since: ContinuousClock.Instant, reason: String)?
-        /// No request is answered, or all with 401: since when, and the last of them.
-        var apiFailure: (since: ContinuousClock.Instant, reason: String)?
+        /// No request is answered, or all with 401: since when, how many, and the last of them.
+        var apiFailure: (since: ContinuousClock.Instant, requests: Int, reason: String)?
+        /// Rules without which volumes are reported all the same.
+        var optionalRules: Set<String> = []
         /// By the rule as it stands in a Role, since when it is known to be missing.
         var missingRules: [String: ContinuousClock.Instant] = [:]
         /// Those that were missing at any time.
@@ -43,6 +45,9 @@ final class RunningMonitor: Sendable {
         state.withLock { $0.leaderElectionProblem = leaderElectionProblem }
     }
 
+    /// Missing rules of these keep no volume from being reported.
+    func set(optionalRules: Set<String>) { state.withLock { $0.optionalRules = optionalRules } }
+
     /// The driver did not answer its Identity calls, at the start.
     func identifyFailed(_ reason: String) {
         state.withLock { $0.waiting = (since: $0.waiting?.since ?? .now, reason: reason) }
@@ -61,7 +66,11 @@ final class RunningMonitor: Sendable {
             if request.httpStatus == nil || request.httpStatus == 401 {
                 let answer = request.httpStatus == nil ? "no answer" : "401 Unauthorized"
                 let reason = "\(request.verb) \(request.resource) at \(request.host): \(answer)"
-                state.apiFailure = (since: state.apiFailure?.since ?? .now, reason: reason)
+                state.apiFailure = (
+                    since: state.apiFailure?.since ?? .now,
+                    requests: (state.apiFailure?.requests ?? 0) + 1,
+                    reason: reason
+                )
             } else {
                 state.apiFailure = nil
             }
@@ -86,8 +95,12 @@ final class RunningMonitor: Sendable {
             isDriverIdentified: state.isIdentified,
             driver: state.waiting.map { .init(age: now - $0.since, reason: $0.reason) },
             monitor: state.monitor?.status(),
-            apiServer: state.apiFailure.map { .init(age: now - $0.since, reason: $0.reason) },
-            missingRules: state.missingRules.mapValues { now - $0 },
+            // One alone may be a request that was cancelled, or too slow: others may not follow for long.
+            apiServer: state.apiFailure.flatMap { failure in
+                failure.requests >= 2 ? .init(age: now - failure.since, reason: failure.reason) : nil
+            },
+            missingRules: state.missingRules.filter { !state.optionalRules.contains($0.key) }.mapValues { now - $0 },
+            missingOptionalRules: state.optionalRules.intersection(state.missingRules.keys),
             leaseProblem: state.leaderElectionProblem(),
             leaseHolder: state.lease?().isHeld
         )

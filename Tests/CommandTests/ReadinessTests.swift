@@ -84,7 +84,9 @@ struct ReadinessTests {
         readiness.monitor?.watches[1].failure = .init(age: .seconds(10), reason: "401")
         #expect(failures() == ["watches": "401"])
         readiness.monitor?.watches[1].failure = nil
-        readiness.monitor?.watches[1].silence = .seconds(181)
+        readiness.monitor?.watches[1].silence = .seconds(660)
+        #expect(readiness.isReady)
+        readiness.monitor?.watches[1].silence = .seconds(661)
         #expect(failures() == ["watches": "no event and no bookmark of persistentvolumeclaims"])
         readiness.monitor?.watches[1].silence = nil
         #expect(failures() == ["watches": "the list of persistentvolumeclaims is not complete"])
@@ -103,6 +105,12 @@ struct ReadinessTests {
         #expect(readiness.isReady)
         readiness.apiServer?.age = .seconds(10)
         #expect(failures() == ["api-server": "get leases: 401 Unauthorized"])
+    }
+
+    @Test mutating func `a missing rule that no report needs is a note`() {
+        readiness.missingOptionalRules = ["{b}", "{a}"]
+        #expect(readiness.isReady)
+        #expect(readiness.checks[4].note == "without {a}, {b}")
     }
 
     @Test mutating func `what the driver lacks is one line`() {

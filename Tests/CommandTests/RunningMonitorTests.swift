@@ -7,6 +7,7 @@ import VolumeHealth
 
 @testable import CSIClient
 @testable import HealthMonitor
+@testable import KubernetesClient
 @testable import csi_health_monitor
 
 /// The wiring between what runs and what is shown of it.
@@ -45,6 +46,40 @@ import VolumeHealth
         #expect(lines("leader_election_master_status").isEmpty)
         #expect(lines("csi_volume_health_volumes").isEmpty)
         #expect(running.driverProblem()?.contains("not identified yet") == true)
+    }
+
+    private func observe(_ status: Int?, lacksRule: Bool = false) {
+        running.observe(
+            KubernetesClient.RequestObservation(
+                request: RequestInfo(verb: .get, resource: CSIDriverObject.resource),
+                httpStatus: status,
+                duration: .zero,
+                method: "GET",
+                host: "h:443",
+                lacksRule: lacksRule
+            )
+        )
+    }
+
+    @Test func `requests without an answer are a failure from the second in a row on`() {
+        observe(nil)
+        #expect(running.readiness().apiServer == nil)
+        observe(401)
+        #expect(running.readiness().apiServer?.reason == "get csidrivers at h:443: 401 Unauthorized")
+        observe(503)
+        #expect(running.readiness().apiServer == nil)
+    }
+
+    @Test func `a missing rule is named until a request is served, one that no report needs apart`() {
+        let rule = #"{apiGroups: ["storage.k8s.io"], resources: ["csidrivers"], verbs: ["get"]}"#
+        observe(403, lacksRule: true)
+        observe(404)
+        #expect(Array(running.readiness().missingRules.keys) == [rule])
+        running.set(optionalRules: [rule])
+        #expect(running.readiness().missingRules.isEmpty)
+        #expect(running.readiness().missingOptionalRules == [rule])
+        observe(200)
+        #expect(running.readiness().missingOptionalRules.isEmpty)
     }
 
     @Test func `the lease is shown by its name, held or not`() {

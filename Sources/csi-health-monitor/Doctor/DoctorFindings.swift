@@ -102,7 +102,7 @@ extension DoctorRow {
 /// A permission that the monitor uses with these flags: a rule of manifests/.
 struct DoctorPermission: Sendable, Equatable {
     var request: RequestInfo
-    /// Whether volumes are not monitored, or not reported as they should be, without it.
+    /// Whether volumes are not monitored, or not reported by events, without it.
     var isRequired = true
 
     /// - Parameter leaseNamespace: of the Lease, and of Secrets.
@@ -111,8 +111,10 @@ struct DoctorPermission: Sendable, Equatable {
         all += requests(PersistentVolumeClaim.resource, [.list, .watch])
         all += requests(PersistentVolumeClaim.resource, [.get], isRequired: false)
         all.append(
+            // Roles made for external-health-monitor do not have it: events report all the same.
             DoctorPermission(
-                request: RequestInfo(verb: .patch, resource: PersistentVolumeClaim.resource, subresource: "status")
+                request: RequestInfo(verb: .patch, resource: PersistentVolumeClaim.resource, subresource: "status"),
+                isRequired: false
             )
         )
         let csiDrivers = Resource(
