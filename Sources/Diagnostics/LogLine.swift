@@ -34,7 +34,7 @@ struct LogLine {
     }
 
     /// The JSON of component-base: time in milliseconds, verbosity with all but errors, the error last. `severity` is not
-    /// in component-base's, whose lines do not tell a warning from an info.
+    /// in component-base's, in which a warning looks like an info.
     var json: String {
         var text =
             "{\"ts\":\(time.milliseconds),\"caller\":\(Quote.json("\(file):\(line)")),\"msg\":\(Quote.json(message))"

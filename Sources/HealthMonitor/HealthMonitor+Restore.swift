@@ -127,7 +127,7 @@ struct ReadBackLimits: Sendable {
 /// What earlier processes told, as far as their events are still there.
 package struct ToldEvents: Sendable {
     /// The last event on a claim's volume.
-    struct Told: Sendable {
+    struct Recorded: Sendable {
         /// nil: that it has recovered.
         var fingerprint: Fingerprint?
         /// Versions are in the order of the writes; leaders' clocks may differ.
@@ -148,7 +148,7 @@ package struct ToldEvents: Sendable {
         var uid: String
     }
 
-    private(set) var volumes: [ClaimIdentity: Told] = [:]
+    private(set) var volumes: [ClaimIdentity: Recorded] = [:]
     private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
 
     package init(component: String) {
@@ -177,21 +177,22 @@ package struct ToldEvents: Sendable {
     }
 
     private mutating func add(_ event: Event, _ claim: ClaimIdentity, _ fingerprint: Fingerprint?) {
-        var told = Told(
+        var latest = Recorded(
             fingerprint: fingerprint,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds,
             firstTime: event.firstTimestamp.seconds,
             state: fingerprint.flatMap { VolumeState(summary: event.message, fingerprint: $0) }
         )
-        let other = volumes[claim]
-        if let other, (other.version, other.time) > (told.version, told.time) {
-            // It was so once more after that.
-            if other.fingerprint != nil { volumes[claim]?.firstTime = max(other.firstTime, told.time) }
-            return
+        if var earlier = volumes[claim] {
+            if (earlier.version, earlier.time) > (latest.version, latest.time) { swap(&earlier, &latest) }
+            // Of the same, as external-health-monitor and we name it, it began with the first; otherwise after what was so
+            // before.
+            latest.firstTime =
+                earlier.fingerprint == latest.fingerprint
+                ? min(earlier.firstTime, latest.firstTime) : max(earlier.time, latest.firstTime)
         }
-        if let other { told.firstTime = max(told.firstTime, other.time) }
-        volumes[claim] = told
+        volumes[claim] = latest
     }
 
     private static let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: "")]).fingerprint
@@ -200,17 +201,17 @@ package struct ToldEvents: Sendable {
 extension Reconciler {
     package mutating func restore(_ events: ToldEvents, at now: Duration) {
         let wall = Time.now().seconds
-        for (identity, told) in events.volumes {
-            guard let fingerprint = told.fingerprint else { continue }
-            let age = Duration.age(of: told.time, now: wall)
-            let firstAge = Duration.age(of: told.firstTime, now: wall)
+        for (identity, recorded) in events.volumes {
+            guard let fingerprint = recorded.fingerprint else { continue }
+            let age = Duration.age(of: recorded.time, now: wall)
+            let firstAge = Duration.age(of: recorded.firstTime, now: wall)
             restore(
                 told: fingerprint,
-                state: told.state,
+                state: recorded.state,
                 claimUID: identity.uid,
                 key: identity.key,
                 toldAt: now - age,
-                since: told.firstTime > 0 ? now - firstAge : nil,
+                since: recorded.firstTime > 0 ? now - firstAge : nil,
                 at: now,
                 wall: wall
             )

@@ -37,6 +37,7 @@ struct AgeTests {
         event.reason = EventVocabulary.abnormalReason
         event.involvedObject = ObjectReference(claim)
         event.lastTimestamp.seconds = time
+        event.firstTimestamp.seconds = time
         var told = ToldEvents(component: "c")
         told.add(event)
         reconciler.restore(told, at: .zero)
