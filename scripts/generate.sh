@@ -21,7 +21,7 @@ generate() {
     shift
     mkdir -p "$destination/$module/Generated"
     protoc --proto_path=Protos --plugin=protoc-gen-swift="$plugin" \
-        --swift_opt=Visibility=Public --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath \
+        --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath \
         --swift_out="$destination/$module/Generated" "$@"
 }
 generate CSISpec csi/csi.proto

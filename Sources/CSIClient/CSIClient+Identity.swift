@@ -15,7 +15,7 @@ extension CSIClient {
     ///
     /// - Parameter failed: called for every failure, with its error and how long the attempt took.
     /// - Throws: only `CancellationError`, on cancellation.
-    public func identify(
+    package func identify(
         clock: some Clock<Duration>,
         failed: (CSIError, Duration) -> Void = { _, _ in }
     ) async throws -> DriverIdentity {

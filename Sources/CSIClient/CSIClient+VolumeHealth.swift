@@ -11,7 +11,7 @@ extension CSIClient {
     /// - Parameter secrets: sent with every page, and never logged.
     ///
     /// Source: CSI specification 1.13, ControllerListVolumeHealth (LIST_VOLUME_HEALTH).
-    public func listVolumeHealth(secrets: [String: String] = [:]) -> DriverPages<DriverVolumeHealth> {
+    package func listVolumeHealth(secrets: [String: String] = [:]) -> DriverPages<DriverVolumeHealth> {
         let method = CSIMethodName.controllerListVolumeHealth
         let redaction = Redaction(secrets)
         return DriverPages(method: method) { token throws(CSIError) in
@@ -37,7 +37,7 @@ extension CSIClient {
     ///   is well.
     ///
     /// Source: CSI specification 1.13, ControllerGetVolumeHealth (GET_VOLUME_HEALTH).
-    public func getVolumeHealth(
+    package func getVolumeHealth(
         id: String,
         secrets: [String: String] = [:]
     ) async throws(CSIError) -> DriverVolumeHealth {

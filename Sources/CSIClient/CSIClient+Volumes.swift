@@ -9,7 +9,7 @@ extension CSIClient {
     /// say nothing of any volume, and the others are good.
     ///
     /// Source: CSI specification, ListVolumes.
-    public func listVolumes() -> DriverPages<DriverVolume> {
+    package func listVolumes() -> DriverPages<DriverVolume> {
         let method = CSIMethodName.listVolumes
         return DriverPages(method: method) { token throws(CSIError) in
             var request = CSIListVolumesRequest()
@@ -34,7 +34,7 @@ extension CSIClient {
     ///   A reply with neither a volume nor a condition is ``CSIError/Code/invalidResponse``.
     ///
     /// Source: CSI specification, ControllerGetVolume (GET_VOLUME).
-    public func getVolume(id: String) async throws(CSIError) -> DriverVolume {
+    package func getVolume(id: String) async throws(CSIError) -> DriverVolume {
         let method = CSIMethodName.controllerGetVolume
         var request = CSIControllerGetVolumeRequest()
         request.volumeID = id

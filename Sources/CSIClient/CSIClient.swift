@@ -2,8 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import CSISpec
-public import GRPCTransport
-public import Logging
+package import GRPCTransport
+package import Logging
 import SwiftProtobuf
 import Synchronization
 
@@ -14,19 +14,19 @@ import Synchronization
 ///
 /// Calls are logged at the `trace` level, requests and responses with them, secrets never: a secret that was sent with a
 /// call is taken out of everything that the driver says in answer.
-public final class CSIClient: Sendable {
+package final class CSIClient: Sendable {
     /// Where the driver is and how long it may take.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// A path, or an address as gRPC takes it: `unix:///run/csi/socket`.
-        public var address: String
+        package var address: String
         /// How long one call may take, a page of a list being one call.
-        public var timeout: Duration
+        package var timeout: Duration
         /// The most volumes that a page of a list may have; 0 leaves it to the driver. There are drivers that
         /// take a bound for an index and truncate their list, and drivers that fail without one.
-        public var maxEntries: Int32
+        package var maxEntries: Int32
 
         /// Describes a driver's socket.
-        public init(address: String, timeout: Duration = .seconds(15), maxEntries: Int32 = 0) {
+        package init(address: String, timeout: Duration = .seconds(15), maxEntries: Int32 = 0) {
             self.address = address
             self.timeout = timeout
             self.maxEntries = maxEntries
@@ -34,19 +34,19 @@ public final class CSIClient: Sendable {
     }
 
     /// One call, as a metric counts it.
-    public struct CallObservation: Sendable {
+    package struct CallObservation: Sendable {
         /// `unknown-driver` until the driver is identified, as csi-lib-utils labels it.
-        public var driverName: String
+        package var driverName: String
         /// `/csi.v1.Controller/ListVolumes`
-        public var method: String
+        package var method: String
         /// The canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
-        public var code: String
+        package var code: String
         /// Whether there was an answer that the specification allows; false also for an OK without what is required.
-        public var isUsable: Bool
+        package var isUsable: Bool
         /// How a usable reply deviates from the specification; nil where it does not.
-        public var deviation: ReplyDeviation?
+        package var deviation: ReplyDeviation?
         /// From sending to the answer.
-        public var duration: Duration
+        package var duration: Duration
     }
 
     /// The driver behind the socket, as it last identified itself.
@@ -68,7 +68,7 @@ public final class CSIClient: Sendable {
     ///
     /// - Parameter observer: called after every call, from the caller's task.
     /// - Throws: `GRPCError` when the address is none.
-    public init(
+    package init(
         configuration: Configuration,
         logger: Logger,
         observer: @escaping @Sendable (CallObservation) -> Void = { _ in }
@@ -80,7 +80,7 @@ public final class CSIClient: Sendable {
     }
 
     /// Whether the connection to the driver stands, now. Asking makes one that does not be made, for the next time.
-    public var isConnected: Bool {
+    package var isConnected: Bool {
         channel.connectivityState(tryToConnect: true) == .ready
     }
 
@@ -92,14 +92,14 @@ public final class CSIClient: Sendable {
 
     /// Waits until the connection breaks: the driver ended, and may be another version when it is back. Returns at once
     /// when there is no connection, and on cancellation.
-    public func waitUntilDisconnected() async {
+    package func waitUntilDisconnected() async {
         while !Task.isCancelled, channel.connectivityState(tryToConnect: false) == .ready {
             _ = await channel.waitForConnectivityChange(from: .ready, timeout: .seconds(60))
         }
     }
 
     /// Ends the calls in flight and closes the connection. May be called more than once.
-    public func shutdown() async {
+    package func shutdown() async {
         await channel.shutdown()
     }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import GRPCTransport
+package import GRPCTransport
 
 /// A call that brought no usable answer. It says nothing of any volume's health.
-public struct CSIError: Error, Sendable, CustomStringConvertible {
+package struct CSIError: Error, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: Hashable {
             case status(GRPCStatus.Code)
             case invalidResponse
@@ -15,12 +15,12 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
         private let kind: Kind
 
         /// The driver, or gRPC on its behalf, answered with this status.
-        public static func status(_ code: GRPCStatus.Code) -> Code { Code(kind: .status(code)) }
+        package static func status(_ code: GRPCStatus.Code) -> Code { Code(kind: .status(code)) }
         /// The driver answered OK with something that the specification does not allow.
-        public static let invalidResponse = Code(kind: .invalidResponse)
+        package static let invalidResponse = Code(kind: .invalidResponse)
 
         /// A word for logs.
-        public var description: String {
+        package var description: String {
             switch kind {
             case .status(let code): code.description
             case .invalidResponse: "InvalidResponse"
@@ -29,31 +29,31 @@ public struct CSIError: Error, Sendable, CustomStringConvertible {
     }
 
     /// What kind of failure it is.
-    public var code: Code
+    package var code: Code
     /// The call, as `/csi.v1.Controller/ListVolumes`.
-    public var method: String
+    package var method: String
     /// What happened, in the driver's words where it gave any.
-    public var message: String
+    package var message: String
 
     /// Method, kind and message.
-    public var description: String { "\(method): \(code): \(message)" }
+    package var description: String { "\(method): \(code): \(message)" }
 
     /// The driver does not know the volume: NOT_FOUND.
-    public var isNotFound: Bool { code == .status(.notFound) }
+    package var isNotFound: Bool { code == .status(.notFound) }
 
     /// The driver cannot be reached or is not ready: UNAVAILABLE. It may be another version when it is back.
-    public var isUnavailable: Bool { code == .status(.unavailable) }
+    package var isUnavailable: Bool { code == .status(.unavailable) }
 
     /// What a driver answers, or does not, that has too much to do: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
-    public var isOverload: Bool {
+    package var isOverload: Bool {
         [.status(.deadlineExceeded), .status(.resourceExhausted), .status(.unavailable)].contains(code)
     }
 }
 
 /// How a usable reply differs from what the specification requires.
-public struct ReplyDeviation: Sendable, Hashable {
+package struct ReplyDeviation: Sendable, Hashable {
     /// A label of a metric.
-    public enum Kind: String, Sendable, Hashable, CaseIterable {
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
         /// A reply to ControllerGetVolume without `volume`.
         case volumeMissing = "volume_missing"
         /// A `volume` without `volume_id`.
@@ -63,9 +63,9 @@ public struct ReplyDeviation: Sendable, Hashable {
     }
 
     /// What differs.
-    public var kind: Kind
+    package var kind: Kind
     /// The `volume_id` of the reply, cut after 256 characters; empty where it has none.
-    public var example: String
+    package var example: String
 }
 
 extension CSIError {

@@ -4,17 +4,17 @@
 import CSISpec
 
 /// Who the driver is and what it can do, as it says itself.
-public struct DriverIdentity: Sendable, Hashable {
+package struct DriverIdentity: Sendable, Hashable {
     /// The driver's name: `spec.csi.driver` of its PersistentVolumes.
-    public var name: String
+    package var name: String
     /// Any text; for people.
-    public var vendorVersion: String
+    package var vendorVersion: String
     /// Which controller RPCs it has.
-    public var controllerCapabilities: Set<ControllerCapability>
+    package var controllerCapabilities: Set<ControllerCapability>
 }
 
 /// A controller RPC, or something that one does, as far as it decides how volumes are probed.
-public enum ControllerCapability: Sendable, Hashable {
+package enum ControllerCapability: Sendable, Hashable {
     /// LIST_VOLUMES: ListVolumes.
     case listVolumes
     /// VOLUME_CONDITION: ListVolumes and ControllerGetVolume tell a volume's condition (CSI 1.3 to 1.12).
@@ -40,17 +40,17 @@ public enum ControllerCapability: Sendable, Hashable {
 }
 
 /// A volume as ListVolumes or ControllerGetVolume tells it.
-public struct DriverVolume: Sendable, Hashable {
+package struct DriverVolume: Sendable, Hashable {
     /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
-    public var id: String
+    package var id: String
     /// nil when the driver said nothing of it, which is not the same as being well.
-    public var condition: Condition?
+    package var condition: Condition?
 
     /// A legacy `VolumeCondition`.
-    public struct Condition: Sendable, Hashable {
+    package struct Condition: Sendable, Hashable {
         /// Something is wrong.
-        public var isAbnormal: Bool
+        package var isAbnormal: Bool
         /// What, in the driver's words.
-        public var message: String
+        package var message: String
     }
 }

@@ -11,11 +11,11 @@ import GRPCTransport
 /// To be iterated once. It throws the first failed call's ``CSIError``, or one with ``CSIError/Code/invalidResponse``
 /// where the list would never end: when the driver gives the same `next_token` twice, or more pages than any list has
 /// (``DriverPages/maximumPages``). Nothing comes after an error.
-public struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
+package struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
     /// A page, or a part of one that is large; it may be empty.
-    public typealias Element = [Item]
+    package typealias Element = [Item]
     /// What a call throws.
-    public typealias Failure = CSIError
+    package typealias Failure = CSIError
 
     /// A list of 100,000 volumes, one on each page, has an end.
     static var maximumPages: Int { 100_000 }
@@ -29,12 +29,12 @@ public struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
     let items: @Sendable (DriverPage<Item>.Part) -> [Item]
 
     /// A list of its own, from the first page.
-    public func makeAsyncIterator() -> Iterator {
+    package func makeAsyncIterator() -> Iterator {
         Iterator(pages: self)
     }
 
     /// Asks for one page at a time.
-    public struct Iterator: AsyncIteratorProtocol {
+    package struct Iterator: AsyncIteratorProtocol {
         private let pages: DriverPages
         /// What is left of the last page that came.
         private var page: DriverPage<Item>?
@@ -50,7 +50,7 @@ public struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
         }
 
         /// The next page or part of one, nil after the last one and after an error.
-        public mutating func next() async throws(CSIError) -> [Item]? {
+        package mutating func next() async throws(CSIError) -> [Item]? {
             do {
                 while true {
                     if let part = try page?.next() { return pages.items(part) }

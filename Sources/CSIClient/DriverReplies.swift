@@ -26,7 +26,7 @@ extension Message {
 }
 
 /// What a driver says of one volume, in a list or when it is asked for it.
-public protocol DriverReport: Sendable {
+package protocol DriverReport: Sendable {
     /// The volume's identity for the driver; empty where none is given.
     var id: String { get }
 
@@ -40,7 +40,7 @@ extension DriverVolume: DriverReport {
     /// Reads a `ListVolumesResponse.Entry`, or a `ControllerGetVolumeResponse`, which has the same fields.
     ///
     /// - Throws: where the bytes are no such message.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         self.init(id: "", condition: nil)
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
@@ -94,7 +94,7 @@ extension DriverVolumeHealth: DriverReport {
     /// Reads a `VolumeHealth`.
     ///
     /// - Throws: where the bytes are no such message, or say more than anybody has to say of one volume.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         self.init(id: "", entries: [])
         try read(bytes)
     }

@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth tells it (CSI 1.13 and later).
-public struct DriverVolumeHealth: Sendable, Hashable {
+package struct DriverVolumeHealth: Sendable, Hashable {
     /// How bad it is: a `VolumeHealthErrorType`.
-    public enum Status: Sendable, Hashable {
+    package enum Status: Sendable, Hashable {
         /// DEGRADED: usable, with something lost: speed, redundancy.
         case degraded
         /// INACCESSIBLE: data cannot be read or written at the moment.
@@ -16,19 +16,19 @@ public struct DriverVolumeHealth: Sendable, Hashable {
     }
 
     /// One thing that is wrong.
-    public struct Entry: Sendable, Hashable {
+    package struct Entry: Sendable, Hashable {
         /// How bad it is.
-        public var status: Status
+        package var status: Status
         /// Why, as a word for programs; some drivers leave it empty.
-        public var reason: String
+        package var reason: String
         /// Why, for people.
-        public var message: String
+        package var message: String
     }
 
     /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
-    public var id: String
+    package var id: String
     /// All that is wrong, in the driver's order and with its repetitions; empty: nothing is.
-    public var entries: [Entry]
+    package var entries: [Entry]
 }
 
 extension DriverVolumeHealth.Status {

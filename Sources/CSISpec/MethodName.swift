@@ -4,21 +4,21 @@
 /// Full method names of the CSI services, as gRPC sends them in `:path` and as metrics label them.
 ///
 /// Source: container-storage-interface/spec, csi.proto, services Identity and Controller.
-public enum CSIMethodName {
+package enum CSIMethodName {
     /// Name and version of the driver.
-    public static let getPluginInfo = "/csi.v1.Identity/GetPluginInfo"
+    package static let getPluginInfo = "/csi.v1.Identity/GetPluginInfo"
     /// Which services the driver has.
-    public static let getPluginCapabilities = "/csi.v1.Identity/GetPluginCapabilities"
+    package static let getPluginCapabilities = "/csi.v1.Identity/GetPluginCapabilities"
     /// Whether the driver is ready.
-    public static let probe = "/csi.v1.Identity/Probe"
+    package static let probe = "/csi.v1.Identity/Probe"
     /// Which controller RPCs the driver has.
-    public static let controllerGetCapabilities = "/csi.v1.Controller/ControllerGetCapabilities"
+    package static let controllerGetCapabilities = "/csi.v1.Controller/ControllerGetCapabilities"
     /// All volumes, by pages.
-    public static let listVolumes = "/csi.v1.Controller/ListVolumes"
+    package static let listVolumes = "/csi.v1.Controller/ListVolumes"
     /// One volume.
-    public static let controllerGetVolume = "/csi.v1.Controller/ControllerGetVolume"
+    package static let controllerGetVolume = "/csi.v1.Controller/ControllerGetVolume"
     /// The health of all volumes that are not well, by pages (CSI 1.13 and later).
-    public static let controllerListVolumeHealth = "/csi.v1.Controller/ControllerListVolumeHealth"
+    package static let controllerListVolumeHealth = "/csi.v1.Controller/ControllerListVolumeHealth"
     /// The health of one volume (CSI 1.13 and later).
-    public static let controllerGetVolumeHealth = "/csi.v1.Controller/ControllerGetVolumeHealth"
+    package static let controllerGetVolumeHealth = "/csi.v1.Controller/ControllerGetVolumeHealth"
 }

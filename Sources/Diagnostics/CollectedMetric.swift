@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// A gauge or a counter that is read at the scrape, with all its series.
-public struct CollectedMetric: Sendable, MetricFamily {
+package struct CollectedMetric: Sendable, MetricFamily {
     /// The value of one series.
-    public typealias Sample = (labels: [String], value: Double)
+    package typealias Sample = (labels: [String], value: Double)
 
     /// What Prometheus makes of the values.
     package enum Kind: String, Sendable {
@@ -13,7 +13,7 @@ public struct CollectedMetric: Sendable, MetricFamily {
     }
 
     /// What it is.
-    public let description: MetricDescription
+    package let description: MetricDescription
     private let kind: Kind
     private let samples: @Sendable () -> [Sample]
 
@@ -31,12 +31,12 @@ public struct CollectedMetric: Sendable, MetricFamily {
     }
 
     /// A gauge with these series; no two may have the same labels.
-    public init(_ description: MetricDescription, samples: @escaping @autoclosure @Sendable () -> [Sample]) {
+    package init(_ description: MetricDescription, samples: @escaping @autoclosure @Sendable () -> [Sample]) {
         self.init(.gauge, description, samples: samples())
     }
 
     /// A gauge without labels.
-    public init(_ description: MetricDescription, value: Double) {
+    package init(_ description: MetricDescription, value: Double) {
         self.init(description, samples: [(labels: [], value: value)])
     }
 

@@ -11,22 +11,22 @@ import Synchronization
 ///
 /// Made to survive whoever can reach the port: one request per connection, a bound on the bytes of a request, on the
 /// time of an exchange, and on the connections at a time; a connection over the last bound is closed at once.
-public struct DiagnosticsEndpoint: Sendable {
+package struct DiagnosticsEndpoint: Sendable {
     /// Where to listen and what to put up with.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Where to listen.
-        public var address: ListenAddress
+        package var address: ListenAddress
         /// The path of the metrics.
-        public var metricsPath: String
+        package var metricsPath: String
         /// The most bytes of one request, headers and body.
-        public var requestSizeLimit: Int
+        package var requestSizeLimit: Int
         /// How long one connection may last, from its beginning to the end of the response.
-        public var exchangeTimeLimit: Duration
+        package var exchangeTimeLimit: Duration
         /// How many connections may be open at a time.
-        public var connectionLimit: Int
+        package var connectionLimit: Int
 
         /// Describes an endpoint. The default limits suit kubelets and Prometheus.
-        public init(
+        package init(
             address: ListenAddress,
             metricsPath: String = "/metrics",
             requestSizeLimit: Int = 16_384,
@@ -48,7 +48,7 @@ public struct DiagnosticsEndpoint: Sendable {
     /// An endpoint; it listens in ``run()``.
     ///
     /// - Parameter didListen: called once connections are accepted, with the port that was chosen.
-    public init(
+    package init(
         configuration: Configuration,
         metrics: MetricsRegistry,
         healthChecks: HealthChecks,
@@ -62,7 +62,7 @@ public struct DiagnosticsEndpoint: Sendable {
     /// Listens and serves until it is cancelled. The port is free and all connections are closed when it returns.
     ///
     /// - Throws: ``DiagnosticsError`` when it cannot listen; `CancellationError` on cancellation.
-    public func run() async throws {
+    package func run() async throws {
         // One thread: a singleton group would have as many as the host has cores.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {

@@ -4,12 +4,12 @@
 import Synchronization
 
 /// Health checks by the path under which they are served.
-public final class HealthChecks: Sendable {
+package final class HealthChecks: Sendable {
     /// Tells what is wrong, nil when nothing is. It answers from memory and never blocks.
-    public typealias Check = @Sendable () -> String?
+    package typealias Check = @Sendable () -> String?
 
     /// Whether what is wrong makes the check fail.
-    public enum Severity: Sendable {
+    package enum Severity: Sendable {
         /// A probe of the kubelet may act on it: 500.
         case failure
         /// For people; it is nothing that a restart would mend: 200.
@@ -17,16 +17,16 @@ public final class HealthChecks: Sendable {
     }
 
     /// What a named check found.
-    public struct Result: Sendable {
+    package struct Result: Sendable {
         /// `driver-connected`
-        public var name: String
+        package var name: String
         /// What else there is to say where it is ok.
-        public var note: String?
+        package var note: String?
         /// nil: ok.
-        public var failure: Failure?
+        package var failure: Failure?
 
         /// A result.
-        public init(name: String, note: String? = nil, failure: Failure?) {
+        package init(name: String, note: String? = nil, failure: Failure?) {
             self.name = name
             self.note = note
             self.failure = failure
@@ -34,21 +34,21 @@ public final class HealthChecks: Sendable {
     }
 
     /// Why a named check fails.
-    public struct Failure: Sendable, Equatable {
+    package struct Failure: Sendable, Equatable {
         /// For how long; nil where that is not known.
-        public var age: Duration?
+        package var age: Duration?
         /// One line.
-        public var reason: String
+        package var reason: String
 
         /// A failure.
-        public init(age: Duration? = nil, reason: String) {
+        package init(age: Duration? = nil, reason: String) {
             self.age = age
             self.reason = reason
         }
     }
 
     /// Runs all named checks. It answers from memory and never blocks.
-    public typealias NamedChecks = @Sendable () -> [Result]
+    package typealias NamedChecks = @Sendable () -> [Result]
 
     struct Registration: Sendable {
         var severity: Severity
@@ -56,30 +56,30 @@ public final class HealthChecks: Sendable {
     }
 
     /// Where external-health-monitor serves the health of its leader election, which probes in manifests ask for.
-    public static let leaderElectionPath = "/healthz/leader-election"
+    package static let leaderElectionPath = "/healthz/leader-election"
     /// What the CSI driver lacks, if anything.
-    public static let driverPath = "/healthz/driver"
+    package static let driverPath = "/healthz/driver"
 
     /// Where named checks are served, as kube-apiserver's.
-    public static let readinessPath = "/readyz"
+    package static let readinessPath = "/readyz"
     /// Whether the process runs at all.
-    public static let livenessPath = "/livez"
+    package static let livenessPath = "/livez"
 
     private let checks = Mutex<[String: Registration]>([:])
     private let named = Mutex<[String: NamedChecks]>([:])
 
     /// No checks.
-    public init() {}
+    package init() {}
 
     /// Serves a check under `path`. A path may be used once.
-    public func register(path: String, severity: Severity = .failure, _ check: @escaping Check) {
+    package func register(path: String, severity: Severity = .failure, _ check: @escaping Check) {
         let registration = Registration(severity: severity, check: check)
         let previous = checks.withLock { $0.updateValue(registration, forKey: path) }
         precondition(previous == nil, "two health checks have the path \(path)")
     }
 
     /// Serves named checks under `path`: 200 when all are ok, otherwise 503. A path may be used once.
-    public func register(path: String, named checks: @escaping NamedChecks) {
+    package func register(path: String, named checks: @escaping NamedChecks) {
         let previous = named.withLock { $0.updateValue(checks, forKey: path) }
         precondition(previous == nil, "two groups of health checks have the path \(path)")
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import Logging
+package import Logging
 
 /// A log handler that writes as Kubernetes components do: klog's text, or the JSON of `--logging-format=json`.
 ///
@@ -11,9 +11,9 @@ public import Logging
 ///
 /// One event is one line. Whatever a message or a value holds, it is quoted, so that nothing that a driver or a server
 /// says can look like a line of ours. Nothing is redacted here: secrets must not be given to a logger.
-public struct KlogHandler: LogHandler {
+package struct KlogHandler: LogHandler {
     /// How a line looks.
-    public enum Format: String, Sendable, CaseIterable {
+    package enum Format: String, Sendable, CaseIterable {
         /// `I0420 09:39:53.317402       1 file.swift:182] "Message" key="value"`
         case text
         /// `{"ts":1713605993317.402,"caller":"Module/file.swift:182","msg":"Message","v":0,"severity":"info","key":"value"}`
@@ -21,11 +21,11 @@ public struct KlogHandler: LogHandler {
     }
 
     /// Events of this level and more severe ones are written.
-    public var logLevel: Logger.Level
+    package var logLevel: Logger.Level
     /// Is written with every event.
-    public var metadata: Logger.Metadata = [:]
+    package var metadata: Logger.Metadata = [:]
     /// Where more metadata comes from, asked at every event.
-    public var metadataProvider: Logger.MetadataProvider?
+    package var metadataProvider: Logger.MetadataProvider?
 
     private let format: Format
     private let traceVerbosity: Int
@@ -63,13 +63,13 @@ public struct KlogHandler: LogHandler {
     }
 
     /// One value of ``metadata``.
-    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
     /// Writes one line.
-    public func log(event: LogEvent) {
+    package func log(event: LogEvent) {
         // The nearer one wins: the event's own, then the handler's, then the task's.
         var values = event.metadata ?? [:]
         values.merge(metadata) { nearer, _ in nearer }

@@ -2,14 +2,14 @@
 // Copyright the csi-health-monitor authors
 
 /// Where to listen, in the syntax of Go's `net.Listen("tcp", ...)`: `:8080`, `127.0.0.1:9808`, `[::1]:8080`.
-public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
+package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// A host name or an IP address without brackets; empty for every address of the host, IPv4 and IPv6.
-    public var host: String
+    package var host: String
     /// 0 lets the system choose a free port.
-    public var port: UInt16
+    package var port: UInt16
 
     /// Names an address.
-    public init(host: String, port: UInt16) {
+    package init(host: String, port: UInt16) {
         self.host = host
         self.port = port
     }
@@ -17,7 +17,7 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// Reads an address.
     ///
     /// - Throws: ``DiagnosticsError`` with the code `invalidAddress` when `text` is none. Port names are not known.
-    public init(parsing text: String) throws(DiagnosticsError) {
+    package init(parsing text: String) throws(DiagnosticsError) {
         guard let colon = text.lastIndex(of: ":") else {
             throw Self.invalid(text, "it has no port")
         }
@@ -36,7 +36,7 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The address in the syntax that it is read in.
-    public var description: String {
+    package var description: String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 

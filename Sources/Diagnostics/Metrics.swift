@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// A metric that only grows.
-public final class Counter: MetricFamily {
+package final class Counter: MetricFamily {
     private let series: SeriesTable<Double>
 
     init(_ description: MetricDescription) {
@@ -10,13 +10,13 @@ public final class Counter: MetricFamily {
     }
 
     /// Adds `amount`, which must not be negative, to the series with these label values.
-    public func increment(by amount: Double = 1, labels: [String] = []) {
+    package func increment(by amount: Double = 1, labels: [String] = []) {
         precondition(amount >= 0, "a counter never goes down")
         series.update(labels) { $0 += amount }
     }
 
     /// Forgets a series: it is not exposed any more, and would begin anew.
-    public func remove(labels: [String]) {
+    package func remove(labels: [String]) {
         series.remove(labels)
     }
 
@@ -29,7 +29,7 @@ public final class Counter: MetricFamily {
 }
 
 /// A metric that goes up and down.
-public final class Gauge: MetricFamily {
+package final class Gauge: MetricFamily {
     private let series: SeriesTable<Double>
 
     init(_ description: MetricDescription) {
@@ -37,12 +37,12 @@ public final class Gauge: MetricFamily {
     }
 
     /// Sets the series with these label values.
-    public func set(_ value: Double, labels: [String] = []) {
+    package func set(_ value: Double, labels: [String] = []) {
         series.update(labels) { $0 = value }
     }
 
     /// Forgets a series: it is not exposed any more.
-    public func remove(labels: [String]) {
+    package func remove(labels: [String]) {
         series.remove(labels)
     }
 
@@ -55,7 +55,7 @@ public final class Gauge: MetricFamily {
 }
 
 /// A metric that sorts observations into buckets.
-public final class Histogram: MetricFamily {
+package final class Histogram: MetricFamily {
     private struct Observations {
         /// How many fell into each bucket; the last one is that without a bound.
         var counts: [Int]
@@ -72,7 +72,7 @@ public final class Histogram: MetricFamily {
     }
 
     /// Counts `value` in the series with these label values. A value on a bound belongs to the bucket below it.
-    public func observe(_ value: Double, labels: [String] = []) {
+    package func observe(_ value: Double, labels: [String] = []) {
         let bucket = buckets.firstIndex { value <= $0 } ?? buckets.count
         series.update(labels) {
             $0.counts[bucket] += 1
@@ -81,7 +81,7 @@ public final class Histogram: MetricFamily {
     }
 
     /// Forgets a series: it is not exposed any more, and would begin anew.
-    public func remove(labels: [String]) {
+    package func remove(labels: [String]) {
         series.remove(labels)
     }
 

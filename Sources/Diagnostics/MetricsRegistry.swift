@@ -4,16 +4,16 @@
 import Synchronization
 
 /// What a metric is: its name, the text that explains it, and the names of its labels.
-public struct MetricDescription: Sendable, Hashable {
+package struct MetricDescription: Sendable, Hashable {
     /// `csi_sidecar_operations_seconds`: letters, digits, `_` and `:`, not beginning with a digit.
-    public var name: String
+    package var name: String
     /// One sentence for the reader of the metrics page.
-    public var help: String
+    package var help: String
     /// Every series of the metric has one value for each of these, in this order.
-    public var labelNames: [String]
+    package var labelNames: [String]
 
     /// Describes a metric.
-    public init(name: String, help: String, labelNames: [String] = []) {
+    package init(name: String, help: String, labelNames: [String] = []) {
         self.name = name
         self.help = help
         self.labelNames = labelNames
@@ -24,26 +24,26 @@ public struct MetricDescription: Sendable, Hashable {
 ///
 /// A metric is made once, where it is used, and its handle kept. All handles may be used from everywhere at the same
 /// time; an update takes one uncontended lock.
-public final class MetricsRegistry: Sendable {
+package final class MetricsRegistry: Sendable {
     /// Metrics that are read at the scrape.
-    public typealias Collector = @Sendable () -> [CollectedMetric]
+    package typealias Collector = @Sendable () -> [CollectedMetric]
 
     private let families = Mutex<[String: any MetricFamily]>([:])
     private let collectors = Mutex<[Collector]>([])
     private let commonLabel = Mutex<CommonLabel?>(nil)
 
     /// A registry without metrics.
-    public init() {}
+    package init() {}
 
     /// Makes a metric that only grows. A name may be used once in a registry.
-    public func counter(_ description: MetricDescription) -> Counter {
+    package func counter(_ description: MetricDescription) -> Counter {
         let counter = Counter(description)
         add(counter, name: description.name)
         return counter
     }
 
     /// Makes a metric that goes up and down. A name may be used once in a registry.
-    public func gauge(_ description: MetricDescription) -> Gauge {
+    package func gauge(_ description: MetricDescription) -> Gauge {
         let gauge = Gauge(description)
         add(gauge, name: description.name)
         return gauge
@@ -52,7 +52,7 @@ public final class MetricsRegistry: Sendable {
     /// Makes a metric that sorts observations into buckets. A name may be used once in a registry.
     ///
     /// - Parameter buckets: the upper bounds, rising; the bucket without a bound is added.
-    public func histogram(_ description: MetricDescription, buckets: [Double]) -> Histogram {
+    package func histogram(_ description: MetricDescription, buckets: [Double]) -> Histogram {
         let histogram = Histogram(description, buckets: buckets)
         add(histogram, name: description.name)
         return histogram
@@ -60,7 +60,7 @@ public final class MetricsRegistry: Sendable {
 
     /// Exposes what `collector` returns, which is asked at each exposition: for what is known elsewhere and would have to
     /// be kept in step. Its names are used by nobody else.
-    public func collect(_ collector: @escaping Collector) {
+    package func collect(_ collector: @escaping Collector) {
         collectors.withLock { $0.append(collector) }
     }
 
@@ -71,7 +71,7 @@ public final class MetricsRegistry: Sendable {
 
     /// All metrics in the Prometheus text format 0.0.4, sorted by name and label values, so that equal states give
     /// equal texts. A metric with labels shows once it has a series.
-    public func exposition() -> String {
+    package func exposition() -> String {
         var all = families.withLock { $0 }
         for collector in collectors.withLock({ $0 }) {
             for metric in collector() { all[metric.description.name] = metric }

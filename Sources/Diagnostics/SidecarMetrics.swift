@@ -8,22 +8,22 @@ import Synchronization
 ///
 /// Names are those of csi-lib-utils, external-health-monitor, component-base and Prometheus' client libraries where they
 /// have the metric, with their labels and buckets, so that dashboards and alerts for them work.
-public struct SidecarMetrics: Sendable {
+package struct SidecarMetrics: Sendable {
     /// What does not change while the process runs.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Of this program.
-        public var version: String
+        package var version: String
         /// The commit it was built from; `unknown` where the build did not set it.
-        public var revision: String
+        package var revision: String
         /// The compiler's, `6.2`.
-        public var swiftVersion: String
+        package var swiftVersion: String
         /// `--list-volumes-interval`
-        public var listVolumesInterval: Duration
+        package var listVolumesInterval: Duration
         /// `--monitor-interval`
-        public var monitorInterval: Duration
+        package var monitorInterval: Duration
 
         /// Describes a process.
-        public init(
+        package init(
             version: String,
             revision: String,
             swiftVersion: String,
@@ -62,7 +62,7 @@ public struct SidecarMetrics: Sendable {
     ///   - driverName: of the CSI driver; `unknown-driver` until it is identified, as csi-lib-utils has it. Called at each
     ///     scrape.
     ///   - snapshot: called at each scrape.
-    public init(
+    package init(
         registry: MetricsRegistry,
         configuration: Configuration,
         driverName: @escaping @Sendable () -> String,
@@ -246,14 +246,14 @@ public struct SidecarMetrics: Sendable {
     ///   - statusCode: the canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
     ///   - method: the full method: `/csi.v1.Identity/Probe`.
     ///   - duration: from sending to the answer.
-    public func observeOperation(driverName: String, statusCode: String, method: String, duration: Duration) {
+    package func observeOperation(driverName: String, statusCode: String, method: String, duration: Duration) {
         operations.observe(duration / .seconds(1), labels: [driverName, statusCode, method])
     }
 
     /// Counts one call that asks for health.
     ///
     /// - Parameter method: without its service: `ListVolumes`.
-    public func observeProbe(method: String, succeeded: Bool, duration: Duration) {
+    package func observeProbe(method: String, succeeded: Bool, duration: Duration) {
         probeDurations.observe(duration / .seconds(1), labels: [method])
         probes.increment(labels: [method, succeeded ? "success" : "error"])
     }
@@ -261,17 +261,17 @@ public struct SidecarMetrics: Sendable {
     /// Counts a reply that was used although it deviates from the specification.
     ///
     /// - Parameter deviation: one of a few names: `volume_id_differs`.
-    public func countDeviation(_ deviation: String) {
+    package func countDeviation(_ deviation: String) {
         deviations.increment(labels: [deviation])
     }
 
     /// This replica leads from now on: what an earlier term has swept is not known to be true any more.
-    public func termBegan() {
+    package func termBegan() {
         lastSweep.forget()
     }
 
     /// All volumes were probed and the driver has answered for each, just now.
-    public func sweepCompleted(duration: Duration) {
+    package func sweepCompleted(duration: Duration) {
         lastSweep.completed(at: LogTime.now().secondsSince1970, duration: duration)
         sweeps.observe(duration / .seconds(1))
     }
@@ -281,7 +281,7 @@ public struct SidecarMetrics: Sendable {
     /// - Parameters:
     ///   - kind: `event`, `status`; one of a few.
     ///   - result: `recorded`, `retried`; one of a few.
-    public func countReport(kind: String, result: String) {
+    package func countReport(kind: String, result: String) {
         reports.increment(labels: [kind, result])
     }
 
@@ -291,24 +291,24 @@ public struct SidecarMetrics: Sendable {
     ///   - queue: as ``SidecarSnapshot`` has them: `events`, `status`.
     ///   - isRetried: whether it will be processed again.
     ///   - duration: from taking it out of the queue to the end of the last request about it.
-    public func observeWork(queue: String, isRetried: Bool, duration: Duration) {
+    package func observeWork(queue: String, isRetried: Bool, duration: Duration) {
         workDurations.observe(duration / .seconds(1), labels: [queue])
         retries.increment(by: isRetried ? 1 : 0, labels: [queue])
     }
 
     /// The driver reported a condition of an unknown type.
-    public func countUnknownCondition(type: Int) {
+    package func countUnknownCondition(type: Int) {
         // A driver may send any of four billion numbers; the next versions of CSI will use the next few.
         unknownConditions.increment(labels: [(0..<16).contains(type) ? "\(type)" : "other"])
     }
 
     /// The driver reported a condition without a reason.
-    public func countUnspecifiedReason() {
+    package func countUnspecifiedReason() {
         unspecifiedReasons.increment()
     }
 
     /// The API server has no place for a claim's health.
-    public func countDroppedStatusWrite() {
+    package func countDroppedStatusWrite() {
         droppedStatusWrites.increment()
     }
 
@@ -321,7 +321,7 @@ public struct SidecarMetrics: Sendable {
     ///   - method: of HTTP: `PATCH`. client-go's `verb` as well.
     ///   - host: of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
     ///   - duration: to the end of the response; of a watch, to its beginning.
-    public func observeAPIRequest(
+    package func observeAPIRequest(
         verb: String,
         resource: String,
         code: String,
@@ -337,14 +337,14 @@ public struct SidecarMetrics: Sendable {
     /// The lease was given back because this replica saw nothing.
     ///
     /// - Parameter reason: one of a few words: `driver`.
-    public func countStepDown(_ reason: String) {
+    package func countStepDown(_ reason: String) {
         stepDowns.increment(labels: [reason])
     }
 
     /// An object of a list or a watch was skipped.
     ///
     /// - Parameter resource: as RBAC has it: `persistentvolumeclaims`.
-    public func countUndecodableObject(resource: String) {
+    package func countUndecodableObject(resource: String) {
         undecodableObjects.increment(labels: [resource])
     }
 }

@@ -5,7 +5,7 @@
 ///
 /// A target is pure: it opens no socket and no file that the bytes name, starts no task and waits for nothing. The same
 /// bytes have the same result.
-public enum FuzzTarget: String, CaseIterable, Sendable {
+package enum FuzzTarget: String, CaseIterable, Sendable {
     /// The API server: watches, cut anywhere, and pages of lists.
     case watchFrames = "watch-frames"
     /// The API server: answers that are errors.
@@ -24,7 +24,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     /// Reads the bytes.
     ///
     /// - Throws: ``InvariantViolation`` when something does not hold that must. A crash is a failure too.
-    public func run(_ bytes: [UInt8]) throws(InvariantViolation) {
+    package func run(_ bytes: [UInt8]) throws(InvariantViolation) {
         var input = FuzzInput(bytes)
         switch self {
         case .watchFrames: try WatchFrames.run(&input)
@@ -39,12 +39,12 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
 }
 
 /// Something does not hold that must, whatever the bytes are.
-public struct InvariantViolation: Error, CustomStringConvertible {
+package struct InvariantViolation: Error, CustomStringConvertible {
     /// What.
-    public var message: String
+    package var message: String
 
     /// What does not hold.
-    public var description: String { message }
+    package var description: String { message }
 }
 
 /// Throws unless `condition` holds; the message says what should.

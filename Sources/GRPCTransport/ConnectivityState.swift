@@ -6,7 +6,7 @@ import CGRPC
 /// How a channel's connection is.
 ///
 /// Source: gRPC, "gRPC Connectivity Semantics and API".
-public enum ConnectivityState: Sendable, Hashable {
+package enum ConnectivityState: Sendable, Hashable {
     /// Not connected, and nobody wants it to be.
     case idle
     /// About to be connected.

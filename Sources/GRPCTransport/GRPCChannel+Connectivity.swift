@@ -8,7 +8,7 @@ extension GRPCChannel {
     /// How the connection is now.
     ///
     /// - Parameter tryToConnect: connects an idle channel.
-    public func connectivityState(tryToConnect: Bool) -> ConnectivityState {
+    package func connectivityState(tryToConnect: Bool) -> ConnectivityState {
         unsafe withHandle { handle in
             guard let handle = unsafe handle else { return .shutdown }
             return unsafe ConnectivityState(grpc_channel_check_connectivity_state(handle, tryToConnect ? 1 : 0))
@@ -18,7 +18,7 @@ extension GRPCChannel {
     /// Waits until the connection is not in this state any more.
     ///
     /// - Returns: the new state; the same one after `timeout`, and early on cancellation.
-    public func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState {
+    package func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState {
         let waiter = Waiter()
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

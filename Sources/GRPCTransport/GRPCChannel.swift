@@ -8,18 +8,18 @@ import Synchronization
 ///
 /// Owns a thread (gRPC core has a few of its own) until ``shutdown()``, or until nobody refers to it any more.
 /// Everything may be called from every task.
-public final class GRPCChannel: Sendable {
+package final class GRPCChannel: Sendable {
     /// Limits of a channel.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// The largest message that is received, in bytes; a larger one ends the call with ResourceExhausted.
-        public var maximumReceiveMessageSize: Int32 = 64 << 20
+        package var maximumReceiveMessageSize: Int32 = 64 << 20
         /// The wait after a first failed attempt to connect. It grows with each further one.
-        public var initialReconnectBackoff: Duration = .milliseconds(200)
+        package var initialReconnectBackoff: Duration = .milliseconds(200)
         /// The longest wait between attempts to connect.
-        public var maximumReconnectBackoff: Duration = .seconds(1)
+        package var maximumReconnectBackoff: Duration = .seconds(1)
 
         /// The defaults suit a server on the same machine.
-        public init() {}
+        package init() {}
     }
 
     @safe
@@ -40,7 +40,7 @@ public final class GRPCChannel: Sendable {
     /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of
     ///   a Unix domain socket.
     /// - Throws: InvalidArgument when there is no target, or when its path is none that a socket can have.
-    public init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
+    package init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
         self.target = try GRPCTarget(target)
         queue = CompletionQueue()
         // grpc.h: never NULL; a channel that cannot be made fails its calls.
@@ -66,7 +66,7 @@ public final class GRPCChannel: Sendable {
     /// - Throws: the status that the call ended with, unless that is OK. Unavailable: the server cannot be reached;
     ///   fails at once while it is known to be away. DeadlineExceeded: after `timeout`. Cancelled: the task was
     ///   cancelled, or the channel shut down.
-    public func unary(_ method: String, request: [UInt8], timeout: Duration) async throws(GRPCError) -> [UInt8] {
+    package func unary(_ method: String, request: [UInt8], timeout: Duration) async throws(GRPCError) -> [UInt8] {
         let call = UnaryCall(queue: queue)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -82,7 +82,7 @@ public final class GRPCChannel: Sendable {
 
     /// Ends the calls in flight with Cancelled, closes the connection and returns when all is freed. Later calls end
     /// with Cancelled at once. May be called more than once.
-    public func shutdown() async {
+    package func shutdown() async {
         let calls = state.withLock { state in
             state.isShutDown = true
             return Array(state.calls.values)

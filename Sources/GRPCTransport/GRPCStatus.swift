@@ -4,60 +4,60 @@
 /// How a call ended: a code and, unless it is OK, a sentence.
 ///
 /// Source: gRPC, "Status codes and their use in gRPC".
-public struct GRPCStatus: Sendable, Hashable {
+package struct GRPCStatus: Sendable, Hashable {
     /// What kind of end it was.
-    public struct Code: RawRepresentable, Sendable, Hashable {
+    package struct Code: RawRepresentable, Sendable, Hashable {
         /// The number on the wire.
-        public var rawValue: UInt32
+        package var rawValue: UInt32
 
         /// Any number; unknown ones are kept.
-        public init(rawValue: UInt32) {
+        package init(rawValue: UInt32) {
             self.rawValue = rawValue
         }
 
         /// Success.
-        public static let ok = Code(rawValue: 0)
+        package static let ok = Code(rawValue: 0)
         /// The caller gave up.
-        public static let cancelled = Code(rawValue: 1)
+        package static let cancelled = Code(rawValue: 1)
         /// An error that says nothing of its kind.
-        public static let unknown = Code(rawValue: 2)
+        package static let unknown = Code(rawValue: 2)
         /// The request is wrong, whatever the state of the server.
-        public static let invalidArgument = Code(rawValue: 3)
+        package static let invalidArgument = Code(rawValue: 3)
         /// The time was over before the answer was there.
-        public static let deadlineExceeded = Code(rawValue: 4)
+        package static let deadlineExceeded = Code(rawValue: 4)
         /// What was asked for does not exist.
-        public static let notFound = Code(rawValue: 5)
+        package static let notFound = Code(rawValue: 5)
         /// What was to be created exists.
-        public static let alreadyExists = Code(rawValue: 6)
+        package static let alreadyExists = Code(rawValue: 6)
         /// The caller may not.
-        public static let permissionDenied = Code(rawValue: 7)
+        package static let permissionDenied = Code(rawValue: 7)
         /// Out of something; a message above the size limit, too.
-        public static let resourceExhausted = Code(rawValue: 8)
+        package static let resourceExhausted = Code(rawValue: 8)
         /// Not in this state of the server.
-        public static let failedPrecondition = Code(rawValue: 9)
+        package static let failedPrecondition = Code(rawValue: 9)
         /// Broken off by a conflict; for CSI lists: the token has expired.
-        public static let aborted = Code(rawValue: 10)
+        package static let aborted = Code(rawValue: 10)
         /// Past the valid range.
-        public static let outOfRange = Code(rawValue: 11)
+        package static let outOfRange = Code(rawValue: 11)
         /// The server has no such method.
-        public static let unimplemented = Code(rawValue: 12)
+        package static let unimplemented = Code(rawValue: 12)
         /// Something that must hold does not.
-        public static let `internal` = Code(rawValue: 13)
+        package static let `internal` = Code(rawValue: 13)
         /// The server cannot be reached, now.
-        public static let unavailable = Code(rawValue: 14)
+        package static let unavailable = Code(rawValue: 14)
         /// Data is lost for good.
-        public static let dataLoss = Code(rawValue: 15)
+        package static let dataLoss = Code(rawValue: 15)
         /// The caller is nobody.
-        public static let unauthenticated = Code(rawValue: 16)
+        package static let unauthenticated = Code(rawValue: 16)
     }
 
     /// What kind of end it was.
-    public var code: Code
+    package var code: Code
     /// The server's sentence, or gRPC's own.
-    public var message: String
+    package var message: String
 
     /// An end.
-    public init(code: Code, message: String) {
+    package init(code: Code, message: String) {
         self.code = code
         self.message = message
     }
@@ -65,7 +65,7 @@ public struct GRPCStatus: Sendable, Hashable {
 
 extension GRPCStatus.Code: CustomStringConvertible {
     /// The name as Go's gRPC prints it, which metrics use as a label: `DeadlineExceeded`.
-    public var description: String {
+    package var description: String {
         let names = [
             "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
             "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
@@ -76,26 +76,26 @@ extension GRPCStatus.Code: CustomStringConvertible {
 
     /// ``description`` for a metric's label: a code that gRPC does not define is `Unknown`, so that a server cannot make more
     /// series than there are codes (gRPC, "Status codes and their use": clients treat it as UNKNOWN).
-    public var shortDescription: String {
+    package var shortDescription: String {
         rawValue <= Self.unauthenticated.rawValue ? description : Self.unknown.description
     }
 }
 
 /// A call that did not end with OK.
-public struct GRPCError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct GRPCError: Error, Sendable, Hashable, CustomStringConvertible {
     /// How it ended.
-    public var status: GRPCStatus
+    package var status: GRPCStatus
 
     /// An error with this status.
-    public init(_ status: GRPCStatus) {
+    package init(_ status: GRPCStatus) {
         self.status = status
     }
 
     /// An error with this code and message.
-    public init(code: GRPCStatus.Code, message: String) {
+    package init(code: GRPCStatus.Code, message: String) {
         self.init(GRPCStatus(code: code, message: message))
     }
 
     /// Code and message.
-    public var description: String { "\(status.code): \(status.message)" }
+    package var description: String { "\(status.code): \(status.message)" }
 }

@@ -12,15 +12,15 @@ import Synchronization
 /// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in progress end then.
 /// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
 /// followed: a token stays where it was sent.
-public final class HTTPClient: Sendable {
+package final class HTTPClient: Sendable {
     /// What all requests of a client share.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Whom to trust.
-        public var tls: TLSConfiguration
+        package var tls: TLSConfiguration
         /// The proxy for all servers; nil: none. The environment is for the caller to read, see ``ProxySettings``.
         package var proxy: ProxyURL?
         /// The `User-Agent` header.
-        public var userAgent: String
+        package var userAgent: String
 
         /// A configuration.
         package init(tls: TLSConfiguration = TLSConfiguration(), proxy: ProxyURL? = nil, userAgent: String) {
@@ -36,7 +36,7 @@ public final class HTTPClient: Sendable {
     ///
     /// - Throws: TLS, where there is no certificate among the authorities, or the client certificate or its key cannot be
     ///   used; Transport, when libcurl cannot be initialised.
-    public init(configuration: Configuration) throws(HTTPError) {
+    package init(configuration: Configuration) throws(HTTPError) {
         loop = try TransferLoop(configuration: configuration)
     }
 
@@ -47,7 +47,7 @@ public final class HTTPClient: Sendable {
     /// Sends a request and returns when its response is there, see ``HTTPRequest/Delivery``.
     ///
     /// - Throws: ``HTTPError``; no status is an error. On cancellation, Cancelled, and the transfer ends.
-    public func execute(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
+    package func execute(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         let transfer = Transfer(request: request, loop: loop)
         let head = try await transfer.start()
         return HTTPResponse(head, body: HTTPBody(transfer))
@@ -68,14 +68,14 @@ public final class HTTPClient: Sendable {
     /// The thread that carries out the transfers, for tasks that do little but send many small requests: no other thread
     /// has to be woken up for each response. What they compute holds up all transfers of this client. After the shutdown
     /// such tasks run elsewhere.
-    public var taskExecutor: any TaskExecutor { loop }
+    package var taskExecutor: any TaskExecutor { loop }
 
     /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
     /// under way. For tests of leaks.
     package var liveHandles: Int { loop.liveHandles }
 
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
-    public func shutdown() async {
+    package func shutdown() async {
         loop.beginShutdown()
         await loop.ended()
     }

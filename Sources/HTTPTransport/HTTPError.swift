@@ -4,9 +4,9 @@
 import CCurl
 
 /// A request that brought no response, or not all of it.
-public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What kind of failure it is.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case invalidRequest
             case connect
@@ -21,39 +21,39 @@ public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
         private let kind: Kind
 
         /// The request cannot be sent: no URL, or neither http nor https.
-        public static let invalidRequest = Code(kind: .invalidRequest)
+        package static let invalidRequest = Code(kind: .invalidRequest)
         /// The server's name is unknown, or nobody listens there.
-        public static let connect = Code(kind: .connect)
+        package static let connect = Code(kind: .connect)
         /// No trust: an unknown authority, another name, an expired certificate, or ours is refused.
-        public static let tls = Code(kind: .tls)
+        package static let tls = Code(kind: .tls)
         /// A limit of ``HTTPRequest/Timeouts`` is over.
-        public static let timeout = Code(kind: .timeout)
+        package static let timeout = Code(kind: .timeout)
         /// The connection broke, or what came is no HTTP.
-        public static let transport = Code(kind: .transport)
+        package static let transport = Code(kind: .transport)
         /// More bytes than the reader wants.
-        public static let bodyTooLarge = Code(kind: .bodyTooLarge)
+        package static let bodyTooLarge = Code(kind: .bodyTooLarge)
         /// The task was cancelled.
-        public static let cancelled = Code(kind: .cancelled)
+        package static let cancelled = Code(kind: .cancelled)
         /// The client is shut down.
-        public static let shutdown = Code(kind: .shutdown)
+        package static let shutdown = Code(kind: .shutdown)
 
         /// A word for logs and metrics.
-        public var description: String { kind.rawValue }
+        package var description: String { kind.rawValue }
     }
 
     /// What kind of failure it is.
-    public var code: Code
+    package var code: Code
     /// What happened, where, and what to do where that is known.
-    public var message: String
+    package var message: String
 
     /// A failure.
-    public init(code: Code, message: String) {
+    package init(code: Code, message: String) {
         self.code = code
         self.message = message
     }
 
     /// Kind and message.
-    public var description: String { "\(code): \(message)" }
+    package var description: String { "\(code): \(message)" }
 }
 
 extension HTTPError {

@@ -2,18 +2,18 @@
 // Copyright the csi-health-monitor authors
 
 /// A request, its body in memory.
-public struct HTTPRequest: Sendable, CustomStringConvertible {
+package struct HTTPRequest: Sendable, CustomStringConvertible {
     /// How long things may take; nil: for ever.
-    public struct Timeouts: Sendable, Hashable {
+    package struct Timeouts: Sendable, Hashable {
         /// Until the connection stands, TLS included.
-        public var connect: Duration
+        package var connect: Duration
         /// Without a byte from the server. Time in which nobody reads the body does not count.
-        public var idle: Duration?
+        package var idle: Duration?
         /// From the beginning to the last byte of the body.
-        public var total: Duration?
+        package var total: Duration?
 
         /// Limits for a transfer.
-        public init(connect: Duration = .seconds(10), idle: Duration? = nil, total: Duration? = nil) {
+        package init(connect: Duration = .seconds(10), idle: Duration? = nil, total: Duration? = nil) {
             self.connect = connect
             self.idle = idle
             self.total = total
@@ -21,7 +21,7 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
     }
 
     /// When a response is there.
-    public enum Delivery: Sendable, Hashable {
+    package enum Delivery: Sendable, Hashable {
         /// When its body is complete and in memory, up to 256 MiB; more fails with BodyTooLarge.
         case buffered
         /// When its head is. The server waits for whoever reads the body.
@@ -29,20 +29,20 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
     }
 
     /// `GET`, `POST`, ...
-    public var method: String
+    package var method: String
     /// An absolute URL, `http` or `https`.
-    public var url: String
+    package var url: String
     /// Fields to send beside those that HTTP itself needs.
-    public var headers: HTTPHeaders
+    package var headers: HTTPHeaders
     /// nil sends none.
-    public var body: [UInt8]?
+    package var body: [UInt8]?
     /// When the response is there.
-    public var delivery: Delivery
+    package var delivery: Delivery
     /// How long things may take.
-    public var timeouts: Timeouts
+    package var timeouts: Timeouts
 
     /// A request.
-    public init(
+    package init(
         method: String = "GET",
         url: String,
         headers: HTTPHeaders = [:],
@@ -59,7 +59,7 @@ public struct HTTPRequest: Sendable, CustomStringConvertible {
     }
 
     /// Method and location, and nothing that may be secret: no query, no user, no header, no body.
-    public var description: String { "\(method) \(location)" }
+    package var description: String { "\(method) \(location)" }
 
     /// The URL without user and query.
     var location: String {

@@ -2,11 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 /// A response; the body of a streamed one may still be on its way.
-public struct HTTPResponse: Sendable {
+package struct HTTPResponse: Sendable {
     /// Any status from 200 on; none of them is an error here.
-    public let status: Int
+    package let status: Int
     /// The body. Read it, or drop the response to cancel the rest of it.
-    public let body: HTTPBody
+    package let body: HTTPBody
     private let headerLines: [UInt8]
 
     init(_ head: Transfer.Head, body: HTTPBody) {
@@ -16,14 +16,14 @@ public struct HTTPResponse: Sendable {
     }
 
     /// What the server sent before the body; read anew whenever it is asked for, as few responses' headers ever are.
-    public var headers: HTTPHeaders { HTTPHeaders(lines: headerLines) }
+    package var headers: HTTPHeaders { HTTPHeaders(lines: headerLines) }
 }
 
 /// The body of a response, piece by piece as it arrives.
 ///
 /// Single pass: one iterator at a time, and what it has read is gone. When the body and its iterators are dropped before
 /// the end, the transfer is cancelled.
-public struct HTTPBody: AsyncSequence, Sendable {
+package struct HTTPBody: AsyncSequence, Sendable {
     /// From so many unread bytes of a streamed body on, the server has to wait.
     static let highWaterMark = 256 << 10
     /// From so many unread bytes of a buffered body on, the transfer fails.
@@ -56,12 +56,12 @@ public struct HTTPBody: AsyncSequence, Sendable {
     }
 
     /// A reader. One at a time.
-    public func makeAsyncIterator() -> Iterator {
+    package func makeAsyncIterator() -> Iterator {
         Iterator(reader: reader)
     }
 
     /// Reads piece by piece.
-    public struct Iterator: AsyncIteratorProtocol {
+    package struct Iterator: AsyncIteratorProtocol {
         private let reader: Reader
 
         fileprivate init(reader: Reader) {
@@ -71,7 +71,7 @@ public struct HTTPBody: AsyncSequence, Sendable {
         /// The next bytes, at least one; nil at the end.
         ///
         /// - Throws: what broke the transfer; Cancelled when the task was cancelled, which ends the transfer.
-        public mutating func next() async throws(HTTPError) -> [UInt8]? {
+        package mutating func next() async throws(HTTPError) -> [UInt8]? {
             try await reader.transfer.nextChunk()
         }
     }
@@ -79,7 +79,7 @@ public struct HTTPBody: AsyncSequence, Sendable {
     /// The whole body.
     ///
     /// - Throws: as the iterator does; BodyTooLarge as soon as there are more than `limit` bytes.
-    public func collect(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
+    package func collect(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
         var bytes: [UInt8] = []
         var iterator = makeAsyncIterator()
         while let chunk = try await iterator.next() {

@@ -2,32 +2,32 @@
 // Copyright the csi-health-monitor authors
 
 /// Whom to trust and how to prove who we are. TLS 1.2 and up, always.
-public struct TLSConfiguration: Sendable, Hashable {
+package struct TLSConfiguration: Sendable, Hashable {
     /// A certificate and the key that goes with it.
-    public struct ClientCertificate: Sendable, Hashable {
+    package struct ClientCertificate: Sendable, Hashable {
         /// PEM; the certificate first, then those between it and the authority.
-        public var certificate: [UInt8]
+        package var certificate: [UInt8]
         /// PEM, not encrypted.
-        public var privateKey: [UInt8]
+        package var privateKey: [UInt8]
 
         /// A certificate and its key.
-        public init(certificate: [UInt8], privateKey: [UInt8]) {
+        package init(certificate: [UInt8], privateKey: [UInt8]) {
             self.certificate = certificate
             self.privateKey = privateKey
         }
     }
 
     /// PEM: the only authorities to trust, read as a ``CertificateBundle``; nil: the system's.
-    public var certificateAuthorities: [UInt8]?
+    package var certificateAuthorities: [UInt8]?
     /// Shown to servers that ask for one.
-    public var clientCertificate: ClientCertificate?
+    package var clientCertificate: ClientCertificate?
     /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
-    public var verifiesServer: Bool
+    package var verifiesServer: Bool
     /// The name that the server's certificate has to be for, and that the server is told (SNI); nil: the URL's host.
-    public var serverName: String?
+    package var serverName: String?
 
     /// By default: the system's authorities, no client certificate, everything checked.
-    public init(
+    package init(
         certificateAuthorities: [UInt8]? = nil,
         clientCertificate: ClientCertificate? = nil,
         verifiesServer: Bool = true,

@@ -5,19 +5,19 @@ import CSIClient
 import KubernetesClient
 import Logging
 import Synchronization
-public import VolumeHealth
+package import VolumeHealth
 
 /// The monitor sees too little to lead: see ``MonitorConfiguration/blindnessTimeout``.
-public struct BlindnessError: Error, CustomStringConvertible {
+package struct BlindnessError: Error, CustomStringConvertible {
     /// What failed.
-    public var sense: Sense
+    package var sense: Sense
     /// For how long and why.
-    public var description: String
+    package var description: String
 }
 
 extension HealthMonitor {
     /// Whether nothing that is known keeps this replica from leading: its driver is connected, and no sense fails.
-    public var isFitToLead: Bool {
+    package var isFitToLead: Bool {
         guard driver.isConnected else { return false }
         return current.get().map { $0.sight.isEmpty } ?? true
     }

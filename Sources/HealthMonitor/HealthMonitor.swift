@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import CSIClient
-public import KubernetesClient
-public import Logging
+package import CSIClient
+package import KubernetesClient
+package import Logging
 import Synchronization
-public import VolumeHealth
+package import VolumeHealth
 
 /// The controller: watches PersistentVolumes and PersistentVolumeClaims, asks the driver how its volumes are, and
 /// tells the claims by events and status fields.
@@ -16,7 +16,7 @@ public import VolumeHealth
 /// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
 /// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With
 /// volume secrets, `get` on those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
-public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
+package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let configuration: MonitorConfiguration
     let driver: CSIClient
     let kubernetes: KubernetesClient
@@ -35,7 +35,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     ///   - mayAct: asked before every question to the driver and every write; once it says no, ``run()`` does neither any
     ///     more and waits for its cancellation.
     ///   - observer: called for what metrics count, from the tasks of ``run()``.
-    public init(
+    package init(
         configuration: MonitorConfiguration,
         driver: CSIClient,
         kubernetes: KubernetesClient,
@@ -59,7 +59,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     ///
     /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
     ///   another driver answers on the socket; ``BlindnessError`` with ``MonitorConfiguration/blindnessTimeout``.
-    public func run() async throws {
+    package func run() async throws {
         try await run { lead in try await lead() }
     }
 
@@ -73,7 +73,7 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     ///   - elect: runs its argument while the lease is held, and cancels and awaits it when the lease is lost; one call
     ///     at a time, any number of times. Its argument throws ``BlindnessError`` to give the lease back. When `elect`
     ///     returns or throws, this does too.
-    public func run(
+    package func run(
         warmStandby: Bool = false,
         elect: @escaping @Sendable (_ lead: @escaping @Sendable () async throws -> Void) async throws -> Void
     ) async throws {
@@ -128,13 +128,13 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     }
 
     /// What is known now; nil between terms.
-    public func snapshot() -> HealthSnapshot? {
+    package func snapshot() -> HealthSnapshot? {
         current.isLeading
             ? current.get().map { $0.snapshot(listInterval: configuration.listVolumesInterval, at: now) } : nil
     }
 
     /// What is wrong with the driver, in sentences; nil when nothing is known to be, and between terms.
-    public func driverProblem() -> String? {
+    package func driverProblem() -> String? {
         current.isLeading ? current.get()?.driverProblem : nil
     }
 
@@ -176,44 +176,44 @@ public struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
 }
 
 /// What to watch over, how often to look, and what to tell.
-public struct MonitorConfiguration: Sendable {
+package struct MonitorConfiguration: Sendable {
     /// The driver whose volumes these are, as it told it when the lease was chosen.
-    public var driverName: String
+    package var driverName: String
     /// Who reports: `reportingInstance` of events.
-    public var identity: String
+    package var identity: String
     /// Where volumes are listed: from the beginning of one list to that of the next.
-    public var listVolumesInterval = Duration.seconds(300)
+    package var listVolumesInterval = Duration.seconds(300)
     /// Where volumes are asked for one by one: each is asked for once in this time.
-    public var monitorInterval = Duration.seconds(60)
+    package var monitorInterval = Duration.seconds(60)
     /// How many calls for single volumes are under way at most.
-    public var workerThreads = 10
+    package var workerThreads = 10
     /// How many calls for single volumes begin per second at most; nil: no bound of its own.
-    public var probesPerSecond: Double?
+    package var probesPerSecond: Double?
     /// After what time the absence of many volumes at once is believed.
-    public var missingVolumesHold = Duration.seconds(600)
+    package var missingVolumesHold = Duration.seconds(600)
     /// Whether a volume that the driver does not find any more is told as one.
-    public var reportsMissingVolumes = true
+    package var reportsMissingVolumes = true
     /// Whether conditions of legacy drivers go to the claims' `status.healthStatus` too.
-    public var writesLegacyStatus = true
+    package var writesLegacyStatus = true
     /// When a claim's health is shown as a condition in its status.
-    public var claimConditions = ClaimConditionPolicy.auto
+    package var claimConditions = ClaimConditionPolicy.auto
     /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
-    public var nodeFailureDuration: Duration?
+    package var nodeFailureDuration: Duration?
     /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
-    public var nodeName: String?
+    package var nodeName: String?
     /// The node on which this process runs, where that is known, by which a driver that knows only its node's
     /// volumes is recognized.
-    public var hostNodeName: String?
+    package var hostNodeName: String?
     /// After what time a term ends in which the driver cannot be reached, in which all calls for volumes' health fail, or in
     /// which the API server refuses the watches: another replica may see more. nil: it goes on.
-    public var blindnessTimeout: Duration?
+    package var blindnessTimeout: Duration?
     /// From one Identity/Probe call to the next, so that a driver that hangs is noticed between lists; nil: there are none.
-    public var driverCheckInterval: Duration?
+    package var driverCheckInterval: Duration?
     /// Which Secrets of the volumes go with the health RPCs.
-    public var volumeSecrets = VolumeSecretsKind.none
+    package var volumeSecrets = VolumeSecretsKind.none
 
     /// The defaults are those of the command's flags.
-    public init(driverName: String, identity: String) {
+    package init(driverName: String, identity: String) {
         self.driverName = driverName
         self.identity = identity
     }
@@ -230,14 +230,14 @@ extension Reconciler.Configuration {
 }
 
 /// Another driver answers on the socket than the one whose lease we hold.
-public struct DriverChangedError: Error, CustomStringConvertible {
+package struct DriverChangedError: Error, CustomStringConvertible {
     /// The driver whose lease we hold.
-    public var expected: String
+    package var expected: String
     /// The driver that answered.
-    public var found: String
+    package var found: String
 
     /// What happened and what to do.
-    public var description: String {
+    package var description: String {
         "the driver on the socket calls itself \(found) now, it was \(expected): start again to monitor \(found)"
     }
 }

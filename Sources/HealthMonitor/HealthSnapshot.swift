@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import VolumeHealth
+package import VolumeHealth
 
 /// What a running monitor knows, for metrics and health pages.
-public struct HealthSnapshot: Sendable {
+package struct HealthSnapshot: Sendable {
     /// A claim whose volume is unhealthy.
-    public struct AdverseClaim: Sendable, Equatable {
+    package struct AdverseClaim: Sendable, Equatable {
         /// `metadata.namespace`
-        public var namespace: String
+        package var namespace: String
         /// `metadata.name`
-        public var name: String
+        package var name: String
         /// Shared with the core: a copy for each claim would be large in an outage.
         package var state: VolumeState
         /// For how long this process knows the same set of status and reason.
@@ -23,11 +23,11 @@ public struct HealthSnapshot: Sendable {
     }
 
     /// What waits for the API server.
-    public struct Backlog: Sendable, Hashable {
+    package struct Backlog: Sendable, Hashable {
         /// How many.
-        public var depth: Int
+        package var depth: Int
         /// How long the oldest is so and not told; zero when there is none.
-        public var oldest: Duration
+        package var oldest: Duration
         /// How many were queued in this term, those that are tried again included.
         package var adds: UInt64
     }
@@ -41,36 +41,36 @@ public struct HealthSnapshot: Sendable {
     }
 
     /// Claims whose volumes are not well.
-    public var adverseClaims: [AdverseClaim]
+    package var adverseClaims: [AdverseClaim]
     /// Volumes of which the driver says that nothing is wrong.
-    public var healthyVolumes: Int
+    package var healthyVolumes: Int
     /// Volumes of which the last answer is too old to say how they are: healthy ones after two intervals, unhealthy ones
     /// after five.
-    public var staleVolumes = 0
+    package var staleVolumes = 0
     /// Claims of whose volume there was no answer for five intervals, where volumes are probed one by one.
-    public var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
+    package var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
     /// Where volumes are probed one by one: the last interval that has ended.
-    public var lastRound: ProbeRound?
+    package var lastRound: ProbeRound?
     /// Volumes of which it says that something is wrong.
-    public var adverseVolumes: Int
+    package var adverseVolumes: Int
     /// Volumes of which it has said nothing yet, or nothing that is understood.
-    public var unknownVolumes: Int
+    package var unknownVolumes: Int
     /// Events.
-    public var events: Backlog
+    package var events: Backlog
     /// Status fields.
-    public var statuses: Backlog
+    package var statuses: Backlog
     /// Whether the API server keeps status fields, as far as is known.
-    public var isStatusSupported: Bool
+    package var isStatusSupported: Bool
     /// What a driver that does not tell the health of its volumes would have to offer; nil for one that does.
-    public var missingCapabilities: String?
+    package var missingCapabilities: String?
     /// nil until the driver is identified in this term.
     package var method: Method?
     /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
-    public var listProblem: String?
+    package var listProblem: String?
     /// Whether so many volumes are missing at once that none of them is reported.
-    public var isAbsenceSuspected = false
+    package var isAbsenceSuspected = false
     /// From one probe of a volume to its next, as it is kept; nil while volumes are not probed one by one.
-    public var probeInterval: Duration?
+    package var probeInterval: Duration?
 }
 
 extension HealthSnapshot {
@@ -185,7 +185,7 @@ extension HealthSnapshot.Backlog {
 }
 
 /// Something that metrics count.
-public enum MonitorObservation: Sendable, Hashable {
+package enum MonitorObservation: Sendable, Hashable {
     /// All volumes were asked for: a complete list, or an interval in which no volume was left out.
     case sweepCompleted(duration: Duration)
     /// The driver told a condition of a type that is not known; as often as it tells it.

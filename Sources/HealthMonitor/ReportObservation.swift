@@ -4,9 +4,9 @@
 package import VolumeHealth
 
 /// The end of one report to the API server, as metrics count it.
-public struct ReportObservation: Sendable, Hashable {
+package struct ReportObservation: Sendable, Hashable {
     /// What is reported.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// An event on a change of a volume's conditions, or its refresh.
         case event
         /// An event on a condition of an unknown type.
@@ -18,7 +18,7 @@ public struct ReportObservation: Sendable, Hashable {
     }
 
     /// How it went.
-    public enum Result: String, Sendable, CaseIterable {
+    package enum Result: String, Sendable, CaseIterable {
         /// The API server has it.
         case recorded
         /// It failed and is queued again: no response, or one that is not about this object.
@@ -40,14 +40,14 @@ public struct ReportObservation: Sendable, Hashable {
     }
 
     /// What is reported.
-    public var kind: Kind
+    package var kind: Kind
     /// How it went.
-    public var result: Result
+    package var result: Result
     /// All requests about it, with the wait for the client's rate limit.
-    public var duration: Duration
+    package var duration: Duration
 
     /// An end of a report.
-    public init(kind: Kind, result: Result, duration: Duration) {
+    package init(kind: Kind, result: Result, duration: Duration) {
         self.kind = kind
         self.result = result
         self.duration = duration

@@ -10,7 +10,7 @@ import VolumeHealth
 ///
 /// CSI has `secrets` in these calls and Kubernetes has no reference of their own for them, so one of those that are
 /// there is taken.
-public enum VolumeSecretsKind: String, Sendable, Hashable, CaseIterable {
+package enum VolumeSecretsKind: String, Sendable, Hashable, CaseIterable {
     /// None is read and none is sent.
     case none
     /// `spec.csi.controllerPublishSecretRef`

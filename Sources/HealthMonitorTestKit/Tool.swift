@@ -6,18 +6,18 @@ import Subprocess
 import SystemPackage
 
 /// A program of this machine, run to its end by a test: kubectl, promtool, our own binary.
-public enum Tool {
+package enum Tool {
     /// What came of it.
-    public struct Outcome: Sendable, Hashable {
+    package struct Outcome: Sendable, Hashable {
         /// The exit code; nil when a signal ended it.
-        public var exitCode: Int32?
+        package var exitCode: Int32?
         /// Standard output.
-        public var output: String
+        package var output: String
         /// Standard error.
-        public var errors: String
+        package var errors: String
 
         /// An outcome.
-        public init(exitCode: Int32?, output: String, errors: String) {
+        package init(exitCode: Int32?, output: String, errors: String) {
             self.exitCode = exitCode
             self.output = output
             self.errors = errors
@@ -25,15 +25,15 @@ public enum Tool {
     }
 
     /// Why there is nothing to run.
-    public struct Missing: Error, CustomStringConvertible {
+    package struct Missing: Error, CustomStringConvertible {
         /// What is missing and how to get it.
-        public var description: String
+        package var description: String
     }
 
     /// Where a program is on the PATH.
     ///
     /// - Parameter package: Debian's package that has it, for the error.
-    public static func find(_ name: String, package: String) throws -> String {
+    package static func find(_ name: String, package: String) throws -> String {
         let directories = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         let paths = directories.map { "\($0)/\(name)" }
         guard let path = paths.first(where: FileManager.default.isExecutableFile) else {
@@ -49,7 +49,7 @@ public enum Tool {
     ///   - environment: in addition to that of this process.
     ///   - input: what it reads from standard input.
     /// - Throws: when it cannot be started, or says more than 16 MiB.
-    public static func run(
+    package static func run(
         _ path: String,
         _ arguments: [String],
         environment: [String: String] = [:],
@@ -80,7 +80,7 @@ public enum Tool {
     ///   - body: gets the process's number.
     /// - Returns: what `body` returns, and standard error.
     /// - Throws: what `body` throws, when the program cannot be started, or says more than 64 MiB.
-    public static func run<Result: Sendable>(
+    package static func run<Result: Sendable>(
         _ path: String,
         _ arguments: [String],
         environment: [String: String] = [:],

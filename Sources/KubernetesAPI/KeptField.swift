@@ -59,7 +59,7 @@ extension Event {
     /// Reads the fields that say what was recorded on which object.
     ///
     /// - Throws: where the bytes are not a message.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
 
@@ -78,7 +78,7 @@ extension Node {
     /// Reads the name, the labels and the conditions.
     ///
     /// - Throws: where the bytes are not a message.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
 
@@ -92,7 +92,7 @@ extension Pod {
     /// Reads the name, the node, the volumes that are claims, and the phase.
     ///
     /// - Throws: where the bytes are not a message.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
 

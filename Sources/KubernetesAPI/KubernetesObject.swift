@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import SwiftProtobuf
+package import SwiftProtobuf
 
 /// What is read of an object that comes in a list or a watch: a whole message, or the few fields that are wanted of
 /// objects of which there are many.
-public protocol ListedObject: Sendable {
+package protocol ListedObject: Sendable {
     /// Where the API server keeps objects of this kind.
     static var resource: Resource { get }
 
@@ -19,19 +19,19 @@ public protocol ListedObject: Sendable {
 }
 
 /// A message that is an object of the API server: it has metadata and a resource to be found under.
-public protocol KubernetesObject: SwiftProtobuf.Message, ListedObject {
+package protocol KubernetesObject: SwiftProtobuf.Message, ListedObject {
     /// Name, namespace, uid, version.
     var metadata: ObjectMeta { get set }
 }
 
 extension KubernetesObject {
     /// `metadata.resourceVersion`
-    public var resourceVersion: String { metadata.resourceVersion }
+    package var resourceVersion: String { metadata.resourceVersion }
 
     /// Decodes the message, without the fields that it does not have.
     ///
     /// - Throws: `BinaryDecodingError`.
-    public init(reading bytes: Span<UInt8>) throws {
+    package init(reading bytes: Span<UInt8>) throws {
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = true
         try self.init(serializedBytes: bytes.bytes, options: options)
@@ -40,12 +40,12 @@ extension KubernetesObject {
 
 extension PersistentVolume: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "PersistentVolume", plural: "persistentvolumes", scope: .cluster)
+    package static let resource = Resource(core: "PersistentVolume", plural: "persistentvolumes", scope: .cluster)
 }
 
 extension PersistentVolumeClaim: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
+    package static let resource = Resource(
         core: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
         scope: .namespaced
@@ -54,12 +54,12 @@ extension PersistentVolumeClaim: KubernetesObject {
 
 extension Event: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "Event", plural: "events", scope: .namespaced)
+    package static let resource = Resource(core: "Event", plural: "events", scope: .namespaced)
 }
 
 extension Lease: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(
+    package static let resource = Resource(
         group: "coordination.k8s.io",
         version: "v1",
         kind: "Lease",
@@ -70,15 +70,15 @@ extension Lease: KubernetesObject {
 
 extension Node: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "Node", plural: "nodes", scope: .cluster)
+    package static let resource = Resource(core: "Node", plural: "nodes", scope: .cluster)
 }
 
 extension Pod: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "Pod", plural: "pods", scope: .namespaced)
+    package static let resource = Resource(core: "Pod", plural: "pods", scope: .namespaced)
 }
 
 extension Secret: KubernetesObject {
     /// Where the API server keeps them.
-    public static let resource = Resource(core: "Secret", plural: "secrets", scope: .namespaced)
+    package static let resource = Resource(core: "Secret", plural: "secrets", scope: .namespaced)
 }

@@ -11,7 +11,7 @@ import Glibc
 
 extension Time {
     /// The wall clock's time, to the microsecond: what `metav1.MicroTime` keeps.
-    public static func now() -> Time {
+    package static func now() -> Time {
         var now = timespec()
         // Cannot fail: the clock exists everywhere and the pointer is to a local variable.
         clock_gettime(CLOCK_REALTIME, &now)

@@ -8,24 +8,24 @@ import Synchronization
 /// A standby is healthy, and so is a leader that renews. A leader whose last renewal is older than the lease duration
 /// plus a grace period should long have stepped down: something hangs, and the kubelet had better restart it.
 /// Source: client-go, `HealthzAdaptor`.
-public final class LeaderElectionHealth<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
+package final class LeaderElectionHealth<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
     private let limit: Duration
     private let clock: C
     private let renewedAt = Mutex<C.Instant?>(nil)
 
     /// Tolerates a leader's silence for `leaseDuration + gracePeriod`, measured by `clock`.
-    public init(leaseDuration: Duration, gracePeriod: Duration = .seconds(20), clock: C) {
+    package init(leaseDuration: Duration, gracePeriod: Duration = .seconds(20), clock: C) {
         limit = leaseDuration + gracePeriod
         self.clock = clock
     }
 
     /// Whether this process leads.
-    public var isLeader: Bool {
+    package var isLeader: Bool {
         renewedAt.withLock { $0 != nil }
     }
 
     /// nil when all is well, else what is wrong.
-    public func failure() -> String? {
+    package func failure() -> String? {
         guard let renewedAt = renewedAt.withLock({ $0 }) else { return nil }
         let silence = renewedAt.duration(to: clock.now)
         guard silence > limit else { return nil }

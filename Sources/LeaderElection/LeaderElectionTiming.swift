@@ -2,13 +2,13 @@
 // Copyright the csi-health-monitor authors
 
 /// The three periods of leader election, as client-go names them.
-public struct LeaderElectionTiming: Sendable, Hashable {
+package struct LeaderElectionTiming: Sendable, Hashable {
     /// How long a candidate leaves a leader alone after the last renewal it saw; the Lease stores its whole seconds.
-    public let leaseDuration: Duration
+    package let leaseDuration: Duration
     /// How long a leader tries to renew before it gives up by itself.
-    public let renewDeadline: Duration
+    package let renewDeadline: Duration
     /// How often a leader renews and a candidate looks.
-    public let retryPeriod: Duration
+    package let retryPeriod: Duration
 
     /// The lease duration as the Lease stores it, and as the other candidates count it.
     package var leaseDurationSeconds: Int32 { Int32(clamping: leaseDuration.components.seconds) }
@@ -18,7 +18,7 @@ public struct LeaderElectionTiming: Sendable, Hashable {
     /// - Throws: ``LeaderElectionTimingError`` unless lease duration > renew deadline > 1.2 x retry period > 0, where of
     ///   the lease duration only its whole seconds count: the Lease stores no more, and a leader that went on for the
     ///   fraction would work beside the next one.
-    public init(
+    package init(
         leaseDuration: Duration = .seconds(15),
         renewDeadline: Duration = .seconds(10),
         retryPeriod: Duration = .seconds(5)
@@ -48,10 +48,10 @@ public struct LeaderElectionTiming: Sendable, Hashable {
 }
 
 /// Periods that could not keep two leaders apart.
-public struct LeaderElectionTimingError: Error, CustomStringConvertible {
+package struct LeaderElectionTimingError: Error, CustomStringConvertible {
     /// Which two periods, and how they must stand to each other.
-    public var message: String
+    package var message: String
 
     /// The message.
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -2,28 +2,28 @@
 // Copyright the csi-health-monitor authors
 
 import KubernetesAPI
-public import KubernetesClient
-public import Logging
+package import KubernetesClient
+package import Logging
 import Synchronization
 
 /// Thrown by what a leader runs: the lease is given back, for this process cannot do the work now and another may.
-public struct StepDown: Error {
+package struct StepDown: Error {
     /// A word for metrics, one of a few.
-    public var kind: String
+    package var kind: String
     /// Why, for people.
-    public var reason: String
+    package var reason: String
 
     /// Names the reason.
-    public init(kind: String, reason: String) {
+    package init(kind: String, reason: String) {
         self.kind = kind
         self.reason = reason
     }
 }
 
 /// What happens to a candidate's leadership.
-public enum LeadershipChange: Sendable {
+package enum LeadershipChange: Sendable {
     /// How leadership ended.
-    public enum End: Sendable {
+    package enum End: Sendable {
         /// The Lease could not be renewed, or another candidate has taken it.
         case lost
         /// It was given back, for the work could not be done.
@@ -44,22 +44,22 @@ public enum LeadershipChange: Sendable {
 /// ``KubernetesClient/KubernetesClient`` of its own: a client that is throttled by other work would lose the lease.
 ///
 /// RBAC: `get`, `create` and `update` on `leases` (coordination.k8s.io) in the Lease's namespace.
-public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
+package struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
     /// What to contend for, and as whom.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// The Lease's namespace.
-        public var namespace: String
+        package var namespace: String
         /// The Lease's name, see ``LeaseName``.
-        public var name: String
+        package var name: String
         /// Who we are. Unique among the candidates.
-        public var identity: String
+        package var identity: String
         /// Labels that the Lease is given, beside those that others gave it.
-        public var labels: [String: String]
+        package var labels: [String: String]
         /// The periods.
-        public var timing: LeaderElectionTiming
+        package var timing: LeaderElectionTiming
 
         /// Describes a Lease and a candidate.
-        public init(
+        package init(
             namespace: String,
             name: String,
             identity: String,
@@ -87,7 +87,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     ///
     /// - Parameter changed: called when leadership begins and ends, beside the work. It delays nothing, and is cancelled when
     ///   ``run(isFit:_:)`` ends; that of the end of leadership has ``releaseTimeout`` where the process ends too.
-    public init(
+    package init(
         client: KubernetesClient,
         configuration: Configuration,
         clock: C,
@@ -108,7 +108,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     ///
     /// A process that was stopped for a while (a frozen container, a paused machine) goes on where it was, before
     /// anything has told it that its time is over. To be asked before whatever only the leader may do.
-    public var isLeading: Bool {
+    package var isLeading: Bool {
         office.term?.deadline.map { now < $0 } ?? false
     }
 
@@ -129,7 +129,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     /// - Returns: when `lead` returns by itself; the lease is released then.
     /// - Throws: what else `lead` throws, after the lease is released. On cancellation `lead` is cancelled and awaited, the
     ///   lease is released (within ``releaseTimeout``) and `CancellationError` is thrown.
-    public func run(
+    package func run(
         isFit: @escaping @Sendable () -> Bool = { true },
         _ lead: @escaping @Sendable () async throws -> Void
     ) async throws {
@@ -173,7 +173,7 @@ public struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C.
     }
 
     /// How long giving the lease back may take before the process leaves without.
-    public static var releaseTimeout: Duration { .seconds(3) }
+    package static var releaseTimeout: Duration { .seconds(3) }
 
     private var metadata: Logger.Metadata {
         [

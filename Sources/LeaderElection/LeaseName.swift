@@ -4,14 +4,14 @@
 /// Names that EHM gives its Lease and its candidates, so that a replica of it and one of ours contend for the same.
 ///
 /// Source: kubernetes-csi/csi-lib-utils, leaderelection.
-public enum LeaseName {
+package enum LeaseName {
     /// The Lease of a driver's controllers: `external-health-monitor-leader-DRIVER`, made fit for an object name.
-    public static func controller(driverName: String) -> String {
+    package static func controller(driverName: String) -> String {
         sanitize("external-health-monitor-leader-\(driverName)")
     }
 
     /// A candidate's identity: the host name, in a Pod the Pod's name.
-    public static func identity(hostName: String) -> String {
+    package static func identity(hostName: String) -> String {
         sanitize(hostName)
     }
 

@@ -15,19 +15,19 @@
 /// ```
 ///
 /// Source: https://protobuf.dev/programming-guides/encoding.
-public struct WireReader: Sendable {
+package struct WireReader: Sendable {
     /// Where the next field begins.
-    public private(set) var position: Int
+    package private(set) var position: Int
 
     /// A reader of the fields from a position on, which must be where a field begins.
-    public init(at position: Int = 0) {
+    package init(at position: Int = 0) {
         self.position = position
     }
 
     /// The next field, nil at the end. A group is one field, whatever is inside.
     ///
     /// - Throws: where no field begins, or where it is cut. The position stays.
-    public mutating func next(in bytes: Span<UInt8>) throws(WireFormatError) -> WireField? {
+    package mutating func next(in bytes: Span<UInt8>) throws(WireFormatError) -> WireField? {
         guard position < bytes.count else { return nil }
         var end = position
         let tag = try Self.varint(in: bytes, at: &end)
@@ -100,16 +100,16 @@ public struct WireReader: Sendable {
 }
 
 /// One field of a message.
-public struct WireField: Sendable, Hashable {
+package struct WireField: Sendable, Hashable {
     /// The field's number in its message.
-    public let number: Int
+    package let number: Int
     fileprivate let wireType: UInt8
     fileprivate let value: UInt64
     /// Where what it holds is, without tag and length.
-    public let content: Range<Int>
+    package let content: Range<Int>
 
     /// The tag and the length of a field that holds bytes: these follow.
-    public static func header(number: Int, length: Int) -> [UInt8] {
+    package static func header(number: Int, length: Int) -> [UInt8] {
         [number << 3 | 2, length].flatMap { value in
             var rest = value
             var bytes: [UInt8] = []
@@ -122,15 +122,15 @@ public struct WireField: Sendable, Hashable {
     }
 
     /// The value of a number, a truth value or an enumeration; nil where it is of another wire type.
-    public var integer: UInt64? { wireType == 0 ? value : nil }
+    package var integer: UInt64? { wireType == 0 ? value : nil }
 
     /// Where the message is that the field holds; nil where it is of another wire type.
-    public var message: Range<Int>? { wireType == 2 ? content : nil }
+    package var message: Range<Int>? { wireType == 2 ? content : nil }
 
     /// Reads a text; one of another wire type leaves what is there.
     ///
     /// - Throws: where it is no UTF-8.
-    public func read(_ text: inout String, in bytes: Span<UInt8>) throws(WireFormatError) {
+    package func read(_ text: inout String, in bytes: Span<UInt8>) throws(WireFormatError) {
         guard wireType == 2 else { return }
         do {
             text = String(copying: try UTF8Span(validating: bytes.extracting(content)))
@@ -141,7 +141,7 @@ public struct WireField: Sendable, Hashable {
 
     /// Reads a text that its writer may not have validated: what is not UTF-8 in it becomes U+FFFD, and one of more than
     /// `limit` bytes is read as empty. One of another wire type leaves what is there.
-    public func readRepaired(_ text: inout String, upTo limit: Int = .max, in bytes: Span<UInt8>) {
+    package func readRepaired(_ text: inout String, upTo limit: Int = .max, in bytes: Span<UInt8>) {
         guard wireType == 2 else { return }
         guard content.count <= limit else {
             text = ""
@@ -156,10 +156,10 @@ public struct WireField: Sendable, Hashable {
 }
 
 /// Bytes that are no message.
-public struct WireFormatError: Error, Hashable, CustomStringConvertible {
+package struct WireFormatError: Error, Hashable, CustomStringConvertible {
     /// In the bytes, where it shows.
-    public let position: Int
+    package let position: Int
 
     /// What is wrong, and where.
-    public var description: String { "no field of a protobuf message at byte \(position)" }
+    package var description: String { "no field of a protobuf message at byte \(position)" }
 }

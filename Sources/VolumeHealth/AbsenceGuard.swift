@@ -172,16 +172,16 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
 }
 
 /// When missing volumes are reported.
-public struct AbsenceLimits: Sendable, Hashable {
+package struct AbsenceLimits: Sendable, Hashable {
     /// After what time the absence of many is believed; zero: at once.
-    public var hold: Duration
+    package var hold: Duration
     /// So many may be missing at once in any case.
-    public var volumes: Int
+    package var volumes: Int
     /// Or so many of a hundred.
-    public var percent: Int
+    package var percent: Int
 
     /// By default the larger of 5 volumes and 5 percent, and 10 minutes for more.
-    public init(hold: Duration = .seconds(600), volumes: Int = 5, percent: Int = 5) {
+    package init(hold: Duration = .seconds(600), volumes: Int = 5, percent: Int = 5) {
         self.hold = hold
         self.volumes = volumes
         self.percent = percent
@@ -189,17 +189,17 @@ public struct AbsenceLimits: Sendable, Hashable {
 }
 
 /// So many volumes are missing at once that the driver is suspected, and not the volumes.
-public struct AbsenceSuspicion: Sendable, Hashable {
+package struct AbsenceSuspicion: Sendable, Hashable {
     /// When the first of them was not found.
-    public var since: Duration
+    package var since: Duration
     /// How many are missing and not reported.
-    public var missing: Int
+    package var missing: Int
     /// How many volumes there are.
-    public var of: Int
+    package var of: Int
 }
 
 /// Why a complete list does not say how the volumes are.
-public enum ListProblem: Sendable, Hashable {
+package enum ListProblem: Sendable, Hashable {
     /// No entry has a volume condition, although the driver has the capability.
     case noConditions
     /// No entry's `volume_id` is the handle of any PersistentVolume of the driver. With an example of each side.

@@ -4,7 +4,7 @@
 /// Something that holds of a claim, and that people are to know.
 ///
 /// Two states are the same news when their fingerprints are equal; they may still differ in what they say in detail.
-public protocol Tellable: Sendable, Equatable {
+package protocol Tellable: Sendable, Equatable {
     /// Nothing is wrong. Telling it is telling a recovery.
     var isClear: Bool { get }
     /// Names the news, the same in every process and version: what another process told is recognised by it (rule 9).
@@ -12,12 +12,12 @@ public protocol Tellable: Sendable, Equatable {
 }
 
 /// A short stable name for what was told, kept where it was told: in the name of an event.
-public struct Fingerprint: Sendable, Hashable {
+package struct Fingerprint: Sendable, Hashable {
     /// 32 bits, of which all count.
-    public var rawValue: UInt32
+    package var rawValue: UInt32
 
     /// A fingerprint that was kept somewhere.
-    public init(rawValue: UInt32) {
+    package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
@@ -25,34 +25,34 @@ public struct Fingerprint: Sendable, Hashable {
     static let unknown = Fingerprint(rawValue: 0)
 
     /// The fingerprint of these words in this order: FNV-1a, which unlike `Hasher` is stable.
-    public init(_ words: [String]) {
+    package init(_ words: [String]) {
         rawValue = words.joined(separator: "\n").utf8.reduce(0x811c_9dc5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     }
 }
 
 /// Something to be told on a claim.
-public struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
+package struct Announcement<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
     /// What it is about, among all that is told on this claim.
-    public var key: Key
+    package var key: Key
     /// Whom to tell.
-    public var claim: Claim
+    package var claim: Claim
     /// What is so; a clear state says that it has passed.
-    public var state: State
+    package var state: State
     /// Since when it is so, on the clock of the core; a changed message alone does not move it.
-    public var since: Duration
+    package var since: Duration
     /// Why now.
-    public var cause: AnnouncementCause
+    package var cause: AnnouncementCause
     /// Whether the last report on it is this process's.
-    public var isOwn: Bool
+    package var isOwn: Bool
     /// Which telling this is: the same number as an earlier one of this outbox when that said the same and its answer was
     /// lost, so that it may have come through.
-    public var telling: UInt64
+    package var telling: UInt64
     /// Which one of its outbox this is: outcomes of others are not taken for its own.
     var number: UInt64
 }
 
 /// Why something is told now.
-public enum AnnouncementCause: Sendable, Hashable {
+package enum AnnouncementCause: Sendable, Hashable {
     /// It is other news than what was told last.
     case transition
     /// The same lasts, or its details changed.

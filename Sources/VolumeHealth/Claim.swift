@@ -2,30 +2,30 @@
 // Copyright the csi-health-monitor authors
 
 /// Where a PersistentVolumeClaim is found. A claim that is deleted and made anew has the same key and another uid.
-public struct ClaimKey: Sendable, Hashable {
+package struct ClaimKey: Sendable, Hashable {
     /// `metadata.namespace`
-    public var namespace: String
+    package var namespace: String
     /// `metadata.name`
-    public var name: String
+    package var name: String
 
     /// Names a claim.
-    public init(namespace: String, name: String) {
+    package init(namespace: String, name: String) {
         self.namespace = namespace
         self.name = name
     }
 }
 
 /// A PersistentVolumeClaim as far as telling it something needs.
-public struct Claim: Sendable, Hashable {
+package struct Claim: Sendable, Hashable {
     /// Namespace and name.
-    public var key: ClaimKey
+    package var key: ClaimKey
     /// `metadata.uid`: the claim's identity.
-    public var uid: String
+    package var uid: String
     /// `metadata.resourceVersion` when it was last seen.
-    public var resourceVersion: String
+    package var resourceVersion: String
 
     /// Describes a claim.
-    public init(key: ClaimKey, uid: String, resourceVersion: String) {
+    package init(key: ClaimKey, uid: String, resourceVersion: String) {
         self.key = key
         self.uid = uid
         self.resourceVersion = resourceVersion
@@ -40,7 +40,7 @@ public struct Claim: Sendable, Hashable {
 }
 
 /// Names a claim in four bytes for as long as it is there: a claim of the same name and another uid is another one.
-public struct ClaimNumber: Sendable, Hashable {
+package struct ClaimNumber: Sendable, Hashable {
     private let number: UInt32
 
     init(_ position: Int) { number = UInt32(position) }

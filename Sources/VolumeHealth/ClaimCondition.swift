@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// When a claim's health is shown as a condition in `status.conditions`.
-public enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
+package enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
     /// While the API server does not keep `status.healthStatus`.
     case auto
     /// On every API server.
@@ -15,24 +15,24 @@ public enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
 /// wrong and `False` otherwise.
 ///
 /// Source: `PersistentVolumeClaimCondition` of core/v1. The API server keeps conditions of any type.
-public struct ClaimCondition: Sendable, Hashable {
+package struct ClaimCondition: Sendable, Hashable {
     /// The type of ours; no other is read or written.
-    public static let type = "csi-health-monitor/VolumeHealthy"
+    package static let type = "csi-health-monitor/VolumeHealthy"
     /// The reason of a healthy one.
-    public static let healthyReason = "VolumeConditionNormal"
+    package static let healthyReason = "VolumeConditionNormal"
     /// How long a healthy one stays on the claim.
-    public static let retention = Duration.seconds(24 * 60 * 60)
+    package static let retention = Duration.seconds(24 * 60 * 60)
     private static let maximumMessageBytes = 32 * 1024
 
     /// `True` or `False`.
-    public var isHealthy: Bool
+    package var isHealthy: Bool
     /// Of an unhealthy one, the reason of the worst condition.
-    public var reason: String
+    package var reason: String
     /// Of an unhealthy one, everything that is wrong, worst first.
-    public var message: String
+    package var message: String
 
     /// The condition that says this.
-    public init(_ state: VolumeState) {
+    package init(_ state: VolumeState) {
         let conditions = state.conditions
         isHealthy = state.isClear
         reason = conditions.first?.reason ?? Self.healthyReason
@@ -44,11 +44,11 @@ public struct ClaimCondition: Sendable, Hashable {
 }
 
 /// What is remembered of a ``ClaimCondition`` that stands on a claim.
-public struct ShownCondition: Sendable, Hashable {
+package struct ShownCondition: Sendable, Hashable {
     /// Whether its status is `True`.
-    public var isHealthy: Bool
+    package var isHealthy: Bool
     /// `lastTransitionTime`, in seconds since 1970.
-    public var transition: Int64
+    package var transition: Int64
     private var reason: Fingerprint
     private var message: Fingerprint
 
@@ -57,7 +57,7 @@ public struct ShownCondition: Sendable, Hashable {
     /// - Parameters:
     ///   - status: what is not `True` counts as unhealthy.
     ///   - transition: `lastTransitionTime`, in seconds since 1970.
-    public init(status: String, reason: String, message: String, transition: Int64) {
+    package init(status: String, reason: String, message: String, transition: Int64) {
         isHealthy = status == "True"
         self.transition = transition
         self.reason = Fingerprint([status, reason])
@@ -83,7 +83,7 @@ public struct ShownCondition: Sendable, Hashable {
 
 extension Collection<VolumeHealthCondition> {
     /// All of it in one text, in this order. A legacy condition is the driver's own words.
-    public var summary: String {
+    package var summary: String {
         map { condition in
             let isLegacy = condition.identity == VolumeHealthCondition(abnormalMessage: "").identity
             switch (isLegacy, condition.message) {

@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// A Node as far as its failure matters.
-public struct MonitoredNode: Sendable, Hashable {
+package struct MonitoredNode: Sendable, Hashable {
     /// What a node's Ready condition says.
-    public enum Readiness: Sendable, Hashable {
+    package enum Readiness: Sendable, Hashable {
         /// True.
         case ready
         /// False or Unknown, since this moment; it may be before the clock's beginning.
@@ -14,42 +14,42 @@ public struct MonitoredNode: Sendable, Hashable {
     }
 
     /// `metadata.name`
-    public var name: String
+    package var name: String
     /// The condition of type Ready.
-    public var readiness: Readiness
+    package var readiness: Readiness
 
     /// Describes a node.
-    public init(name: String, readiness: Readiness) {
+    package init(name: String, readiness: Readiness) {
         self.name = name
         self.readiness = readiness
     }
 }
 
 /// A Pod as far as it ties claims to a node.
-public struct MonitoredPod: Sendable, Hashable {
+package struct MonitoredPod: Sendable, Hashable {
     /// Where a pod is found. One that is made anew has the same key.
-    public struct Key: Sendable, Hashable {
+    package struct Key: Sendable, Hashable {
         /// `metadata.namespace`
-        public var namespace: String
+        package var namespace: String
         /// `metadata.name`
-        public var name: String
+        package var name: String
 
         /// Names a pod.
-        public init(namespace: String, name: String) {
+        package init(namespace: String, name: String) {
             self.namespace = namespace
             self.name = name
         }
     }
 
     /// Namespace and name.
-    public var key: Key
+    package var key: Key
     /// `spec.nodeName`; empty until the pod is scheduled.
-    public var nodeName: String
+    package var nodeName: String
     /// The claims of its volumes, each once.
-    public private(set) var claimNames: [String]
+    package private(set) var claimNames: [String]
 
     /// Describes a pod.
-    public init(key: Key, nodeName: String, claimNames: [String]) {
+    package init(key: Key, nodeName: String, claimNames: [String]) {
         self.key = key
         self.nodeName = nodeName
         self.claimNames = claimNames.count > 1 ? Set(claimNames).sorted() : claimNames
@@ -60,12 +60,12 @@ public struct MonitoredPod: Sendable, Hashable {
 /// apply and remove one by one.
 extension NodeFailures {
     /// A new list of nodes begins.
-    public mutating func beginNodeRelist() {
+    package mutating func beginNodeRelist() {
         nodes.beginRelist()
     }
 
     /// The list of nodes is complete: what was not in it was deleted.
-    public mutating func endNodeRelist(at now: Duration) {
+    package mutating func endNodeRelist(at now: Duration) {
         for node in nodes.endRelist() {
             deleted(node.name, at: now)
         }
@@ -74,7 +74,7 @@ extension NodeFailures {
 
     /// A node was listed, added or modified. While it is not Ready, the first word on since when counts: a change
     /// from False to Unknown is none.
-    public mutating func apply(_ node: MonitoredNode, at now: Duration) {
+    package mutating func apply(_ node: MonitoredNode, at now: Duration) {
         var node = node
         let before = nodes[node.name]
         if case .notReady = node.readiness, let before, case .notReady = before.readiness {
@@ -86,17 +86,17 @@ extension NodeFailures {
     }
 
     /// A node was deleted.
-    public mutating func removeNode(named name: String, at now: Duration) {
+    package mutating func removeNode(named name: String, at now: Duration) {
         if nodes.remove(name) != nil { deleted(name, at: now) }
     }
 
     /// A new list of pods begins.
-    public mutating func beginPodRelist() {
+    package mutating func beginPodRelist() {
         pods.beginRelist()
     }
 
     /// The list of pods is complete: what was not in it is gone.
-    public mutating func endPodRelist(at now: Duration) {
+    package mutating func endPodRelist(at now: Duration) {
         for pod in pods.endRelist() {
             unlink(pod, at: now)
         }
@@ -104,7 +104,7 @@ extension NodeFailures {
     }
 
     /// A pod was listed, added or modified. One without a node or without claims is not kept.
-    public mutating func apply(_ pod: MonitoredPod, at now: Duration) {
+    package mutating func apply(_ pod: MonitoredPod, at now: Duration) {
         guard !pod.nodeName.isEmpty, !pod.claimNames.isEmpty else {
             removePod(pod.key, at: now)
             return
@@ -120,7 +120,7 @@ extension NodeFailures {
     }
 
     /// A pod was deleted, or has ended.
-    public mutating func removePod(_ key: MonitoredPod.Key, at now: Duration) {
+    package mutating func removePod(_ key: MonitoredPod.Key, at now: Duration) {
         if let pod = pods.remove(key) { unlink(pod, at: now) }
     }
 

@@ -2,37 +2,37 @@
 // Copyright the csi-health-monitor authors
 
 /// One node's failure, as it concerns one claim.
-public struct NodeFailureKey: Sendable, Hashable {
+package struct NodeFailureKey: Sendable, Hashable {
     /// The node's name.
-    public var node: String
+    package var node: String
     /// `metadata.uid` of the claim.
-    public var claimUID: String
+    package var claimUID: String
 
     /// A failure of this node, as it concerns the claim with this uid.
-    public init(node: String, claimUID: String) {
+    package init(node: String, claimUID: String) {
         self.node = node
         self.claimUID = claimUID
     }
 }
 
 /// What is so on a node that a claim is used on.
-public struct NodeFailureState: Tellable {
+package struct NodeFailureState: Tellable {
     /// The node's name.
-    public var node: String
+    package var node: String
     /// The pods that use the claim on it while it has failed, sorted; empty: it has recovered.
-    public var pods: [String]
+    package var pods: [String]
 
     /// A state of a node.
-    public init(node: String, pods: [String]) {
+    package init(node: String, pods: [String]) {
         self.node = node
         self.pods = pods
     }
 
     /// The node has recovered.
-    public var isClear: Bool { pods.isEmpty }
+    package var isClear: Bool { pods.isEmpty }
 
     /// Of the node: whichever pods are on it, its failure is the same.
-    public var fingerprint: Fingerprint { Fingerprint([node]) }
+    package var fingerprint: Fingerprint { Fingerprint([node]) }
 }
 
 /// What to tell now, with `next` and `settle`.
@@ -41,7 +41,7 @@ extension NodeFailures {
     /// told.
     ///
     /// - Parameter time: when; may be before the clock's beginning.
-    public mutating func restore(toldFailureOf node: String, to claim: Claim, toldAt time: Duration) {
+    package mutating func restore(toldFailureOf node: String, to claim: Claim, toldAt time: Duration) {
         concerns[node, default: [:]][claim.uid] = Concern(claim: claim, told: Told(time: time, isCertain: true))
         scheduleReview(of: node, at: time)
     }
@@ -49,7 +49,7 @@ extension NodeFailures {
     /// What to do now: nothing before both watches have delivered their first list.
     ///
     /// - Parameter claim: the claim of this name, when it uses a volume of our driver's.
-    public mutating func next(
+    package mutating func next(
         at now: Duration,
         claim: (ClaimKey) -> Claim?
     ) -> ReportStep<NodeFailureKey, NodeFailureState> {
@@ -74,7 +74,7 @@ extension NodeFailures {
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    public mutating func settle(
+    package mutating func settle(
         _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
         _ outcome: ReportOutcome,
         at now: Duration

@@ -14,7 +14,7 @@
 ///
 /// Pure, as the ``Reconciler`` is, and standing beside it: whether a claim is one of our driver's is asked of a closure,
 /// whenever it matters. Claims change without a word here, so nodes that have failed are looked at again every minute.
-public struct NodeFailures: Sendable {
+package struct NodeFailures: Sendable {
     /// A claim that a node's failure concerns.
     struct Concern: Sendable {
         var claim: Claim
@@ -67,7 +67,7 @@ public struct NodeFailures: Sendable {
     /// Knows nothing yet.
     ///
     /// - Parameter notReadyDuration: how long a node must not be Ready to count as failed.
-    public init(notReadyDuration: Duration) {
+    package init(notReadyDuration: Duration) {
         self.notReadyDuration = notReadyDuration
     }
 

@@ -6,17 +6,17 @@
 /// Source: `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go` and, for requirements on labels,
 /// `k8s.io/apimachinery/pkg/labels/selector.go`. The syntax of keys and values, which they check too, is not checked
 /// here: the API server has done so, and a label of another syntax does not exist.
-public struct NodeSelector: Sendable, Hashable {
+package struct NodeSelector: Sendable, Hashable {
     /// One of them must match; without any, no node is admitted.
-    public var terms: [NodeSelectorTerm]
+    package var terms: [NodeSelectorTerm]
 
     /// A selector of these terms.
-    public init(terms: [NodeSelectorTerm] = []) {
+    package init(terms: [NodeSelectorTerm] = []) {
         self.terms = terms
     }
 
     /// Whether the node of this name and these labels is admitted. An invalid term does not match.
-    public func admits(name: String, labels: [String: String]) -> Bool {
+    package func admits(name: String, labels: [String: String]) -> Bool {
         terms.contains { $0.matches(name: name, labels: labels) }
     }
 
@@ -24,7 +24,7 @@ public struct NodeSelector: Sendable, Hashable {
     /// topologies of drivers that know only their node's volumes have it as their value (csi-driver-host-path,
     /// `topology.hostpath.csi/node`; topolvm, `topology.topolvm.io/node`; linstor, `linbit.com/hostname`). Zones do not, so
     /// that every volume of a zone is of another node, ours too.
-    public func namesOtherNode(than name: String) -> Bool {
+    package func namesOtherNode(than name: String) -> Bool {
         !terms.contains { term in
             (term.matchExpressions + term.matchFields).contains { $0.operator == "In" && $0.values.contains(name) }
         }
@@ -32,14 +32,14 @@ public struct NodeSelector: Sendable, Hashable {
 }
 
 /// Requirements that must all hold; without any, no node matches.
-public struct NodeSelectorTerm: Sendable, Hashable {
+package struct NodeSelectorTerm: Sendable, Hashable {
     /// On the node's labels.
-    public var matchExpressions: [NodeSelectorRequirement]
+    package var matchExpressions: [NodeSelectorRequirement]
     /// On the node's fields, of which there is `metadata.name`.
-    public var matchFields: [NodeSelectorRequirement]
+    package var matchFields: [NodeSelectorRequirement]
 
     /// A term of these requirements.
-    public init(matchExpressions: [NodeSelectorRequirement] = [], matchFields: [NodeSelectorRequirement] = []) {
+    package init(matchExpressions: [NodeSelectorRequirement] = [], matchFields: [NodeSelectorRequirement] = []) {
         self.matchExpressions = matchExpressions
         self.matchFields = matchFields
     }
@@ -52,17 +52,17 @@ public struct NodeSelectorTerm: Sendable, Hashable {
 }
 
 /// What a label or a field must be.
-public struct NodeSelectorRequirement: Sendable, Hashable {
+package struct NodeSelectorRequirement: Sendable, Hashable {
     /// The label's key or the field's name.
-    public var key: String
+    package var key: String
     /// `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`; any other is invalid.
-    public var `operator`: String
+    package var `operator`: String
     /// At least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`, one integer for `Gt` and `Lt`; one for a
     /// field.
-    public var values: [String]
+    package var values: [String]
 
     /// A requirement, valid or not.
-    public init(key: String = "", operator: String = "", values: [String] = []) {
+    package init(key: String = "", operator: String = "", values: [String] = []) {
         self.key = key
         self.operator = `operator`
         self.values = values

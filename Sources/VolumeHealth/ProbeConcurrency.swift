@@ -17,9 +17,9 @@
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock. The memory is bounded; a call
 /// costs the same whatever the limit is, and the last one of a window sorts it.
-public struct ProbeConcurrency: Sendable {
+package struct ProbeConcurrency: Sendable {
     /// What the end of a call says of the driver's load.
-    public enum Result: Sendable, Hashable {
+    package enum Result: Sendable, Hashable {
         /// OK, NOT_FOUND, and each error that says nothing of load.
         case answered
         /// DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED or UNAVAILABLE.
@@ -37,7 +37,7 @@ public struct ProbeConcurrency: Sendable {
     }
 
     /// How many calls may be under way: at least 1, at most the maximum.
-    public private(set) var limit: Int
+    package private(set) var limit: Int
 
     private let maximum: Int
     private var cause = Cause.steady
@@ -63,7 +63,7 @@ public struct ProbeConcurrency: Sendable {
     private static let maximumPatience = 16
 
     /// Starts with two calls at once, or with one where no more are allowed. A maximum below 1 counts as 1.
-    public init(maximum: Int) {
+    package init(maximum: Int) {
         self.maximum = max(1, maximum)
         self.limit = min(2, self.maximum)
     }
@@ -71,7 +71,7 @@ public struct ProbeConcurrency: Sendable {
     /// A call ended at this moment, after the time it took.
     ///
     /// - Parameter underWay: the calls that were under way just before, this one among them.
-    public mutating func callEnded(_ result: Result, took: Duration, at now: Duration, underWay: Int) {
+    package mutating func callEnded(_ result: Result, took: Duration, at now: Duration, underWay: Int) {
         let latency = min(max(took, .zero), .seconds(86_400))
         let start = now - latency
         if result == .overloaded {

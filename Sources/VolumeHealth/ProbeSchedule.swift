@@ -258,15 +258,15 @@ struct ProbeSchedule: Sendable {
 }
 
 /// An interval in which volumes were probed one by one.
-public struct ProbeRound: Sendable, Hashable {
+package struct ProbeRound: Sendable, Hashable {
     /// How many there are.
-    public var volumes: Int
+    package var volumes: Int
     /// Those of them whose last call was answered.
-    public var answered: Int
+    package var answered: Int
 }
 
 /// What to do next where volumes are probed one by one.
-public enum ProbeStep: Sendable, Hashable {
+package enum ProbeStep: Sendable, Hashable {
     /// Probe this volume, then call ``Reconciler/receive(_:ofVolumeHandle:at:)``.
     case probe(volumeHandle: String)
     /// Nothing is due before this moment; nil: before a volume turns up.

@@ -5,18 +5,18 @@
 /// end the relist; after that apply and remove one by one.
 extension Reconciler {
     /// A new list of volumes begins.
-    public mutating func beginVolumeRelist() {
+    package mutating func beginVolumeRelist() {
         index.beginVolumeRelist()
     }
 
     /// The list of volumes is complete: what was not in it is gone.
-    public mutating func endVolumeRelist(at now: Duration) {
+    package mutating func endVolumeRelist(at now: Duration) {
         index.endVolumeRelist()
         releaseOthers(at: now)
     }
 
     /// A volume of our driver was listed, added or modified.
-    public mutating func apply(_ volume: MonitoredVolume, at now: Duration) {
+    package mutating func apply(_ volume: MonitoredVolume, at now: Duration) {
         let before = claims(ofVolumeNamed: volume.name)
         index.apply(volume)
         if !before.isEmpty { release(before, unless: claims(ofVolumeNamed: volume.name), at: now) }
@@ -24,19 +24,19 @@ extension Reconciler {
     }
 
     /// A volume was deleted, or is none of our driver's.
-    public mutating func removeVolume(named name: String, at now: Duration) {
+    package mutating func removeVolume(named name: String, at now: Duration) {
         let before = claims(ofVolumeNamed: name)
         index.removeVolume(named: name)
         release(before, unless: [], at: now)
     }
 
     /// A new list of claims begins.
-    public mutating func beginClaimRelist() {
+    package mutating func beginClaimRelist() {
         index.beginClaimRelist()
     }
 
     /// The list of claims is complete: what was not in it is gone.
-    public mutating func endClaimRelist(at now: Duration) {
+    package mutating func endClaimRelist(at now: Duration) {
         for claim in index.endClaimRelist() { forget(claim) }
         releaseOthers(at: now)
     }
@@ -48,7 +48,7 @@ extension Reconciler {
     ///   - healthStatus: the conditions of `status.healthStatus`.
     ///   - healthTransition: `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: none.
     ///   - condition: that of type ``ClaimCondition/type`` in `status.conditions`.
-    public mutating func apply(
+    package mutating func apply(
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition] = [],
@@ -79,7 +79,7 @@ extension Reconciler {
     }
 
     /// A claim's status was written, and the API server gave the claim back.
-    public mutating func written(
+    package mutating func written(
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition],
@@ -94,24 +94,24 @@ extension Reconciler {
     }
 
     /// A claim was deleted.
-    public mutating func removeClaim(_ key: ClaimKey, at now: Duration) {
+    package mutating func removeClaim(_ key: ClaimKey, at now: Duration) {
         guard let claim = index.number(at: key) else { return }
         index.removeClaim(key)
         forget(claim)
     }
 
     /// The claim of this name, when it uses a volume of our driver's.
-    public func claim(at key: ClaimKey) -> Claim? {
+    package func claim(at key: ClaimKey) -> Claim? {
         index.claim(at: key)
     }
 
     /// The Secret that the driver wants with calls on this volume.
-    public func secret(ofVolumeHandle handle: String) -> SecretName? {
+    package func secret(ofVolumeHandle handle: String) -> SecretName? {
         index.secret(ofVolumeHandle: handle)
     }
 
     /// The Secret that all volumes refer to; nil when one has none, or they have several.
-    public var commonSecret: SecretName? {
+    package var commonSecret: SecretName? {
         index.commonSecret
     }
 

@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// What the driver says when it is asked for one volume.
-public enum ProbeAnswer: Sendable, Hashable {
+package enum ProbeAnswer: Sendable, Hashable {
     /// How the volume is.
     case report(VolumeHealthReport)
     /// It has no such volume.
@@ -17,7 +17,7 @@ public enum ProbeAnswer: Sendable, Hashable {
 
 extension Reconciler {
     /// Which volumes are probed one by one.
-    public enum ProbeScope: Sendable, Hashable {
+    package enum ProbeScope: Sendable, Hashable {
         /// All that a claim uses; those that turn up later join by themselves.
         case everyVolume
         /// Those of which lists say too little, and those whose absence from a list is to be confirmed.
@@ -27,7 +27,7 @@ extension Reconciler {
     /// Begins to probe volumes one by one: from now on ``nextProbe(at:)`` names one after the other.
     ///
     /// - Parameter minimumGap: the least time from one call to the next.
-    public mutating func beginProbing(
+    package mutating func beginProbing(
         _ scope: ProbeScope = .everyVolume,
         interval: Duration,
         minimumGap: Duration = .zero,
@@ -50,7 +50,7 @@ extension Reconciler {
     ///
     /// - Parameter writesStatus: whether conditions go to the claims' status fields; when not, what stands there is
     ///   cleared as volumes are asked for.
-    public mutating func beginStrategy(writesStatus: Bool) {
+    package mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
         probes = nil
         probesEveryVolume = false
@@ -64,7 +64,7 @@ extension Reconciler {
 
     /// An interval that has ended and in which every volume was probed; each once. nil where there is none, or the calls did
     /// not get through in time.
-    public mutating func completedRound(at now: Duration) -> ProbeRound? {
+    package mutating func completedRound(at now: Duration) -> ProbeRound? {
         guard probesEveryVolume, let round = probes?.completedRound(at: now) else { return nil }
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
@@ -76,13 +76,13 @@ extension Reconciler {
 
     /// Volumes whose last answer is older than so many intervals, with its age, where volumes are probed one by one. Of one
     /// that was never answered the age is that of its first probe's turn.
-    public func unanswered(forIntervals count: Int, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
+    package func unanswered(forIntervals count: Int, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
         guard probesEveryVolume, let probes else { return [] }
         return probes.unanswered(for: probes.keptInterval * count, at: now)
     }
 
     /// The claims of these volumes, with the age.
-    public func claims(ofUnanswered volumes: [(volumeHandle: String, age: Duration)]) -> [(claim: Claim, age: Duration)]
+    package func claims(ofUnanswered volumes: [(volumeHandle: String, age: Duration)]) -> [(claim: Claim, age: Duration)]
     {
         volumes.flatMap { volume in
             index.number(ofVolumeHandle: volume.volumeHandle).map { handle in
@@ -92,16 +92,16 @@ extension Reconciler {
     }
 
     /// What is known of this volume's health.
-    public func health(ofVolumeHandle handle: String) -> KnownHealth? {
+    package func health(ofVolumeHandle handle: String) -> KnownHealth? {
         index.record(ofVolumeHandle: handle)?.health
     }
 
     /// From one probe of a volume to its next, as it is kept: longer than the configured interval where the driver does not
     /// answer as fast. nil while volumes are not probed one by one.
-    public var keptProbeInterval: Duration? { probesEveryVolume ? probes?.keptInterval : nil }
+    package var keptProbeInterval: Duration? { probesEveryVolume ? probes?.keptInterval : nil }
 
     /// Which volume to probe now. Volumes without a claim are left out until they have one.
-    public mutating func nextProbe(at now: Duration) -> ProbeStep {
+    package mutating func nextProbe(at now: Duration) -> ProbeStep {
         while true {
             guard let step = probes?.next(at: now) else { return .wait(until: nil) }
             guard case .probe(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
@@ -115,7 +115,7 @@ extension Reconciler {
 
     /// What the driver said of one volume: the answer to ``nextProbe(at:)``, or to what ``endSweep(_:at:)`` asked to
     /// have confirmed. A failed call changes nothing (rule 1).
-    public mutating func receive(_ answer: ProbeAnswer, ofVolumeHandle handle: String, at now: Duration) {
+    package mutating func receive(_ answer: ProbeAnswer, ofVolumeHandle handle: String, at now: Duration) {
         let outcome: ProbeSchedule.Outcome
         switch answer {
         case .report(let report):

@@ -2,19 +2,19 @@
 // Copyright the csi-health-monitor authors
 
 /// What is written to a claim's status so that it shows what is known.
-public struct StatusChange: Sendable, Hashable {
+package struct StatusChange: Sendable, Hashable {
     /// `status.healthStatus`
-    public struct Field: Sendable, Hashable {
+    package struct Field: Sendable, Hashable {
         /// All that is wrong, worst first; empty: the field is removed.
-        public var conditions: [VolumeHealthCondition]
+        package var conditions: [VolumeHealthCondition]
         /// The set of (status, reason) changes, not only messages.
-        public var isTransition: Bool
+        package var isTransition: Bool
         /// It is not known whether the API server keeps the field.
-        public var isUncertain: Bool
+        package var isUncertain: Bool
     }
 
     /// The condition of type ``ClaimCondition/type`` in `status.conditions`.
-    public enum Condition: Sendable, Hashable {
+    package enum Condition: Sendable, Hashable {
         /// Set it; `isTransition`: its status changes.
         case set(ClaimCondition, isTransition: Bool)
         /// Remove it.
@@ -22,11 +22,11 @@ public struct StatusChange: Sendable, Hashable {
     }
 
     /// The claim as it was last seen.
-    public var claim: Claim
+    package var claim: Claim
     /// nil: it shows what it should, or the API server does not keep it.
-    public var field: Field?
+    package var field: Field?
     /// nil: it shows what it should, or is not to be there and is not.
-    public var condition: Condition?
+    package var condition: Condition?
 }
 
 /// Where the claims' status shows their volumes' health: the field `healthStatus`, which needs Kubernetes 1.37 and a feature
@@ -64,7 +64,7 @@ extension Reconciler {
     ///
     /// - Returns: whether it is otherwise than before.
     @discardableResult
-    public mutating func setKeepsHealthStatus(_ isKept: Bool, at now: Duration) -> Bool {
+    package mutating func setKeepsHealthStatus(_ isKept: Bool, at now: Duration) -> Bool {
         guard keepsHealthStatus != isKept else { return false }
         keepsHealthStatus = isKept
         for claim in Array(statuses.keys) { observeStatus(of: claim, at: now) }
@@ -73,14 +73,14 @@ extension Reconciler {
     }
 
     /// What to write so that the claim's status shows this state; nil when the claim is gone.
-    public func statusChange(for announcement: Announcement<ClaimNumber, VolumeState>) -> StatusChange? {
+    package func statusChange(for announcement: Announcement<ClaimNumber, VolumeState>) -> StatusChange? {
         guard let claim = index.claim(announcement.key), claim.uid == announcement.claim.uid else { return nil }
         return change(of: announcement.key, claim, to: announcement.state)
     }
 
     /// A change by which it can be found out whether the API server keeps `status.healthStatus`; nil while no claim has an
     /// adverse condition.
-    public var trialStatusChange: StatusChange? {
+    package var trialStatusChange: StatusChange? {
         for (number, state) in events.adverse {
             guard let claim = index.claim(number) else { continue }
             let field = StatusChange.Field(conditions: state.conditions, isTransition: true, isUncertain: true)
@@ -91,14 +91,14 @@ extension Reconciler {
 
     /// Whether there is anything to do that no change in the cluster or of a volume causes: to find out once more whether
     /// the API server keeps `status.healthStatus`, or to remove a condition of ``outdatedConditions(before:)``.
-    public var needsStatusMaintenance: Bool {
+    package var needsStatusMaintenance: Bool {
         let isHidden =
             writesStatus && (keepsHealthStatus == false || (keepsHealthStatus == nil && !index.conditions.isEmpty))
         return isHidden || index.healthyConditions > 0
     }
 
     /// Claims of our driver's volumes whose condition has been healthy since before this time, in seconds since 1970.
-    public func outdatedConditions(before time: Int64) -> [Claim] {
+    package func outdatedConditions(before time: Int64) -> [Claim] {
         index.conditions.elements.compactMap { element in
             element.value.isHealthy && element.value.transition < time && index.hasVolume(element.key)
                 ? index.claim(element.key) : nil

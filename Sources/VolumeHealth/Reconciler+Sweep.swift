@@ -8,7 +8,7 @@
 /// later page may disagree, or have more of the same volume (rule 2).
 extension Reconciler {
     /// What a complete list of the driver means for a volume that is not in it.
-    public enum ListKind: Sendable, Hashable {
+    package enum ListKind: Sendable, Hashable {
         /// ListVolumes: it has every volume, so one that was in it before is missing.
         case everyVolume
         /// ControllerListVolumeHealth: it may leave out what is well.
@@ -16,7 +16,7 @@ extension Reconciler {
     }
 
     /// How a sweep ended.
-    public enum SweepEnd: Sendable, Hashable {
+    package enum SweepEnd: Sendable, Hashable {
         /// A call failed: the list says nothing of what is not in it (rule 2).
         case incomplete
         /// The list is complete. `canConfirm`: the driver can be asked for a single volume.
@@ -45,7 +45,7 @@ extension Reconciler {
     }
 
     /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
-    public mutating func beginSweep(at now: Duration) {
+    package mutating func beginSweep(at now: Duration) {
         // 0 is no sweep's number.
         sweep = Sweep(number: max(1, sweep.number &+ 1), began: now)
         // What turns up from now on may be missing in the list because it did not exist when the list was made.
@@ -55,7 +55,7 @@ extension Reconciler {
     /// The driver said something of a volume. A failed call is not a report and must not be made one (rule 1).
     ///
     /// Volumes that no PersistentVolume has are ignored, and cost nothing.
-    public mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
+    package mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
         sweep.withHealth += 1
         guard let handle = list(report.volumeHandle) else { return }
         if report.isHealthy {
@@ -115,7 +115,7 @@ extension Reconciler {
     }
 
     /// The driver listed a volume and said nothing of its health.
-    public mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
+    package mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
         guard let handle = list(handle) else { return }
         found(handle, at: now)
         if probes != nil { sweep.silent.insert(handle) }
@@ -126,7 +126,7 @@ extension Reconciler {
     ///
     /// - Returns: volumes whose absence the driver is to confirm, each by a call and
     ///   ``receive(_:ofVolumeHandle:at:)``; empty unless `canConfirm`.
-    public mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
+    package mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         let number = sweep.number
         let ended = sweep
         let (adverse, recovered) = (sweep.adverse, sweep.recovered)

@@ -11,7 +11,7 @@ extension Reconciler {
     ///   - time: when; may be before the clock's beginning.
     ///   - since: since when it is so, where the claim's status does not say; nil: `toldAt`.
     ///   - wall: `now` in seconds since 1970, for the times in the claim's status; nil: they are not used.
-    public mutating func restore(
+    package mutating func restore(
         told fingerprint: Fingerprint,
         state: VolumeState? = nil,
         claimUID: String,
@@ -40,7 +40,7 @@ extension Reconciler {
     /// ``restore(told:claimUID:key:toldAt:at:)``.
     ///
     /// - Parameter known: uids of claims of which there is an event.
-    public mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
+    package mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
         for claim in index.adverseStatuses
         where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
@@ -69,7 +69,7 @@ extension Reconciler {
     }
 
     /// An earlier process told of an unknown condition.
-    public mutating func restore(toldUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
+    package mutating func restore(toldUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
         }
@@ -78,13 +78,13 @@ extension Reconciler {
     }
 
     /// The next event on a claim whose volume is not well, or is well again.
-    public mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
+    package mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
         events.next(at: now, claim: index.claim)
     }
 
     /// A refresh found that the API server had forgotten the event: its event lifetime is shorter than the time between
     /// refreshes (rule 8).
-    public mutating func eventWasGone(at now: Duration) {
+    package mutating func eventWasGone(at now: Duration) {
         events.shortenRefreshInterval(at: now)
     }
 
@@ -92,7 +92,7 @@ extension Reconciler {
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    public mutating func settle(
+    package mutating func settle(
         event: Announcement<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
@@ -101,7 +101,7 @@ extension Reconciler {
     }
 
     /// The next event on a condition of an unknown type.
-    public mutating func nextUnknownEvent(at now: Duration) -> ReportStep<UnknownConditionKey, UnknownConditionState> {
+    package mutating func nextUnknownEvent(at now: Duration) -> ReportStep<UnknownConditionKey, UnknownConditionState> {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
@@ -109,7 +109,7 @@ extension Reconciler {
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    public mutating func settle(
+    package mutating func settle(
         unknownEvent event: Announcement<UnknownConditionKey, UnknownConditionState>,
         _ outcome: ReportOutcome,
         at now: Duration
@@ -118,13 +118,13 @@ extension Reconciler {
     }
 
     /// The next claim whose status does not show what it should: see ``statusChange(for:)``.
-    public mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
+    package mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState> {
         statuses.next(at: now, claim: index.claim)
     }
 
     /// How writing it went; returns as ``settle(event:_:at:)``.
     @discardableResult
-    public mutating func settle(
+    package mutating func settle(
         status: Announcement<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
@@ -134,26 +134,26 @@ extension Reconciler {
 
     /// How often something to tell became due, or will, by stream: while that of a stream is the same, its `next` has nothing
     /// that it had not before.
-    public struct Plans: Sendable, Hashable {
+    package struct Plans: Sendable, Hashable {
         /// Of ``nextEvent(at:)``.
-        public var events: UInt64
+        package var events: UInt64
         /// Of ``nextUnknownEvent(at:)``.
-        public var unknownEvents: UInt64
+        package var unknownEvents: UInt64
         /// Of ``nextStatus(at:)``.
-        public var statuses: UInt64
+        package var statuses: UInt64
     }
 
     /// How often something to tell became due, or will.
-    public var plans: Plans {
+    package var plans: Plans {
         Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
     }
 
     /// The claims whose volumes are unhealthy, as the driver says or, before it was asked in this term, as was reported.
-    public var adverseClaims: [ClaimNumber] { events.keys.filter { adverseState(of: $0) != nil } }
+    package var adverseClaims: [ClaimNumber] { events.keys.filter { adverseState(of: $0) != nil } }
 
     /// The conditions of the volume of each of these claims, and since when its set of status and reason is the same as far
     /// as is known; nothing of claims that are gone or have recovered by now.
-    public func adverseStates(
+    package func adverseStates(
         of claims: some Sequence<ClaimNumber>
     ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
         claims.compactMap { number in
@@ -171,16 +171,16 @@ extension Reconciler {
     }
 
     /// How many events wait to be told for the first time, and since when the oldest does.
-    public var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
+    package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
     /// How often a change of an event and of a status was queued in this term, also to be tried again.
     package var queueAdds: (events: UInt64, statuses: UInt64) { (events.adds, statuses.adds) }
 
     /// Whether the API server keeps `status.healthStatus` and lets us write it, as far as is known.
-    public var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
+    package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
 
     /// How many status fields wait to be written, and since when the oldest does.
     ///
     /// None where that is forbidden: roles made for external-health-monitor 0.18 have no rule for it.
-    public var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
+    package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
 }

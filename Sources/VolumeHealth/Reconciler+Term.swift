@@ -8,14 +8,14 @@
 extension Reconciler {
     /// The lease is held from now on. What is known is what a new reconciler would know that was given the same volumes
     /// and claims: reports of earlier terms are read back (``restore(told:claimUID:key:toldAt:at:)``).
-    public mutating func beginTerm() {
+    package mutating func beginTerm() {
         forgetTerm()
         isStandby = false
     }
 
     /// The lease is not held, yet or any more: only the watches go on. Until ``beginTerm()`` nothing is queued, and
     /// outcomes of reports that were under way change nothing.
-    public mutating func endTerm() {
+    package mutating func endTerm() {
         forgetTerm()
         isStandby = true
     }

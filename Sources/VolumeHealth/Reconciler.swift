@@ -10,18 +10,18 @@
 /// ways: for all volumes, in sweeps (`Reconciler+Sweep.swift`), or for one volume after the other
 /// (`Reconciler+Probe.swift`). What is to be told is taken in three streams: events on conditions, events on conditions
 /// of unknown types, and status fields (`Reconciler+Telling.swift`).
-public struct Reconciler: Sendable {
+package struct Reconciler: Sendable {
     /// What is told, and where.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Whether a volume that the driver does not find any more is told as one.
-        public var reportsMissingVolumes: Bool
+        package var reportsMissingVolumes: Bool
         /// When it is.
-        public var absenceLimits: AbsenceLimits
+        package var absenceLimits: AbsenceLimits
         /// When a claim's health is shown as a condition in its status.
-        public var claimConditions: ClaimConditionPolicy
+        package var claimConditions: ClaimConditionPolicy
 
         /// Describes what is told.
-        public init(
+        package init(
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
             claimConditions: ClaimConditionPolicy = .auto
@@ -47,7 +47,7 @@ public struct Reconciler: Sendable {
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
     var writesStatus = true
     /// Whether the API server keeps `status.healthStatus`; nil until it is known.
-    public internal(set) var keepsHealthStatus: Bool?
+    package internal(set) var keepsHealthStatus: Bool?
     var sweep = Sweep()
     /// Set while single volumes can be probed: all of them, or those that a list says too little of.
     var probes: ProbeSchedule?
@@ -60,29 +60,29 @@ public struct Reconciler: Sendable {
     var entriesOfLastList = 0
     /// Of the volumes in use, the driver has found exactly those that are not of another node than ours: it knows only its
     /// node's volumes. Then none of another node is reported missing.
-    public internal(set) var knowsOnlyItsNode = false
+    package internal(set) var knowsOnlyItsNode = false
     /// All volumes have been looked for since the driver was identified: before that it is not known.
     var isLocalityJudged = false
     /// Why the last complete list of every volume is of no use.
-    public internal(set) var listProblem: ListProblem?
+    package internal(set) var listProblem: ListProblem?
     /// Another replica leads: nothing is queued.
     var isStandby = false
 
     /// A reconciler that knows nothing yet.
-    public init(configuration: Configuration = Configuration()) {
+    package init(configuration: Configuration = Configuration()) {
         self.configuration = configuration
         absences = AbsenceGuard(limits: configuration.absenceLimits)
     }
 
     /// Set while so many volumes are missing that none of them is reported. Not where the driver knows only its node's
     /// volumes, nor before that is known while there are volumes of other nodes.
-    public var absenceSuspicion: AbsenceSuspicion? {
+    package var absenceSuspicion: AbsenceSuspicion? {
         if knowsOnlyItsNode || (!isLocalityJudged && index.volumesOfOtherNodes > 0) { return nil }
         return absences.suspicion
     }
 
     /// How many volumes are in which health, of those that a PersistentVolume has.
-    public var healthCounts: [KnownHealth: Int] {
+    package var healthCounts: [KnownHealth: Int] {
         index.healthCounts
     }
 

@@ -2,18 +2,18 @@
 // Copyright the csi-health-monitor authors
 
 /// How often people are told, and how fast a failing API server is asked again.
-public struct ReportTiming: Sendable, Hashable {
+package struct ReportTiming: Sendable, Hashable {
     /// How long the same news last before they are told once more; nil: they are told once.
-    public var refreshInterval: Duration?
+    package var refreshInterval: Duration?
     /// How soon changed details of the same news are told; nil: never.
-    public var messageInterval: Duration?
+    package var messageInterval: Duration?
     /// The wait after a first failure. It doubles with each further one.
-    public var initialBackoff: Duration
+    package var initialBackoff: Duration
     /// The longest wait after failures.
-    public var maximumBackoff: Duration
+    package var maximumBackoff: Duration
 
     /// Any timing; back-offs are from 1 to 60 seconds unless they are given.
-    public init(
+    package init(
         refreshInterval: Duration?,
         messageInterval: Duration?,
         initialBackoff: Duration = .seconds(1),
@@ -27,16 +27,16 @@ public struct ReportTiming: Sendable, Hashable {
 
     /// Events that last: their count is raised every 30 minutes, below the API server's event lifetime (`--event-ttl`,
     /// one hour by default), so that the event of a lasting condition never expires.
-    public static let lastingEvents = ReportTiming(
+    package static let lastingEvents = ReportTiming(
         refreshInterval: .seconds(30 * 60),
         messageInterval: .seconds(10 * 60)
     )
     /// The shortest time between refreshes, where the API server's event lifetime is very short.
     static let minimumRefreshInterval = Duration.seconds(120)
     /// Events that are told once.
-    public static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
+    package static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
     /// A field that keeps what is written to it.
-    public static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
+    package static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
 
     /// The wait after so many failures in a row.
     package func backoff(afterFailures failures: Int) -> Duration {
@@ -51,7 +51,7 @@ func exponentialBackoff(initial: Duration, maximum: Duration, failures: Int) -> 
 }
 
 /// What whoever reports has to do next.
-public enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
+package enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
     /// Tell this, then say how it went.
     case tell(Announcement<Key, State>)
     /// Nothing is due before this moment; nil: before something new is observed.
@@ -59,7 +59,7 @@ public enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equ
 }
 
 /// How a request to report something went.
-public enum ReportOutcome: Sendable, Hashable {
+package enum ReportOutcome: Sendable, Hashable {
     /// The API server has it.
     case told
     /// The API server refused this one for what it is: tried again later, without holding up the others.
@@ -75,7 +75,7 @@ public enum ReportOutcome: Sendable, Hashable {
     case gone
 
     /// Whether it may have been recorded or not.
-    public var isUncertain: Bool {
+    package var isUncertain: Bool {
         switch self {
         case .unanswered: true
         case .failed(let failure): failure.isUncertain
@@ -85,16 +85,16 @@ public enum ReportOutcome: Sendable, Hashable {
 }
 
 /// What is known of a request that failed.
-public struct RequestFailure: Sendable, Hashable {
+package struct RequestFailure: Sendable, Hashable {
     /// The API server may have done what was asked for.
-    public var isUncertain: Bool
+    package var isUncertain: Bool
     /// The API server may not do this for us.
-    public var isForbidden: Bool
+    package var isForbidden: Bool
     /// How long the API server asks to wait.
-    public var retryAfter: Duration?
+    package var retryAfter: Duration?
 
     /// A failure; without arguments, one that changed nothing.
-    public init(isUncertain: Bool = false, isForbidden: Bool = false, retryAfter: Duration? = nil) {
+    package init(isUncertain: Bool = false, isForbidden: Bool = false, retryAfter: Duration? = nil) {
         self.isUncertain = isUncertain
         self.isForbidden = isForbidden
         self.retryAfter = retryAfter

@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// What a replica needs to see how volumes are. Each is one thing that can fail for this replica alone.
-public enum Sense: String, Sendable, Hashable, CaseIterable {
+package enum Sense: String, Sendable, Hashable, CaseIterable {
     /// The CSI driver answers its Identity calls.
     case driver
     /// Lists of volumes succeed, or, where volumes are probed one by one, any probe does.
@@ -16,23 +16,23 @@ public enum Sense: String, Sendable, Hashable, CaseIterable {
 /// Which of a replica's senses fail, and since when.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
-public struct Sight: Sendable {
+package struct Sight: Sendable {
     /// A sense that fails.
-    public struct Failure: Sendable, Hashable {
+    package struct Failure: Sendable, Hashable {
         /// Which.
-        public var sense: Sense
+        package var sense: Sense
         /// When the first attempt that failed began; in a term, not before the term.
-        public var since: Duration
+        package var since: Duration
         /// When the last one began.
-        public var last: Duration
+        package var last: Duration
         /// How many attempts in a row have failed.
-        public var attempts: Int
+        package var attempts: Int
         /// The error of the last one.
-        public var reason: String
+        package var reason: String
     }
 
     /// What follows for the lease.
-    public enum Verdict: Sendable, Hashable {
+    package enum Verdict: Sendable, Hashable {
         /// Nothing fails, or too little to conclude anything.
         case keep
         /// A failure becomes too long at this moment unless it ends before.
@@ -44,20 +44,20 @@ public struct Sight: Sendable {
     private var failing: [Sense: Failure] = [:]
 
     /// Nothing has failed.
-    public init() {}
+    package init() {}
 
     /// What fails, the one that fails longest first.
-    public var failures: [Failure] {
+    package var failures: [Failure] {
         failing.values.sorted { ($0.since, $0.sense.rawValue) < ($1.since, $1.sense.rawValue) }
     }
 
     /// The failure of this sense; nil where it works, or was not used yet.
-    public func failure(of sense: Sense) -> Failure? { failing[sense] }
+    package func failure(of sense: Sense) -> Failure? { failing[sense] }
 
     /// An attempt failed.
     ///
     /// - Parameter since: when it began.
-    public mutating func failed(_ sense: Sense, reason: String, since: Duration) {
+    package mutating func failed(_ sense: Sense, reason: String, since: Duration) {
         var failure = failing[sense] ?? Failure(sense: sense, since: since, last: since, attempts: 0, reason: "")
         failure.last = max(failure.last, since)
         failure.attempts += 1
@@ -67,12 +67,12 @@ public struct Sight: Sendable {
 
     /// An attempt succeeded. Returns whether the one before had failed.
     @discardableResult
-    public mutating func succeeded(_ sense: Sense) -> Bool {
+    package mutating func succeeded(_ sense: Sense) -> Bool {
         failing.removeValue(forKey: sense) != nil
     }
 
     /// A term begins: what failed before has to fail in it as long as anything else.
-    public mutating func beginTerm(at now: Duration) {
+    package mutating func beginTerm(at now: Duration) {
         for sense in failing.keys {
             failing[sense]?.since = now
             failing[sense]?.attempts = 0
@@ -86,7 +86,7 @@ public struct Sight: Sendable {
     /// - Parameters:
     ///   - timeout: how long a sense may fail.
     ///   - callsTimeout: the same for ``Sense/calls``; nil: `timeout`.
-    public func verdict(timeout: Duration, callsTimeout: Duration? = nil, at now: Duration) -> Verdict {
+    package func verdict(timeout: Duration, callsTimeout: Duration? = nil, at now: Duration) -> Verdict {
         func end(_ failure: Failure) -> Duration {
             failure.since + (failure.sense == .calls ? callsTimeout ?? timeout : timeout)
         }

@@ -5,27 +5,27 @@
 ///
 /// One interval after the last sweep began, so that slow sweeps do not add up; sooner after a failed one, with a
 /// back-off that never exceeds the interval. Pure: time is passed in.
-public struct SweepSchedule: Sendable {
+package struct SweepSchedule: Sendable {
     private let interval: Duration
     private let initialBackoff: Duration
     private var began: Duration?
     private var failures = 0
 
     /// Sweeps at this interval; after a failed one tries again after `initialBackoff`, doubled each time.
-    public init(interval: Duration, initialBackoff: Duration = .seconds(5)) {
+    package init(interval: Duration, initialBackoff: Duration = .seconds(5)) {
         self.interval = interval
         self.initialBackoff = min(initialBackoff, interval)
     }
 
     /// A sweep begins now.
-    public mutating func begin(at now: Duration) {
+    package mutating func begin(at now: Duration) {
         began = now
     }
 
     /// The sweep ended now. Returns when the next one begins; never before now.
     ///
     /// - Parameter intervals: how many intervals after the beginning of this one, where it was complete.
-    public mutating func end(complete: Bool, intervals: Int = 1, at now: Duration) -> Duration {
+    package mutating func end(complete: Bool, intervals: Int = 1, at now: Duration) -> Duration {
         if complete {
             failures = 0
             return max(now, (began ?? now) + interval * intervals)

@@ -2,19 +2,19 @@
 // Copyright the csi-health-monitor authors
 
 /// How many claims have unhealthy volumes, and with which conditions.
-public struct UnhealthyCounts: Sendable, Hashable {
+package struct UnhealthyCounts: Sendable, Hashable {
     /// Claims.
-    public internal(set) var claims = 0
+    package internal(set) var claims = 0
     /// By status and reason; a volume may have several.
-    public internal(set) var conditions: [VolumeHealthCondition.Identity: Int] = [:]
+    package internal(set) var conditions: [VolumeHealthCondition.Identity: Int] = [:]
 
     /// None.
-    public init() {}
+    package init() {}
 }
 
 extension Reconciler {
     /// How many claims have unhealthy volumes, as the driver has said in this term. Takes time in proportion to them.
-    public var unhealthyCounts: UnhealthyCounts {
+    package var unhealthyCounts: UnhealthyCounts {
         var counts = UnhealthyCounts()
         for (_, state) in events.adverse {
             counts.claims += 1

@@ -5,9 +5,9 @@
 ///
 /// Source: `VolumeHealthCondition` of core/v1, `VolumeHealthEntry` of CSI 1.13. A legacy `VolumeCondition` is told
 /// in the same terms, see ``init(abnormalMessage:)``.
-public struct VolumeHealthCondition: Sendable, Hashable {
+package struct VolumeHealthCondition: Sendable, Hashable {
     /// How bad it is, from bad to worst.
-    public enum Status: String, Sendable, Hashable, Comparable, CaseIterable {
+    package enum Status: String, Sendable, Hashable, Comparable, CaseIterable {
         /// The volume works, but not as it should.
         case degraded = "Degraded"
         /// The data is there and cannot be reached.
@@ -16,7 +16,7 @@ public struct VolumeHealthCondition: Sendable, Hashable {
         case dataLoss = "DataLoss"
 
         /// From bad to worst.
-        public static func < (left: Self, right: Self) -> Bool {
+        package static func < (left: Self, right: Self) -> Bool {
             left.severity < right.severity
         }
 
@@ -30,35 +30,35 @@ public struct VolumeHealthCondition: Sendable, Hashable {
     }
 
     /// What makes two conditions the same condition, whatever their messages say.
-    public struct Identity: Sendable, Hashable {
+    package struct Identity: Sendable, Hashable {
         /// How bad it is.
-        public var status: Status
+        package var status: Status
         /// The driver's word for it.
-        public var reason: String
+        package var reason: String
     }
 
     /// How bad it is.
-    public var status: Status
+    package var status: Status
     /// The driver's word for it, made for machines: `VolumeNotFound`. Not empty, at most ``maximumReasonBytes``.
-    public let reason: String
+    package let reason: String
     /// The driver's sentence, made for people. At most ``maximumMessageBytes``.
-    public let message: String
+    package let message: String
 
     /// A condition in the words of CSI 1.13. An empty reason becomes ``unspecifiedReason``; texts that are too long for
     /// the API server are cut, so that a driver's long texts cost neither memory nor a refused write.
-    public init(status: Status, reason: String, message: String) {
+    package init(status: Status, reason: String, message: String) {
         self.status = status
         self.reason = reason.isEmpty ? Self.unspecifiedReason : bounded(reason, toBytes: Self.maximumReasonBytes)
         self.message = bounded(message, toBytes: Self.maximumMessageBytes)
     }
 
     /// A legacy driver's abnormal `VolumeCondition` (CSI 1.3 to 1.12), which knows neither status nor reason.
-    public init(abnormalMessage message: String) {
+    package init(abnormalMessage message: String) {
         self.init(status: .degraded, reason: Self.legacyReason, message: message)
     }
 
     /// The driver does not find the volume any more.
-    public static func notFound(volumeHandle: String) -> VolumeHealthCondition {
+    package static func notFound(volumeHandle: String) -> VolumeHealthCondition {
         VolumeHealthCondition(
             status: .inaccessible,
             reason: "VolumeNotFound",
@@ -67,16 +67,16 @@ public struct VolumeHealthCondition: Sendable, Hashable {
     }
 
     /// The reason of every legacy condition.
-    public static let legacyReason = "VolumeConditionAbnormal"
+    package static let legacyReason = "VolumeConditionAbnormal"
     /// The reason of a condition whose driver gives none.
-    public static let unspecifiedReason = "Unspecified"
+    package static let unspecifiedReason = "Unspecified"
     /// The API server's limit, in bytes of UTF-8.
-    public static let maximumReasonBytes = 256
+    package static let maximumReasonBytes = 256
     /// The API server's limit, in bytes of UTF-8.
-    public static let maximumMessageBytes = 1024
+    package static let maximumMessageBytes = 1024
 
     /// Status and reason, without the message.
-    public var identity: Identity {
+    package var identity: Identity {
         Identity(status: status, reason: reason)
     }
 }

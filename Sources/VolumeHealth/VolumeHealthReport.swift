@@ -5,19 +5,19 @@
 ///
 /// Conditions are in the form in which they can be told: without duplicates, worst first, at most as many as the API
 /// server takes.
-public struct VolumeHealthReport: Sendable, Hashable {
+package struct VolumeHealthReport: Sendable, Hashable {
     /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
-    public var volumeHandle: String
+    package var volumeHandle: String
     /// All that is wrong, as far as we know the words for it.
-    public private(set) var conditions: [VolumeHealthCondition] = []
+    package private(set) var conditions: [VolumeHealthCondition] = []
     /// What is wrong in words that we do not know.
-    public private(set) var unknownConditions: [UnknownCondition] = []
+    package private(set) var unknownConditions: [UnknownCondition] = []
 
     /// The API server's limit for the conditions of one claim.
-    public static let maximumConditions = 16
+    package static let maximumConditions = 16
 
     /// A report on one volume. Without any condition it is an explicit "nothing is wrong".
-    public init(
+    package init(
         volumeHandle: String,
         conditions: [VolumeHealthCondition],
         unknownConditions: [UnknownCondition] = []
@@ -27,7 +27,7 @@ public struct VolumeHealthReport: Sendable, Hashable {
     }
 
     /// An explicit "nothing is wrong". Conditions that we do not understand are not health.
-    public var isHealthy: Bool { conditions.isEmpty && unknownConditions.isEmpty }
+    package var isHealthy: Bool { conditions.isEmpty && unknownConditions.isEmpty }
 
     /// Adds what another answer of the same sweep says of the same volume.
     ///
@@ -81,16 +81,16 @@ extension VolumeHealthCondition {
 }
 
 /// A condition whose type is none that we know: something is wrong, and a newer monitor may know what.
-public struct UnknownCondition: Sendable, Hashable {
+package struct UnknownCondition: Sendable, Hashable {
     /// The number that the driver sent as `VolumeHealthErrorType`.
-    public let type: Int
+    package let type: Int
     /// The driver's word for it.
-    public let reason: String
+    package let reason: String
     /// The driver's sentence.
-    public let message: String
+    package let message: String
 
     /// A condition of an unknown type; texts are bounded as those of a ``VolumeHealthCondition`` are.
-    public init(type: Int, reason: String, message: String) {
+    package init(type: Int, reason: String, message: String) {
         let condition = VolumeHealthCondition(status: .degraded, reason: reason, message: message)
         self.type = type
         self.reason = condition.reason
@@ -108,23 +108,23 @@ public struct UnknownCondition: Sendable, Hashable {
 }
 
 /// A condition of an unknown type, told once for each type and reason.
-public struct UnknownConditionState: Tellable {
+package struct UnknownConditionState: Tellable {
     /// What the driver said.
-    public var condition: UnknownCondition
+    package var condition: UnknownCondition
 
     /// It is told once and has no end that could be told.
-    public var isClear: Bool { false }
+    package var isClear: Bool { false }
 
     /// Of type and reason.
-    public var fingerprint: Fingerprint {
+    package var fingerprint: Fingerprint {
         Fingerprint([String(condition.type), condition.reason])
     }
 }
 
 /// One unknown condition of one claim, among all of them.
-public struct UnknownConditionKey: Sendable, Hashable {
+package struct UnknownConditionKey: Sendable, Hashable {
     /// The claim.
-    public var claim: ClaimNumber
+    package var claim: ClaimNumber
     /// What the condition's ``UnknownConditionState/fingerprint`` is.
-    public var fingerprint: Fingerprint
+    package var fingerprint: Fingerprint
 }

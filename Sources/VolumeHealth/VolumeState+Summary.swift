@@ -6,7 +6,7 @@ extension VolumeState {
     /// fingerprint: another client has changed it, or it was cut off.
     ///
     /// - Parameter summary: as ``Swift/Sequence/summary`` of conditions has it.
-    public init?(summary: String, fingerprint: Fingerprint) {
+    package init?(summary: String, fingerprint: Fingerprint) {
         let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: summary)])
         if legacy.fingerprint == fingerprint {
             self = legacy

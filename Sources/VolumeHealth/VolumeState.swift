@@ -5,14 +5,14 @@
 ///
 /// In an outage there is one for each volume, so it is one block of bytes: the fingerprint, then status, reason and message
 /// of each condition. An array of conditions would be a block, and most of its texts one more each.
-public struct VolumeState: Tellable {
+package struct VolumeState: Tellable {
     /// Empty when nothing is wrong.
     private let bytes: [UInt8]
 
     /// A state of a volume.
     ///
     /// - Parameter conditions: all that is wrong, worst first; empty: nothing.
-    public init(_ conditions: [VolumeHealthCondition]) {
+    package init(_ conditions: [VolumeHealthCondition]) {
         var bytes: [UInt8] = []
         if !conditions.isEmpty {
             bytes.reserveCapacity(conditions.reduce(4) { $0 + $1.packedSize })
@@ -23,7 +23,7 @@ public struct VolumeState: Tellable {
     }
 
     /// All that is wrong, worst first; empty: nothing.
-    public var conditions: [VolumeHealthCondition] {
+    package var conditions: [VolumeHealthCondition] {
         var conditions: [VolumeHealthCondition] = []
         var rest = bytes.dropFirst(4)
         while !rest.isEmpty { conditions.append(VolumeHealthCondition(unpacking: &rest)) }
@@ -39,10 +39,10 @@ public struct VolumeState: Tellable {
     static let clear = VolumeState([])
 
     /// Nothing is wrong.
-    public var isClear: Bool { bytes.isEmpty }
+    package var isClear: Bool { bytes.isEmpty }
 
     /// Of the set of (status, reason), whatever the messages say (rule 6).
-    public var fingerprint: Fingerprint {
+    package var fingerprint: Fingerprint {
         var rest = bytes[...]
         return isClear ? Fingerprint(ofConditions: []) : Fingerprint(rawValue: rest.takeNumber())
     }

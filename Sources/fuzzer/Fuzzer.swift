@@ -19,7 +19,7 @@ private let target: FuzzTarget = {
 ///
 /// Source: https://llvm.org/docs/LibFuzzer.html#fuzz-target
 @c(LLVMFuzzerTestOneInput)
-public func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+package func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     // libFuzzer's bytes are there for as long as this call.
     let bytes = unsafe Array(UnsafeBufferPointer(start: data, count: size))
     do {

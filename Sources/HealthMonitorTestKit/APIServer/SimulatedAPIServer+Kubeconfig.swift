@@ -5,7 +5,7 @@ import Foundation
 
 extension SimulatedAPIServer {
     /// Whom a kubeconfig is for.
-    public enum Credentials: Sendable {
+    package enum Credentials: Sendable {
         /// The token itself is in the kubeconfig.
         case token(String)
         /// The token is in a file, which may be replaced at any time.
@@ -13,7 +13,7 @@ extension SimulatedAPIServer {
     }
 
     /// A kubeconfig for a user of the server: one cluster with its CA, one context, the namespace default.
-    public func kubeconfig(_ credentials: Credentials = .token(adminToken)) -> String {
+    package func kubeconfig(_ credentials: Credentials = .token(adminToken)) -> String {
         let authority = Data(certificateAuthority.certificatePEM.utf8).base64EncodedString()
         let user =
             switch credentials {
@@ -44,7 +44,7 @@ extension SimulatedAPIServer {
     }
 
     /// Writes `kubeconfig(_:)` to a file that only its owner may read.
-    public func writeKubeconfig(to path: String, _ credentials: Credentials = .token(adminToken)) throws {
+    package func writeKubeconfig(to path: String, _ credentials: Credentials = .token(adminToken)) throws {
         let attributes: [FileAttributeKey: Any] = [.posixPermissions: 0o600]
         guard
             FileManager.default.createFile(

@@ -13,7 +13,7 @@ extension SimulatedAPIServer {
     ///   (gogo's `Unmarshal` does not look for UTF-8), and does not look at all texts either.
     /// - Throws: `StatusError`, as a client would get it.
     @discardableResult
-    public func create(_ object: JSONValue, appending raw: [UInt8] = []) throws(StatusError) -> JSONValue {
+    package func create(_ object: JSONValue, appending raw: [UInt8] = []) throws(StatusError) -> JSONValue {
         let type = try type(of: object)
         return try cluster.access { registry, now throws(StatusError) in
             try registry.create(
@@ -29,7 +29,7 @@ extension SimulatedAPIServer {
 
     /// Replaces an object, status and all.
     @discardableResult
-    public func update(_ object: JSONValue) throws(StatusError) -> JSONValue {
+    package func update(_ object: JSONValue) throws(StatusError) -> JSONValue {
         let type = try type(of: object)
         let name = object["metadata", "name"]?.string ?? ""
         return try cluster.access { registry, now throws(StatusError) in
@@ -39,7 +39,7 @@ extension SimulatedAPIServer {
 
     /// Applies a JSON merge patch to an object, status and all.
     @discardableResult
-    public func patch(
+    package func patch(
         kind: String,
         namespace: String = "",
         name: String,
@@ -52,7 +52,7 @@ extension SimulatedAPIServer {
     }
 
     /// Deletes an object, or marks it as being deleted while it has finalizers.
-    public func delete(kind: String, namespace: String = "", name: String) throws(StatusError) {
+    package func delete(kind: String, namespace: String = "", name: String) throws(StatusError) {
         let type = try type(named: kind)
         _ = try cluster.access { registry, now throws(StatusError) in
             try registry.delete(type, namespace: namespace, name: name, now: now)
@@ -60,7 +60,7 @@ extension SimulatedAPIServer {
     }
 
     /// An object; nil when there is none.
-    public func object(kind: String, namespace: String = "", name: String) throws(StatusError) -> JSONValue? {
+    package func object(kind: String, namespace: String = "", name: String) throws(StatusError) -> JSONValue? {
         let type = try type(named: kind)
         return try cluster.access { registry, _ throws(StatusError) in
             registry.store.object(type, ObjectKey(namespace: namespace, name: name))
@@ -68,7 +68,7 @@ extension SimulatedAPIServer {
     }
 
     /// The objects of a kind, of all namespaces or of one, in the order of their names.
-    public func objects(kind: String, namespace: String? = nil) throws(StatusError) -> [JSONValue] {
+    package func objects(kind: String, namespace: String? = nil) throws(StatusError) -> [JSONValue] {
         let type = try type(named: kind)
         return try cluster.access { registry, _ throws(StatusError) in
             registry.list(type, namespace: namespace, selector: .everything).map { $0.value(of: type) }

@@ -14,22 +14,22 @@ import Synchronization
 ///
 /// A test sets the scene through `create` and its siblings, plans faults with `intercept` and `watches`, and asserts on
 /// `journal` and on the objects.
-public final class SimulatedAPIServer: Sendable {
+package final class SimulatedAPIServer: Sendable {
     /// How a server is set up.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// Who may ask, by bearer token.
-        public var users: [String: APIUser]
+        package var users: [String: APIUser]
         /// How often a watch that allows bookmarks gets one. The real server: about a minute.
-        public var bookmarkInterval: Duration
+        package var bookmarkInterval: Duration
         /// What the timers of watches wait on.
-        public var clock: any Clock<Duration>
+        package var clock: any Clock<Duration>
         /// The time that objects are stamped with, in seconds since 1970.
-        public var now: @Sendable () -> Int64
+        package var now: @Sendable () -> Int64
         /// The port on 127.0.0.1; 0: any free one.
-        public var port = 0
+        package var port = 0
 
         /// One user, "admin", who may do everything, with the token of `SimulatedAPIServer.adminToken`.
-        public init() {
+        package init() {
             users = [SimulatedAPIServer.adminToken: APIUser(name: "admin")]
             bookmarkInterval = .seconds(60)
             clock = ContinuousClock()
@@ -38,14 +38,14 @@ public final class SimulatedAPIServer: Sendable {
     }
 
     /// The token of the user who may do everything.
-    public static let adminToken = "simulated-admin"
+    package static let adminToken = "simulated-admin"
 
     /// `https://127.0.0.1:PORT`
-    public let url: String
+    package let url: String
     /// The certificate authority that the server's certificate is of.
-    public let certificateAuthority: TestCertificateAuthority
+    package let certificateAuthority: TestCertificateAuthority
     /// Every request so far and to come.
-    public let journal: Journal<RequestRecord>
+    package let journal: Journal<RequestRecord>
     let cluster: Cluster
     private let http: TestHTTPServer
     private let directory: UserDirectory
@@ -74,7 +74,7 @@ public final class SimulatedAPIServer: Sendable {
     /// Runs a server for as long as `body` runs.
     ///
     /// When `body` returns or throws, watches end in good order and the server is gone before this returns.
-    public static func withServer<Result: Sendable>(
+    package static func withServer<Result: Sendable>(
         configuration: Configuration = Configuration(),
         _ body: (SimulatedAPIServer) async throws -> Result
     ) async throws -> Result {
@@ -121,7 +121,7 @@ public final class SimulatedAPIServer: Sendable {
     private static let names = ["127.0.0.1", "localhost"]
 
     /// Who may ask, by bearer token; counts from the next request on.
-    public var users: [String: APIUser] {
+    package var users: [String: APIUser] {
         get { directory.all }
         set { directory.all = newValue }
     }
@@ -132,76 +132,76 @@ public final class SimulatedAPIServer: Sendable {
     // MARK: Faults
 
     /// From now on, this sees every request before it is served; nil ends that.
-    public func intercept(_ interceptor: Interceptor?) {
+    package func intercept(_ interceptor: Interceptor?) {
         self.interceptor.current = interceptor
     }
 
     /// The feature gates that are on; at first CSIVolumeHealth. What stands behind a gate that is off is
     /// dropped from what is written, without an error, unless the object has had it from before.
-    public var featureGates: Set<FeatureGate> {
+    package var featureGates: Set<FeatureGate> {
         get { cluster.featureGates }
         set { cluster.featureGates = newValue }
     }
 
     /// `gitVersion` of `/version`.
-    public var version: String {
+    package var version: String {
         get { cluster.version }
         set { cluster.version = newValue }
     }
 
     /// The open watches, in the order of their beginning. A watch is open before its record is in the journal.
-    public var watches: [WatchHandle] { cluster.watches }
+    package var watches: [WatchHandle] { cluster.watches }
 
     /// Whether watches that allow bookmarks get them: yes, until a test says otherwise.
-    public var sendsBookmarks: Bool {
+    package var sendsBookmarks: Bool {
         get { cluster.sendsBookmarks }
         set { cluster.sendsBookmarks = newValue }
     }
 
     /// How far the server's clock is ahead of the time that it was configured with, in seconds.
-    public var clockOffset: Int64 {
+    package var clockOffset: Int64 {
         get { offset.seconds }
         set { offset.seconds = newValue }
     }
 
     /// All objects at one moment.
-    public struct Backup: Sendable {
+    package struct Backup: Sendable {
         fileprivate let registry: Registry
     }
 
     /// All objects as they are now.
-    public func backup() -> Backup {
+    package func backup() -> Backup {
         Backup(registry: cluster.registry)
     }
 
     /// Puts all objects back to what they were, and the version with them, as after the loss of etcd's data; every watch
     /// is cut.
-    public func restore(_ backup: Backup) {
+    package func restore(_ backup: Backup) {
         cluster.restore(backup.registry)
     }
 
     /// Refuses connections from now on and cuts those that are open, until ``listenAgain()``.
-    public func stopListening() async { await http.stopListening() }
+    package func stopListening() async { await http.stopListening() }
 
     /// Listens again, on the same port.
-    public func listenAgain() async throws { try await http.listenAgain() }
+    package func listenAgain() async throws { try await http.listenAgain() }
 
     /// Whether the TLS handshakes of new connections fail; open connections are cut when it becomes so.
-    public func breakHandshakes(_ areBroken: Bool) async { await http.breakHandshakes(areBroken) }
+    package func breakHandshakes(_ areBroken: Bool) async { await http.breakHandshakes(areBroken) }
 
     /// Presents a new certificate, valid from yesterday for a year, or one that expired an hour ago; open connections
     /// are cut.
-    public func replaceCertificate(isExpired: Bool) async throws {
+    package func replaceCertificate(isExpired: Bool) async throws {
         let now = Date()
         let validity = now.addingTimeInterval(-86_400)...now.addingTimeInterval(isExpired ? -3600 : 365 * 86_400)
         try await http.present(try certificateAuthority.issueServer(names: Self.names, validity: validity))
     }
 
     /// Cuts all connections; new ones are welcome.
-    public func cutConnections() async { await http.cutConnections() }
+    package func cutConnections() async { await http.cutConnections() }
 
     /// Forgets the history of changes and the rest of every paged list: what asks for them gets 410.
-    public func compact() {
+    package func compact() {
         cluster.compact()
     }
 }

@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// A private key that cannot be read without its password.
-public enum EncryptedKey {
+package enum EncryptedKey {
     /// PKCS#8 in PEM. Made by openssl for tests alone, and used nowhere else; the password is "x".
-    public static let pem = """
+    package static let pem = """
         -----BEGIN ENCRYPTED PRIVATE KEY-----
         MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw
         DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEDCsNQ6RQytksvD2ZLR4wyoEgZA8

@@ -2,16 +2,16 @@
 // Copyright the csi-health-monitor authors
 
 import Crypto
-public import Foundation
+package import Foundation
 import SwiftASN1
 import X509
 
 /// A certificate authority of one test's own: whoever trusts it trusts nothing else, and nobody else trusts it.
-public struct TestCertificateAuthority: Sendable {
+package struct TestCertificateAuthority: Sendable {
     private let key: Certificate.PrivateKey
     private let certificate: Certificate
     /// The authority's own certificate.
-    public let certificatePEM: String
+    package let certificatePEM: String
 
     /// A new authority. Neither its certificate nor those that it issues have key identifiers, as kubeadm's had none.
     ///
@@ -19,7 +19,7 @@ public struct TestCertificateAuthority: Sendable {
     ///   - commonName: its subject; by default, one that no other authority has.
     ///   - validity: when it is valid; by default from yesterday for ten years.
     ///   - predecessor: whose key it has; by default, a key of its own.
-    public init(
+    package init(
         commonName: String? = nil,
         validity: ClosedRange<Date>? = nil,
         keyOf predecessor: TestCertificateAuthority? = nil
@@ -50,7 +50,7 @@ public struct TestCertificateAuthority: Sendable {
     ///   - names: DNS names and IPv4 addresses that it is for.
     ///   - validity: when it is valid; by default from yesterday for a year.
     ///   - isForClients: to be wrong in its purpose and right in everything else.
-    public func issueServer(
+    package func issueServer(
         names: [String],
         validity: ClosedRange<Date>? = nil,
         isForClients: Bool = false
@@ -70,7 +70,7 @@ public struct TestCertificateAuthority: Sendable {
     }
 
     /// A client's certificate; Kubernetes takes the common name for the user's.
-    public func issueClient(commonName: String) throws -> TestIdentity {
+    package func issueClient(commonName: String) throws -> TestIdentity {
         try issue(
             commonName: commonName,
             validity: nil,
@@ -104,14 +104,14 @@ public struct TestCertificateAuthority: Sendable {
 }
 
 /// A certificate and the key that goes with it.
-public struct TestIdentity: Sendable {
+package struct TestIdentity: Sendable {
     /// The certificate, and those that are sent with it.
-    public let certificatePEM: String
+    package let certificatePEM: String
     /// Its key, not encrypted.
-    public let privateKeyPEM: String
+    package let privateKeyPEM: String
 
     /// A certificate and its key.
-    public init(certificatePEM: String, privateKeyPEM: String) {
+    package init(certificatePEM: String, privateKeyPEM: String) {
         self.certificatePEM = certificatePEM
         self.privateKeyPEM = privateKeyPEM
     }

@@ -4,18 +4,18 @@
 import Synchronization
 
 /// A clock that stands still until a test moves it.
-public final class ManualClock: Clock, Sendable {
+package final class ManualClock: Clock, Sendable {
     /// A moment: the time since the clock was made.
-    public struct Instant: InstantProtocol, Sendable {
+    package struct Instant: InstantProtocol, Sendable {
         /// Since the clock was made.
-        public var offset: Duration
+        package var offset: Duration
 
         /// Later by a duration.
-        public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        package func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
         /// How much later the other moment is.
-        public func duration(to other: Instant) -> Duration { other.offset - offset }
+        package func duration(to other: Instant) -> Duration { other.offset - offset }
         /// Earlier than.
-        public static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+        package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
     }
 
     private struct Sleeper {
@@ -35,15 +35,15 @@ public final class ManualClock: Clock, Sendable {
     private let state = Mutex(State())
 
     /// A clock at the beginning of its time.
-    public init() {}
+    package init() {}
 
     /// The moment at which the clock stands.
-    public var now: Instant { state.withLock { $0.now } }
+    package var now: Instant { state.withLock { $0.now } }
     /// It has none: the clock stands exactly where a test puts it.
-    public var minimumResolution: Duration { .zero }
+    package var minimumResolution: Duration { .zero }
 
     /// Moves the clock and wakes those whose time has come: the earliest deadline first, of equal ones who slept first.
-    public func advance(by duration: Duration) {
+    package func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now = state.now.advanced(by: duration)
             let due = state.sleepers.filter { $0.value.deadline <= state.now }
@@ -57,7 +57,7 @@ public final class ManualClock: Clock, Sendable {
     ///
     /// - Returns: how long the earliest of those sleeps still; zero on cancellation.
     @discardableResult
-    public func sleeper(
+    package func sleeper(
         ofAtLeast minimum: Duration = .zero,
         atMost maximum: Duration = .seconds(1_000_000)
     ) async -> Duration {
@@ -65,7 +65,7 @@ public final class ManualClock: Clock, Sendable {
     }
 
     /// Returns when so many sleep at the same time, or on cancellation.
-    public func sleepers(_ count: Int) async {
+    package func sleepers(_ count: Int) async {
         _ = await find { left in left.count >= count ? .zero : nil }
     }
 
@@ -87,7 +87,7 @@ public final class ManualClock: Clock, Sendable {
     /// Returns when a test has moved the clock so far.
     ///
     /// - Throws: `CancellationError` on cancellation.
-    public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
+    package func sleep(until deadline: Instant, tolerance: Duration?) async throws {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID

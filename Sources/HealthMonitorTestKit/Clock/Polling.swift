@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// The turn is one at low priority, which has threads of its own: a poll that only yielded would take the threads of the
 /// concurrency pool from just what is waited for.
-public func pollingPause() async {
+package func pollingPause() async {
     await withTaskGroup(of: Void.self) { group in
         group.addTask(priority: .background) { await Task.yield() }
     }
@@ -17,7 +17,7 @@ public func pollingPause() async {
 ///
 /// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave none for
 /// any other test. Seen in swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
-public func runExitTest(_ test: () async -> Void) async {
+package func runExitTest(_ test: () async -> Void) async {
     await withCheckedContinuation { continuation in
         exitTests.withLock { $0.begin(continuation) }?.resume()
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import GRPCTransport
+package import GRPCTransport
 
 /// What an interceptor answers in the driver's place.
-public enum SimulatedAnswer: Sendable {
+package enum SimulatedAnswer: Sendable {
     /// OK, with these bytes for a message.
     case reply([UInt8])
     /// Another status.
@@ -17,22 +17,22 @@ public enum SimulatedAnswer: Sendable {
 
 extension SimulatedAnswer {
     /// A page of ListVolumes, whichever volumes the driver has.
-    public static func volumes(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
+    package static func volumes(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
         page(volumes.lazy.map(\.encoded), nextToken: nextToken)
     }
 
     /// A page of ControllerListVolumeHealth, whichever volumes the driver has, and healthy ones too.
-    public static func volumeHealth(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
+    package static func volumeHealth(_ volumes: [SimulatedVolume], nextToken: String = "") -> SimulatedAnswer {
         page(volumes.lazy.map(\.encodedHealth), nextToken: nextToken)
     }
 
     /// An answer to ControllerGetVolume, whichever volume was asked for.
-    public static func volume(_ volume: SimulatedVolume) -> SimulatedAnswer {
+    package static func volume(_ volume: SimulatedVolume) -> SimulatedAnswer {
         .reply(volume.encoded)
     }
 
     /// An answer to ControllerGetVolumeHealth, whichever volume was asked for; nil leaves out the required volume_health.
-    public static func volumeHealth(_ volume: SimulatedVolume?) -> SimulatedAnswer {
+    package static func volumeHealth(_ volume: SimulatedVolume?) -> SimulatedAnswer {
         var response = WireWriter()
         if let volume { response.bytes(volume.encodedHealth, field: 1) }
         return .reply(response.bytes)

@@ -2,19 +2,19 @@
 // Copyright the csi-health-monitor authors
 
 /// A call that a ``SimulatedDriver`` received.
-public struct SimulatedCall: Sendable {
+package struct SimulatedCall: Sendable {
     /// `/csi.v1.Controller/ListVolumes`
-    public let method: String
+    package let method: String
     /// When it was received.
-    public let time = ContinuousClock.now
+    package let time = ContinuousClock.now
     /// ListVolumes, ControllerListVolumeHealth: `max_entries`
-    public private(set) var maxEntries = 0
+    package private(set) var maxEntries = 0
     /// ListVolumes, ControllerListVolumeHealth: `starting_token`
-    public private(set) var startingToken = ""
+    package private(set) var startingToken = ""
     /// ControllerGetVolume, ControllerGetVolumeHealth: `volume_id`
-    public private(set) var volumeID = ""
+    package private(set) var volumeID = ""
     /// ControllerListVolumeHealth, ControllerGetVolumeHealth: `secrets`
-    public private(set) var secrets: [String: String] = [:]
+    package private(set) var secrets: [String: String] = [:]
 
     init(method: String, request: [UInt8]) {
         self.method = method
@@ -60,12 +60,12 @@ public struct SimulatedCall: Sendable {
 
 extension Journal<SimulatedCall> {
     /// The calls of one method so far, by its short name: `ListVolumes`.
-    public func calls(_ method: String) -> [SimulatedCall] {
+    package func calls(_ method: String) -> [SimulatedCall] {
         records.filter { $0.isCall(of: method) }
     }
 
     /// Returns when a method, by its short name, has been called so many times in all, or on cancellation.
-    public func wait(for method: String, count: Int) async {
+    package func wait(for method: String, count: Int) async {
         var missing = count
         guard missing > 0 else { return }
         for await call in self where call.isCall(of: method) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import GRPCTransport
+package import GRPCTransport
 import Synchronization
 
 /// A CSI driver for tests and demonstrations: real gRPC on a Unix socket, volumes whose condition the test decides, and
@@ -9,38 +9,38 @@ import Synchronization
 ///
 /// It answers the Identity service, and of the Controller service what a health monitor asks for, in an encoding of its
 /// own. Change its volumes at any time; plan faults with ``intercept(_:)``; see in ``journal`` what it was asked.
-public final class SimulatedDriver: Sendable {
+package final class SimulatedDriver: Sendable {
     /// Who the driver is and what it can do.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// The driver's name.
-        public var name: String
+        package var name: String
         /// Any text.
-        public var vendorVersion: String
+        package var vendorVersion: String
         /// Controller RPCs by their number in the specification; nil: no controller service.
-        public var controllerCapabilities: [Int]?
+        package var controllerCapabilities: [Int]?
         /// How many volumes a page of a list has when the caller leaves it to the driver; 0: all.
-        public var pageSize: Int
+        package var pageSize: Int
         /// Whether ControllerListVolumeHealth lists volumes of which nothing is wrong, which it should leave out.
-        public var listsHealthyVolumes = false
+        package var listsHealthyVolumes = false
         /// Whether ControllerGetVolume answers OK and an abnormal condition for a volume that the driver does not have,
         /// as csi-driver-host-path does, and not NOT_FOUND.
-        public var reportsUnknownVolumesAbnormal = false
+        package var reportsUnknownVolumesAbnormal = false
         /// How long the driver takes for each call.
-        public var latency = Duration.zero
+        package var latency = Duration.zero
         /// The storage behind the driver, which serves only some calls about volumes at a time; nil: as many as come.
         package var array: SimulatedArray?
 
         /// LIST_VOLUMES (3) and LIST_VOLUME_HEALTH (17): what a driver lists volumes by.
-        public static let listCapabilities = [3, 17]
+        package static let listCapabilities = [3, 17]
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
-        public static let healthCapabilities = [16, 17]
+        package static let healthCapabilities = [16, 17]
         /// A driver of CSI 1.3 to 1.12 that tells conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).
-        public static let legacy = Configuration()
+        package static let legacy = Configuration()
         /// A driver of CSI 1.13 that tells health.
-        public static let health = Configuration(controllerCapabilities: healthCapabilities)
+        package static let health = Configuration(controllerCapabilities: healthCapabilities)
 
         /// By default ``legacy``.
-        public init(
+        package init(
             name: String = "hostpath.csi.k8s.io",
             vendorVersion: String = "v1.17.0",
             controllerCapabilities: [Int]? = [3, 11, 12],
@@ -61,21 +61,21 @@ public final class SimulatedDriver: Sendable {
     }
 
     /// The socket's path.
-    public let socket: String
+    package let socket: String
     /// Every call so far and to come.
-    public let journal = Journal<SimulatedCall>()
+    package let journal = Journal<SimulatedCall>()
     private let state: Mutex<State>
 
     /// A driver that does not listen yet.
     ///
     /// - Parameter socket: the path of its Unix socket, at most 107 bytes.
-    public init(socket: String, configuration: Configuration = Configuration()) {
+    package init(socket: String, configuration: Configuration = Configuration()) {
         self.socket = socket
         state = Mutex(State(configuration: configuration))
     }
 
     /// Who the driver is and what it can do, from the next call on.
-    public var configuration: Configuration {
+    package var configuration: Configuration {
         get { state.withLock { $0.configuration } }
         set { state.withLock { $0.configuration = newValue } }
     }
@@ -83,7 +83,7 @@ public final class SimulatedDriver: Sendable {
     /// The driver's volumes, in the order of its lists. Of several with one id, calls about one volume mean the first.
     ///
     /// To read or to replace them takes time in proportion to their number; to change one, `set(_:ofVolume:)` does not.
-    public var volumes: [SimulatedVolume] {
+    package var volumes: [SimulatedVolume] {
         get { state.withLock { $0.volumes.all } }
         set {
             let table = VolumeTable(newValue)
@@ -92,28 +92,28 @@ public final class SimulatedDriver: Sendable {
     }
 
     /// Says of a volume, which is added where it is missing, how it is.
-    public func set(_ condition: SimulatedVolume.Condition?, ofVolume id: String) {
+    package func set(_ condition: SimulatedVolume.Condition?, ofVolume id: String) {
         state.withLock { state in state.volumes.change(id) { $0.condition = condition } }
     }
 
     /// Says of a volume, which is added where it is missing, what the health RPCs find wrong with it.
-    public func set(health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
+    package func set(health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
         state.withLock { state in state.volumes.change(id) { $0.health = health } }
     }
 
     /// Decides on calls before the driver does.
-    public typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedAnswer?
+    package typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedAnswer?
 
     /// From now on, this sees every call before it is answered, may take its time, and answers itself unless it returns
     /// nil; nil ends that.
-    public func intercept(_ interceptor: Interceptor?) {
+    package func intercept(_ interceptor: Interceptor?) {
         state.withLock { $0.interceptor = interceptor }
     }
 
     /// Listens. After ``stop()`` it may be started again, on the same socket.
     ///
     /// - Throws: when it cannot listen there.
-    public func start() throws(GRPCError) {
+    package func start() throws(GRPCError) {
         let server = try GRPCServer(address: socket) { [weak self] method, request in
             await self?.answer(method, request) ?? .failure(GRPCError(code: .unavailable, message: "gone"))
         }
@@ -121,7 +121,7 @@ public final class SimulatedDriver: Sendable {
     }
 
     /// Ends all calls and closes the socket.
-    public func stop() async {
+    package func stop() async {
         let server = state.withLock { state in
             defer { state.server = nil }
             return state.server

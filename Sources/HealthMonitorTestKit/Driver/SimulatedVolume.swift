@@ -4,40 +4,40 @@
 import Foundation
 
 /// A volume of a ``SimulatedDriver``.
-public struct SimulatedVolume: Sendable {
+package struct SimulatedVolume: Sendable {
     /// A legacy VolumeCondition.
-    public struct Condition: Sendable, Hashable {
+    package struct Condition: Sendable, Hashable {
         /// Whether something is wrong.
-        public var isAbnormal: Bool
+        package var isAbnormal: Bool
         /// The driver's word for it; some drivers have one for healthy volumes too.
-        public var message: String
+        package var message: String
 
         /// A condition.
-        public init(isAbnormal: Bool, message: String) {
+        package init(isAbnormal: Bool, message: String) {
             self.isAbnormal = isAbnormal
             self.message = message
         }
 
         /// Nothing is wrong, and there is nothing to say.
-        public static let healthy = Condition(isAbnormal: false, message: "")
+        package static let healthy = Condition(isAbnormal: false, message: "")
 
         /// Something is wrong, and this is the driver's word for it.
-        public static func abnormal(_ message: String) -> Condition {
+        package static func abnormal(_ message: String) -> Condition {
             Condition(isAbnormal: true, message: message)
         }
     }
 
     /// A VolumeHealthEntry of CSI 1.13.
-    public struct HealthEntry: Sendable, Hashable {
+    package struct HealthEntry: Sendable, Hashable {
         /// The number of a `VolumeHealthErrorType`: 1 DEGRADED, 2 INACCESSIBLE, 3 DATA_LOSS; any other is unknown.
-        public var status: Int
+        package var status: Int
         /// A word for programs.
-        public var reason: String
+        package var reason: String
         /// A sentence for people.
-        public var message: String
+        package var message: String
 
         /// An entry.
-        public init(status: Int, reason: String, message: String = "") {
+        package init(status: Int, reason: String, message: String = "") {
             self.status = status
             self.reason = reason
             self.message = message
@@ -45,15 +45,15 @@ public struct SimulatedVolume: Sendable {
     }
 
     /// The driver's identity for it: `volume_id`.
-    public var id: String
+    package var id: String
     /// Its size in bytes.
-    public var capacity: Int64
+    package var capacity: Int64
     /// The nodes that it is published on, by the driver's identities for them.
-    public var publishedNodes: [String]
+    package var publishedNodes: [String]
     /// nil: the driver says nothing of it.
-    public var condition: Condition?
+    package var condition: Condition?
     /// What the health RPCs say is wrong.
-    public var health: [HealthEntry]
+    package var health: [HealthEntry]
     /// When set, the volume is as the reference driver (csi-driver-host-path) finds it.
     ///
     /// Its condition is abnormal while this directory is missing, whatever ``condition`` says. Its health is what a marker
@@ -61,10 +61,10 @@ public struct SimulatedVolume: Sendable {
     /// `.controller.health` or else `.health` added, with a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
     /// `DATA_LOSS`), reason and message, or a list of them. A status that is none of these counts as DEGRADED, a file that
     /// cannot be read as healthy.
-    public var backingDirectory: String?
+    package var backingDirectory: String?
 
     /// A volume; by default healthy, of 1 GiB and published nowhere.
-    public init(
+    package init(
         id: String,
         capacity: Int64 = 1 << 30,
         publishedNodes: [String] = [],

@@ -3,7 +3,7 @@
 
 /// What can be wrong with an API server or with the way to it. Each lasts until it is ended; what happens at one moment
 /// happens when it begins.
-public enum APIServerFault: String, CaseIterable, Sendable {
+package enum APIServerFault: String, CaseIterable, Sendable {
     /// Nobody listens, and open connections are cut.
     case connectionRefused = "connection-refused"
     /// Connections are closed in the middle of the TLS handshake.

@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// What happens in a cluster that is no fault of anybody's, and finds the weak places of whoever keeps a copy of it.
-public enum ClusterFault: String, CaseIterable, Sendable {
+package enum ClusterFault: String, CaseIterable, Sendable {
     /// A claim is deleted, its volume is released; at the end the volume is deleted too, and both come back under their
     /// names with other uids.
     case claimDeleted = "claim-deleted"

@@ -4,7 +4,7 @@
 import GRPCTransport
 
 /// What can be wrong with a CSI driver. Each lasts until it is ended.
-public enum DriverFault: String, CaseIterable, Sendable {
+package enum DriverFault: String, CaseIterable, Sendable {
     /// No call is answered before its deadline.
     case slow
     /// Every call fails with UNAVAILABLE.
@@ -93,7 +93,7 @@ extension SimulatedCall {
         method.hasSuffix("/ListVolumes") || method.hasSuffix("/ControllerListVolumeHealth")
     }
     /// Whether the answer says how volumes are.
-    public var tellsHealth: Bool {
+    package var tellsHealth: Bool {
         isList || method.hasSuffix("/ControllerGetVolume") || method.hasSuffix("/ControllerGetVolumeHealth")
     }
 }

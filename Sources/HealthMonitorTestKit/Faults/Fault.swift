@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// A fault by its seam: what a ``FaultInjector`` brings about.
-public enum Fault: Hashable, Sendable {
+package enum Fault: Hashable, Sendable {
     /// Of the CSI driver.
     case driver(DriverFault)
     /// Of the API server and the way to it.
@@ -11,12 +11,12 @@ public enum Fault: Hashable, Sendable {
     case cluster(ClusterFault)
 
     /// All of them, seam by seam.
-    public static let all =
+    package static let all =
         DriverFault.allCases.map(Fault.driver) + APIServerFault.allCases.map(Fault.apiServer)
         + ClusterFault.allCases.map(Fault.cluster)
 
     /// Seam and name: `driver/slow`, `api-server/lost-answers`, `cluster/claim-recreated`.
-    public var name: String {
+    package var name: String {
         switch self {
         case .driver(let fault): "driver/\(fault.rawValue)"
         case .apiServer(let fault): "api-server/\(fault.rawValue)"
@@ -25,7 +25,7 @@ public enum Fault: Hashable, Sendable {
     }
 
     /// The fault of this name; nil when there is none.
-    public init?(name: String) {
+    package init?(name: String) {
         guard let fault = Self.all.first(where: { $0.name == name }) else { return nil }
         self = fault
     }

@@ -7,7 +7,7 @@ import Synchronization
 /// Brings faults about and ends them, each by its name, several at a time.
 ///
 /// It takes the interceptors of the server and of the drivers for itself. For one task to use.
-public final class FaultInjector: Sendable {
+package final class FaultInjector: Sendable {
     private struct State {
         var active: [Fault] = []
         var calls = 0
@@ -36,7 +36,7 @@ public final class FaultInjector: Sendable {
     ///   - drivers: all have the same fault at the same time.
     ///   - volumes: those that faults of the cluster are about, one after the other.
     ///   - tokenFiles: where the clients' bearer tokens are; without one, none can be rotated.
-    public init(
+    package init(
         server: SimulatedAPIServer,
         drivers: [SimulatedDriver],
         volumes: [VolumeFixture],
@@ -56,12 +56,12 @@ public final class FaultInjector: Sendable {
     }
 
     /// The faults that have begun and not ended, in the order of their beginning.
-    public var active: [Fault] { state.withLock { $0.active } }
+    package var active: [Fault] { state.withLock { $0.active } }
 
     /// Brings a fault about; one that is active already stays so.
     ///
     /// - Throws: when it cannot be brought about here: no token file, a port that is taken.
-    public func begin(_ fault: Fault) async throws {
+    package func begin(_ fault: Fault) async throws {
         guard !active.contains(fault) else { return }
         state.withLock { $0.active.append(fault) }
         do {
@@ -77,7 +77,7 @@ public final class FaultInjector: Sendable {
     }
 
     /// Ends a fault; one that is not active stays so.
-    public func end(_ fault: Fault) async throws {
+    package func end(_ fault: Fault) async throws {
         guard active.contains(fault) else { return }
         state.withLock { $0.active.removeAll { $0 == fault } }
         switch fault {
@@ -88,18 +88,18 @@ public final class FaultInjector: Sendable {
     }
 
     /// Ends all faults, the latest first.
-    public func endAll() async throws {
+    package func endAll() async throws {
         for fault in active.reversed() { try await end(fault) }
     }
 
     /// Nothing passes between a user and the API server any more; connections stay open.
-    public func partition(user: String) {
+    package func partition(user: String) {
         state.withLock { _ = $0.partitioned.insert(user) }
         for watch in server.watches where watch.request.user == user { watch.end() }
     }
 
     /// Ends all partitions.
-    public func endPartitions() async {
+    package func endPartitions() async {
         state.withLock { $0.partitioned = [] }
         await server.cutConnections()
     }
@@ -241,9 +241,9 @@ extension FaultInjector {
     }
 
     /// Why a fault cannot be brought about.
-    public struct Impossible: Error, CustomStringConvertible {
+    package struct Impossible: Error, CustomStringConvertible {
         /// What is missing.
-        public var description: String
+        package var description: String
     }
 
     private func refuseTokens() throws {

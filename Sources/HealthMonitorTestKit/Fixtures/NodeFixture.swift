@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 /// A Node with its Ready condition.
-public struct NodeFixture: Sendable, Hashable {
+package struct NodeFixture: Sendable, Hashable {
     /// The status of the Ready condition.
-    public enum Readiness: String, Sendable {
+    package enum Readiness: String, Sendable {
         /// The node takes pods and runs them.
         case ready = "True"
         /// The kubelet says that something is wrong.
@@ -14,14 +14,14 @@ public struct NodeFixture: Sendable, Hashable {
     }
 
     /// The node's name.
-    public var name: String
+    package var name: String
     /// Whether it is ready; nil: nobody has said so yet.
-    public var readiness: Readiness?
+    package var readiness: Readiness?
     /// Since when, in seconds since 1970.
-    public var since: Int64
+    package var since: Int64
 
     /// A node; by default one that has been ready since 2026-01-01.
-    public init(name: String, readiness: Readiness? = .ready, since: Int64 = 1_767_225_600) {
+    package init(name: String, readiness: Readiness? = .ready, since: Int64 = 1_767_225_600) {
         self.name = name
         self.readiness = readiness
         self.since = since
@@ -31,7 +31,7 @@ public struct NodeFixture: Sendable, Hashable {
     ///
     /// - Returns: the node's uid.
     @discardableResult
-    public func store(in server: SimulatedAPIServer) throws -> String {
+    package func store(in server: SimulatedAPIServer) throws -> String {
         let status: JSONValue = ["conditions": .array(conditions)]
         let node =
             if try server.object(kind: "Node", name: name) == nil {

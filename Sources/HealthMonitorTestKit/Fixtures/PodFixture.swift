@@ -2,20 +2,20 @@
 // Copyright the csi-health-monitor authors
 
 /// A Pod that uses claims on a node.
-public struct PodFixture: Sendable, Hashable {
+package struct PodFixture: Sendable, Hashable {
     /// The pod's namespace.
-    public var namespace = "default"
+    package var namespace = "default"
     /// The pod's name.
-    public var name: String
+    package var name: String
     /// The node that it runs on; empty: it is not scheduled.
-    public var nodeName: String
+    package var nodeName: String
     /// The claims of its namespace that it uses.
-    public var claimNames: [String]
+    package var claimNames: [String]
     /// `status.phase`
-    public var phase = "Running"
+    package var phase = "Running"
 
     /// A running pod.
-    public init(name: String, nodeName: String, claimNames: [String]) {
+    package init(name: String, nodeName: String, claimNames: [String]) {
         self.name = name
         self.nodeName = nodeName
         self.claimNames = claimNames
@@ -25,7 +25,7 @@ public struct PodFixture: Sendable, Hashable {
     ///
     /// - Returns: the pod's uid.
     @discardableResult
-    public func create(in server: SimulatedAPIServer) throws -> String {
+    package func create(in server: SimulatedAPIServer) throws -> String {
         // A real pod has volumes of other kinds too.
         let configuration: JSONValue = ["name": "config"]
         let claims = claimNames.enumerated().map { number, claim -> JSONValue in

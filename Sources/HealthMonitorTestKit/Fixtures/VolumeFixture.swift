@@ -2,20 +2,20 @@
 // Copyright the csi-health-monitor authors
 
 /// A PersistentVolume of a CSI driver and the PersistentVolumeClaim that is bound to it.
-public struct VolumeFixture: Sendable, Hashable {
+package struct VolumeFixture: Sendable, Hashable {
     /// The claim's namespace.
-    public var namespace = "default"
+    package var namespace = "default"
     /// The claim's name.
-    public var claimName: String
+    package var claimName: String
     /// The volume's name.
-    public var volumeName: String
+    package var volumeName: String
     /// `spec.csi.volumeHandle`
-    public var handle: String
+    package var handle: String
     /// `spec.csi.driver`
-    public var driverName: String
+    package var driverName: String
 
     /// A pair with these names.
-    public init(
+    package init(
         claimName: String,
         volumeName: String,
         handle: String,
@@ -28,7 +28,7 @@ public struct VolumeFixture: Sendable, Hashable {
     }
 
     /// The first pair is csi-driver-host-path's well-known example, the others are numbered.
-    public init(number: Int, driverName: String = "hostpath.csi.k8s.io") {
+    package init(number: Int, driverName: String = "hostpath.csi.k8s.io") {
         if number == 0 {
             self.init(
                 claimName: "csi-pvc",
@@ -50,7 +50,7 @@ public struct VolumeFixture: Sendable, Hashable {
     ///
     /// - Returns: the claim's uid.
     @discardableResult
-    public func create(in server: SimulatedAPIServer) throws -> String {
+    package func create(in server: SimulatedAPIServer) throws -> String {
         let claim = try server.create([
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -70,13 +70,13 @@ public struct VolumeFixture: Sendable, Hashable {
     }
 
     /// Deletes both.
-    public func delete(in server: SimulatedAPIServer) throws {
+    package func delete(in server: SimulatedAPIServer) throws {
         try server.delete(kind: "PersistentVolumeClaim", namespace: namespace, name: claimName)
         try server.delete(kind: "PersistentVolume", name: volumeName)
     }
 
     /// The volume alone, as the API server has it.
-    public func volume(claimUID: String, phase: String) -> JSONValue {
+    package func volume(claimUID: String, phase: String) -> JSONValue {
         [
             "apiVersion": "v1",
             "kind": "PersistentVolume",

@@ -2,32 +2,32 @@
 // Copyright the csi-health-monitor authors
 
 /// A request as a test's handler sees it, its body complete.
-public struct TestHTTPRequest: Sendable {
+package struct TestHTTPRequest: Sendable {
     /// `GET`, `POST`, ...
-    public var method: String
+    package var method: String
     /// As it was sent, without the query.
-    public var path: String
+    package var path: String
     /// Names and values, decoded.
-    public var query: [(name: String, value: String)]
+    package var query: [(name: String, value: String)]
     /// In their order.
-    public var headers: [(name: String, value: String)]
+    package var headers: [(name: String, value: String)]
     /// At most 16 MiB; a request with more is cut off and no handler sees it.
-    public var body: [UInt8]
+    package var body: [UInt8]
     /// Whether it came over HTTP/2.
-    public var isHTTP2: Bool
+    package var isHTTP2: Bool
     /// The common name of the client's certificate; nil when the client was not asked for one.
-    public var peerCommonName: String?
+    package var peerCommonName: String?
 
     /// The first header of this name, which is compared without regard to case.
-    public func header(_ name: String) -> String? {
+    package func header(_ name: String) -> String? {
         headers.first { $0.name.lowercased() == name.lowercased() }?.value
     }
 }
 
 /// A handler's answer.
-public struct TestHTTPResponse: Sendable {
+package struct TestHTTPResponse: Sendable {
     /// The body of a response.
-    public enum Body: Sendable {
+    package enum Body: Sendable {
         /// All at once.
         case bytes([UInt8])
         /// Written piece by piece; the task is cancelled when the client is gone.
@@ -35,34 +35,34 @@ public struct TestHTTPResponse: Sendable {
     }
 
     /// Any status from 200 on.
-    public var status: Int
+    package var status: Int
     /// To be sent beside those that HTTP itself needs. With `Connection: close` the connection ends with the response;
     /// over HTTP/2 as Go's net/http does it, by GOAWAY.
-    public var headers: [String: String]
+    package var headers: [String: String]
     /// The body.
-    public var body: Body
+    package var body: Body
 
     /// An answer.
-    public init(status: Int = 200, headers: [String: String] = [:], body: Body) {
+    package init(status: Int = 200, headers: [String: String] = [:], body: Body) {
         self.status = status
         self.headers = headers
         self.body = body
     }
 
     /// An answer whose body is there already.
-    public init(status: Int = 200, headers: [String: String] = [:], bytes: [UInt8] = []) {
+    package init(status: Int = 200, headers: [String: String] = [:], bytes: [UInt8] = []) {
         self.init(status: status, headers: headers, body: .bytes(bytes))
     }
 }
 
 /// Writes a body piece by piece.
-public struct TestHTTPBodyWriter: Sendable {
+package struct TestHTTPBodyWriter: Sendable {
     let send: @Sendable ([UInt8]) async throws -> Void
 
     /// Returns when the bytes are on their way; suspends while the client does not read.
     ///
     /// - Throws: when the client is gone.
-    public func write(_ bytes: [UInt8]) async throws {
+    package func write(_ bytes: [UInt8]) async throws {
         try await send(bytes)
     }
 }

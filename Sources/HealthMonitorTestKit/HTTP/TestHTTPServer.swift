@@ -2,25 +2,25 @@
 // Copyright the csi-health-monitor authors
 
 /// An HTTP server for tests, on 127.0.0.1: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1 as the client chooses.
-public struct TestHTTPServer: Sendable {
+package struct TestHTTPServer: Sendable {
     /// Answers a request; to throw cuts the connection, or the stream of an HTTP/2 connection.
     ///
     /// Each request has a task of its own, which is cancelled when the client is gone or the server ends.
-    public typealias Handler = @Sendable (TestHTTPRequest) async throws -> TestHTTPResponse
+    package typealias Handler = @Sendable (TestHTTPRequest) async throws -> TestHTTPResponse
 
     /// How a server listens.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// The server's certificate; nil: plain HTTP.
-        public var identity: TestIdentity?
+        package var identity: TestIdentity?
         /// When set, clients must show a certificate of this authority.
-        public var clientAuthority: TestCertificateAuthority?
+        package var clientAuthority: TestCertificateAuthority?
         /// 0: any free one.
-        public var port: Int
+        package var port: Int
         /// Whether it speaks no TLS that is not outdated: 1.1 at most.
-        public var isOutdated = false
+        package var isOutdated = false
 
         /// By default plain HTTP on a free port.
-        public init(
+        package init(
             identity: TestIdentity? = nil,
             clientAuthority: TestCertificateAuthority? = nil,
             port: Int = 0
@@ -32,14 +32,14 @@ public struct TestHTTPServer: Sendable {
     }
 
     /// The port that it listens on.
-    public let port: Int
+    package let port: Int
     /// `https://127.0.0.1:PORT`, or `http://...`
-    public let url: String
+    package let url: String
     private let listener: HTTPListener
 
     /// Runs a server for as long as `body` runs. Requests under way are cancelled with it, and have ended when this
     /// returns.
-    public static func withServer<Result: Sendable>(
+    package static func withServer<Result: Sendable>(
         _ configuration: Configuration = Configuration(),
         handler: @escaping Handler,
         _ body: (TestHTTPServer) async throws -> Result
@@ -59,34 +59,34 @@ public struct TestHTTPServer: Sendable {
     }
 
     /// How many connections clients have made so far.
-    public var acceptedConnections: Int { listener.acceptedConnections }
+    package var acceptedConnections: Int { listener.acceptedConnections }
 
     // MARK: Faults
 
     /// Refuses connections from now on and cuts those that are open.
-    public func stopListening() async {
+    package func stopListening() async {
         await listener.close()
     }
 
     /// Listens again, on the same port.
-    public func listenAgain() async throws {
+    package func listenAgain() async throws {
         _ = try await listener.open()
     }
 
     /// Shows another certificate from now on; open connections are cut.
-    public func present(_ identity: TestIdentity) async throws {
+    package func present(_ identity: TestIdentity) async throws {
         try listener.present(identity)
         await listener.cutConnections()
     }
 
     /// Whether new connections are cut in the middle of the TLS handshake; open ones are cut when it becomes so.
-    public func breakHandshakes(_ areBroken: Bool) async {
+    package func breakHandshakes(_ areBroken: Bool) async {
         listener.breaksHandshakes = areBroken
         if areBroken { await listener.cutConnections() }
     }
 
     /// Cuts all connections; new ones are welcome.
-    public func cutConnections() async {
+    package func cutConnections() async {
         await listener.cutConnections()
     }
 }

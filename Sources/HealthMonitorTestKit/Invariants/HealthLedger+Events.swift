@@ -3,7 +3,7 @@
 
 extension HealthLedger {
     /// Takes down what the API server did for a client.
-    public mutating func record(_ record: RequestRecord, at now: Duration) {
+    package mutating func record(_ record: RequestRecord, at now: Duration) {
         guard record.isWritten else { return }
         switch (record.request.resource, record.request.subresource) {
         case ("leases", ""): lease(record.request.body)

@@ -11,13 +11,13 @@
 /// - f: an error is never told as health, and nothing is told that was not so.
 ///
 /// (e, that the steady state writes nothing, is ``writes``.) A value; what is handed in must be in the order of time.
-public struct HealthLedger: Sendable {
+package struct HealthLedger: Sendable {
     /// A broken promise.
-    public struct Violation: Sendable, Hashable, CustomStringConvertible {
+    package struct Violation: Sendable, Hashable, CustomStringConvertible {
         /// The letter of the promise.
-        public var promise: String
+        package var promise: String
         /// What happened.
-        public var description: String
+        package var description: String
     }
 
     /// A time in which a volume was in one state.
@@ -49,15 +49,15 @@ public struct HealthLedger: Sendable {
     /// By namespace and name.
     var events: [String: Event] = [:]
     /// Who holds the lease, by the last write of it.
-    public internal(set) var holder: String?
+    package internal(set) var holder: String?
     /// Until then who holds the lease is not who leads.
     private var doubtfulUntil = Duration.zero
     /// Promises that were broken, in the order of time.
-    public internal(set) var violations: [Violation] = []
+    package internal(set) var violations: [Violation] = []
     /// How many writes of events and status fields the API server has taken.
-    public internal(set) var writes = 0
+    package internal(set) var writes = 0
     /// How many events were told: made, or their count raised.
-    public internal(set) var tellings = 0
+    package internal(set) var tellings = 0
     /// Events on a claim that say what the ledger was not told to expect, such as NodeFailed, are not its business.
     static let reasons: Set = ["VolumeConditionAbnormal", "VolumeConditionNormal"]
     /// How often what lasts is told again.
@@ -69,7 +69,7 @@ public struct HealthLedger: Sendable {
     /// - Parameters:
     ///   - refreshInterval: how often the count of an event may rise while its condition lasts.
     ///   - leaseDuration: of the monitors' lease.
-    public init(refreshInterval: Duration = .seconds(1800), leaseDuration: Duration = .seconds(15)) {
+    package init(refreshInterval: Duration = .seconds(1800), leaseDuration: Duration = .seconds(15)) {
         self.refreshInterval = refreshInterval
         self.leaseDuration = leaseDuration
     }
@@ -77,7 +77,7 @@ public struct HealthLedger: Sendable {
     /// From now on a claim's volume is in a state.
     ///
     /// - Parameter text: what the claim's event must say; nil: nothing is wrong.
-    public mutating func hold(_ text: String?, claimUID: String, name: String, at now: Duration) {
+    package mutating func hold(_ text: String?, claimUID: String, name: String, at now: Duration) {
         var claim = claims[claimUID] ?? Claim(name: name)
         if claim.periods.last?.text != text || claim.periods.isEmpty {
             claim.periods.append(Period(text: text, began: now))
@@ -86,18 +86,18 @@ public struct HealthLedger: Sendable {
     }
 
     /// A claim is deleted, or is no longer its volume's: nothing more is to be told.
-    public mutating func forget(claimUID: String) {
+    package mutating func forget(claimUID: String) {
         claims[claimUID] = nil
     }
 
     /// Whether a claim is known.
-    public func knows(claimUID: String) -> Bool { claims[claimUID] != nil }
+    package func knows(claimUID: String) -> Bool { claims[claimUID] != nil }
 
     /// Everything that the API server held was put back to what it was at the time of another state of this ledger.
     ///
     /// What was told since then may be told again, for it is lost. The lease may be back with who held it then, while
     /// another one leads: until that has found out, within the lease duration, both may ask the driver.
-    public mutating func restore(to backup: HealthLedger, at now: Duration) {
+    package mutating func restore(to backup: HealthLedger, at now: Duration) {
         holder = backup.holder
         doubtfulUntil = now + leaseDuration
         events = backup.events
@@ -120,7 +120,7 @@ extension HealthLedger {
     /// The claims whose last event does not say what is so, though it has been so for a while (a, c).
     ///
     /// - Parameter limit: how long something may be so without being told.
-    public func untold(at now: Duration, after limit: Duration = .zero) -> [Violation] {
+    package func untold(at now: Duration, after limit: Duration = .zero) -> [Violation] {
         claims.values.sorted { $0.name < $1.name }.compactMap { claim in
             guard let period = claim.periods.last, now - period.began >= limit else { return nil }
             switch (period.text, claim.lastTold) {
@@ -143,7 +143,7 @@ extension HealthLedger {
 
 extension HealthLedger {
     /// The driver was asked how its volumes are, by this replica (d).
-    public mutating func probe(by replica: String, at now: Duration) {
+    package mutating func probe(by replica: String, at now: Duration) {
         if holder != replica, now >= doubtfulUntil {
             report("d", "\(replica) asked the driver at \(now), the lease is \(holder.map { "\($0)'s" } ?? "nobody's")")
         }

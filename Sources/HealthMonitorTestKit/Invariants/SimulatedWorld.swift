@@ -5,9 +5,9 @@
 ///
 /// A test or a chaos run changes the volumes and brings faults about through it, lets it read the journals now and then,
 /// and asks it what is broken and what is still to be told. For one task to use.
-public struct SimulatedWorld {
+package struct SimulatedWorld {
     /// How a volume is.
-    public enum Health: Sendable, Hashable {
+    package enum Health: Sendable, Hashable {
         case well
         /// Something is wrong; the text is the driver's message.
         case adverse(String)
@@ -36,14 +36,14 @@ public struct SimulatedWorld {
     }
 
     /// A driver and the name of the replica that asks it.
-    public struct Replica: Sendable {
+    package struct Replica: Sendable {
         /// As the lease and the events have it.
-        public var identity: String
+        package var identity: String
         /// Its driver; all drivers have the same volumes.
-        public var driver: SimulatedDriver
+        package var driver: SimulatedDriver
 
         /// A replica.
-        public init(identity: String, driver: SimulatedDriver) {
+        package init(identity: String, driver: SimulatedDriver) {
             self.identity = identity
             self.driver = driver
         }
@@ -52,7 +52,7 @@ public struct SimulatedWorld {
     private let server: SimulatedAPIServer
     private let replicas: [Replica]
     /// The volumes, all there at the beginning.
-    public let volumes: [VolumeFixture]
+    package let volumes: [VolumeFixture]
     private let injector: FaultInjector
     private let start = ContinuousClock.now
     private let factor: Int
@@ -60,11 +60,11 @@ public struct SimulatedWorld {
     private var uids: [String] = []
     private var backup: HealthLedger?
     /// The promises.
-    public private(set) var ledger: HealthLedger
+    package private(set) var ledger: HealthLedger
     /// Who asked a driver how its volumes are, and when, the latest last; not all that is long ago.
-    public private(set) var probes: [(replica: String, time: Duration)] = []
+    package private(set) var probes: [(replica: String, time: Duration)] = []
     /// What was done and seen, the latest last, for whoever must find out what went wrong.
-    public private(set) var history: [String] = []
+    package private(set) var history: [String] = []
 
     /// Makes the volumes, all well.
     ///
@@ -73,7 +73,7 @@ public struct SimulatedWorld {
     ///   - factor: how much faster than time the monitors' clock runs.
     ///   - tokenFiles: where the monitors' tokens are.
     ///   - leaseDuration: of the monitors' lease.
-    public init(
+    package init(
         server: SimulatedAPIServer,
         replicas: [Replica],
         volumes: [VolumeFixture],
@@ -101,10 +101,10 @@ public struct SimulatedWorld {
     }
 
     /// The time as the monitors' clock tells it.
-    public var now: Duration { time(of: .now) }
+    package var now: Duration { time(of: .now) }
 
     /// A moment as the monitors' clock tells it.
-    public func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
+    package func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
 
     /// Whether the drivers are of the legacy generation now.
     private var isLegacy: Bool {
@@ -114,7 +114,7 @@ public struct SimulatedWorld {
     // MARK: Changing the world
 
     /// From now on, a volume is so.
-    public mutating func set(_ new: Health, ofVolume index: Int) {
+    package mutating func set(_ new: Health, ofVolume index: Int) {
         // First the ledger: nobody may hear of it sooner.
         observe()
         health[index] = new
@@ -128,7 +128,7 @@ public struct SimulatedWorld {
 
     /// Makes the claim and the PersistentVolume of a volume anew, which only a watch or a list shows; not where the volume
     /// has no claim now.
-    public mutating func recreateClaim(ofVolume index: Int) throws {
+    package mutating func recreateClaim(ofVolume index: Int) throws {
         guard !uids[index].isEmpty else { return }
         note("\(volumes[index].claimName) is made anew")
         try volumes[index].delete(in: server)
@@ -137,13 +137,13 @@ public struct SimulatedWorld {
     }
 
     /// How a volume is.
-    public func health(ofVolume index: Int) -> Health { health[index] }
+    package func health(ofVolume index: Int) -> Health { health[index] }
 
     /// The faults that are active.
-    public var faults: [Fault] { injector.active }
+    package var faults: [Fault] { injector.active }
 
     /// Brings a fault about.
-    public mutating func begin(_ fault: Fault) async throws {
+    package mutating func begin(_ fault: Fault) async throws {
         note("begin \(fault.name)")
         if fault == .apiServer(.restoredFromBackup) {
             observe()
@@ -154,7 +154,7 @@ public struct SimulatedWorld {
     }
 
     /// Ends a fault.
-    public mutating func end(_ fault: Fault) async throws {
+    package mutating func end(_ fault: Fault) async throws {
         guard faults.contains(fault) else { return }
         note("end \(fault.name)")
         try await injector.end(fault)
@@ -166,19 +166,19 @@ public struct SimulatedWorld {
     }
 
     /// Nothing passes between a replica and the API server any more.
-    public mutating func partition(replica identity: String) {
+    package mutating func partition(replica identity: String) {
         note("partition \(identity)")
         injector.partition(user: identity)
     }
 
     /// Ends all partitions.
-    public mutating func endPartitions() async {
+    package mutating func endPartitions() async {
         note("end partitions")
         await injector.endPartitions()
     }
 
     /// Ends all faults.
-    public mutating func endFaults() async throws {
+    package mutating func endFaults() async throws {
         for fault in faults.reversed() { try await end(fault) }
     }
 
@@ -216,7 +216,7 @@ public struct SimulatedWorld {
     }
 
     /// Writes into the history what somebody else did, such as a killed replica.
-    public mutating func note(_ text: String) {
+    package mutating func note(_ text: String) {
         history.append("\(now) \(text)")
         if history.count > 400 { history.removeFirst(200) }
     }
@@ -239,7 +239,7 @@ extension SimulatedWorld {
 
     /// Reads what the journals have that is new. Returns what was not read before: the requests.
     @discardableResult
-    public mutating func observe() -> [RequestRecord] {
+    package mutating func observe() -> [RequestRecord] {
         let records = server.journal.takeAll()
         var entries = records.map(Entry.request)
         for replica in replicas {
@@ -273,7 +273,7 @@ extension SimulatedWorld {
     }
 
     /// Takes the questions to drivers so far out.
-    public mutating func takeProbes() -> [(replica: String, time: Duration)] {
+    package mutating func takeProbes() -> [(replica: String, time: Duration)] {
         defer { probes = [] }
         return probes
     }
@@ -281,7 +281,7 @@ extension SimulatedWorld {
     /// What the claims should have been told by now and were not, and what their status should say.
     ///
     /// - Parameter limit: how long something may be so without being told.
-    public mutating func unsettled(after limit: Duration = .zero) throws -> [HealthLedger.Violation] {
+    package mutating func unsettled(after limit: Duration = .zero) throws -> [HealthLedger.Violation] {
         observe()
         var violations = ledger.untold(at: now, after: limit)
         guard server.featureGates.contains(.csiVolumeHealth) else { return violations }

@@ -8,7 +8,7 @@ import Synchronization
 /// As an asynchronous sequence it gives the records so far and then those to come, so that waiting for a request
 /// needs no sleep: `await server.journal.first { $0.request.verb == .create }`. It ends with the server, if that ends
 /// for good, and when the task that iterates is cancelled.
-public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
+package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     private struct State {
         var records: [Record] = []
         /// How many records before those were taken out.
@@ -23,12 +23,12 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     init() {}
 
     /// The records so far.
-    public var records: [Record] {
+    package var records: [Record] {
         state.withLock { $0.records }
     }
 
     /// Takes the records so far out, so that a long run does not keep them all. Who iterates goes on with the next one.
-    public func takeAll() -> [Record] {
+    package func takeAll() -> [Record] {
         state.withLock { state in
             defer { state.records = [] }
             state.taken += state.records.count
@@ -37,7 +37,7 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     }
 
     /// Reads the records one by one, and waits for those to come.
-    public struct Iterator: AsyncIteratorProtocol {
+    package struct Iterator: AsyncIteratorProtocol {
         fileprivate let journal: Journal
         private var position: Int
 
@@ -47,7 +47,7 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         }
 
         /// The next record; nil at the end.
-        public mutating func next() async -> Record? {
+        package mutating func next() async -> Record? {
             while !Task.isCancelled {
                 switch journal.record(at: position) {
                 case .there(let record, let next):
@@ -63,12 +63,12 @@ public final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     }
 
     /// Starts at the first record.
-    public func makeAsyncIterator() -> Iterator {
+    package func makeAsyncIterator() -> Iterator {
         Iterator(journal: self)
     }
 
     /// The first record to come from now on that is so; nil at the end and on cancellation.
-    public func next(where matches: (Record) -> Bool) async -> Record? {
+    package func next(where matches: (Record) -> Bool) async -> Record? {
         var iterator = Iterator(journal: self, position: state.withLock { $0.taken + $0.records.count })
         while let record = await iterator.next() {
             if matches(record) { return record }

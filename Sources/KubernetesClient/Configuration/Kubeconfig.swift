@@ -118,7 +118,7 @@ extension KubernetesConfiguration {
     /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no such context, or names a user who
     ///   authenticates in a way that is not supported here (auth-provider, username and password, impersonation, a plugin
     ///   that asks at a terminal).
-    public static func load(
+    package static func load(
         kubeconfig path: String,
         context: String? = nil,
         environment: [String: String] = [:]

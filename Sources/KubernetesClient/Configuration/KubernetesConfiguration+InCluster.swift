@@ -19,7 +19,7 @@ extension KubernetesConfiguration {
     ///   - serviceAccountDirectory: has the files `token`, `ca.crt` and, optionally, `namespace`.
     /// - Throws: `notInCluster` without those variables, `unreadableFile` without those files, `invalid`
     ///   where the token or the authorities cannot be used.
-    public static func inCluster(
+    package static func inCluster(
         environment: [String: String],
         serviceAccountDirectory: String = "/var/run/secrets/kubernetes.io/serviceaccount"
     ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import HTTPTransport
+package import HTTPTransport
 package import Logging
 
 /// Where the API server is, how to trust it and how to be trusted by it.
-public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
+package struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     /// What is shown to the API server beside a client certificate, which is part of ``tls``.
-    public enum Credentials: Sendable, CustomStringConvertible {
+    package enum Credentials: Sendable, CustomStringConvertible {
         /// Nothing: anonymous, or a client certificate alone.
         case none
         /// A bearer token.
@@ -19,7 +19,7 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
         case exec(ExecCredentials)
 
         /// What kind it is: nothing secret.
-        public var description: String {
+        package var description: String {
             switch self {
             case .none: "none"
             case .token: "token"
@@ -30,25 +30,25 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     }
 
     /// `https://HOST[:PORT][/PREFIX]`, without a slash at the end.
-    public var server: String
+    package var server: String
     /// Whom to trust and which certificate to show.
-    public var tls: TLSConfiguration
+    package var tls: TLSConfiguration
     /// Which files ``tls`` comes from. They are read again every minute, and when the server refuses a connection or a
     /// request, or is not trusted; connections that are made after that use what they hold then.
     package var tlsFiles = TLSFiles()
     /// The bearer token, if any.
-    public var credentials: Credentials
+    package var credentials: Credentials
     /// The proxy; nil: none. It was decided by the kubeconfig's `proxy-url` or else by the environment.
     package var proxy: ProxyURL?
     /// The namespace to use where none is given: the pod's own, or the context's.
-    public var defaultNamespace: String
+    package var defaultNamespace: String
 
     /// Certificates of authorities that cannot be read; nil: all can.
     package var skippedAuthorities: SkippedAuthorities?
 
     /// Describes a server without a proxy. The other ways to get here are
     /// ``inCluster(environment:serviceAccountDirectory:)`` and ``load(kubeconfig:context:environment:)``.
-    public init(
+    package init(
         server: String,
         tls: TLSConfiguration = TLSConfiguration(),
         credentials: Credentials = .none,
@@ -61,7 +61,7 @@ public struct KubernetesConfiguration: Sendable, CustomStringConvertible {
     }
 
     /// The server alone, without a user: nothing secret.
-    public var description: String { URLAuthority.withoutUserInfo(server) }
+    package var description: String { URLAuthority.withoutUserInfo(server) }
 }
 
 extension KubernetesConfiguration {

@@ -4,9 +4,9 @@
 /// Why there is no way to the API server: a file or a setting that has to be changed before it is worth trying again.
 ///
 /// The message names the file and the line or key, and what to do. It never shows a token, a key or a certificate.
-public struct KubernetesConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct KubernetesConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What kind of failure it is.
-    public struct Code: Sendable, Hashable {
+    package struct Code: Sendable, Hashable {
         private enum Base: Hashable {
             case notInCluster
             case unreadableFile
@@ -19,30 +19,30 @@ public struct KubernetesConfigurationError: Error, Sendable, Hashable, CustomStr
         private var base: Base
 
         /// The process does not run in a pod that has a service account.
-        public static let notInCluster = Code(base: .notInCluster)
+        package static let notInCluster = Code(base: .notInCluster)
         /// A file is not there, may not be read or is too large.
-        public static let unreadableFile = Code(base: .unreadableFile)
+        package static let unreadableFile = Code(base: .unreadableFile)
         /// A file is not what its format asks for.
-        public static let malformed = Code(base: .malformed)
+        package static let malformed = Code(base: .malformed)
         /// A context, a cluster, a user or a setting that is needed is not there.
-        public static let missing = Code(base: .missing)
+        package static let missing = Code(base: .missing)
         /// A setting has a value that cannot be used.
-        public static let invalid = Code(base: .invalid)
+        package static let invalid = Code(base: .invalid)
         /// A way to authenticate that this program does not have.
-        public static let unsupported = Code(base: .unsupported)
+        package static let unsupported = Code(base: .unsupported)
     }
 
     /// What kind of failure it is.
-    public var code: Code
+    package var code: Code
     /// What is wrong, where, and what to do about it.
-    public var message: String
+    package var message: String
 
     /// Describes a failure.
-    public init(code: Code, message: String) {
+    package init(code: Code, message: String) {
         self.code = code
         self.message = message
     }
 
     /// The message.
-    public var description: String { message }
+    package var description: String { message }
 }

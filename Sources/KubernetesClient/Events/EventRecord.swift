@@ -2,39 +2,39 @@
 // Copyright the csi-health-monitor authors
 
 import FoundationEssentials
-public import KubernetesAPI
+package import KubernetesAPI
 
 /// An event to be told about an object.
-public struct EventRecord: Sendable, Hashable {
+package struct EventRecord: Sendable, Hashable {
     /// Normal or Warning.
-    public enum EventType: String, Sendable, Hashable {
+    package enum EventType: String, Sendable, Hashable {
         case normal = "Normal"
         case warning = "Warning"
     }
 
     /// The Event's own name. The same name again raises the Event's count instead of making another one.
-    public var name: String
+    package var name: String
     /// What it is about, as completely as it is known. Its namespace is where the Event is kept; an object of the
     /// cluster's has its events in `default`.
-    public var involvedObject: ObjectReference
+    package var involvedObject: ObjectReference
     /// Whether it needs attention.
-    public var type: EventType
+    package var type: EventType
     /// Short, in CamelCase, for programs.
-    public var reason: String
+    package var reason: String
     /// For people. What is beyond 1,024 bytes is cut off, at a character.
-    public var message: String
+    package var message: String
     /// What tells, as `kubectl describe` shows it under From.
-    public var component: String
+    package var component: String
     /// Which instance of it, at most 128 bytes.
-    public var instance: String
+    package var instance: String
     /// When it is told, to the second.
-    public var time: Time
+    package var time: Time
     /// Names this telling, unlike every other one of the same event; at most 63 bytes. An Event that has it tells this
     /// already: an attempt came through, only its answer did not, or libcurl sent it twice.
-    public var telling: String
+    package var telling: String
 
     /// Describes an event.
-    public init(
+    package init(
         name: String,
         involvedObject: ObjectReference,
         type: EventType,
@@ -110,7 +110,7 @@ extension EventRecord {
     }
 
     /// `metav1.Time` in JSON: RFC 3339, in UTC.
-    public static func timestamp(_ seconds: Int64) -> String {
+    package static func timestamp(_ seconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 

@@ -10,14 +10,14 @@ import KubernetesAPI
 /// higher price for the server.
 ///
 /// - Note: The API server forgets an Event an hour after it was last written, unless it is configured otherwise.
-public struct EventRecorder: Sendable {
+package struct EventRecorder: Sendable {
     /// How often a change by somebody else, in the moment of ours, is met by trying again.
     static let attempts = 5
 
     private let client: KubernetesClient
 
     /// - Parameter client: where Events are written. Its rate limit holds here too.
-    public init(client: KubernetesClient) {
+    package init(client: KubernetesClient) {
         self.client = client
     }
 
@@ -32,7 +32,7 @@ public struct EventRecorder: Sendable {
     ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
     ///   After any other failure it is not known whether the record was told; telling it again is safe, and with
     ///   the same ``EventRecord/telling`` the count is right all the same.
-    public func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
+    package func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
         var isKnown = isKnown
         for _ in 1..<Self.attempts {
             do {

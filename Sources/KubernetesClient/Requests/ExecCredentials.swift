@@ -14,7 +14,7 @@ import Glibc
 
 /// The credentials of a credential plugin, which runs when there are none, when they have expired and when the server has
 /// refused them; once at a time, for all clients of a configuration. It runs in the task of the request that needs them.
-public final class ExecCredentials: Sendable {
+package final class ExecCredentials: Sendable {
     private struct State {
         var cache = ExecCredentialCache()
         var isRunning = false

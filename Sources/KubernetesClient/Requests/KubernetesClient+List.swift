@@ -2,21 +2,21 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPTransport
-public import KubernetesAPI
+package import KubernetesAPI
 import ProtobufWire
 import SwiftProtobuf
 
 /// Which objects of a resource are meant.
-public struct Selection: Sendable, Hashable {
+package struct Selection: Sendable, Hashable {
     /// nil: of all namespaces, or the resource has none.
-    public var namespace: String?
+    package var namespace: String?
     /// `app=web,tier!=cache`; nil: all.
-    public var labelSelector: String?
+    package var labelSelector: String?
     /// `involvedObject.uid=1234,type=Warning`; nil: all.
-    public var fieldSelector: String?
+    package var fieldSelector: String?
 
     /// All objects, or those of one namespace, or some of them.
-    public init(namespace: String? = nil, labelSelector: String? = nil, fieldSelector: String? = nil) {
+    package init(namespace: String? = nil, labelSelector: String? = nil, fieldSelector: String? = nil) {
         self.namespace = namespace
         self.labelSelector = labelSelector
         self.fieldSelector = fieldSelector
@@ -31,9 +31,9 @@ public struct Selection: Sendable, Hashable {
 
 /// Some of a list's objects, as the server sent them: each is decoded when it is asked for. One that cannot be decoded is
 /// skipped: any client that may create an object may create such a one.
-public struct ListPage<O: ListedObject>: Sendable {
+package struct ListPage<O: ListedObject>: Sendable {
     /// The version of the whole list: where a watch goes on from it. All pages of a list have the same.
-    public let resourceVersion: String
+    package let resourceVersion: String
     /// Where the next page begins; empty: this is the last one.
     package let continueToken: String
     private let request: RequestInfo
@@ -66,7 +66,7 @@ public struct ListPage<O: ListedObject>: Sendable {
     /// The next object, without the fields that this program does not know; nil after the last one of the page.
     ///
     /// - Throws: where the list itself is broken, with `decoding`.
-    public mutating func next() throws(KubernetesError) -> O? {
+    package mutating func next() throws(KubernetesError) -> O? {
         // Not this value's own one: that would be read while it changes.
         let bytes = bytes
         let list = bytes.span.extracting(list)
@@ -108,23 +108,23 @@ extension WireReader {
 }
 
 /// A list in pages: each is asked for when the iterator is asked for it.
-public struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
+package struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
     /// A page.
-    public typealias Element = ListPage<O>
+    package typealias Element = ListPage<O>
     /// What a request throws.
-    public typealias Failure = KubernetesError
+    package typealias Failure = KubernetesError
 
     fileprivate let client: KubernetesClient
     fileprivate let selection: Selection
     fileprivate let limit: Int
 
     /// Starts a list of its own.
-    public func makeAsyncIterator() -> AsyncIterator {
+    package func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(pages: self)
     }
 
     /// One list on its way.
-    public struct AsyncIterator: AsyncIteratorProtocol {
+    package struct AsyncIterator: AsyncIteratorProtocol {
         private let pages: ListPages
         /// Empty for the first page; nil after the last.
         private var token: String? = ""
@@ -138,7 +138,7 @@ public struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
 
         /// Asks for the next page. Ends after the last page, and after an error. A page that is too large to be received
         /// is requested again with half as many objects, as are the pages after it.
-        public mutating func next() async throws(KubernetesError) -> ListPage<O>? {
+        package mutating func next() async throws(KubernetesError) -> ListPage<O>? {
             guard let token else { return nil }
             self.token = nil
             let info = RequestInfo(verb: .list, resource: O.resource, namespace: pages.selection.namespace)
@@ -174,7 +174,7 @@ extension KubernetesClient {
     ///
     /// - Parameter limit: the most objects of a page.
     /// - Returns: pages; iterating throws ``KubernetesError``.
-    public func list<O: ListedObject>(
+    package func list<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         limit: Int = 500

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import KubernetesAPI
+package import KubernetesAPI
 
 extension KubernetesClient {
     /// Reads one object, its unknown fields included, so that it can be written back whole.
@@ -10,7 +10,7 @@ extension KubernetesClient {
     ///
     /// - Parameter namespace: nil for resources of the cluster.
     /// - Throws: ``KubernetesError``; `notFound` where there is none.
-    public func get<O: KubernetesObject>(
+    package func get<O: KubernetesObject>(
         _: O.Type = O.self,
         name: String,
         namespace: String? = nil
@@ -25,7 +25,7 @@ extension KubernetesClient {
     ///
     /// - Parameter namespace: nil for resources of the cluster.
     /// - Throws: ``KubernetesError``; `notFound` where there is none.
-    public func get<O: ListedObject>(
+    package func get<O: ListedObject>(
         _: O.Type = O.self,
         name: String,
         namespace: String? = nil
@@ -41,7 +41,7 @@ extension KubernetesClient {
     /// - Returns: the object as the server has stored it.
     /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
     @discardableResult
-    public func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
+    package func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
         let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
         return try wholeObject(await send(object, info, method: "POST"), info)
     }
@@ -53,7 +53,7 @@ extension KubernetesClient {
     /// - Parameter reading: what is wanted of it.
     /// - Returns: what is read of the object as the server has stored it.
     /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
-    public func create<O: KubernetesObject, Stored: ListedObject>(
+    package func create<O: KubernetesObject, Stored: ListedObject>(
         _ object: O,
         reading _: Stored.Type
     ) async throws(KubernetesError) -> Stored {
@@ -69,7 +69,7 @@ extension KubernetesClient {
     /// - Returns: the object as the server has stored it.
     /// - Throws: ``KubernetesError``; `conflict` where `metadata.resourceVersion` is set and no longer the latest.
     @discardableResult
-    public func update<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
+    package func update<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
         let info = RequestInfo(
             verb: .update,
             resource: O.resource,
@@ -94,7 +94,7 @@ extension KubernetesClient {
     /// - Throws: ``KubernetesError``; `notFound`, `conflict` where a precondition fails, `invalid` where a field is
     ///   refused.
     @discardableResult
-    public func patch<O: ListedObject>(
+    package func patch<O: ListedObject>(
         _: O.Type = O.self,
         name: String,
         namespace: String? = nil,
@@ -158,7 +158,7 @@ extension KubernetesClient {
 /// How a patch is applied: its media type.
 ///
 /// Source: k8s.io/apimachinery, pkg/types/patch.go.
-public enum PatchKind: String, Sendable, Hashable {
+package enum PatchKind: String, Sendable, Hashable {
     /// RFC 7396: a list is replaced.
     case merge = "application/merge-patch+json"
     /// A list whose elements have a key is merged element by element; `$patch: delete` in an element removes it.

@@ -11,7 +11,7 @@ extension KubernetesClient {
     /// RBAC: none for authenticated users by default: ClusterRole `system:public-info-viewer`, non-resource URL `/version`.
     ///
     /// - Throws: ``KubernetesError``; `decoding` where the answer has no `gitVersion`.
-    public func serverVersion() async throws(KubernetesError) -> String {
+    package func serverVersion() async throws(KubernetesError) -> String {
         try await serverInformation().version
     }
 

@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPTransport
-public import KubernetesAPI
+package import KubernetesAPI
 
 /// The changes that an open watch tells. Single pass.
 ///
@@ -11,11 +11,11 @@ public import KubernetesAPI
 /// closes the watch.
 ///
 /// An object that cannot be decoded is skipped, its change coming as a bookmark where its version can be read.
-public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
+package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     /// A change.
-    public typealias Element = WatchChange<O>
+    package typealias Element = WatchChange<O>
     /// What a request throws.
-    public typealias Failure = KubernetesError
+    package typealias Failure = KubernetesError
 
     fileprivate let client: KubernetesClient
     fileprivate let body: HTTPBody
@@ -23,12 +23,12 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     fileprivate let silence: WatchSilence
 
     /// To be called once.
-    public func makeAsyncIterator() -> AsyncIterator {
+    package func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(changes: self)
     }
 
     /// The only reader of a watch.
-    public struct AsyncIterator: AsyncIteratorProtocol {
+    package struct AsyncIterator: AsyncIteratorProtocol {
         private let changes: WatchChanges
         private var body: HTTPBody.Iterator
         private var decoder = WatchFrameDecoder()
@@ -47,7 +47,7 @@ public struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
         var idleTimeout: Duration? { changes.body.idleTimeout }
 
         /// The next change; nil when the watch has ended in good order.
-        public mutating func next() async throws(KubernetesError) -> WatchChange<O>? {
+        package mutating func next() async throws(KubernetesError) -> WatchChange<O>? {
             while true {
                 if let change = try nextReceived() { return change }
                 let bytes: [UInt8]?
@@ -108,7 +108,7 @@ extension KubernetesClient {
     ///   - expectsBookmarks: whether earlier watches of the selection had bookmarks; nothing is known otherwise before the
     ///     first one.
     /// - Throws: ``KubernetesError``; `expired` where the server no longer knows what happened since that version.
-    public func watch<O: ListedObject>(
+    package func watch<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         resourceVersion: String,
@@ -133,7 +133,7 @@ extension KubernetesClient {
     ///   - timeout: as of a watch. Before the bookmark, the server may be silent for a minute.
     ///   - expectsBookmarks: as of a watch.
     /// - Throws: ``KubernetesError``; `invalid` where the server has no such lists.
-    public func watchList<O: ListedObject>(
+    package func watchList<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         timeout: Duration = .seconds(300),

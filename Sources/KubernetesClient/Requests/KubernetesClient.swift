@@ -4,7 +4,7 @@
 import FoundationEssentials
 import HTTPTransport
 import KubernetesAPI
-public import Logging
+package import Logging
 import Synchronization
 
 /// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
@@ -14,31 +14,31 @@ import Synchronization
 /// certificates and keys hold others by then, or the credential plugin has others: what an error means, and when to try again, is for the caller to know.
 ///
 /// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
-public final class KubernetesClient: Sendable {
+package final class KubernetesClient: Sendable {
     /// One request, as a metric counts it.
-    public struct RequestObservation: Sendable {
+    package struct RequestObservation: Sendable {
         /// What the request was about.
-        public var request: RequestInfo
+        package var request: RequestInfo
         /// The HTTP status; nil where no answer came.
-        public var httpStatus: Int?
+        package var httpStatus: Int?
         /// From sending to the end of the answer; of a watch, to the beginning of the answer. Waiting for a turn under
         /// the rate limit does not count.
-        public var duration: Duration
+        package var duration: Duration
         /// Of HTTP: `PATCH`.
-        public var method: String
+        package var method: String
         /// Of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
-        public var host: String
+        package var host: String
         /// The API server refused it because an RBAC rule is missing.
-        public var lacksRule = false
+        package var lacksRule = false
 
         /// The rule that allows it, as it stands in a Role.
-        public var rbacRule: String { request.rbacRule }
+        package var rbacRule: String { request.rbacRule }
         /// The verb of the RBAC rule: `patch`.
-        public var verb: String { request.verb.rawValue }
+        package var verb: String { request.verb.rawValue }
         /// The resource as RBAC has it: `persistentvolumeclaims/status`.
-        public var resource: String { request.plural }
+        package var resource: String { request.plural }
         /// The HTTP status in digits; `<error>` where no answer came, as client-go's `rest_client_requests_total` says.
-        public var code: String { httpStatus.map(String.init) ?? "<error>" }
+        package var code: String { httpStatus.map(String.init) ?? "<error>" }
     }
 
     let timekeeper: Timekeeper
@@ -70,7 +70,7 @@ public final class KubernetesClient: Sendable {
     ///   - observer: called after every request, from the caller's task.
     ///   - skippedObject: called for every object that a list or a watch skips, from the task that iterates.
     /// - Throws: `invalid` where a certificate or a key of the configuration cannot be used.
-    public init(
+    package init(
         configuration: KubernetesConfiguration,
         userAgent: String,
         rateLimit: RateLimit?,
@@ -111,13 +111,13 @@ public final class KubernetesClient: Sendable {
     }
 
     /// Ends requests and watches in flight with `shutdown` and closes the connections. May be called more than once.
-    public func shutdown() async {
+    package func shutdown() async {
         await http.shutdown()
     }
 
     /// The thread that carries out this client's requests, for tasks that write much and compute little: see
     /// `HTTPClient.taskExecutor`.
-    public var taskExecutor: any TaskExecutor { http.taskExecutor }
+    package var taskExecutor: any TaskExecutor { http.taskExecutor }
 
     /// `HTTPClient.liveHandles` of the connections: for tests of leaks.
     package var liveHandles: Int { http.liveHandles }

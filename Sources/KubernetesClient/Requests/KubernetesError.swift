@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import KubernetesAPI
+package import KubernetesAPI
 
 /// A request that brought no usable answer.
-public struct KubernetesError: Error, Sendable, CustomStringConvertible {
+package struct KubernetesError: Error, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String {
             case badRequest
             case unauthorized
@@ -29,59 +29,59 @@ public struct KubernetesError: Error, Sendable, CustomStringConvertible {
         private let base: Base
 
         /// 400, and every other 4xx without a code of its own: the request is wrong, not the state of the cluster.
-        public static let badRequest = Code(base: .badRequest)
+        package static let badRequest = Code(base: .badRequest)
         /// 401: the credentials are missing, wrong or out of date.
-        public static let unauthorized = Code(base: .unauthorized)
+        package static let unauthorized = Code(base: .unauthorized)
         /// 403: an RBAC rule is missing, or admission refuses.
-        public static let forbidden = Code(base: .forbidden)
+        package static let forbidden = Code(base: .forbidden)
         /// 403, cause NamespaceTerminating: a create in a namespace that is being deleted.
-        public static let namespaceTerminating = Code(base: .namespaceTerminating)
+        package static let namespaceTerminating = Code(base: .namespaceTerminating)
         /// 404 with reason NotFound: the object, or the namespace to create it in. A 404 without such a Status is not the
         /// API server's word on an object but a load balancer's, or a server's that has just started, and counts as
         /// `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
-        public static let notFound = Code(base: .notFound)
+        package static let notFound = Code(base: .notFound)
         /// 409, reason AlreadyExists: a create for a name that is taken.
-        public static let alreadyExists = Code(base: .alreadyExists)
+        package static let alreadyExists = Code(base: .alreadyExists)
         /// 409: the object is no longer at the version that the write asks for.
-        public static let conflict = Code(base: .conflict)
+        package static let conflict = Code(base: .conflict)
         /// 410: the version or the list token is too old; list again.
-        public static let expired = Code(base: .expired)
+        package static let expired = Code(base: .expired)
         /// 422: a field has a value that the server does not take.
-        public static let invalid = Code(base: .invalid)
+        package static let invalid = Code(base: .invalid)
         /// 429: later; see ``KubernetesError/retryAfter``.
-        public static let tooManyRequests = Code(base: .tooManyRequests)
+        package static let tooManyRequests = Code(base: .tooManyRequests)
         /// The answer did not come in time, or the server says so of its own parts (504).
-        public static let timeout = Code(base: .timeout)
+        package static let timeout = Code(base: .timeout)
         /// 5xx, or a 404 that is not about an object.
-        public static let serverError = Code(base: .serverError)
+        package static let serverError = Code(base: .serverError)
         /// There is no connection, or it broke.
-        public static let transport = Code(base: .transport)
+        package static let transport = Code(base: .transport)
         /// The server's bytes are not what they should be.
-        public static let decoding = Code(base: .decoding)
+        package static let decoding = Code(base: .decoding)
         /// The task was cancelled.
-        public static let cancelled = Code(base: .cancelled)
+        package static let cancelled = Code(base: .cancelled)
         /// The client was shut down.
-        public static let shutdown = Code(base: .shutdown)
+        package static let shutdown = Code(base: .shutdown)
 
         /// The code's name.
-        public var description: String { base.rawValue }
+        package var description: String { base.rawValue }
     }
 
     /// What kind of failure it is.
-    public var code: Code
+    package var code: Code
     /// Which request failed and why, in the server's words where it gave any: `get leases kube-system/lock: ...`.
-    public var message: String
+    package var message: String
     /// The response's HTTP status; nil where none came.
-    public var httpStatus: Int?
+    package var httpStatus: Int?
     /// The server's Status in whole, where it sent one.
-    public var status: Status?
+    package var status: Status?
     /// How long the server asks to wait before the request is sent again.
-    public var retryAfter: Duration?
+    package var retryAfter: Duration?
     /// What is below: the transport's error.
-    public var cause: (any Error)?
+    package var cause: (any Error)?
 
     /// Describes a failure.
-    public init(
+    package init(
         code: Code,
         message: String,
         httpStatus: Int? = nil,
@@ -98,7 +98,7 @@ public struct KubernetesError: Error, Sendable, CustomStringConvertible {
     }
 
     /// The message.
-    public var description: String { message }
+    package var description: String { message }
 }
 
 extension KubernetesError {
@@ -106,7 +106,7 @@ extension KubernetesError {
     /// refusals with 403 (a quota, an admission webhook) are about this object.
     ///
     /// Source: k8s.io/apiserver, `pkg/endpoints/handlers/responsewriters/errors.go`: `User "U" cannot VERB resource "R"`.
-    public var isMissingRule: Bool {
+    package var isMissingRule: Bool {
         guard code == .forbidden, let text = status?.message else { return false }
         return text.contains(" cannot ") && text.contains(" resource ")
     }

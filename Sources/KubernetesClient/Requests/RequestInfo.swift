@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import KubernetesAPI
+package import KubernetesAPI
 
 /// What a request is about, in the terms of RBAC.
-public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
+package struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     /// The verb of an RBAC rule.
-    public enum Verb: String, Sendable, Hashable {
+    package enum Verb: String, Sendable, Hashable {
         case get
         case list
         case watch
@@ -16,15 +16,15 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// What is done.
-    public var verb: Verb
+    package var verb: Verb
     /// What it is done to.
-    public var resource: Resource
+    package var resource: Resource
     /// nil: all namespaces, or the resource has none.
-    public var namespace: String?
+    package var namespace: String?
     /// nil: a collection.
-    public var name: String?
+    package var name: String?
     /// nil: the object itself.
-    public var subresource: String?
+    package var subresource: String?
     /// The path of what is no resource, `/version`; ``resource`` has its name then.
     private var nonResourceURL: String?
 
@@ -50,13 +50,13 @@ public struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `patch persistentvolumeclaims/status shop/data`
-    public var description: String {
+    package var description: String {
         let object = [namespace, name].compactMap(\.self).joined(separator: "/")
         return "\(verb.rawValue) \(plural)\(object.isEmpty ? "" : " \(object)")"
     }
 
     /// The rule that allows it, as it stands in a Role.
-    public var rbacRule: String {
+    package var rbacRule: String {
         if let nonResourceURL { return "{nonResourceURLs: [\"\(nonResourceURL)\"], verbs: [\"\(verb.rawValue)\"]}" }
         return "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
     }

@@ -2,14 +2,14 @@
 // Copyright the csi-health-monitor authors
 
 /// How many requests a client sends: `queriesPerSecond` in the long run, `burst` at once.
-public struct RateLimit: Sendable, Hashable {
+package struct RateLimit: Sendable, Hashable {
     /// Above 0.
-    public var queriesPerSecond: Double
+    package var queriesPerSecond: Double
     /// At least 1.
-    public var burst: Int
+    package var burst: Int
 
     /// Describes a limit.
-    public init(queriesPerSecond: Double, burst: Int) {
+    package init(queriesPerSecond: Double, burst: Int) {
         precondition(queriesPerSecond > 0 && burst >= 1, "a rate limit that lets nothing through")
         self.queriesPerSecond = queriesPerSecond
         self.burst = burst

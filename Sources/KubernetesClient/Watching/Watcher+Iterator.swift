@@ -5,7 +5,7 @@ import KubernetesAPI
 
 extension Watcher {
     /// Does what the state machine says: the only place where a watcher meets the network and the clock.
-    public struct AsyncIterator: AsyncIteratorProtocol {
+    package struct AsyncIterator: AsyncIteratorProtocol {
         private struct List {
             var pages: ListPages<O>.AsyncIterator
             /// What is left of it.
@@ -43,7 +43,7 @@ extension Watcher {
         /// The next event; never nil.
         ///
         /// - Throws: `CancellationError`, or ``KubernetesError`` with `shutdown`.
-        public mutating func next() async throws -> WatcherEvent<O>? {
+        package mutating func next() async throws -> WatcherEvent<O>? {
             while true {
                 try Task.checkCancellation()
                 do throws(KubernetesError) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import KubernetesAPI
-public import Logging
+package import KubernetesAPI
+package import Logging
 
 /// What a watcher tells, in an order from which a copy of the objects can be kept.
 ///
@@ -10,7 +10,7 @@ public import Logging
 /// any number of `listed`, `synced`. What was known before and is not listed is gone; while a list arrives, there may
 /// also be `deleted`. A list that fails half-way is followed by another `restarted`. After `synced` come `applied` and
 /// `deleted`.
-public enum WatcherEvent<O: ListedObject>: Sendable {
+package enum WatcherEvent<O: ListedObject>: Sendable {
     /// A list begins to arrive. What is known stays true until `synced`.
     case restarted
     /// Some objects of the list, at least one.
@@ -45,9 +45,9 @@ public enum WatcherEvent<O: ListedObject>: Sendable {
 /// `shutdown` when the client was shut down.
 ///
 /// **RBAC.** `list` and `watch` on the resource, in the namespace or in the cluster.
-public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
+package struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     /// What is told.
-    public typealias Element = WatcherEvent<O>
+    package typealias Element = WatcherEvent<O>
 
     let client: KubernetesClient
     let selection: Selection
@@ -70,7 +70,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     ///   - opened: called when a watch is open that goes on from a version, before its first event. A streaming list is
     ///     open from `synced` on without it.
     ///   - received: called for every event of a watch, bookmarks too, before it is handed on.
-    public init(
+    package init(
         client: KubernetesClient,
         selection: Selection = Selection(),
         pageLimit: Int = 500,
@@ -91,7 +91,7 @@ public struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
     }
 
     /// Starts a watch of its own, with a list.
-    public func makeAsyncIterator() -> AsyncIterator {
+    package func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(watcher: self)
     }
 }

@@ -9,9 +9,9 @@
 ///
 /// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server answers 409 for a stale version and
 /// 422 for another uid. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396); seen on kube-apiserver 1.36.
-public struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+package struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     /// A JSON value.
-    public enum Value: Sendable, Hashable {
+    package enum Value: Sendable, Hashable {
         case null
         case bool(Bool)
         case integer(Int64)
@@ -29,17 +29,17 @@ public struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     private var members: [Member]
 
     /// A patch with these members, in this order.
-    public init(dictionaryLiteral elements: (String, Value)...) {
+    package init(dictionaryLiteral elements: (String, Value)...) {
         self.init(elements)
     }
 
     /// A patch with these members, in this order.
-    public init(_ elements: [(String, Value)]) {
+    package init(_ elements: [(String, Value)]) {
         members = elements.map { Member(name: $0.0, value: $0.1) }
     }
 
     /// The patch as JSON in UTF-8.
-    public var json: [UInt8] {
+    package var json: [UInt8] {
         var text = ""
         Value.object(self).write(to: &text)
         return Array(text.utf8)
@@ -101,17 +101,17 @@ extension MergePatch.Value: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral
     ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral
 {
     /// Null.
-    public init(nilLiteral: ()) { self = .null }
+    package init(nilLiteral: ()) { self = .null }
     /// True or false.
-    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
     /// A number.
-    public init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(integerLiteral value: Int64) { self = .integer(value) }
     /// A text.
-    public init(stringLiteral value: String) { self = .string(value) }
+    package init(stringLiteral value: String) { self = .string(value) }
     /// An array.
-    public init(arrayLiteral elements: MergePatch.Value...) { self = .array(elements) }
+    package init(arrayLiteral elements: MergePatch.Value...) { self = .array(elements) }
     /// An object.
-    public init(dictionaryLiteral elements: (String, MergePatch.Value)...) {
+    package init(dictionaryLiteral elements: (String, MergePatch.Value)...) {
         self = .object(MergePatch(elements))
     }
 }

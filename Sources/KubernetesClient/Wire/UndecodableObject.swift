@@ -5,17 +5,17 @@ import KubernetesAPI
 import ProtobufWire
 
 /// An object of a list or a watch that was skipped, as its bytes are not a message of its kind.
-public struct UndecodableObject: Sendable {
+package struct UndecodableObject: Sendable {
     /// The plural of the resource that was listed or watched: `persistentvolumeclaims`.
-    public let resource: String
+    package let resource: String
     /// `metadata.namespace`; empty where it cannot be read.
-    public private(set) var namespace = ""
+    package private(set) var namespace = ""
     /// `metadata.name`; empty where it cannot be read.
-    public private(set) var name = ""
+    package private(set) var name = ""
     /// `metadata.resourceVersion`; empty where it cannot be read.
-    public private(set) var resourceVersion = ""
+    package private(set) var resourceVersion = ""
     /// Why it cannot be decoded.
-    public let error: String
+    package let error: String
 
     /// Reads of the metadata what can be read.
     init(_ resource: Resource, _ bytes: Span<UInt8>, _ error: WireError) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-public import KubernetesAPI
+package import KubernetesAPI
 import ProtobufWire
 
 /// What a watch tells.
-public enum WatchChange<O: ListedObject>: Sendable {
+package enum WatchChange<O: ListedObject>: Sendable {
     /// An object was made, or began to match the selectors; or it is one of a streaming list.
     case added(O)
     /// An object was changed.
@@ -16,7 +16,7 @@ public enum WatchChange<O: ListedObject>: Sendable {
     case bookmark(resourceVersion: String, endsInitialEvents: Bool)
 
     /// Where a watch goes on that ended after this.
-    public var resourceVersion: String {
+    package var resourceVersion: String {
         switch self {
         case .added(let object), .modified(let object), .deleted(let object): object.resourceVersion
         case .bookmark(let resourceVersion, _): resourceVersion

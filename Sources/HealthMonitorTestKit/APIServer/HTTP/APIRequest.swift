@@ -5,9 +5,9 @@ import Foundation
 
 /// What a client asks of the API server, taken apart: what faults are planned by, access is decided by and the journal
 /// keeps.
-public struct APIRequest: Sendable {
+package struct APIRequest: Sendable {
     /// The verb as RBAC names it.
-    public enum Verb: String, Sendable {
+    package enum Verb: String, Sendable {
         case get
         case list
         case watch
@@ -18,40 +18,40 @@ public struct APIRequest: Sendable {
     }
 
     /// The verb; for paths that are no resource (`/version`, `/healthz`), nil.
-    public var verb: Verb?
+    package var verb: Verb?
     /// The API group of the resource; empty for the core group.
-    public var group = ""
+    package var group = ""
     /// `persistentvolumes`; empty for paths that are no resource.
-    public var resource = ""
+    package var resource = ""
     /// `status`; empty for the object itself.
-    public var subresource = ""
+    package var subresource = ""
     /// Empty for objects of the cluster and for lists and watches over all namespaces.
-    public var namespace = ""
+    package var namespace = ""
     /// Empty for lists, for creations and for watches.
-    public var name = ""
+    package var name = ""
     /// The HTTP method.
-    public var method: String
+    package var method: String
     /// The path, without the query.
-    public var path: String
+    package var path: String
     /// The query, decoded; of repeated names the last.
-    public var query: [String: String]
+    package var query: [String: String]
     /// Who asks; nil when the token is missing or unknown.
-    public var user: String?
+    package var user: String?
     /// The header User-Agent; empty when there is none.
-    public var userAgent: String
+    package var userAgent: String
     /// The header Accept; empty when there is none.
-    public var accept: String
+    package var accept: String
     /// The header Content-Type; empty when there is none.
-    public var contentType: String
+    package var contentType: String
     /// Whether it came by HTTP/2.
-    public var isHTTP2: Bool
+    package var isHTTP2: Bool
     /// What was sent, as JSON, whichever encoding it came in; nil when nothing was, or nothing that could be read.
-    public var body: JSONValue?
+    package var body: JSONValue?
 }
 
 extension APIRequest {
     /// A request for a resource of the core group, made without a server.
-    public init(verb: Verb, resource: String, namespace: String, name: String) {
+    package init(verb: Verb, resource: String, namespace: String, name: String) {
         self.verb = verb
         self.resource = resource
         self.namespace = namespace

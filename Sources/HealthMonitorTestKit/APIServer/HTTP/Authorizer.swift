@@ -4,34 +4,34 @@
 import Synchronization
 
 /// Whom a bearer token stands for, and what it may do.
-public struct APIUser: Sendable {
+package struct APIUser: Sendable {
     /// As the real server names a service account: `system:serviceaccount:NAMESPACE:NAME`.
-    public var name: String
+    package var name: String
     /// What the user may do; nil for everything.
-    public var rules: [PolicyRule]?
+    package var rules: [PolicyRule]?
 
     /// A user with these rules; without rules, one that may do everything.
-    public init(name: String, rules: [PolicyRule]? = nil) {
+    package init(name: String, rules: [PolicyRule]? = nil) {
         self.name = name
         self.rules = rules
     }
 }
 
 /// A rule of a Role or ClusterRole, with `*` for anything.
-public struct PolicyRule: Sendable, Hashable {
+package struct PolicyRule: Sendable, Hashable {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`
-    public var verbs: [String]
+    package var verbs: [String]
     /// The core group is the empty one.
-    public var apiGroups: [String]
+    package var apiGroups: [String]
     /// `persistentvolumeclaims`, `persistentvolumeclaims/status`
-    public var resources: [String]
+    package var resources: [String]
     /// The objects that the rule is about; empty for all.
-    public var resourceNames: [String]
+    package var resourceNames: [String]
     /// The namespace that a RoleBinding binds the rule in; nil when a ClusterRoleBinding binds it everywhere.
-    public var namespace: String?
+    package var namespace: String?
 
     /// A rule with these members.
-    public init(
+    package init(
         verbs: [String],
         apiGroups: [String],
         resources: [String],
@@ -46,7 +46,7 @@ public struct PolicyRule: Sendable, Hashable {
     }
 
     /// Whether the rule grants a request for a resource.
-    public func allows(_ request: APIRequest) -> Bool {
+    package func allows(_ request: APIRequest) -> Bool {
         guard let verb = request.verb?.rawValue else { return false }
         let resource = request.subresource.isEmpty ? request.resource : "\(request.resource)/\(request.subresource)"
         return Self.matches(verbs, verb) && Self.matches(apiGroups, request.group) && Self.matches(resources, resource)

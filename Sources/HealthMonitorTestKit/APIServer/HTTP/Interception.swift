@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// What a test does to a request instead of letting it be served.
-public enum Interception: Sendable {
+package enum Interception: Sendable {
     /// Answers with an error, in the encoding that the client accepts.
     case fail(StatusError, headers: [String: String] = [:])
     /// Answers with anything at all.
@@ -21,7 +21,7 @@ public enum Interception: Sendable {
 
 /// Sees every request before it is served. It delays the request for as long as it takes to return; nil lets the
 /// request be served.
-public typealias Interceptor = @Sendable (APIRequest) async -> Interception?
+package typealias Interceptor = @Sendable (APIRequest) async -> Interception?
 
 /// Thrown to cut a connection instead of ending an answer.
 struct ConnectionCut: Error {}

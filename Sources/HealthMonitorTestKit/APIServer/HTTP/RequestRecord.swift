@@ -4,26 +4,26 @@
 /// One request as the simulated API server served it.
 ///
 /// It is in the journal before the client has its answer; that of a watch, when the watch has begun.
-public struct RequestRecord: Sendable {
+package struct RequestRecord: Sendable {
     /// What was asked.
-    public var request: APIRequest
+    package var request: APIRequest
     /// The HTTP status of the answer; nil when the client got none.
-    public var code: Int?
+    package var code: Int?
     /// The HTTP status that the cluster came to, whether or not the client was told; nil when the request was kept from
     /// it.
-    public var served: Int?
+    package var served: Int?
     /// When.
-    public var time = ContinuousClock.now
+    package var time = ContinuousClock.now
 
     /// A record.
-    public init(request: APIRequest, code: Int? = nil, served: Int? = nil) {
+    package init(request: APIRequest, code: Int? = nil, served: Int? = nil) {
         self.request = request
         self.code = code
         self.served = served
     }
 
     /// Whether it was a write that the cluster has stored, whether or not the client received the response. A dry run does not count.
-    public var isWritten: Bool {
+    package var isWritten: Bool {
         guard let served, let verb = request.verb, request.query["dryRun"] == nil else { return false }
         return (200..<300).contains(served) && [.create, .update, .patch, .delete].contains(verb)
     }

@@ -6,7 +6,7 @@ import Synchronization
 /// An open watch, in a test's hands.
 ///
 /// Whatever a test asks of it comes after the changes made before the test asked.
-public final class WatchHandle: Sendable {
+package final class WatchHandle: Sendable {
     enum Command: Sendable {
         /// There may be changes to tell.
         case tellChanges
@@ -18,7 +18,7 @@ public final class WatchHandle: Sendable {
     }
 
     /// What the client asked for.
-    public let request: APIRequest
+    package let request: APIRequest
     let commands: AsyncStream<Command>
     private let continuation: AsyncStream<Command>.Continuation
     /// Whether a command to tell changes waits already: one is enough, however many changes a slow reader is behind.
@@ -30,19 +30,19 @@ public final class WatchHandle: Sendable {
     }
 
     /// Sends a bookmark of the latest resourceVersion, if the client allows bookmarks.
-    public func sendBookmark() { continuation.yield(.bookmark) }
+    package func sendBookmark() { continuation.yield(.bookmark) }
 
     /// Sends bytes as they are: half a frame, nonsense, an event of an unknown type.
-    public func send(_ bytes: [UInt8]) { continuation.yield(.send(bytes)) }
+    package func send(_ bytes: [UInt8]) { continuation.yield(.send(bytes)) }
 
     /// Sends an ERROR event and ends the watch, as the real server does.
-    public func fail(_ error: StatusError) { continuation.yield(.fail(error)) }
+    package func fail(_ error: StatusError) { continuation.yield(.fail(error)) }
 
     /// Cuts the connection after this many bytes of one more frame (or as many as it has).
-    public func cut(afterBytes count: Int = 0) { continuation.yield(.cut(afterBytes: count)) }
+    package func cut(afterBytes count: Int = 0) { continuation.yield(.cut(afterBytes: count)) }
 
     /// Ends the watch in good order, as the server does when its time is over.
-    public func end() { continuation.yield(.end) }
+    package func end() { continuation.yield(.end) }
 
     func tellChanges() {
         if !isTelling.exchange(true, ordering: .acquiringAndReleasing) { continuation.yield(.tellChanges) }

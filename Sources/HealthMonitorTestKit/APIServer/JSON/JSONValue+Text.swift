@@ -7,13 +7,13 @@ extension JSONValue {
     /// Reads a JSON text.
     ///
     /// - Throws: `DecodingError` when the bytes are not one JSON value in UTF-8.
-    public init(parsing bytes: [UInt8]) throws {
+    package init(parsing bytes: [UInt8]) throws {
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     }
 
     /// The JSON text in UTF-8, without white space and with members in the order of their names, so that equal values
     /// give equal bytes.
-    public var serialized: [UInt8] {
+    package var serialized: [UInt8] {
         var output: [UInt8] = []
         write(to: &output)
         return output
@@ -67,7 +67,7 @@ extension JSONValue {
 
 extension JSONValue: Decodable {
     /// Any JSON value.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -89,5 +89,5 @@ extension JSONValue: Decodable {
 
 extension JSONValue: CustomStringConvertible {
     /// The JSON text.
-    public var description: String { String(decoding: serialized, as: UTF8.self) }
+    package var description: String { String(decoding: serialized, as: UTF8.self) }
 }

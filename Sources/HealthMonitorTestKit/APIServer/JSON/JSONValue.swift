@@ -4,7 +4,7 @@
 /// A JSON document as a value: what the simulated API server stores, compares, patches and hands to tests.
 ///
 /// Integers are kept apart from other numbers, so that none of 64 bits loses a digit.
-public enum JSONValue: Sendable, Hashable {
+package enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -18,27 +18,27 @@ public enum JSONValue: Sendable, Hashable {
 
 extension JSONValue {
     /// The text of a string; nil for anything else.
-    public var string: String? {
+    package var string: String? {
         if case .string(let value) = self { value } else { nil }
     }
 
     /// The value of an integer; nil for anything else.
-    public var integer: Int64? {
+    package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
 
     /// The value of a boolean; nil for anything else.
-    public var bool: Bool? {
+    package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }
 
     /// The elements of an array; nil for anything else.
-    public var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         if case .array(let value) = self { value } else { nil }
     }
 
     /// The members of an object; nil for anything else.
-    public var object: [String: JSONValue]? {
+    package var object: [String: JSONValue]? {
         if case .object(let value) = self { value } else { nil }
     }
 
@@ -46,13 +46,13 @@ extension JSONValue {
     ///
     /// Reading gives nil when any step is missing or is no object. Writing makes the objects on the way; writing nil
     /// removes the last member and makes nothing.
-    public subscript(path: String...) -> JSONValue? {
+    package subscript(path: String...) -> JSONValue? {
         get { value(at: path[...]) }
         set { set(newValue, at: path[...]) }
     }
 
     /// The same, for a path that is not known beforehand.
-    public subscript(path path: [String]) -> JSONValue? {
+    package subscript(path path: [String]) -> JSONValue? {
         get { value(at: path[...]) }
         set { set(newValue, at: path[...]) }
     }
@@ -87,15 +87,15 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
     /// A string.
-    public init(stringLiteral value: String) { self = .string(value) }
+    package init(stringLiteral value: String) { self = .string(value) }
     /// An integer.
-    public init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(integerLiteral value: Int64) { self = .integer(value) }
     /// A boolean.
-    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
     /// An array.
-    public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
     /// An object; of two members with one name the last counts.
-    public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    package init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(Dictionary(elements) { _, last in last })
     }
 }

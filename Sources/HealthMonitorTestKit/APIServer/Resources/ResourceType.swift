@@ -54,7 +54,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
 }
 
 /// A feature gate of the real server.
-public enum FeatureGate: String, Sendable {
+package enum FeatureGate: String, Sendable {
     /// `status.healthStatus` of PersistentVolumeClaims; Kubernetes 1.37, off by default there.
     case csiVolumeHealth = "CSIVolumeHealth"
     /// Watches that begin with what there is and say where that ends (`sendInitialEvents`): streaming lists.

@@ -3,18 +3,18 @@
 
 /// An answer that is no object: HTTP status and `metav1.Status`, in the words of the real server
 /// (k8s.io/apimachinery/pkg/api/errors).
-public struct StatusError: Error, Sendable, Hashable {
+package struct StatusError: Error, Sendable, Hashable {
     /// The HTTP status, which the body repeats.
-    public var code: Int
+    package var code: Int
     /// Machine readable: `NotFound`, `AlreadyExists`, `Conflict`, `Expired`, ...
-    public var reason: String
+    package var reason: String
     /// For people.
-    public var message: String
+    package var message: String
     /// What the error is about: name, group, kind, causes, retryAfterSeconds.
-    public var details: JSONValue?
+    package var details: JSONValue?
 
     /// An error with these members.
-    public init(code: Int, reason: String, message: String, details: JSONValue? = nil) {
+    package init(code: Int, reason: String, message: String, details: JSONValue? = nil) {
         self.code = code
         self.reason = reason
         self.message = message
