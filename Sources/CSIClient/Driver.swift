@@ -17,7 +17,7 @@ package struct DriverIdentity: Sendable, Hashable {
 package enum ControllerCapability: Sendable, Hashable {
     /// LIST_VOLUMES: ListVolumes.
     case listVolumes
-    /// VOLUME_CONDITION: ListVolumes and ControllerGetVolume tell a volume's condition (CSI 1.3 to 1.12).
+    /// VOLUME_CONDITION: ListVolumes and ControllerGetVolume report a volume's condition (CSI 1.3 to 1.12).
     case volumeCondition
     /// GET_VOLUME: ControllerGetVolume.
     case getVolume
@@ -39,7 +39,7 @@ package enum ControllerCapability: Sendable, Hashable {
     }
 }
 
-/// A volume as ListVolumes or ControllerGetVolume tells it.
+/// A volume as ListVolumes or ControllerGetVolume reports it.
 package struct DriverVolume: Sendable, Hashable {
     /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
     package var id: String

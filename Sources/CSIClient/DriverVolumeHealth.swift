@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth tells it (CSI 1.13 and later).
+/// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth reports it (CSI 1.13 and later).
 package struct DriverVolumeHealth: Sendable, Hashable {
     /// How bad it is: a `VolumeHealthErrorType`.
     package enum Status: Sendable, Hashable {

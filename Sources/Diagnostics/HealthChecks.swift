@@ -5,7 +5,7 @@ import Synchronization
 
 /// Health checks by the path under which they are served.
 package final class HealthChecks: Sendable {
-    /// Tells what is wrong, nil when nothing is. It answers from memory and never blocks.
+    /// Reports what is wrong, nil when nothing is. It answers from memory and never blocks.
     package typealias Check = @Sendable () -> String?
 
     /// Whether what is wrong makes the check fail.

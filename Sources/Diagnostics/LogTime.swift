@@ -3,7 +3,7 @@
 
 import Glibc
 
-/// A moment as log lines tell it: in local time as text, since 1970 as JSON.
+/// A moment as log lines report it: in local time as text, since 1970 as JSON.
 struct LogTime: Sendable {
     private let seconds: Int
     private let nanoseconds: Int

@@ -46,7 +46,7 @@ struct Response: Sendable {
         additionalHeaders: [("Allow", "GET, HEAD")]
     )
 
-    /// The response without its body; `Content-Length` tells the body's length, to HEAD as well.
+    /// The response without its body; `Content-Length` reports the body's length, to HEAD as well.
     var head: HTTPResponseHead {
         var headers = HTTPHeaders([
             ("Content-Type", contentType),

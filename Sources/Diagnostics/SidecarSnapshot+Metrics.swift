@@ -77,7 +77,7 @@ extension SidecarSnapshot {
 extension SidecarSnapshot.Volumes {
     /// A series exists only while its claim is unhealthy.
     fileprivate func claimMetrics(at time: Double) -> [CollectedMetric] {
-        let claims = adverseClaims
+        let claims = unhealthyClaims
         return [
             CollectedMetric(
                 MetricDescription(
@@ -134,7 +134,7 @@ extension SidecarSnapshot.Volumes {
 
     fileprivate var stateMetrics: [CollectedMetric] {
         let (listProblem, probeInterval) = (listProblem, probeInterval)
-        let (adverse, healthy, unknown, stale) = (adverse, healthy, unknown, stale)
+        let (unhealthy, healthy, unknown, stale) = (unhealthy, healthy, unknown, stale)
         let (unanswered, round) = (unanswered, round)
         return [
             CollectedMetric(
@@ -191,7 +191,7 @@ extension SidecarSnapshot.Volumes {
                     labelNames: ["state"]
                 ),
                 samples: [
-                    (["adverse"], Double(adverse)), (["healthy"], Double(healthy)), (["stale"], Double(stale)),
+                    (["unhealthy"], Double(unhealthy)), (["healthy"], Double(healthy)), (["stale"], Double(stale)),
                     (["unknown"], Double(unknown)),
                 ]
             ),

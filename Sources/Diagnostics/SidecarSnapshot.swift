@@ -40,7 +40,7 @@ package struct SidecarSnapshot: Sendable {
     /// What a leader knows of the volumes.
     package struct Volumes: Sendable {
         /// A claim whose volume is unhealthy.
-        package struct AdverseClaim: Sendable {
+        package struct UnhealthyClaim: Sendable {
             /// One condition of its volume.
             package struct Condition: Sendable {
                 /// `Degraded`, `Inaccessible`, `DataLoss`.
@@ -74,11 +74,11 @@ package struct SidecarSnapshot: Sendable {
         }
 
         /// Claims whose volumes are unhealthy.
-        package var adverseClaims: [AdverseClaim]
+        package var unhealthyClaims: [UnhealthyClaim]
         /// How many volumes are healthy.
         package var healthy: Int
         /// How many are not.
-        package var adverse: Int
+        package var unhealthy: Int
         /// Of how many nothing is known.
         package var unknown: Int
         /// Of how many what is known is too old.
@@ -106,9 +106,9 @@ package struct SidecarSnapshot: Sendable {
 
         /// What is known.
         package init(
-            adverseClaims: [AdverseClaim],
+            unhealthyClaims: [UnhealthyClaim],
             healthy: Int,
-            adverse: Int,
+            unhealthy: Int,
             unknown: Int,
             events: Queue,
             statuses: Queue,
@@ -119,9 +119,9 @@ package struct SidecarSnapshot: Sendable {
             listProblem: String? = nil,
             probeInterval: Duration? = nil
         ) {
-            self.adverseClaims = adverseClaims
+            self.unhealthyClaims = unhealthyClaims
             self.healthy = healthy
-            self.adverse = adverse
+            self.unhealthy = unhealthy
             self.unknown = unknown
             self.events = events
             self.statuses = statuses

@@ -20,7 +20,7 @@ enum StandardError {
                 // Safe: the buffer is only read, and only during the call.
                 let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 if count < 0 {
-                    // There is nobody to tell that nobody can be told.
+                    // There is nobody to report that nobody can be reported.
                     guard errno == EINTR else { return }
                 } else {
                     rest = rest.dropFirst(count)

@@ -12,7 +12,7 @@ import VolumeHealth
 /// to its arguments. A flag is declared here and nowhere else; that it needs no value is said in ``booleans``.
 package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "CSI driver") var driver: DriverFlags
-    @OptionGroup(title: "What is told") var reports: ReportFlags
+    @OptionGroup(title: "What is reported") var reports: ReportFlags
     @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
     @OptionGroup(title: "Leader election") var leaderElection: LeaderElectionFlags
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
@@ -76,7 +76,7 @@ struct DriverFlags: ParsableArguments {
 }
 
 struct ReportFlags: ParsableArguments {
-    @Option("Tell a claim when the driver does not find its volume any more.")
+    @Option("Report a claim when the driver does not find its volume any more.")
     var reportMissingVolumes = true
 
     @Option(
@@ -95,7 +95,7 @@ struct ReportFlags: ParsableArguments {
     )
     var claimCondition = ClaimConditionPolicy.auto
 
-    @Option("Tell claims whose pods run on a node that is not ready or was deleted.")
+    @Option("Report claims whose pods run on a node that is not ready or was deleted.")
     var enableNodeWatcher = false
 
     @Option("With the node watcher: how long a node is not ready before it counts as failed.")

@@ -50,7 +50,7 @@ package struct ControllerOptions: Sendable, Equatable {
     package var probesPerSecond: Double?
     /// After what time the absence of many volumes is believed.
     package var missingVolumesHold: Duration
-    /// Whether missing volumes are told.
+    /// Whether missing volumes are reported.
     package var reportMissingVolumes: Bool
     /// Whether conditions of legacy drivers go to the claims' status.
     package var legacyStatus: Bool

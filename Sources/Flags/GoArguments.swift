@@ -10,7 +10,7 @@ package enum GoArguments {
     /// The same flags in the form `--name=value`, which leaves nothing to interpretation.
     ///
     /// A flag at the end that lacks its value is left without one, and unknown flags are left as they are: those errors
-    /// are for the parser to tell.
+    /// are for the parser to report.
     ///
     /// - Parameter booleans: the names of the flags that need no value.
     /// - Throws: ``UsageError`` for an argument that is no flag. (Go leaves these to the program, which we are.)

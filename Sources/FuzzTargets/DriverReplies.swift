@@ -6,10 +6,10 @@ import CSISpec
 import HealthMonitor
 import VolumeHealth
 
-/// The input: a script of what the driver answers, how telling goes and what happens in the cluster, one after the
+/// The input: a script of what the driver answers, how attemptID goes and what happens in the cluster, one after the
 /// other: a byte that says what, and what it needs.
 ///
-/// The world knows what every claim was told, and checks each announcement against it.
+/// The world knows what every claim was reported, and checks each pendingReport against it.
 enum DriverReplies {
     /// Beyond this many steps an input shows nothing that a shorter one does not.
     private static let maximumSteps = 200
@@ -20,7 +20,7 @@ enum DriverReplies {
             try step(input.number(below: 12), &input, &world)
         }
         world.advance(.seconds(7200))
-        try world.tellAll(.told)
+        try world.reportAll(.reported)
     }
 
     private static func step(
@@ -42,13 +42,13 @@ enum DriverReplies {
         case 6:
             let choices = input.byte()
             try world.completeList(
-                choices & 1 == 0 ? .everyVolume : .adverseVolumes,
+                choices & 1 == 0 ? .everyVolume : .unhealthyVolumes,
                 confirming: choices & 2 == 0 ? nil : choices & 4 == 0 ? .notFound : .failed
             )
         case 7: try world.breakList()
         case 8: world.advance(.seconds(60 * Int(input.byte())))
-        case 9: try world.tellAll(.told)
-        case 10: try world.tellAll(outcome(&input))
+        case 9: try world.reportAll(.reported)
+        case 10: try world.reportAll(outcome(&input))
         default: world.change(input.byte())
         }
     }
@@ -125,7 +125,7 @@ extension DriverReplies {
             return try read()
         } catch {
             try require(error.code == .invalidResponse, "a bad reply is \(error.code)")
-            try require(error.message.utf8.count < 2000, "a bad reply is told in \(error.message.utf8.count) bytes")
+            try require(error.message.utf8.count < 2000, "a bad reply is reported in \(error.message.utf8.count) bytes")
             return nil
         }
     }

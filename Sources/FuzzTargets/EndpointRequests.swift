@@ -7,7 +7,7 @@ import NIOEmbedded
 
 /// The input: the lengths of the pieces, and what a client sends, in these pieces.
 ///
-/// A connection gets one response or none, with the headers that it should have and the body that they announce, and is
+/// A connection gets one response or none, with the headers that it should have and the body that they report, and is
 /// closed after it, or when its time is over.
 enum EndpointRequests {
     private static let timeLimit = TimeAmount.seconds(10)
@@ -83,7 +83,7 @@ enum EndpointRequests {
         let isHead = request.starts(with: "HEAD ".utf8) || request.contains(UInt8(ascii: "\n"))
         try require(
             response.body.count == length || response.body.isEmpty && isHead,
-            "a body of another length than announced: \(text)"
+            "a body of another length than reported: \(text)"
         )
     }
 }

@@ -9,7 +9,7 @@ import LeaderElection
 
 /// The input: arguments, one on each line; where the first is no flag, values of flags.
 ///
-/// What is refused is told in a line; what is accepted can be worked with, and written and read again.
+/// What is refused is reported in a line; what is accepted can be worked with, and written and read again.
 enum FlagLists {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         var lines: [String] = []

@@ -10,7 +10,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case watchFrames = "watch-frames"
     /// The API server: answers that are errors.
     case statusErrors = "status-errors"
-    /// The CSI driver: replies, and what the reconciler makes of them.
+    /// The CSI driver: replies, and what the healthState makes of them.
     case driverReplies = "driver-replies"
     /// A kubeconfig file.
     case kubeconfig

@@ -3,7 +3,7 @@
 
 import VolumeHealth
 
-/// A cluster with a few volumes, the core that monitors them, and what the claims were told.
+/// A cluster with a few volumes, the core that monitors them, and what the claims were reported.
 struct MonitoredWorld {
     /// A PersistentVolume and its claim.
     private struct Pair {
@@ -24,15 +24,15 @@ struct MonitoredWorld {
         Self.pair("c1", handle: "c"), Self.pair("c2", handle: "c"),
         Self.pair("d", handle: "d", isBound: false),
     ]
-    private var reconciler = Reconciler()
+    private var healthState = HealthState()
     private var now = Duration.seconds(10_000)
     private var isListing = false
-    private var events = ToldStates.events
-    private var statuses = ToldStates.fields
-    private var unknowns = ToldUnknownConditions()
+    private var events = ReportedStates.events
+    private var statuses = ReportedStates.fields
+    private var unknowns = RecordedUnknownConditions()
 
     init() {
-        reconciler.beginStrategy(writesStatus: true)
+        healthState.beginStrategy(writesStatus: true)
         for pair in pairs { apply(pair) }
     }
 
@@ -53,13 +53,13 @@ struct MonitoredWorld {
             claimUID: pair.claim.uid,
             isBound: pair.isBound
         )
-        reconciler.apply(volume, at: now)
-        reconciler.apply(pair.claim, volumeName: pair.volumeName, at: now)
+        healthState.apply(volume, at: now)
+        healthState.apply(pair.claim, volumeName: pair.volumeName, at: now)
     }
 
     /// What is wrong, as the core knows it, by claim uid.
-    private var adverse: [String: VolumeState] {
-        reconciler.adverseStates(of: reconciler.adverseClaims).reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
+    private var unhealthy: [String: VolumeState] {
+        healthState.unhealthyStates(of: healthState.unhealthyClaims).reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
     }
 }
 
@@ -68,27 +68,27 @@ struct MonitoredWorld {
 extension MonitoredWorld {
     /// A page of a list; nil: no page, so the list is broken.
     mutating func list(_ page: [DriverReplies.Listed]?) throws(InvariantViolation) {
-        if !isListing { reconciler.beginSweep(at: now) }
+        if !isListing { healthState.beginSweep(at: now) }
         isListing = true
         guard let page else { return try breakList() }
         for (handle, report) in page {
             if let report {
                 try report.requireBounds()
-                reconciler.receive(report, at: now)
+                healthState.receive(report, at: now)
             } else {
-                reconciler.receive(listedWithoutHealth: handle, at: now)
+                healthState.receive(listedWithoutHealth: handle, at: now)
             }
         }
     }
 
     /// The list is complete. Of what is not in it the driver says `answer`; nil: it cannot be asked for one volume.
     mutating func completeList(
-        _ kind: Reconciler.ListKind,
+        _ kind: HealthState.ListKind,
         confirming answer: ProbeAnswer?
     ) throws(InvariantViolation) {
         guard isListing else { return }
         isListing = false
-        let absent = reconciler.endSweep(.complete(kind, canConfirm: answer != nil), at: now)
+        let absent = healthState.endSweep(.complete(kind, canConfirm: answer != nil), at: now)
         try require(answer != nil || absent.isEmpty, "asks to confirm what cannot be confirmed: \(absent)")
         for handle in absent {
             if let answer { try self.answer(answer, of: handle) }
@@ -99,25 +99,25 @@ extension MonitoredWorld {
     mutating func breakList() throws(InvariantViolation) {
         guard isListing else { return }
         isListing = false
-        let before = adverse
-        let absent = reconciler.endSweep(.incomplete, at: now)
+        let before = unhealthy
+        let absent = healthState.endSweep(.incomplete, at: now)
         try require(absent.isEmpty, "an incomplete list has no absent volumes: \(absent)")
         for uid in before.keys {
-            try require(adverse[uid] != nil, "an incomplete list clears \(uid)")
+            try require(unhealthy[uid] != nil, "an incomplete list clears \(uid)")
         }
     }
 
     mutating func answer(_ answer: ProbeAnswer, of handle: String) throws(InvariantViolation) {
-        let before = adverse
+        let before = unhealthy
         if case .report(let report) = answer { try report.requireBounds() }
-        reconciler.receive(answer, ofVolumeHandle: handle, at: now)
+        healthState.receive(answer, ofVolumeHandle: handle, at: now)
         switch answer {
         case .failed, .interrupted:
-            try require(adverse == before, "a failed call changes what is known")
+            try require(unhealthy == before, "a failed call changes what is known")
         case .notFound:
-            for uid in before.keys { try require(adverse[uid] != nil, "a volume that is not found is well") }
+            for uid in before.keys { try require(unhealthy[uid] != nil, "a volume that is not found is well") }
         case .report(let report) where report.conditions.isEmpty && !report.isHealthy:
-            try require(adverse == before, "what is not understood changes what is known")
+            try require(unhealthy == before, "what is not understood changes what is known")
         case .report, .withoutHealth:
             break
         }
@@ -135,7 +135,7 @@ extension MonitoredWorld {
     mutating func change(_ choice: UInt8) {
         let position = Int(choice) % pairs.count
         if pairs[position].isPresent {
-            reconciler.removeClaim(pairs[position].claim.key, at: now)
+            healthState.removeClaim(pairs[position].claim.key, at: now)
             forget(pairs[position].claim.uid)
         } else {
             pairs[position].claim.uid += "'"
@@ -154,39 +154,39 @@ extension MonitoredWorld {
     private func requireKnown(_ claim: Claim) throws(InvariantViolation) {
         try require(
             pairs.contains { $0.isPresent && $0.isBound && $0.claim == claim },
-            "told a claim that has no volume of ours: \(claim)"
+            "reported a claim that has no volume of ours: \(claim)"
         )
     }
 
-    /// Tells what is due, each with the same outcome, until nothing is due any more.
-    mutating func tellAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
-        while case .tell(let announcement) = reconciler.nextEvent(at: now) {
-            try requireKnown(announcement.claim)
-            try events.tell(announcement, outcome, at: now)
-            try announcement.requireEventBounds()
-            reconciler.settle(event: announcement, outcome, at: now)
+    /// Reports what is due, each with the same outcome, until nothing is due any more.
+    mutating func reportAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
+        while case .report(let pendingReport) = healthState.nextEvent(at: now) {
+            try requireKnown(pendingReport.claim)
+            try events.report(pendingReport, outcome, at: now)
+            try pendingReport.requireEventBounds()
+            healthState.complete(event: pendingReport, outcome, at: now)
         }
-        while case .tell(let announcement) = reconciler.nextStatus(at: now) {
-            try requireKnown(announcement.claim)
-            try statuses.tell(announcement, outcome, at: now)
-            try announcement.requirePatch()
-            reconciler.settle(status: announcement, outcome, at: now)
-            if outcome == .told { show(announcement) }
+        while case .report(let pendingReport) = healthState.nextStatus(at: now) {
+            try requireKnown(pendingReport.claim)
+            try statuses.report(pendingReport, outcome, at: now)
+            try pendingReport.requirePatch()
+            healthState.complete(status: pendingReport, outcome, at: now)
+            if outcome == .reported { show(pendingReport) }
         }
-        while case .tell(let announcement) = reconciler.nextUnknownEvent(at: now) {
-            try requireKnown(announcement.claim)
-            try unknowns.tell(announcement, outcome)
-            reconciler.settle(unknownEvent: announcement, outcome, at: now)
+        while case .report(let pendingReport) = healthState.nextUnknownEvent(at: now) {
+            try requireKnown(pendingReport.claim)
+            try unknowns.report(pendingReport, outcome)
+            healthState.complete(unknownEvent: pendingReport, outcome, at: now)
         }
     }
 
     /// The watch brings what was written.
-    private mutating func show(_ announcement: Announcement<ClaimNumber, VolumeState>) {
-        guard let pair = pairs.first(where: { $0.claim.key == announcement.claim.key }) else { return }
-        reconciler.written(
-            announcement.claim,
+    private mutating func show(_ pendingReport: PendingReport<ClaimNumber, VolumeState>) {
+        guard let pair = pairs.first(where: { $0.claim.key == pendingReport.claim.key }) else { return }
+        healthState.written(
+            pendingReport.claim,
             volumeName: pair.volumeName,
-            healthStatus: announcement.state.conditions,
+            healthStatus: pendingReport.state.conditions,
             at: now
         )
     }

@@ -60,7 +60,7 @@ enum StatusErrors {
         )
         try require(!error.isMissingRule || error.code == .forbidden, "only 403 speaks of a rule")
         try require(
-            error.isCertainlyUnserved
+            error.wasDefinitelyNotApplied
                 == (httpStatus == 503
                     || (300..<500).contains(httpStatus) && (httpStatus != 404 || error.code == .notFound)),
             "whether the request was served is up to the HTTP status"

@@ -6,9 +6,9 @@ import HealthMonitor
 import KubernetesClient
 import VolumeHealth
 
-/// What claims were told of their volumes in one way, checked from outside.
-struct ToldStates {
-    private struct Told {
+/// What claims were reported of their volumes in one way, checked from outside.
+struct ReportedStates {
+    private struct Reported {
         /// nil: nothing, or that it has passed.
         var state: VolumeState?
         var time: Duration
@@ -16,48 +16,48 @@ struct ToldStates {
         var isUncertain = false
     }
 
-    /// How long the same lasts before it is told once more; nil: it is not.
+    /// How long the same lasts before it is reported once more; nil: it is not.
     private let refreshInterval: Duration?
-    private var told: [String: Told] = [:]
+    private var reported: [String: Reported] = [:]
 
     private init(refreshInterval: Duration?) {
         self.refreshInterval = refreshInterval
     }
 
-    static var events: ToldStates { ToldStates(refreshInterval: .seconds(1800)) }
+    static var events: ReportedStates { ReportedStates(refreshInterval: .seconds(1800)) }
 
     /// What was written stays; the watch shows it.
-    static var fields: ToldStates { ToldStates(refreshInterval: nil) }
+    static var fields: ReportedStates { ReportedStates(refreshInterval: nil) }
 
     mutating func forget(_ uid: String) {
-        told[uid] = nil
+        reported[uid] = nil
     }
 
-    mutating func tell(
-        _ announcement: Announcement<ClaimNumber, VolumeState>,
+    mutating func report(
+        _ pendingReport: PendingReport<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) throws(InvariantViolation) {
-        let uid = announcement.claim.uid
-        let state = announcement.state
-        var known = told[uid] ?? Told(state: nil, time: .zero)
+        let uid = pendingReport.claim.uid
+        let state = pendingReport.state
+        var known = reported[uid] ?? Reported(state: nil, time: .zero)
         try requireBounds(state)
-        switch announcement.cause {
+        switch pendingReport.cause {
         case .transition:
-            try require(known.isUncertain || news(state) != news(known.state), "told twice: \(uid): \(state)")
+            try require(known.isUncertain || news(state) != news(known.state), "reported twice: \(uid): \(state)")
         case .refresh:
-            try require(!state.isClear, "a recovery is told again: \(uid)")
+            try require(!state.isClear, "a recovery is reported again: \(uid)")
             try require(news(state) == news(known.state), "other news are no refresh: \(uid): \(state)")
             let interval = state == known.state ? refreshInterval : .seconds(600)
-            try require(interval.map { now - known.time >= $0 } ?? false, "told again too soon: \(uid): \(state)")
+            try require(interval.map { now - known.time >= $0 } ?? false, "reported again too soon: \(uid): \(state)")
         }
         switch outcome {
-        case .told: known = Told(state: state.isClear ? nil : state, time: now)
+        case .reported: known = Reported(state: state.isClear ? nil : state, time: now)
         case .unanswered, .failed, .refused, .unreachable:
             if outcome.isUncertain { known.isUncertain = known.isUncertain || news(state) != news(known.state) }
-        case .gone: if refreshInterval != nil { known = Told(state: nil, time: .zero) }
+        case .gone: if refreshInterval != nil { known = Reported(state: nil, time: .zero) }
         }
-        told[uid] = known
+        reported[uid] = known
     }
 
     private func news(_ state: VolumeState?) -> Fingerprint? {
@@ -69,27 +69,27 @@ struct ToldStates {
     }
 }
 
-/// What claims were told of conditions of unknown types: each once, and not too many.
-struct ToldUnknownConditions {
-    private var told: [String: Set<Fingerprint>] = [:]
+/// What claims were reported of conditions of unknown types: each once, and not too many.
+struct RecordedUnknownConditions {
+    private var reported: [String: Set<Fingerprint>] = [:]
 
     mutating func forget(_ uid: String) {
-        told[uid] = nil
+        reported[uid] = nil
     }
 
-    mutating func tell(
-        _ announcement: Announcement<UnknownConditionKey, UnknownConditionState>,
+    mutating func report(
+        _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState>,
         _ outcome: ReportOutcome
     ) throws(InvariantViolation) {
-        let uid = announcement.claim.uid
-        let fingerprint = announcement.state.fingerprint
-        try require(announcement.key.fingerprint == fingerprint, "an unknown condition is told as another one")
-        try require(told[uid]?.contains(fingerprint) != true, "an unknown condition is told twice: \(uid)")
-        try announcement.state.condition.requireBounds()
-        if outcome == .told { told[uid, default: []].insert(fingerprint) }
-        // Then the claim is forgotten, and what it was told with it.
-        if outcome == .gone { told[uid]?.remove(fingerprint) }
-        try require((told[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are told of \(uid)")
+        let uid = pendingReport.claim.uid
+        let fingerprint = pendingReport.state.fingerprint
+        try require(pendingReport.key.fingerprint == fingerprint, "an unknown condition is reported as another one")
+        try require(reported[uid]?.contains(fingerprint) != true, "an unknown condition is reported twice: \(uid)")
+        try pendingReport.state.condition.requireBounds()
+        if outcome == .reported { reported[uid, default: []].insert(fingerprint) }
+        // Then the claim is forgotten, and what it was reported with it.
+        if outcome == .gone { reported[uid]?.remove(fingerprint) }
+        try require((reported[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are reported of \(uid)")
     }
 }
 
@@ -111,7 +111,7 @@ extension UnknownCondition {
 }
 
 extension [VolumeHealthCondition] {
-    /// What the API server takes, in the order in which it is told.
+    /// What the API server takes, in the order in which it is reported.
     func requireBounds() throws(InvariantViolation) {
         try require(count <= 16, "\(count) conditions of a volume")
         for condition in self {
@@ -123,8 +123,8 @@ extension [VolumeHealthCondition] {
     }
 }
 
-extension Announcement<ClaimNumber, VolumeState> {
-    /// The event that tells it is one that the API server takes, and is recognised later.
+extension PendingReport<ClaimNumber, VolumeState> {
+    /// The event that reports it is one that the API server takes, and is recognised later.
     func requireEventBounds() throws(InvariantViolation) {
         let component = EventVocabulary.component(driverName: WatchedCluster.driverName)
         let reason = EventVocabulary.abnormalReason

@@ -11,7 +11,7 @@ import VolumeHealth
 /// The input: a byte for the resource, one for list or watch, the lengths of the pieces, the body.
 ///
 /// However a watch is cut, it says the same; what was decoded and is encoded again, says the same; what is read of many
-/// objects without decoding them whole, says the same; nothing that the cluster shows makes anybody be told that
+/// objects without decoding them whole, says the same; nothing that the cluster shows makes anybody be reported that
 /// something is wrong. Whatever the bytes of one object are, the objects around it arrive.
 enum WatchFrames {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {

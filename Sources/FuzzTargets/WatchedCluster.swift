@@ -10,17 +10,17 @@ struct WatchedCluster {
     static let driverName = "driver.example"
 
     private let now = Duration.seconds(1_000_000)
-    private var reconciler = Reconciler()
+    private var healthState = HealthState()
     private var nodes = NodeFailures(notReadyDuration: .seconds(300))
-    private var told = ToldEvents(component: EventVocabulary.component(driverName: Self.driverName))
+    private var reported = RecordedHistory(component: EventVocabulary.component(driverName: Self.driverName))
 
     init() {
         let claim = Claim(key: ClaimKey(namespace: "default", name: "data"), uid: "uid", resourceVersion: "1")
-        reconciler.apply(
+        healthState.apply(
             MonitoredVolume(name: "pv", handle: "handle", claim: claim.key, claimUID: claim.uid, isBound: true),
             at: now
         )
-        reconciler.apply(claim, volumeName: "pv", at: now)
+        healthState.apply(claim, volumeName: "pv", at: now)
         nodes.apply(
             MonitoredPod(
                 key: MonitoredPod.Key(namespace: "default", name: "pod"),
@@ -36,19 +36,19 @@ struct WatchedCluster {
         switch change.object {
         case let volume as WatchedVolume:
             if isDeleted {
-                reconciler.removeVolume(named: volume.name, at: now)
+                healthState.removeVolume(named: volume.name, at: now)
             } else {
                 for secrets in VolumeSecretsKind.allCases {
-                    reconciler.apply(volume.monitored(secrets: secrets), at: now)
+                    healthState.apply(volume.monitored(secrets: secrets), at: now)
                 }
             }
         case let claim as WatchedClaim:
             if isDeleted {
-                reconciler.removeClaim(claim.claim.key, at: now)
+                healthState.removeClaim(claim.claim.key, at: now)
             } else {
-                reconciler.apply(claim, at: now)
+                healthState.apply(claim, at: now)
             }
-        case let event as Event: told.add(event)
+        case let event as Event: reported.add(event)
         case let node as Node:
             if isDeleted {
                 nodes.removeNode(named: node.metadata.name, at: now)
@@ -65,30 +65,30 @@ struct WatchedCluster {
         }
     }
 
-    /// The driver said nothing: no claim is told anything, but what stands in a status without a volume is cleared. A
-    /// node may have failed; who is told of it is ours, and the text fits into an event.
+    /// The driver said nothing: no claim is reported anything, but what stands in a status without a volume is cleared. A
+    /// node may have failed; who is reported of it is ours, and the text fits into an event.
     mutating func requireSilence() throws(InvariantViolation) {
-        reconciler.restore(told, at: now)
+        healthState.restore(reported, at: now)
         let later = now + .seconds(7200)
-        if case .tell(let announcement) = reconciler.nextEvent(at: later) {
-            throw InvariantViolation(message: "told without the driver's word: \(announcement.state)")
+        if case .report(let pendingReport) = healthState.nextEvent(at: later) {
+            throw InvariantViolation(message: "reported without the driver's word: \(pendingReport.state)")
         }
-        if case .tell(let announcement) = reconciler.nextUnknownEvent(at: later) {
-            throw InvariantViolation(message: "told without the driver's word: \(announcement.state)")
+        if case .report(let pendingReport) = healthState.nextUnknownEvent(at: later) {
+            throw InvariantViolation(message: "reported without the driver's word: \(pendingReport.state)")
         }
-        while case .tell(let announcement) = reconciler.nextStatus(at: later) {
-            try require(announcement.state.isClear, "written without the driver's word: \(announcement.state)")
-            reconciler.settle(status: announcement, .told, at: later)
+        while case .report(let pendingReport) = healthState.nextStatus(at: later) {
+            try require(pendingReport.state.isClear, "written without the driver's word: \(pendingReport.state)")
+            healthState.complete(status: pendingReport, .reported, at: later)
         }
         nodes.endNodeRelist(at: now)
         nodes.endPodRelist(at: now)
-        let reconciler = reconciler
-        while case .tell(let announcement) = nodes.next(at: later, claim: reconciler.claim(at:)) {
+        let healthState = healthState
+        while case .report(let pendingReport) = nodes.next(at: later, claim: healthState.claim(at:)) {
             try require(
-                reconciler.claim(at: announcement.claim.key) == announcement.claim,
-                "told of a node without a volume of ours"
+                healthState.claim(at: pendingReport.claim.key) == pendingReport.claim,
+                "reported of a node without a volume of ours"
             )
-            nodes.settle(announcement, .told, at: later)
+            nodes.complete(pendingReport, .reported, at: later)
         }
     }
 }

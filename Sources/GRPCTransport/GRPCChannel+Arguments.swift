@@ -18,7 +18,7 @@ extension GRPCChannel {
         // Left alone: grpc.min_reconnect_backoff_ms. In spite of its name it is how long one attempt may take, its
         // default of 20 s leaves a busy server the time to answer, and an absent one is noticed at once anyway.
         arguments.set("grpc.max_metadata_size", maximumMetadataSize)
-        // Without this an unused connection is closed after half an hour. Kept, it tells when the server goes away.
+        // Without this an unused connection is closed after half an hour. Kept, it reports when the server goes away.
         arguments.set("grpc.client_idle_timeout_ms", .max)
         // Neither a proxy nor a service configuration from DNS has business between a sidecar and its driver.
         arguments.set("grpc.enable_http_proxy", 0)

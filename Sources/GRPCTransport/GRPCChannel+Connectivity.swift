@@ -18,7 +18,8 @@ extension GRPCChannel {
     /// Waits until the connection is not in this state any more.
     ///
     /// - Returns: the new state; the same one after `timeout`, and early on cancellation.
-    package func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState {
+    package func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState
+    {
         let waiter = Waiter()
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -11,7 +11,7 @@ final class ActiveTransfer {
     let start = ContinuousClock.now
     /// When the server last sent something, for the idle timeout.
     var lastActivity = ContinuousClock.now
-    /// Something has arrived of which nobody was told.
+    /// Something has arrived of which nobody was reported.
     var hasNews = false
     private var head = HeadParser()
 
@@ -56,7 +56,7 @@ final class ActiveTransfer {
         switch unsafe transfer.receive([UInt8](bytes)) {
         case .taken: return bytes.count
         case .paused: return CCurl_writefunc_pause()
-        case .overflown:
+        case .overflowed:
             handle.giveUpConnection()
             return 0
         }

@@ -6,7 +6,7 @@ import Synchronization
 /// An HTTP client over libcurl: HTTP/1.1, a connection for each request under way, kept for the next.
 ///
 /// Not HTTP/2: libcurl 7.88 (Debian 12) starts requests on a connection whose server has said GOAWAY, where they wait for
-/// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and tells the server that a stream was given
+/// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and reports the server that a stream was given
 /// up when it next has something to send. All were seen.
 ///
 /// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in progress end then.
@@ -30,14 +30,14 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    private let loop: TransferLoop
+    private let loop: CurlEventLoop
 
     /// A client without a connection.
     ///
     /// - Throws: TLS, where there is no certificate among the authorities, or the client certificate or its key cannot be
     ///   used; Transport, when libcurl cannot be initialised.
     package init(configuration: Configuration) throws(HTTPError) {
-        loop = try TransferLoop(configuration: configuration)
+        loop = try CurlEventLoop(configuration: configuration)
     }
 
     deinit {

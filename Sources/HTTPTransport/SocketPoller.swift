@@ -38,7 +38,7 @@ final class WakeUpPipe: Sendable {
     }
 }
 
-/// What the thread of a ``TransferLoop`` waits for: the sockets and the timer that libcurl asks for, and a signal.
+/// What the thread of a ``CurlEventLoop`` waits for: the sockets and the timer that libcurl asks for, and a signal.
 ///
 /// Only transfers to which something has happened are looked at: `curl_multi_perform`, which needs none of this, asks the
 /// kernel about each of them whenever anything happens to one. Used by the loop's thread only.
@@ -54,7 +54,7 @@ final class SocketPoller {
     /// When libcurl wants to be called although nothing has happened.
     private var timer: ContinuousClock.Instant?
 
-    /// - Parameter multi: is told to call the poller, which must outlive it.
+    /// - Parameter multi: is reported to call the poller, which must outlive it.
     init(_ multi: UnsafeMutableRawPointer, wakeUp: WakeUpPipe) {
         unsafe self.multi = unsafe multi
         self.wakeUp = wakeUp
@@ -91,7 +91,7 @@ final class SocketPoller {
         // Closed without a word: it must not end every wait from now on.
         if events & POLLNVAL != 0 { watch(socket, CURL_POLL_REMOVE) }
         var running: CInt = 0
-        // curl_multi_socket_action(3): what goes wrong with a transfer is told when it ends.
+        // curl_multi_socket_action(3): what goes wrong with a transfer is reported when it ends.
         unsafe _ = curl_multi_socket_action(multi, socket, action, &running)
     }
 }

@@ -23,7 +23,7 @@ package struct TLSConfiguration: Sendable, Hashable {
     package var clientCertificate: ClientCertificate?
     /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
     package var verifiesServer: Bool
-    /// The name that the server's certificate has to be for, and that the server is told (SNI); nil: the URL's host.
+    /// The name that the server's certificate has to be for, and that the server is reported (SNI); nil: the URL's host.
     package var serverName: String?
 
     /// By default: the system's authorities, no client certificate, everything checked.

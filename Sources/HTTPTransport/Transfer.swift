@@ -19,7 +19,7 @@ final class Transfer: Sendable {
         var head: Head?
         var chunks: [[UInt8]] = []
         var bufferedBytes = 0
-        /// The loop's thread was told to wait until the reader has caught up.
+        /// The loop's thread was reported to wait until the reader has caught up.
         var isPaused = false
         var idleTimeout: Duration?
         var end: Result<Void, HTTPError>?
@@ -31,10 +31,10 @@ final class Transfer: Sendable {
     private static let largestJoinedChunk = 48 << 10
 
     let request: HTTPRequest
-    private let loop: TransferLoop
+    private let loop: CurlEventLoop
     private let state: Mutex<State>
 
-    init(request: HTTPRequest, loop: TransferLoop) {
+    init(request: HTTPRequest, loop: CurlEventLoop) {
         self.request = request
         self.loop = loop
         self.state = Mutex(State(idleTimeout: request.timeouts.idle))
@@ -82,7 +82,7 @@ extension Transfer {
 
     /// The next bytes of the body, nil at its end.
     func nextChunk() async throws(HTTPError) -> [UInt8]? {
-        // What waits is taken at once, unless somebody has to be told that a pause or the interest is over.
+        // What waits is taken at once, unless somebody has to be reported that a pause or the interest is over.
         if !Task.isCancelled, let chunk = state.withLock({ $0.isPaused ? nil : Self.takeChunk(&$0) }) {
             return try chunk.get()
         }
@@ -133,7 +133,7 @@ extension Transfer {
         /// Nobody reads: to be offered again after a resume.
         case paused
         /// Nobody reads, and this transfer cannot be paused.
-        case overflown
+        case overflowed
     }
 
     /// More of the body.
@@ -144,7 +144,7 @@ extension Transfer {
                 state.isPaused = true
                 return .paused
             case .buffered where state.bufferedBytes >= HTTPBody.bufferLimit:
-                return .overflown
+                return .overflowed
             case .streamed, .buffered:
                 state.chunks.append(chunk)
                 state.bufferedBytes += chunk.count

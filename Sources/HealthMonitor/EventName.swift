@@ -5,8 +5,8 @@ package import VolumeHealth
 
 /// Names for our events, made from what they say and of whom (rule 8).
 ///
-/// The same fact has the same name whoever tells it: a retry after a lost answer, a restarted process or another
-/// leader finds the event there and raises its count instead of adding a second one. And what was told can be read
+/// The same fact has the same name whoever reports it: a retry after a lost answer, a restarted process or another
+/// leader finds the event there and raises its count instead of adding a second one. And what was reported can be read
 /// back: the name's last eight digits are the fingerprint of what the event says (rule 9).
 package enum EventName {
     /// `CLAIM.HASH`, at most 253 bytes, unique for component, claim uid, reason and fingerprint.

@@ -17,7 +17,7 @@ extension HealthMonitor {
         var reported: AbsenceSuspicion?
         var isNodeDeploymentAdvised = false
         while true {
-            let (suspicion, knowsOnlyItsNode) = state.withReconciler { ($0.absenceSuspicion, $0.knowsOnlyItsNode) }
+            let (suspicion, knowsOnlyItsNode) = state.withHealthState { ($0.absenceSuspicion, $0.knowsOnlyItsNode) }
             if knowsOnlyItsNode, !isNodeDeploymentAdvised {
                 isNodeDeploymentAdvised = true
                 logger.warning(
@@ -74,7 +74,7 @@ extension HealthMonitor {
         reference.apiVersion = CSIDriverObject.resource.apiVersion
         reference.name = configuration.driverName
         for wait in [Duration.seconds(1), .seconds(5), .seconds(30)] {
-            try await untilMayAct()
+            try await haltUnlessLeading()
             do {
                 reference.uid = (try? await kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
                 let name = EventName.make(onDriver: reference.name, component: component, reason: reason)
@@ -88,7 +88,7 @@ extension HealthMonitor {
                         component: component,
                         instance: configuration.identity,
                         time: .now(),
-                        telling: attempt
+                        attemptID: attempt
                     )
                 )
                 return

@@ -15,9 +15,9 @@ extension HealthMonitor {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
             guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }
-            let (round, interval, step) = state.withReconciler { reconciler in
-                let round = reconciler.completedRound(at: asked)
-                return (round, reconciler.keptProbeInterval, reconciler.nextProbe(at: asked))
+            let (round, interval, step) = state.withHealthState { healthState in
+                let round = healthState.completedRound(at: asked)
+                return (round, healthState.keptProbeInterval, healthState.nextProbe(at: asked))
             }
             if let round { state.lastRound.withLock { $0 = round } }
             // One volume that cannot be probed does not blind the others.
@@ -67,7 +67,7 @@ extension HealthMonitor {
         _ generation: ProbeStrategy.Generation,
         _ state: MonitorState
     ) async throws -> ProbeAnswer {
-        try await untilMayAct()
+        try await haltUnlessLeading()
         do {
             switch generation {
             case .legacy:

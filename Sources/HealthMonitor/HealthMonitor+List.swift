@@ -18,21 +18,21 @@ extension HealthMonitor {
     ) async throws -> Bool {
         var summary = SweepSummary()
         let began = now
-        state.withReconciler { $0.beginSweep(at: began) }
+        state.withHealthState { $0.beginSweep(at: began) }
         var failure: (any Error)?
-        try await untilMayAct()
+        try await haltUnlessLeading()
         do {
             switch generation {
             case .legacy:
                 for try await page in driver.listVolumes() {
                     receive(page, into: state, &summary)
-                    try await untilMayAct()
+                    try await haltUnlessLeading()
                 }
             case .health:
                 let secrets = try await listSecrets(state)
                 for try await page in driver.listVolumeHealth(secrets: secrets) {
                     receive(page, into: state, &summary)
-                    try await untilMayAct()
+                    try await haltUnlessLeading()
                 }
             }
         } catch {
@@ -45,15 +45,15 @@ extension HealthMonitor {
             state.succeeded(.calls)
         }
         let ended = now
-        let end: Reconciler.SweepEnd =
+        let end: HealthState.SweepEnd =
             if failure != nil {
                 .incomplete
             } else {
-                .complete(generation == .legacy ? .everyVolume : .adverseVolumes, canConfirm: canConfirm)
+                .complete(generation == .legacy ? .everyVolume : .unhealthyVolumes, canConfirm: canConfirm)
             }
-        let (absent, problem) = state.update { reconciler in
-            let absent = reconciler.endSweep(end, at: ended)
-            return (absent, reconciler.listProblem)
+        let (absent, problem) = state.update { healthState in
+            let absent = healthState.endSweep(end, at: ended)
+            return (absent, healthState.listProblem)
         }
         log(summary, absent: absent.count, failure: failure, duration: ended - began, state)
         if failure == nil {
@@ -71,16 +71,16 @@ extension HealthMonitor {
         let received = now
         state.succeeded(.driver)
         summary.volumes += page.count
-        let (abnormal, withoutHealth) = state.update { reconciler in
+        let (abnormal, withoutHealth) = state.update { healthState in
             var abnormal = 0
             var withoutHealth = 0
             for volume in page {
                 if let report = VolumeHealthReport(volume) {
                     if !report.isHealthy { abnormal += 1 }
-                    reconciler.receive(report, at: received)
+                    healthState.receive(report, at: received)
                 } else {
                     withoutHealth += 1
-                    reconciler.receive(listedWithoutHealth: volume.id, at: received)
+                    healthState.receive(listedWithoutHealth: volume.id, at: received)
                 }
             }
             return (abnormal, withoutHealth)
@@ -95,8 +95,8 @@ extension HealthMonitor {
         let reports = page.map { VolumeHealthReport($0, observer: observer) }
         summary.volumes += page.count
         summary.abnormal += reports.count { !$0.isHealthy }
-        state.update { reconciler in
-            for report in reports { reconciler.receive(report, at: received) }
+        state.update { healthState in
+            for report in reports { healthState.receive(report, at: received) }
         }
     }
 

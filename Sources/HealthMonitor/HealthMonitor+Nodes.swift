@@ -8,17 +8,17 @@ import Synchronization
 package import VolumeHealth
 
 extension HealthMonitor {
-    /// Tells claims of failed nodes where that is asked for; otherwise waits, for ever.
+    /// Reports claims of failed nodes where that is asked for; otherwise waits, for ever.
     func watchNodes(claimsOf state: MonitorState) async throws {
         if let duration = configuration.nodeFailureDuration {
-            try await tellNodeFailures(after: duration, claimsOf: state)
+            try await reportNodeFailures(after: duration, claimsOf: state)
         } else {
             await WakeUp().wait()
             try Task.checkCancellation()
         }
     }
 
-    /// Tells claims of nodes that failed with pods that use them, and of their recovery, for ever.
+    /// Reports claims of nodes that failed with pods that use them, and of their recovery, for ever.
     ///
     /// Nodes and pods are watched for that; when nothing changes, it costs no other request. The claims must be known
     /// when this begins.
@@ -26,13 +26,13 @@ extension HealthMonitor {
     /// RBAC: `list` and `watch` on `nodes` and `pods`; on `events` as ``HealthMonitor`` has them.
     ///
     /// - Parameter duration: how long a node must not be Ready to count as failed.
-    func tellNodeFailures(after duration: Duration, claimsOf state: MonitorState) async throws {
+    func reportNodeFailures(after duration: Duration, claimsOf state: MonitorState) async throws {
         let nodes = NodeState(NodeFailures(notReadyDuration: duration))
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await watchNodes(into: nodes) }
             group.addTask { try await watchPods(into: nodes) }
             group.addTask {
-                // Rule 9: what was told is known before anything is told.
+                // Rule 9: what was reported is known before anything is reported.
                 try await restore(into: nodes, claimsOf: state)
                 try await reportNodeFailures(from: nodes, claimsOf: state)
             }
@@ -78,29 +78,29 @@ extension HealthMonitor {
     private func reportNodeFailures(from nodes: NodeState, claimsOf state: MonitorState) async throws {
         try await report(.nodeFailure, wakeUp: nodes.changed) { now in
             nodes.withFailures { failures in
-                failures.next(at: now) { key in state.withReconciler { $0.claim(at: key) } }
+                failures.next(at: now) { key in state.withHealthState { $0.claim(at: key) } }
             }
-        } settle: { announcement, outcome, now in
-            nodes.withFailures { $0.settle(announcement, outcome, at: now) }
-        } tell: { announcement in
-            try await tell(event(announcement, of: state))
+        } complete: { pendingReport, outcome, now in
+            nodes.withFailures { $0.complete(pendingReport, outcome, at: now) }
+        } report: { pendingReport in
+            try await report(event(pendingReport, of: state))
         }
     }
 
     private func event(
-        _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
+        _ pendingReport: PendingReport<NodeFailureKey, NodeFailureState>,
         of monitor: MonitorState
     ) -> EventRecord {
-        let state = announcement.state
+        let state = pendingReport.state
         return event(
-            on: announcement.claim,
+            on: pendingReport.claim,
             type: state.isClear ? .normal : .warning,
             reason: state.isClear ? EventVocabulary.nodeRecoveredReason : EventVocabulary.nodeFailedReason,
             message: state.isClear
                 ? EventVocabulary.nodeRecoveredMessage(node: state.node)
-                : EventVocabulary.nodeFailedMessage(state, claim: announcement.claim.key),
+                : EventVocabulary.nodeFailedMessage(state, claim: pendingReport.claim.key),
             fingerprint: state.fingerprint,
-            telling: monitor.name(of: announcement)
+            attemptID: monitor.name(of: pendingReport)
         )
     }
 }
@@ -112,20 +112,20 @@ extension HealthMonitor {
     private func restore(into nodes: NodeState, claimsOf state: MonitorState) async throws {
         let reasons = [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason]
         let recorded = try await withinLimits {
-            try await readBack(reasons, into: ToldNodeFailures()) { $0.add($1) }
+            try await readBack(reasons, into: RecordedNodeFailures()) { $0.add($1) }
         }
         if let recorded { restore(recorded, into: nodes, claimsOf: state) }
     }
 
-    private func restore(_ told: ToldNodeFailures, into nodes: NodeState, claimsOf state: MonitorState) {
+    private func restore(_ reported: RecordedNodeFailures, into nodes: NodeState, claimsOf state: MonitorState) {
         let wall = Time.now().seconds
         let restored = now
-        for (key, told) in told.failures {
-            guard let claim = state.withReconciler({ $0.claim(at: told.claim) }), claim.uid == key.claimUID else {
+        for (key, reported) in reported.failures {
+            guard let claim = state.withHealthState({ $0.claim(at: reported.claim) }), claim.uid == key.claimUID else {
                 continue
             }
-            let age = Duration.age(of: told.time, now: wall)
-            nodes.update { $0.restore(toldFailureOf: key.node, to: claim, toldAt: restored - age) }
+            let age = Duration.age(of: reported.time, now: wall)
+            nodes.update { $0.restore(reportedFailureOf: key.node, to: claim, reportedAt: restored - age) }
         }
     }
 }
@@ -134,7 +134,7 @@ extension HealthMonitor {
 /// other way round.
 private final class NodeState: Sendable {
     private let failures: Mutex<NodeFailures>
-    /// There may be something to tell.
+    /// There may be something to report.
     let changed = WakeUp()
 
     init(_ failures: sending NodeFailures) {

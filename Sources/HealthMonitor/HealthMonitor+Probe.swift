@@ -19,7 +19,7 @@ extension HealthMonitor {
         var schedule = SweepSchedule(interval: configuration.listVolumesInterval)
         var nextList = now
         while true {
-            try await untilMayAct()
+            try await haltUnlessLeading()
             let identity = try await driver.identify(clock: clock) { error, took in
                 state.failed(.driver, reason: driver.problem(error), since: now - took)
             }
@@ -39,7 +39,7 @@ extension HealthMonitor {
                 if now >= nextList {
                     schedule.begin(at: now)
                     let isComplete = try await sweep(generation, canConfirm: canConfirm, into: state)
-                    let isUseless = canConfirm && state.withReconciler { $0.listProblem != nil }
+                    let isUseless = canConfirm && state.withHealthState { $0.listProblem != nil }
                     nextList = schedule.end(
                         complete: isComplete,
                         intervals: isUseless ? intervalsOfUselessLists : 1,
@@ -79,9 +79,9 @@ extension HealthMonitor {
             logger.notice("Monitoring the driver's volumes", metadata: metadata)
         }
         let began = now
-        state.update { reconciler in
-            reconciler.beginStrategy(writesStatus: strategy.generation == .health || configuration.writesLegacyStatus)
-            let scope: Reconciler.ProbeScope? =
+        state.update { healthState in
+            healthState.beginStrategy(writesStatus: strategy.generation == .health || configuration.writesLegacyStatus)
+            let scope: HealthState.ProbeScope? =
                 switch strategy {
                 case .get: .everyVolume
                 case .list(_, canConfirm: true): .whatListsLeaveOpen
@@ -89,7 +89,7 @@ extension HealthMonitor {
                 }
             guard let scope else { return }
             var random = SystemRandomNumberGenerator()
-            reconciler.beginProbing(
+            healthState.beginProbing(
                 scope,
                 interval: configuration.monitorInterval,
                 minimumGap: configuration.probesPerSecond.map { .seconds(1) / $0 } ?? .zero,

@@ -11,60 +11,60 @@ extension HealthMonitor {
     /// for namespaces in which requests hang beside those in which they do not.
     private var concurrentReports: Int { 32 }
 
-    /// Tells the events that are to be told, for ever.
+    /// Reports the events that are to be reported, for ever.
     func reportEvents(from state: MonitorState) async throws {
         try await report(.event, wakeUp: state.events) { now in
-            state.withReconciler { $0.nextEvent(at: now) }
-        } settle: { announcement, outcome, now in
-            state.withReconciler { $0.settle(event: announcement, outcome, at: now) }
-        } tell: { announcement in
-            let isRefresh = announcement.cause == .refresh
-            return try await tell(event(announcement, of: state), isKnown: isRefresh) { count in
+            state.withHealthState { $0.nextEvent(at: now) }
+        } complete: { pendingReport, outcome, now in
+            state.withHealthState { $0.complete(event: pendingReport, outcome, at: now) }
+        } report: { pendingReport in
+            let isRefresh = pendingReport.cause == .refresh
+            return try await report(event(pendingReport, of: state), isKnown: isRefresh) { count in
                 // One of another process may have had another name.
-                guard isRefresh, announcement.isOwn, count == 1 else { return }
+                guard isRefresh, pendingReport.isOwn, count == 1 else { return }
                 let found = now
-                state.withReconciler { $0.eventWasGone(at: found) }
+                state.withHealthState { $0.eventWasGone(at: found) }
             }
         }
     }
 
-    /// Tells of conditions of unknown types, for ever.
+    /// Reports of conditions of unknown types, for ever.
     func reportUnknownConditions(from state: MonitorState) async throws {
         try await report(.unknownCondition, wakeUp: state.unknownEvents) { now in
-            state.withReconciler { $0.nextUnknownEvent(at: now) }
-        } settle: { announcement, outcome, now in
-            state.withReconciler { $0.settle(unknownEvent: announcement, outcome, at: now) }
-        } tell: { announcement in
-            try await tell(event(announcement, of: state))
+            state.withHealthState { $0.nextUnknownEvent(at: now) }
+        } complete: { pendingReport, outcome, now in
+            state.withHealthState { $0.complete(unknownEvent: pendingReport, outcome, at: now) }
+        } report: { pendingReport in
+            try await report(event(pendingReport, of: state))
         }
     }
 
-    /// Takes one stream of announcements from the core, tells them, and says how it went, for ever.
+    /// Takes one stream of pendingReports from the core, reports them, and says how it went, for ever.
     ///
     /// - Parameters:
-    ///   - settle: returns whether a failure is worth a warning.
-    ///   - tell: throws only `CancellationError`.
+    ///   - complete: returns whether a failure is worth a warning.
+    ///   - report: throws only `CancellationError`.
     func report<Key, State>(
         _ kind: ReportObservation.Kind,
         wakeUp: WakeUp,
         next: @escaping @Sendable (Duration) -> ReportStep<Key, State>,
-        settle: @escaping @Sendable (Announcement<Key, State>, ReportOutcome, Duration) -> Bool,
-        tell: @escaping @Sendable (Announcement<Key, State>) async throws -> ReportAttempt
+        complete: @escaping @Sendable (PendingReport<Key, State>, ReportOutcome, Duration) -> Bool,
+        report: @escaping @Sendable (PendingReport<Key, State>) async throws -> ReportAttempt
     ) async throws {
         // There are many in an outage: no thread has to wake up another one for each answer.
         try await withTaskExecutorPreference(kubernetes.taskExecutor) {
             try await dispatch(atMost: { concurrentReports }, wakeUp: wakeUp, clock: clock) {
                 switch next(now) {
-                case .tell(let announcement): .run(announcement)
+                case .report(let pendingReport): .run(pendingReport)
                 case .wait(let due): .wait(until: due.map(instant(at:)))
                 }
-            } run: { announcement in
-                try await untilMayAct()
+            } run: { pendingReport in
+                try await haltUnlessLeading()
                 let began = now
-                let attempt = try await tell(announcement)
+                let attempt = try await report(pendingReport)
                 let result = ReportObservation.Result(attempt.outcome)
                 observer(.reported(ReportObservation(kind: kind, result: result, duration: now - began)))
-                let isFirstFailure = settle(announcement, attempt.outcome, now)
+                let isFirstFailure = complete(pendingReport, attempt.outcome, now)
                 if let failure = attempt.failure {
                     // Each fault has one line that is seen; its repetitions are there for those who look for them.
                     logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
@@ -79,7 +79,7 @@ extension HealthMonitor {
     ///   - isKnown: the event was recorded before.
     ///   - recorded: called with its count.
     /// - Throws: only `CancellationError`.
-    func tell(
+    func report(
         _ event: EventRecord,
         isKnown: Bool = false,
         recorded: (Int) -> Void = { _ in }
@@ -97,7 +97,7 @@ extension HealthMonitor {
             // An event whose count was raised reports nothing new.
             if !isKnown { eventBursts.recorded(claim, at: now) }
             logger.log(level: isKnown ? .debug : .info, "Recorded event", metadata: metadata)
-            return ReportAttempt(.told)
+            return ReportAttempt(.reported)
         } catch {
             try Task.checkCancellation()
             metadata["err"] = "\(error)"
@@ -110,30 +110,31 @@ extension HealthMonitor {
         }
     }
 
-    private func event(_ announcement: Announcement<ClaimNumber, VolumeState>, of state: MonitorState) -> EventRecord {
-        let conditions = announcement.state.conditions
+    private func event(_ pendingReport: PendingReport<ClaimNumber, VolumeState>, of state: MonitorState) -> EventRecord
+    {
+        let conditions = pendingReport.state.conditions
         return event(
-            on: announcement.claim,
+            on: pendingReport.claim,
             type: conditions.isEmpty ? .normal : .warning,
             reason: conditions.isEmpty ? EventVocabulary.normalReason : EventVocabulary.abnormalReason,
             message: conditions.isEmpty
                 ? EventVocabulary.normalMessage : EventVocabulary.abnormalMessage(conditions),
-            fingerprint: announcement.state.fingerprint,
-            telling: state.name(of: announcement)
+            fingerprint: pendingReport.state.fingerprint,
+            attemptID: state.name(of: pendingReport)
         )
     }
 
     private func event(
-        _ announcement: Announcement<UnknownConditionKey, UnknownConditionState>,
+        _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState>,
         of state: MonitorState
     ) -> EventRecord {
         event(
-            on: announcement.claim,
+            on: pendingReport.claim,
             type: .warning,
             reason: EventVocabulary.unknownReason,
-            message: EventVocabulary.unknownMessage(announcement.state.condition),
-            fingerprint: announcement.state.fingerprint,
-            telling: state.name(of: announcement)
+            message: EventVocabulary.unknownMessage(pendingReport.state.condition),
+            fingerprint: pendingReport.state.fingerprint,
+            attemptID: state.name(of: pendingReport)
         )
     }
 
@@ -144,7 +145,7 @@ extension HealthMonitor {
         reason: String,
         message: String,
         fingerprint: Fingerprint,
-        telling: String
+        attemptID: String
     ) -> EventRecord {
         let component = EventVocabulary.component(driverName: configuration.driverName)
         return EventRecord(
@@ -156,7 +157,7 @@ extension HealthMonitor {
             component: component,
             instance: configuration.identity,
             time: .now(),
-            telling: telling
+            attemptID: attemptID
         )
     }
 }
@@ -203,12 +204,12 @@ extension ReportOutcome {
         // What is wrong is this object; the next may be right.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
         // The connection, or who we are, is the same for all.
-        case .transport, .unauthorized: self = error.isCertainlyUnserved ? .unreachable : .unanswered
+        case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .unanswered
         // A rule, a quota, an admission webhook, a limit of events: all of them may be of one namespace.
         default:
             self = .failed(
                 RequestFailure(
-                    isUncertain: !error.isCertainlyUnserved,
+                    isUncertain: !error.wasDefinitelyNotApplied,
                     isForbidden: error.code == .forbidden,
                     retryAfter: error.retryAfter
                 )

@@ -62,13 +62,13 @@ extension HealthMonitor {
         }
     }
 
-    private func readBack() async throws -> ToldEvents {
+    private func readBack() async throws -> RecordedHistory {
         let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
         let component = EventVocabulary.component(driverName: configuration.driverName)
-        return try await readBack(reasons, into: ToldEvents(component: component)) { $0.add($1) }
+        return try await readBack(reasons, into: RecordedHistory(component: component)) { $0.add($1) }
     }
 
-    private func restore(_ recorded: ToldEvents, into state: MonitorState) {
+    private func restore(_ recorded: RecordedHistory, into state: MonitorState) {
         let restored = now
         state.update { $0.restore(recorded, at: restored) }
         logger.debug("Read back events", metadata: ["claims": .stringConvertible(recorded.volumes.count)])
@@ -77,11 +77,11 @@ extension HealthMonitor {
     /// Reads our events on claims. Each request of it ends in the client's request timeout: a field selector is evaluated on
     /// every event of the cluster, which can take longer than the API server allows for ever
     /// (https://github.com/kubernetes/kubernetes/issues/81906).
-    func readBack<Told>(
+    func readBack<Reported>(
         _ reasons: [String],
-        into nothing: Told,
-        add: (inout Told, Event) -> Void
-    ) async throws -> Told {
+        into nothing: Reported,
+        add: (inout Reported, Event) -> Void
+    ) async throws -> Reported {
         let kind = PersistentVolumeClaim.resource.kind
         let component = EventVocabulary.component(driverName: configuration.driverName)
         var recorded = nothing
@@ -124,8 +124,8 @@ struct ReadBackLimits: Sendable {
     }
 }
 
-/// What earlier processes told, as far as their events are still there.
-package struct ToldEvents: Sendable {
+/// What earlier processes reported, as far as their events are still there.
+package struct RecordedHistory: Sendable {
     /// The last event on a claim's volume.
     struct Recorded: Sendable {
         /// nil: that it has recovered.
@@ -198,19 +198,19 @@ package struct ToldEvents: Sendable {
     private static let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: "")]).fingerprint
 }
 
-extension Reconciler {
-    package mutating func restore(_ events: ToldEvents, at now: Duration) {
+extension HealthState {
+    package mutating func restore(_ events: RecordedHistory, at now: Duration) {
         let wall = Time.now().seconds
         for (identity, recorded) in events.volumes {
             guard let fingerprint = recorded.fingerprint else { continue }
             let age = Duration.age(of: recorded.time, now: wall)
             let firstAge = Duration.age(of: recorded.firstTime, now: wall)
             restore(
-                told: fingerprint,
+                reported: fingerprint,
                 state: recorded.state,
                 claimUID: identity.uid,
                 key: identity.key,
-                toldAt: now - age,
+                reportedAt: now - age,
                 since: recorded.firstTime > 0 ? now - firstAge : nil,
                 at: now,
                 wall: wall
@@ -219,7 +219,7 @@ extension Reconciler {
         let known = events.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
         restoreFromStatuses(except: Set(known.map(\.uid)), at: now, wall: wall)
         for (uid, key, fingerprint) in events.unknowns {
-            restore(toldUnknown: fingerprint, claimUID: uid, key: key)
+            restore(reportedUnknown: fingerprint, claimUID: uid, key: key)
         }
     }
 }

@@ -10,7 +10,7 @@ extension HealthMonitor {
     /// - Throws: `KubernetesError` when the Secret cannot be read; the call is not made then.
     func secrets(ofVolumeHandle handle: String, _ state: MonitorState) async throws -> [String: String] {
         guard configuration.volumeSecrets != .none,
-            let name = state.withReconciler({ $0.secret(ofVolumeHandle: handle) })
+            let name = state.withHealthState({ $0.secret(ofVolumeHandle: handle) })
         else { return [:] }
         return try await volumeSecrets.secrets(for: name)
     }
@@ -18,7 +18,7 @@ extension HealthMonitor {
     /// What the driver wants with a list: a list is about all volumes, so it takes the Secret that all of them name.
     /// Where they name several, the list goes without.
     func listSecrets(_ state: MonitorState) async throws -> [String: String] {
-        guard configuration.volumeSecrets != .none, let name = state.withReconciler({ $0.commonSecret }) else {
+        guard configuration.volumeSecrets != .none, let name = state.withHealthState({ $0.commonSecret }) else {
             return [:]
         }
         return try await volumeSecrets.secrets(for: name)

@@ -10,23 +10,23 @@ extension HealthMonitor {
     /// Writes the status of claims where it does not show what it should, until it is cancelled.
     func writeStatuses(from state: MonitorState) async throws {
         try await report(.status, wakeUp: state.statuses) { now in
-            state.withReconciler { $0.nextStatus(at: now) }
-        } settle: { announcement, outcome, now in
-            state.withReconciler { $0.settle(status: announcement, outcome, at: now) }
-        } tell: { announcement in
-            try await write(announcement, state)
+            state.withHealthState { $0.nextStatus(at: now) }
+        } complete: { pendingReport, outcome, now in
+            state.withHealthState { $0.complete(status: pendingReport, outcome, at: now) }
+        } report: { pendingReport in
+            try await write(pendingReport, state)
         }
     }
 
     private func write(
-        _ announcement: Announcement<ClaimNumber, VolumeState>,
+        _ pendingReport: PendingReport<ClaimNumber, VolumeState>,
         _ state: MonitorState
     ) async throws -> ReportAttempt {
         let metadata: Logger.Metadata = [
-            "PVC": announcement.claim.key.logValue
+            "PVC": pendingReport.claim.key.logValue
         ]
         do {
-            return ReportAttempt(try await writeOnce(announcement, state, metadata))
+            return ReportAttempt(try await writeOnce(pendingReport, state, metadata))
         } catch {
             try Task.checkCancellation()
             let outcome = ReportOutcome(error)
@@ -43,16 +43,16 @@ extension HealthMonitor {
     ///
     /// - Throws: `conflict` when others keep changing the claim.
     private func writeOnce(
-        _ announcement: Announcement<ClaimNumber, VolumeState>,
+        _ pendingReport: PendingReport<ClaimNumber, VolumeState>,
         _ state: MonitorState,
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
-        let key = announcement.claim.key
+        let key = pendingReport.claim.key
         for attempt in 1... {
             do {
-                return try await applyChange(for: announcement, state, metadata)
+                return try await applyChange(for: pendingReport, state, metadata)
             } catch {
-                guard error.code == .conflict, attempt < 5, mayAct() else { throw error }
+                guard error.code == .conflict, attempt < 5, isLeading() else { throw error }
             }
             let fresh: WatchedClaim
             do {
@@ -65,7 +65,7 @@ extension HealthMonitor {
                 )
                 return .refused
             }
-            if fresh.claim.uid != announcement.claim.uid { return .gone }
+            if fresh.claim.uid != pendingReport.claim.uid { return .gone }
             accept(fresh, state)
         }
         return .refused
@@ -73,14 +73,14 @@ extension HealthMonitor {
 
     /// Writes what the claim's status lacks: the field, the condition, or both, one after the other.
     private func applyChange(
-        for announcement: Announcement<ClaimNumber, VolumeState>,
+        for pendingReport: PendingReport<ClaimNumber, VolumeState>,
         _ state: MonitorState,
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
-        func change() -> StatusChange? { state.withReconciler { $0.statusChange(for: announcement) } }
+        func change() -> StatusChange? { state.withHealthState { $0.statusChange(for: pendingReport) } }
 
-        if let change = change(), let field = change.field, try await isKept(change, state), mayAct() {
-            let written = try await patch(change.claim, field, since: announcement.since)
+        if let change = change(), let field = change.field, try await isKept(change, state), isLeading() {
+            let written = try await patch(change.claim, field, since: pendingReport.since)
             accept(written, state)
             if !field.conditions.isEmpty { keep(written.hasHealthStatus, state) }
             logger.info("Updated status.healthStatus", metadata: metadata)
@@ -88,11 +88,11 @@ extension HealthMonitor {
         // As it is after the first write, and with what that has shown of the server.
         guard let change = change() else { return .gone }
         if let condition = change.condition {
-            guard mayAct() else { return .refused }
+            guard isLeading() else { return .refused }
             let patch = MergePatch.condition(
                 condition,
                 of: change.claim,
-                transition: wallClockSeconds(at: announcement.since),
+                transition: wallClockSeconds(at: pendingReport.since),
                 now: Time.now().seconds
             )
             let written: WatchedClaim = try await kubernetes.patch(
@@ -105,7 +105,7 @@ extension HealthMonitor {
             accept(written, state)
             logger.info("Updated claim condition", metadata: metadata)
         }
-        return .told
+        return .reported
     }
 
     private func patch(
@@ -130,15 +130,15 @@ extension HealthMonitor {
 
     private func accept(_ claim: WatchedClaim, _ state: MonitorState) {
         let received = now
-        let needsMaintenance = state.withReconciler { reconciler in
-            reconciler.written(
+        let needsMaintenance = state.withHealthState { healthState in
+            healthState.written(
                 claim.claim,
                 volumeName: claim.volumeName,
                 healthStatus: claim.healthStatus,
                 condition: claim.condition,
                 at: received
             )
-            return reconciler.needsStatusMaintenance
+            return healthState.needsStatusMaintenance
         }
         if needsMaintenance { state.maintenance.signal() }
     }
@@ -191,7 +191,7 @@ extension HealthMonitor {
         var support = SupportReview()
         var nextRemoval: Duration?
         while true {
-            let (isNeeded, isKept) = state.withReconciler { ($0.needsStatusMaintenance, $0.keepsHealthStatus) }
+            let (isNeeded, isKept) = state.withHealthState { ($0.needsStatusMaintenance, $0.keepsHealthStatus) }
             guard isNeeded else {
                 support = SupportReview()
                 await state.maintenance.wait()
@@ -199,7 +199,7 @@ extension HealthMonitor {
                 continue
             }
             try await clock.sleep(for: isKept == true ? SupportReview.versionInterval : support.pause(at: now))
-            try await untilMayAct()
+            try await haltUnlessLeading()
             if isKept != true { try await review(&support, state) }
             if nextRemoval.map({ now >= $0 }) ?? true {
                 nextRemoval = now + .seconds(3600)
@@ -217,7 +217,7 @@ extension HealthMonitor {
                 logger.debug("Failed to get the API server's version", metadata: ["err": "\(error)"])
             }
         }
-        guard support.isTrialDue(at: now), let change = state.withReconciler({ $0.trialStatusChange }) else { return }
+        guard support.isTrialDue(at: now), let change = state.withHealthState({ $0.trialStatusChange }) else { return }
         do {
             _ = try await isKept(change, state)
         } catch {
@@ -228,9 +228,9 @@ extension HealthMonitor {
 
     private func removeOutdatedConditions(_ state: MonitorState) async throws {
         let (seconds, _) = ClaimCondition.retention.components
-        let claims = state.withReconciler { $0.outdatedConditions(before: Time.now().seconds - seconds) }
+        let claims = state.withHealthState { $0.outdatedConditions(before: Time.now().seconds - seconds) }
         for claim in claims {
-            try await untilMayAct()
+            try await haltUnlessLeading()
             do {
                 let written: WatchedClaim = try await kubernetes.patch(
                     name: claim.key.name,

@@ -7,7 +7,7 @@ import VolumeHealth
 extension HealthMonitor {
     /// After a sweep: one line when another number of volumes than before has a status and reason.
     func logChanges(_ state: MonitorState) {
-        let counts = state.withReconciler { $0.unhealthyCounts }
+        let counts = state.withHealthState { $0.unhealthyCounts }
         guard state.exchange(counts: counts) != counts else { return }
         logger.notice("Volume health changed", metadata: counts.metadata)
     }

@@ -10,7 +10,7 @@ package import VolumeHealth
 extension HealthMonitor {
     /// Keeps the caches of PersistentVolumes and PersistentVolumeClaims up to date, through terms and between them.
     func watch(into state: MonitorState) async throws {
-        try await together([
+        try await runAll([
             { try await state.volumes.keep { try await watchVolumes(into: state) } },
             { try await state.claims.keep { try await watchClaims(into: state) } },
         ])
@@ -95,14 +95,14 @@ extension HealthMonitor {
         for try await event in watcher {
             let received = now
             if case .restarted = event { state.volumes.didBeginList() }
-            state.update { reconciler in
+            state.update { healthState in
                 switch event {
-                case .restarted: reconciler.beginVolumeRelist()
+                case .restarted: healthState.beginVolumeRelist()
                 case .listed(let volumes):
-                    for volume in volumes { apply(volume, to: &reconciler, where: isMonitored, at: received) }
-                case .applied(let volume): apply(volume, to: &reconciler, where: isMonitored, at: received)
-                case .synced: reconciler.endVolumeRelist(at: received)
-                case .deleted(let volume): reconciler.removeVolume(named: volume.name, at: received)
+                    for volume in volumes { apply(volume, to: &healthState, where: isMonitored, at: received) }
+                case .applied(let volume): apply(volume, to: &healthState, where: isMonitored, at: received)
+                case .synced: healthState.endVolumeRelist(at: received)
+                case .deleted(let volume): healthState.removeVolume(named: volume.name, at: received)
                 }
             }
             if case .synced = event {
@@ -125,14 +125,14 @@ extension HealthMonitor {
         for try await event in watcher {
             let received = now
             if case .restarted = event { state.claims.didBeginList() }
-            state.update { reconciler in
+            state.update { healthState in
                 switch event {
-                case .restarted: reconciler.beginClaimRelist()
+                case .restarted: healthState.beginClaimRelist()
                 case .listed(let claims):
-                    for claim in claims { reconciler.apply(claim, at: received) }
-                case .applied(let claim): reconciler.apply(claim, at: received)
-                case .synced: reconciler.endClaimRelist(at: received)
-                case .deleted(let claim): reconciler.removeClaim(claim.claim.key, at: received)
+                    for claim in claims { healthState.apply(claim, at: received) }
+                case .applied(let claim): healthState.apply(claim, at: received)
+                case .synced: healthState.endClaimRelist(at: received)
+                case .deleted(let claim): healthState.removeClaim(claim.claim.key, at: received)
                 }
             }
             if case .synced = event {
@@ -144,15 +144,15 @@ extension HealthMonitor {
 
     private func apply(
         _ volume: WatchedVolume,
-        to reconciler: inout Reconciler,
+        to healthState: inout HealthState,
         where isMonitored: (WatchedVolume) -> Bool,
         at now: Duration
     ) {
         if volume.driver == configuration.driverName, !volume.handle.isEmpty, isMonitored(volume) {
             let node = configuration.nodeName == nil ? configuration.hostNodeName : nil
-            reconciler.apply(volume.monitored(secrets: configuration.volumeSecrets, onNode: node), at: now)
+            healthState.apply(volume.monitored(secrets: configuration.volumeSecrets, onNode: node), at: now)
         } else {
-            reconciler.removeVolume(named: volume.name, at: now)
+            healthState.removeVolume(named: volume.name, at: now)
         }
     }
 }
@@ -189,7 +189,7 @@ private final class NodeLabels: Sendable {
     }
 }
 
-extension Reconciler {
+extension HealthState {
     package mutating func apply(_ claim: WatchedClaim, at now: Duration) {
         apply(
             claim.claim,

@@ -8,9 +8,9 @@ import Synchronization
 package import VolumeHealth
 
 /// The controller: watches PersistentVolumes and PersistentVolumeClaims, asks the driver how its volumes are, and
-/// tells the claims by events and status fields.
+/// reports the claims by events and status fields.
 ///
-/// All decisions are made by the pure ``VolumeHealth/Reconciler``; what is here moves facts into it and carries out
+/// All decisions are made by the pure ``VolumeHealth/HealthState``; what is here moves facts into it and carries out
 /// what it says. Must run in one process at a time for one driver: run it under a lease.
 ///
 /// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
@@ -23,7 +23,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     let clock: C
     let logger: Logger
     let observer: @Sendable (MonitorObservation) -> Void
-    let mayAct: @Sendable () -> Bool
+    let isLeading: @Sendable () -> Bool
     let volumeSecrets: VolumeSecrets<C>
     private let origin: C.Instant
     let current = CurrentState()
@@ -32,7 +32,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// A controller; nothing is asked before ``run()``.
     ///
     /// - Parameters:
-    ///   - mayAct: asked before every question to the driver and every write; once it says no, ``run()`` does neither any
+    ///   - isLeading: asked before every question to the driver and every write; once it says no, ``run()`` does neither any
     ///     more and waits for its cancellation.
     ///   - observer: called for what metrics count, from the tasks of ``run()``.
     package init(
@@ -41,7 +41,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         kubernetes: KubernetesClient,
         clock: C,
         logger: Logger,
-        mayAct: @escaping @Sendable () -> Bool = { true },
+        isLeading: @escaping @Sendable () -> Bool = { true },
         observer: @escaping @Sendable (MonitorObservation) -> Void = { _ in }
     ) {
         self.configuration = configuration
@@ -49,7 +49,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         self.kubernetes = kubernetes
         self.clock = clock
         self.logger = logger
-        self.mayAct = mayAct
+        self.isLeading = isLeading
         self.observer = observer
         self.volumeSecrets = VolumeSecrets(client: kubernetes, clock: clock)
         self.origin = clock.now
@@ -78,12 +78,12 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         elect: @escaping @Sendable (_ lead: @escaping @Sendable () async throws -> Void) async throws -> Void
     ) async throws {
         let state = MonitorState(
-            Reconciler(configuration: .init(configuration)),
+            HealthState(configuration: .init(configuration)),
             workerThreads: configuration.workerThreads
         )
         state.endTerm()
         current.set(state)
-        try await together([
+        try await runAll([
             {
                 if !warmStandby { await state.terms.wait() }
                 try Task.checkCancellation()
@@ -102,7 +102,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             current.endTerm()
             state.endTerm()
         }
-        try await together([
+        try await runAll([
             { try await monitor(state) },
             { try await watchDriver(state) },
             { try await watchSight(of: state) },
@@ -113,7 +113,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
         try await state.untilSynced()
         // Rule 9: what earlier leaders have reported is known before anything is reported.
         let isRestored = try await restore(into: state)
-        try await together([
+        try await runAll([
             { isRestored ? try await untilCancelled() : try await restoreLater(into: state) },
             { try await probe(into: state) },
             { try await probeVolumes(into: state) },
@@ -144,8 +144,8 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     /// Returns at once while this process may act; otherwise waits for the cancellation that must be on its way.
     ///
     /// - Throws: `CancellationError`.
-    func untilMayAct() async throws {
-        if mayAct() { return }
+    func haltUnlessLeading() async throws {
+        if isLeading() { return }
         if current.isFirstToStop() { logger.warning("Stopped calls and writes, the lease has expired") }
         try await untilCancelled()
     }
@@ -164,7 +164,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     func instant(at time: Duration) -> C.Instant { origin.advanced(by: time) }
 
     /// Runs tasks none of which returns: the first to throw ends all.
-    func together(_ tasks: [@Sendable () async throws -> Void]) async throws {
+    func runAll(_ tasks: [@Sendable () async throws -> Void]) async throws {
         try await withThrowingTaskGroup { group in
             for task in tasks {
                 group.addTask { try await task() }
@@ -175,9 +175,9 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
     }
 }
 
-/// What to watch over, how often to look, and what to tell.
+/// What to watch over, how often to look, and what to report.
 package struct MonitorConfiguration: Sendable {
-    /// The driver whose volumes these are, as it told it when the lease was chosen.
+    /// The driver whose volumes these are, as it reported it when the lease was chosen.
     package var driverName: String
     /// Who reports: `reportingInstance` of events.
     package var identity: String
@@ -191,7 +191,7 @@ package struct MonitorConfiguration: Sendable {
     package var probesPerSecond: Double?
     /// After what time the absence of many volumes at once is believed.
     package var missingVolumesHold = Duration.seconds(600)
-    /// Whether a volume that the driver does not find any more is told as one.
+    /// Whether a volume that the driver does not find any more is reported as one.
     package var reportsMissingVolumes = true
     /// Whether conditions of legacy drivers go to the claims' `status.healthStatus` too.
     package var writesLegacyStatus = true
@@ -219,7 +219,7 @@ package struct MonitorConfiguration: Sendable {
     }
 }
 
-extension Reconciler.Configuration {
+extension HealthState.Configuration {
     init(_ configuration: MonitorConfiguration) {
         self.init(
             reportsMissingVolumes: configuration.reportsMissingVolumes,

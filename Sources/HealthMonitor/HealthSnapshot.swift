@@ -6,7 +6,7 @@ package import VolumeHealth
 /// What a running monitor knows, for metrics and health pages.
 package struct HealthSnapshot: Sendable {
     /// A claim whose volume is unhealthy.
-    package struct AdverseClaim: Sendable, Equatable {
+    package struct UnhealthyClaim: Sendable, Equatable {
         /// `metadata.namespace`
         package var namespace: String
         /// `metadata.name`
@@ -26,7 +26,7 @@ package struct HealthSnapshot: Sendable {
     package struct Backlog: Sendable, Hashable {
         /// How many.
         package var depth: Int
-        /// How long the oldest is so and not told; zero when there is none.
+        /// How long the oldest is so and not reported; zero when there is none.
         package var oldest: Duration
         /// How many were queued in this term, those that are tried again included.
         package var adds: UInt64
@@ -41,7 +41,7 @@ package struct HealthSnapshot: Sendable {
     }
 
     /// Claims whose volumes are not well.
-    package var adverseClaims: [AdverseClaim]
+    package var unhealthyClaims: [UnhealthyClaim]
     /// Volumes of which the driver says that nothing is wrong.
     package var healthyVolumes: Int
     /// Volumes of which the last answer is too old to say how they are: healthy ones after two intervals, unhealthy ones
@@ -52,7 +52,7 @@ package struct HealthSnapshot: Sendable {
     /// Where volumes are probed one by one: the last interval that has ended.
     package var lastRound: ProbeRound?
     /// Volumes of which it says that something is wrong.
-    package var adverseVolumes: Int
+    package var unhealthyVolumes: Int
     /// Volumes of which it has said nothing yet, or nothing that is understood.
     package var unknownVolumes: Int
     /// Events.
@@ -61,7 +61,7 @@ package struct HealthSnapshot: Sendable {
     package var statuses: Backlog
     /// Whether the API server keeps status fields, as far as is known.
     package var isStatusSupported: Bool
-    /// What a driver that does not tell the health of its volumes would have to offer; nil for one that does.
+    /// What a driver that does not report the health of its volumes would have to offer; nil for one that does.
     package var missingCapabilities: String?
     /// nil until the driver is identified in this term.
     package var method: Method?
@@ -74,52 +74,52 @@ package struct HealthSnapshot: Sendable {
 }
 
 extension HealthSnapshot {
-    /// All but ``adverseClaims``.
-    init(numbersOf reconciler: borrowing Reconciler, _ strategy: ProbeStrategy?, at now: Duration) {
-        adverseClaims = []
-        let counts = reconciler.healthCounts
+    /// All but ``unhealthyClaims``.
+    init(numbersOf healthState: borrowing HealthState, _ strategy: ProbeStrategy?, at now: Duration) {
+        unhealthyClaims = []
+        let counts = healthState.healthCounts
         healthyVolumes = counts[.healthy, default: 0]
-        adverseVolumes = counts[.adverse, default: 0]
+        unhealthyVolumes = counts[.unhealthy, default: 0]
         unknownVolumes = counts[.unknown, default: 0]
-        let adds = reconciler.queueAdds
-        events = Backlog(reconciler.eventBacklog, adds: adds.events, at: now)
-        statuses = Backlog(reconciler.statusBacklog, adds: adds.statuses, at: now)
-        isStatusSupported = reconciler.isStatusSupported
+        let adds = healthState.queueAdds
+        events = Backlog(healthState.eventBacklog, adds: adds.events, at: now)
+        statuses = Backlog(healthState.statusBacklog, adds: adds.statuses, at: now)
+        isStatusSupported = healthState.isStatusSupported
         missingCapabilities = strategy == ProbeStrategy.none ? ProbeStrategy.missingCapabilities : nil
         method = strategy.map { Method(name: $0.method, generation: $0.generation?.rawValue ?? "none") }
-        listProblem = reconciler.listProblem?.label
-        isAbsenceSuspected = reconciler.absenceSuspicion != nil
-        probeInterval = reconciler.keptProbeInterval
+        listProblem = healthState.listProblem?.label
+        isAbsenceSuspected = healthState.absenceSuspicion != nil
+        probeInterval = healthState.keptProbeInterval
     }
 
     /// Counts as stale what is too old.
     ///
     /// - Parameter listAge: of the last complete list in intervals, where volumes are listed.
-    mutating func age(_ reconciler: borrowing Reconciler, listAge: Double?, at now: Duration) {
+    mutating func age(_ healthState: borrowing HealthState, listAge: Double?, at now: Duration) {
         if let listAge {
             if listAge > 2 { (healthyVolumes, staleVolumes) = (0, staleVolumes + healthyVolumes) }
-            if listAge > 5 { (adverseVolumes, staleVolumes) = (0, staleVolumes + adverseVolumes) }
+            if listAge > 5 { (unhealthyVolumes, staleVolumes) = (0, staleVolumes + unhealthyVolumes) }
             return
         }
-        let unanswered = reconciler.unanswered(forIntervals: 2, at: now)
+        let unanswered = healthState.unanswered(forIntervals: 2, at: now)
         guard !unanswered.isEmpty, let interval = probeInterval else { return }
         let old = unanswered.filter { $0.age > interval * 5 }
         for volume in unanswered {
-            switch reconciler.health(ofVolumeHandle: volume.volumeHandle) {
+            switch healthState.health(ofVolumeHandle: volume.volumeHandle) {
             case .healthy:
                 healthyVolumes -= 1
                 staleVolumes += 1
-            case .adverse where volume.age > interval * 5:
-                adverseVolumes -= 1
+            case .unhealthy where volume.age > interval * 5:
+                unhealthyVolumes -= 1
                 staleVolumes += 1
-            case .adverse, .unknown, nil: break
+            case .unhealthy, .unknown, nil: break
             }
         }
-        unansweredClaims = reconciler.claims(ofUnanswered: old).map { ($0.claim.key, $0.age) }
+        unansweredClaims = healthState.claims(ofUnanswered: old).map { ($0.claim.key, $0.age) }
     }
 }
 
-extension HealthSnapshot.AdverseClaim {
+extension HealthSnapshot.UnhealthyClaim {
     init(_ claim: Claim, _ state: VolumeState, age: Duration) {
         self.init(namespace: claim.key.namespace, name: claim.key.name, state: state, age: age)
     }
@@ -131,9 +131,9 @@ struct DriverProblems: Sendable, Hashable {
     var absenceSuspicion: AbsenceSuspicion?
     var knowsOnlyItsNode = false
 
-    init(_ reconciler: borrowing Reconciler) {
-        (listProblem, absenceSuspicion) = (reconciler.listProblem, reconciler.absenceSuspicion)
-        knowsOnlyItsNode = reconciler.knowsOnlyItsNode
+    init(_ healthState: borrowing HealthState) {
+        (listProblem, absenceSuspicion) = (healthState.listProblem, healthState.absenceSuspicion)
+        knowsOnlyItsNode = healthState.knowsOnlyItsNode
     }
 
     init() {}
@@ -188,9 +188,9 @@ extension HealthSnapshot.Backlog {
 package enum MonitorObservation: Sendable, Hashable {
     /// All volumes were asked for: a complete list, or an interval in which no volume was left out.
     case sweepCompleted(duration: Duration)
-    /// The driver told a condition of a type that is not known; as often as it tells it.
+    /// The driver reported a condition of a type that is not known; as often as it reports it.
     case unknownCondition(type: Int)
-    /// The driver told a condition without a reason; as often as it tells it.
+    /// The driver reported a condition without a reason; as often as it reports it.
     case unspecifiedReason
     /// The API server has no place for a claim's health: it answered and left it out.
     case statusWriteDropped

@@ -19,7 +19,7 @@ final class MonitorState: Sendable {
 
     private let workerThreads: Int
     private let term: Mutex<Term>
-    private let reconciler: Mutex<Reconciler>
+    private let healthState: Mutex<HealthState>
     private let driverProblems = Mutex(DriverProblems())
     let senses = Mutex(Sight())
     /// When the term began, and when all volumes were last asked for in it.
@@ -42,17 +42,17 @@ final class MonitorState: Sendable {
     let suspicions = WakeUp()
     /// A sense fails, or works again.
     let sightChanged = WakeUp()
-    /// There may be an event to tell.
+    /// There may be an event to report.
     let events = WakeUp()
-    /// There may be an event on an unknown condition to tell.
+    /// There may be an event on an unknown condition to report.
     let unknownEvents = WakeUp()
     /// There may be a status to write.
     let statuses = WakeUp()
     /// There may be something to do for the claims' status that nothing else causes.
     let maintenance = WakeUp()
 
-    init(_ reconciler: sending Reconciler, workerThreads: Int = 10) {
-        self.reconciler = Mutex(reconciler)
+    init(_ healthState: sending HealthState, workerThreads: Int = 10) {
+        self.healthState = Mutex(healthState)
         self.workerThreads = workerThreads
         term = Mutex(Term(probing: Probing(maximum: workerThreads)))
     }
@@ -99,25 +99,25 @@ final class MonitorState: Sendable {
         update { $0.endTerm() }
     }
 
-    func withReconciler<R: Sendable>(_ body: (inout sending Reconciler) -> sending R) -> R {
-        reconciler.withLock(body)
+    func withHealthState<R: Sendable>(_ body: (inout sending HealthState) -> sending R) -> R {
+        healthState.withLock(body)
     }
 
     /// Hands facts to the core and wakes whoever may have something to do now.
-    func update<R: Sendable>(_ body: (inout Reconciler) -> R) -> R {
-        let (result, before, after, isOtherwise) = reconciler.withLock { reconciler in
-            let before = reconciler.plans
-            let wasSuspect = reconciler.absenceSuspicion != nil
-            let knewOnlyItsNode = reconciler.knowsOnlyItsNode
-            let neededMaintenance = reconciler.needsStatusMaintenance
-            let result = body(&reconciler)
-            if !neededMaintenance, reconciler.needsStatusMaintenance { maintenance.signal() }
+    func update<R: Sendable>(_ body: (inout HealthState) -> R) -> R {
+        let (result, before, after, isOtherwise) = healthState.withLock { healthState in
+            let before = healthState.plans
+            let wasSuspect = healthState.absenceSuspicion != nil
+            let knewOnlyItsNode = healthState.knowsOnlyItsNode
+            let neededMaintenance = healthState.needsStatusMaintenance
+            let result = body(&healthState)
+            if !neededMaintenance, healthState.needsStatusMaintenance { maintenance.signal() }
             let isOtherwise =
-                wasSuspect != (reconciler.absenceSuspicion != nil) || knewOnlyItsNode != reconciler.knowsOnlyItsNode
-            let problems = DriverProblems(reconciler)
+                wasSuspect != (healthState.absenceSuspicion != nil) || knewOnlyItsNode != healthState.knowsOnlyItsNode
+            let problems = DriverProblems(healthState)
             // Within the core's lock, so that the last update is the one that stays.
             driverProblems.withLock { $0 = problems }
-            return (result, before, reconciler.plans, isOtherwise)
+            return (result, before, healthState.plans, isOtherwise)
         }
         if isOtherwise { suspicions.signal() }
         // In an outage every write comes back as a change; mostly it is news to nobody.
@@ -148,8 +148,8 @@ final class MonitorState: Sendable {
     }
 
     /// Names one attempt to record an event, unlike those of other replicas and of earlier terms.
-    func name<Key, State>(of announcement: Announcement<Key, State>) -> String {
-        "\(term.withLock { $0.id })-\(announcement.telling)"
+    func name<Key, State>(of pendingReport: PendingReport<Key, State>) -> String {
+        "\(term.withLock { $0.id })-\(pendingReport.attemptID)"
     }
 
     /// Whether single volumes can be probed.
@@ -196,19 +196,19 @@ final class MonitorState: Sendable {
         let ages = ages(at: now)
         let listAge = isWithoutList ? nil : (ages.sweep ?? ages.term).map { $0 / listInterval }
         let round = lastRound.withLock { $0 }
-        var (snapshot, claims) = withReconciler { reconciler in
-            var numbers = HealthSnapshot(numbersOf: reconciler, strategy, at: now)
+        var (snapshot, claims) = withHealthState { healthState in
+            var numbers = HealthSnapshot(numbersOf: healthState, strategy, at: now)
             numbers.lastRound = round
-            numbers.age(reconciler, listAge: reconciler.keptProbeInterval == nil ? listAge : nil, at: now)
-            return (numbers, reconciler.adverseClaims)
+            numbers.age(healthState, listAge: healthState.keptProbeInterval == nil ? listAge : nil, at: now)
+            return (numbers, healthState.unhealthyClaims)
         }
         // In an outage these are many, and whatever is reported waits for the lock: some at a time.
         while !claims.isEmpty {
             let some = Array(claims.suffix(256))
             claims.removeLast(some.count)
-            let states = withReconciler { $0.adverseStates(of: some) }
+            let states = withHealthState { $0.unhealthyStates(of: some) }
             for (claim, state, since) in states {
-                snapshot.adverseClaims.append(.init(claim, state, age: now - since))
+                snapshot.unhealthyClaims.append(.init(claim, state, age: now - since))
             }
         }
         return snapshot

@@ -49,10 +49,10 @@ extension EventVocabulary {
     private static let messageLimit = 1024
 }
 
-/// What earlier processes told of nodes, EHM's among them, as far as their events are still there.
-struct ToldNodeFailures: Sendable {
+/// What earlier processes reported of nodes, EHM's among them, as far as their events are still there.
+struct RecordedNodeFailures: Sendable {
     /// The last event on a claim and a node.
-    struct Told: Sendable {
+    struct Reported: Sendable {
         /// Where the event is, whose uid the API server does not check.
         var claim: ClaimKey
         var isFailure: Bool
@@ -67,7 +67,7 @@ struct ToldNodeFailures: Sendable {
         var claim: ClaimKey
     }
 
-    private var last: [Key: Told] = [:]
+    private var last: [Key: Reported] = [:]
 
     mutating func add(_ event: Event) {
         let isFailure = event.reason == EventVocabulary.nodeFailedReason
@@ -78,19 +78,19 @@ struct ToldNodeFailures: Sendable {
         guard let node else { return }
         let claim = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
         let key = Key(failure: NodeFailureKey(node: node, claimUID: event.involvedObject.uid), claim: claim)
-        let told = Told(
+        let reported = Reported(
             claim: claim,
             isFailure: isFailure,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds
         )
-        if let other = last[key], (other.version, other.time) > (told.version, told.time) { return }
-        last[key] = told
+        if let other = last[key], (other.version, other.time) > (reported.version, reported.time) { return }
+        last[key] = reported
     }
 
     /// Failures without a recovery after them. There may be several of one key: which of them is about the claim that
     /// has the uid, its name says.
-    var failures: [(key: NodeFailureKey, value: Told)] {
-        last.compactMap { key, told in told.isFailure ? (key.failure, told) : nil }
+    var failures: [(key: NodeFailureKey, value: Reported)] {
+        last.compactMap { key, reported in reported.isFailure ? (key.failure, reported) : nil }
     }
 }

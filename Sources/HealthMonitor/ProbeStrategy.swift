@@ -5,7 +5,7 @@ import CSIClient
 
 /// How a driver is asked for the health of its volumes, chosen by its capabilities.
 enum ProbeStrategy: Sendable, Hashable {
-    /// In whose terms a driver tells health.
+    /// In whose terms a driver reports health.
     enum Generation: String, Sendable, Hashable {
         /// `VolumeCondition`, CSI 1.3 to 1.12.
         case legacy
@@ -17,7 +17,7 @@ enum ProbeStrategy: Sendable, Hashable {
     case list(Generation, canConfirm: Bool)
     /// One volume after the other.
     case get(Generation)
-    /// It does not tell.
+    /// It does not report.
     case none
 
     /// A driver that offers both generations is asked in the new one.
@@ -35,7 +35,7 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// nil for a driver that does not tell.
+    /// nil for a driver that does not report.
     var generation: Generation? {
         switch self {
         case .list(let generation, _), .get(let generation): generation
@@ -43,7 +43,7 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// The RPC that tells most, for people.
+    /// The RPC that reports most, for people.
     var method: String {
         switch self {
         case .list(.health, _): "ControllerListVolumeHealth"
@@ -54,9 +54,9 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// What a driver without any of them is told to offer.
+    /// What a driver without any of them is reported to offer.
     static let missingCapabilities = """
-        the driver does not tell the health of its volumes: it needs the controller capabilities LIST_VOLUME_HEALTH or \
+        the driver does not report the health of its volumes: it needs the controller capabilities LIST_VOLUME_HEALTH or \
         GET_VOLUME_HEALTH (CSI 1.13), or VOLUME_CONDITION with LIST_VOLUMES or GET_VOLUME (CSI 1.3 to 1.12)
         """
 }

@@ -30,7 +30,7 @@ package struct ReportObservation: Sendable, Hashable {
 
         package init(_ outcome: ReportOutcome) {
             switch outcome {
-            case .told: self = .recorded
+            case .reported: self = .recorded
             case .refused: self = .refused
             case .failed(let failure): self = failure.isForbidden ? .refused : .retried
             case .unreachable, .unanswered: self = .retried

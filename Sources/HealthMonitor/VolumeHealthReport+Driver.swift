@@ -16,7 +16,7 @@ extension VolumeHealthReport {
 
     /// In the terms of CSI 1.13.
     ///
-    /// - Parameter observer: told what is odd about it.
+    /// - Parameter observer: reported what is odd about it.
     package init(_ health: DriverVolumeHealth, observer: (MonitorObservation) -> Void) {
         var conditions: [VolumeHealthCondition] = []
         var unknownConditions: [UnknownCondition] = []

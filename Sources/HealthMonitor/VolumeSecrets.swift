@@ -95,7 +95,7 @@ final class VolumeSecrets<C: Clock>: Sendable where C.Duration == Duration {
                 }
             case .read:
                 let contents = await read(name)
-                settle(name, contents)
+                complete(name, contents)
                 return try contents.get()
             }
         }
@@ -127,7 +127,7 @@ final class VolumeSecrets<C: Clock>: Sendable where C.Duration == Duration {
     }
 
     /// Keeps what was read and wakes who waits for it.
-    private func settle(_ name: SecretName, _ contents: Contents) {
+    private func complete(_ name: SecretName, _ contents: Contents) {
         let waiting: [WakeUp] = state.withLock { state in
             let now = clock.now
             var waiting: [WakeUp] = []

@@ -3,7 +3,7 @@
 
 import Synchronization
 
-/// Whether leader election works, as its health path tells it.
+/// Whether leader election works, as its health path reports it.
 ///
 /// A standby is healthy, and so is a leader that renews. A leader whose last renewal is older than the lease duration
 /// plus a grace period should long have stepped down: something hangs, and the kubelet had better restart it.

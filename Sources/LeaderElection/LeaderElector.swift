@@ -81,7 +81,7 @@ package struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C
     private let health: LeaderElectionHealth<C>
     private let logger: Logger
     private let changed: @Sendable (LeadershipChange) async -> Void
-    private let office = Office()
+    private let office = CurrentTerm()
 
     /// A candidate. Nothing is asked before ``run(isFit:_:)``.
     ///
@@ -107,7 +107,7 @@ package struct LeaderElector<C: Clock>: Sendable where C.Duration == Duration, C
     /// Whether the lease is ours, now: held, and renewed lately enough that no other candidate may take it.
     ///
     /// A process that was stopped for a while (a frozen container, a paused machine) goes on where it was, before
-    /// anything has told it that its time is over. To be asked before whatever only the leader may do.
+    /// anything has reported it that its time is over. To be asked before whatever only the leader may do.
     package var isLeading: Bool {
         office.term?.deadline.map { now < $0 } ?? false
     }
@@ -201,7 +201,7 @@ extension LeaderElector {
     }
 
     /// The term that is going on.
-    private final class Office: Sendable {
+    private final class CurrentTerm: Sendable {
         private let current = Mutex<Term?>(nil)
 
         var term: Term? {
@@ -410,7 +410,7 @@ extension LeaderElector {
                 written = try await client.update(object(record, basedOn: known))
             }
         } catch {
-            if error.isCertainlyUnserved { term.mayBeHeld.store(false, ordering: .relaxed) }
+            if error.wasDefinitelyNotApplied { term.mayBeHeld.store(false, ordering: .relaxed) }
             throw error
         }
         term.machine.withLock { $0.didWrite(sent: sent) }

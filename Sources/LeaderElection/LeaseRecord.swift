@@ -10,7 +10,7 @@ struct LeaseRecord: Sendable, Hashable {
     /// Empty when nobody leads.
     var holderIdentity: String
     var leaseDurationSeconds: Int32
-    /// Both times are for people to read and to tell one renewal from another. They are never compared with a clock
+    /// Both times are for people to read and to report one renewal from another. They are never compared with a clock
     /// of ours: clocks of two machines differ.
     var acquireTime: Time
     var renewTime: Time

@@ -15,7 +15,7 @@ package struct ClaimKey: Sendable, Hashable {
     }
 }
 
-/// A PersistentVolumeClaim as far as telling it something needs.
+/// A PersistentVolumeClaim as far as attemptID it something needs.
 package struct Claim: Sendable, Hashable {
     /// Namespace and name.
     package var key: ClaimKey

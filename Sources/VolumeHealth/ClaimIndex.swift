@@ -153,7 +153,7 @@ struct ClaimIndex: Sendable {
     }
 
     /// Whether the claim's status says that something is wrong.
-    func showsAdverse(_ claim: ClaimNumber) -> Bool {
+    func showsUnhealthy(_ claim: ClaimNumber) -> Bool {
         healthStatuses.contains(claim) || conditions[claim]?.isHealthy == false
     }
 
@@ -249,10 +249,10 @@ extension ClaimIndex {
     }
 
     /// Whether the status of any claim says that something is wrong.
-    var hasAdverseStatuses: Bool { !healthStatuses.isEmpty || conditions.count > healthyConditions }
+    var hasUnhealthyStatuses: Bool { !healthStatuses.isEmpty || conditions.count > healthyConditions }
 
     /// Claims whose status says that something is wrong.
-    var adverseStatuses: [ClaimNumber] {
+    var unhealthyStatuses: [ClaimNumber] {
         var claims = Array(healthStatuses.keys)
         for element in conditions.elements where !element.value.isHealthy && !healthStatuses.contains(element.key) {
             claims.append(element.key)

@@ -59,5 +59,5 @@ package enum KnownHealth: Sendable, Hashable {
     /// The driver said that nothing is wrong.
     case healthy
     /// Something is wrong.
-    case adverse
+    case unhealthy
 }

@@ -18,7 +18,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         /// It failed when the cause had turned out to be common: it is open again when that has ended.
         var isCommon = false
         /// What was due and could not go.
-        var waiting = ReportQueues<Key>()
+        var waiting = DueReports<Key>()
     }
 
     /// How many requests about one namespace are under way at most.
@@ -61,14 +61,14 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Keeps an item until its namespace has room for it.
-    mutating func park(_ item: DueQueue<Key>.Item, _ cause: AnnouncementCause, in namespace: String) {
+    mutating func park(_ item: DueQueue<Key>.Item, _ cause: ReportCause, in namespace: String) {
         gates[namespace, default: Gate()].waiting.insert(item, cause)
     }
 
     /// Takes what has waited longest for a namespace that is open now, until `use` accepts an item.
     ///
     /// - Parameter use: whether the item still counts and is under way now.
-    mutating func takeWaiting<R>(at now: Duration, use: (DueQueue<Key>.Item, AnnouncementCause) -> R?) -> R? {
+    mutating func takeWaiting<R>(at now: Duration, use: (DueQueue<Key>.Item, ReportCause) -> R?) -> R? {
         while let opening = openings.removeFirst(dueBy: now) {
             let namespace = opening.element
             while isOpen(namespace, at: now), let (item, cause) = gates[namespace]?.waiting.removeFirst() {
@@ -163,7 +163,7 @@ struct RequestEnd: Sendable {
 }
 
 /// What is due, by its cause.
-struct ReportQueues<Key: Hashable & Sendable>: Sendable {
+struct DueReports<Key: Hashable & Sendable>: Sendable {
     private var transitions = DueQueue<Key>()
     private var refreshes = DueQueue<Key>()
 
@@ -181,7 +181,7 @@ struct ReportQueues<Key: Hashable & Sendable>: Sendable {
     var firstDue: Duration? { [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min() }
 
     /// Makes an item.
-    mutating func insert(_ key: Key, _ cause: AnnouncementCause, due: Duration) -> DueQueue<Key>.Ticket {
+    mutating func insert(_ key: Key, _ cause: ReportCause, due: Duration) -> DueQueue<Key>.Ticket {
         switch cause {
         case .transition: transitions.insert(key, due: due)
         case .refresh: refreshes.insert(key, due: due)
@@ -189,14 +189,14 @@ struct ReportQueues<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Puts an item of another queue here, as it is.
-    mutating func insert(_ item: DueQueue<Key>.Item, _ cause: AnnouncementCause) {
+    mutating func insert(_ item: DueQueue<Key>.Item, _ cause: ReportCause) {
         switch cause {
         case .transition: transitions.insert(item)
         case .refresh: refreshes.insert(item)
         }
     }
 
-    mutating func removeFirst(_ cause: AnnouncementCause, dueBy now: Duration) -> DueQueue<Key>.Item? {
+    mutating func removeFirst(_ cause: ReportCause, dueBy now: Duration) -> DueQueue<Key>.Item? {
         switch cause {
         case .transition: transitions.removeFirst(dueBy: now)
         case .refresh: refreshes.removeFirst(dueBy: now)
@@ -204,7 +204,7 @@ struct ReportQueues<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Takes the first item out, transitions before refreshes, whenever it is due.
-    mutating func removeFirst() -> (item: DueQueue<Key>.Item, cause: AnnouncementCause)? {
+    mutating func removeFirst() -> (item: DueQueue<Key>.Item, cause: ReportCause)? {
         if let first = transitions.first {
             transitions.removeFirst()
             return (first, .transition)

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Which claims are used on a node that has failed, and what they were told of it.
+/// Which claims are used on a node that has failed, and what they were reported of it.
 ///
 /// A node has failed when it was not Ready for a while, or was deleted while pods still name it. A node that pods name
 /// and that was never seen gets the same while: the watch of pods may be ahead of that of nodes. Then every claim of our
-/// driver that pods on it use is told, once for as long as the failure lasts; when the node is Ready again, everybody
-/// who was told of the failure is told that, wherever the pods are by then. Nobody is told of a recovery that is none:
+/// driver that pods on it use is reported, once for as long as the failure lasts; when the node is Ready again, everybody
+/// who was reported of the failure is reported that, wherever the pods are by then. Nobody is reported of a recovery that is none:
 ///
-/// - pods that leave a node that stays failed end nothing: who was told waits for the node;
+/// - pods that leave a node that stays failed end nothing: who was reported waits for the node;
 /// - pods that leave a node that was deleted end it: the node does not come back, and one that is made anew under the
-///   same name is another one. Who was told is forgotten.
+///   same name is another one. Who was reported is forgotten.
 ///
-/// Pure, as the ``Reconciler`` is, and standing beside it: whether a claim is one of our driver's is asked of a closure,
+/// Pure, as the ``HealthState`` is, and standing beside it: whether a claim is one of our driver's is asked of a closure,
 /// whenever it matters. Claims change without a word here, so nodes that have failed are looked at again every minute.
 package struct NodeFailures: Sendable {
     /// A claim that a node's failure concerns.
     struct Concern: Sendable {
         var claim: Claim
         /// What it knows of the failure; nil: nothing, or that it has passed.
-        var told: Told?
-        /// What the outbox has to tell it; nil: nothing for now.
+        var reported: Reported?
+        /// What the queue has to report it; nil: nothing for now.
         var news: News?
-        /// While an announcement to it is under way nothing is decided: its outcome counts.
+        /// While an pendingReport to it is under way nothing is decided: its outcome counts.
         var isUnderWay = false
         /// The node was looked at meanwhile.
         var isPassedOver = false
     }
 
-    struct Told: Sendable {
+    struct Reported: Sendable {
         var time: Duration
         /// False when the answer was lost.
         var isCertain: Bool
@@ -46,14 +46,14 @@ package struct NodeFailures: Sendable {
 
     /// How long a node must not be Ready to count as failed.
     let notReadyDuration: Duration
-    var nodes = Relistable<String, MonitoredNode>()
-    var pods = Relistable<MonitoredPod.Key, MonitoredPod>()
+    var nodes = Store<String, MonitoredNode>()
+    var pods = Store<MonitoredPod.Key, MonitoredPod>()
     var podsByNode: [String: Set<MonitoredPod.Key>] = [:]
     /// Of nodes that pods name and that are not there: from when on they count as failed.
     var absences: [String: Duration] = [:]
-    /// By node and claim uid. The outbox has entries for those with news.
+    /// By node and claim uid. The queue has entries for those with news.
     var concerns: [String: [String: Concern]] = [:]
-    var outbox = Outbox<NodeFailureKey, NodeFailureState>(timing: .lastingEvents)
+    var queue = ReportQueue<NodeFailureKey, NodeFailureState>(timing: .lastingEvents)
     /// Nodes to be looked at.
     var reviews = DueQueue<String>()
     /// The review of a node that counts; others in the queue are stale.
@@ -83,7 +83,7 @@ package struct NodeFailures: Sendable {
         if matters(node) { scheduleReview(of: node, at: now) }
     }
 
-    /// Whether a claim may have to be told of the node, now or later.
+    /// Whether a claim may have to be reported of the node, now or later.
     private func matters(_ node: String) -> Bool {
         concerns[node] != nil || podsByNode[node] != nil && failureTime(of: node) != nil
     }
@@ -129,7 +129,7 @@ package struct NodeFailures: Sendable {
         scheduleReview(of: node, at: due)
     }
 
-    /// Decides what a claim is to be told. Returns nil when it is to be forgotten.
+    /// Decides what a claim is to be reported. Returns nil when it is to be forgotten.
     ///
     /// - Parameter state: names the pods that use the claim, of a node that is not well.
     private mutating func review(
@@ -141,14 +141,14 @@ package struct NodeFailures: Sendable {
         claim: (ClaimKey) -> Claim?
     ) -> Concern? {
         guard let latest = claim(concern.claim.key), latest.uid == key.claimUID else {
-            outbox.remove(key)
+            queue.remove(key)
             return nil
         }
         let node = nodes[key.node]
         let news: News? =
             if isFailed, !state.isClear {
                 .failure
-            } else if node?.readiness == .ready, concern.told != nil {
+            } else if node?.readiness == .ready, concern.reported != nil {
                 .recovery
             } else {
                 nil
@@ -157,20 +157,20 @@ package struct NodeFailures: Sendable {
         concern.claim = latest
         if concern.news != news {
             concern.news = news
-            outbox.remove(key)
+            queue.remove(key)
         }
-        // A failure that may have been told is told again when it lasts, and its end is told in any case.
-        if let told = concern.told, news == .recovery || news == .failure && told.isCertain {
-            outbox.restore(told: state.fingerprint, for: key, toldAt: told.time)
+        // A failure that may have been reported is reported again when it lasts, and its end is reported in any case.
+        if let reported = concern.reported, news == .recovery || news == .failure && reported.isCertain {
+            queue.restore(reported: state.fingerprint, for: key, reportedAt: reported.time)
         }
         switch news {
         case .failure:
-            outbox.set(state, for: key, at: now)
+            queue.set(state, for: key, at: now)
         case .recovery:
-            outbox.set(NodeFailureState(node: key.node, pods: []), for: key, at: now)
+            queue.set(NodeFailureState(node: key.node, pods: []), for: key, at: now)
         case nil:
             let isOver = node == nil && state.isClear
-            if concern.told == nil || isOver { return nil }
+            if concern.reported == nil || isOver { return nil }
         }
         return concern
     }

@@ -267,7 +267,7 @@ package struct ProbeRound: Sendable, Hashable {
 
 /// What to do next where volumes are probed one by one.
 package enum ProbeStep: Sendable, Hashable {
-    /// Probe this volume, then call ``Reconciler/receive(_:ofVolumeHandle:at:)``.
+    /// Probe this volume, then call ``HealthState/receive(_:ofVolumeHandle:at:)``.
     case probe(volumeHandle: String)
     /// Nothing is due before this moment; nil: before a volume turns up.
     case wait(until: Duration?)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How often people are told, and how fast a failing API server is asked again.
+/// How often people are reported, and how fast a failing API server is asked again.
 package struct ReportTiming: Sendable, Hashable {
-    /// How long the same news last before they are told once more; nil: they are told once.
+    /// How long the same news last before they are reported once more; nil: they are reported once.
     package var refreshInterval: Duration?
-    /// How soon changed details of the same news are told; nil: never.
+    /// How soon changed details of the same news are reported; nil: never.
     package var messageInterval: Duration?
     /// The wait after a first failure. It doubles with each further one.
     package var initialBackoff: Duration
@@ -33,7 +33,7 @@ package struct ReportTiming: Sendable, Hashable {
     )
     /// The shortest time between refreshes, where the API server's event lifetime is very short.
     static let minimumRefreshInterval = Duration.seconds(120)
-    /// Events that are told once.
+    /// Events that are reported once.
     package static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
     /// A field that keeps what is written to it.
     package static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
@@ -51,9 +51,9 @@ func exponentialBackoff(initial: Duration, maximum: Duration, failures: Int) -> 
 }
 
 /// What whoever reports has to do next.
-package enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Equatable {
-    /// Tell this, then say how it went.
-    case tell(Announcement<Key, State>)
+package enum ReportStep<Key: Hashable & Sendable, State: Reportable>: Sendable, Equatable {
+    /// Report this, then say how it went.
+    case report(PendingReport<Key, State>)
     /// Nothing is due before this moment; nil: before something new is observed.
     case wait(until: Duration?)
 }
@@ -61,7 +61,7 @@ package enum ReportStep<Key: Hashable & Sendable, State: Tellable>: Sendable, Eq
 /// How a request to report something went.
 package enum ReportOutcome: Sendable, Hashable {
     /// The API server has it.
-    case told
+    case reported
     /// The API server refused this one for what it is: tried again later, without holding up the others.
     case refused
     /// It failed, and others about the same namespace may as well: a missing rule, a quota, a webhook that does not answer,
@@ -79,7 +79,7 @@ package enum ReportOutcome: Sendable, Hashable {
         switch self {
         case .unanswered: true
         case .failed(let failure): failure.isUncertain
-        case .told, .refused, .unreachable, .gone: false
+        case .reported, .refused, .unreachable, .gone: false
         }
     }
 }

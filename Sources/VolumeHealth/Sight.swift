@@ -33,7 +33,7 @@ package struct Sight: Sendable {
 
     /// What follows for the lease.
     package enum Verdict: Sendable, Hashable {
-        /// Nothing fails, or too little to conclude anything.
+        /// Nothing fails, or too little to setHealth anything.
         case keep
         /// A failure becomes too long at this moment unless it ends before.
         case keepUntil(Duration)

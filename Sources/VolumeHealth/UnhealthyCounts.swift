@@ -12,11 +12,11 @@ package struct UnhealthyCounts: Sendable, Hashable {
     package init() {}
 }
 
-extension Reconciler {
+extension HealthState {
     /// How many claims have unhealthy volumes, as the driver has said in this term. Takes time in proportion to them.
     package var unhealthyCounts: UnhealthyCounts {
         var counts = UnhealthyCounts()
-        for (_, state) in events.adverse {
+        for (_, state) in events.unhealthy {
             counts.claims += 1
             for condition in state.conditions { counts.conditions[condition.identity, default: 0] += 1 }
         }

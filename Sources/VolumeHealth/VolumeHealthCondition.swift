@@ -3,7 +3,7 @@
 
 /// One thing that is wrong with a volume.
 ///
-/// Source: `VolumeHealthCondition` of core/v1, `VolumeHealthEntry` of CSI 1.13. A legacy `VolumeCondition` is told
+/// Source: `VolumeHealthCondition` of core/v1, `VolumeHealthEntry` of CSI 1.13. A legacy `VolumeCondition` is reported
 /// in the same terms, see ``init(abnormalMessage:)``.
 package struct VolumeHealthCondition: Sendable, Hashable {
     /// How bad it is, from bad to worst.

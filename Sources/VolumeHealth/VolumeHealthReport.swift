@@ -3,7 +3,7 @@
 
 /// What a driver said of one volume.
 ///
-/// Conditions are in the form in which they can be told: without duplicates, worst first, at most as many as the API
+/// Conditions are in the form in which they can be reported: without duplicates, worst first, at most as many as the API
 /// server takes.
 package struct VolumeHealthReport: Sendable, Hashable {
     /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
@@ -74,7 +74,7 @@ extension String {
 }
 
 extension VolumeHealthCondition {
-    /// In the order in which conditions are told: worst first, and by their reasons.
+    /// In the order in which conditions are reported: worst first, and by their reasons.
     fileprivate func isWorse(than other: VolumeHealthCondition) -> Bool {
         (other.status, reason) < (status, other.reason)
     }
@@ -107,12 +107,12 @@ package struct UnknownCondition: Sendable, Hashable {
     }
 }
 
-/// A condition of an unknown type, told once for each type and reason.
-package struct UnknownConditionState: Tellable {
+/// A condition of an unknown type, reported once for each type and reason.
+package struct UnknownConditionState: Reportable {
     /// What the driver said.
     package var condition: UnknownCondition
 
-    /// It is told once and has no end that could be told.
+    /// It is reported once and has no end that could be reported.
     package var isClear: Bool { false }
 
     /// Of type and reason.

@@ -5,7 +5,7 @@
 ///
 /// In an outage there is one for each volume, so it is one block of bytes: the fingerprint, then status, reason and message
 /// of each condition. An array of conditions would be a block, and most of its texts one more each.
-package struct VolumeState: Tellable {
+package struct VolumeState: Reportable {
     /// Empty when nothing is wrong.
     private let bytes: [UInt8]
 

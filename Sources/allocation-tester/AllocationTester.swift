@@ -21,11 +21,11 @@ enum AllocationTester {
     static let sweeps = 10
 
     static func main() throws {
-        var reconciler = Reconciler()
+        var healthState = HealthState()
         let results = [
-            ("allocations for each PersistentVolume of a list", try countVolumes(&reconciler), 6.0),
-            ("allocations for each PersistentVolumeClaim of a list", try countClaims(&reconciler), 4.5),
-            ("allocations for each volume and sweep, ListVolumes", try countSweeps(&reconciler), 1.2),
+            ("allocations for each PersistentVolume of a list", try countVolumes(&healthState), 6.0),
+            ("allocations for each PersistentVolumeClaim of a list", try countClaims(&healthState), 4.5),
+            ("allocations for each volume and sweep, ListVolumes", try countSweeps(&healthState), 1.2),
         ]
         print("| What | Counted | Limit |\n| --- | --- | --- |")
         for (what, counted, limit) in results {
@@ -37,7 +37,7 @@ enum AllocationTester {
         }
     }
 
-    private static func countVolumes(_ reconciler: inout Reconciler) throws -> Double {
+    private static func countVolumes(_ healthState: inout HealthState) throws -> Double {
         let page = try page(
             of: (0..<volumes).map { number in
                 var volume = PersistentVolume()
@@ -53,19 +53,19 @@ enum AllocationTester {
             }
         )
         return try allocations {
-            reconciler.beginVolumeRelist()
+            healthState.beginVolumeRelist()
             var page = try ListPage<WatchedVolume>(
                 page,
                 request: RequestInfo(verb: .list, resource: WatchedVolume.resource)
             )
             while let volume = try page.next() {
-                reconciler.apply(volume.monitored(secrets: .none), at: .zero)
+                healthState.apply(volume.monitored(secrets: .none), at: .zero)
             }
-            reconciler.endVolumeRelist(at: .zero)
+            healthState.endVolumeRelist(at: .zero)
         }
     }
 
-    private static func countClaims(_ reconciler: inout Reconciler) throws -> Double {
+    private static func countClaims(_ healthState: inout HealthState) throws -> Double {
         let page = try page(
             of: (0..<volumes).map { number in
                 var claim = PersistentVolumeClaim()
@@ -78,17 +78,17 @@ enum AllocationTester {
             }
         )
         return try allocations {
-            reconciler.beginClaimRelist()
+            healthState.beginClaimRelist()
             var page = try ListPage<WatchedClaim>(
                 page,
                 request: RequestInfo(verb: .list, resource: WatchedClaim.resource)
             )
-            while let claim = try page.next() { reconciler.apply(claim, at: .zero) }
-            reconciler.endClaimRelist(at: .zero)
+            while let claim = try page.next() { healthState.apply(claim, at: .zero) }
+            healthState.endClaimRelist(at: .zero)
         }
     }
 
-    private static func countSweeps(_ reconciler: inout Reconciler) throws -> Double {
+    private static func countSweeps(_ healthState: inout HealthState) throws -> Double {
         var response = CSIListVolumesResponse()
         response.entries = (0..<volumes).map { number in
             var entry = CSIListVolumesResponse.Entry()
@@ -99,14 +99,14 @@ enum AllocationTester {
         let page: [UInt8] = try response.serializedBytes()
         let counted = try allocations {
             for _ in 0..<sweeps {
-                reconciler.beginSweep(at: .zero)
+                healthState.beginSweep(at: .zero)
                 var page = try DriverPage<DriverVolume>(page, method: CSIMethodName.listVolumes)
                 while let part = try page.next() {
                     for volume in part.items {
-                        if let report = VolumeHealthReport(volume) { reconciler.receive(report, at: .zero) }
+                        if let report = VolumeHealthReport(volume) { healthState.receive(report, at: .zero) }
                     }
                 }
-                _ = reconciler.endSweep(.complete(.everyVolume, canConfirm: true), at: .zero)
+                _ = healthState.endSweep(.complete(.everyVolume, canConfirm: true), at: .zero)
             }
         }
         return counted / Double(sweeps)

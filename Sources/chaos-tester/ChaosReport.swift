@@ -5,7 +5,7 @@
 struct ChaosReport {
     private struct Row {
         var rounds = 0
-        var told = 0
+        var reported = 0
         var lost = 0
         var twice = 0
         var longest = Duration.zero
@@ -17,13 +17,13 @@ struct ChaosReport {
     /// A round is over.
     ///
     /// - Parameters:
-    ///   - told: how often something was told.
-    ///   - lost: whether something was not told in time.
-    ///   - twice: how often something was told once more than it became so.
-    ///   - settling: how long after the faults all had been told.
+    ///   - reported: how often something was reported.
+    ///   - lost: whether something was not reported in time.
+    ///   - twice: how often something was reported once more than it became so.
+    ///   - settling: how long after the faults all had been reported.
     mutating func add(
         _ fault: ChaosFault,
-        told: Int,
+        reported: Int,
         lost: Int,
         twice: Int,
         settling: Duration,
@@ -31,7 +31,7 @@ struct ChaosReport {
     ) {
         var row = rows[fault] ?? Row()
         row.rounds += 1
-        row.told += told
+        row.reported += reported
         row.lost += lost
         row.twice += twice
         row.longest = max(row.longest, settling)
@@ -43,20 +43,20 @@ struct ChaosReport {
     var table: String {
         let lines = ChaosFault.all.compactMap { fault in
             rows[fault].map { row in
-                "| \(fault.name) | \(row.rounds) | \(row.told) | \(row.lost) | \(row.twice) | \(row.longest.tenths) |"
+                "| \(fault.name) | \(row.rounds) | \(row.reported) | \(row.lost) | \(row.twice) | \(row.longest.tenths) |"
             }
         }
         let head = [
-            "| Fault | Rounds | Told | Lost | Twice | Settled after (s, longest) |", "|---|---|---|---|---|---|",
+            "| Fault | Rounds | Reported | Lost | Twice | Settled after (s, longest) |", "|---|---|---|---|---|---|",
         ]
         let all = rows.values.reduce(into: Row()) { sum, row in
             sum.rounds += row.rounds
-            sum.told += row.told
+            sum.reported += row.reported
             sum.lost += row.lost
             sum.twice += row.twice
             sum.longest = max(sum.longest, row.longest)
         }
-        let last = "| all | \(all.rounds) | \(all.told) | \(all.lost) | \(all.twice) | \(all.longest.tenths) |"
+        let last = "| all | \(all.rounds) | \(all.reported) | \(all.lost) | \(all.twice) | \(all.longest.tenths) |"
         return (head + lines + [last]).joined(separator: "\n")
     }
 

@@ -12,7 +12,7 @@ struct ChaosRun: AsyncParsableCommand {
         abstract: "Rounds of random faults; the promises are checked all the time.",
         discussion: """
             Each round brings about a fault or two, breaks and mends volumes while they last, ends them, and waits until \
-            everything has been told. A promise that was broken ends the run with the history around it. The same seed \
+            everything has been reported. A promise that was broken ends the run with the history around it. The same seed \
             makes the same rounds.
 
             The faults: \(ChaosFault.all.map(\.name).joined(separator: ", ")).

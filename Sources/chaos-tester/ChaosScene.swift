@@ -20,7 +20,7 @@ struct ChaosScene {
         self.fakeTimeLibrary = fakeTimeLibrary
     }
 
-    /// How long after the faults everything must have been told: as long as the longest pause of a watch that failed.
+    /// How long after the faults everything must have been reported: as long as the longest pause of a watch that failed.
     private static let settleLimit = Duration.seconds(90)
     /// When another replica must have taken over, on a machine that is busy with other work too.
     private static let failoverLimit = Replicas.Timing.leaseDuration * 10
@@ -45,19 +45,19 @@ struct ChaosScene {
         let settling = clock.now - healed
         report.add(
             round.faults[0],
-            told: world.ledger.tellings - before.tellings,
+            reported: world.ledger.reports - before.reports,
             lost: failure == nil ? 0 : 1,
             twice: world.ledger.violations.count { ["b", "c"].contains($0.promise) },
             settling: settling,
             failovers: failovers
         )
-        say("\(name): \(world.ledger.tellings - before.tellings) told, settled after \(settling.tenths) s")
+        say("\(name): \(world.ledger.reports - before.reports) reported, settled after \(settling.tenths) s")
         if let failure { return "\(name): \(failure)" }
         if failovers.isEmpty, needsFailover(round) { return "\(name): no other replica took over" }
         return try await restIn(name)
     }
 
-    /// Waits until everything has been told. Returns what went wrong.
+    /// Waits until everything has been reported. Returns what went wrong.
     mutating func settle() async throws -> String? {
         let limit = clock.now + Self.settleLimit
         // What the objects show may be in the journal a moment later: a write that counts as one of the steady state.
@@ -70,7 +70,7 @@ struct ChaosScene {
             if isSettled, wasSettled { return nil }
             wasSettled = isSettled
             if clock.now > limit {
-                return "not told in time: \(unsettled.map(\.description).joined(separator: "; "))"
+                return "not reported in time: \(unsettled.map(\.description).joined(separator: "; "))"
             }
             try await clock.sleep(for: .milliseconds(50))
         }
@@ -96,7 +96,7 @@ struct ChaosScene {
         world.observe()
     }
 
-    /// The claim of a broken volume is made anew: without a watch that goes on, its new claim is never told of.
+    /// The claim of a broken volume is made anew: without a watch that goes on, its new claim is never reported of.
     private mutating func recreateClaim(_ round: ChaosPlan.Round) throws {
         guard let first = round.changes.first else { return }
         let broken = round.changes.first { world.health(ofVolume: $0) != .well }
@@ -105,7 +105,7 @@ struct ChaosScene {
     }
 
     private mutating func flip(_ index: Int) {
-        let broken = SimulatedWorld.Health.adverse("volume \(index) is broken")
+        let broken = SimulatedWorld.Health.unhealthy("volume \(index) is broken")
         world.set(world.health(ofVolume: index) == .well ? broken : .well, ofVolume: index)
     }
 }

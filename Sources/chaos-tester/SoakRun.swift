@@ -82,7 +82,7 @@ struct SoakRun: AsyncParsableCommand {
         while clock.now < end {
             let index = Int.random(in: 0..<volumes, using: &random)
             let isWell = world.health(ofVolume: index) == .well
-            world.set(isWell ? .adverse("volume \(index) is broken") : .well, ofVolume: index)
+            world.set(isWell ? .unhealthy("volume \(index) is broken") : .well, ofVolume: index)
             if Int.random(in: 0..<10, using: &random) == 0 {
                 try await world.begin(.cluster(.claimRecreated))
                 try await world.end(.cluster(.claimRecreated))
@@ -102,7 +102,7 @@ struct SoakRun: AsyncParsableCommand {
                 samples.append(sample)
                 next += sampleInterval
                 say(
-                    "\(sweeps) lists, \(world.ledger.tellings) told: \(Int(sample.residentBytes / 1024)) KiB resident, "
+                    "\(sweeps) lists, \(world.ledger.reports) reported: \(Int(sample.residentBytes / 1024)) KiB resident, "
                         + "\(Int(sample.fileDescriptors)) file descriptors"
                 )
             }

@@ -73,7 +73,7 @@ struct ControllerCommand: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract: "Tells PersistentVolumeClaims when the CSI driver reports their volumes abnormal.",
+        abstract: "Reports abnormal CSI volumes as events and status of their PersistentVolumeClaims.",
         usage: "csi-health-monitor [controller | doctor] [--flag=value ...]",
         discussion: """
             Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's syntax: \

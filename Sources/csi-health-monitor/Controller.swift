@@ -250,7 +250,7 @@ private struct MonitorService: Service {
         _ kubernetes: KubernetesClient,
         name: String,
         identity: String,
-        mayAct: @escaping @Sendable () -> Bool = { true }
+        isLeading: @escaping @Sendable () -> Bool = { true }
     ) -> HealthMonitor<ContinuousClock> {
         let metrics = metrics
         var configuration = options.monitorConfiguration(driverName: name, identity: identity)
@@ -262,7 +262,7 @@ private struct MonitorService: Service {
             kubernetes: kubernetes,
             clock: ContinuousClock(),
             logger: logger,
-            mayAct: mayAct
+            isLeading: isLeading
         ) { metrics.observe($0) }
         running.set(monitor)
         return monitor

@@ -113,7 +113,7 @@ final class RunningMonitor: Sendable {
         if let lease = lease?() { metadata["leading"] = .stringConvertible(lease.isHeld) }
         if let snapshot = monitor?.snapshot(), let status = monitor?.status() {
             metadata["healthy"] = .stringConvertible(snapshot.healthyVolumes)
-            metadata["unhealthy"] = .stringConvertible(snapshot.adverseVolumes)
+            metadata["unhealthy"] = .stringConvertible(snapshot.unhealthyVolumes)
             metadata["unknown"] = .stringConvertible(snapshot.unknownVolumes + snapshot.staleVolumes)
             metadata["queued"] = .stringConvertible(snapshot.events.depth + snapshot.statuses.depth)
             metadata["lastSweep"] = status.sweepAge.map { .stringConvertible(Duration.seconds($0.components.seconds)) }
@@ -174,16 +174,16 @@ extension SidecarMetrics.Configuration {
 extension SidecarSnapshot.Volumes {
     init(_ snapshot: HealthSnapshot, driverVersion: String) {
         self.init(
-            adverseClaims: snapshot.adverseClaims.map {
-                AdverseClaim(
+            unhealthyClaims: snapshot.unhealthyClaims.map {
+                UnhealthyClaim(
                     namespace: $0.namespace,
                     name: $0.name,
-                    conditions: $0.conditions.map { AdverseClaim.Condition(status: $0.status, reason: $0.reason) },
+                    conditions: $0.conditions.map { UnhealthyClaim.Condition(status: $0.status, reason: $0.reason) },
                     age: $0.age
                 )
             },
             healthy: snapshot.healthyVolumes,
-            adverse: snapshot.adverseVolumes,
+            unhealthy: snapshot.unhealthyVolumes,
             unknown: snapshot.unknownVolumes,
             events: .init(snapshot.events),
             statuses: .init(snapshot.statuses),

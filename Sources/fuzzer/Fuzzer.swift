@@ -9,7 +9,7 @@ private let target: FuzzTarget = {
     // getenv(3): nobody changes the environment of this process.
     guard let name = unsafe getenv("FUZZ_TARGET"), let target = unsafe FuzzTarget(rawValue: String(cString: name))
     else {
-        // libFuzzer's `main` has no way to be told that the set-up is wrong.
+        // libFuzzer's `main` has no way to be reported that the set-up is wrong.
         fatalError("set FUZZ_TARGET to one of \(FuzzTarget.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return target

@@ -40,7 +40,7 @@ struct SimulatedCluster: AsyncParsableCommand {
     var driverName = "hostpath.csi.k8s.io"
 
     @Option(
-        help: "How the driver tells health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
+        help: "How the driver reports health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
     )
     var driverGeneration = Generation.legacy
 
@@ -172,7 +172,7 @@ struct SimulatedCluster: AsyncParsableCommand {
                     for await _ in interruptions { break }
                 }
             } else {
-                tell(server, driver, backing: backing, kubeconfig: kubeconfig)
+                report(server, driver, backing: backing, kubeconfig: kubeconfig)
                 for await _ in interruptions { break }
             }
             try? FileManager.default.removeItem(at: ready)
@@ -194,7 +194,7 @@ struct SimulatedCluster: AsyncParsableCommand {
     }
 
     /// At once, also where standard output is a file.
-    private func tell(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
+    private func report(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
         let text = """
             API server  \(server.url)
             kubeconfig  \(kubeconfig)

@@ -5,11 +5,11 @@ import Testing
 
 @testable import CSIClient
 
-/// What a driver says wrong is told in few words, however many it used.
+/// What a driver says wrong is reported in few words, however many it used.
 @Suite struct DriverRepliesTests {
     private let long = String(repeating: "ü", count: 1_000_000)
 
-    @Test func anAnswerForAVolumeWithALongName() throws {
+    @Test func `an answer for a volume with a long name`() throws {
         let reply = Wire.message(1, Wire.text(1, long))
         let error = #expect(throws: CSIError.self) { try DriverVolumeHealth(reply: reply, askedFor: "a") }
         #expect(error?.code == .invalidResponse)
@@ -19,7 +19,7 @@ import Testing
         #expect((error?.message.utf8.count ?? .max) < 2000)
     }
 
-    @Test func aLongTokenThatComesAgain() async throws {
+    @Test func `a long token that comes again`() async throws {
         let pages = DriverPages<DriverVolume>(method: "m") { [long] _ throws(CSIError) in
             try DriverPage(Wire.text(2, long), method: "m")
         } items: {

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ObservationTests {
-    @Test func everyCallIsObservedWithItsDriverMethodAndCode() async throws {
+    @Test func `every call is observed with its driver method and code`() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
             seen.withLock { $0.append("\(call.driverName) \(call.method) \(call.code)") }
@@ -29,7 +29,7 @@ import Testing
         )
     }
 
-    @Test func anAnswerWithoutWhatIsRequiredIsNotUsable() async throws {
+    @Test func `an answer without what is required is not usable`() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
             seen.withLock { $0.append("\(call.code) \(call.isUsable)") }
@@ -47,7 +47,7 @@ import Testing
         #expect(seen.withLock { $0 } == ["OK false", "OK false", "OK false", "OK true"])
     }
 
-    @Test func requestsAndResponsesAreTraced() async throws {
+    @Test func `requests and responses are traced`() async throws {
         let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]

@@ -30,7 +30,7 @@ import Testing
         return pages
     }
 
-    @Test func aListTellsAllThatIsWrongWithEveryVolume() async throws {
+    @Test func `a list reports all that is wrong with every volume`() async throws {
         let answer =
             Wire.message(1, health("a", (1, "RebuildInProgress", "3 of 4 disks"), (2, "PathDown", "")))
             + Wire.message(1, health("b", (3, "", "gone \u{1FAB5}\n")))
@@ -48,7 +48,7 @@ import Testing
         #expect(volumes[1].entries[0].message == "gone \u{1FAB5}\n")
     }
 
-    @Test func repetitionsAreHandedOnAsTheyCome() async throws {
+    @Test func `repetitions are handed on as they come`() async throws {
         let page = Wire.message(1, health("a", (1, "x", ""), (1, "x", ""))) + Wire.message(1, health("a", (2, "y", "")))
         let calls = Mutex(0)
         let pages = try await listed { _, _ in
@@ -63,13 +63,13 @@ import Testing
     }
 
     @Test(arguments: [0, 4, 99, Int(Int32.max), -1])
-    func aStatusThatIsNotKnownIsKeptAsItsNumber(number: Int) async throws {
+    func `a status that is not known is kept as its number`(number: Int) async throws {
         let answer = Wire.message(1, health("a", (number, "New", "")))
         let pages = try await listed { _, _ in .success(answer) }
         #expect(pages.first?.first?.entries.map(\.status) == [.unknown(number)])
     }
 
-    @Test func everyPageCarriesTheBoundTheTokenAndTheSecrets() async throws {
+    @Test func `every page carries the bound the token and the secrets`() async throws {
         let requests = Mutex<[[UInt8]]>([])
         let pages = try await listed(secrets: ["user": "eve"], maxEntries: 2) { _, request in
             let count = requests.withLock { requests in
@@ -89,7 +89,7 @@ import Testing
         )
     }
 
-    @Test func aTokenThatComesAgainEndsTheList() async throws {
+    @Test func `a token that comes again ends the list`() async throws {
         let calls = Atomic(0)
         let error = await #expect(throws: CSIError.self) {
             try await listed { _, _ in
@@ -102,7 +102,7 @@ import Testing
         #expect(calls.load(ordering: .relaxed) == 2)
     }
 
-    @Test func anExpiredTokenStartsTheListOverOnce() async throws {
+    @Test func `an expired token starts the list over once`() async throws {
         let answers = Mutex<[Result<[UInt8], GRPCError>]>([
             .success(Wire.message(1, health("a")) + Wire.text(2, "old")),
             .failure(GRPCError(code: .aborted, message: "expired")),
@@ -113,7 +113,7 @@ import Testing
         #expect(pages.map { $0.map(\.id) } == [["a"], ["a"], ["b"]])
     }
 
-    @Test func nothingComesAfterAFailedPage() async throws {
+    @Test func `nothing comes after a failed page`() async throws {
         let calls = Atomic(0)
         try await withAnswers { _, _ in
             calls.add(1, ordering: .relaxed)
@@ -128,7 +128,7 @@ import Testing
         #expect(calls.load(ordering: .relaxed) == 1)
     }
 
-    @Test func anEntryWithoutAVolumeHidesNoOther() async throws {
+    @Test func `an entry without a volume hides no other`() async throws {
         let log = makeLog()
         let answer = Wire.message(1, health("a")) + Wire.message(1, health("", (1, "x", ""))) + [0x0A, 0]
         try await withAnswers(logger: log.logger) { _, _ in
@@ -165,13 +165,13 @@ import Testing
         return try #require(result)
     }
 
-    @Test func oneVolumeCanBeAskedFor() async throws {
+    @Test func `one volume can be asked for`() async throws {
         let volume = try await asked(for: "a", .success(Wire.message(1, health("a", (2, "PathDown", "all paths")))))
         #expect(try volume.get().entries.map(\.status) == [.inaccessible])
         #expect(try volume.get().entries.map(\.reason) == ["PathDown"])
     }
 
-    @Test func anEmptyHealthSaysThatNothingIsWrong() async throws {
+    @Test func `an empty health says that nothing is wrong`() async throws {
         let volume = try await asked(for: "a", .success(Wire.message(1, health("a"))))
         #expect(try volume.get().id == "a")
         #expect(try volume.get().entries.isEmpty)
@@ -188,7 +188,11 @@ import Testing
             ("a", [0xFF, 0xFF], "cannot be read: no field of a protobuf message at byte 2"),
         ] as [(String, [UInt8], String)]
     )
-    func anAnswerThatSaysNothingOfTheVolumeIsNoHealth(id: String, bytes: [UInt8], complaint: String) async throws {
+    func `an answer that says nothing of the volume is no health`(
+        id: String,
+        bytes: [UInt8],
+        complaint: String
+    ) async throws {
         let result = try await asked(for: id, .success(bytes))
         let error = #expect(throws: CSIError.self) { try result.get() }
         #expect(error?.code == .invalidResponse)
@@ -196,7 +200,7 @@ import Testing
         #expect(error?.isNotFound == false)
     }
 
-    @Test func aVolumeThatIsGoneAndADriverThatIsAwayAreToldApart() async throws {
+    @Test func `a volume that is gone and a driver that is away are reported apart`() async throws {
         let gone = try await asked(for: "a", .failure(GRPCError(code: .notFound, message: "no such volume")))
         let missing = #expect(throws: CSIError.self) { try gone.get() }
         #expect(missing?.isNotFound == true)
@@ -207,7 +211,7 @@ import Testing
         #expect(unreachable?.isNotFound == false)
     }
 
-    @Test func aCallThatIsNotAnsweredEndsAtTheTimeout() async throws {
+    @Test func `a call that is not answered ends at the timeout`() async throws {
         try await withAnswers(timeout: .milliseconds(100)) { _, _ in
             // Ends with the call, whose task is cancelled then.
             try? await ManualClock().sleep(for: .seconds(1))
@@ -220,7 +224,7 @@ import Testing
 
     // MARK: Secrets
 
-    @Test func secretsAreSentAndNeverLogged() async throws {
+    @Test func `secrets are sent and never logged`() async throws {
         let log = makeLog()
         let secrets = ["password": "hunter2"]
         let sent = Mutex<[UInt8]>([])
@@ -244,7 +248,7 @@ import Testing
     }
 
     /// A backend's words may hold what it was given, and go to events that many may read.
-    @Test func secretsThatTheDriverRepeatsAreTakenOut() async throws {
+    @Test func `secrets that the driver repeats are taken out`() async throws {
         let log = makeLog()
         let secrets = ["password": "hunter2", "user": "hunter", "pin": "123"]
         let answer = Wire.message(1, health("a", (2, "hunter2", "hunter cannot log in with hunter2, 123 tries")))

@@ -9,7 +9,7 @@ import Testing
 @testable import CSIClient
 
 @Suite(.timeLimit(.minutes(30))) struct VolumeTests {
-    @Test func aListTellsEveryVolumesCondition() async throws {
+    @Test func `a list reports every volumes condition`() async throws {
         try await withDriver { driver, client in
             driver.volumes = [
                 SimulatedVolume(id: "healthy"),
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func pagesFollowTheDriversTokens() async throws {
+    @Test func `pages follow the drivers tokens`() async throws {
         try await withDriver(.init(pageSize: 2)) { driver, client in
             driver.volumes = (0..<5).map { SimulatedVolume(id: "\($0)") }
             let pages = try await client.listedIDs()
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test func aBoundOnPagesIsSentWhenItIsWanted() async throws {
+    @Test func `a bound on pages is sent when it is wanted`() async throws {
         try await withDriver(maxEntries: 3) { driver, client in
             driver.volumes = (0..<4).map { SimulatedVolume(id: "\($0)") }
             let pages = try await client.listedIDs()
@@ -43,14 +43,14 @@ import Testing
         }
     }
 
-    @Test func aDriverWithoutVolumesHasAnEmptyPage() async throws {
+    @Test func `a driver without volumes has an empty page`() async throws {
         try await withDriver { _, client in
             let pages = try await client.listedIDs()
             #expect(pages == [[]])
         }
     }
 
-    @Test func aTokenThatComesAgainEndsTheList() async throws {
+    @Test func `a token that comes again ends the list`() async throws {
         try await withDriver { driver, client in
             // entries=1 { volume=1 { volume_id=2 "a" } }, next_token=2 "again"
             let page: [UInt8] = [0x0A, 5, 0x0A, 3, 0x12, 1, 0x61, 0x12, 5] + Array("again".utf8)
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func anExpiredTokenStartsTheListOverOnce() async throws {
+    @Test func `an expired token starts the list over once`() async throws {
         try await withDriver(.init(pageSize: 1)) { driver, client in
             driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
             let journal = driver.journal
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func aListThatKeepsExpiringFails() async throws {
+    @Test func `a list that keeps expiring fails`() async throws {
         try await withDriver(.init(pageSize: 1)) { driver, client in
             driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in call.startingToken.isEmpty ? nil : .fail(.aborted, "expired") }
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func abortedFirstPagesAreNotStartedOver() async throws {
+    @Test func `aborted first pages are not started over`() async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .fail(.aborted, "busy") }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func aFailedPageIsThrownWithTheDriversWords() async throws {
+    @Test func `a failed page is thrown with the drivers words`() async throws {
         try await withDriver(.init(pageSize: 1)) { driver, client in
             driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in call.startingToken == "2" ? .fail(.internal, "backend lost") : nil }
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func everyPageHasADeadlineOfItsOwn() async throws {
+    @Test func `every page has a deadline of its own`() async throws {
         try await withDriver(.init(pageSize: 1), timeout: .seconds(2)) { driver, client in
             driver.volumes = (0..<2).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func aListWithoutAnEndEnds() async throws {
+    @Test func `a list without an end ends`() async throws {
         let asked = Mutex(0)
         var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ throws(CSIError) in
             let number = asked.withLock { asked in
@@ -142,7 +142,7 @@ import Testing
     @Test(
         arguments: [[0x08, 7], [0x0D, 1, 2, 3, 4], [0x09, 1, 2, 3, 4, 5, 6, 7, 8], [0x7A, 1, 0, 0x08, 7]] as [[UInt8]]
     )
-    func aFieldOfAnotherTypeIsAnError(bytes: [UInt8]) async throws {
+    func `a field of another type is an error`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
@@ -152,7 +152,7 @@ import Testing
 
     /// A later version of the specification may add fields.
     @Test(arguments: [[], [0x7A, 1, 0], [0x7B, 0x08, 1, 0x7C]] as [[UInt8]])
-    func anEmptyListWithUnknownFieldsIsOne(bytes: [UInt8]) async throws {
+    func `an empty list with unknown fields is one`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let pages = try await client.listedIDs()
@@ -161,7 +161,7 @@ import Testing
     }
 
     @Test(arguments: [[0xFF, 0xFF], [0x0A, 5, 1], [0x0A, 2, 0x0A, 9]] as [[UInt8]])
-    func whatIsNoMessageIsAnError(bytes: [UInt8]) async throws {
+    func `what is no message is an error`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
@@ -174,7 +174,7 @@ import Testing
         ids.flatMap { Wire.message(1, Wire.message(1, Wire.text(2, "\($0)"))) }
     }
 
-    @Test func aLargePageComesInParts() async throws {
+    @Test func `a large page comes in parts`() async throws {
         try await withDriver { [large = page(0..<2500), last = page(2500..<2501)] driver, client in
             driver.intercept { call in .reply(call.startingToken.isEmpty ? Wire.text(2, "next") + large : last) }
             let pages = try await client.listedIDs()
@@ -184,7 +184,7 @@ import Testing
         }
     }
 
-    @Test func aListIsIncompleteWhereAPartOfAPageIsBad() async throws {
+    @Test func `a list is incomplete where a part of a page is bad`() async throws {
         try await withDriver { [page = page(0..<1500) + [0x0A, 2, 0x0A, 9]] driver, client in
             driver.intercept { _ in .reply(Wire.text(2, "next") + page) }
             var pages = client.listVolumes().makeAsyncIterator()
@@ -198,7 +198,7 @@ import Testing
         }
     }
 
-    @Test func oneVolumeCanBeAskedFor() async throws {
+    @Test func `one volume can be asked for`() async throws {
         try await withDriver { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]
             let volume = try await client.getVolume(id: "a")
@@ -288,7 +288,7 @@ import Testing
         }
     }
 
-    @Test func anEntryWithoutAVolumeHidesNoOther() async throws {
+    @Test func `an entry without a volume hides no other`() async throws {
         try await withDriver { driver, client in
             // entries=1 {}, entries=1 { volume=1 { volume_id=2 "a" } }
             driver.intercept { _ in .reply([0x0A, 0, 0x0A, 5, 0x0A, 3, 0x12, 1, 0x61]) }

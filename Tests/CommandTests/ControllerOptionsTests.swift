@@ -15,7 +15,7 @@ import VolumeHealth
 @Suite struct ControllerOptionsTests {
     private let csiAddress = "--csi-address=/tmp/csi.sock"
 
-    @Test func withoutFlagsThereIsNoEndpointAndNoLease() throws {
+    @Test func `without flags there is no endpoint and no lease`() throws {
         let options = try options([csiAddress])
         #expect(options.csiAddress == "/tmp/csi.sock")
         #expect(options.timeout == .seconds(15))
@@ -49,7 +49,7 @@ import VolumeHealth
         #expect(metrics.swiftVersion.hasPrefix("6."))
     }
 
-    @Test func everyFlagArrives() throws {
+    @Test func `every flag arrives`() throws {
         let options = try options([
             "--csi-address=unix:///tmp/csi.sock", "--timeout=1m30s", "--list-volumes-interval=1.5h",
             "--list-max-entries=100", "--kubeconfig=/dev/null", "--kube-api-qps=0.5", "--kube-api-burst=3",
@@ -107,7 +107,7 @@ import VolumeHealth
     @Test(arguments: [
         "/tmp/csi.sock", "unix:///tmp/csi.sock", "unix:/tmp/csi.sock", "unix:csi.sock", "/csi.sock",
     ])
-    func aSocketThatMayYetComeIsTaken(address: String) throws {
+    func `a socket that may yet come is taken`(address: String) throws {
         #expect(try options(["--csi-address=\(address)"]).csiAddress == address)
     }
 
@@ -142,14 +142,14 @@ import VolumeHealth
     }
 
     @Test(arguments: ["/nowhere/at/all/csi.sock", "unix:///nowhere/at/all/csi.sock"])
-    func aMissingSocketDirectoryIsNamed(address: String) {
+    func `a missing socket directory is named`(address: String) {
         #expect(
             failure(of: ["--csi-address=\(address)"])
                 == "--csi-address: there is no directory /nowhere/at/all: No such file or directory"
         )
     }
 
-    @Test func aSocketDirectoryThatIsAFileIsNamed() {
+    @Test func `a socket directory that is a file is named`() {
         #expect(failure(of: ["--csi-address=/dev/null/csi.sock"]) == "--csi-address: /dev/null is not a directory")
     }
 
@@ -157,18 +157,18 @@ import VolumeHealth
         ("/nowhere/config", "cannot read /nowhere/config: No such file or directory"),
         ("/tmp", "/tmp is a directory, not a file"),
     ])
-    func anUnreadableKubeconfigIsNamed(path: String, message: String) {
+    func `an unreadable kubeconfig is named`(path: String, message: String) {
         #expect(failure(of: [csiAddress, "--kubeconfig=\(path)"]) == "--kubeconfig: \(message)")
     }
 
-    @Test func anEmptyKubeconfigIsNone() throws {
+    @Test func `an empty kubeconfig is none`() throws {
         #expect(try options([csiAddress, "--kubeconfig="]).kubeconfig == nil)
         #expect(try options([csiAddress, "--kubeconfig", ""]).kubeconfig == nil)
     }
 
     // MARK: The API server
 
-    @Test func aBurstOfZeroIsTheDefaultAndANegativeRateIsNoLimit() throws {
+    @Test func `a burst of zero is the default and a negative rate is no limit`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
         #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
@@ -176,7 +176,7 @@ import VolumeHealth
 
     // MARK: Flags without a meaning
 
-    @Test func flagsThatMeanNothingHereAreNamed() throws {
+    @Test func `flags that mean nothing here are named`() throws {
         let options = try options([
             csiAddress, "--resync=1h", "--automaxprocs", "--volume-list-add-interval=5m",
             "--log-text-split-stream=false",
@@ -185,7 +185,7 @@ import VolumeHealth
     }
 
     /// Every flag of that group is looked at.
-    @Test func allFlagsThatMeanNothingAreKnown() throws {
+    @Test func `all flags that mean nothing are known`() throws {
         let options = try options([
             csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
             "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
@@ -201,7 +201,7 @@ import VolumeHealth
 
     // MARK: The endpoint
 
-    @Test func theDeprecatedNameOfTheEndpointStillWorks() throws {
+    @Test func `the deprecated name of the endpoint still works`() throws {
         let options = try options([csiAddress, "--metrics-address=:8080"])
         #expect(options.endpoint?.address == ListenAddress(host: "", port: 8080))
         #expect(options.endpoint?.metricsPath == "/metrics")
@@ -224,7 +224,7 @@ import VolumeHealth
                 + "write :8080, 127.0.0.1:8080 or [::1]:8080"
         ),
     ])
-    func anEndpointThatCannotBeIsRefused(arguments: [String], message: String) {
+    func `an endpoint that cannot be is refused`(arguments: [String], message: String) {
         #expect(failure(of: [csiAddress] + arguments) == message)
     }
 
@@ -255,7 +255,7 @@ import VolumeHealth
             "invalid --leader-election flags: the lease duration (0.9 seconds) must be at least 1 second"
         ),
     ])
-    func periodsThatCannotKeepLeadersApartAreRefused(arguments: [String], message: String) throws {
+    func `periods that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
         #expect(failure(of: [csiAddress, "--leader-election"] + arguments) == message)
         // Without leader election they mean nothing.
         #expect(try options([csiAddress] + arguments).leaderElection == nil)

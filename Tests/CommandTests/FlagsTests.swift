@@ -40,22 +40,22 @@ import Testing
         }
     }
 
-    @Test func theFlagsAndTheirDefaultsAreThoseOfExternalHealthMonitor() {
+    @Test func `the flags and their defaults are those of external health monitor`() {
         let found = helpEntries.map { ($0.name, $0.defaultText) }
         #expect(Dictionary(uniqueKeysWithValues: found) == Self.defaults)
     }
 
-    @Test func exactlyTheBooleansNeedNoValue() {
+    @Test func `exactly the booleans need no value`() {
         #expect(Set(helpEntries.filter { $0.value == "bool" }.map(\.name)) == ControllerFlags.booleans)
     }
 
-    @Test func theHelpSaysWhatTheDefaultsAre() throws {
+    @Test func `the help says what the defaults are`() throws {
         // Given as arguments, the defaults make no difference.
         let arguments = Self.defaults.map { "--\($0.key)=\($0.value)" } + ["--csi-address=/tmp/csi.sock"]
         #expect(try options(arguments) == options(["--csi-address=/tmp/csi.sock"]))
     }
 
-    @Test func anArgumentListOfExternalHealthMonitorIsTaken() throws {
+    @Test func `an argument list of external health monitor is taken`() throws {
         _ = try options([
             "-v=5", "--csi-address=/tmp/csi.sock", "--leader-election", "--http-endpoint=:8080", "-timeout", "30s",
             "--monitor-interval=90s", "--volume-list-add-interval=1m", "--node-list-add-interval=1m",
@@ -116,27 +116,27 @@ import Testing
         ("--kube-api-qps=0", "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit"),
         ("--v=-1", "--v must not be negative; 0 logs the least"),
     ])
-    func anErrorNamesTheFlagAndSaysWhatToWrite(argument: String, message: String) {
+    func `an error names the flag and says what to write`(argument: String, message: String) {
         #expect(failure(of: [argument]) == message)
     }
 
-    @Test func theCommandMayBeNamed() throws {
+    @Test func `the command may be named`() throws {
         let flags = ["--csi-address=/tmp/x", "-v=3"]
         #expect(try options(["controller"] + flags) == options(flags))
         #expect(failure(of: ["--v=3", "controller"]) == "unexpected argument \"controller\"")
     }
 
     @Test(arguments: ["true", "TRUE", "True", "t", "T", "1"])
-    func theWordsForTrueAreGos(word: String) throws {
+    func `the words for true are gos`(word: String) throws {
         #expect(try Bool(flag: word))
     }
 
     @Test(arguments: ["false", "FALSE", "False", "f", "F", "0"])
-    func theWordsForFalseAreGos(word: String) throws {
+    func `the words for false are gos`(word: String) throws {
         #expect(try !Bool(flag: word))
     }
 
-    @Test func theLastOneOfSeveralCounts() throws {
+    @Test func `the last one of several counts`() throws {
         #expect(try options(["--csi-address=/tmp/x", "-v=1", "-v=3"]).verbosity == 3)
     }
 
@@ -144,7 +144,7 @@ import Testing
         ("", [:]), ("a:b", ["a": "b"]), ("a:b,example.com/team:storage", ["a": "b", "example.com/team": "storage"]),
         ("a:", ["a": ""]), ("a.b_c-D:1", ["a.b_c-D": "1"]),
     ])
-    func labelsAreRead(text: String, expected: [String: String]) throws {
+    func `labels are read`(text: String, expected: [String: String]) throws {
         #expect(try Labels(flag: text).values == expected)
     }
 
@@ -153,12 +153,12 @@ import Testing
         "a..b/c:d",
         "a=b", "é:b", String(repeating: "a", count: 64) + ":b", "a:" + String(repeating: "b", count: 64),
     ])
-    func whatIsNoLabelIsNamed(text: String) {
+    func `what is no label is named`(text: String) {
         let error = #expect(throws: UsageError.self) { try Labels(flag: text) }
         #expect(error?.message.hasSuffix("is not a label; write key:value,key:value") == true)
     }
 
-    @Test func aLabelIsGivenOnce() {
+    @Test func `a label is given once`() {
         #expect(throws: UsageError(message: "the label a is given twice")) { try Labels(flag: "a:b,a:c") }
     }
 }

@@ -23,14 +23,14 @@ import Testing
         (["--x", "--yes"], ["--x=--yes"]),
         (["--x", "-5"], ["--x=-5"]),
         (["--x", "--"], ["--x=--"]),
-        // The parser tells what is missing.
+        // The parser reports what is missing.
         (["--x"], ["--x"]),
         (["-h"], ["--help"]),
         (["-help"], ["--help"]),
         (["--help"], ["--help"]),
         (["--x=v", "--"], ["--x=v"]),
     ])
-    func readsWhatGoReads(arguments: [String], expected: [String]) throws {
+    func `reads what go reads`(arguments: [String], expected: [String]) throws {
         #expect(try normalized(arguments) == expected)
     }
 
@@ -38,12 +38,12 @@ import Testing
         (["v"], "v"), (["--x=v", "v"], "v"), (["-"], "-"), ([""], ""), (["--", "--x=v"], "--x=v"),
         (["--yes", "false"], "false"),
     ])
-    func refusesWhatIsNoFlag(arguments: [String], stray: String) {
+    func `refuses what is no flag`(arguments: [String], stray: String) {
         #expect(throws: UsageError(message: "unexpected argument \"\(stray)\"")) { try normalized(arguments) }
     }
 
     @Test(arguments: ["---x", "-=v", "--=v"])
-    func refusesAFlagWithoutAName(argument: String) {
+    func `refuses a flag without a name`(argument: String) {
         #expect(throws: UsageError(message: "\"\(argument)\" is not a flag; write --name=value")) {
             try normalized([argument])
         }

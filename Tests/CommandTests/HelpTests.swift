@@ -8,12 +8,12 @@ import Testing
 
 /// The help, word for word: whoever changes it reads it once.
 @Suite struct HelpTests {
-    @Test func theHelpIsThis() {
+    @Test func `the help is this`() {
         #expect(ControllerCommand.helpMessage(columns: 100) == help)
     }
 
     private let help = """
-        OVERVIEW: Tells PersistentVolumeClaims when the CSI driver reports their volumes abnormal.
+        OVERVIEW: Reports abnormal CSI volumes as events and status of their PersistentVolumeClaims.
 
         Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's
         syntax: -flag and --flag are alike, a value follows after = or as the next argument, durations are
@@ -49,10 +49,10 @@ import Testing
                                   1.13: none, controller-publish, controller-expand or node-stage.
                                   (default: none)
 
-        WHAT IS TOLD:
+        WHAT IS REPORTED:
           --report-missing-volumes <bool>
-                                  Tell a claim when the driver does not find its volume any more. (default:
-                                  true)
+                                  Report a claim when the driver does not find its volume any more.
+                                  (default: true)
           --missing-volumes-hold <duration>
                                   How long many volumes must be missing at once before they are reported
                                   missing: more than 5 and more than 5 percent of them, or all. (default:
@@ -65,7 +65,7 @@ import Testing
                                   server does not keep status.healthStatus), always or never. (default:
                                   auto)
           --enable-node-watcher <bool>
-                                  Tell claims whose pods run on a node that is not ready or was deleted.
+                                  Report claims whose pods run on a node that is not ready or was deleted.
                                   (default: false)
           --node-failure-duration <duration>
                                   With the node watcher: how long a node is not ready before it counts as

@@ -10,14 +10,14 @@ import Testing
 /// The program as a process: what it prints where, and how it ends.
 @Suite(.timeLimit(.minutes(30))) struct ProgramTests {
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
-    func theVersionIsPrinted(arguments: [String]) async throws {
+    func `the version is printed`(arguments: [String]) async throws {
         let expected = Tool.Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
 
     @Test(arguments: [["--help"], ["-h"], ["controller", "-help"]])
-    func theHelpIsPrinted(arguments: [String]) async throws {
+    func `the help is printed`(arguments: [String]) async throws {
         let outcome = try await run(arguments)
         #expect(outcome.exitCode == 0)
         #expect(outcome.output.contains("USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]\n"))
@@ -33,7 +33,7 @@ import Testing
             "--csi-address: there is no directory /nowhere: No such file or directory"
         ),
     ])
-    func anErrorIsOneLineAndExitCodeOne(arguments: [String], message: String) async throws {
+    func `an error is one line and exit code one`(arguments: [String], message: String) async throws {
         let expected = Tool.Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
         let outcome = try await run(arguments)
         #expect(outcome == expected)

@@ -10,7 +10,7 @@ import Testing
 
 @Suite struct ReadmeTests {
     /// The README's table of flags has those that do something, and no others.
-    @Test func theReadmeHasTheFlagsOfTheHelp() throws {
+    @Test func `the readme has the flags of the help`() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)

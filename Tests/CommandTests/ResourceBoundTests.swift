@@ -79,7 +79,7 @@ import Testing
     private static func bound(_ answer: [UInt8]) -> Int { 2 * answer.count + 32 << 20 }
 
     @Test(arguments: Answer.allCases)
-    func anAnswerOfAnySizeIsReadInBoundedMemory(answer: Answer) async throws {
+    func `an answer of any size is read in bounded memory`(answer: Answer) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "rb-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }

@@ -36,7 +36,7 @@ import VolumeHealth
         registry.exposition().split(separator: "\n").filter { $0.hasPrefix(prefix) }.map(String.init)
     }
 
-    @Test func beforeAnythingRunsNothingIsConnectedAndNothingIsMissed() {
+    @Test func `before anything runs nothing is connected and nothing is missed`() {
         _ = metrics
         #expect(
             lines("csi_volume_health_driver_connected")
@@ -97,7 +97,7 @@ import VolumeHealth
     @Test(arguments: [
         "ListVolumes", "ControllerGetVolume", "ControllerListVolumeHealth", "ControllerGetVolumeHealth",
     ])
-    func aCallThatAsksForHealthIsAnOperationAndAProbe(method: String) {
+    func `a call that asks for health is an operation and a probe`(method: String) {
         let metrics = metrics
         for code in ["OK", "OK", "DeadlineExceeded"] {
             metrics.observe(call(method: "/csi.v1.Controller/\(method)", code: code))
@@ -116,7 +116,7 @@ import VolumeHealth
     }
 
     @Test(arguments: ["/csi.v1.Identity/Probe", "/csi.v1.Controller/ControllerGetCapabilities"])
-    func anyOtherCallIsAnOperationAlone(method: String) {
+    func `any other call is an operation alone`(method: String) {
         metrics.observe(call(method: method, code: "OK"))
         #expect(lines("csi_volume_health_probe_total").isEmpty)
         #expect(
@@ -146,15 +146,15 @@ import VolumeHealth
             #"csi_volume_health_reports_total{driver_name="unknown-driver",kind="node_failure",result="gone"} 1"#
         ),
     ])
-    func whatTheMonitorObservesIsCounted(observation: MonitorObservation, line: String) {
+    func `what the monitor observes is counted`(observation: MonitorObservation, line: String) {
         metrics.observe(observation)
         #expect(lines(line) == [line])
     }
 
     @Test(arguments: [(nil, true), ("GET_VOLUME_HEALTH", false)])
-    func aLeaderShowsWhatItKnows(missing: String?, isSupported: Bool) {
+    func `a leader shows what it knows`(missing: String?, isSupported: Bool) {
         let snapshot = HealthSnapshot(
-            adverseClaims: [
+            unhealthyClaims: [
                 .init(
                     namespace: "shop",
                     name: "data",
@@ -163,7 +163,7 @@ import VolumeHealth
                 )
             ],
             healthyVolumes: 3,
-            adverseVolumes: 1,
+            unhealthyVolumes: 1,
             unknownVolumes: 2,
             events: .init(depth: 5, oldest: .seconds(4), adds: 8),
             statuses: .init(depth: 7, oldest: .seconds(6), adds: 9),
@@ -172,14 +172,14 @@ import VolumeHealth
             method: .init(name: "ListVolumes", generation: "legacy")
         )
         let volumes = SidecarSnapshot.Volumes(snapshot, driverVersion: "1.2")
-        #expect(volumes.adverseClaims.map(\.namespace) == ["shop"])
-        #expect(volumes.adverseClaims.map(\.name) == ["data"])
-        #expect(volumes.adverseClaims.map { $0.conditions.map(\.status) } == [["Degraded"]])
-        #expect(volumes.adverseClaims.map { $0.conditions.map(\.reason) } == [["Slow"]])
-        #expect(volumes.adverseClaims.map(\.age) == [.seconds(3)])
+        #expect(volumes.unhealthyClaims.map(\.namespace) == ["shop"])
+        #expect(volumes.unhealthyClaims.map(\.name) == ["data"])
+        #expect(volumes.unhealthyClaims.map { $0.conditions.map(\.status) } == [["Degraded"]])
+        #expect(volumes.unhealthyClaims.map { $0.conditions.map(\.reason) } == [["Slow"]])
+        #expect(volumes.unhealthyClaims.map(\.age) == [.seconds(3)])
         #expect(volumes.driver.map { [$0.version, $0.method, $0.generation] } == ["1.2", "ListVolumes", "legacy"])
         #expect([volumes.events.adds, volumes.statuses.adds] == [8, 9])
-        #expect([volumes.healthy, volumes.adverse, volumes.unknown] == [3, 1, 2])
+        #expect([volumes.healthy, volumes.unhealthy, volumes.unknown] == [3, 1, 2])
         #expect([volumes.events.depth, volumes.statuses.depth] == [5, 7])
         #expect([volumes.events.oldest, volumes.statuses.oldest] == [.seconds(4), .seconds(6)])
         #expect(volumes.isDriverSupported == isSupported)

@@ -13,7 +13,7 @@ import Testing
     private static let password = "storage-password-z9p"
     private static let volume = VolumeFixture(number: 0)
 
-    @Test func neitherTokensNorSecretsAreSaid() async throws {
+    @Test func `neither tokens nor secrets are said`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "sc-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }

@@ -13,7 +13,7 @@ import Testing
 
     // MARK: What is served
 
-    @Test func servesMetrics() async throws {
+    @Test func `serves metrics`() async throws {
         registry.gauge(MetricDescription(name: "g", help: "G.")).set(1)
         try await withEndpoint { port in
             let response = try await get("/metrics", port: port)
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func servesMetricsUnderThePathThatIsAskedFor() async throws {
+    @Test func `serves metrics under the path that is asked for`() async throws {
         try await withEndpoint(metricsPath: "/m") { port in
             let there = try await get("/m?x=1", port: port)
             #expect(there.status == "HTTP/1.1 200 OK")
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func servesMoreThanASocketTakesAtOnce() async throws {
+    @Test func `serves more than a socket takes at once`() async throws {
         let gauge = registry.gauge(MetricDescription(name: "g", help: "G.", labelNames: ["n"]))
         for number in 0..<2000 {
             gauge.set(1, labels: [String(repeating: "x", count: 2000) + "\(number)"])
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func aHealthCheckIsAskedWithEachRequest() async throws {
+    @Test func `a health check is asked with each request`() async throws {
         let answers = AnswersInTurn([nil, "last renewal 40 s ago", nil])
         healthChecks.register(path: HealthChecks.leaderElectionPath) { answers.next() }
         try await withEndpoint { port in
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func headHasTheHeadersOfGetAndNoBody() async throws {
+    @Test func `head has the headers of get and no body`() async throws {
         healthChecks.register(path: "/healthz/x") { nil }
         try await withEndpoint { port in
             let response = try await exchange("HEAD /healthz/x HTTP/1.1\r\nHost: x\r\n\r\n", port: port)
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test(arguments: ["/", "/healthz", "/metrics/", "/healthz/y"])
-    func otherPathsAreNotFound(path: String) async throws {
+    func `other paths are not found`(path: String) async throws {
         healthChecks.register(path: "/healthz/x") { nil }
         try await withEndpoint { port in
             let status = try await get(path, port: port).status
@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test(arguments: ["/metrics", "/healthz/x"], ["POST", "DELETE", "PUT"])
-    func otherMethodsAreNotAllowed(path: String, method: String) async throws {
+    func `other methods are not allowed`(path: String, method: String) async throws {
         healthChecks.register(path: "/healthz/x") { nil }
         try await withEndpoint { port in
             let request = "\(method) \(path) HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func aSecondRequestOnAConnectionIsIgnored() async throws {
+    @Test func `a second request on a connection is ignored`() async throws {
         let asked = AnswersInTurn([nil])
         healthChecks.register(path: "/healthz/x") { asked.next() }
         try await withEndpoint { port in
@@ -123,7 +123,7 @@ import Testing
     }
 
     @Test(arguments: BadRequest.allCases)
-    func whatIsTooLongOrNoRequestEndsItsConnectionOnly(request: BadRequest) async throws {
+    func `what is too long or no request ends its connection only`(request: BadRequest) async throws {
         try await withEndpoint { port in
             let answer = try await rawExchange(request.text, port: port)
             // The system may throw the answer away when it closes a connection with bytes unread.
@@ -134,14 +134,14 @@ import Testing
     }
 
     @Test(arguments: ["", "GET /metrics HT", "GET /metrics HTTP/1.1\r\nHost: x\r\n"])
-    func aClientThatDoesNotFinishIsCutOff(beginning: String) async throws {
+    func `a client that does not finish is cut off`(beginning: String) async throws {
         try await withEndpoint(exchangeTimeLimit: .milliseconds(50)) { port in
             let answer = try await rawExchange(beginning, port: port)
             #expect(answer == "")
         }
     }
 
-    @Test func aConnectionTooManyIsClosed() async throws {
+    @Test func `a connection too many is closed`() async throws {
         try await withEndpoint(connectionLimit: 1) { port in
             let first = try await connect(port: port)
             let answer = try await rawExchange("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", port: port)
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    @Test func closedConnectionsMakeRoom() async throws {
+    @Test func `closed connections make room`() async throws {
         try await withEndpoint(connectionLimit: 1) { port in
             for _ in 0..<5 {
                 let status = try await get("/metrics", port: port).status
@@ -161,7 +161,7 @@ import Testing
 
     // MARK: Begin and end
 
-    @Test func cancellationClosesConnectionsAndFreesThePort() async throws {
+    @Test func `cancellation closes connections and frees the port`() async throws {
         let port = try await freePort()
         let idle = try await retryingWhilePortIsInUse {
             try await withEndpoint(port: port) { port in
@@ -190,7 +190,7 @@ import Testing
         }
     }
 
-    @Test func aPortInUseIsAClearError() async throws {
+    @Test func `a port in use is a clear error`() async throws {
         try await withEndpoint { port in
             let error = await #expect(throws: DiagnosticsError.self) {
                 try await withEndpoint(port: UInt16(port)) { _ in }
@@ -200,7 +200,7 @@ import Testing
         }
     }
 
-    @Test func aHostThatIsNotOursIsAClearError() async throws {
+    @Test func `a host that is not ours is a clear error`() async throws {
         // 192.0.2.0/24 is for documentation.
         let error = await #expect(throws: DiagnosticsError.self) {
             try await withEndpoint(host: "192.0.2.1") { _ in }
@@ -209,7 +209,7 @@ import Testing
         #expect(error?.message.hasPrefix("cannot listen on 192.0.2.1:0: ") == true)
     }
 
-    @Test func anEmptyHostIsEveryAddress() async throws {
+    @Test func `an empty host is every address`() async throws {
         try await withEndpoint(host: "") { port in
             let status = try await get("/metrics", port: port).status
             #expect(status == "HTTP/1.1 200 OK")

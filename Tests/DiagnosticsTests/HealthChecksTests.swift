@@ -64,21 +64,21 @@ import Testing
         #expect(LogTime(secondsSince1970: 1_713_605_993, nanoseconds: 0).utcText == "2024-04-20T09:39:53Z")
     }
 
-    @Test func aFailureFailsTheProbe() {
+    @Test func `a failure fails the probe`() {
         let response = response(.failure, problem: "the lease is lost")
         #expect(response.status == .internalServerError)
         #expect(response.body == "internal server error: the lease is lost\n")
     }
 
     /// No kubelet restarts a pod for it.
-    @Test func informationIsToldAndFailsNoProbe() {
+    @Test func `information is reported and fails no probe`() {
         let response = response(.information, problem: "the driver lacks GET_VOLUME_HEALTH")
         #expect(response.status == .ok)
         #expect(response.body == "the driver lacks GET_VOLUME_HEALTH\n")
     }
 
     @Test(arguments: [HealthChecks.Severity.failure, .information])
-    func nothingWrongIsOk(severity: HealthChecks.Severity) {
+    func `nothing wrong is ok`(severity: HealthChecks.Severity) {
         let response = response(severity, problem: nil)
         #expect(response.status == .ok)
         #expect(response.body == "ok")

@@ -13,7 +13,7 @@ import Testing
 
     // MARK: Text
 
-    @Test func aTextLineIsKlogs() {
+    @Test func `a text line is klogs`() {
         let line = text {
             $0.info("Volume is abnormal", metadata: ["volume": "vol-1", "claim": "default/csi-pvc"], line: 182)
         }
@@ -28,17 +28,17 @@ import Testing
         (Logger.Level.trace, "I"), (.debug, "I"), (.info, "I"), (.notice, "I"), (.warning, "W"), (.error, "E"),
         (.critical, "E"),
     ])
-    func theSeverityIsTheFirstLetter(level: Logger.Level, letter: String) {
+    func `the severity is the first letter`(level: Logger.Level, letter: String) {
         #expect(text { $0.log(level: level, "m") }.prefix(1) == letter)
     }
 
-    @Test func anErrorComesFirst() {
+    @Test func `an error comes first`() {
         struct Failure: Error, CustomStringConvertible { var description: String { "no \"route\"" } }
         let line = text { $0.error("Failed", error: Failure(), metadata: ["a": "b"]) }
         #expect(line.hasSuffix("] \"Failed\" err=\"no \\\"route\\\"\" a=\"b\"\n"))
     }
 
-    @Test func valuesOfOtherKindsAreWrittenPlainlyOrAsJSON() {
+    @Test func `values of other kinds are written plainly or as JSON`() {
         let line = text {
             $0.info(
                 "m",
@@ -61,7 +61,7 @@ import Testing
         "\u{2028}\u{85}\u{0B}\u{0C}",
         "nul\u{0}", "\u{202E}backwards",
     ])
-    func nothingForgesALine(hostile: String) {
+    func `nothing forges a line`(hostile: String) {
         let line = text { $0.info("\(hostile)", metadata: ["value": "\(hostile)", "\(hostile)": ["\(hostile)": "x"]]) }
         #expect(line.utf8.filter { $0 < 0x20 } == [0x0A])
         #expect(line.hasSuffix("\n"))
@@ -82,7 +82,7 @@ import Testing
 
     // MARK: JSON
 
-    @Test func aJSONLineIsThatOfComponentBase() {
+    @Test func `a JSON line is that of component base`() {
         let line = json {
             $0.info("Volume is \"abnormal\"", metadata: ["volume": "v\t1", "count": .stringConvertible(2)], line: 12)
         }
@@ -92,14 +92,14 @@ import Testing
         )
     }
 
-    @Test func aJSONErrorHasNoVerbosity() {
+    @Test func `a JSON error has no verbosity`() {
         struct Failure: Error, CustomStringConvertible { var description: String { "refused" } }
         let line = json { $0.error("Failed", error: Failure(), metadata: ["a": "b"], line: 7) }
         #expect(line.hasSuffix(#":7","msg":"Failed","severity":"error","a":"b","err":"refused"}"# + "\n"))
     }
 
     @Test(arguments: [(Logger.Level.trace, 5), (.debug, 4), (.info, 2), (.notice, 0), (.warning, 0)])
-    func theVerbosityIsInTheLine(level: Logger.Level, verbosity: Int) {
+    func `the verbosity is in the line`(level: Logger.Level, verbosity: Int) {
         #expect(json { $0.log(level: level, "m") }.contains(#""msg":"m","v":\#(verbosity),"#))
     }
 
@@ -152,7 +152,7 @@ import Testing
         #expect(duration.goText == text)
     }
 
-    @Test func aJSONLineIsJSONWhateverItHolds() throws {
+    @Test func `a JSON line is JSON whatever it holds`() throws {
         let odd = String(String.UnicodeScalarView((0..<0x300).compactMap { Unicode.Scalar($0) })) + "\u{2028}🙂"
         let line = json { $0.warning("\(odd)", metadata: ["\(odd)": "\(odd)", "list": ["\(odd)"]]) }
         let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -168,11 +168,11 @@ import Testing
         (-1, Logger.Level.notice), (0, .notice), (1, .notice), (2, .info), (3, .info), (4, .debug), (5, .trace),
         (10, .trace),
     ])
-    func verbosityDecidesTheLevel(verbosity: Int, level: Logger.Level) {
+    func `verbosity decides the level`(verbosity: Int, level: Logger.Level) {
         #expect(Logger.Level(verbosity: verbosity) == level)
     }
 
-    @Test func lessSevereEventsAreNotWritten() {
+    @Test func `less severe events are not written`() {
         #expect(text(verbosity: 0) { $0.notice("m") } != "")
         #expect(text(verbosity: 1) { $0.info("m") } == "")
         #expect(text(verbosity: 2) { $0.info("m") } != "")
@@ -195,7 +195,7 @@ import Testing
         #expect(text { $0.info("m", metadata: metadata) }.hasSuffix(#" PVCs=["a/b","c/d\n"]"# + "\n"))
     }
 
-    @Test func theNearerMetadataWins() {
+    @Test func `the nearer metadata wins`() {
         let line = text {
             $0.handler.metadataProvider = Logger.MetadataProvider { ["a": "task", "b": "task", "c": "task"] }
             $0[metadataKey: "b"] = "logger"
@@ -205,7 +205,7 @@ import Testing
         #expect(line.hasSuffix(#" a="task" b="logger" c="event""# + "\n"))
     }
 
-    @Test func theTimeIsLocal() throws {
+    @Test func `the time is local`() throws {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = .current
         let date = Date(timeIntervalSince1970: 1_713_605_993)
@@ -224,7 +224,7 @@ import Testing
     @Test(arguments: [
         (0, "1713605993000"), (1_000_000, "1713605993001"), (1_002_003, "1713605993001.002"), (999, "1713605993000"),
     ])
-    func millisecondsHaveNoZerosToSpare(nanoseconds: Int, expected: String) {
+    func `milliseconds have no zeros to spare`(nanoseconds: Int, expected: String) {
         #expect(LogTime(secondsSince1970: 1_713_605_993, nanoseconds: nanoseconds).milliseconds == expected)
     }
 

@@ -11,7 +11,7 @@ import Testing
         ("[fe80::1%eth0]:1", "fe80::1%eth0", 1), ("localhost:0", "localhost", 0), ("[::]:65535", "::", 65535),
         ("0.0.0.0:80", "0.0.0.0", 80),
     ])
-    func readsWhatGoReads(text: String, host: String, port: UInt16) throws {
+    func `reads what go reads`(text: String, host: String, port: UInt16) throws {
         let address = try ListenAddress(parsing: text)
         #expect(address == ListenAddress(host: host, port: port))
         #expect(address.description == text)
@@ -20,7 +20,7 @@ import Testing
     @Test(arguments: [
         "", "8080", "localhost", "localhost:", ":http", ":65536", ":-1", ":+1", "::1:80", "[::1:80", ":8 0",
     ])
-    func refusesWhatIsNoAddress(text: String) {
+    func `refuses what is no address`(text: String) {
         let error = #expect(throws: DiagnosticsError.self) { try ListenAddress(parsing: text) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.message.contains("\"\(text)\"") == true)

@@ -9,7 +9,7 @@ import Testing
 @Suite struct MetricsTests {
     private let registry = MetricsRegistry()
 
-    @Test func aCounterWithoutLabelsShowsZeroBeforeItCounts() {
+    @Test func `a counter without labels shows zero before it counts`() {
         let counter = registry.counter(MetricDescription(name: "things_total", help: "Things."))
         #expect(registry.exposition() == "# HELP things_total Things.\n# TYPE things_total counter\nthings_total 0\n")
         counter.increment()
@@ -17,7 +17,7 @@ import Testing
         #expect(registry.exposition().hasSuffix("\nthings_total 2.5\n"))
     }
 
-    @Test func seriesAndMetricsAreSorted() {
+    @Test func `series and metrics are sorted`() {
         let b = registry.gauge(MetricDescription(name: "b", help: "B.", labelNames: ["x", "y"]))
         let a = registry.gauge(MetricDescription(name: "a", help: "A.", labelNames: ["x"]))
         b.set(3, labels: ["2", "1"])
@@ -39,7 +39,7 @@ import Testing
         )
     }
 
-    @Test func aRemovedSeriesIsGoneAndBeginsAnew() {
+    @Test func `a removed series is gone and begins anew`() {
         let counter = registry.counter(MetricDescription(name: "c", help: "C.", labelNames: ["claim"]))
         counter.increment(by: 5, labels: ["gone"])
         counter.increment(labels: ["stays"])
@@ -50,7 +50,7 @@ import Testing
         #expect(registry.exposition().contains("c{claim=\"gone\"} 1\n"))
     }
 
-    @Test func gaugesAndHistogramsForgetSeriesToo() {
+    @Test func `gauges and histograms forget series too`() {
         let gauge = registry.gauge(MetricDescription(name: "g", help: "G.", labelNames: ["l"]))
         let histogram = registry.histogram(
             MetricDescription(name: "h", help: "H.", labelNames: ["l"]),
@@ -65,7 +65,7 @@ import Testing
         )
     }
 
-    @Test func aHistogramCumulatesItsBuckets() {
+    @Test func `a histogram cumulates its buckets`() {
         let histogram = registry.histogram(
             MetricDescription(name: "h", help: "H.", labelNames: ["m"]),
             buckets: [0.1, 2.5, 10]
@@ -88,7 +88,7 @@ import Testing
         )
     }
 
-    @Test func labelValuesAndHelpAreEscaped() {
+    @Test func `label values and help are escaped`() {
         let gauge = registry.gauge(MetricDescription(name: "g", help: "A \\ and a\nline, \"so\".", labelNames: ["l"]))
         gauge.set(1, labels: ["a\\b\"c\nd é"])
         #expect(
@@ -110,11 +110,11 @@ import Testing
         (.leastNonzeroMagnitude, "5e-324"),
         (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (123_456_789_012_345_680, "1.2345678901234568e+17"),
     ])
-    func numbersAreWrittenAsGoWritesThem(value: Double, expected: String) {
+    func `numbers are written as go writes them`(value: Double, expected: String) {
         #expect(PrometheusText.format(value) == expected)
     }
 
-    @Test func updatesFromManyTasksAllCount() async {
+    @Test func `updates from many tasks all count`() async {
         let counter = registry.counter(MetricDescription(name: "c", help: "C.", labelNames: ["l"]))
         await withTaskGroup { group in
             for _ in 0..<8 {

@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: ["csi-health-mon", "a) b (c", "1 2 3", ""])
-    func isTheBootTimePlusTheTicks(name: String) {
+    func `is the boot time plus the ticks`(name: String) {
         let start = ProcessStartTime.parse(
             processStat: processStat(name: name),
             systemStat: systemStat,
@@ -26,17 +26,17 @@ import Testing
     @Test(arguments: [
         ("", "btime 1\n", 100), ("42 (x) S 1 2", "btime 1\n", 100), ("42 (x", "btime 1\n", 100),
     ])
-    func isUnknownWhenTheFilesAreNotThoseOfLinux(process: String, system: String, ticks: Int) {
+    func `is unknown when the files are not those of linux`(process: String, system: String, ticks: Int) {
         #expect(ProcessStartTime.parse(processStat: process, systemStat: system, ticksPerSecond: ticks) == nil)
     }
 
-    @Test func isUnknownWithoutABootTimeOrTicks() {
+    @Test func `is unknown without a boot time or ticks`() {
         let stat = processStat(name: "x")
         #expect(ProcessStartTime.parse(processStat: stat, systemStat: "cpu 1\n", ticksPerSecond: 100) == nil)
         #expect(ProcessStartTime.parse(processStat: stat, systemStat: systemStat, ticksPerSecond: 0) == nil)
     }
 
-    @Test func thisProcessStartedAfterTheHostAndBeforeNow() throws {
+    @Test func `this process started after the host and before now`() throws {
         let start = try #require(ProcessStartTime.ofThisProcess())
         let uptime = try String(contentsOfFile: "/proc/uptime", encoding: .utf8).split(separator: " ")[0]
         let now = Date().timeIntervalSince1970

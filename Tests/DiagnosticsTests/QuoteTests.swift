@@ -8,10 +8,10 @@ import Testing
 @testable import Diagnostics
 
 @Suite struct QuoteTests {
-    /// Names and messages come from tenants and drivers: whatever they hold, a line stays a line, and a terminal is told
+    /// Names and messages come from tenants and drivers: whatever they hold, a line stays a line, and a terminal is reported
     /// nothing.
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func nothingThatIsQuotedCanActOnATerminal(seed: UInt64) throws {
+    func `nothing that is quoted can act on a terminal`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let text = Self.text(using: &random)
         for quoted in [Quote.go(text), Quote.json(text)] {

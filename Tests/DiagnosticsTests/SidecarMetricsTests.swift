@@ -25,7 +25,7 @@ import Testing
         isDriverConnected: true,
         lease: .init(name: "lease", isHeld: true),
         volumes: .init(
-            adverseClaims: [
+            unhealthyClaims: [
                 .init(
                     namespace: "default",
                     name: "csi-pvc",
@@ -43,7 +43,7 @@ import Testing
                 ),
             ],
             healthy: 7,
-            adverse: 2,
+            unhealthy: 2,
             unknown: 1,
             events: .init(depth: 3, oldest: .milliseconds(1500), adds: 12),
             statuses: .init(depth: 0, oldest: .zero, adds: 9),
@@ -68,7 +68,7 @@ import Testing
         )
     }
 
-    @Test func driverCallsAreCountedAsCsiLibUtilsCountsThem() {
+    @Test func `driver calls are counted as CSI lib utils counts them`() {
         let metrics = metrics()
         metrics.observeOperation(
             driverName: "hostpath.csi.k8s.io",
@@ -94,7 +94,7 @@ import Testing
         #expect(text.contains("csi_sidecar_operations_seconds_count\(labels)} 1\n"))
     }
 
-    @Test func probesAreCountedByMethodAndResult() {
+    @Test func `probes are counted by method and result`() {
         let metrics = metrics()
         metrics.observeProbe(method: "ListVolumes", succeeded: true, duration: .milliseconds(300))
         metrics.observeProbe(method: "ListVolumes", succeeded: false, duration: .seconds(15))
@@ -113,7 +113,7 @@ import Testing
         )
     }
 
-    @Test func whatIsSoIsReadAtTheScrape() {
+    @Test func `what is so is read at the scrape`() {
         let metrics = metrics()
         metrics.countUnknownCondition(type: 9)
         metrics.countDroppedStatusWrite()
@@ -134,7 +134,7 @@ import Testing
             #"csi_controller_volume_health_status{namespace="default",persistentvolumeclaim="csi-pvc",status="DataLoss"} 1"#,
             #"csi_controller_volume_health_status{namespace="odd",persistentvolumeclaim="a \"name\"",status="Inaccessible"} 1"#,
             #"csi_volume_health_volumes{driver_name="d",state="healthy"} 7"#,
-            #"csi_volume_health_volumes{driver_name="d",state="adverse"} 2"#,
+            #"csi_volume_health_volumes{driver_name="d",state="unhealthy"} 2"#,
             #"csi_volume_health_volumes{driver_name="d",state="unknown"} 1"#,
             #"csi_volume_health_volumes{driver_name="d",state="stale"} 4"#,
             #"csi_volume_health_up{driver_name="d"} 0"#,
@@ -187,7 +187,7 @@ import Testing
         )
     }
 
-    @Test func aStandbySaysNothingOfVolumes() {
+    @Test func `a standby says nothing of volumes`() {
         _ = metrics(SidecarSnapshot(isDriverConnected: false, volumes: nil))
         let text = registry.exposition()
         #expect(text.contains("\ncsi_volume_health_leader{driver_name=\"d\"} 0\n"))
@@ -197,7 +197,7 @@ import Testing
     }
 
     /// docs/metrics.md has every metric with its type and labels, no other, and a valid example query of each.
-    @Test func theDocumentationHasTheMetrics() async throws {
+    @Test func `the documentation has the metrics`() async throws {
         let metrics = metrics()
         metrics.observeOperation(driverName: "d", statusCode: "OK", method: "/m", duration: .zero)
         metrics.observeProbe(method: "m", succeeded: true, duration: .zero)
@@ -318,7 +318,7 @@ import Testing
         #expect(lines.contains(#"workqueue_work_duration_seconds_bucket{name="events",le="1e-06"} 0"#))
     }
 
-    @Test func promtoolAcceptsTheText() async throws {
+    @Test func `promtool accepts the text`() async throws {
         let metrics = metrics()
         metrics.observeOperation(
             driverName: "odd \"name\" \\ with\nlines",

@@ -10,7 +10,7 @@ import Testing
     /// A pipe takes a line of this length in parts.
     private static let length = 200_000
 
-    @Test func linesOfSeveralThreadsDoNotMix() throws {
+    @Test func `lines of several threads do not mix`() throws {
         let pipe = Pipe()
         let descriptor = pipe.fileHandleForWriting.fileDescriptor
         let writers = DispatchGroup()
@@ -34,7 +34,7 @@ import Testing
         #expect(lines.allSatisfy { $0.count == Self.length && Set($0).count == 1 })
     }
 
-    @Test func aLineForNobodyIsDropped() {
+    @Test func `a line for nobody is dropped`() {
         // Returns, rather than trying for ever.
         StandardError.write([0x0A], to: -1)
         #expect(errno == EBADF)

@@ -25,17 +25,17 @@ import Testing
         }
     }
 
-    @Test(arguments: FuzzTarget.allCases) func everyInputOfTheCorpus(target: FuzzTarget) throws {
+    @Test(arguments: FuzzTarget.allCases) func `every input of the corpus`(target: FuzzTarget) throws {
         let corpus = try Self.corpus(target)
         #expect(!corpus.isEmpty)
         for (name, bytes) in corpus { run(target, bytes, name) }
     }
 
-    @Test(arguments: FuzzTarget.allCases) func noInputAtAll(target: FuzzTarget) {
+    @Test(arguments: FuzzTarget.allCases) func `no input at all`(target: FuzzTarget) {
         run(target, [], "nothing")
     }
 
-    @Test(arguments: FuzzTarget.allCases) func mutationsOfTheCorpus(target: FuzzTarget) throws {
+    @Test(arguments: FuzzTarget.allCases) func `mutations of the corpus`(target: FuzzTarget) throws {
         let corpus = try Self.corpus(target)
         var random = SeededGenerator(seed: 4)
         // A list of flags takes a tenth of a second in a debug build.
@@ -60,7 +60,7 @@ import Testing
         return mutation
     }
 
-    @Test func everyCorpusIsOfATarget() throws {
+    @Test func `every corpus is of a target`() throws {
         let folders = try FileManager.default.contentsOfDirectory(atPath: Self.corpora.path)
         #expect(Set(folders) == Set(FuzzTarget.allCases.map(\.rawValue)))
     }

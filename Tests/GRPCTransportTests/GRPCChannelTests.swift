@@ -6,7 +6,7 @@ import Testing
 @testable import GRPCTransport
 
 @Suite(.timeLimit(.minutes(30))) struct GRPCChannelTests {
-    @Test func aRestartedServerIsFoundAgainByTheSameChannel() async throws {
+    @Test func `a restarted server is found again by the same channel`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         for generation: UInt8 in 0..<3 {
@@ -21,7 +21,7 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func connectivityIsTold() async throws {
+    @Test func `connectivity is reported`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         #expect(channel.connectivityState(tryToConnect: false) == .idle)
@@ -36,7 +36,7 @@ import Testing
         #expect(state == .shutdown)
     }
 
-    @Test func aServerThatIsSlowToAnswerIsGivenTheTime() async throws {
+    @Test func `a server that is slow to answer is given the time`() async throws {
         try await withSilentListener { path in
             var configuration = GRPCChannel.Configuration()
             configuration.initialReconnectBackoff = .milliseconds(100)
@@ -52,14 +52,14 @@ import Testing
         }
     }
 
-    @Test func aWaitForConnectivityEndsAtTheTimeout() async throws {
+    @Test func `a wait for connectivity ends at the timeout`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         let state = await channel.waitForConnectivityChange(from: .idle, timeout: .milliseconds(10))
         #expect(state == .idle)
         await channel.shutdown()
     }
 
-    @Test func aWaitForConnectivityEndsOnCancellationAndOnShutdown() async throws {
+    @Test func `a wait for connectivity ends on cancellation and on shutdown`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         let cancelled = Task { await channel.waitForConnectivityChange(from: .idle, timeout: ample) }
         cancelled.cancel()
@@ -70,7 +70,7 @@ import Testing
         #expect(await shutDown.value == .shutdown)
     }
 
-    @Test func shutdownEndsTheCallsInFlight() async throws {
+    @Test func `shutdown ends the calls in flight`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         try await withServer { _, _ in
             arrived.yield()
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test func callsAfterTheShutdownEndAtOnce() async throws {
+    @Test func `calls after the shutdown end at once`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         await channel.shutdown()
         await channel.shutdown()
@@ -102,7 +102,7 @@ import Testing
         #expect(error?.status.code == .cancelled)
     }
 
-    @Test func aServerThatShutsDownEndsItsCalls() async throws {
+    @Test func `a server that shuts down ends its calls`() async throws {
         let path = temporarySocket()
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let server = try GRPCServer(address: path) { _, _ in
@@ -120,7 +120,7 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func aChannelThatNobodyHoldsIsDestroyed() async throws {
+    @Test func `a channel that nobody holds is destroyed`() async throws {
         try await withServer(echo) { _, path in
             for _ in 0..<20 {
                 let channel = try GRPCChannel(target: path)
@@ -134,13 +134,13 @@ import Testing
     }
 
     @Test(arguments: ["", "unix:", "unix://", "unix://csi.sock", "/" + String(repeating: "a", count: 107)])
-    func anAddressThatNoSocketCanHaveIsRefused(address: String) {
+    func `an address that no socket can have is refused`(address: String) {
         let error = #expect(throws: GRPCError.self) { try GRPCChannel(target: address) }
         #expect(error?.status.code == .invalidArgument)
         #expect(error?.status.message.contains(address) == true || address.isEmpty)
     }
 
-    @Test func aServerThatCannotListenSaysWhere() {
+    @Test func `a server that cannot listen says where`() {
         let error = #expect(throws: GRPCError.self) {
             try GRPCServer(address: "/nonexistent/directory/csi.sock") { _, _ in .success([]) }
         }
@@ -155,13 +155,13 @@ import Testing
             ("127.0.0.1:9000", "127.0.0.1:9000", false),
         ]
     )
-    func addressesAsDriversGiveThem(address: String, uri: String, isUnixSocket: Bool) throws {
+    func `addresses as drivers give them`(address: String, uri: String, isUnixSocket: Bool) throws {
         let target = try GRPCTarget(address)
         #expect(target.uri == uri)
         #expect(target.isUnixSocket == isUnixSocket)
     }
 
-    @Test func codesHaveTheNamesThatMetricsUse() {
+    @Test func `codes have the names that metrics use`() {
         #expect(GRPCStatus.Code.ok.description == "OK")
         #expect(GRPCStatus.Code.cancelled.description == "Canceled")
         #expect(GRPCStatus.Code.deadlineExceeded.description == "DeadlineExceeded")

@@ -12,7 +12,7 @@ import Testing
 ///
 /// In a process of its own, because the descriptors are everybody's.
 @Suite(.timeLimit(.minutes(30))) struct LeakTests {
-    @Test func tenThousandCallsLeaveNothing() async {
+    @Test func `ten thousand calls leave nothing`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {
                 // What is opened once and kept: gRPC core's threads and their descriptors.

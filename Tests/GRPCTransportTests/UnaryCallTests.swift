@@ -6,7 +6,7 @@ import Testing
 @testable import GRPCTransport
 
 @Suite(.timeLimit(.minutes(30))) struct UnaryCallTests {
-    @Test func aCallReturnsTheAnswersBytes() async throws {
+    @Test func `a call returns the answers bytes`() async throws {
         let answer = try await withServer { method, request in
             .success(Array(method.utf8) + request)
         } _: { channel, _ in
@@ -15,7 +15,7 @@ import Testing
         #expect(answer == Array("/csi.v1.Identity/Probe".utf8) + [1, 2, 3])
     }
 
-    @Test func emptyMessagesAreMessages() async throws {
+    @Test func `empty messages are messages`() async throws {
         try await withServer(echo) { channel, _ in
             let answer = try await channel.unary("/a/B", request: [], timeout: ample)
             #expect(answer.isEmpty)
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test(arguments: [GRPCStatus.Code.notFound, .unimplemented, .aborted, .internal])
-    func anotherStatusThanOKIsThrownWithItsMessage(code: GRPCStatus.Code) async throws {
+    func `another status than OK is thrown with its message`(code: GRPCStatus.Code) async throws {
         let expected = GRPCError(code: code, message: "volume \u{1FAB5} is not here")
         try await withServer { _, _ in
             .failure(expected)
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test func aLongMessageArrivesWhole() async throws {
+    @Test func `a long message arrives whole`() async throws {
         let expected = GRPCError(code: .notFound, message: String(repeating: "line of a log\n", count: 80_000))
         try await withServer { _, _ in
             .failure(expected)
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func theDeadlineEndsACall() async throws {
+    @Test func `the deadline ends a call`() async throws {
         try await withServer(silence) { channel, _ in
             let error = await #expect(throws: GRPCError.self) {
                 try await channel.unary("/a/B", request: [], timeout: .milliseconds(20))
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func theDeadlineCoversConnecting() async throws {
+    @Test func `the deadline covers connecting`() async throws {
         try await withSilentListener { path in
             let channel = try GRPCChannel(target: path)
             let error = await #expect(throws: GRPCError.self) {
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func cancellingTheTaskEndsTheCallAtBothEnds() async throws {
+    @Test func `cancelling the task ends the call at both ends`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let (ends, ended) = AsyncStream.makeStream(of: Bool.self)
         try await withServer { _, _ in
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func aTaskCancelledBeforehandSendsNothing() async throws {
+    @Test func `a task cancelled beforehand sends nothing`() async throws {
         try await withServer(silence) { channel, _ in
             let call = Task {
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func withoutAServerTheCallSaysWhatCannotBeReached() async throws {
+    @Test func `without a server the call says what cannot be reached`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         let error = await #expect(throws: GRPCError.self) {
@@ -109,7 +109,7 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func manyCallsRunAtOnce() async throws {
+    @Test func `many calls run at once`() async throws {
         let barrier = Barrier(count: 200)
         try await withServer { _, request in
             // Nobody is answered before all have asked.
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test func a63MiBAnswerArrives() async throws {
+    @Test func `a 63 mi b answer arrives`() async throws {
         let large = [UInt8](repeating: 7, count: 63 << 20)
         try await withServer { _, _ in
             .success(large)
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func anAnswerAboveTheLimitIsAnError() async throws {
+    @Test func `an answer above the limit is an error`() async throws {
         let path = temporarySocket()
         let server = try GRPCServer(address: path) { _, _ in .success([UInt8](repeating: 0, count: 2000)) }
         var configuration = GRPCChannel.Configuration()
@@ -153,7 +153,7 @@ import Testing
     }
 
     /// Cancellations at every moment of a call: each call ends, once (a continuation resumed twice would trap).
-    @Test func cancellationsRaceWithAnswers() async throws {
+    @Test func `cancellations race with answers`() async throws {
         try await withServer(echo) { channel, _ in
             let ends = await withTaskGroup(of: Bool.self) { group in
                 for number in 0..<3000 {

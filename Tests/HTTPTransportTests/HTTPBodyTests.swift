@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct HTTPBodyTests {
     @Test(arguments: [true, false])
-    func aLongBodyArrivesInOrder(overTLS: Bool) async throws {
+    func `a long body arrives in order`(overTLS: Bool) async throws {
         let chunks = 200
         let handler: TestHTTPServer.Handler = { _ in
             TestHTTPResponse(
@@ -29,7 +29,7 @@ import Testing
     /// The server is ahead of the reader by what the sockets, the two HTTP stacks and our own buffer hold, however
     /// slowly the reader reads: a round trip between one piece and the next is an age for the server.
     @Test(arguments: [true, false])
-    func theServerWaitsForTheReader(overTLS: Bool) async throws {
+    func `the server waits for the reader`(overTLS: Bool) async throws {
         let total = 256 << 20
         let written = Mutex(0)
         let handler: TestHTTPServer.Handler = { request in
@@ -58,7 +58,7 @@ import Testing
         if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
     }
 
-    @Test func aBodyAboveTheLimitIsAnError() async throws {
+    @Test func `a body above the limit is an error`() async throws {
         try await withPlainServer { _ in
             TestHTTPResponse(bytes: [UInt8](repeating: 0, count: 1001))
         } _: { client, url in
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func aBufferedResponseIsThereWhenItIsWhole() async throws {
+    @Test func `a buffered response is there when it is whole`() async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(
                 body: .stream { writer in
@@ -106,14 +106,14 @@ import Testing
         }
     }
 
-    @Test func aResponseDroppedUnreadCancelsItsTransfer() async throws {
+    @Test func `a response dropped unread cancels its transfer`() async throws {
         try await withEndlessBody { client, url in
             let response = try await client.execute(HTTPRequest(url: url, delivery: .streamed))
             #expect(response.status == 200)
         }
     }
 
-    @Test func aBodyDroppedHalfReadCancelsItsTransfer() async throws {
+    @Test func `a body dropped half read cancels its transfer`() async throws {
         try await withEndlessBody { client, url in
             for try await chunk in try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body {
                 #expect(chunk == [1])
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func cancellingTheReaderCancelsTheTransfer() async throws {
+    @Test func `cancelling the reader cancels the transfer`() async throws {
         try await withEndlessBody { client, url in
             let (readings, reading) = AsyncStream.makeStream(of: Void.self)
             let reader = Task {
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func aTransferThatIsGivenUpLeavesTheOthersOfItsConnectionAlone() async throws {
+    @Test func `a transfer that is given up leaves the others of its connection alone`() async throws {
         let (go, start) = AsyncStream.makeStream(of: Void.self)
         try await withTLSServer { request in
             TestHTTPResponse(
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    @Test func shutdownEndsTransfersUnderWay() async throws {
+    @Test func `shutdown ends transfers under way`() async throws {
         try await withEndlessBody { client, url in
             var body = try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body.makeAsyncIterator()
             _ = try await body.next()
@@ -174,7 +174,7 @@ import Testing
         }
     }
 
-    @Test func cancellingBeforeTheHeadEndsTheRequest() async throws {
+    @Test func `cancelling before the head ends the request`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { _ in
             arrived.yield()
@@ -190,7 +190,7 @@ import Testing
         }
     }
 
-    @Test func aRequestInACancelledTaskIsNotSent() async throws {
+    @Test func `a request in a cancelled task is not sent`() async throws {
         try await withPlainServer { _ in
             TestHTTPResponse()
         } _: { client, url in

@@ -9,7 +9,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct HTTPClientTests {
     @Test(arguments: ["GET", "POST", "PUT", "PATCH", "DELETE"])
-    func methodAndBodyArrive(method: String) async throws {
+    func `method and body arrive`(method: String) async throws {
         try await withPlainServer { request in
             TestHTTPResponse(status: 201, bytes: Array("\(request.method) \(request.path) ".utf8) + request.body)
         } _: { client, url in
@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func headersArriveBothWays() async throws {
+    @Test func `headers arrive both ways`() async throws {
         try await withPlainServer { request in
             let names = ["user-agent", "accept", "content-type", "expect"]
             let seen = names.map { request.header($0) ?? "-" }.joined(separator: "|")
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test(arguments: [200, 204, 301, 404, 500])
-    func noStatusIsAnErrorAndNoRedirectIsFollowed(status: Int) async throws {
+    func `no status is an error and no redirect is followed`(status: Int) async throws {
         try await withPlainServer { _ in
             TestHTTPResponse(status: status, headers: ["Location": "/elsewhere"])
         } _: { client, url in
@@ -52,7 +52,7 @@ import Testing
     }
 
     /// Also where the server would rather have HTTP/2.
-    @Test func theConnectionIsHTTP1() async throws {
+    @Test func `the connection is HTTP 1`() async throws {
         try await withTLSServer { request in
             TestHTTPResponse(bytes: [request.isHTTP2 ? 2 : 1])
         } _: { client, url in
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func manyRequestsRunAtOnce(overTLS: Bool) async throws {
+    func `many requests run at once`(overTLS: Bool) async throws {
         let handler: TestHTTPServer.Handler = { request in TestHTTPResponse(bytes: Array(request.path.utf8)) }
         let run: @Sendable (HTTPClient, String) async throws -> Int = { client, url in
             try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(30)), arguments: [true, false])
-    func aRequestDoesNotWaitForAnothersAnswer(overTLS: Bool) async throws {
+    func `a request does not wait for anothers answer`(overTLS: Bool) async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in
             if request.path == "/first" {
@@ -104,7 +104,7 @@ import Testing
         #expect(statuses == [200, 200])
     }
 
-    @Test func requestsAreAnsweredWhileAStreamIsOpen() async throws {
+    @Test func `requests are answered while a stream is open`() async throws {
         try await withTLSServer { request in
             if request.path != "/watch" { return TestHTTPResponse(bytes: [1]) }
             return TestHTTPResponse(
@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func requestsFollowOneAnotherWhetherTheirBodiesAreReadOrNot(hasBody: Bool) async throws {
+    func `requests follow one another whether their bodies are read or not`(hasBody: Bool) async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(bytes: hasBody ? [1, 2, 3] : [])
         } _: { client, url in
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    @Test func nobodyListens() async throws {
+    @Test func `nobody listens`() async throws {
         try await withClient { client in
             let error = await #expect(throws: HTTPError.self) {
                 try await client.execute(HTTPRequest(url: "http://127.0.0.1:1/path?token=secret"))
@@ -152,14 +152,14 @@ import Testing
     }
 
     @Test(arguments: ["", "ftp://127.0.0.1/", "http://[::1", "file:///etc/passwd"])
-    func whatIsNoHTTPURLIsRefused(url: String) async throws {
+    func `what is no HTTPURL is refused`(url: String) async throws {
         try await withClient { client in
             let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
             #expect(error?.code == .invalidRequest, "\(String(describing: error))")
         }
     }
 
-    @Test func aHeaderCannotForgeAnother() async throws {
+    @Test func `a header cannot forge another`() async throws {
         try await withPlainServer { _ in
             TestHTTPResponse()
         } _: { client, url in
@@ -170,7 +170,7 @@ import Testing
     }
 
     /// The request may have been served: it is not one that was never sent.
-    @Test func anAnswerThatIsNoHTTPIsNoInvalidRequest() async throws {
+    @Test func `an answer that is no HTTP is no invalid request`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { request in
             if request.path == "/second" {
@@ -197,7 +197,7 @@ import Testing
         }
     }
 
-    @Test func aRequestsDescriptionHoldsNoSecret() {
+    @Test func `a requests description holds no secret`() {
         let request = HTTPRequest(
             method: "PUT",
             url: "https://user:pass@host:1/a/b@c?token=secret#part",
@@ -207,7 +207,7 @@ import Testing
     }
 
     /// What libcurl keeps of a request is used again for the next one.
-    @Test func nothingOfARequestIsLeftForTheNext() async throws {
+    @Test func `nothing of a request is left for the next`() async throws {
         try await withPlainServer { request in
             let seen = [request.method, request.header("x-a") ?? "-", request.header("content-type") ?? "-"]
             return TestHTTPResponse(headers: ["X-Seen": seen.joined(separator: " ")], bytes: request.body)
@@ -232,7 +232,7 @@ import Testing
     }
 
     /// libcurl sends such a request again, five times for each handle.
-    @Test func connectionsThatDieUnderARequestFailNoneHoweverMany() async throws {
+    @Test func `connections that die under a request fail none however many`() async throws {
         let count = Atomic(0)
         try await withPlainServer { _ in
             // The second request of every connection finds it closed.
@@ -247,7 +247,7 @@ import Testing
         #expect(count.load(ordering: .relaxed) == 39)
     }
 
-    @Test func tasksRunOnTheThreadOfTheTransfersUntilTheShutdown() async throws {
+    @Test func `tasks run on the thread of the transfers until the shutdown`() async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(bytes: [1])
         } _: { client, url in
@@ -275,7 +275,7 @@ import Testing
         }
     }
 
-    @Test func requestsAfterTheShutdownFail() async throws {
+    @Test func `requests after the shutdown fail`() async throws {
         let client = try HTTPClient(configuration: .init(userAgent: "test"))
         await client.shutdown()
         await client.shutdown()
@@ -286,7 +286,7 @@ import Testing
     }
 
     /// As in an outage: events and statuses, several of each at a time, and watches beside them.
-    @Test func connectionsServeOneRequestAfterTheOther() async throws {
+    @Test func `connections serve one request after the other`() async throws {
         let count = 20
         let meeting = Meeting(count)
         try await TestHTTPServer.withServer { _ in

@@ -17,27 +17,27 @@ import Testing
         TestHTTPServer.Configuration(identity: try authority.issueServer(names: names))
     }
 
-    @Test func theServersAuthorityIsTrusted() async throws {
+    @Test func `the servers authority is trusted`() async throws {
         #expect(try await status(of: server(), authority.trust) == .success(200))
     }
 
-    @Test func anotherAuthorityIsNotTrusted() async throws {
+    @Test func `another authority is not trusted`() async throws {
         let error = try await status(of: server(), TestCertificateAuthority().trust).error
         #expect(error?.code == .tls)
         #expect(error?.message.contains("check the server's certificate") == true, "\(String(describing: error))")
     }
 
-    @Test func theSystemsAuthoritiesDoNotTrustIt() async throws {
+    @Test func `the systems authorities do not trust it`() async throws {
         #expect(try await status(of: server(), TLSConfiguration()).error?.code == .tls)
     }
 
-    @Test func aCertificateForAnotherNameIsRefused() async throws {
+    @Test func `a certificate for another name is refused`() async throws {
         let error = try await status(of: server(names: ["elsewhere.example"]), authority.trust).error
         #expect(error?.code == .tls)
     }
 
     @Test(arguments: [HTTPRequest.Delivery.buffered, .streamed])
-    func aServerCanBeVerifiedUnderAnotherName(delivery: HTTPRequest.Delivery) async throws {
+    func `a server can be verified under another name`(delivery: HTTPRequest.Delivery) async throws {
         var tls = authority.trust
         tls.serverName = "elsewhere.example"
         try await TestHTTPServer.withServer(server(names: ["elsewhere.example"])) { request in
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func theOtherNameIsTheOnlyOneThatIsTrusted() async throws {
+    @Test func `the other name is the only one that is trusted`() async throws {
         var tls = authority.trust
         tls.serverName = "elsewhere.example"
         #expect(try await status(of: server(), tls).error?.code == .tls)
@@ -59,7 +59,7 @@ import Testing
         #expect(try await status(of: server(), tls).error?.code == .invalidRequest)
     }
 
-    @Test func anExpiredCertificateIsRefused() async throws {
+    @Test func `an expired certificate is refused`() async throws {
         let past = Date(timeIntervalSinceNow: -7200)...Date(timeIntervalSinceNow: -3600)
         let expired = TestHTTPServer.Configuration(
             identity: try authority.issueServer(names: ["127.0.0.1"], validity: past)
@@ -69,7 +69,7 @@ import Testing
         #expect(error?.message.contains("expired") == true, "\(String(describing: error))")
     }
 
-    @Test func anOutdatedTLSIsRefused() async throws {
+    @Test func `an outdated TLS is refused`() async throws {
         var configuration = try server()
         configuration.isOutdated = true
         let error = try await status(of: configuration, authority.trust).error
@@ -79,12 +79,12 @@ import Testing
         #expect(try await status(of: configuration, authority.trust) == .success(200))
     }
 
-    @Test func verificationCanBeSwitchedOff() async throws {
+    @Test func `verification can be switched off`() async throws {
         let careless = TLSConfiguration(verifiesServer: false)
         #expect(try await status(of: server(names: ["elsewhere.example"]), careless) == .success(200))
     }
 
-    @Test func aClientCertificateIsShown() async throws {
+    @Test func `a client certificate is shown`() async throws {
         var configuration = try server()
         configuration.clientAuthority = authority
         var tls = authority.trust
@@ -92,7 +92,7 @@ import Testing
         #expect(try await status(of: configuration, tls) == .success(200))
     }
 
-    @Test func withoutAClientCertificateTheServerRefuses() async throws {
+    @Test func `without a client certificate the server refuses`() async throws {
         var configuration = try server()
         configuration.clientAuthority = authority
         let error = try await status(of: configuration, authority.trust).error

@@ -8,7 +8,7 @@ import Testing
 /// Limits are short where they must be reached and ample where they must not be.
 @Suite(.timeLimit(.minutes(30))) struct HTTPTimeoutTests {
     @Test(arguments: [true, false])
-    func theTotalTimeoutEndsATransferAndTheServerSeesIt(overTLS: Bool) async throws {
+    func `the total timeout ends a transfer and the server sees it`(overTLS: Bool) async throws {
         let (ends, ended) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in
             if request.path == "/silent" {
@@ -29,7 +29,7 @@ import Testing
         if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
     }
 
-    @Test func theIdleTimeoutEndsASilentTransfer() async throws {
+    @Test func `the idle timeout ends a silent transfer`() async throws {
         try await withPlainServer { _ in
             TestHTTPResponse(
                 body: .stream { writer in
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test func theIdleTimeoutCanBeChangedMeanwhile() async throws {
+    @Test func `the idle timeout can be changed meanwhile`() async throws {
         let (changed, change) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { _ in
             TestHTTPResponse(

@@ -11,7 +11,7 @@ import Testing
 ///
 /// In processes of their own, because the descriptors are everybody's.
 @Suite(.timeLimit(.minutes(30))) struct LeakTests {
-    @Test func tenThousandRequestsLeaveNothing() async {
+    @Test func `ten thousand requests leave nothing`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {
                 // What is opened once and kept: the server's event loops.
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func requestsOverTLSLeaveNothing() async {
+    @Test func `requests over TLS leave nothing`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {
                 try await Requests.run(waves: 2, with: withTLSServer)

@@ -13,7 +13,12 @@ struct RenamedServerTests {
             ("https://[::1]:6443/", "https://name.example:6443/", "[::1]", ":6443"),
         ]
     )
-    func theHostIsWhereToConnectAndTheNameIsInTheURL(url: String, renamed: String, host: String, port: String) throws {
+    func `the host is where to connect and the name is in the URL`(
+        url: String,
+        renamed: String,
+        host: String,
+        port: String
+    ) throws {
         let server = try #require(RenamedServer(url, name: "name.example"))
         #expect(server.url == renamed)
         #expect(server.connectTo == "::\(host):")
@@ -21,7 +26,7 @@ struct RenamedServerTests {
     }
 
     @Test(arguments: [("no URL", "name"), ("https://host/", ""), ("https://host/", "a b"), ("https://host/", "a/b")])
-    func whatCannotBeRenamedIsRefused(url: String, name: String) {
+    func `what cannot be renamed is refused`(url: String, name: String) {
         #expect(RenamedServer(url, name: name) == nil)
     }
 }

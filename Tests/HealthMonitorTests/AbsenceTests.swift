@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test func rule4_aVolumeThatVanishesFromTheListIsConfirmedAndTold() async throws {
+    @Test(.tags(.rule4)) func `a volume that vanishes from the list is confirmed and reported`() async throws {
         try await Scene.run(prepare: Self.healthy([3, 11, 12])) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             scene.driver.volumes = []
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func rule4_withoutGetVolumeTwoCompleteListsAreNeeded() async throws {
+    @Test(.tags(.rule4)) func `without get volume two complete lists are needed`() async throws {
         try await Scene.run(prepare: Self.healthy([3, 11])) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             scene.driver.volumes = []
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    @Test func rule5_missingVolumesAreNotToldWhereThatIsSwitchedOff() async throws {
+    @Test(.tags(.rule5)) func `missing volumes are not reported where that is switched off`() async throws {
         try await Scene.run {
             $0.reportsMissingVolumes = false
         } prepare: { scene in

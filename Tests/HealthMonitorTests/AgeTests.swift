@@ -15,14 +15,14 @@ struct AgeTests {
             (.min, .seconds(100) - .seconds(Int64.min)),
         ] as [(Int64, Duration)]
     )
-    func anyTimeHasAnAge(time: Int64, expected: Duration) {
+    func `any time has an age`(time: Int64, expected: Duration) {
         #expect(Duration.age(of: time, now: 100) == expected)
     }
 
     @Test(arguments: [Int64.min, -1, Int64.max])
-    func anEventOfAnyTimeIsReadBack(time: Int64) {
+    func `an event of any time is read back`(time: Int64) {
         let claim = Claim(key: ClaimKey(namespace: "shop", name: "data"), uid: "uid", resourceVersion: "1")
-        var reconciler = Reconciler()
+        var healthState = HealthState()
         let volume = MonitoredVolume(
             name: "pv",
             handle: "a",
@@ -30,33 +30,33 @@ struct AgeTests {
             claimUID: claim.uid,
             isBound: true
         )
-        reconciler.apply(volume, at: .zero)
-        reconciler.apply(claim, volumeName: "pv", at: .zero)
+        healthState.apply(volume, at: .zero)
+        healthState.apply(claim, volumeName: "pv", at: .zero)
 
         var event = Event()
         event.reason = EventVocabulary.abnormalReason
         event.involvedObject = ObjectReference(claim)
         event.lastTimestamp.seconds = time
         event.firstTimestamp.seconds = time
-        var told = ToldEvents(component: "c")
-        told.add(event)
-        reconciler.restore(told, at: .zero)
+        var reported = RecordedHistory(component: "c")
+        reported.add(event)
+        healthState.restore(reported, at: .zero)
 
-        // It is known: the recovery is told.
-        reconciler.receive(
+        // It is known: the recovery is reported.
+        healthState.receive(
             .report(VolumeHealthReport(volumeHandle: "a", conditions: [])),
             ofVolumeHandle: "a",
             at: .seconds(1)
         )
-        guard case .tell(let announcement) = reconciler.nextEvent(at: .seconds(1)) else {
-            Issue.record("nothing is told")
+        guard case .report(let pendingReport) = healthState.nextEvent(at: .seconds(1)) else {
+            Issue.record("nothing is reported")
             return
         }
-        #expect(announcement.state.isClear)
+        #expect(pendingReport.state.isClear)
     }
 
     @Test(arguments: [Int64.min, -1, Int64.max])
-    func aNodeIsNotReadySinceAnyTime(time: Int64) {
+    func `a node is not ready since any time`(time: Int64) {
         var ready = NodeCondition()
         ready.type = "Ready"
         ready.status = "False"

@@ -144,7 +144,7 @@ import VolumeHealth
             try await scene.monitor { monitor in
                 func counts() -> [Int?] {
                     let snapshot = monitor.snapshot()
-                    return [snapshot?.healthyVolumes, snapshot?.adverseVolumes, snapshot?.staleVolumes]
+                    return [snapshot?.healthyVolumes, snapshot?.unhealthyVolumes, snapshot?.staleVolumes]
                 }
                 try await scene.advance { counts() == [1, 1, 0] && monitor.status()?.sweepAge != nil }
                 #expect(monitor.status()?.watches.count == 2)

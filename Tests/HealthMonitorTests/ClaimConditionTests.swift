@@ -149,7 +149,7 @@ import VolumeHealth
             }
             let writes = StatusTests.writes(scene).count
             try await scene.monitor { monitor in
-                while monitor.snapshot()?.adverseClaims.isEmpty != false { await pollingPause() }
+                while monitor.snapshot()?.unhealthyClaims.isEmpty != false { await pollingPause() }
                 let start = scene.clock.now.offset
                 try await scene.advance { scene.clock.now.offset - start > .seconds(310) }
                 #expect(StatusTests.writes(scene).count == writes)

@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func whatIsDueIsAskedForAtItsTime() async throws {
+    @Test func `what is due is asked for at its time`() async throws {
         let clock = CountingClock()
         try await dispatching(clock: clock, wakeUp: WakeUp()) { number in
             .wait(until: .at(.seconds(5 * number)))
@@ -53,7 +53,7 @@ import Testing
     }
 
     /// Each sleep that is cancelled would take memory until its moment.
-    @Test func signalsLeaveNoSleepsBehind() async throws {
+    @Test func `signals leave no sleeps behind`() async throws {
         let clock = CountingClock()
         let wakeUp = WakeUp()
         try await dispatching(clock: clock, wakeUp: wakeUp) { number in
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func whatIsDueEarlierIsNotMissed() async throws {
+    @Test func `what is due earlier is not missed`() async throws {
         let clock = CountingClock()
         let wakeUp = WakeUp()
         try await dispatching(clock: clock, wakeUp: wakeUp) { number in
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func aDispatcherThatStopsWaitsForNothing() async throws {
+    @Test func `a dispatcher that stops waits for nothing`() async throws {
         let wakeUp = WakeUp()
         let stops = Shared(false)
         let clock = CountingClock()
@@ -104,7 +104,7 @@ import Testing
     }
 
     /// The outcome of the first shows that more may be under way.
-    @Test func aTaskThatGoesOnLetsOthersBegin() async throws {
+    @Test func `a task that goes on lets others begin`() async throws {
         let (begun, begins) = AsyncStream.makeStream(of: Int.self)
         let (release, released) = AsyncStream.makeStream(of: Void.self)
         let next = Shared(0)
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    @Test func cancellationEndsIt() async throws {
+    @Test func `cancellation ends it`() async throws {
         let clock = CountingClock()
         await #expect(throws: CancellationError.self) {
             try await dispatching(clock: clock, wakeUp: WakeUp()) { _ in

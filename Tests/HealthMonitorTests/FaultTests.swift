@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// Every fault of the fault plan, against every generation: a minute of it, in which one volume recovers and another one
-/// breaks. After it, everything has been told, once.
+/// breaks. After it, everything has been reported, once.
 @Suite(.timeLimit(.minutes(30))) struct FaultTests {
     enum Generation: CaseIterable {
         case legacy, health
@@ -27,30 +27,33 @@ import Testing
     private static let slots = Slots(12)
 
     @Test(arguments: Fault.all, Generation.allCases)
-    func nothingIsLostNothingIsToldTwiceAndNoErrorIsHealth(_ fault: Fault, _ generation: Generation) async throws {
+    func `nothing is lost nothing is reported twice and no error is health`(
+        _ fault: Fault,
+        _ generation: Generation
+    ) async throws {
         await Self.slots.take()
         defer { Self.slots.give() }
         let deadlines: FaultScene.Deadlines = fault.isSilence ? .short : .ample
         try await FaultScene.run(generation.configuration, deadlines: deadlines) { world, clock in
-            world.set(.adverse("first"), ofVolume: 0)
-            try await world.settle(clock)
+            world.set(.unhealthy("first"), ofVolume: 0)
+            try await world.complete(clock)
 
             try await world.begin(fault)
             world.set(.well, ofVolume: 0)
-            world.set(.adverse("second"), ofVolume: 1)
+            world.set(.unhealthy("second"), ofVolume: 1)
             // A silent watch is given up after a real minute: that is for chaos runs.
             if fault != .apiServer(.silentWatches) { try world.recreateClaim(ofVolume: 1) }
             // It lasts a minute on the monitor's clock: several lists, writes and their repetitions.
             try await clock.sleep(for: .seconds(60))
             world.observe()
             try await world.end(fault)
-            try await world.settle(clock)
+            try await world.complete(clock)
             world.set(.well, ofVolume: 1)
-            try await world.settle(clock)
+            try await world.complete(clock)
 
             #expect(world.ledger.violations == [], "\(world.history.joined(separator: "\n"))")
-            // By four states three tellings at least; a claim made anew is another one.
-            #expect(world.ledger.tellings >= 3)
+            // By four states three reports at least; a claim made anew is another one.
+            #expect(world.ledger.reports >= 3)
         }
     }
 }
@@ -63,8 +66,8 @@ extension Fault {
 }
 
 extension SimulatedWorld {
-    /// Returns when everything has been told, and stays so for two more lists.
-    fileprivate mutating func settle(_ clock: AcceleratedClock) async throws {
+    /// Returns when everything has been reported, and stays so for two more lists.
+    fileprivate mutating func complete(_ clock: AcceleratedClock) async throws {
         while try !unsettled().isEmpty {
             try Task.checkCancellation()
             try await clock.sleep(for: .seconds(1))

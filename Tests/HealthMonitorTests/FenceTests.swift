@@ -8,12 +8,12 @@ import Testing
 
 /// A leader that was frozen goes on where it was, for a moment, while another one leads already.
 @Suite(.timeLimit(.minutes(30))) struct FenceTests {
-    /// Whether the lease is held, and who was told that it is not.
+    /// Whether the lease is held, and who was reported that it is not.
     private final class Lease: Sendable {
         private let isHeld = Mutex(true)
         private let refused = AsyncStream.makeStream(of: Void.self)
 
-        func mayAct() -> Bool {
+        func isLeading() -> Bool {
             let isHeld = isHeld.withLock { $0 }
             if !isHeld { refused.continuation.yield() }
             return isHeld
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test(arguments: [[3, 11, 12], [11, 12], [16, 17], [16]])
-    func withoutTheLeaseNothingIsAskedAndNothingIsWritten(_ capabilities: [Int]?) async throws {
+    func `without the lease nothing is asked and nothing is written`(_ capabilities: [Int]?) async throws {
         let volume = VolumeFixture(number: 0)
         let lease = Lease()
         try await Scene.set { scene in
@@ -37,7 +37,7 @@ import Testing
             scene.driver.set(.abnormal("broken"), ofVolume: volume.handle)
             scene.driver.set(health: [.init(status: 3, reason: "broken")], ofVolume: volume.handle)
             scene.driver.configuration.controllerCapabilities = capabilities
-            try await scene.monitor(mayAct: { lease.mayAct() }) { _ in
+            try await scene.monitor(isLeading: { lease.isLeading() }) { _ in
                 // Where volumes are asked for one by one, the first question is not due at once.
                 while try scene.events().isEmpty {
                     scene.clock.advance(by: .seconds(1))
@@ -48,7 +48,7 @@ import Testing
                 // The next question is due.
                 scene.clock.advance(by: Scene.interval)
                 await lease.refusals(1)
-                let questions = scene.driver.journal.records.filter(\.tellsHealth).count
+                let questions = scene.driver.journal.records.filter(\.reportsHealth).count
                 // Somebody else has changed the status, which would be written again.
                 try scene.server.patch(
                     kind: "PersistentVolumeClaim",
@@ -57,7 +57,7 @@ import Testing
                     ["status": ["healthStatus": .null]]
                 )
                 await lease.refusals(1)
-                #expect(scene.driver.journal.records.filter(\.tellsHealth).count == questions)
+                #expect(scene.driver.journal.records.filter(\.reportsHealth).count == questions)
                 #expect(scene.server.journal.records.filter(\.isWritten).count == 2)
             }
         }

@@ -74,7 +74,7 @@ struct Scene: Sendable {
     ///   - leaseNamespace: where it contends for a lease first; nil: it works without one.
     ///   - terms: when it leads, in place of a lease; nil: always.
     ///   - warmStandby: whether it keeps its caches before its first term.
-    ///   - mayAct: whether it may ask and write.
+    ///   - isLeading: whether it may ask and write.
     func monitor(
         _ configuration: MonitorConfiguration = .init(
             driverName: "hostpath.csi.k8s.io",
@@ -83,7 +83,7 @@ struct Scene: Sendable {
         leaseNamespace: String? = nil,
         terms: Terms? = nil,
         warmStandby: Bool = false,
-        mayAct: @escaping @Sendable () -> Bool = { true },
+        isLeading: @escaping @Sendable () -> Bool = { true },
         _ body: @escaping @Sendable (HealthMonitor<ManualClock>) async throws -> Void
     ) async throws {
         let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
@@ -104,7 +104,7 @@ struct Scene: Sendable {
             kubernetes: kubernetes,
             clock: clock,
             logger: Logger(label: "test") { [log] _ in log },
-            mayAct: mayAct
+            isLeading: isLeading
         ) { observations.append($0) }
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
             group.addTask {
@@ -246,7 +246,7 @@ final class Terms: Sendable {
     }
 }
 
-/// What a monitor told its observer.
+/// What a monitor reported its observer.
 final class Observations: Sendable {
     private let list = Mutex<[MonitorObservation]>([])
 

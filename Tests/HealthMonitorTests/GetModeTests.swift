@@ -40,7 +40,7 @@ import Testing
     }
 
     /// Fault 1 of EHM: at its defaults it asks for 20 of 2,000 volumes in 70 seconds.
-    @Test func everyVolumeIsAskedForInTheFirstIntervalAndOnceInEachLaterOne() async throws {
+    @Test func `every volume is asked for in the first interval and once in each later one`() async throws {
         try await Scene.run(prepare: Self.volumes(300)) { scene in
             for call in 1...900 {
                 // To the next slot, and no further before the driver has been asked.
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func anAbnormalVolumeIsToldAndItsRecoveryToo() async throws {
+    @Test func `an abnormal volume is reported and its recovery too`() async throws {
         let volume = VolumeFixture(number: 0)
         try await Scene.run { scene in
             try Self.volumes(3)(scene)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func rule5_aVolumeThatIsNotFoundTwiceIsTold() async throws {
+    @Test(.tags(.rule5)) func `a volume that is not found twice is reported`() async throws {
         try await Scene.run { scene in
             try Self.volumes(1)(scene)
             scene.driver.volumes = []
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func rule1_aFailureIsNoHealthAndHoldsUpNobodyElse() async throws {
+    @Test(.tags(.rule1)) func `a failure is no health and holds up nobody else`() async throws {
         let broken = VolumeFixture(number: 0)
         let other = VolumeFixture(number: 1)
         try await Scene.run { scene in
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test func aVolumeThatTurnsUpIsAskedForAtOnce() async throws {
+    @Test func `a volume that turns up is asked for at once`() async throws {
         try await Scene.run(prepare: Self.volumes(1)) { scene in
             try await Self.advance(scene) { scene.clock.now.offset > Self.interval }
             let volume = VolumeFixture(number: 7)
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    @Test func aDriverThatRestartsIsAskedOn() async throws {
+    @Test func `a driver that restarts is asked on`() async throws {
         try await Scene.run(prepare: Self.volumes(2)) { scene in
             try await Self.advance(scene) { Self.calls(scene).count == 2 }
             await scene.driver.stop()

@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    @Test func anAbnormalVolumeBecomesAnEventOnItsClaim() async throws {
+    @Test func `an abnormal volume becomes an event on its claim`() async throws {
         let message = "The source path of the volume doesn't exist"
         try await Scene.run(prepare: Self.oneVolume(.abnormal(message))) { scene in
             _ = await scene.write(1)
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func aRecoveryIsToldOnceAfterIt() async throws {
+    @Test func `a recovery is reported once after it`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func rule8_aLastingConditionRaisesTheCountOfItsEventSlowly() async throws {
+    @Test(.tags(.rule8)) func `a lasting condition raises the count of its event slowly`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             while !scene.server.journal.records.contains(where: {
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func rule12_aHealthyVolumeCostsNoWriteAndNoMoreReads() async throws {
+    @Test(.tags(.rule12)) func `a healthy volume costs no write and no more reads`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             for count in 2...5 {
@@ -91,12 +91,12 @@ import Testing
             #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
             // Volumes and claims, each a list with its watch behind it.
             #expect(requests.filter { $0.verb == .watch }.count == 2)
-            // What was told: abnormal, normal and unknown conditions.
+            // What was reported: abnormal, normal and unknown conditions.
             #expect(requests.filter { $0.verb == .list }.count == 3)
         }
     }
 
-    @Test func rule1_aFailedListChangesNothingAndIsTriedAgainSoon() async throws {
+    @Test(.tags(.rule1)) func `a failed list changes nothing and is tried again soon`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func rule2_aListThatFailsHalfWayTellsWhatItFoundAndClearsNothing() async throws {
+    @Test(.tags(.rule2)) func `a list that fails half way reports what it found and clears nothing`() async throws {
         let broken = VolumeFixture(number: 1)
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("first"))(scene)
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    @Test func volumesOfOtherDriversAndClaimsWithoutVolumesAreLeftAlone() async throws {
+    @Test func `volumes of other drivers and claims without volumes are left alone`() async throws {
         let other = VolumeFixture(number: 1, driverName: "other.csi.example")
         try await Scene.run { scene in
             try other.create(in: scene.server)
@@ -156,7 +156,7 @@ import Testing
     }
 
     /// EHM never monitors a volume again that was not yet Bound when it was first seen.
-    @Test func rule11_aVolumeThatIsBoundLaterIsMonitored() async throws {
+    @Test(.tags(.rule11)) func `a volume that is bound later is monitored`() async throws {
         try await Scene.run { scene in
             scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
             try scene.server.create(Self.volume.volume(claimUID: "", phase: "Available"))
@@ -174,7 +174,7 @@ import Testing
         }
     }
 
-    @Test func rule11_bothClaimsOfASharedHandleAreTold() async throws {
+    @Test(.tags(.rule11)) func `both claims of a shared handle are reported`() async throws {
         var second = VolumeFixture(number: 1)
         second.handle = Self.volume.handle
         try await Scene.run { scene in
@@ -188,7 +188,7 @@ import Testing
     }
 
     /// Fault 5 of EHM: it watches all events, nodes and pods of the cluster.
-    @Test func nothingIsWatchedButVolumesAndClaims() async throws {
+    @Test func `nothing is watched but volumes and claims`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             let watched = scene.server.journal.records.map(\.request).filter { $0.verb == .watch }.map(\.resource)
@@ -196,7 +196,7 @@ import Testing
         }
     }
 
-    @Test func anUnavailableAPIServerDelaysTheEventAndLosesNothing() async throws {
+    @Test func `an unavailable API server delays the event and loses nothing`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             scene.server.intercept { request in
@@ -220,7 +220,7 @@ import Testing
     }
 
     /// The server stores the event and the connection breaks before it can say so; the volume is well by then.
-    @Test func rule10_aRecoveryAfterALostAnswerIsTold() async throws {
+    @Test(.tags(.rule10)) func `a recovery after a lost answer is reported`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             let server = scene.server
@@ -245,7 +245,7 @@ import Testing
         }
     }
 
-    @Test func aDriverWithoutTheCapabilityIsAskedAgainAndNothingEnds() async throws {
+    @Test func `a driver without the capability is asked again and nothing ends`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             scene.driver.configuration.controllerCapabilities = [1, 3]
@@ -262,7 +262,7 @@ import Testing
         }
     }
 
-    @Test func aDriverThatRestartsIsFoundAgain() async throws {
+    @Test func `a driver that restarts is found again`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             await scene.driver.stop()
@@ -277,7 +277,7 @@ import Testing
         }
     }
 
-    @Test func anotherDriverOnTheSocketEndsTheMonitor() async throws {
+    @Test func `another driver on the socket ends the monitor`() async throws {
         let error = await #expect(throws: DriverChangedError.self) {
             try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
                 await scene.driver.journal.wait(for: "ListVolumes", count: 1)

@@ -10,12 +10,12 @@ import Testing
 /// What manifests/ grant, held against what the monitor asks for.
 @Suite(.timeLimit(.minutes(30))) struct ManifestTests {
     @Test(arguments: ["base", "examples/hostpath", "examples/node-deployment"])
-    func aKustomizationBuilds(path: String) async throws {
+    func `a kustomization builds`(path: String) async throws {
         let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })
         #expect(kinds.isSuperset(of: ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]))
     }
 
-    @Test func everyBindingBindsOurServiceAccount() async throws {
+    @Test func `every binding binds our service account`() async throws {
         let manifests = try await Manifests.example
         let account = try #require(manifests.objects("ServiceAccount").first)
         let bindings = manifests.objects("RoleBinding") + manifests.objects("ClusterRoleBinding")
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func noRuleHasAWildcard() async throws {
+    @Test func `no rule has a wildcard`() async throws {
         let rules = try await Manifests.example.rules
         #expect(rules.count == 8)
         for rule in rules {
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test func theContainerIsConfined() async throws {
+    @Test func `the container is confined`() async throws {
         let example = try await Manifests.example
         let deployment = try #require(example.objects("Deployment").first)
         #expect(deployment["spec"]?["replicas"]?.text == "3")
@@ -60,7 +60,7 @@ import Testing
     }
 
     /// A monitor with everything switched on, under the example's rules, until it has used each of them.
-    @Test func noRuleIsMissingAndNoneIsUnused() async throws {
+    @Test func `no rule is missing and none is unused`() async throws {
         let rules = try await Manifests.example.rules
         let volume = VolumeFixture(number: 0)
         try await Scene.set { scene in

@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    /// The driver of each node runs beside a monitor that is not told of it by the flag.
+    /// The driver of each node runs beside a monitor that is not reported of it by the flag.
     @Test(arguments: [[11, 12], [3, 11, 12], [3, 11]])
     func `without the flag a driver that knows only its node's volumes is named once and loses none`(
         capabilities: [Int]

@@ -61,13 +61,13 @@ import VolumeHealth
                 clock: clock,
                 logger: quiet
             )
-            let state = MonitorState(Reconciler())
+            let state = MonitorState(HealthState())
             let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
                 group.addTask { await Result { try await monitor.watch(into: state) } }
                 group.addTask {
                     await Result {
                         try await state.untilSynced()
-                        try await monitor.tellNodeFailures(after: .seconds(300), claimsOf: state)
+                        try await monitor.reportNodeFailures(after: .seconds(300), claimsOf: state)
                     }
                 }
                 group.addTask { await Result { try await body() } }
@@ -141,7 +141,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aNodeThatIsNotReadyForFiveMinutesIsTold() async throws {
+    @Test func `a node that is not ready for five minutes is reported`() async throws {
         try await NodeScene.run { scene in
             // A clock that is ahead of ours makes nothing happen earlier.
             try scene.prepare(ready: "Unknown", since: Date() + 3600)
@@ -166,7 +166,7 @@ import VolumeHealth
         }
     }
 
-    @Test func theTimeBeforeTheWatchCounts() async throws {
+    @Test func `the time before the watch counts`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch {
@@ -177,7 +177,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aNodeThatIsReadyAgainIsToldOnceAsANormalEvent() async throws {
+    @Test func `a node that is ready again is reported once as a normal event`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch {
@@ -193,7 +193,7 @@ import VolumeHealth
     }
 
     /// EHM dies of a deleted Node.
-    @Test func aDeletedNodeIsToldAndNothingCrashes() async throws {
+    @Test func `a deleted node is reported and nothing crashes`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "True")
             try await scene.watch {
@@ -208,7 +208,7 @@ import VolumeHealth
         }
     }
 
-    @Test func podsThatEndedOrWaitForANodeUseNothing() async throws {
+    @Test func `pods that ended or wait for a node use nothing`() async throws {
         try await NodeScene.run { scene in
             let others = (1...3).map { VolumeFixture(number: $0) }
             for other in others { try other.create(in: scene.server) }
@@ -239,7 +239,7 @@ import VolumeHealth
         }
     }
 
-    @Test func theClaimOfAnEphemeralVolumeIsToldToo() async throws {
+    @Test func `the claim of an ephemeral volume is reported too`() async throws {
         let claim = VolumeFixture(claimName: "web-0-scratch", volumeName: "pv", handle: "h")
         try await NodeScene.run { scene in
             try claim.create(in: scene.server)
@@ -252,7 +252,7 @@ import VolumeHealth
         }
     }
 
-    @Test func rule9_anotherProcessTellsNoFailureTwiceAndLosesNoRecovery() async throws {
+    @Test(.tags(.rule9)) func `another process reports no failure twice and loses no recovery`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch { _ = try await scene.event(1) }
@@ -278,7 +278,7 @@ import VolumeHealth
         }
     }
 
-    @Test func nothingIsWatchedWithoutTheFlag() async throws {
+    @Test func `nothing is watched without the flag`() async throws {
         try await Scene.run(prepare: HealthMonitorTests.oneVolume(.healthy)) { scene in
             await scene.sweepAgain()
             let requests = scene.server.journal.records.map(\.request)
@@ -300,7 +300,7 @@ extension Result where Success == Void, Failure == any Error {
 struct NodeEventsTests {
     let claim = ClaimKey(namespace: "shop", name: "data")
 
-    @Test func theNodeIsFoundInTheMessages() {
+    @Test func `the node is found in the messages`() {
         let state = NodeFailureState(node: "worker-1.example", pods: ["a", "b"])
         let failed = EventVocabulary.nodeFailedMessage(state, claim: claim)
         #expect(
@@ -315,7 +315,7 @@ struct NodeEventsTests {
         #expect(EventVocabulary.node(inRecoveredMessage: "Node: recovered") == nil)
     }
 
-    @Test func howeverManyPodsThereAreTheMessageKeepsTheNode() {
+    @Test func `however many pods there are the message keeps the node`() {
         for count in 1...200 {
             let pods = (0..<count).map { "pod-\($0)" }
             let state = NodeFailureState(node: "worker", pods: pods)
@@ -327,8 +327,8 @@ struct NodeEventsTests {
         }
     }
 
-    @Test func theLastWordOnAClaimAndANodeCounts() {
-        var told = ToldNodeFailures()
+    @Test func `the last word on a claim and a node counts`() {
+        var reported = RecordedNodeFailures()
         func event(_ reason: String, node: String, version: Int) -> Event {
             var event = Event()
             event.involvedObject.uid = "u"
@@ -341,17 +341,17 @@ struct NodeEventsTests {
                 : EventVocabulary.nodeRecoveredMessage(node: node)
             return event
         }
-        told.add(event("NodeFailed", node: "a", version: 9))
-        told.add(event("NodeRecovered", node: "a", version: 10))
-        told.add(event("NodeRecovered", node: "b", version: 9))
-        told.add(event("NodeFailed", node: "b", version: 10))
-        told.add(event("NodeRecovered", node: "c", version: 10))
-        told.add(event("NodeFailed", node: "c", version: 9))
-        told.add(Event())
+        reported.add(event("NodeFailed", node: "a", version: 9))
+        reported.add(event("NodeRecovered", node: "a", version: 10))
+        reported.add(event("NodeRecovered", node: "b", version: 9))
+        reported.add(event("NodeFailed", node: "b", version: 10))
+        reported.add(event("NodeRecovered", node: "c", version: 10))
+        reported.add(event("NodeFailed", node: "c", version: 9))
+        reported.add(Event())
         // In another namespace, with the same uid.
         var forged = event("NodeRecovered", node: "b", version: 11)
         forged.involvedObject.namespace = "tenant"
-        told.add(forged)
-        #expect(told.failures.map(\.key) == [NodeFailureKey(node: "b", claimUID: "u")])
+        reported.add(forged)
+        #expect(reported.failures.map(\.key) == [NodeFailureKey(node: "b", claimUID: "u")])
     }
 }

@@ -5,11 +5,11 @@ import HealthMonitor
 import HealthMonitorTestKit
 import Testing
 
-/// Fault 2 of EHM: when 2,000 volumes turn abnormal at once it tells five a second and drops the rest.
+/// Fault 2 of EHM: when 2,000 volumes turn abnormal at once it reports five a second and drops the rest.
 @Suite(.timeLimit(.minutes(30))) struct OutageTests {
     static let volumes = (1...2000).map { VolumeFixture(number: $0) }
 
-    @Test func rule10_of2000VolumesEveryOneIsToldAndNoneTwice() async throws {
+    @Test(.tags(.rule10)) func `of 2000 volumes every one is reported and none twice`() async throws {
         try await Scene.run { scene in
             for volume in Self.volumes { try volume.create(in: scene.server) }
             scene.driver.volumes = Self.volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
@@ -24,7 +24,7 @@ import Testing
     }
 
     /// A quota or an admission webhook refuses with 403 as a missing rule does.
-    @Test func aNamespaceThatTakesNoEventsHoldsUpNobodyElse() async throws {
+    @Test func `a namespace that takes no events holds up nobody else`() async throws {
         var full = VolumeFixture(number: 1)
         full.namespace = "full"
         let refused = full
@@ -100,7 +100,7 @@ import Testing
         scene.driver.volumes = volumes + [SimulatedVolume(id: other.handle, condition: .abnormal("elsewhere"))]
     }
 
-    @Test func rule10_anOverloadedServerIsLeftAloneForAsLongAsItAsks() async throws {
+    @Test(.tags(.rule10)) func `an overloaded server is left alone for as long as it asks`() async throws {
         let volumes = Self.volumes.prefix(20)
         try await Scene.run { scene in
             for volume in volumes { try volume.create(in: scene.server) }

@@ -43,7 +43,7 @@ import VolumeHealth
 
     @Test func `a metric counts what is queued again as retried, or refused where the API server said no to it`() {
         func result(_ outcome: ReportOutcome) -> ReportObservation.Result { ReportObservation.Result(outcome) }
-        #expect(result(.told) == .recorded)
+        #expect(result(.reported) == .recorded)
         #expect(result(.gone) == .gone)
         #expect(result(.refused) == .refused)
         #expect(result(outcome(403, reason: "Forbidden")) == .refused)
@@ -68,10 +68,10 @@ import VolumeHealth
             try await scene.monitor { monitor in
                 _ = await scene.write(1)
                 while monitor.snapshot()?.events.depth != 0 { await pollingPause() }
-                let before = try #require(monitor.snapshot()?.adverseClaims.first)
+                let before = try #require(monitor.snapshot()?.unhealthyClaims.first)
                 scene.clock.advance(by: .seconds(7))
                 let snapshot = try #require(monitor.snapshot())
-                let claim = try #require(snapshot.adverseClaims.first)
+                let claim = try #require(snapshot.unhealthyClaims.first)
                 #expect(claim.age == before.age + .seconds(7))
                 #expect(claim.conditions.map(\.reason) == ["NoPath", "Slow"])
                 #expect(snapshot.method == .init(name: "ControllerListVolumeHealth", generation: "health"))

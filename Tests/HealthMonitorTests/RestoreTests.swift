@@ -5,7 +5,7 @@ import HealthMonitor
 import HealthMonitorTestKit
 import Testing
 
-/// Rule 9: what was told survives the process. Each `monitor` is a process of its own, after the one before has ended.
+/// Rule 9: what was reported survives the process. Each `monitor` is a process of its own, after the one before has ended.
 @Suite(.timeLimit(.minutes(30))) struct RestoreTests {
     static let volume = VolumeFixture(number: 0)
 
@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test func rule9_aNewLeaderDoesNotTellALastingConditionAgain() async throws {
+    @Test(.tags(.rule9)) func `a new leader does not report a lasting condition again`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             try await scene.monitor { _ in
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func rule9_aRecoveryWhileNobodyWatchedIsTold() async throws {
+    @Test(.tags(.rule9)) func `a recovery while nobody watched is reported`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func rule9_aRecoveryThatWasToldIsNotToldAgain() async throws {
+    @Test(.tags(.rule9)) func `a recovery that was reported is not reported again`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in
                 _ = await scene.write(1)
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func rule9_aRelapseAfterAToldRecoveryRaisesTheCountOfTheFirstEvent() async throws {
+    @Test(.tags(.rule9)) func `a relapse after a reported recovery raises the count of the first event`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in
                 _ = await scene.write(1)
@@ -73,7 +73,7 @@ import Testing
     }
 
     /// The Go sidecar's events have names that nobody can foresee.
-    @Test func rule9_whatTheGoSidecarToldIsKnownToo() async throws {
+    @Test(.tags(.rule9)) func `what the go sidecar reported is known too`() async throws {
         try await Self.run(.healthy) { scene in
             let claim = try #require(
                 try scene.server.object(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    @Test func rule9_nothingIsToldBeforeItIsKnownWhatWasTold() async throws {
+    @Test(.tags(.rule9)) func `nothing is reported before it is known what was reported`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             scene.server.intercept { request in

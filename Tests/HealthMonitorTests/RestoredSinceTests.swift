@@ -40,7 +40,7 @@ struct RestoredSinceTests {
 
     /// Versions are in the order of the last times.
     private func firstTime(_ events: [Recorded]) -> Int64? {
-        var told = ToldEvents(component: Self.component)
+        var reported = RecordedHistory(component: Self.component)
         for recorded in events {
             var event = Event()
             event.metadata.name = recorded.name
@@ -49,9 +49,9 @@ struct RestoredSinceTests {
             event.message = recorded.message
             event.involvedObject = ObjectReference(Self.claim)
             (event.firstTimestamp.seconds, event.lastTimestamp.seconds) = (recorded.first, recorded.last)
-            told.add(event)
+            reported.add(event)
         }
-        return told.volumes.values.first.flatMap { $0.fingerprint == nil ? nil : $0.firstTime }
+        return reported.volumes.values.first.flatMap { $0.fingerprint == nil ? nil : $0.firstTime }
     }
 
     @Test func `after the switch from external-health-monitor it is the time of its event`() {

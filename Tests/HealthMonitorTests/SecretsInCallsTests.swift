@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func everyCallHasTheSecretOfItsVolumeAndEachIsReadOnce() async throws {
+    @Test func `every call has the secret of its volume and each is read once`() async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test(arguments: [(["one", "one"], ["password": "of one"]), (["one", "two"], [:])])
-    func aListHasTheSecretThatAllVolumesShare(names: [String], sent: [String: String]) async throws {
+    func `a list has the secret that all volumes share`(names: [String], sent: [String: String]) async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func withoutTheFlagNoSecretIsReadOrSent() async throws {
+    @Test func `without the flag no secret is read or sent`() async throws {
         try await Scene.run(prepare: Self.prepare(["one", "one"], capabilities: [16, 17])) { scene in
             _ = await scene.write(2)
             #expect(scene.driver.journal.calls("ControllerListVolumeHealth").first?.secrets == [:])
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func rule1_aSecretThatCannotBeReadIsNoHealth() async throws {
+    @Test(.tags(.rule1)) func `a secret that cannot be read is no health`() async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in

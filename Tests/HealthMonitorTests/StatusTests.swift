@@ -52,7 +52,7 @@ import Testing
         message: #"User "monitor" cannot patch resource "persistentvolumeclaims/status" in API group """#
     )
 
-    @Test func conditionsAreWrittenAndCleared() async throws {
+    @Test func `conditions are written and cleared`() async throws {
         let entries = [Entry(status: 1, reason: "Slow", message: "m"), Entry(status: 3, reason: "Gone")]
         try await Scene.run(prepare: Self.oneVolume(entries)) { scene in
             await Self.write(scene, 1)
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func rule7_aLegacyConditionIsWrittenAsDegraded() async throws {
+    @Test(.tags(.rule7)) func `a legacy condition is written as degraded`() async throws {
         try await Scene.run(prepare: Self.legacy(.abnormal("The volume isn't mounted"))) { scene in
             await Self.write(scene, 1)
             let conditions = try Self.healthStatus(scene)?["healthConditions"]
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test func withoutLegacyStatusALegacyConditionIsToldByItsEventAlone() async throws {
+    @Test func `without legacy status a legacy condition is reported by its event alone`() async throws {
         try await Scene.run {
             $0.writesLegacyStatus = false
         } prepare: { scene in
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func rule12_whatStandsThereIsNotWrittenAgain() async throws {
+    @Test(.tags(.rule12)) func `what stands there is not written again`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             await Self.write(scene, 1)
             for count in 2...5 { await VolumeHealthTests.list(scene, again: count) }
@@ -113,7 +113,7 @@ import Testing
     }
 
     /// Fault 11 of EHM: a changed message resets lastTransitionTime.
-    @Test func rule6_aNewMessageMovesNoTransitionTime() async throws {
+    @Test(.tags(.rule6)) func `a new message moves no transition time`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath", message: "one")])) { scene in
             await Self.write(scene, 1)
             // As if it had been long ago.
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    @Test func aConflictIsMetWithTheFreshClaim() async throws {
+    @Test func `a conflict is met with the fresh claim`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -168,7 +168,7 @@ import Testing
         }
     }
 
-    @Test func aConflictWithoutTheRuleToReadClaimsHoldsUpNobodyElse() async throws {
+    @Test func `a conflict without the rule to read claims holds up nobody else`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -200,7 +200,7 @@ import Testing
         func isFirst() -> Bool { !seen.exchange(true, ordering: .relaxed) }
     }
 
-    @Test func rule11_aClaimMadeAnewInThatMomentIsLeftAlone() async throws {
+    @Test(.tags(.rule11)) func `a claim made anew in that moment is left alone`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -228,7 +228,7 @@ import Testing
         }
     }
 
-    @Test func aServerThatForbidsItIsNoReasonToStop() async throws {
+    @Test func `a server that forbids it is no reason to stop`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             scene.server.intercept { request in
@@ -245,7 +245,7 @@ import Testing
         }
     }
 
-    @Test func rule11_theStatusIsClearedWhenTheVolumeIsDeletedAndTheClaimIsNot() async throws {
+    @Test(.tags(.rule11)) func `the status is cleared when the volume is deleted and the claim is not`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             await Self.write(scene, 1)
             try scene.server.delete(kind: "PersistentVolume", name: Self.volume.volumeName)
@@ -257,7 +257,7 @@ import Testing
         }
     }
 
-    @Test func rule9_aNewLeaderClearsWhatItsPredecessorWrote() async throws {
+    @Test(.tags(.rule9)) func `a new leader clears what its predecessor wrote`() async throws {
         try await Scene.set { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             try await scene.monitor { _ in
@@ -277,7 +277,7 @@ import Testing
     }
 
     /// Fault 11 of EHM: duplicates and long strings give a 422 for ever.
-    @Test func whateverTheDriverSaysCanBeWritten() async throws {
+    @Test func `whatever the driver says can be written`() async throws {
         let long = String(repeating: "字🪵", count: 600)
         let entries =
             (0..<40).map { Entry(status: $0 % 3 + 1, reason: "\(long)\($0 / 2)", message: long) }

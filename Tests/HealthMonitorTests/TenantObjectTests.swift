@@ -48,7 +48,7 @@ import Testing
             try Self.createClaim("b", fields, in: scene.server)
             try Self.later.create(in: scene.server)
             scene.driver.set(.abnormal("second"), ofVolume: Self.later.handle)
-            // The watch tells in its own time.
+            // The watch reports in its own time.
             let clock = scene.clock
             await withTaskGroup { group in
                 group.addTask { _ = await scene.write(2) }

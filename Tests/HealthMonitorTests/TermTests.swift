@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func `rule 9: what happens while another replica leads is reported once`() async throws {
+    @Test(.tags(.rule9)) func `what happens while another replica leads is reported once`() async throws {
         try await Self.run { scene, terms, _ in
             func sweepTwice() async {
                 for _ in 0..<2 { await scene.sweepAgain() }
@@ -110,22 +110,22 @@ import Testing
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: calls + 1)
             func isAsReported() -> Bool {
-                let claims = monitor.snapshot()?.adverseClaims ?? []
+                let claims = monitor.snapshot()?.unhealthyClaims ?? []
                 return claims.map(\.name) == [Self.volume.claimName]
                     && claims.allSatisfy {
                         $0.conditions.map(\.status) == ["Degraded"] && $0.age > .seconds(86_400 * 365 * 6)
                     }
             }
-            #expect(isAsReported(), "\(String(describing: monitor.snapshot()?.adverseClaims))")
+            #expect(isAsReported(), "\(String(describing: monitor.snapshot()?.unhealthyClaims))")
             scene.driver.intercept(nil)
             try await scene.advance { monitor.status()?.sweepAge != nil }
             #expect(isAsReported())
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
-            try await scene.advance { monitor.snapshot()?.adverseClaims.isEmpty == true }
+            try await scene.advance { monitor.snapshot()?.unhealthyClaims.isEmpty == true }
         }
     }
 
-    @Test func `rule 9: a status that another leader wrote is not written again`() async throws {
+    @Test(.tags(.rule9)) func `a status that another leader wrote is not written again`() async throws {
         try await Self.run { scene, terms, _ in
             scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
             terms.begin()
@@ -237,7 +237,7 @@ import Testing
                 let standby = scene.server.journal.records.filter { $0.request.resource != "leases" }
                 #expect(standby.count == (isWarm ? 2 : 0))
                 #expect(standby.allSatisfy { $0.isListOfCaches })
-                #expect(scene.driver.journal.records.allSatisfy { !$0.tellsHealth })
+                #expect(scene.driver.journal.records.allSatisfy { !$0.reportsHealth })
                 #expect(monitor.snapshot() == nil)
                 try scene.server.patch(
                     kind: "Lease",

@@ -30,7 +30,7 @@ import Testing
         await scene.driver.journal.wait(for: "ControllerListVolumeHealth", count: count)
     }
 
-    @Test func oneEventTellsTheWholeSetWorstFirst() async throws {
+    @Test func `one event reports the whole set worst first`() async throws {
         let entries = [
             Entry(status: 1, reason: "Slow", message: "a disk is missing"),
             Entry(status: 3, reason: "BadBlocks", message: "7 blocks"), Entry(status: 2, reason: "NoPath"),
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func rule4_aVolumeThatTheListLeavesOutIsConfirmedToBeWell() async throws {
+    @Test(.tags(.rule4)) func `a volume that the list leaves out is confirmed to be well`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [], ofVolume: Self.volume.handle)
@@ -60,8 +60,8 @@ import Testing
     }
 
     /// Fault 11 of EHM: a reply without volume_health clears conditions.
-    @Test(arguments: [[], [0x0A, 7, 0x0A, 5] + Array("other".utf8)] as [[UInt8]])
-    func rule1_aReplyWithoutTheVolumesHealthClearsNothing(reply: [UInt8]) async throws {
+    @Test(.tags(.rule1), arguments: [[], [0x0A, 7, 0x0A, 5] + Array("other".utf8)] as [[UInt8]])
+    func `a reply without the volumes health clears nothing`(reply: [UInt8]) async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [], ofVolume: Self.volume.handle)
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func rule4_aDriverThatOnlyListsNeedsTwoListsToClear() async throws {
+    @Test(.tags(.rule4)) func `a driver that only lists needs two lists to clear`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")], capabilities: [17])) {
             scene in
             _ = await scene.write(1)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func aDriverWithBothGenerationsIsAskedInTheNewOne() async throws {
+    @Test func `a driver with both generations is asked in the new one`() async throws {
         try await Scene.run(
             prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")], capabilities: [3, 11, 12, 16, 17])
         ) { scene in
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func aDriverThatOnlyGetsIsAskedVolumeByVolume() async throws {
+    @Test func `a driver that only gets is asked volume by volume`() async throws {
         try await Scene.run(
             prepare: Self.oneVolume([Entry(status: 1, reason: "Slow", message: "m")], capabilities: [16])
         ) { scene in
@@ -115,7 +115,7 @@ import Testing
     }
 
     /// A live upgrade: the driver learns the new RPCs between two lists.
-    @Test func aDriverThatIsUpgradedIsAskedInTheNewGeneration() async throws {
+    @Test func `a driver that is upgraded is asked in the new generation`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([], capabilities: [3, 11, 12])(scene)
         } _: { scene in
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    @Test func rule6_aConditionOfAnUnknownTypeIsToldOnceAndIsNoHealth() async throws {
+    @Test(.tags(.rule6)) func `a condition of an unknown type is reported once and is no health`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [Entry(status: 9, reason: "New", message: "m")], ofVolume: Self.volume.handle)
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func rule2_aListThatFailsOnPage37ClearsNothingAndTellsWhatItFound() async throws {
+    @Test(.tags(.rule2)) func `a list that fails on page 37 clears nothing and reports what it found`() async throws {
         let volumes = (1...40).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             scene.driver.configuration.controllerCapabilities = [16, 17]
@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    @Test func rule2_duplicatesOverPagesMerge() async throws {
+    @Test(.tags(.rule2)) func `duplicates over pages merge`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([])(scene)
             // { volume_id, [DEGRADED (A)] } and { volume_id, [] }, { volume_id, [DATA_LOSS (B)] }
@@ -192,7 +192,7 @@ import Testing
         }
     }
 
-    @Test func aConditionWithoutAReasonIsUnspecifiedAndCounted() async throws {
+    @Test func `a condition without a reason is unspecified and counted`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 1, reason: "", message: "m")])) { scene in
             _ = await scene.write(1)
             let messages = try scene.events().map { $0["message"] }

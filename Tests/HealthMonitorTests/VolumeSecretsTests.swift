@@ -89,7 +89,7 @@ import VolumeHealth
         }
     }
 
-    @Test func whatWasReadServesForItsLifetime() async throws {
+    @Test func `what was read serves for its lifetime`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
             #expect(await scene.ask().contents == ["user": "admin"])
@@ -103,7 +103,7 @@ import VolumeHealth
         }
     }
 
-    @Test func itAsksForThatOneSecretAlone() async throws {
+    @Test func `it asks for that one secret alone`() async throws {
         try await Self.run { scene in
             try scene.set([:])
             #expect(await scene.ask().contents == [:])
@@ -113,7 +113,7 @@ import VolumeHealth
         }
     }
 
-    @Test func thoseWhoAskAtTheSameTimeShareOneRead() async throws {
+    @Test func `those who ask at the same time share one read`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
             let (gate, open) = AsyncStream.makeStream(of: Void.self)
@@ -139,7 +139,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aFailureIsRememberedForAWhile() async throws {
+    @Test func `a failure is remembered for a while`() async throws {
         try await Self.run { scene in
             for _ in 0..<2_000 {
                 #expect(await scene.ask().error?.code == .notFound)
@@ -153,7 +153,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aServerThatAsksForAPauseGetsIt() async throws {
+    @Test func `a server that asks for a pause gets it`() async throws {
         try await Self.run { scene in
             scene.server.intercept { _ in
                 .fail(
@@ -171,7 +171,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aReaderThatIsCancelledTakesNobodyWithIt() async throws {
+    @Test func `a reader that is cancelled takes nobody with it`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
             let first = Mutex(true)
@@ -199,7 +199,7 @@ import VolumeHealth
         }
     }
 
-    @Test func oneWhoWaitsAndIsCancelledGoes() async throws {
+    @Test func `one who waits and is cancelled goes`() async throws {
         try await Self.run { scene in
             let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
             let (gate, open) = AsyncStream.makeStream(of: Void.self)
@@ -219,7 +219,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aValueThatIsNotTextIsNamedAndNotShown() async throws {
+    @Test func `a value that is not text is named and not shown`() async throws {
         try await Self.run { scene in
             try scene.set(bytes: ["key": Data("hunter".utf8) + [0xFF], "user": Data("admin".utf8)])
             let error = await scene.ask().error
@@ -229,7 +229,7 @@ import VolumeHealth
         }
     }
 
-    @Test func secretsThatNobodyAsksForAreForgotten() async throws {
+    @Test func `secrets that nobody asks for are forgotten`() async throws {
         try await Self.run { scene in
             let other = SecretName(namespace: "default", name: "other")
             try scene.set([:])
@@ -248,7 +248,7 @@ import VolumeHealth
         (.controllerExpand, SecretName(namespace: "b", name: "expand")),
         (.nodeStage, SecretName(namespace: "c", name: "stage")),
     ])
-    func theKindPicksTheReference(kind: VolumeSecretsKind, expected: SecretName?) throws {
+    func `the kind picks the reference`(kind: VolumeSecretsKind, expected: SecretName?) throws {
         func reference(_ namespace: String, _ name: String) -> SecretReference {
             var reference = SecretReference()
             reference.namespace = namespace

@@ -7,7 +7,7 @@ import Testing
 @testable import HealthMonitor
 
 struct WakeUpTests {
-    @Test func aSignalBeforeTheWaitIsRemembered() async {
+    @Test func `a signal before the wait is remembered`() async {
         let wakeUp = WakeUp()
         wakeUp.signal()
         wakeUp.signal()

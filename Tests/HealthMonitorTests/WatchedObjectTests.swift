@@ -26,7 +26,7 @@ import VolumeHealth
         }
     }
 
-    @Test func aVolume() throws {
+    @Test func `a volume`() throws {
         let volume = try WatchedVolume(bound())
         #expect(volume.driver == "driver")
         #expect(volume.resourceVersion == "7")
@@ -42,7 +42,7 @@ import VolumeHealth
         )
     }
 
-    @Test func aVolumeOfNobody() throws {
+    @Test func `a volume of nobody`() throws {
         var volume = bound()
         volume.spec.clearClaimRef()
         volume.status.phase = "Available"
@@ -51,13 +51,13 @@ import VolumeHealth
         #expect(!monitored.isBound)
     }
 
-    @Test func aVolumeOfNoCSIDriver() throws {
+    @Test func `a volume of no CSI driver`() throws {
         var volume = bound()
         volume.spec.clearPersistentVolumeSource()
         #expect(try WatchedVolume(volume).driver.isEmpty)
     }
 
-    @Test func aClaim() throws {
+    @Test func `a claim`() throws {
         var claim = PersistentVolumeClaim()
         claim.metadata.namespace = "default"
         claim.metadata.name = "data"
@@ -80,7 +80,7 @@ import VolumeHealth
         #expect(watched.healthStatus.map(\.reason) == ["a", "c"])
     }
 
-    @Test func whatIsNoObjectIsRefused() {
+    @Test func `what is no object is refused`() {
         for bytes in [[0x0A, 5, 1], [0x12, 2, 0x12, 5]] as [[UInt8]] {
             #expect(throws: (any Error).self) { try WatchedVolume(reading: bytes.span) }
             #expect(throws: (any Error).self) { try PersistentVolume(serializedBytes: bytes) }

@@ -41,7 +41,7 @@ final class SkippingClock: Clock, Sendable {
     }
 }
 
-/// Collects what observers are told.
+/// Collects what observers are reported.
 final class Collected<Value: Sendable>: Sendable {
     private let state = Mutex<[Value]>([])
 

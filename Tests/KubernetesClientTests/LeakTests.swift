@@ -14,7 +14,7 @@ import Testing
 /// In a process of its own, because the descriptors are everybody's. Each watch has a TLS connection of its own, which
 /// takes the simulated server its time; HTTPTransport's test of 10,000 has the same streams without TLS.
 @Suite(.timeLimit(.minutes(30))) struct LeakTests {
-    @Test func watchesLeaveNothing() async {
+    @Test func `watches leave nothing`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {
                 // What is opened once and kept: the server's event loops.

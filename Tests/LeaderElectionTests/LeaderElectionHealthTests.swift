@@ -15,13 +15,13 @@ struct LeaderElectionHealthTests {
         health = LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock)
     }
 
-    @Test func aStandbyIsHealthyForEver() {
+    @Test func `a standby is healthy for ever`() {
         clock.advance(by: .seconds(86_400))
         #expect(health.failure() == nil)
         #expect(!health.isLeader)
     }
 
-    @Test func aLeaderIsHealthyWhileItsRenewalIsYoungerThanLeaseAndGrace() {
+    @Test func `a leader is healthy while its renewal is younger than lease and grace`() {
         health.leads(since: clock.now)
         #expect(health.isLeader)
         clock.advance(by: .seconds(35))
@@ -32,7 +32,7 @@ struct LeaderElectionHealthTests {
         #expect(health.failure() == nil)
     }
 
-    @Test func whoeverSteppedDownIsAStandby() {
+    @Test func `whoever stepped down is a standby`() {
         health.leads(since: clock.now)
         clock.advance(by: .seconds(100))
         health.leads(since: nil)

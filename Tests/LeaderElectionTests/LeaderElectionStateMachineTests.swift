@@ -32,7 +32,7 @@ struct LeaderElectionStateMachineTests {
         )
     }
 
-    @Test mutating func withoutALeaseItCreatesOne() {
+    @Test mutating func `without a lease it creates one`() {
         let decision = machine.look(at: nil, version: "", now: .zero, wall: wall(7))
         let expected = LeaseRecord(
             holderIdentity: "us",
@@ -48,7 +48,7 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.deadline == .seconds(13.5))
     }
 
-    @Test mutating func anothersLeaseIsLeftAloneUntilItHasNotChangedForItsDuration() {
+    @Test mutating func `anothers lease is left alone until it has not changed for its duration`() {
         let theirs = record("them")
         #expect(
             machine.look(at: theirs, version: "1", now: .seconds(100), wall: wall(0)) == .stand(until: .seconds(115))
@@ -119,7 +119,7 @@ struct LeaderElectionStateMachineTests {
         }
     }
 
-    @Test mutating func everyRenewalThatIsSeenStartsTheWaitAnew() {
+    @Test mutating func `every renewal that is seen starts the wait anew`() {
         _ = machine.look(at: record("them", renewed: 1), version: "1", now: .zero, wall: wall(0))
         let renewed = record("them", renewed: 2)
         #expect(
@@ -127,14 +127,14 @@ struct LeaderElectionStateMachineTests {
         )
     }
 
-    @Test mutating func theHoldersLeaseDurationCountsAndNotOurs() {
+    @Test mutating func `the holders lease duration counts and not ours`() {
         #expect(
             machine.look(at: record("them", duration: 60), version: "1", now: .zero, wall: wall(0))
                 == .stand(until: .seconds(60))
         )
     }
 
-    @Test mutating func theTimesInTheLeaseAreNeverComparedWithOurClock() {
+    @Test mutating func `the times in the lease are never compared with our clock`() {
         // A holder whose clock is a day behind, or ahead, holds the lease all the same.
         for renewed: Int64 in [-86_400, 86_400] {
             var machine = machine
@@ -148,7 +148,7 @@ struct LeaderElectionStateMachineTests {
         }
     }
 
-    @Test mutating func aReleasedLeaseIsTakenAtOnce() {
+    @Test mutating func `a released lease is taken at once`() {
         guard
             case .update(let taken) = machine.look(at: record("", duration: 1), version: "1", now: .zero, wall: wall(1))
         else {
@@ -158,7 +158,7 @@ struct LeaderElectionStateMachineTests {
         #expect(taken.leaseTransitions == 4)
     }
 
-    @Test mutating func aRenewalKeepsTheTimeAndTheTermOfTheAcquisition() {
+    @Test mutating func `a renewal keeps the time and the term of the acquisition`() {
         let ours = record("us", renewed: 1)
         guard case .update(let renewed) = machine.look(at: ours, version: "1", now: .seconds(5), wall: wall(6)) else {
             Issue.record("did not renew its own lease")
@@ -259,7 +259,7 @@ struct LeaderElectionStateMachineTests {
         #expect(deadline >= .seconds(1) + timing.renewDeadline)
     }
 
-    @Test func onlyOurOwnLeaseIsReleased() {
+    @Test func `only our own lease is released`() {
         #expect(machine.release(record("them"), wall: wall(1)) == nil)
         let released = machine.release(record("us"), wall: wall(1))
         #expect(released?.holderIdentity == "")
@@ -269,7 +269,7 @@ struct LeaderElectionStateMachineTests {
 
     /// Candidates with different delays look at one Lease that only versions guard; there must never be two leaders.
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func neverTwoLeaders(seed: UInt64) throws {
+    func `never two leaders`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let timing = try LeaderElectionTiming()
         var machines = (0..<3).map { Machine(identity: "candidate-\($0)", timing: timing) }

@@ -6,7 +6,7 @@ import Testing
 @testable import LeaderElection
 
 struct LeaderElectionTimingTests {
-    @Test func theDefaultsAreEHMs() throws {
+    @Test func `the defaults are EH ms`() throws {
         let timing = try LeaderElectionTiming()
         #expect(timing.leaseDuration == .seconds(15))
         #expect(timing.renewDeadline == .seconds(10))
@@ -18,7 +18,7 @@ struct LeaderElectionTimingTests {
             (15, 15, 5), (10, 15, 5), (15, 6, 5), (15, 5, 5), (15, 10, 0), (15, 10, -1), (0, -1, -2),
         ] as [(Int, Int, Int)]
     )
-    func periodsThatCannotKeepTwoLeadersApartAreRefused(lease: Int, renew: Int, retry: Int) {
+    func `periods that cannot keep two leaders apart are refused`(lease: Int, renew: Int, retry: Int) {
         #expect(throws: LeaderElectionTimingError.self) {
             try LeaderElectionTiming(
                 leaseDuration: .seconds(lease),
@@ -28,7 +28,7 @@ struct LeaderElectionTimingTests {
         }
     }
 
-    @Test func theErrorNamesThePeriods() {
+    @Test func `the error names the periods`() {
         #expect {
             try LeaderElectionTiming(leaseDuration: .seconds(5))
         } throws: { error in
@@ -58,11 +58,11 @@ struct LeaseNameTests {
             ("ends.", "external-health-monitor-leader-ends-X"),
         ]
     )
-    func isEHMs(driver: String, lease: String) {
+    func `is EH ms`(driver: String, lease: String) {
         #expect(LeaseName.controller(driverName: driver) == lease)
     }
 
-    @Test func anIdentityIsTheHostNameMadeFit() {
+    @Test func `an identity is the host name made fit`() {
         #expect(LeaseName.identity(hostName: "csi-hostpathplugin-0") == "csi-hostpathplugin-0")
         #expect(LeaseName.identity(hostName: "node.example") == "node-example")
     }

@@ -15,7 +15,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct LeaderElectorTests {
     static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
 
-    /// A candidate that runs until it is stopped, and tells when it leads and when it does not any more.
+    /// A candidate that runs until it is stopped, and reports when it leads and when it does not any more.
     struct Candidate: Sendable {
         let clock: ManualClock
         let health: LeaderElectionHealth<ManualClock>
@@ -113,7 +113,7 @@ import Testing
         try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)?["spec"]
     }
 
-    @Test func theFirstCandidateCreatesTheLeaseAndGivesItBack() async throws {
+    @Test func `the first candidate creates the lease and gives it back`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])
             var terms = candidate.terms.makeAsyncIterator()
@@ -133,7 +133,7 @@ import Testing
         }
     }
 
-    @Test func aLeaderRenewsAtEveryRetryPeriodWithOneRequest() async throws {
+    @Test func `a leader renews at every retry period with one request`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func aStandbyTakesOverWithinARetryPeriodOfARelease() async throws {
+    @Test func `a standby takes over within a retry period of a release`() async throws {
         try await Self.withServer { _, client in
             let leader = try Candidate("pod-0", client)
             var leading = leader.terms.makeAsyncIterator()
@@ -172,7 +172,7 @@ import Testing
     }
 
     /// The process ends in the moment in which the lease is granted: nobody waits until it has run out.
-    @Test func aLeaseWhoseGrantWasNotSeenIsGivenBackToo() async throws {
+    @Test func `a lease whose grant was not seen is given back too`() async throws {
         try await Self.withServer { server, client in
             server.intercept { $0.verb == .create ? .holdAnswer : nil }
             let candidate = try Candidate("pod-0", client)
@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    @Test func aStandbyWaitsUntilADeadLeadersLeaseHasRunOut() async throws {
+    @Test func `a standby waits until a dead leaders lease has run out`() async throws {
         try await Self.withServer { server, client in
             // As client-go writes it, by a candidate that will never renew it; its clock is a year ahead.
             try server.create([
@@ -216,7 +216,7 @@ import Testing
         }
     }
 
-    @Test func aLeaderThatCannotRenewStopsAtTheDeadlineAndIsACandidateAgain() async throws {
+    @Test func `a leader that cannot renew stops at the deadline and is a candidate again`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
@@ -269,7 +269,7 @@ import Testing
         }
     }
 
-    @Test func aRenewalThatHangsDoesNotKeepALeaderInOffice() async throws {
+    @Test func `a renewal that hangs does not keep a leader in office`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
@@ -348,7 +348,7 @@ import Testing
         }
     }
 
-    @Test func whatLeadReturnsOrThrowsEndsTheElection() async throws {
+    @Test func `what lead returns or throws ends the election`() async throws {
         struct Failure: Error {}
         try await Self.withServer { server, client in
             let elector = try Candidate("unused", client)

@@ -20,12 +20,12 @@ import Testing
         Report(scenario: "memory", arguments: ["memory"], machine: machine, runs: 3, results: results)
     }
 
-    @Test func theTableHasMediansSpreadsAndTargets() {
+    @Test func `the table has medians spreads and targets`() {
         let report = Self.report([
             (
                 "ours",
                 [30e6, 50e6, 39e6].map {
-                    [Figure("peak", $0, .bytes, target: 40e6), Figure("told twice", 0, .count, target: 0)]
+                    [Figure("peak", $0, .bytes, target: 40e6), Figure("reported twice", 0, .count, target: 0)]
                 }
             ),
             ("theirs", [404e6, 404e6, 404e6].map { [Figure("peak", $0, .bytes, target: 40e6)] }),
@@ -35,12 +35,12 @@ import Testing
                 | memory, runs: 3 | ours | theirs | Target |  |
                 | --- | --- | --- | --- | --- |
                 | peak | 39.0 MB (30.0 MB – 50.0 MB) | 404 MB | ≤ 40.0 MB | met |
-                | told twice | 0 |  | ≤ 0 | met |
+                | reported twice | 0 |  | ≤ 0 | met |
                 """
         )
     }
 
-    @Test func aMissIsAMissAndNoTargetIsNoVerdict() {
+    @Test func `a miss is a miss and no target is no verdict`() {
         let report = Self.report([("ours", [[Figure("a", 2, .ratio, target: 1.5), Figure("b", 2, .ratio)]])])
         #expect(report.rows.map(report.isMet) == [false, nil])
     }
@@ -53,14 +53,14 @@ import Testing
         #expect(report.markdown.hasSuffix("| b | 0.80 /s | ≥ 0.90 /s | missed |"))
     }
 
-    @Test func aFigureThatOnlyTheOtherHasIsARowWithoutAVerdict() throws {
+    @Test func `a figure that only the other has is a row without a verdict`() throws {
         let report = Self.report([("ours", [[]]), ("theirs", [[Figure("a", 1, .count, target: 0)]])])
         let row = try #require(report.rows.first)
         #expect(row.cells.map(\.binary) == ["theirs"])
         #expect(report.isMet(row) == nil)
     }
 
-    @Test func theJSONHasEveryValue() throws {
+    @Test func `the JSON has every value`() throws {
         let report = Self.report([("ours", [3.0, 1, 2].map { [Figure("a", $0, .seconds, target: 5)] })])
         let read = try JSONDecoder().decode(Report.self, from: try report.json())
         let cell = try #require(read.rows.first?.cells.first)

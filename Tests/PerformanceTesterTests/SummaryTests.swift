@@ -11,18 +11,18 @@ import Testing
             ([3.0], 3.0), ([4, 1], 2.5), ([9, 1, 5], 5), ([4, 1, 3, 2], 2.5), ([2, 2, 7, 2, 100], 2),
         ] as [([Double], Double)]
     )
-    func theMedianIsInTheMiddle(values: [Double], median: Double) throws {
+    func `the median is in the middle`(values: [Double], median: Double) throws {
         let summary = try #require(Summary(values))
         #expect(summary.median == median)
     }
 
-    @Test func theSpreadIsFromTheLeastToTheGreatest() throws {
+    @Test func `the spread is from the least to the greatest`() throws {
         let summary = try #require(Summary([5, -1, 3]))
         #expect((summary.minimum, summary.maximum) == (-1, 5))
         #expect(summary.values == [5, -1, 3])
     }
 
-    @Test func nothingHasNoSummary() {
+    @Test func `nothing has no summary`() {
         #expect(Summary([]) == nil)
     }
 }

@@ -13,7 +13,7 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 127, 128, 300, 16_383, 16_384, 70_000])
-    func aHeaderIsReadBack(length: Int) throws {
+    func `a header is read back`(length: Int) throws {
         let bytes = WireField.header(number: 2, length: length) + [UInt8](repeating: 7, count: length)
         var reader = WireReader()
         let field = try #require(try reader.next(in: bytes.span))
@@ -22,7 +22,7 @@ import Testing
         #expect(reader.position == bytes.count)
     }
 
-    @Test func fieldsOfEveryWireType() throws {
+    @Test func `fields of every wire type`() throws {
         var bytes: [UInt8] = [0x08, 0xAC, 0x02]
         bytes += [0x12, 4] + Array("name".utf8)
         bytes += [0x1D, 1, 2, 3, 4]
@@ -35,7 +35,7 @@ import Testing
         #expect(fields.map(\.content.count) == [2, 4, 4, 8, 2])
     }
 
-    @Test func aGroupIsOneField() throws {
+    @Test func `a group is one field`() throws {
         // Group 5, in it a text, group 6 without anything, and a number.
         let group: [UInt8] = [0x2B, 0x0A, 1, 0x61, 0x33, 0x34, 0x10, 1, 0x2C]
         let fields = try fields(group + [0x38, 1])
@@ -43,7 +43,7 @@ import Testing
         #expect(fields[0].message == nil && fields[0].integer == nil)
     }
 
-    @Test func whatIsNoTextLeavesWhatWasThere() throws {
+    @Test func `what is no text leaves what was there`() throws {
         let bytes: [UInt8] = [0x08, 7, 0x12, 2] + Array("é".utf8) + [0x1A, 1, 0xFF]
         let fields = try fields(bytes)
         var text = "before"
@@ -77,12 +77,12 @@ import Testing
             [0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
         ] as [[UInt8]]
     )
-    func whatIsNoFieldIsRefused(bytes: [UInt8]) throws {
+    func `what is no field is refused`(bytes: [UInt8]) throws {
         #expect(throws: WireFormatError.self) { try fields(bytes) }
         #expect(throws: WireFormatError.self) { try fields([8, 1] + bytes) }
     }
 
-    @Test func theLargestNumber() throws {
+    @Test func `the largest number`() throws {
         let bytes = [0x08] + Array(repeating: 0xFF as UInt8, count: 9) + [1]
         #expect(try fields(bytes).map(\.integer) == [.max])
     }

@@ -65,8 +65,8 @@ import Testing
         var random = SeededGenerator(seed: seed)
         let policy = ClaimConditionPolicy.allCases[Int(seed) % 3]
         var server = Server(keepsField: Bool.random(using: &random))
-        var reconciler = Reconciler(configuration: .init(claimConditions: policy))
-        reconciler.bind(Self.claim, handle: "h")
+        var healthState = HealthState(configuration: .init(claimConditions: policy))
+        healthState.bind(Self.claim, handle: "h")
         var now = Duration.zero
         var state: [VolumeHealthCondition] = []
 
@@ -76,35 +76,35 @@ import Testing
             case 0:
                 // Another program, or the administrator.
                 server.condition = .init(isHealthy: .random(using: &random), reason: "Other", message: "x")
-                show(server, to: &reconciler, at: now)
+                show(server, to: &healthState, at: now)
             case 1:
                 server.condition = nil
-                show(server, to: &reconciler, at: now)
+                show(server, to: &healthState, at: now)
             case 2:
                 server.keepsField.toggle()
                 if !server.keepsField { server.field = [] }
-                show(server, to: &reconciler, at: now)
-                reconciler.setKeepsHealthStatus(server.keepsField, at: now)
+                show(server, to: &healthState, at: now)
+                healthState.setKeepsHealthStatus(server.keepsField, at: now)
             case 3:
                 // Another leader begins with what stands there.
-                reconciler = Reconciler(configuration: .init(claimConditions: policy))
-                reconciler.bind(Self.claim, handle: "h")
-                show(server, to: &reconciler, at: now)
+                healthState = HealthState(configuration: .init(claimConditions: policy))
+                healthState.bind(Self.claim, handle: "h")
+                show(server, to: &healthState, at: now)
             default:
                 state = try #require(Self.states.randomElement(using: &random))
             }
-            reconciler.sweep([VolumeHealthReport(volumeHandle: "h", conditions: state)], at: now)
+            healthState.sweep([VolumeHealthReport(volumeHandle: "h", conditions: state)], at: now)
             server.writes = 0
-            settle(&reconciler, &server, at: now)
+            complete(&healthState, &server, at: now)
             #expect(server.writes <= 4, "seed \(seed)")
-            requireShown(VolumeState(state), by: server, reconciler, "seed \(seed), \(policy), at \(now)")
+            requireShown(VolumeState(state), by: server, healthState, "seed \(seed), \(policy), at \(now)")
         }
     }
 
-    private func show(_ server: Server, to reconciler: inout Reconciler, at now: Duration) {
+    private func show(_ server: Server, to healthState: inout HealthState, at now: Duration) {
         var claim = Self.claim
         claim.resourceVersion = "\(server.version)"
-        reconciler.apply(
+        healthState.apply(
             claim,
             volumeName: "pv-claim",
             healthStatus: server.field,
@@ -113,33 +113,33 @@ import Testing
         )
     }
 
-    private func settle(_ reconciler: inout Reconciler, _ server: inout Server, at now: Duration) {
-        while server.writes < 20, case .tell(let announcement) = reconciler.nextStatus(at: now) {
-            if let field = reconciler.statusChange(for: announcement)?.field {
-                if field.isUncertain { reconciler.setKeepsHealthStatus(server.keepsField, at: now) }
+    private func complete(_ healthState: inout HealthState, _ server: inout Server, at now: Duration) {
+        while server.writes < 20, case .report(let pendingReport) = healthState.nextStatus(at: now) {
+            if let field = healthState.statusChange(for: pendingReport)?.field {
+                if field.isUncertain { healthState.setKeepsHealthStatus(server.keepsField, at: now) }
                 if !field.isUncertain || server.keepsField {
                     let isKept = server.write(field)
-                    if !field.conditions.isEmpty { reconciler.setKeepsHealthStatus(isKept, at: now) }
-                    show(server, to: &reconciler, at: now)
+                    if !field.conditions.isEmpty { healthState.setKeepsHealthStatus(isKept, at: now) }
+                    show(server, to: &healthState, at: now)
                 }
             }
-            if let condition = reconciler.statusChange(for: announcement)?.condition {
+            if let condition = healthState.statusChange(for: pendingReport)?.condition {
                 server.write(condition)
-                show(server, to: &reconciler, at: now)
+                show(server, to: &healthState, at: now)
             }
-            reconciler.settle(status: announcement, .told, at: now)
+            healthState.complete(status: pendingReport, .reported, at: now)
         }
     }
 
     private func requireShown(
         _ state: VolumeState,
         by server: Server,
-        _ reconciler: Reconciler,
+        _ healthState: HealthState,
         _ comment: Comment
     ) {
         let isUnhealthy = server.condition.map { !$0.isHealthy } ?? false
         let says = server.shown?.match(state) == .all
-        switch (reconciler.configuration.claimConditions, reconciler.keepsHealthStatus) {
+        switch (healthState.configuration.claimConditions, healthState.keepsHealthStatus) {
         case (.never, false): #expect(!isUnhealthy, comment)
         case (.never, _), (.auto, true):
             #expect(VolumeState(server.field) == state, comment)

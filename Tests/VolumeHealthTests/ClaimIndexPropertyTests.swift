@@ -26,7 +26,7 @@ struct ClaimIndexPropertyTests {
     static let names = ["a", "b", "c", "d", "", "é", String(repeating: "long-", count: 60)]
 
     @Test(arguments: 0..<10 as Range<UInt64>)
-    func itKnowsWhatTwoDictionariesKnow(seed: UInt64) {
+    func `it knows what two dictionaries know`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var index = ClaimIndex()
         var model = Model()
@@ -104,15 +104,15 @@ struct ClaimIndexPropertyTests {
     }
 
     /// docs/architecture.md has these numbers.
-    @Test func recordsAreSmall() {
+    @Test func `records are small`() {
         #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 32)
         #expect(MemoryLayout<ClaimIndex.HandleEntry>.stride == 16)
         #expect(MemoryLayout<ClaimIndex.ClaimRecord>.stride == 32)
-        #expect(Outbox<ClaimNumber, VolumeState>.entrySize == 64)
+        #expect(ReportQueue<ClaimNumber, VolumeState>.entrySize == 64)
         #expect(MemoryLayout<DueQueue<ClaimNumber>.Item>.stride == 16)
     }
 
-    @Test func textsThatNobodyUsesAreLeftBehind() {
+    @Test func `texts that nobody uses are left behind`() {
         var index = ClaimIndex()
         for number in 0..<5000 {
             let claim = Claim.named("claim-\(number)")

@@ -8,7 +8,7 @@ import Testing
 
 struct CompactDurationTests {
     @Test(arguments: 0..<20 as Range<UInt64>)
-    func itKeepsWholeNanosecondsAndTheOrder(seed: UInt64) {
+    func `it keeps whole nanoseconds and the order`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             let nanoseconds = Int64.random(in: -(1 << 60)...(1 << 60), using: &random)
@@ -21,7 +21,7 @@ struct CompactDurationTests {
         }
     }
 
-    @Test func whatIsTooLongIsAsLongAsPossible() {
+    @Test func `what is too long is as long as possible`() {
         let longest = Duration.nanoseconds(Int64.max)
         #expect(CompactDuration(.seconds(Int64.max)).duration == longest)
         #expect(CompactDuration(longest + .nanoseconds(1)).duration == longest)

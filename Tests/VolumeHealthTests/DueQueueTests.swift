@@ -8,7 +8,7 @@ import Testing
 
 struct DueQueueTests {
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func comesOutByDueTimeAndThenByInsertion(seed: UInt64) {
+    func `comes out by due time and then by insertion`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var queue = DueQueue<Int>()
         // Tickets begin anew among these.

@@ -51,7 +51,7 @@ extension VolumeHealthReport {
     }
 }
 
-extension Reconciler {
+extension HealthState {
     /// A bound pair, as the watches bring it.
     mutating func bind(
         _ claim: Claim,
@@ -77,33 +77,33 @@ extension Reconciler {
         return endSweep(end, at: now)
     }
 
-    /// Every event that is due now, each told successfully.
-    mutating func tellAll(at now: Duration) -> [Announcement<ClaimNumber, VolumeState>] {
-        var told: [Announcement<ClaimNumber, VolumeState>] = []
-        while case .tell(let announcement) = nextEvent(at: now) {
-            told.append(announcement)
-            settle(event: announcement, .told, at: now)
+    /// Every event that is due now, each reported successfully.
+    mutating func reportAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState>] {
+        var reported: [PendingReport<ClaimNumber, VolumeState>] = []
+        while case .report(let pendingReport) = nextEvent(at: now) {
+            reported.append(pendingReport)
+            complete(event: pendingReport, .reported, at: now)
         }
-        return told
+        return reported
     }
 
     /// Every status that is due now, each written successfully.
-    mutating func writeAll(at now: Duration) -> [Announcement<ClaimNumber, VolumeState>] {
-        var written: [Announcement<ClaimNumber, VolumeState>] = []
-        while case .tell(let announcement) = nextStatus(at: now) {
-            written.append(announcement)
-            settle(status: announcement, .told, at: now)
+    mutating func writeAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState>] {
+        var written: [PendingReport<ClaimNumber, VolumeState>] = []
+        while case .report(let pendingReport) = nextStatus(at: now) {
+            written.append(pendingReport)
+            complete(status: pendingReport, .reported, at: now)
         }
         return written
     }
 
-    /// Every event on an unknown condition that is due now, each told successfully.
-    mutating func tellUnknowns(at now: Duration) -> [UnknownCondition] {
-        var told: [UnknownCondition] = []
-        while case .tell(let announcement) = nextUnknownEvent(at: now) {
-            told.append(announcement.state.condition)
-            settle(unknownEvent: announcement, .told, at: now)
+    /// Every event on an unknown condition that is due now, each reported successfully.
+    mutating func reportUnknowns(at now: Duration) -> [UnknownCondition] {
+        var reported: [UnknownCondition] = []
+        while case .report(let pendingReport) = nextUnknownEvent(at: now) {
+            reported.append(pendingReport.state.condition)
+            complete(unknownEvent: pendingReport, .reported, at: now)
         }
-        return told
+        return reported
     }
 }

@@ -8,14 +8,14 @@ import Testing
 
 /// Mass absence is not absence. Drivers: docs/migration.md, "How drivers behave".
 struct MassAbsenceTests {
-    static let list = Reconciler.SweepEnd.complete(.everyVolume, canConfirm: false)
-    static let listAndGet = Reconciler.SweepEnd.complete(.everyVolume, canConfirm: true)
+    static let list = HealthState.SweepEnd.complete(.everyVolume, canConfirm: false)
+    static let listAndGet = HealthState.SweepEnd.complete(.everyVolume, canConfirm: true)
     static let interval = 300
 
-    static func reconciler(_ count: Int, hold: Duration = .seconds(600)) -> Reconciler {
-        var reconciler = Reconciler(configuration: .init(absenceLimits: AbsenceLimits(hold: hold)))
-        for number in 0..<count { reconciler.bind(.named("c\(number)"), handle: "h\(number)") }
-        return reconciler
+    static func healthState(_ count: Int, hold: Duration = .seconds(600)) -> HealthState {
+        var healthState = HealthState(configuration: .init(absenceLimits: AbsenceLimits(hold: hold)))
+        for number in 0..<count { healthState.bind(.named("c\(number)"), handle: "h\(number)") }
+        return healthState
     }
 
     static func healthy(_ range: Range<Int>) -> [VolumeHealthReport] { range.map { .healthy("h\($0)") } }
@@ -29,102 +29,104 @@ struct MassAbsenceTests {
     ])
     func `lists without a part of the volumes`(of count: Int, left: Int, reported: Int) {
         for canConfirm in [true, false] {
-            var reconciler = Self.reconciler(count)
-            reconciler.sweep(Self.healthy(0..<count), canConfirm ? Self.listAndGet : Self.list, at: .zero)
+            var healthState = Self.healthState(count)
+            healthState.sweep(Self.healthy(0..<count), canConfirm ? Self.listAndGet : Self.list, at: .zero)
             var early = 0
             for list in 1...2 {
                 let now = Duration.seconds(list * Self.interval)
-                let absent = reconciler.sweep(
+                let absent = healthState.sweep(
                     Self.healthy(0..<left),
                     canConfirm ? Self.listAndGet : Self.list,
                     at: now
                 )
-                for handle in absent { reconciler.receive(.notFound, ofVolumeHandle: handle, at: now) }
-                early += reconciler.tellAll(at: now).count
+                for handle in absent { healthState.receive(.notFound, ofVolumeHandle: handle, at: now) }
+                early += healthState.reportAll(at: now).count
             }
             #expect(early == reported)
-            #expect((reconciler.absenceSuspicion != nil) == (reported == 0))
+            #expect((healthState.absenceSuspicion != nil) == (reported == 0))
             // It is believed when it has lasted.
             let late = Duration.seconds(3 * Self.interval)
-            let absent = reconciler.sweep(Self.healthy(0..<left), canConfirm ? Self.listAndGet : Self.list, at: late)
-            for handle in absent { reconciler.receive(.notFound, ofVolumeHandle: handle, at: late) }
-            #expect(reconciler.tellAll(at: late).count == count - left - reported)
-            #expect(reconciler.absenceSuspicion == nil)
+            let absent = healthState.sweep(Self.healthy(0..<left), canConfirm ? Self.listAndGet : Self.list, at: late)
+            for handle in absent { healthState.receive(.notFound, ofVolumeHandle: handle, at: late) }
+            #expect(healthState.reportAll(at: late).count == count - left - reported)
+            #expect(healthState.absenceSuspicion == nil)
         }
     }
 
     @Test func `a call that finds a volume is believed, whatever the list has`() {
-        var reconciler = Self.reconciler(50)
-        reconciler.sweep(Self.healthy(0..<50), Self.listAndGet, at: .zero)
-        let absent = reconciler.sweep([], Self.listAndGet, at: .seconds(300))
+        var healthState = Self.healthState(50)
+        healthState.sweep(Self.healthy(0..<50), Self.listAndGet, at: .zero)
+        let absent = healthState.sweep([], Self.listAndGet, at: .seconds(300))
         #expect(absent.count == 50)
         for handle in absent.dropFirst() {
-            reconciler.receive(.report(.healthy(handle)), ofVolumeHandle: handle, at: .seconds(301))
+            healthState.receive(.report(.healthy(handle)), ofVolumeHandle: handle, at: .seconds(301))
         }
-        #expect(reconciler.tellAll(at: .seconds(301)).isEmpty)
+        #expect(healthState.reportAll(at: .seconds(301)).isEmpty)
     }
 
     /// Other clusters' volumes vanish with ours: the list has shrunk to nothing, although only one volume here is missing.
     @Test(arguments: [true, false])
     func `an empty list after a full one is no absence`(canConfirm: Bool) {
-        var reconciler = Self.reconciler(1)
+        var healthState = Self.healthState(1)
         let end = canConfirm ? Self.listAndGet : Self.list
-        reconciler.sweep(Self.healthy(0..<50), end, at: .zero)
+        healthState.sweep(Self.healthy(0..<50), end, at: .zero)
         for list in 1...3 {
             let now = Duration.seconds(list * Self.interval)
-            let absent = reconciler.sweep([], end, at: now)
-            for handle in absent { reconciler.receive(.notFound, ofVolumeHandle: handle, at: now) }
-            #expect(reconciler.tellAll(at: now).count == (list == 3 ? 1 : 0))
+            let absent = healthState.sweep([], end, at: now)
+            for handle in absent { healthState.receive(.notFound, ofVolumeHandle: handle, at: now) }
+            #expect(healthState.reportAll(at: now).count == (list == 3 ? 1 : 0))
         }
     }
 
     @Test func `what was reported before stays, and volumes that are found again are reported as before`() {
-        var reconciler = Self.reconciler(50)
-        reconciler.sweep(Self.healthy(0..<49) + [.abnormal("h49")], Self.list, at: .zero)
-        #expect(reconciler.tellAll(at: .zero).count == 1)
-        for second in [300, 400] { reconciler.sweep([], Self.list, at: .seconds(second)) }
-        #expect(reconciler.absenceSuspicion?.missing == 50)
-        #expect(reconciler.tellAll(at: .seconds(400)).isEmpty)
-        #expect(reconciler.adverseClaims.count == 1)
-        reconciler.sweep(Self.healthy(0..<50), Self.list, at: .seconds(500))
-        #expect(reconciler.absenceSuspicion == nil)
-        let told = reconciler.tellAll(at: .seconds(500))
-        #expect(told.map(\.state.isClear) == [true])
+        var healthState = Self.healthState(50)
+        healthState.sweep(Self.healthy(0..<49) + [.abnormal("h49")], Self.list, at: .zero)
+        #expect(healthState.reportAll(at: .zero).count == 1)
+        for second in [300, 400] { healthState.sweep([], Self.list, at: .seconds(second)) }
+        #expect(healthState.absenceSuspicion?.missing == 50)
+        #expect(healthState.reportAll(at: .seconds(400)).isEmpty)
+        #expect(healthState.unhealthyClaims.count == 1)
+        healthState.sweep(Self.healthy(0..<50), Self.list, at: .seconds(500))
+        #expect(healthState.absenceSuspicion == nil)
+        let reported = healthState.reportAll(at: .seconds(500))
+        #expect(reported.map(\.state.isClear) == [true])
     }
 
     @Test func `the few that are left of many are missed once more before they are reported`() {
-        var reconciler = Self.reconciler(50)
-        reconciler.sweep(Self.healthy(0..<50), Self.list, at: .zero)
-        for second in [300, 400] { reconciler.sweep([], Self.list, at: .seconds(second)) }
-        reconciler.sweep(Self.healthy(0..<49), Self.list, at: .seconds(500))
-        #expect(reconciler.absenceSuspicion == nil)
-        #expect(reconciler.tellAll(at: .seconds(500)).isEmpty)
-        reconciler.sweep(Self.healthy(0..<49), Self.list, at: .seconds(600))
-        #expect(reconciler.tellAll(at: .seconds(600)).count == 1)
+        var healthState = Self.healthState(50)
+        healthState.sweep(Self.healthy(0..<50), Self.list, at: .zero)
+        for second in [300, 400] { healthState.sweep([], Self.list, at: .seconds(second)) }
+        healthState.sweep(Self.healthy(0..<49), Self.list, at: .seconds(500))
+        #expect(healthState.absenceSuspicion == nil)
+        #expect(healthState.reportAll(at: .seconds(500)).isEmpty)
+        healthState.sweep(Self.healthy(0..<49), Self.list, at: .seconds(600))
+        #expect(healthState.reportAll(at: .seconds(600)).count == 1)
     }
 
     // MARK: One by one
 
     /// A world in which volumes are probed one by one, each call taking no time.
     struct GetWorld {
-        var reconciler: Reconciler
+        var healthState: HealthState
         var now = Duration.zero
         var random = SeededGenerator(seed: 7)
-        var told: [(at: Duration, isClear: Bool)] = []
+        var reported: [(at: Duration, isClear: Bool)] = []
 
         init(_ count: Int) {
-            reconciler = MassAbsenceTests.reconciler(count)
-            reconciler.beginProbing(interval: .seconds(60), at: .zero, using: &random)
+            healthState = MassAbsenceTests.healthState(count)
+            healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
         }
 
         mutating func run(for duration: Duration, answer: (String, Duration) -> ProbeAnswer) {
             let end = now + duration
             while now < end {
-                _ = reconciler.completedRound(at: now)
-                switch reconciler.nextProbe(at: now) {
+                _ = healthState.completedRound(at: now)
+                switch healthState.nextProbe(at: now) {
                 case .probe(let handle):
-                    reconciler.receive(answer(handle, now), ofVolumeHandle: handle, at: now)
-                    for announcement in reconciler.tellAll(at: now) { told.append((now, announcement.state.isClear)) }
+                    healthState.receive(answer(handle, now), ofVolumeHandle: handle, at: now)
+                    for pendingReport in healthState.reportAll(at: now) {
+                        reported.append((now, pendingReport.state.isClear))
+                    }
                 case .wait(let due): now = min(end, due ?? end)
                 }
             }
@@ -137,11 +139,11 @@ struct MassAbsenceTests {
         var world = GetWorld(count)
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
         world.run(for: .seconds(180)) { _, _ in .notFound }
-        #expect(world.told.isEmpty)
-        #expect(world.reconciler.absenceSuspicion != nil)
+        #expect(world.reported.isEmpty)
+        #expect(world.healthState.absenceSuspicion != nil)
         world.run(for: .seconds(300)) { handle, _ in .report(.healthy(handle)) }
-        #expect(world.told.isEmpty)
-        #expect(world.reconciler.absenceSuspicion == nil)
+        #expect(world.reported.isEmpty)
+        #expect(world.healthState.absenceSuspicion == nil)
     }
 
     @Test(arguments: [10, 50, 1000])
@@ -150,9 +152,9 @@ struct MassAbsenceTests {
         let found: Set = ["h3", "h4"]
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
         world.run(for: .seconds(500)) { handle, _ in found.contains(handle) ? .report(.healthy(handle)) : .notFound }
-        #expect(world.told.isEmpty)
+        #expect(world.reported.isEmpty)
         world.run(for: .seconds(300)) { handle, _ in found.contains(handle) ? .report(.healthy(handle)) : .notFound }
-        #expect(world.told.count == count - 2)
+        #expect(world.reported.count == count - 2)
     }
 
     @Test(arguments: [1, 2, 3, 50, 1000])
@@ -165,8 +167,8 @@ struct MassAbsenceTests {
             first = first ?? now
             return .notFound
         }
-        #expect(world.told.count == 1)
-        let delay = world.told[0].at - (first ?? .zero)
+        #expect(world.reported.count == 1)
+        let delay = world.reported[0].at - (first ?? .zero)
         #expect(delay <= .seconds(6), "\(delay)")
     }
 
@@ -175,7 +177,7 @@ struct MassAbsenceTests {
         let gone: Set = ["h1", "h2", "h3"]
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
         world.run(for: .seconds(190)) { handle, _ in gone.contains(handle) ? .notFound : .report(.healthy(handle)) }
-        #expect(world.told.count == 3)
+        #expect(world.reported.count == 3)
     }
 
     // MARK: The thresholds

@@ -9,21 +9,21 @@ import Testing
 /// Rule 10: a namespace in which requests fail or hang holds up no other.
 struct NamespaceGatesTests {
     /// Keys are `namespace/name`.
-    var outbox = Outbox<String, VolumeState>(timing: .lastingEvents)
-    var sent: [(time: Duration, announcement: Announcement<String, VolumeState>)] = []
+    var queue = ReportQueue<String, VolumeState>(timing: .lastingEvents)
+    var sent: [(time: Duration, pendingReport: PendingReport<String, VolumeState>)] = []
 
     mutating func setBroken(_ namespaces: String..., claims: Int, at now: Duration = .zero) {
         for claim in 0..<claims {
-            for namespace in namespaces { outbox.set(.abnormal("broken"), for: "\(namespace)/\(claim)", at: now) }
+            for namespace in namespaces { queue.set(.abnormal("broken"), for: "\(namespace)/\(claim)", at: now) }
         }
     }
 
     /// What goes out at this moment, without an outcome yet.
-    mutating func send(at now: Duration) -> [Announcement<String, VolumeState>] {
-        var found: [Announcement<String, VolumeState>] = []
+    mutating func send(at now: Duration) -> [PendingReport<String, VolumeState>] {
+        var found: [PendingReport<String, VolumeState>] = []
         while true {
-            switch outbox.next(at: now, claim: Self.claim) {
-            case .tell(let announcement): found.append(announcement)
+            switch queue.next(at: now, claim: Self.claim) {
+            case .report(let pendingReport): found.append(pendingReport)
             case .wait(let due): if due != now { return found }
             }
         }
@@ -46,9 +46,9 @@ struct NamespaceGatesTests {
             while true {
                 let sent = send(at: now)
                 if sent.isEmpty { break }
-                for announcement in sent {
-                    requests[announcement.claim.key.namespace, default: []].append(second)
-                    outbox.settle(announcement, outcome(announcement.claim.key.namespace), at: now)
+                for pendingReport in sent {
+                    requests[pendingReport.claim.key.namespace, default: []].append(second)
+                    queue.complete(pendingReport, outcome(pendingReport.claim.key.namespace), at: now)
                 }
             }
         }
@@ -61,7 +61,7 @@ struct NamespaceGatesTests {
         #expect(sent.count { $0.claim.key.namespace == "hangs" } == 4)
         let good = sent.filter { $0.claim.key.namespace == "good" }
         #expect(good.count == 4)
-        for announcement in good { outbox.settle(announcement, .told, at: .zero) }
+        for pendingReport in good { queue.complete(pendingReport, .reported, at: .zero) }
         let more = send(at: .zero)
         #expect(more.map(\.claim.key.namespace) == ["good", "good", "good", "good"])
     }
@@ -77,9 +77,9 @@ struct NamespaceGatesTests {
         setBroken("dead", claims: 8)
         var turns: Set<String> = []
         for second in 0..<300 {
-            for announcement in send(at: .seconds(second)) {
-                turns.insert(announcement.key)
-                outbox.settle(announcement, .failed(RequestFailure()), at: .seconds(second))
+            for pendingReport in send(at: .seconds(second)) {
+                turns.insert(pendingReport.key)
+                queue.complete(pendingReport, .failed(RequestFailure()), at: .seconds(second))
             }
         }
         #expect(turns.count == 8)
@@ -95,7 +95,7 @@ struct NamespaceGatesTests {
     @Test mutating func `a success opens the namespace for all that waited`() {
         setBroken("dead", claims: 50)
         _ = run(to: 100) { _ in .failed(RequestFailure()) }
-        let requests = run(from: 100, to: 200) { _ in .told }
+        let requests = run(from: 100, to: 200) { _ in .reported }
         // At the end of the back-off one, then all.
         #expect(requests["dead"]?.count == 50)
         #expect(requests["dead"]?.first == 123)
@@ -104,21 +104,21 @@ struct NamespaceGatesTests {
 
     @Test mutating func `a claim that always fails does not close its namespace for others`() {
         setBroken("mixed", claims: 20)
-        var told: Set<String> = []
+        var reported: Set<String> = []
         for second in 0..<60 {
-            for announcement in send(at: .seconds(second)) {
-                let isBad = announcement.key == "mixed/3"
-                if !isBad { told.insert(announcement.key) }
-                outbox.settle(announcement, isBad ? .failed(RequestFailure()) : .told, at: .seconds(second))
+            for pendingReport in send(at: .seconds(second)) {
+                let isBad = pendingReport.key == "mixed/3"
+                if !isBad { reported.insert(pendingReport.key) }
+                queue.complete(pendingReport, isBad ? .failed(RequestFailure()) : .reported, at: .seconds(second))
             }
         }
-        #expect(told.count == 19)
+        #expect(reported.count == 19)
     }
 
     @Test mutating func `Retry-After holds for its namespace`() {
         setBroken("limited", "good", claims: 10)
         let requests = run(to: 60) { namespace in
-            namespace == "good" ? .told : .failed(RequestFailure(retryAfter: .seconds(20)))
+            namespace == "good" ? .reported : .failed(RequestFailure(retryAfter: .seconds(20)))
         }
         #expect(requests["good"] == Array(repeating: 0, count: 10))
         #expect(requests["limited"] == [0, 0, 0, 0, 20, 40])
@@ -132,9 +132,9 @@ struct NamespaceGatesTests {
         #expect(requests.values.joined().count <= 50 * (4 + 14))
         // What has not failed yet is tried at once.
         setBroken("new", claims: 1, at: .seconds(600))
-        let probes = run(from: 600, to: 603) { $0 == "new" ? .told : .failed(RequestFailure()) }
+        let probes = run(from: 600, to: 603) { $0 == "new" ? .reported : .failed(RequestFailure()) }
         #expect(probes["new"]?.count == 1)
-        let after = run(from: 603, to: 670) { _ in .told }
+        let after = run(from: 603, to: 670) { _ in .reported }
         #expect(after.values.joined().count == 200)
         #expect(after.values.joined().count { $0 > 605 } <= 3 * 4)
     }
@@ -144,7 +144,7 @@ struct NamespaceGatesTests {
         for minute in 0..<20 {
             setBroken("good-\(minute)", claims: 1, at: .seconds(minute * 60))
             let requests = run(from: minute * 60, to: minute * 60 + 60) {
-                $0.hasPrefix("good") ? .told : .failed(RequestFailure())
+                $0.hasPrefix("good") ? .reported : .failed(RequestFailure())
             }
             let delay = (requests["good-\(minute)"]?.first).map { $0 - minute * 60 }
             #expect(delay.map { $0 <= 2 } == true, "minute \(minute)")
@@ -155,10 +155,10 @@ struct NamespaceGatesTests {
         setBroken("dead", "good", claims: 10)
         var warnings = 0
         for second in 0..<300 {
-            for announcement in send(at: .seconds(second)) {
-                let isDead = announcement.claim.key.namespace == "dead"
-                let outcome = isDead ? ReportOutcome.failed(RequestFailure()) : .told
-                if outbox.settle(announcement, outcome, at: .seconds(second)) { warnings += 1 }
+            for pendingReport in send(at: .seconds(second)) {
+                let isDead = pendingReport.claim.key.namespace == "dead"
+                let outcome = isDead ? ReportOutcome.failed(RequestFailure()) : .reported
+                if queue.complete(pendingReport, outcome, at: .seconds(second)) { warnings += 1 }
             }
         }
         #expect(warnings == 1)
@@ -171,7 +171,7 @@ struct NamespaceGatesTests {
         var random = SeededGenerator(seed: seed)
         let namespaces = (0..<Int.random(in: 2...12, using: &random)).map { "n\($0)" }
         var isDead: [String: Bool] = [:]
-        var hanging: [(end: Duration, announcement: Announcement<String, VolumeState>)] = []
+        var hanging: [(end: Duration, pendingReport: PendingReport<String, VolumeState>)] = []
         /// What is reported of claims in the namespace that always answers, and since when it is otherwise.
         var reported: [String: Bool] = [:]
         var changed: [String: Int] = [:]
@@ -184,40 +184,40 @@ struct NamespaceGatesTests {
             if second < 380 {
                 let key = "\(namespaces.randomElement(using: &random) ?? "")/\(Int.random(in: 0..<20, using: &random))"
                 let isBroken = Bool.random(using: &random)
-                outbox.set(isBroken ? .abnormal("broken") : VolumeState([]), for: key, at: now)
+                queue.set(isBroken ? .abnormal("broken") : VolumeState([]), for: key, at: now)
                 if isBroken == reported[key, default: false] {
                     changed[key] = nil
                 } else if changed[key] == nil {
                     changed[key] = second
                 }
             }
-            for (_, announcement) in hanging.filter({ $0.end <= now }) {
-                outbox.settle(announcement, .failed(RequestFailure(isUncertain: true)), at: now)
+            for (_, pendingReport) in hanging.filter({ $0.end <= now }) {
+                queue.complete(pendingReport, .failed(RequestFailure(isUncertain: true)), at: now)
             }
             hanging.removeAll { $0.end <= now }
             while true {
                 let sent = send(at: now)
                 if sent.isEmpty { break }
-                for announcement in sent {
-                    let namespace = announcement.claim.key.namespace
+                for pendingReport in sent {
+                    let namespace = pendingReport.claim.key.namespace
                     if namespace == namespaces[0] {
-                        changed[announcement.key] = nil
-                        reported[announcement.key] = !announcement.state.isClear
+                        changed[pendingReport.key] = nil
+                        reported[pendingReport.key] = !pendingReport.state.isClear
                     }
                     if isDead[namespace] == false || second >= 380 {
-                        outbox.settle(announcement, .told, at: now)
+                        queue.complete(pendingReport, .reported, at: now)
                     } else if Bool.random(using: &random) {
-                        hanging.append((now + .seconds(10), announcement))
+                        hanging.append((now + .seconds(10), pendingReport))
                     } else {
-                        outbox.settle(announcement, .failed(RequestFailure()), at: now)
+                        queue.complete(pendingReport, .failed(RequestFailure()), at: now)
                     }
                 }
             }
             let late = changed.filter { $0.key.hasPrefix("\(namespaces[0])/") && second - $0.value > 10 }
             #expect(late.isEmpty, "seed \(seed), second \(second)")
         }
-        for (_, announcement) in hanging { outbox.settle(announcement, .told, at: .seconds(400)) }
-        _ = run(from: 400, to: 470) { _ in .told }
-        #expect(outbox.backlog.depth == 0, "seed \(seed)")
+        for (_, pendingReport) in hanging { queue.complete(pendingReport, .reported, at: .seconds(400)) }
+        _ = run(from: 400, to: 470) { _ in .reported }
+        #expect(queue.backlog.depth == 0, "seed \(seed)")
     }
 }

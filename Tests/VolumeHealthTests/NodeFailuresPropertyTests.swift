@@ -6,7 +6,7 @@ import Testing
 
 @testable import VolumeHealth
 
-/// Long random lives of a few nodes, pods and claims, checked from outside: by what people were told and what is so.
+/// Long random lives of a few nodes, pods and claims, checked from outside: by what people were reported and what is so.
 struct NodeFailuresPropertyTests {
     /// The cluster, and what its people know.
     struct World {
@@ -25,7 +25,7 @@ struct NodeFailuresPropertyTests {
         var nextUID = 0
         /// Who knows of a failure and of no recovery since.
         var known: Set<NodeFailureKey> = []
-        /// Whose last announcement was not answered: the next one may repeat it, or end what never began.
+        /// Whose last pendingReport was not answered: the next one may repeat it, or end what never began.
         var unanswered: Set<NodeFailureKey> = []
 
         init(seed: UInt64) {
@@ -121,55 +121,55 @@ struct NodeFailuresPropertyTests {
             }
         }
 
-        mutating func next() -> NodeAnnouncement? {
+        mutating func next() -> PendingNodeReport? {
             forget()
             let claims = claims
-            guard case .tell(let announcement) = failures.next(at: now, claim: { claims[$0] }) else { return nil }
-            return announcement
+            guard case .report(let pendingReport) = failures.next(at: now, claim: { claims[$0] }) else { return nil }
+            return pendingReport
         }
 
-        /// The announcement is true, and news.
-        mutating func read(_ announcement: NodeAnnouncement) {
-            let key = announcement.key
+        /// The pendingReport is true, and news.
+        mutating func read(_ pendingReport: PendingNodeReport) {
+            let key = pendingReport.key
             let isDoubtful = unanswered.remove(key) != nil
-            if announcement.state.isClear {
+            if pendingReport.state.isClear {
                 #expect(isDoubtful || known.contains(key), "a recovery from nothing")
                 known.remove(key)
             } else {
-                let isRefresh = announcement.cause == .refresh
-                #expect(isDoubtful || known.contains(key) == isRefresh, "told twice, or news called a refresh")
+                let isRefresh = pendingReport.cause == .refresh
+                #expect(isDoubtful || known.contains(key) == isRefresh, "reported twice, or news called a refresh")
                 known.insert(key)
             }
         }
 
-        /// What an announcement that is handed out says is so at that moment.
-        func check(_ announcement: NodeAnnouncement) {
-            let node = announcement.key.node
-            if announcement.state.isClear {
+        /// What an pendingReport that is handed out says is so at that moment.
+        func check(_ pendingReport: PendingNodeReport) {
+            let node = pendingReport.key.node
+            if pendingReport.state.isClear {
                 #expect(isReady(node))
             } else {
                 #expect(hasFailed(node))
-                #expect(announcement.state.pods == users(of: announcement.claim, on: node))
-                #expect(claims[announcement.claim.key]?.uid == announcement.key.claimUID)
+                #expect(pendingReport.state.pods == users(of: pendingReport.claim, on: node))
+                #expect(claims[pendingReport.claim.key]?.uid == pendingReport.key.claimUID)
             }
         }
 
-        /// Up to three announcements, some of which fail, and during which something may happen.
-        mutating func tell() {
+        /// Up to three pendingReports, some of which fail, and during which something may happen.
+        mutating func report() {
             for _ in 0..<3 {
-                guard let announcement = next() else { return }
-                check(announcement)
+                guard let pendingReport = next() else { return }
+                check(pendingReport)
                 let outcome: ReportOutcome =
                     switch Int.random(in: 0..<6, using: &random) {
                     case 0: .unanswered
                     case 1: .unreachable
                     case 2: .refused
-                    default: .told
+                    default: .reported
                     }
-                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) { read(announcement) }
-                if outcome.isUncertain { unanswered.insert(announcement.key) }
+                if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) { read(pendingReport) }
+                if outcome.isUncertain { unanswered.insert(pendingReport.key) }
                 if Int.random(in: 0..<3, using: &random) == 0 { change() }
-                failures.settle(announcement, outcome, at: now)
+                failures.complete(pendingReport, outcome, at: now)
             }
         }
 
@@ -179,7 +179,7 @@ struct NodeFailuresPropertyTests {
             failures = NodeFailures(notReadyDuration: Self.duration)
             for key in known {
                 if let claim = claims.values.first(where: { $0.uid == key.claimUID }) {
-                    failures.restore(toldFailureOf: key.node, to: claim, toldAt: now)
+                    failures.restore(reportedFailureOf: key.node, to: claim, reportedAt: now)
                 }
             }
             unanswered = []
@@ -187,39 +187,39 @@ struct NodeFailuresPropertyTests {
         }
 
         /// Time passes in which the API server answers.
-        mutating func settle() {
+        mutating func complete() {
             for _ in 0..<10 {
                 now += .seconds(61)
-                while let announcement = next() {
-                    check(announcement)
-                    read(announcement)
-                    failures.settle(announcement, .told, at: now)
+                while let pendingReport = next() {
+                    check(pendingReport)
+                    read(pendingReport)
+                    failures.complete(pendingReport, .reported, at: now)
                 }
             }
         }
     }
 
     @Test(arguments: 0..<300 as Range<UInt64>)
-    func inTheEndEveryClaimKnowsWhatIsSo(seed: UInt64) {
+    func `in the end every claim knows what is so`(seed: UInt64) {
         var world = World(seed: seed)
         for _ in 0..<300 {
             world.now += .seconds(Int.random(in: 0...100, using: &world.random))
             switch Int.random(in: 0..<20, using: &world.random) {
             case 0: world.restart()
             case 1..<10: world.change()
-            default: world.tell()
+            default: world.report()
             }
         }
 
-        world.settle()
+        world.complete()
         world.forget()
         for (key, claim) in world.claims {
             for node in World.nodeNames {
                 let isKnown = world.known.contains(NodeFailureKey(node: node, claimUID: claim.uid))
                 if world.isReady(node) {
-                    #expect(!isKnown, "seed \(seed): \(key.name) was not told that \(node) recovered")
+                    #expect(!isKnown, "seed \(seed): \(key.name) was not reported that \(node) recovered")
                 } else if world.hasFailed(node), !world.users(of: claim, on: node).isEmpty {
-                    #expect(isKnown, "seed \(seed): \(key.name) was not told that \(node) failed")
+                    #expect(isKnown, "seed \(seed): \(key.name) was not reported that \(node) failed")
                 }
             }
         }

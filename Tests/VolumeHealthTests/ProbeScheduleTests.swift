@@ -39,7 +39,7 @@ struct ProbeScheduleTests {
     }
 
     /// EHM asks for 20 of 2,000 in the first 70 seconds.
-    @Test func everyOneOf2000VolumesIsAskedForOnceInEveryInterval() {
+    @Test func `every one of 2000 volumes is asked for once in every interval`() {
         var schedule = Self.schedule(of: 2000)
         let asked = Self.run(&schedule, until: Self.interval * 3)
         #expect(asked.count == 2000)
@@ -48,7 +48,7 @@ struct ProbeScheduleTests {
         }
     }
 
-    @Test func theCallsAreSpreadEvenlyWithJitter() {
+    @Test func `the calls are spread evenly with jitter`() {
         var schedule = Self.schedule(of: 600)
         let times = Self.run(&schedule, until: Self.interval).values.flatMap(\.self)
         // Ten volumes a second, each somewhere in a tenth of its own.
@@ -58,7 +58,7 @@ struct ProbeScheduleTests {
         #expect(Set(times.map { $0 / .milliseconds(100) }).count == times.count)
     }
 
-    @Test func whoKeepsFailingIsAskedForLessOftenAndTheOthersAreNot() {
+    @Test func `who keeps failing is asked for less often and the others are not`() {
         var schedule = Self.schedule(of: 10)
         let asked = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
             handle == "h3" ? .failed : .answered
@@ -68,7 +68,7 @@ struct ProbeScheduleTests {
         #expect(asked["h4"]?.count == 32)
     }
 
-    @Test func oneAnswerEndsTheBackOff() {
+    @Test func `one answer ends the back off`() {
         var schedule = Self.schedule(of: 1)
         let asked = Self.run(&schedule, until: Self.interval * 8) { _, now in
             now < Self.interval * 3 ? .failed : .answered
@@ -77,7 +77,7 @@ struct ProbeScheduleTests {
     }
 
     /// EHM asks for the same volume in bursts when it has few.
-    @Test func aLateAnswerSkipsSlotsAndCausesNoBurst() throws {
+    @Test func `a late answer skips slots and causes no burst`() throws {
         var schedule = Self.schedule(of: 1)
         guard case .wait(let slot?) = schedule.next(at: .zero) else {
             Issue.record("the first slot is not at zero")
@@ -90,7 +90,7 @@ struct ProbeScheduleTests {
     }
 
     /// The driver was away, and everybody is overdue.
-    @Test func anOutageEndsWithoutABurst() {
+    @Test func `an outage ends without a burst`() {
         var schedule = Self.schedule(of: 2000)
         var now = Self.interval * 1.5
         let end = now + .seconds(1)
@@ -139,14 +139,14 @@ struct ProbeScheduleTests {
         #expect(schedule.unanswered(for: Self.interval * 2, at: now).isEmpty)
     }
 
-    @Test func aVolumeThatIsGoneIsNotAskedFor() {
+    @Test func `a volume that is gone is not asked for`() {
         var schedule = Self.schedule(of: 2)
         schedule.remove("h0")
         let asked = Self.run(&schedule, until: Self.interval)
         #expect(Array(asked.keys) == ["h1"])
     }
 
-    @Test func goneAndComeAgainItIsAskedForOnce() {
+    @Test func `gone and come again it is asked for once`() {
         var schedule = Self.schedule(of: 1)
         schedule.remove("h0")
         schedule.add("h0", at: .zero)
@@ -155,7 +155,7 @@ struct ProbeScheduleTests {
         #expect(asked["h0"] == [.zero, Self.interval])
     }
 
-    @Test func anUnreachableDriverIsNotTheVolumesFault() {
+    @Test func `an unreachable driver is not the volumes fault`() {
         var schedule = Self.schedule(of: 1)
         let asked = Self.run(&schedule, until: Self.interval * 5) { _, now in
             now < Self.interval * 3 ? .interrupted : .answered
@@ -163,7 +163,7 @@ struct ProbeScheduleTests {
         #expect(asked["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 2, 3, 4])
     }
 
-    @Test func aRoundIsCompleteWhenEveryVolumeAnsweredInIt() {
+    @Test func `a round is complete when every volume answered in it`() {
         var schedule = Self.schedule(of: 5)
         _ = Self.run(&schedule, until: Self.interval)
         // In the second interval nobody is asked.
@@ -173,7 +173,7 @@ struct ProbeScheduleTests {
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func nobodyIsForgottenOrAskedTwiceAtATime(seed: UInt64) {
+    func `nobody is forgotten or asked twice at a time`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var schedule = Self.schedule(of: 8, seed: seed)
         var present = Set((0..<8).map { "h\($0)" })

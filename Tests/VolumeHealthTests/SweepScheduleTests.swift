@@ -8,17 +8,17 @@ import Testing
 struct SweepScheduleTests {
     var schedule = SweepSchedule(interval: .seconds(300), initialBackoff: .seconds(5))
 
-    @Test mutating func sweepsBeginAtTheInterval() {
+    @Test mutating func `sweeps begin at the interval`() {
         schedule.begin(at: .zero)
         #expect(schedule.end(complete: true, at: .seconds(20)) == .seconds(300))
     }
 
-    @Test mutating func aSweepLongerThanTheIntervalIsFollowedAtOnce() {
+    @Test mutating func `a sweep longer than the interval is followed at once`() {
         schedule.begin(at: .zero)
         #expect(schedule.end(complete: true, at: .seconds(400)) == .seconds(400))
     }
 
-    @Test mutating func failedSweepsBackOffUpToTheInterval() {
+    @Test mutating func `failed sweeps back off up to the interval`() {
         var now = Duration.zero
         var waits: [Duration] = []
         for _ in 0..<9 {
@@ -35,7 +35,7 @@ struct SweepScheduleTests {
         #expect(schedule.end(complete: false, at: now) == now + .seconds(5))
     }
 
-    @Test mutating func theBackOffIsNeverLongerThanAShortInterval() {
+    @Test mutating func `the back off is never longer than a short interval`() {
         var brisk = SweepSchedule(interval: .seconds(1))
         brisk.begin(at: .zero)
         #expect(brisk.end(complete: false, at: .zero) == .seconds(1))

@@ -15,7 +15,7 @@ struct VolumeHealthReportTests {
         VolumeHealthCondition(status: status, reason: reason, message: message)
     }
 
-    @Test func theWorstComesFirstThenByReason() {
+    @Test func `the worst comes first then by reason`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: [
@@ -26,7 +26,7 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.map(\.reason) == ["Z", "M", "A", "B"])
     }
 
-    @Test func theSameStatusAndReasonComeOnce() {
+    @Test func `the same status and reason come once`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: [
@@ -37,7 +37,7 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.map(\.message) == ["third", "first"])
     }
 
-    @Test func ofMoreThanTheServerTakesTheWorstStay() {
+    @Test func `of more than the server takes the worst stay`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: (0..<40).map { Self.condition($0 == 39 ? .dataLoss : .degraded, "R\($0 + 100)") },
@@ -48,12 +48,12 @@ struct VolumeHealthReportTests {
         #expect(report.unknownConditions.count == 16)
     }
 
-    @Test func anEmptyReasonIsUnspecified() {
+    @Test func `an empty reason is unspecified`() {
         #expect(Self.condition(.degraded, "").reason == "Unspecified")
     }
 
     @Test(arguments: ["a", "é", "字", "🪵"])
-    func longTextsAreCutOnACharacter(character: String) {
+    func `long texts are cut on a character`(character: String) {
         let condition = Self.condition(
             .degraded,
             String(repeating: character, count: 1000),
@@ -66,7 +66,7 @@ struct VolumeHealthReportTests {
         #expect(condition.message.allSatisfy { String($0) == character })
     }
 
-    @Test func reasonsThatAreEqualOnceCutAreOneCondition() {
+    @Test func `reasons that are equal once cut are one condition`() {
         let long = String(repeating: "R", count: 256)
         let report = VolumeHealthReport(
             volumeHandle: "h",
@@ -106,7 +106,7 @@ struct VolumeHealthReportTests {
     }
 
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func everyReportCanBeWritten(seed: UInt64) {
+    func `every report can be written`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var report = VolumeHealthReport(volumeHandle: "h", conditions: [])
         for _ in 0..<Int.random(in: 0...4, using: &random) {

@@ -8,7 +8,7 @@ import Testing
 
 struct VolumeStateTests {
     @Test(arguments: 0..<100 as Range<UInt64>)
-    func whatIsPutInComesOut(seed: UInt64) {
+    func `what is put in comes out`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let conditions = (0..<Int.random(in: 0...16, using: &random)).map { _ in
             let message = VolumeHealthReportTests.text(upTo: 1024, using: &random)
@@ -27,20 +27,20 @@ struct VolumeStateTests {
         #expect(state.fingerprint == VolumeState(conditions.shuffled(using: &random)).fingerprint)
     }
 
-    @Test func theLongestTextsAreKept() {
+    @Test func `the longest texts are kept`() {
         let texts = (reason: String(repeating: "r", count: 256), message: String(repeating: "m", count: 1024))
         let conditions = [VolumeHealthCondition(status: .dataLoss, reason: texts.reason, message: texts.message)]
         #expect(VolumeState(conditions).conditions == conditions)
     }
 
-    @Test func statesDifferByTheirMessagesAndFingerprintsDoNot() {
+    @Test func `states differ by their messages and fingerprints do not`() {
         let states = ["a", "b", ""].map { VolumeState([VolumeHealthCondition(abnormalMessage: $0)]) }
         #expect(Set(states.map(\.conditions)).count == 3)
         #expect(states[0] != states[1])
         #expect(Set(states.map(\.fingerprint)).count == 1)
     }
 
-    @Test func fingerprintsAreTheSameInEveryVersion() {
+    @Test func `fingerprints are the same in every version`() {
         // Written down: events of earlier versions are recognised by them.
         let state = VolumeState([VolumeHealthReportTests.condition(.degraded, "A", "any")])
         #expect(state.fingerprint.rawValue == 0x4734_9adf)

@@ -5,7 +5,7 @@
 // the journal.
 
 extension SimulatedAPIServer {
-    /// Stores an object, told by its `kind`, as it is: its status is kept, and only names and types are checked. What is
+    /// Stores an object, reported by its `kind`, as it is: its status is kept, and only names and types are checked. What is
     /// missing of uid, creationTimestamp and defaults is filled in.
     ///
     /// - Parameter raw: more fields of its protobuf, which stand in lists and watches in protobuf byte for byte until the

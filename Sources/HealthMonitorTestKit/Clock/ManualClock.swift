@@ -28,7 +28,7 @@ package final class ManualClock: Clock, Sendable {
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
         var cancelled: Set<Int> = []
-        /// Tests that wait for sleepers; the end of its stream tells one to look again.
+        /// Tests that wait for sleepers; the end of its stream reports one to look again.
         var waiters: [AsyncStream<Void>.Continuation] = []
     }
 

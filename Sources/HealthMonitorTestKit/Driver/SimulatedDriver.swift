@@ -34,9 +34,9 @@ package final class SimulatedDriver: Sendable {
         package static let listCapabilities = [3, 17]
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         package static let healthCapabilities = [16, 17]
-        /// A driver of CSI 1.3 to 1.12 that tells conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).
+        /// A driver of CSI 1.3 to 1.12 that reports conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).
         package static let legacy = Configuration()
-        /// A driver of CSI 1.13 that tells health.
+        /// A driver of CSI 1.13 that reports health.
         package static let health = Configuration(controllerCapabilities: healthCapabilities)
 
         /// By default ``legacy``.

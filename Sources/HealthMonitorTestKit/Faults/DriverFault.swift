@@ -49,15 +49,15 @@ extension DriverFault {
         case .resourceExhausted where call.isOfController: return .fail(.resourceExhausted, "too many requests")
         case .killedInPage where call.isList:
             return call.startingToken.isEmpty ? regular().adding(nextToken: "half") : .never
-        case .killedInPage where call.tellsHealth: return .never
-        case .halfReply where call.tellsHealth:
+        case .killedInPage where call.reportsHealth: return .never
+        case .halfReply where call.reportsHealth:
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(Array(bytes.prefix(max(bytes.count / 2, 1))))
-        case .oversizedReply where call.tellsHealth:
+        case .oversizedReply where call.reportsHealth:
             // A good reply with a field that no version of the specification has: valid, and above the limit.
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(bytes + Self.padding)
-        case .wrongWireTypes where call.tellsHealth: return .reply(Self.nonsense)
+        case .wrongWireTypes where call.reportsHealth: return .reply(Self.nonsense)
         case .repeatingToken where call.isList: return regular().adding(nextToken: "again")
         case .expiredToken where call.isList:
             return call.startingToken.isEmpty
@@ -93,7 +93,7 @@ extension SimulatedCall {
         method.hasSuffix("/ListVolumes") || method.hasSuffix("/ControllerListVolumeHealth")
     }
     /// Whether the answer says how volumes are.
-    package var tellsHealth: Bool {
+    package var reportsHealth: Bool {
         isList || method.hasSuffix("/ControllerGetVolume") || method.hasSuffix("/ControllerGetVolumeHealth")
     }
 }

@@ -136,7 +136,7 @@ extension FaultInjector {
                 for driver in drivers {
                     group.addTask {
                         _ = await driver.journal.next { call in
-                            call.tellsHealth && !(call.isList && call.startingToken.isEmpty)
+                            call.reportsHealth && !(call.isList && call.startingToken.isEmpty)
                         }
                     }
                 }

@@ -9,7 +9,7 @@ package struct NodeFixture: Sendable, Hashable {
         case ready = "True"
         /// The kubelet says that something is wrong.
         case notReady = "False"
-        /// The kubelet has not told for a while.
+        /// The kubelet has not reported for a while.
         case unknown = "Unknown"
     }
 

@@ -39,31 +39,34 @@ extension HealthLedger {
         defer { events[key] = event }
         guard count > event.count else { return }
         event.count = count
-        told(event, at: now)
+        reported(event, at: now)
     }
 
-    /// A claim was told something.
-    private mutating func told(_ event: Event, at now: Duration) {
-        tellings += 1
+    /// A claim was reported something.
+    private mutating func reported(_ event: Event, at now: Duration) {
+        reports += 1
         guard var claim = claims[event.claimUID] else { return }
         let text = event.reason == "VolumeConditionNormal" ? nil : Optional(event.message)
-        let count = claim.tellings[text, default: 0] + 1
-        claim.tellings[text] = count
-        let allowed = claim.tellingsAllowed(of: text, at: now, refreshInterval: refreshInterval)
+        let count = claim.reports[text, default: 0] + 1
+        claim.reports[text] = count
+        let allowed = claim.reportsAllowed(of: text, at: now, refreshInterval: refreshInterval)
         let what = "\(claim.name): \"\(text ?? "well")\""
         if allowed == 0 {
-            report("f", "\(what) was told at \(now) and was never so")
+            report("f", "\(what) was reported at \(now) and was never so")
         } else if count > allowed {
-            report(text == nil ? "c" : "b", "\(what) was told \(count) times by \(now), and became so \(allowed) times")
-        }
-        if text == nil, let since = claim.abnormalToldAt, !claim.wasWell(since: since) {
             report(
-                "f",
-                "\(what) was told at \(now), and it was not well since the claim was told otherwise at \(since)"
+                text == nil ? "c" : "b",
+                "\(what) was reported \(count) times by \(now), and became so \(allowed) times"
             )
         }
-        claim.abnormalToldAt = text == nil ? nil : claim.abnormalToldAt ?? now
-        claim.lastTold = .some(text)
+        if text == nil, let since = claim.abnormalReportedAt, !claim.wasWell(since: since) {
+            report(
+                "f",
+                "\(what) was reported at \(now), and it was not well since the claim was reported otherwise at \(since)"
+            )
+        }
+        claim.abnormalReportedAt = text == nil ? nil : claim.abnormalReportedAt ?? now
+        claim.lastReported = .some(text)
         claims[event.claimUID] = claim
     }
 }
@@ -75,16 +78,16 @@ extension HealthLedger.Event {
 }
 
 extension HealthLedger.Claim {
-    /// How often a text may have been told by now: once each time that it became so, and once more for each time that
-    /// it is told again while it lasts. That nothing is wrong is told only after something was.
-    fileprivate func tellingsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
+    /// How often a text may have been reported by now: once each time that it became so, and once more for each time that
+    /// it is reported again while it lasts. That nothing is wrong is reported only after something was.
+    fileprivate func reportsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
         var allowed = 0
         for (index, period) in periods.enumerated() where period.text == text {
             if text == nil {
                 if index > 0 { allowed += 1 }
             } else {
-                // Until it is told otherwise, nobody knows that it has ended.
-                let isOver = index + 1 < periods.count && lastTold != .some(text)
+                // Until it is reported otherwise, nobody knows that it has ended.
+                let isOver = index + 1 < periods.count && lastReported != .some(text)
                 let end = isOver ? periods[index + 1].began : now
                 allowed += 1 + Int((end - period.began) / refreshInterval)
             }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What was true of volumes, what their claims were told, who led and who asked: the promises of a health monitor as
+/// What was true of volumes, what their claims were reported, who led and who asked: the promises of a health monitor as
 /// they look from outside, by the API server's journal and not by the monitor's word.
 ///
-/// - a: every condition that lasted is told;
-/// - b: nothing is told twice, and no event is there twice;
-/// - c: what was told and ended is cleared, once;
+/// - a: every condition that lasted is reported;
+/// - b: nothing is reported twice, and no event is there twice;
+/// - c: what was reported and ended is cleared, once;
 /// - d: only the holder of the lease asks the driver;
-/// - f: an error is never told as health, and nothing is told that was not so.
+/// - f: an error is never reported as health, and nothing is reported that was not so.
 ///
 /// (e, that the steady state writes nothing, is ``writes``.) A value; what is handed in must be in the order of time.
 package struct HealthLedger: Sendable {
@@ -30,12 +30,12 @@ package struct HealthLedger: Sendable {
     struct Claim: Sendable {
         var name: String
         var periods: [Period] = []
-        /// How often each text was told; nil: that nothing is wrong any more.
-        var tellings: [String?: Int] = [:]
-        /// The last text that was told; nil: none yet.
-        var lastTold: String??
-        /// Since when something that was told has not been cleared.
-        var abnormalToldAt: Duration?
+        /// How often each text was reported; nil: that nothing is wrong any more.
+        var reports: [String?: Int] = [:]
+        /// The last text that was reported; nil: none yet.
+        var lastReported: String??
+        /// Since when something that was reported has not been cleared.
+        var abnormalReportedAt: Duration?
     }
 
     struct Event: Sendable {
@@ -56,11 +56,11 @@ package struct HealthLedger: Sendable {
     package internal(set) var violations: [Violation] = []
     /// How many writes of events and status fields the API server has taken.
     package internal(set) var writes = 0
-    /// How many events were told: made, or their count raised.
-    package internal(set) var tellings = 0
-    /// Events on a claim that say what the ledger was not told to expect, such as NodeFailed, are not its business.
+    /// How many events were reported: made, or their count raised.
+    package internal(set) var reports = 0
+    /// Events on a claim that say what the ledger was not reported to expect, such as NodeFailed, are not its business.
     static let reasons: Set = ["VolumeConditionAbnormal", "VolumeConditionNormal"]
-    /// How often what lasts is told again.
+    /// How often what lasts is reported again.
     let refreshInterval: Duration
     private let leaseDuration: Duration
 
@@ -85,7 +85,7 @@ package struct HealthLedger: Sendable {
         claims[claimUID] = claim
     }
 
-    /// A claim is deleted, or is no longer its volume's: nothing more is to be told.
+    /// A claim is deleted, or is no longer its volume's: nothing more is to be reported.
     package mutating func forget(claimUID: String) {
         claims[claimUID] = nil
     }
@@ -95,7 +95,7 @@ package struct HealthLedger: Sendable {
 
     /// Everything that the API server held was put back to what it was at the time of another state of this ledger.
     ///
-    /// What was told since then may be told again, for it is lost. The lease may be back with who held it then, while
+    /// What was reported since then may be reported again, for it is lost. The lease may be back with who held it then, while
     /// another one leads: until that has found out, within the lease duration, both may ask the driver.
     package mutating func restore(to backup: HealthLedger, at now: Duration) {
         holder = backup.holder
@@ -103,8 +103,8 @@ package struct HealthLedger: Sendable {
         events = backup.events
         for (uid, claim) in claims {
             var claim = claim
-            claim.tellings = backup.claims[uid]?.tellings ?? [:]
-            claim.abnormalToldAt = backup.claims[uid]?.abnormalToldAt ?? claim.abnormalToldAt
+            claim.reports = backup.claims[uid]?.reports ?? [:]
+            claim.abnormalReportedAt = backup.claims[uid]?.abnormalReportedAt ?? claim.abnormalReportedAt
             claims[uid] = claim
         }
     }
@@ -114,25 +114,28 @@ package struct HealthLedger: Sendable {
     }
 }
 
-// MARK: - What is so now, and should have been told
+// MARK: - What is so now, and should have been reported
 
 extension HealthLedger {
     /// The claims whose last event does not say what is so, though it has been so for a while (a, c).
     ///
-    /// - Parameter limit: how long something may be so without being told.
-    package func untold(at now: Duration, after limit: Duration = .zero) -> [Violation] {
+    /// - Parameter limit: how long something may be so without being reported.
+    package func unreported(at now: Duration, after limit: Duration = .zero) -> [Violation] {
         claims.values.sorted { $0.name < $1.name }.compactMap { claim in
             guard let period = claim.periods.last, now - period.began >= limit else { return nil }
-            switch (period.text, claim.lastTold) {
+            switch (period.text, claim.lastReported) {
             case (nil, nil), (nil, .some(nil)): return nil
-            case (nil, .some(.some(let told))):
-                return Violation(promise: "c", description: "\(claim.name) is well and was last told \"\(told)\"")
-            case (.some(let text), let told):
-                if told == .some(.some(text)) { return nil }
+            case (nil, .some(.some(let reported))):
+                return Violation(
+                    promise: "c",
+                    description: "\(claim.name) is well and was last reported \"\(reported)\""
+                )
+            case (.some(let text), let reported):
+                if reported == .some(.some(text)) { return nil }
                 return Violation(
                     promise: "a",
                     description:
-                        "\(claim.name) was not told \"\(text)\", last: \(told.map { $0 ?? "well" } ?? "nothing")"
+                        "\(claim.name) was not reported \"\(text)\", last: \(reported.map { $0 ?? "well" } ?? "nothing")"
                 )
             }
         }

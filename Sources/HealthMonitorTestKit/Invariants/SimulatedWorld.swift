@@ -4,25 +4,25 @@
 /// An API server, drivers, what is true of their volumes, faults, and a ledger that holds the monitors to their promises.
 ///
 /// A test or a chaos run changes the volumes and brings faults about through it, lets it read the journals now and then,
-/// and asks it what is broken and what is still to be told. For one task to use.
+/// and asks it what is broken and what is still to be reported. For one task to use.
 package struct SimulatedWorld {
     /// How a volume is.
     package enum Health: Sendable, Hashable {
         case well
         /// Something is wrong; the text is the driver's message.
-        case adverse(String)
+        case unhealthy(String)
 
         fileprivate var condition: SimulatedVolume.Condition {
             switch self {
             case .well: .healthy
-            case .adverse(let message): .abnormal(message)
+            case .unhealthy(let message): .abnormal(message)
             }
         }
 
         fileprivate var entries: [SimulatedVolume.HealthEntry] {
             switch self {
             case .well: []
-            case .adverse(let message): [.init(status: 3, reason: "Fault", message: message)]
+            case .unhealthy(let message): [.init(status: 3, reason: "Fault", message: message)]
             }
         }
 
@@ -30,7 +30,7 @@ package struct SimulatedWorld {
         fileprivate func text(isLegacy: Bool) -> String? {
             switch self {
             case .well: nil
-            case .adverse(let message): isLegacy ? message : "DataLoss (Fault): \(message)"
+            case .unhealthy(let message): isLegacy ? message : "DataLoss (Fault): \(message)"
             }
         }
     }
@@ -100,10 +100,10 @@ package struct SimulatedWorld {
         try lookAtClaims()
     }
 
-    /// The time as the monitors' clock tells it.
+    /// The time as the monitors' clock reports it.
     package var now: Duration { time(of: .now) }
 
-    /// A moment as the monitors' clock tells it.
+    /// A moment as the monitors' clock reports it.
     package func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
 
     /// Whether the drivers are of the legacy generation now.
@@ -252,7 +252,7 @@ extension SimulatedWorld {
                 if record.isWritten { note(at: time, record) }
                 ledger.record(record, at: time)
             case .call(let call, let replica):
-                guard call.tellsHealth else { continue }
+                guard call.reportsHealth else { continue }
                 probes.append((replica, time))
                 if replicas.count > 1 { ledger.probe(by: replica, at: time) }
             }
@@ -278,12 +278,12 @@ extension SimulatedWorld {
         return probes
     }
 
-    /// What the claims should have been told by now and were not, and what their status should say.
+    /// What the claims should have been reported by now and were not, and what their status should say.
     ///
-    /// - Parameter limit: how long something may be so without being told.
+    /// - Parameter limit: how long something may be so without being reported.
     package mutating func unsettled(after limit: Duration = .zero) throws -> [HealthLedger.Violation] {
         observe()
-        var violations = ledger.untold(at: now, after: limit)
+        var violations = ledger.unreported(at: now, after: limit)
         guard server.featureGates.contains(.csiVolumeHealth) else { return violations }
         for (index, volume) in volumes.enumerated() where !uids[index].isEmpty {
             let claim = try server.object(
@@ -296,7 +296,7 @@ extension SimulatedWorld {
             let expected =
                 switch health[index] {
                 case .well: [String]()
-                case .adverse(let message): [message]
+                case .unhealthy(let message): [message]
                 }
             if messages != expected {
                 violations.append(

@@ -13,7 +13,7 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         var records: [Record] = []
         /// How many records before those were taken out.
         var taken = 0
-        /// Readers that wait; each is told once, of the next record or of the end.
+        /// Readers that wait; each is reported once, of the next record or of the end.
         var waiters: [AsyncStream<Void>.Continuation] = []
         var isFinished = false
     }

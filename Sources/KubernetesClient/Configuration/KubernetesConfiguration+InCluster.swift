@@ -33,7 +33,7 @@ extension KubernetesConfiguration {
             )
         }
         let tokenFile = "\(serviceAccountDirectory)/token"
-        // Read here so that a pod without a service account is told at its start.
+        // Read here so that a pod without a service account is reported at its start.
         _ = try bearerToken(inFile: tokenFile)
         var tls = TLSConfiguration()
         let authorityFile = "\(serviceAccountDirectory)/ca.crt"

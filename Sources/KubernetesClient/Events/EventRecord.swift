@@ -4,7 +4,7 @@
 import FoundationEssentials
 package import KubernetesAPI
 
-/// An event to be told about an object.
+/// An event to be reported about an object.
 package struct EventRecord: Sendable, Hashable {
     /// Normal or Warning.
     package enum EventType: String, Sendable, Hashable {
@@ -23,15 +23,15 @@ package struct EventRecord: Sendable, Hashable {
     package var reason: String
     /// For people. What is beyond 1,024 bytes is cut off, at a character.
     package var message: String
-    /// What tells, as `kubectl describe` shows it under From.
+    /// What reports, as `kubectl describe` shows it under From.
     package var component: String
     /// Which instance of it, at most 128 bytes.
     package var instance: String
-    /// When it is told, to the second.
+    /// When it is reported, to the second.
     package var time: Time
-    /// Names this telling, unlike every other one of the same event; at most 63 bytes. An Event that has it tells this
+    /// Names this attemptID, unlike every other one of the same event; at most 63 bytes. An Event that has it reports this
     /// already: an attempt came through, only its answer did not, or libcurl sent it twice.
-    package var telling: String
+    package var attemptID: String
 
     /// Describes an event.
     package init(
@@ -43,7 +43,7 @@ package struct EventRecord: Sendable, Hashable {
         component: String,
         instance: String,
         time: Time,
-        telling: String
+        attemptID: String
     ) {
         self.name = name
         self.involvedObject = involvedObject
@@ -53,7 +53,7 @@ package struct EventRecord: Sendable, Hashable {
         self.component = component
         self.instance = instance
         self.time = time
-        self.telling = telling
+        self.attemptID = attemptID
     }
 }
 
@@ -69,12 +69,12 @@ extension EventRecord {
         Self.bounded(message, to: Self.messageLimit)
     }
 
-    /// The Event that tells this for the first time.
+    /// The Event that reports this for the first time.
     var event: Event {
         var event = Event()
         event.metadata.name = name
         event.metadata.namespace = namespace
-        event.metadata.annotations[Self.tellingAnnotation] = telling
+        event.metadata.annotations[Self.attemptAnnotation] = attemptID
         event.involvedObject = involvedObject
         event.type = type.rawValue
         event.reason = reason
@@ -88,20 +88,20 @@ extension EventRecord {
         return event
     }
 
-    /// Where an Event keeps the last ``telling`` of it.
-    static let tellingAnnotation = "csi-health-monitor/telling"
+    /// Where an Event keeps the last ``attemptID`` of it.
+    static let attemptAnnotation = "csi-health-monitor/attempt-id"
 
-    /// Whether an Event that is there tells this already.
-    func isTold(by existing: RecordedEvent) -> Bool {
-        existing.telling == telling
+    /// Whether an Event that is there reports this already.
+    func isReported(by existing: RecordedEvent) -> Bool {
+        existing.attemptID == attemptID
     }
 
-    /// What changes in an Event that is there when this is told once more.
+    /// What changes in an Event that is there when this is reported once more.
     func patch(raising existing: RecordedEvent) -> MergePatch {
         [
             "metadata": [
                 "resourceVersion": .string(existing.resourceVersion),
-                "annotations": .object([Self.tellingAnnotation: .string(telling)]),
+                "annotations": .object([Self.attemptAnnotation: .string(attemptID)]),
             ],
             "count": .integer(Int64(existing.count) + 1),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),

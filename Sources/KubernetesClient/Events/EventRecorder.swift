@@ -3,8 +3,8 @@
 
 import KubernetesAPI
 
-/// Tells events to the API server (core/v1), each under a name that the caller derives from what it is about: whoever
-/// tells the same again, after a crash or as another replica, raises the count of the Event that is there.
+/// Reports events to the API server (core/v1), each under a name that the caller derives from what it is about: whoever
+/// reports the same again, after a crash or as another replica, raises the count of the Event that is there.
 ///
 /// RBAC: `get`, `create` and `patch` on `events`, in the namespaces of the objects; `list` does instead of `get`, at a
 /// higher price for the server.
@@ -22,16 +22,16 @@ package struct EventRecorder: Sendable {
     }
 
     /// Makes the Event, or raises the count of the one that has its name: then count, time and message are all that
-    /// changes. One that an earlier attempt of the same telling has written, whose answer was lost, stays as it is
-    /// (``EventRecord/telling``).
+    /// changes. One that an earlier attempt of the same attemptID has written, whose answer was lost, stays as it is
+    /// (``EventRecord/attemptID``).
     ///
     /// - Parameter isKnown: the Event was recorded before, and is read first; it is made only where it is gone. Otherwise it
     ///   is made first, and read only where it is there.
     /// - Returns: how often the Event was recorded by now; 1 where it was created.
-    /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to tell: `notFound`, the namespace is
+    /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to report: `notFound`, the namespace is
     ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
-    ///   After any other failure it is not known whether the record was told; telling it again is safe, and with
-    ///   the same ``EventRecord/telling`` the count is right all the same.
+    ///   After any other failure it is not known whether the record was reported; attemptID it again is safe, and with
+    ///   the same ``EventRecord/attemptID`` the count is right all the same.
     package func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
         var isKnown = isKnown
         for _ in 1..<Self.attempts {
@@ -55,7 +55,7 @@ package struct EventRecorder: Sendable {
         }
         do {
             let existing = try await existing(record)
-            if record.isTold(by: existing) { return existing.count }
+            if record.isReported(by: existing) { return existing.count }
             let raised = try await client.patch(
                 RecordedEvent.self,
                 name: record.name,

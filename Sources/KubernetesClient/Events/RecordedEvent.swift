@@ -12,10 +12,10 @@ struct RecordedEvent: ListedObject, Hashable {
 
     /// `metadata.resourceVersion`
     private(set) var resourceVersion = ""
-    /// How often it was told.
+    /// How often it was reported.
     private(set) var count = 0
-    /// The annotation ``EventRecord/tellingAnnotation``; empty where there is none.
-    private(set) var telling = ""
+    /// The annotation ``EventRecord/attemptAnnotation``; empty where there is none.
+    private(set) var attemptID = ""
 
     init(reading bytes: Span<UInt8>) throws {
         var reader = WireReader()
@@ -50,6 +50,6 @@ struct RecordedEvent: ListedObject, Hashable {
             default: break
             }
         }
-        if key == EventRecord.tellingAnnotation { telling = value }
+        if key == EventRecord.attemptAnnotation { attemptID = value }
     }
 }

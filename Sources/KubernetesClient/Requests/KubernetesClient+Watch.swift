@@ -4,7 +4,7 @@
 import HTTPTransport
 package import KubernetesAPI
 
-/// The changes that an open watch tells. Single pass.
+/// The changes that an open watch reports. Single pass.
 ///
 /// It ends when the server's time for the watch is over, and throws ``KubernetesError`` when the watch fails: `expired`
 /// asks for a new list; after anything else a new watch may go on from the last change's resourceVersion. Dropping it

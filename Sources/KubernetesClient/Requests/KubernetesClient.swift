@@ -271,7 +271,7 @@ extension KubernetesClient {
         )
     }
 
-    /// Measures a request, logs it and tells the observer.
+    /// Measures a request, logs it and reports the observer.
     private func observed<Answer>(
         _ info: RequestInfo,
         _ content: Content,

@@ -118,7 +118,7 @@ private func excerpt(_ body: [UInt8]) -> String {
 extension KubernetesError {
     /// Whether the server has certainly not done what was asked: it said so, or it was never reached. Otherwise a write
     /// may have happened although its answer was lost.
-    package var isCertainlyUnserved: Bool {
+    package var wasDefinitelyNotApplied: Bool {
         // Without a Status it may come from a proxy that gave up on the API server, as a 502 may.
         if httpStatus == 404 { return code == .notFound }
         // A success whose response cannot be read is one.

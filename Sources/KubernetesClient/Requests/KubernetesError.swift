@@ -113,7 +113,7 @@ extension KubernetesError {
 }
 
 extension KubernetesError.Code {
-    /// - Parameter status: where there is one, it tells apart what shares an HTTP status.
+    /// - Parameter status: where there is one, it reports apart what shares an HTTP status.
     init(httpStatus: Int, status: Status?) {
         switch httpStatus {
         case 401: self = .unauthorized

@@ -44,7 +44,7 @@ struct WatchStateMachine: Sendable, Hashable {
     private var backOff = BackOff()
     /// Something failed since the version was known to be one of the server's.
     private var isVersionInDoubt = false
-    /// Whether the watch has told anything.
+    /// Whether the watch has reported anything.
     private var isFruitful = false
     /// Whether the server sends bookmarks to a watch of these objects, as far as is known.
     private(set) var expectsBookmarks = false
@@ -109,7 +109,7 @@ struct WatchStateMachine: Sendable, Hashable {
         return false
     }
 
-    /// The watch told of a change, or sent a bookmark.
+    /// The watch reported of a change, or sent a bookmark.
     ///
     /// - Returns: false where the version went back, as it does when the server was restored from a backup: what was
     ///   seen before may never have happened. Then the watch must be closed, as one that has expired.

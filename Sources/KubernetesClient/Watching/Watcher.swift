@@ -4,7 +4,7 @@
 package import KubernetesAPI
 package import Logging
 
-/// What a watcher tells, in an order from which a copy of the objects can be kept.
+/// What a watcher reports, in an order from which a copy of the objects can be kept.
 ///
 /// First, and whenever the server no longer knows what has happened since: `restarted`, the objects that there are now in
 /// any number of `listed`, `synced`. What was known before and is not listed is gone; while a list arrives, there may
@@ -46,7 +46,7 @@ package enum WatcherEvent<O: ListedObject>: Sendable {
 ///
 /// **RBAC.** `list` and `watch` on the resource, in the namespace or in the cluster.
 package struct Watcher<O: ListedObject>: AsyncSequence, Sendable {
-    /// What is told.
+    /// What is reported.
     package typealias Element = WatcherEvent<O>
 
     let client: KubernetesClient

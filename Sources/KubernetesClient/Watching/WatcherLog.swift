@@ -4,7 +4,7 @@
 import KubernetesAPI
 import Logging
 
-/// Tells a watcher's troubles once: a failure that repeats itself is not news.
+/// Reports a watcher's troubles once: a failure that repeats itself is not news.
 struct WatcherLog {
     private struct Trouble: Equatable {
         var code: KubernetesError.Code

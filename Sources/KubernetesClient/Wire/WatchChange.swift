@@ -4,7 +4,7 @@
 package import KubernetesAPI
 import ProtobufWire
 
-/// What a watch tells.
+/// What a watch reports.
 package enum WatchChange<O: ListedObject>: Sendable {
     /// An object was made, or began to match the selectors; or it is one of a streaming list.
     case added(O)

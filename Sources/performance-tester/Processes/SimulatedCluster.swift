@@ -17,7 +17,7 @@ final class SimulatedCluster {
         var hasLists = true
     }
 
-    /// How the driver tells health.
+    /// How the driver reports health.
     enum Generation: String, CaseIterable {
         case legacy
         case health
@@ -205,7 +205,7 @@ final class SimulatedCluster {
 
     // MARK: Waiting
 
-    /// Seconds since the machine's start, as the cluster tells times.
+    /// Seconds since the machine's start, as the cluster reports times.
     static var now: Double { ContinuousClock().systemEpoch.duration(to: .now) / .seconds(1) }
 
     /// Returns when the driver has had so many calls of a method.

@@ -3,11 +3,12 @@
 
 import ArgumentParser
 
-/// What becomes of an outage: all volumes turn abnormal between two sweeps, and recover when all of that is told.
+/// What becomes of an outage: all volumes turn abnormal between two sweeps, and recover when all of that is reported.
 struct OutageScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "outage",
-        abstract: "All volumes turn abnormal at once: what is told, dropped, told twice, how soon, at what cost."
+        abstract:
+            "All volumes turn abnormal at once: what is reported, dropped, reported twice, how soon, at what cost."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
@@ -27,7 +28,7 @@ struct OutageScenario: Scenario {
     @Option(help: "--list-volumes-interval, in seconds.")
     var interval = 10
 
-    @Option(help: "After so many seconds what is not told counts as dropped.")
+    @Option(help: "After so many seconds what is not reported counts as dropped.")
     var patience = 900
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
@@ -44,12 +45,12 @@ struct OutageScenario: Scenario {
 
                 let before = try Costs(sidecar: process, cluster: cluster)
                 try await cluster.makeAbnormal(volumes, ownMessages: ownMessages)
-                let told = try await cluster.timeUntilTold(by: process, self)
+                let reported = try await cluster.timeUntilReported(by: process, self)
                 let after = try Costs(sidecar: process, cluster: cluster)
                 let abnormal = try await cluster.events("VolumeConditionAbnormal")
 
                 try await cluster.makeHealthy(volumes)
-                let recovered = try await cluster.timeUntilTold(by: process, self)
+                let recovered = try await cluster.timeUntilReported(by: process, self)
                 let normal = try await cluster.events("VolumeConditionNormal")
                 let memory = try ProcessMemory(of: process)
                 let requests = try await cluster.requests()
@@ -58,21 +59,21 @@ struct OutageScenario: Scenario {
                 let isTarget = volumes == 20_000 && queriesPerSecond >= 10_000
                 return [
                     Figure(
-                        "volumes of which nothing was told",
+                        "volumes of which nothing was reported",
                         Double(volumes - abnormal.objects),
                         .count,
                         target: 0
                     ),
-                    Figure("told twice", Double(abnormal.repeated + normal.repeated), .count, target: 0),
-                    Figure("recoveries not told", Double(volumes - normal.objects), .count, target: 0),
-                    Figure("from the sweep until all is told", told, .seconds),
-                    Figure("from the sweep until all recoveries are told", recovered, .seconds),
+                    Figure("reported twice", Double(abnormal.repeated + normal.repeated), .count, target: 0),
+                    Figure("recoveries not reported", Double(volumes - normal.objects), .count, target: 0),
+                    Figure("from the sweep until all is reported", reported, .seconds),
+                    Figure("from the sweep until all recoveries are reported", recovered, .seconds),
                     Figure("writes", Double(requests.writes), .count),
                     Figure("of them refused", Double(requests.refusedWrites), .count),
                     Figure("resident before", steady.resident, .bytes),
                     Figure("peak resident during both", memory.peakResident, .bytes),
                     Figure("peak, times before", memory.peakResident / steady.resident, .ratio, target: 1.3),
-                    Figure("CPU until all is told", own, .seconds),
+                    Figure("CPU until all is reported", own, .seconds),
                     Figure("CPU of the simulated server meanwhile", server, .seconds),
                     Figure("CPU, times the server's", own / server, .ratio, target: isTarget ? 0.5 : nil),
                 ]
@@ -103,7 +104,7 @@ extension SimulatedCluster {
 
     /// The time from the first call for a list from now on until as many events were made as there are volumes and, if
     /// the sidecar writes claims' status, as many further writes of that.
-    fileprivate func timeUntilTold(
+    fileprivate func timeUntilReported(
         by process: Int32,
         _ scenario: OutageScenario
     ) async throws -> Double {

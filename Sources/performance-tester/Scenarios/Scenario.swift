@@ -52,7 +52,7 @@ struct BenchmarkOptions: ParsableArguments {
 
     @Flag(
         help: """
-            Fail when something that is counted misses its target: a volume of which nothing was told, an event told \
+            Fail when something that is counted misses its target: a volume of which nothing was reported, an event reported \
             twice, a write at rest.
             """
     )

@@ -24,7 +24,12 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func methodAndPathTellVerbAndObject(method: String, path: String, query: [String: String], parts: [String]) {
+    func `method and path report verb and object`(
+        method: String,
+        path: String,
+        query: [String: String],
+        parts: [String]
+    ) {
         var request = APIRequest(
             method: method,
             path: path,
@@ -54,7 +59,7 @@ import Testing
             ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", nil), ("text/html", nil),
         ] as [(String, String?)]
     )
-    func theFirstTypeThatTheServerWritesIsTaken(accept: String, expected: String?) {
+    func `the first type that the server writes is taken`(accept: String, expected: String?) {
         let name: String? =
             switch Representation(accept: accept, includeObject: nil) {
             case .json: "json"

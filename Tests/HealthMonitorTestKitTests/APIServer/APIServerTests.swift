@@ -16,7 +16,7 @@ import Testing
 
     // MARK: Encodings
 
-    @Test func jsonAndProtobufShowTheSameObject() async throws {
+    @Test func `JSON and protobuf show the same object`() async throws {
         try await withClient { server, client in
             let created = try await client.send("POST", Self.leases, body: Self.lease("l"))
             #expect(created.status == 201)
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test func protobufIsTakenToo() async throws {
+    @Test func `protobuf is taken too`() async throws {
         try await withClient { server, client in
             let body = try MessageSchema.lease.encode(["metadata": ["name": "l"], "spec": ["holderIdentity": "me"]])
             let envelope = Envelope(apiVersion: "coordination.k8s.io/v1", kind: "Lease", raw: body)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func anErrorIsAStatusInTheEncodingAskedFor() async throws {
+    @Test func `an error is a status in the encoding asked for`() async throws {
         try await withClient { _, client in
             let answer = try await client.send("GET", "\(Self.claims)/x", accept: Representation.protobufType)
             #expect(answer.status == 404)
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test(arguments: ["pods", "nodes", "secrets"])
-    func podsNodesAndSecretsAreServedInBothEncodings(plural: String) async throws {
+    func `pods nodes and secrets are served in both encodings`(plural: String) async throws {
         try await withClient { server, client in
             try NodeFixture(name: "worker").store(in: server)
             try PodFixture(name: "web-0", nodeName: "worker", claimNames: ["csi-pvc"]).create(in: server)
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeReadOrWrittenIsRefused() async throws {
+    @Test func `what cannot be read or written is refused`() async throws {
         try await withClient { _, client in
             #expect(try await client.send("GET", Self.claims, accept: "text/html").status == 406)
             let yaml = try await client.send("POST", Self.leases, bytes: [1], contentType: "application/yaml")
@@ -119,7 +119,7 @@ import Testing
 
     // MARK: Lists
 
-    @Test func aListComesInPagesOfOneVersion() async throws {
+    @Test func `a list comes in pages of one version`() async throws {
         try await withClient { server, client in
             for name in ["a", "b", "c", "d", "e"] { try server.create(Self.lease(name)) }
             let first = try await client.send("GET", Self.leases, query: ["limit": "2"]).json
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func selectorsAndNamespacesNarrowAList() async throws {
+    @Test func `selectors and namespaces narrow a list`() async throws {
         try await withClient { server, client in
             for (name, namespace, uid) in [("a", "default", "1"), ("b", "default", "2"), ("c", "kube-system", "1")] {
                 try server.create([
@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    @Test func selectedEventsComeInPages() async throws {
+    @Test func `selected events come in pages`() async throws {
         try await withClient { server, client in
             for number in 0..<10 {
                 let component = number < 5 ? "monitor" : "kubelet"
@@ -180,7 +180,7 @@ import Testing
             var pages: [[JSONValue?]] = []
             repeat {
                 let page = try await client.send("GET", "/api/v1/events", query: query).json
-                #expect(page["metadata", "remainingItemCount"] == nil, "not told of a selection")
+                #expect(page["metadata", "remainingItemCount"] == nil, "not reported of a selection")
                 pages.append((page["items"]?.array ?? []).map { $0["metadata", "name"] })
                 query["continue"] = page["metadata", "continue"]?.string
             } while query["continue"] != nil
@@ -190,7 +190,7 @@ import Testing
 
     // MARK: Writes
 
-    @Test func aStatusIsPatchedUnderPreconditions() async throws {
+    @Test func `a status is patched under preconditions`() async throws {
         try await withClient { server, client in
             let claim = try server.create([
                 "kind": "PersistentVolumeClaim", "metadata": ["name": "csi-pvc"],
@@ -213,7 +213,7 @@ import Testing
         }
     }
 
-    @Test func thePortCanBeChosen() async throws {
+    @Test func `the port can be chosen`() async throws {
         try await SimulatedAPIServer.withServer { server in
             var configuration = SimulatedAPIServer.Configuration()
             configuration.port = try #require(server.url.split(separator: ":").last.flatMap { Int($0) })
@@ -226,7 +226,7 @@ import Testing
 
     // MARK: Access
 
-    @Test func whoMayWhatIsDecidedByTokenAndRule() async throws {
+    @Test func `who may what is decided by token and rule`() async throws {
         var configuration = SimulatedAPIServer.Configuration()
         configuration.users["limited"] = APIUser(
             name: "system:serviceaccount:default:monitor",
@@ -281,7 +281,7 @@ import Testing
 
     // MARK: Journal and faults
 
-    @Test func theJournalTellsEveryRequest() async throws {
+    @Test func `the journal reports every request`() async throws {
         try await withClient { server, client in
             async let awaited = server.journal.first { $0.request.verb == .update }
             _ = try await client.send("PUT", "\(Self.leases)/l", query: ["fieldManager": "me"], body: Self.lease("l"))
@@ -297,7 +297,7 @@ import Testing
         }
     }
 
-    @Test func aTestAnswersInTheServersPlace() async throws {
+    @Test func `a test answers in the servers place`() async throws {
         try await withClient { server, client in
             server.intercept { request in
                 switch request.name {
@@ -325,7 +325,7 @@ import Testing
         }
     }
 
-    @Test func aTestHoldsARequestBack() async throws {
+    @Test func `a test holds a request back`() async throws {
         try await withClient { server, client in
             let (gate, release) = AsyncStream.makeStream(of: Void.self)
             let (arrivals, arrive) = AsyncStream.makeStream(of: Void.self)

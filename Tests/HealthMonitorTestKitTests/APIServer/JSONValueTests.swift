@@ -15,15 +15,15 @@ import Testing
         #expect(value.description == text)
     }
 
-    @Test func numbersAndBooleansAreKeptApart() throws {
+    @Test func `numbers and booleans are kept apart`() throws {
         #expect(try JSONValue(parsing: Array("[1, true, 0, false, 2.5]".utf8)) == [1, true, 0, false, .number(2.5)])
     }
 
-    @Test func malformedTextIsRefused() {
+    @Test func `malformed text is refused`() {
         #expect(throws: DecodingError.self) { try JSONValue(parsing: Array("{\"a\":".utf8)) }
     }
 
-    @Test func pathsReadWriteAndRemove() {
+    @Test func `paths read write and remove`() {
         var value: JSONValue = ["metadata": ["name": "x"]]
         value["metadata", "labels", "app"] = "y"
         #expect(value["metadata", "labels", "app"] == "y")

@@ -65,7 +65,7 @@ import Testing
         ),
     ]
 
-    @Test(arguments: manifests) func objectsAreCreatedShownChangedAndDeleted(
+    @Test(arguments: manifests) func `objects are created shown changed and deleted`(
         resource: String,
         manifest: JSONValue
     ) async throws {
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func volumesAndClaimsAreShownInTheirColumns() async throws {
+    @Test func `volumes and claims are shown in their columns`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try Self.bind(on: server)
             try await Kubectl.with(server) { kubectl in
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func aClaimIsDescribedWithItsEventsAndPods() async throws {
+    @Test func `a claim is described with its events and pods`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try Self.bind(on: server)
             let claim = try #require(
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func podsNodesAndSecretsAreShownInTheirColumns() async throws {
+    @Test func `pods nodes and secrets are shown in their columns`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try NodeFixture(name: "worker-1").store(in: server)
             try NodeFixture(name: "worker-2", readiness: .unknown).store(in: server)
@@ -183,7 +183,7 @@ import Testing
     }
 
     /// kubectl 1.32 does not know the field, and shows it nevertheless.
-    @Test func theHealthOfAClaimIsShown() async throws {
+    @Test func `the health of a claim is shown`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try Self.bind(on: server)
             try await Kubectl.with(server) { kubectl in
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    @Test func aDeletionIsWatched() async throws {
+    @Test func `a deletion is watched`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try server.create(Self.manifests[1].manifest)
             try await Kubectl.with(server) { kubectl in

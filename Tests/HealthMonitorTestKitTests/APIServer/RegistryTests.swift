@@ -38,7 +38,7 @@ import Testing
 
     // MARK: Create
 
-    @Test mutating func creatingFillsInWhatTheServerKnows() throws {
+    @Test mutating func `creating fills in what the server knows`() throws {
         var body = Self.claim
         body["status"] = ["phase": "Bound"]
         body["metadata", "uid"] = "chosen by the client"
@@ -51,7 +51,7 @@ import Testing
         #expect(created["spec", "volumeMode"] == "Filesystem")
     }
 
-    @Test mutating func aTestMayStoreAStatus() throws {
+    @Test mutating func `a test may store a status`() throws {
         var body = Self.claim
         body["status"] = ["phase": "Bound"]
         let created = try registry.create(
@@ -64,21 +64,21 @@ import Testing
         #expect(created["status", "phase"] == "Bound")
     }
 
-    @Test mutating func aSecondObjectOfTheNameIsAConflict() throws {
+    @Test mutating func `a second object of the name is a conflict`() throws {
         try create()
         let error = #expect(throws: StatusError.self) { try create() }
         #expect((error?.code, error?.reason) == (409, "AlreadyExists"))
         #expect(error?.message == "persistentvolumeclaims \"csi-pvc\" already exists")
     }
 
-    @Test mutating func generateNameMakesNames() throws {
+    @Test mutating func `generate name makes names`() throws {
         let body: JSONValue = ["metadata": ["generateName": "job-"]]
         let names = try (0..<2).map { _ in try create(.leases, body)["metadata", "name"]?.string ?? "" }
         #expect(names.allSatisfy { $0.hasPrefix("job-") && $0.count == 9 })
         #expect(names[0] != names[1])
     }
 
-    @Test mutating func aMissingNamespaceIsNotFound() {
+    @Test mutating func `a missing namespace is not found`() {
         let error = #expect(throws: StatusError.self) {
             try registry.create(.leases, ["metadata": ["name": "l"]], namespace: "nowhere", as: .client, now: Self.now)
         }
@@ -102,7 +102,7 @@ import Testing
             ),
         ] as [(ResourceType, JSONValue, String)]
     )
-    func whatTheRealServerRefusesIsInvalid(type: ResourceType, body: JSONValue, words: String) {
+    func `what the real server refuses is invalid`(type: ResourceType, body: JSONValue, words: String) {
         var tests = self
         let error = #expect(throws: StatusError.self) { try tests.create(type, body) }
         #expect((error?.code, error?.reason) == (422, "Invalid"))
@@ -111,7 +111,7 @@ import Testing
 
     // MARK: Update and patch
 
-    @Test mutating func aStaleVersionIsAConflict() throws {
+    @Test mutating func `a stale version is a conflict`() throws {
         let first = try create()
         let second = try patch(["metadata": ["labels": ["a": "b"]]])
         #expect(second["metadata", "resourceVersion"] != first["metadata", "resourceVersion"])
@@ -133,7 +133,7 @@ import Testing
         #expect((patched?.code, patched?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func anotherUIDIsRefused() throws {
+    @Test mutating func `another UID is refused`() throws {
         var object = try create()
         let patched = #expect(throws: StatusError.self) { try patch(["metadata": ["uid": "other"]]) }
         #expect((patched?.code, patched?.reason) == (422, "Invalid"))
@@ -151,12 +151,12 @@ import Testing
         #expect((update?.code, update?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func aChangeOfNothingIsNoChange() throws {
+    @Test mutating func `a change of nothing is no change`() throws {
         let created = try create()
         #expect(try patch(["metadata": ["labels": ["gone": .null]]]) == created)
     }
 
-    @Test mutating func statusIsWrittenThroughItsSubresourceAlone() throws {
+    @Test mutating func `status is written through its subresource alone`() throws {
         try create()
         #expect(try patch(["status": ["phase": "Bound"]])["status", "phase"] == "Pending")
         let patch: JSONValue = ["metadata": ["labels": ["a": "b"]], "status": ["phase": "Bound"]]
@@ -165,14 +165,14 @@ import Testing
         #expect(patched["metadata", "labels"] == nil)
     }
 
-    @Test mutating func mergePatchRemovesByNull() throws {
+    @Test mutating func `merge patch removes by null`() throws {
         try create()
         _ = try patch(["metadata": ["annotations": ["a": "1", "b": "2"]]])
         let patched = try patch(["metadata": ["annotations": ["a": .null, "c": "3"]]])
         #expect(patched["metadata", "annotations"] == ["b": "2", "c": "3"])
     }
 
-    @Test mutating func aLeaseIsOnlyReplacedByVersion() throws {
+    @Test mutating func `a lease is only replaced by version`() throws {
         let lease: JSONValue = ["metadata": ["name": "l"], "spec": ["holderIdentity": "a"]]
         let created = try registry.update(
             .leases,
@@ -189,7 +189,7 @@ import Testing
         #expect(error?.message.contains("must be specified for an update") == true)
     }
 
-    @Test mutating func whatCannotChangeIsInvalid() throws {
+    @Test mutating func `what cannot change is invalid`() throws {
         try create()
         let error = #expect(throws: StatusError.self) { try patch(["spec": ["accessModes": ["ReadOnlyMany"]]]) }
         #expect(error?.code == 422)
@@ -198,7 +198,7 @@ import Testing
 
     // MARK: Delete
 
-    @Test mutating func deletionWaitsForFinalizers() throws {
+    @Test mutating func `deletion waits for finalizers`() throws {
         try create()
         _ = try patch(["metadata": ["finalizers": ["kubernetes.io/pvc-protection"]]])
         let key = ObjectKey(namespace: "default", name: "csi-pvc")
@@ -214,7 +214,7 @@ import Testing
         #expect(registry.store.object(.persistentVolumeClaims, key) == nil)
     }
 
-    @Test mutating func deletionHasPreconditions() throws {
+    @Test mutating func `deletion has preconditions`() throws {
         try create()
         let error = #expect(throws: StatusError.self) {
             try registry.delete(
@@ -228,7 +228,7 @@ import Testing
         #expect((error?.code, error?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func withANamespaceGoesWhatIsInIt() throws {
+    @Test mutating func `with a namespace goes what is in it`() throws {
         _ = try create(.namespaces, ["metadata": ["name": "team"]])
         _ = try registry.create(
             .persistentVolumeClaims,

@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(arguments: ["spec.volumeName=x", "metadata.name"])
-    func whatNoFieldOrEqualityIsIsABadRequest(text: String) {
+    func `what no field or equality is is a bad request`(text: String) {
         let error = #expect(throws: StatusError.self) { try Selector(.events, fields: text, labels: nil) }
         #expect(error?.code == 400)
     }

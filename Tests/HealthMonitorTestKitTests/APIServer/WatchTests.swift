@@ -42,23 +42,26 @@ import Testing
     }
 
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
-    func changesAreToldInOrder(accept: String) async throws {
+    func `changes are reported in order`(accept: String) async throws {
         try await withWatch(accept: accept) { server, _, events in
             try server.create(Self.lease("a"))
             try Self.patch(server, "a", label: "1")
             try server.delete(kind: "Lease", namespace: "default", name: "a")
-            let told = [try await events.next(), try await events.next(), try await events.next()]
-            #expect(told.map(\.?.type) == ["ADDED", "MODIFIED", "DELETED"])
-            let versions = told.compactMap { $0?.object["metadata", "resourceVersion"]?.string }.compactMap { Int($0) }
+            let reported = [try await events.next(), try await events.next(), try await events.next()]
+            #expect(reported.map(\.?.type) == ["ADDED", "MODIFIED", "DELETED"])
+            let versions = reported.compactMap { $0?.object["metadata", "resourceVersion"]?.string }.compactMap {
+                Int($0)
+            }
             #expect(versions.count == 3)
             #expect(versions == [versions[0], versions[0] + 1, versions[0] + 2])
-            #expect(told[2]?.object["metadata", "labels", "l"] == "1")
-            let uids = Set(told.map { $0?.object["metadata", "uid"] })
+            #expect(reported[2]?.object["metadata", "labels", "l"] == "1")
+            let uids = Set(reported.map { $0?.object["metadata", "uid"] })
             #expect(uids.count == 1)
         }
     }
 
-    @Test(arguments: ["", "0"]) func withoutAVersionAWatchBeginsWithWhatThereIs(version: String) async throws {
+    @Test(arguments: ["", "0"]) func `without a version a watch begins with what there is`(version: String) async throws
+    {
         func prepare(_ server: SimulatedAPIServer) throws { try server.create(Self.lease("old")) }
         try await withWatch(["resourceVersion": version], prepare: prepare) { server, _, events in
             try server.create(Self.lease("new"))
@@ -70,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func aWatchResumesAfterAVersion() async throws {
+    @Test func `a watch resumes after a version`() async throws {
         try await withClient { server, client in
             let version = try server.create(Self.lease("a"))["metadata", "resourceVersion"]?.string ?? ""
             try server.create(Self.lease("b"))
@@ -80,31 +83,31 @@ import Testing
         }
     }
 
-    @Test func aSelectionIsLeftAndJoined() async throws {
+    @Test func `a selection is left and joined`() async throws {
         try await withWatch(["labelSelector": "l=in"]) { server, _, events in
             try server.create(Self.lease("a", label: "out"))
             try Self.patch(server, "a", label: "in")
             try Self.patch(server, "a", label: "out")
-            let told = [try await events.next(), try await events.next()]
-            #expect(told.map(\.?.type) == ["ADDED", "DELETED"])
-            #expect(told.map { $0?.object["metadata", "labels", "l"] } == ["in", "in"])
+            let reported = [try await events.next(), try await events.next()]
+            #expect(reported.map(\.?.type) == ["ADDED", "DELETED"])
+            #expect(reported.map { $0?.object["metadata", "labels", "l"] } == ["in", "in"])
             let last = try server.object(kind: "Lease", namespace: "default", name: "a")
-            #expect(told[1]?.object["metadata", "resourceVersion"] == last?["metadata", "resourceVersion"])
+            #expect(reported[1]?.object["metadata", "resourceVersion"] == last?["metadata", "resourceVersion"])
         }
     }
 
-    @Test func aChangeOfNothingIsNotTold() async throws {
+    @Test func `a change of nothing is not reported`() async throws {
         try await withWatch { server, _, events in
             try server.create(Self.lease("a", label: "1"))
             try Self.patch(server, "a", label: "1")
             try Self.patch(server, "a", label: "2")
-            let told = [try await events.next(), try await events.next()]
-            #expect(told.map(\.?.type) == ["ADDED", "MODIFIED"])
-            #expect(told.map { $0?.object["metadata", "labels", "l"] } == ["1", "2"])
+            let reported = [try await events.next(), try await events.next()]
+            #expect(reported.map(\.?.type) == ["ADDED", "MODIFIED"])
+            #expect(reported.map { $0?.object["metadata", "labels", "l"] } == ["1", "2"])
         }
     }
 
-    @Test func aBookmarkTellsTheLatestVersion() async throws {
+    @Test func `a bookmark reports the latest version`() async throws {
         try await withWatch(["allowWatchBookmarks": "true"]) { server, watch, events in
             let version = try server.create([
                 "kind": "Namespace", "metadata": ["name": "team"],
@@ -116,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func noBookmarkComesUnasked() async throws {
+    @Test func `no bookmark comes unasked`() async throws {
         try await withWatch { server, watch, events in
             watch.sendBookmark()
             try server.create(Self.lease("a"))
@@ -125,7 +128,7 @@ import Testing
         }
     }
 
-    @Test func bookmarksComeByThemselves() async throws {
+    @Test func `bookmarks come by themselves`() async throws {
         let clock = ManualClock()
         var configuration = SimulatedAPIServer.Configuration()
         configuration.clock = clock
@@ -140,7 +143,7 @@ import Testing
     }
 
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
-    func aCompactedVersionIsAnErrorInsideTheWatch(accept: String) async throws {
+    func `a compacted version is an error inside the watch`(accept: String) async throws {
         try await withClient { server, client in
             try server.create(Self.lease("a"))
             server.compact()
@@ -155,7 +158,7 @@ import Testing
         }
     }
 
-    @Test func aTestEndsAWatchAfterWhatItChangedBefore() async throws {
+    @Test func `a test ends a watch after what it changed before`() async throws {
         try await withWatch { server, watch, events in
             try server.create(Self.lease("a"))
             watch.end()
@@ -166,7 +169,7 @@ import Testing
         }
     }
 
-    @Test func aWatchEndsAfterItsTime() async throws {
+    @Test func `a watch ends after its time`() async throws {
         let clock = ManualClock()
         var configuration = SimulatedAPIServer.Configuration()
         configuration.clock = clock
@@ -178,7 +181,7 @@ import Testing
         }
     }
 
-    @Test func aTestFailsAWatch() async throws {
+    @Test func `a test fails a watch`() async throws {
         try await withWatch { _, watch, events in
             watch.fail(StatusError(code: 500, reason: "InternalError", message: "etcd"))
             let event = try await events.next()
@@ -188,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func aTestCutsAFrame() async throws {
+    @Test func `a test cuts a frame`() async throws {
         try await withWatch(accept: Representation.protobufType) { _, watch, events in
             watch.cut(afterBytes: 7)
             await #expect(throws: (any Error).self) { try await events.next() }
@@ -196,7 +199,7 @@ import Testing
         }
     }
 
-    @Test func aTestSendsWhatItLikes() async throws {
+    @Test func `a test sends what it likes`() async throws {
         try await withWatch { _, watch, events in
             watch.send(Array(#"{"type":"WONDER","object":{}}"#.utf8 + [10]))
             let event = try await events.next()
@@ -204,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func streamingListsAreRefusedAsByAnOldServer() async throws {
+    @Test func `streaming lists are refused as by an old server`() async throws {
         try await withClient { server, client in
             server.featureGates.remove(.watchList)
             let answer = try await client.send(
@@ -225,25 +228,25 @@ import Testing
     ]
 
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
-    func aStreamingListSaysWhereItEnds(accept: String) async throws {
+    func `a streaming list says where it ends`(accept: String) async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
             for name in ["a", "b"] { try server.create(Self.lease(name)) }
         }
         try await withWatch(Self.streamingList, accept: accept, prepare: prepare) { server, _, events in
             let last = try server.object(kind: "Lease", namespace: "default", name: "b")
             try server.create(Self.lease("c"))
-            let told = [
+            let reported = [
                 try await events.next(), try await events.next(), try await events.next(), try await events.next(),
             ]
-            #expect(told.map(\.?.type) == ["ADDED", "ADDED", "BOOKMARK", "ADDED"])
-            let end = try #require(told[2]).object
+            #expect(reported.map(\.?.type) == ["ADDED", "ADDED", "BOOKMARK", "ADDED"])
+            let end = try #require(reported[2]).object
             #expect(end["metadata", "annotations", "k8s.io/initial-events-end"] == "true")
             #expect(end["metadata", "resourceVersion"] == last?["metadata", "resourceVersion"])
-            #expect(told[3]?.object["metadata", "name"] == "c")
+            #expect(reported[3]?.object["metadata", "name"] == "c")
         }
     }
 
-    @Test func anEmptyStreamingListEndsToo() async throws {
+    @Test func `an empty streaming list ends too`() async throws {
         try await withWatch(Self.streamingList) { _, _, events in
             let end = try await events.next()
             #expect(end?.type == "BOOKMARK")
@@ -251,7 +254,7 @@ import Testing
         }
     }
 
-    @Test func withoutInitialEventsAWatchBeginsNow() async throws {
+    @Test func `without initial events a watch begins now`() async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
             try server.create(Self.lease("old"))
         }
@@ -263,7 +266,7 @@ import Testing
         }
     }
 
-    @Test func aStreamingListSaysHowOldItMayBe() async throws {
+    @Test func `a streaming list says how old it may be`() async throws {
         try await withClient { server, client in
             server.featureGates.insert(.watchList)
             let query = ["watch": "true", "sendInitialEvents": "true"]

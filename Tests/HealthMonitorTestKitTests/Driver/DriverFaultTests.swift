@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct DriverFaultTests {
-    @Test func aCallCanFail() async throws {
+    @Test func `a call can fail`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { call in
                 call.method == "/csi.v1.Identity/Probe" ? .fail(.resourceExhausted, "too many") : nil
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func aCallCanBeAnsweredWithAnyBytes() async throws {
+    @Test func `a call can be answered with any bytes`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .reply([0xFF, 0, 0xFF]) }
             let answer = try await client.call("Identity/Probe")
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func aCallCanWaitForTheTest() async throws {
+    @Test func `a call can wait for the test`() async throws {
         try await withRawClient { driver, client in
             let (gate, opener) = AsyncStream.makeStream(of: Void.self)
             driver.intercept { call in
@@ -44,14 +44,14 @@ import Testing
         }
     }
 
-    @Test func aCallThatIsNeverAnsweredEndsByItsDeadline() async throws {
+    @Test func `a call that is never answered ends by its deadline`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .never }
             #expect(await client.code("Identity/Probe", timeout: .milliseconds(50)) == .deadlineExceeded)
         }
     }
 
-    @Test func theEndOfTheDriverEndsACallThatIsNeverAnswered() async throws {
+    @Test func `the end of the driver ends a call that is never answered`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .never }
             let probe = Task { await client.code("Identity/Probe") }
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func aDriverComesBackWithOtherCapabilities() async throws {
+    @Test func `a driver comes back with other capabilities`() async throws {
         try await withRawClient(.init(controllerCapabilities: [])) { driver, client in
             #expect(try await client.call("Controller/ControllerGetCapabilities") == [])
             await driver.stop()
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func aDriverMayBeStoppedTwice() async throws {
+    @Test func `a driver may be stopped twice`() async throws {
         try await withRawClient { driver, client in
             await driver.stop()
             await driver.stop()
@@ -89,7 +89,7 @@ import Testing
 
     // MARK: Journal
 
-    @Test func theJournalHasEveryCallInItsOrder() async throws {
+    @Test func `the journal has every call in its order`() async throws {
         try await withRawClient { driver, client in
             _ = await client.code("Controller/ListVolumes", [0x08, 0xAC, 2, 0x12] + counted("x"))
             _ = await client.code("Controller/ControllerGetVolume", [0x0A] + counted("vol"))
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func theJournalWaitsForCallsToCome() async throws {
+    @Test func `the journal waits for calls to come`() async throws {
         try await withRawClient { driver, client in
             let journal = driver.journal
             let counts = Mutex<[Int]>([])
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test func waitingForCallsEndsOnCancellation() async {
+    @Test func `waiting for calls ends on cancellation`() async {
         let journal = SimulatedDriver(socket: "/nowhere").journal
         let waiting = Task { await journal.wait(for: "Probe", count: 1) }
         waiting.cancel()

@@ -11,7 +11,7 @@ import Testing
     /// volume_id=1 "v", health_statuses=2 { status=1: 3, reason=2 "R", message=3 "m" }
     static let sick: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
 
-    @Test func aVolumeIsToldWithWhatIsWrong() async throws {
+    @Test func `a volume is reported with what is wrong`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 3, reason: "R", message: "m")], ofVolume: "v")
             let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func aVolumeMayHaveSeveralEntriesAndOfAnyType() async throws {
+    @Test func `a volume may have several entries and of any type`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 0, reason: ""), .init(status: 300, reason: "R")], ofVolume: "v")
             let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
@@ -30,14 +30,14 @@ import Testing
         }
     }
 
-    @Test func aVolumeThatItDoesNotHaveIsNotFound() async throws {
+    @Test func `a volume that it does not have is not found`() async throws {
         try await withRawClient(.health) { _, client in
             #expect(await client.code("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76]) == .notFound)
         }
     }
 
     @Test(arguments: [false, true])
-    func theListLeavesOutWhatIsWellUnlessItIsToldOtherwise(listsHealthy: Bool) async throws {
+    func `the list leaves out what is well unless it is reported otherwise`(listsHealthy: Bool) async throws {
         try await withRawClient(.health) { driver, client in
             driver.configuration.listsHealthyVolumes = listsHealthy
             driver.set(health: [], ofVolume: "w")
@@ -48,7 +48,7 @@ import Testing
     }
 
     /// The sick ones make the pages, however many others are between them.
-    @Test func theListHasPages() async throws {
+    @Test func `the list has pages`() async throws {
         try await withRawClient(.health) { driver, client in
             for id in ["a", "b", "c", "d", "e", "f"] {
                 driver.set(health: ["a", "c", "e"].contains(id) ? [.init(status: 1, reason: "R")] : [], ofVolume: id)
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func theJournalHasTheSecrets() async throws {
+    @Test func `the journal has the secrets`() async throws {
         try await withRawClient(.health) { driver, client in
             // max_entries=1: 5, starting_token=2 "0", secrets=3 { "k": "s" }
             let request: [UInt8] = [0x08, 5, 0x12, 1, 0x30, 0x1A, 6, 0x0A, 1, 0x6B, 0x12, 1, 0x73]
@@ -82,7 +82,7 @@ import Testing
 
     // MARK: Faults
 
-    @Test func anAnswerCanBeWhateverATestLikes() async throws {
+    @Test func `an answer can be whatever a test likes`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [], ofVolume: "v")
             let sick = SimulatedVolume(id: "w", health: [.init(status: 9, reason: "R")])
@@ -108,7 +108,7 @@ import Testing
     }
 
     /// A driver that is replaced by one of the other generation while a client is connected.
-    @Test func capabilitiesChangeWhileItRuns() async throws {
+    @Test func `capabilities change while it runs`() async throws {
         try await withRawClient(.legacy) { driver, client in
             let legacy = try await client.call("Controller/ControllerGetCapabilities")
             #expect(legacy == [3, 11, 12].flatMap { [0x0A, 4, 0x0A, 2, 0x08, $0] })
@@ -132,7 +132,7 @@ import Testing
     ]
 
     @Test(arguments: markers)
-    func aMarkerFileSaysWhatIsWrong(text: String, health: [UInt8]) async throws {
+    func `a marker file says what is wrong`(text: String, health: [UInt8]) async throws {
         let directory = try Self.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data(text.utf8).write(to: directory.appending(path: "v.health"))
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test func theControllersMarkerComesFirst() async throws {
+    @Test func `the controllers marker comes first`() async throws {
         let directory = try Self.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         let volume = SimulatedVolume(

@@ -6,13 +6,13 @@ import HealthMonitorTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct FaultInjectorTests {
-    @Test func everyFaultIsFoundByItsName() {
+    @Test func `every fault is found by its name`() {
         #expect(Fault.all.count == Set(Fault.all.map(\.name)).count)
         for fault in Fault.all { #expect(Fault(name: fault.name) == fault) }
         #expect(Fault(name: "driver/none") == nil)
     }
 
-    @Test func whatCannotBeDoneSaysWhy() async throws {
+    @Test func `what cannot be done says why`() async throws {
         try await SimulatedAPIServer.withServer { server in
             let injector = FaultInjector(server: server, drivers: [], volumes: [])
             await #expect(throws: FaultInjector.Impossible.self) {
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    @Test func aFaultLastsUntilItIsEnded() async throws {
+    @Test func `a fault lasts until it is ended`() async throws {
         try await SimulatedAPIServer.withServer { server in
             let injector = FaultInjector(server: server, drivers: [], volumes: [])
             try await injector.begin(.apiServer(.statusFieldDropped))

@@ -40,7 +40,7 @@ import Testing
 
     /// kubectl speaks HTTP/2 with it: ``KubectlTests``.
     @Test(arguments: [true, false])
-    func theHandlerSeesTheWholeRequest(overTLS: Bool) async throws {
+    func `the handler sees the whole request`(overTLS: Bool) async throws {
         let seen = Mutex<TestHTTPRequest?>(nil)
         try await TestHTTPServer.withServer(overTLS ? tls : .init()) { request in
             seen.withLock { $0 = request }
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test(arguments: [HTTPRequest.Delivery.buffered, .streamed])
-    func theHandlerSeesWhoTheClientIs(delivery: HTTPRequest.Delivery) async throws {
+    func `the handler sees who the client is`(delivery: HTTPRequest.Delivery) async throws {
         var configuration = try tls
         configuration.clientAuthority = authority
         try await TestHTTPServer.withServer(configuration) { request in
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func aClientOfAnotherAuthorityIsRefused() async throws {
+    @Test func `a client of another authority is refused`() async throws {
         var configuration = try tls
         configuration.clientAuthority = authority
         let stranger = try TestCertificateAuthority().issueClient(commonName: "stranger")
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func aBodyAboveTheLimitDoesNotReachTheHandler() async throws {
+    @Test func `a body above the limit does not reach the handler`() async throws {
         let sizes = Mutex<[Int]>([])
         try await TestHTTPServer.withServer { request in
             sizes.withLock { $0.append(request.body.count) }
@@ -120,7 +120,7 @@ import Testing
     }
 
     @Test(arguments: [("HEAD", 200), ("DELETE", 204)])
-    func noBodyIsSentWhereNoneMayBe(method: String, status: Int) async throws {
+    func `no body is sent where none may be`(method: String, status: Int) async throws {
         try await TestHTTPServer.withServer { _ in
             TestHTTPResponse(status: status, bytes: [1, 2, 3])
         } _: { server in
@@ -136,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func aHandlerThatThrowsCutsItsOwnConnectionOnly() async throws {
+    @Test func `a handler that throws cuts its own connection only`() async throws {
         let (gate, opener) = AsyncStream.makeStream(of: Void.self)
         try await TestHTTPServer.withServer(tls) { request in
             if request.path == "/cut" { throw CancellationError() }
@@ -166,7 +166,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func theEndOfAServerEndsItsStreams(overTLS: Bool) async throws {
+    func `the end of a server ends its streams`(overTLS: Bool) async throws {
         let isEnded = Mutex(false)
         try await withClient { client in
             let body = try await TestHTTPServer.withServer(overTLS ? tls : .init()) { _ in
@@ -188,7 +188,7 @@ import Testing
     }
 
     /// A client that has all of an answer sends its next request on the connection at once.
-    @Test func answersOnOneConnectionDoNotMix() async throws {
+    @Test func `answers on one connection do not mix`() async throws {
         try await TestHTTPServer.withServer { request in
             let bytes = Array(request.path.utf8)
             if request.path.hasSuffix("1") { return TestHTTPResponse(bytes: bytes) }
@@ -212,7 +212,7 @@ import Testing
         }
     }
 
-    @Test func theServerEndsWithWhatItsUserThrows() async throws {
+    @Test func `the server ends with what its user throws`() async throws {
         struct Failure: Error {}
         await #expect(throws: Failure.self) {
             try await TestHTTPServer.withServer { _ in
@@ -223,7 +223,7 @@ import Testing
         }
     }
 
-    @Test func aServerCanComeBackOnItsPort() async throws {
+    @Test func `a server can come back on its port`() async throws {
         // Below the ports that the kernel gives to others.
         let port = 20_000 + Int(getpid()) % 10_000
         for status in [200, 418] {

@@ -29,8 +29,8 @@ struct HealthLedgerTests {
         ledger.record(RequestRecord(request: request, code: served, served: served), at: .seconds(seconds))
     }
 
-    /// The claim is told something by a new event, or by a raised count of one that is there.
-    mutating func tell(_ text: String?, event: String? = nil, count: Int64 = 1, at seconds: Int, served: Int? = 201) {
+    /// The claim is reported something by a new event, or by a raised count of one that is there.
+    mutating func report(_ text: String?, event: String? = nil, count: Int64 = 1, at seconds: Int, served: Int? = 201) {
         let name = event ?? text ?? "well"
         if count == 1 {
             write(
@@ -51,59 +51,59 @@ struct HealthLedgerTests {
         }
     }
 
-    @Test mutating func aLifeInOrderBreaksNothing() {
+    @Test mutating func `a life in order breaks nothing`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", at: 12)
-        tell("broken", count: 2, at: 12 + 1800)
+        report("broken", at: 12)
+        report("broken", count: 2, at: 12 + 1800)
         ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(2000))
-        tell(nil, at: 2005)
+        report(nil, at: 2005)
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(3000))
-        tell("broken", count: 3, at: 3001)
+        report("broken", count: 3, at: 3001)
         #expect(promises == [])
-        #expect(ledger.untold(at: .seconds(4000)) == [])
-        #expect(ledger.tellings == 4)
+        #expect(ledger.unreported(at: .seconds(4000)) == [])
+        #expect(ledger.reports == 4)
     }
 
-    @Test mutating func a_whatIsNotToldIsMissed() {
+    @Test(.tags(.promiseA)) mutating func `what is not reported is missed`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        #expect(ledger.untold(at: .seconds(15), after: .seconds(20)) == [])
-        #expect(ledger.untold(at: .seconds(30), after: .seconds(20)).map(\.promise) == ["a"])
-        // Refused by the server, or never there: not told.
-        tell("broken", at: 31, served: 403)
-        tell("broken", at: 32, served: nil)
-        #expect(ledger.untold(at: .seconds(40)).map(\.promise) == ["a"])
-        tell("broken", at: 41)
-        #expect(ledger.untold(at: .seconds(50)) == [])
+        #expect(ledger.unreported(at: .seconds(15), after: .seconds(20)) == [])
+        #expect(ledger.unreported(at: .seconds(30), after: .seconds(20)).map(\.promise) == ["a"])
+        // Refused by the server, or never there: not reported.
+        report("broken", at: 31, served: 403)
+        report("broken", at: 32, served: nil)
+        #expect(ledger.unreported(at: .seconds(40)).map(\.promise) == ["a"])
+        report("broken", at: 41)
+        #expect(ledger.unreported(at: .seconds(50)) == [])
     }
 
-    @Test mutating func b_aTransitionThatIsToldTwiceIsSeen() {
+    @Test(.tags(.promiseB)) mutating func `a transition that is reported twice is seen`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", at: 12)
-        tell("broken", count: 2, at: 30)
+        report("broken", at: 12)
+        report("broken", count: 2, at: 30)
         #expect(promises == ["b"])
     }
 
-    @Test mutating func b_twoEventsThatSayTheSameAreSeen() {
+    @Test(.tags(.promiseB)) mutating func `two events that say the same are seen`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", event: "one", at: 12)
+        report("broken", event: "one", at: 12)
         ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(30))
-        tell("broken", event: "another", at: 31)
+        report("broken", event: "another", at: 31)
         #expect(promises == ["b"])
     }
 
-    @Test mutating func c_aRecoveryThatIsNotToldOrToldTwiceIsSeen() {
+    @Test(.tags(.promiseC)) mutating func `a recovery that is not reported or reported twice is seen`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", at: 12)
+        report("broken", at: 12)
         ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
-        #expect(ledger.untold(at: .seconds(30)).map(\.promise) == ["c"])
-        tell(nil, at: 31)
-        #expect(ledger.untold(at: .seconds(40)) == [])
-        tell(nil, count: 2, at: 50)
+        #expect(ledger.unreported(at: .seconds(30)).map(\.promise) == ["c"])
+        report(nil, at: 31)
+        #expect(ledger.unreported(at: .seconds(40)) == [])
+        report(nil, count: 2, at: 50)
         #expect(promises == ["c"])
     }
 
-    @Test mutating func d_whoAsksWithoutTheLeaseIsSeen() {
+    @Test(.tags(.promiseD)) mutating func `who asks without the lease is seen`() {
         let lease: JSONValue = ["spec": ["holderIdentity": "pod-0"]]
         write(.create, "leases", at: 1, lease)
         ledger.probe(by: "pod-0", at: .seconds(2))
@@ -115,7 +115,7 @@ struct HealthLedgerTests {
         #expect(promises == ["d", "d"])
     }
 
-    @Test mutating func e_writesAreCounted() {
+    @Test(.tags(.promiseE)) mutating func `writes are counted`() {
         write(.patch, "persistentvolumeclaims", name: "claim", at: 1, served: 200, ["status": [:]])
         #expect(ledger.writes == 0)
         var request = APIRequest(verb: .patch, resource: "persistentvolumeclaims", namespace: "default", name: "claim")
@@ -124,35 +124,35 @@ struct HealthLedgerTests {
         #expect(ledger.writes == 1)
     }
 
-    @Test mutating func f_anErrorThatIsToldAsHealthIsSeen() {
+    @Test(.tags(.promiseF)) mutating func `an error that is reported as health is seen`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", at: 12)
-        tell(nil, at: 15)
+        report("broken", at: 12)
+        report(nil, at: 15)
         #expect(promises.contains("f"))
     }
 
-    @Test mutating func f_healthOfAnEarlierTimeIsNoHealth() {
+    @Test(.tags(.promiseF)) mutating func `health of an earlier time is no health`() {
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
         ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(30))
-        tell("broken", at: 35)
-        tell(nil, at: 40)
+        report("broken", at: 35)
+        report(nil, at: 40)
         #expect(promises == ["f"])
     }
 
-    @Test mutating func f_whatWasNeverSoIsSeen() {
-        tell("invented", at: 5)
+    @Test(.tags(.promiseF)) mutating func `what was never so is seen`() {
+        report("invented", at: 5)
         #expect(promises == ["f"])
     }
 
-    @Test mutating func whatTheServerLostMayBeToldAgain() {
+    @Test mutating func `what the server lost may be reported again`() {
         let backup = ledger
         ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        tell("broken", at: 12)
+        report("broken", at: 12)
         ledger.restore(to: backup, at: .seconds(15))
-        tell("broken", at: 20)
+        report("broken", at: 20)
         #expect(promises == [])
-        tell("broken", count: 2, at: 25)
+        report("broken", count: 2, at: 25)
         #expect(promises == ["b"])
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 @Suite(.timeLimit(.minutes(30))) struct JournalTests {
-    @Test func everyReaderGetsWhatWasThereAndWhatComes() async {
+    @Test func `every reader gets what was there and what comes`() async {
         let journal = Journal<Int>()
         journal.append(1)
         await withTaskGroup(of: [Int].self) { readers in
@@ -22,7 +22,7 @@ import Testing
         #expect(journal.records == [1, 2, 3])
     }
 
-    @Test func aReaderOfAJournalThatHasEndedDoesNotWait() async {
+    @Test func `a reader of a journal that has ended does not wait`() async {
         let journal = Journal<Int>()
         journal.append(1)
         journal.finish()
@@ -31,7 +31,7 @@ import Testing
         #expect(await iterator.next() == nil)
     }
 
-    @Test func aWaitingReaderEndsOnCancellation() async {
+    @Test func `a waiting reader ends on cancellation`() async {
         let journal = Journal<Int>()
         let reader = Task { await journal.first { _ in true } }
         reader.cancel()

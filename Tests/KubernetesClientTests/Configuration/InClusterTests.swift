@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct InClusterTests {
     @Test(arguments: [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")])
-    func serviceAccount(host: String, server: String) async throws {
+    func `service account`(host: String, server: String) async throws {
         try await withTemporaryDirectory { directory in
             try write("eyJ.token\n", to: "\(directory)/token")
             let authority = try TestCertificateAuthority().certificatePEM
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func outsideOfACluster() {
+    @Test func `outside of a cluster`() {
         let error = #expect(throws: KubernetesConfigurationError.self) {
             try KubernetesConfiguration.inCluster(environment: ["KUBERNETES_SERVICE_HOST": "10.0.0.1"])
         }
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test(arguments: ["token", "ca.crt"])
-    func missingFile(_ missing: String) async throws {
+    func `missing file`(_ missing: String) async throws {
         try await withTemporaryDirectory { directory in
             for name in ["token", "ca.crt"] where name != missing {
                 try write("x", to: "\(directory)/\(name)")

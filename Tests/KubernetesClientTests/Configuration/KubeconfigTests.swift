@@ -38,7 +38,7 @@ import Testing
         if case .token(let token) = configuration.credentials { token } else { nil }
     }
 
-    @Test func currentContext() throws {
+    @Test func `current context`() throws {
         let configuration = try load(
             text(cluster: "server: 'https://api.example:6443/', proxy-url: 'http://proxy:3128'")
         )
@@ -171,13 +171,13 @@ import Testing
         }
     }
 
-    @Test func nameOfTheServersCertificate() throws {
+    @Test func `name of the servers certificate`() throws {
         let configuration = try load(text(cluster: "server: https://10.0.0.1, tls-server-name: api.example"))
         #expect(configuration.server == "https://10.0.0.1")
         #expect(configuration.tls.serverName == "api.example")
     }
 
-    @Test func namedContextAmongOthers() throws {
+    @Test func `named context among others`() throws {
         let text = """
             contexts: [{name: a, context: {cluster: a}}, {name: b, context: {cluster: b, user: ""}}]
             clusters: [{name: a, cluster: {server: "ftp://broken"}}, {name: b, cluster: {server: "https://b"}}]
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func dataInBase64() throws {
+    @Test func `data in base 64`() throws {
         let authority = try TestCertificateAuthority()
         let user = try authority.issueClient(commonName: "admin")
         // YAML may fold a long text.
@@ -245,7 +245,7 @@ import Testing
         #expect(error?.message.contains(#":12: users["admin"].user.client-key: the private key is encrypted"#) == true)
     }
 
-    @Test func filesAreRelativeToTheKubeconfig() async throws {
+    @Test func `files are relative to the kubeconfig`() async throws {
         try await withTemporaryDirectory { directory in
             let authority = try TestCertificateAuthority().certificatePEM
             try write(authority, to: "\(directory)/ca.pem")
@@ -267,12 +267,12 @@ import Testing
         }
     }
 
-    @Test func withoutTLSNothingOfTheUserIsSent() throws {
+    @Test func `without TLS nothing of the user is sent`() throws {
         let configuration = try load(text(cluster: "server: http://127.0.0.1:8001"))
         #expect(token(configuration) == nil)
     }
 
-    @Test func verificationCanBeSwitchedOff() throws {
+    @Test func `verification can be switched off`() throws {
         let configuration = try load(text(cluster: "server: https://x, insecure-skip-tls-verify: true"))
         #expect(!configuration.tls.verifiesServer)
     }
@@ -281,7 +281,7 @@ import Testing
         ("auth-provider: {name: gcp}", "auth-provider"),
         ("username: u, password: p", "user name and a password"), ("as: somebody", "impersonation"),
     ])
-    func unsupportedCredentialsNameTheUser(_ user: String, mentions: String) {
+    func `unsupported credentials name the user`(_ user: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
         #expect(error?.code == .unsupported)
         #expect(error?.message.contains(#"user "admin""#) == true)
@@ -311,7 +311,7 @@ import Testing
         ),
         ("server: https://x, certificate-authority: /nowhere/ca", "cannot read /nowhere/ca: No such file"),
     ])
-    func brokenCluster(_ cluster: String, mentions: String) {
+    func `broken cluster`(_ cluster: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(cluster: cluster)) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
     }
@@ -321,7 +321,7 @@ import Testing
         ("client-certificate-data: Q0E=", "no client-key"), ("client-key-data: Q0E=", "no client-certificate"),
         ("token: \"hunter2\\nX-Evil: 1\"", "characters that no bearer token has"),
     ])
-    func brokenUserShowsNoSecret(_ user: String, mentions: String) {
+    func `broken user shows no secret`(_ user: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
         #expect(error?.message.contains("hunter2") == false)
@@ -338,7 +338,7 @@ import Testing
             #"config:3: clusters: there is no cluster "c""#
         ),
     ])
-    func brokenFile(_ text: String, mentions: String) {
+    func `broken file`(_ text: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
     }
@@ -366,7 +366,7 @@ import Testing
         #expect("\(configuration)" == "https://api.example:6443/prefix")
     }
 
-    @Test func unreadableFile() async throws {
+    @Test func `unreadable file`() async throws {
         let error = #expect(throws: KubernetesConfigurationError.self) {
             try KubernetesConfiguration.load(kubeconfig: "/nowhere/config")
         }
@@ -379,7 +379,7 @@ import Testing
         }
     }
 
-    @Test func fileSizeIsBounded() async throws {
+    @Test func `file size is bounded`() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/large"
             try write(String(repeating: "x", count: 20_000), to: path)

@@ -10,7 +10,7 @@ import Testing
         try YAMLParser.parse(Array(text.utf8))
     }
 
-    @Test func treeWithLines() throws {
+    @Test func `tree with lines`() throws {
         let node = try parse("a: 1\nb:\n- x\n- 'true'\nc: {d: ~}\n")
         #expect(node["a"] == YAMLNode(content: .scalar("1", isPlain: true), line: 1))
         #expect(
@@ -24,7 +24,7 @@ import Testing
         #expect(node["e"] == nil)
     }
 
-    @Test func jsonIsYAML() throws {
+    @Test func `JSON is YAML`() throws {
         let node = try parse(#"{"a": {"b": ["c", true]}, "d": "tab\tand \u00e9"}"#)
         #expect(node["d"]?.content == .scalar("tab\tand é", isPlain: false))
         guard case .sequence(let items) = node["a"]?["b"]?.content else {
@@ -35,11 +35,11 @@ import Testing
     }
 
     @Test(arguments: ["", "# nothing\n", "---\n", "~"])
-    func emptyTextIsNull(_ text: String) throws {
+    func `empty text is null`(_ text: String) throws {
         #expect(try parse(text).content == .null)
     }
 
-    @Test func onlyTheFirstDocumentCounts() throws {
+    @Test func `only the first document counts`() throws {
         #expect(try parse("a\n---\nb\n").content == .scalar("a", isPlain: true))
     }
 
@@ -50,12 +50,12 @@ import Testing
         ("a: &x 1\nb: *x\n", 2),
         ("? [a]\n: 1\n", 1),
     ])
-    func refusedWithItsLine(_ text: String, line: Int) {
+    func `refused with its line`(_ text: String, line: Int) {
         let error = #expect(throws: YAMLError.self) { try parse(text) }
         #expect(error?.line == line)
     }
 
-    @Test func nestingIsBounded() throws {
+    @Test func `nesting is bounded`() throws {
         func nested(_ levels: Int) -> String {
             String(repeating: "[", count: levels) + String(repeating: "]", count: levels)
         }
@@ -64,7 +64,7 @@ import Testing
         #expect(throws: YAMLError.self) { try parse(String(repeating: "[", count: 100_000)) }
     }
 
-    @Test func aliasesCannotMakeASmallTextLarge() {
+    @Test func `aliases cannot make a small text large`() {
         let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
         #expect(throws: YAMLError(line: 2, message: "an alias (*name) is not allowed here: write the value out")) {
             try parse(bomb)
@@ -72,7 +72,7 @@ import Testing
     }
 
     /// Whatever the cut or the damage, there is a tree or an error.
-    @Test func damagedTextNeverTraps() throws {
+    @Test func `damaged text never traps`() throws {
         let text = Array("a: &x {b: [1, \"two\", 'three', !!str 4]}\nc: |\n  text\n  é\nd: >-\n  folded\n".utf8)
         var outcomes = 0
         for index in text.indices {

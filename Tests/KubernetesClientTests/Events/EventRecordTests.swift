@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct EventRecordTests {
-    @Test func messagesAreCutAtACharacter() {
+    @Test func `messages are cut at a character`() {
         for character in ["x", "é", "€", "😀"] {
             let text = String(repeating: character, count: 1100)
             for padding in 0..<4 {
@@ -24,7 +24,7 @@ import Testing
         #expect(EventRecord.bounded(exact, to: 1024) == exact)
     }
 
-    @Test func objectsOfTheClusterHaveTheirEventsInDefault() {
+    @Test func `objects of the cluster have their events in default`() {
         var record = EventRecord(
             name: "e",
             involvedObject: ObjectReference(),
@@ -34,7 +34,7 @@ import Testing
             component: "c",
             instance: "i",
             time: Time(),
-            telling: "1"
+            attemptID: "1"
         )
         #expect(record.namespace == "default")
         record.involvedObject.namespace = "shop"
@@ -42,19 +42,19 @@ import Testing
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func whatIsReadOfAnEventIsWhatTheMessageSays(seed: UInt64) throws {
+    func `what is read of an event is what the message says`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var event = Event()
         event.message = "m"
         if Bool.random(using: &random) { event.metadata.resourceVersion = "\(seed)" }
-        if Bool.random(using: &random) { event.metadata.annotations["other/telling"] = "no" }
-        if Bool.random(using: &random) { event.metadata.annotations[EventRecord.tellingAnnotation] = "t\(seed)" }
+        if Bool.random(using: &random) { event.metadata.annotations["other/attemptID"] = "no" }
+        if Bool.random(using: &random) { event.metadata.annotations[EventRecord.attemptAnnotation] = "t\(seed)" }
         event.count = Bool.random(using: &random) ? .random(in: .min ... .max, using: &random) : 0
         let bytes: [UInt8] = try event.serializedBytes()
         let recorded = try RecordedEvent(reading: bytes.span)
         #expect(recorded.resourceVersion == event.metadata.resourceVersion)
         #expect(recorded.count == Int(event.count))
-        #expect(recorded.telling == event.metadata.annotations[EventRecord.tellingAnnotation] ?? "")
+        #expect(recorded.attemptID == event.metadata.annotations[EventRecord.attemptAnnotation] ?? "")
         #expect(throws: (any Error).self) { try RecordedEvent(reading: Array(bytes.dropLast()).span) }
     }
 

@@ -26,7 +26,7 @@ import Testing
             component: "csi-pv-monitor-controller-hostpath.csi.k8s.io",
             instance: "pod-0",
             time: .with { $0.seconds = 1_790_000_000 + seconds },
-            telling: "\(seconds)"
+            attemptID: "\(seconds)"
         )
     }
 
@@ -34,7 +34,7 @@ import Testing
         try cluster.server.object(kind: "Event", namespace: "default", name: "csi-pvc.1234")
     }
 
-    @Test func firstTime() async throws {
+    @Test func `first time`() async throws {
         try await TestCluster.with { cluster in
             #expect(try await EventRecorder(client: cluster.client).record(record()) == 1)
             let event = try stored(cluster)
@@ -75,14 +75,14 @@ import Testing
         }
     }
 
-    @Test func anEventThatAnAttemptWithoutAnAnswerHasMadeIsNotToldTwice() async throws {
+    @Test func `an event that an attempt without an answer has made is not reported twice`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             cluster.server.intercept { $0.verb == .create ? .loseAnswer : nil }
             await #expect(throws: KubernetesError.self) { _ = try await recorder.record(record()) }
             cluster.server.intercept(nil)
             var again = record(at: 60)
-            again.telling = record().telling
+            again.attemptID = record().attemptID
             let count = try await recorder.record(again)
             #expect(count == 1)
             #expect(try stored(cluster)?["count"] == 1)
@@ -92,7 +92,7 @@ import Testing
     /// The connection has been used before: libcurl takes its end without an answer for one that was closed meanwhile, and
     /// sends the request once more.
     @Test(arguments: [APIRequest.Verb.create, .patch])
-    func aRequestThatIsSentTwiceIsToldOnce(_ verb: APIRequest.Verb) async throws {
+    func `a request that is sent twice is reported once`(_ verb: APIRequest.Verb) async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             if verb == .patch {
@@ -115,7 +115,7 @@ import Testing
     }
 
     /// A Role made for a recorder that never reads a single Event.
-    @Test func onceMoreWithListInsteadOfGet() async throws {
+    @Test func `once more with list instead of get`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { request in
                 guard request.verb == .get else { return nil }
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    @Test func withNeitherTheMissingRuleIsNamed() async throws {
+    @Test func `with neither the missing rule is named`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { request in
                 guard request.verb == .get || request.verb == .list else { return nil }
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    @Test func onceMore() async throws {
+    @Test func `once more`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             _ = try await recorder.record(record())
@@ -165,14 +165,14 @@ import Testing
         }
     }
 
-    /// How a new leader reads back what was told, without what others tell.
-    @Test func eventsAreFoundByWhoToldThemAndWhy() async throws {
+    /// How a new leader reads back what was reported, without what others report.
+    @Test func `events are found by who reported them and why`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
-            let told = [("ours", "Bad"), ("ours", "Good"), ("theirs", "Bad"), ("ours", "Bad")]
-            for (number, (component, reason)) in told.enumerated() {
+            let reported = [("ours", "Bad"), ("ours", "Good"), ("theirs", "Bad"), ("ours", "Bad")]
+            for (number, (component, reason)) in reported.enumerated() {
                 var record = record()
-                record.telling = "\(number)"
+                record.attemptID = "\(number)"
                 record.name = "\(component).\(reason)".lowercased()
                 record.component = component
                 record.reason = reason
@@ -188,7 +188,7 @@ import Testing
         }
     }
 
-    @Test func longMessageIsCut() async throws {
+    @Test func `long message is cut`() async throws {
         try await TestCluster.with { cluster in
             let message = String(repeating: "é", count: 600)
             _ = try await EventRecorder(client: cluster.client).record(record(message))
@@ -196,7 +196,7 @@ import Testing
         }
     }
 
-    @Test func anotherReplicaTellsInTheSameMoment() async throws {
+    @Test func `another replica reports in the same moment`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             _ = try await recorder.record(record())
@@ -213,7 +213,7 @@ import Testing
         }
     }
 
-    @Test func conflictsWithoutEnd() async throws {
+    @Test func `conflicts without end`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             _ = try await recorder.record(record())
@@ -228,7 +228,7 @@ import Testing
 
     /// The API server forgets events after an hour, at any moment.
     @Test(arguments: [APIRequest.Verb.get, .patch])
-    func eventThatIsDeletedMeanwhileIsMadeAnew(before verb: APIRequest.Verb) async throws {
+    func `event that is deleted meanwhile is made anew`(before verb: APIRequest.Verb) async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
             _ = try await recorder.record(record())
@@ -244,7 +244,7 @@ import Testing
         }
     }
 
-    @Test func namespaceThatIsGone() async throws {
+    @Test func `namespace that is gone`() async throws {
         try await TestCluster.with { cluster in
             let error = await #expect(throws: KubernetesError.self) {
                 try await EventRecorder(client: cluster.client).record(record(namespace: "gone"))
@@ -254,7 +254,7 @@ import Testing
         }
     }
 
-    @Test func namespaceThatIsBeingDeleted() async throws {
+    @Test func `namespace that is being deleted`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in
                 let cause: JSONValue = [
@@ -273,7 +273,7 @@ import Testing
         }
     }
 
-    @Test func missingRuleIsNoFinalOutcome() async throws {
+    @Test func `missing rule is no final outcome`() async throws {
         let users = ["guest": APIUser(name: "guest", rules: [])]
         try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
             let error = await #expect(throws: KubernetesError.self) {

@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct BearerTokenTests {
-    @Test func fileIsReadAgainAfterAMinute() async throws {
+    @Test func `file is read again after a minute`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("first\n", to: file)
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func lastTokenStaysInUseWhileTheFileIsAway() async throws {
+    @Test func `last token stays in use while the file is away`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             let token = BearerToken(.tokenFile(path: file))
@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    @Test func refusalReadsTheFileOnce() async throws {
+    @Test func `refusal reads the file once`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("first", to: file)
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func fixedCredentials() throws {
+    @Test func `fixed credentials`() throws {
         let token = BearerToken(.token("fixed"))
         #expect(try token.current(now: .zero) == "fixed")
         #expect(token.replacement(for: "fixed", now: .zero) == nil)
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: ["", " \n", "two tokens", "tok\u{E9}n"])
-    func fileThatHoldsNoToken(_ text: String) async throws {
+    func `file that holds no token`(_ text: String) async throws {
         try await withTemporaryDirectory { directory in
             try write(text, to: "\(directory)/token")
             let error = #expect(throws: KubernetesConfigurationError.self) {

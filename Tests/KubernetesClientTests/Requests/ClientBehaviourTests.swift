@@ -14,7 +14,7 @@ import Testing
         try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
     }
 
-    @Test func kubeconfigLeadsToTheServer() async throws {
+    @Test func `kubeconfig leads to the server`() async throws {
         try await TestCluster.with { cluster in
             let configuration = try Kubeconfig(text: Array(cluster.server.kubeconfig().utf8), path: "config")
                 .configuration(context: nil)
@@ -44,12 +44,12 @@ import Testing
             }
             for error in [unary, streamed] {
                 #expect(error?.httpStatus == status)
-                #expect(error?.isCertainlyUnserved == true)
+                #expect(error?.wasDefinitelyNotApplied == true)
             }
         }
     }
 
-    @Test func refusedTokenIsReadAgainOnce() async throws {
+    @Test func `refused token is read again once`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("expired", to: file)
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func tokenThatStaysRefused() async throws {
+    @Test func `token that stays refused`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("expired", to: file)
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func tokenFileThatIsNotThere() async throws {
+    @Test func `token file that is not there`() async throws {
         try await TestCluster.with(credentials: .tokenFile(path: "/nowhere/token")) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             #expect(error?.code == .unauthorized)
@@ -108,7 +108,7 @@ import Testing
             error = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.create(Lease.named("lock", holder: "me"))
             }
-            #expect(error?.isCertainlyUnserved == false)
+            #expect(error?.wasDefinitelyNotApplied == false)
             error = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             }
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func missingRuleIsNamed() async throws {
+    @Test func `missing rule is named`() async throws {
         let users = ["guest": APIUser(name: "guest", rules: [])]
         try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func answersOfSomethingElse() async throws {
+    @Test func `answers of something else`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in .answer(status: 503, body: Array("<h1>no backend</h1>".utf8)) }
             var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -182,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func rateLimitHoldsForAllButWatches() async throws {
+    @Test func `rate limit holds for all but watches`() async throws {
         let limit = RateLimit(queriesPerSecond: 1, burst: 2)
         try await TestCluster.with(rateLimit: limit) { cluster in
             try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    @Test func everyRequestIsObserved() async throws {
+    @Test func `every request is observed`() async throws {
         try await TestCluster.with { cluster in
             _ = try? await get(cluster)
             try await cluster.client.create(Lease.named("lock", holder: "a"))
@@ -217,7 +217,7 @@ import Testing
         }
     }
 
-    @Test func nothingSecretIsLogged() async throws {
+    @Test func `nothing secret is logged`() async throws {
         try await TestCluster.with { cluster in
             try await cluster.client.create(Lease.named("lock", holder: "holder-in-the-body"))
             let log = cluster.log
@@ -229,7 +229,7 @@ import Testing
         }
     }
 
-    @Test func cancellationEndsARequest() async throws {
+    @Test func `cancellation ends a request`() async throws {
         try await TestCluster.with { cluster in
             let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
             cluster.server.intercept { _ in
@@ -253,7 +253,7 @@ import Testing
         }
     }
 
-    @Test func shutdownEndsRequestsAndWatches() async throws {
+    @Test func `shutdown ends requests and watches`() async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(Lease.self, resourceVersion: "1")
             await cluster.client.shutdown()
@@ -264,7 +264,7 @@ import Testing
         }
     }
 
-    @Test func strangersAreNotTrusted() async throws {
+    @Test func `strangers are not trusted`() async throws {
         let stranger = try TestCertificateAuthority()
         try await TestCluster.with(authority: stranger) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }

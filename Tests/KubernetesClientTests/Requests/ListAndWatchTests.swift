@@ -7,7 +7,7 @@ import KubernetesClient
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ListAndWatchTests {
-    @Test func listInPages() async throws {
+    @Test func `list in pages`() async throws {
         try await TestCluster.with { cluster in
             for number in 1...7 { try cluster.server.create(.volume("pv-\(number)")) }
             let pages = try await cluster.client.list(PersistentVolume.self, limit: 3).collected()
@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func emptyListIsOnePage() async throws {
+    @Test func `empty list is one page`() async throws {
         try await TestCluster.with { cluster in
             let pages = try await cluster.client.list(PersistentVolume.self).collected()
             #expect(pages.count == 1)
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func listThatExpiresBetweenPages() async throws {
+    @Test func `list that expires between pages`() async throws {
         try await TestCluster.with { cluster in
             for number in 1...2 { try cluster.server.create(.volume("pv-\(number)")) }
             var pages = cluster.client.list(PersistentVolume.self, limit: 1).makeAsyncIterator()
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func watchTellsChangesAndBookmarks() async throws {
+    @Test func `watch reports changes and bookmarks`() async throws {
         try await TestCluster.with { cluster in
             let page = try await cluster.client.list(PersistentVolume.self).collected()[0]
             let watch = try await cluster.client.watch(
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func versionThatTheServerHasForgotten() async throws {
+    @Test func `version that the server has forgotten`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("pv"))
             cluster.server.compact()
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test(arguments: 1..<20)
-    func watchThatIsCutWithinAFrame(_ bytes: Int) async throws {
+    func `watch that is cut within a frame`(_ bytes: Int) async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             cluster.server.watches[0].cut(afterBytes: bytes)
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test(arguments: [[0xFF, 0xFF, 0xFF, 0xFF], [0, 0, 0, 2, 0x7B, 0x7D]] as [[UInt8]])
-    func nonsenseInAWatch(_ bytes: [UInt8]) async throws {
+    func `nonsense in a watch`(_ bytes: [UInt8]) async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             cluster.server.watches[0].send(bytes)

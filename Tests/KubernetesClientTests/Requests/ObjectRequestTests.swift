@@ -8,7 +8,7 @@ import SwiftProtobuf
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ObjectRequestTests {
-    @Test func createGetUpdatePatch() async throws {
+    @Test func `create get update patch`() async throws {
         try await TestCluster.with { cluster in
             let created = try await cluster.client.create(Lease.named("lock", holder: "a"))
             #expect(created.metadata.uid != "")
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func updateKeepsFieldsThatTheMessageDoesNotHave() async throws {
+    @Test func `update keeps fields that the message does not have`() async throws {
         try await TestCluster.with { cluster in
             let owner: JSONValue = ["apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"]
             try cluster.server.create([
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func statusSubresource() async throws {
+    @Test func `status subresource`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("pv"))
             let volume = try await cluster.client.patch(
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test(arguments: ["", ".", ".."])
-    func namesThatWouldBeAnotherPath(_ name: String) async throws {
+    func `names that would be another path`(_ name: String) async throws {
         try await TestCluster.with { cluster in
             let error = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.get(Lease.self, name: name, namespace: "default")

@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct RequestInfoTests {
-    @Test func coreAndGroupedPaths() {
+    @Test func `core and grouped paths`() {
         #expect(
             RequestInfo(verb: .list, resource: PersistentVolume.resource).path == "/api/v1/persistentvolumes"
         )
@@ -35,7 +35,7 @@ import Testing
         #expect(info.rbacRule == #"{apiGroups: [""], resources: ["persistentvolumeclaims/status"], verbs: ["patch"]}"#)
     }
 
-    @Test func namesCannotLeaveTheirSegment() {
+    @Test func `names cannot leave their segment`() {
         let info = RequestInfo(verb: .get, resource: Event.resource, namespace: "a/b", name: "c?d=é#%")
         #expect(info.path == "/api/v1/namespaces/a%2Fb/events/c%3Fd%3D%C3%A9%23%25")
     }

@@ -9,7 +9,7 @@ import Testing
 @Suite struct TokenBucketTests {
     private let limit = RateLimit(queriesPerSecond: 5, burst: 10)
 
-    @Test func burstThenOneAfterAnother() {
+    @Test func `burst then one after another`() {
         var bucket = TokenBucket(limit, now: .zero)
         for _ in 0..<10 { #expect(bucket.take(now: .zero) == .zero) }
         #expect(bucket.take(now: .zero) == .milliseconds(200))
@@ -19,14 +19,14 @@ import Testing
         #expect(bucket.take(now: .seconds(1)) == .milliseconds(200))
     }
 
-    @Test func restNeverGivesMoreThanTheBurst() {
+    @Test func `rest never gives more than the burst`() {
         var bucket = TokenBucket(limit, now: .zero)
         for _ in 0..<10 { #expect(bucket.take(now: .seconds(3600)) == .zero) }
         #expect(bucket.take(now: .seconds(3600)) > .zero)
     }
 
     @Test(arguments: [1e-12, 1e-300, Double.leastNonzeroMagnitude])
-    func aRateOfAlmostNothingIsAWaitAlmostForEver(rate: Double) {
+    func `a rate of almost nothing is a wait almost for ever`(rate: Double) {
         var bucket = TokenBucket(RateLimit(queriesPerSecond: rate, burst: 1), now: .zero)
         #expect(bucket.take(now: .zero) == .zero)
         #expect(bucket.take(now: .zero) == .seconds(1_000_000_000))
@@ -34,7 +34,7 @@ import Testing
 
     /// However requests come, no more than burst + qps x time are sent until any time.
     @Test(arguments: 0..<20 as Range<UInt64>)
-    func neverAboveTheRate(seed: UInt64) {
+    func `never above the rate`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var bucket = TokenBucket(limit, now: .zero)
         var now = Duration.zero

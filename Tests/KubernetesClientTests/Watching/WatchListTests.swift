@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func theListAndTheChangesComeInOneStream() async throws {
+    @Test func `the list and the changes come in one stream`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             var events = events(cluster, random: 0.999)
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func aStreamThatEndsGoesOnAsAWatch() async throws {
+    @Test func `a stream that ends goes on as a watch`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             var events = events(cluster)
             #expect(try await list(&events) == ["restarted", "synced"])
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test func aVersionThatExpiredIsListedByAStreamAgain() async throws {
+    @Test func `a version that expired is listed by a stream again`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             var events = events(cluster)
@@ -84,7 +84,7 @@ import Testing
     }
 
     /// The server's stream as it is when much changes: between the first object and the bookmark, whatever a watch has.
-    @Test func changesWithinTheList() async throws {
+    @Test func `changes within the list`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             func volume(_ name: String, _ version: String) -> PersistentVolume {
                 .with {
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    @Test func aServerWithoutStreamsIsAskedForPagesAtOnce() async throws {
+    @Test func `a server without streams is asked for pages at once`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("a"))
             var events = events(cluster)
@@ -128,8 +128,8 @@ import Testing
         }
     }
 
-    /// With an etcd that cannot tell its progress (older than 3.5.13), the refusal comes after the head.
-    @Test func aServerThatRefusesWithinTheStreamIsAskedForPagesAtOnce() async throws {
+    /// With an etcd that cannot report its progress (older than 3.5.13), the refusal comes after the head.
+    @Test func `a server that refuses within the stream is asked for pages at once`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             var status = Status()
@@ -149,7 +149,7 @@ import Testing
     }
 
     /// Cut wherever it may be, the list comes again, whole, and in pages.
-    @Test func aStreamThatIsCutIsFollowedByPages() async throws {
+    @Test func `a stream that is cut is followed by pages`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
             var initial: [UInt8] = []
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func manyObjectsComeInBatches() async throws {
+    @Test func `many objects come in batches`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             let names = (0..<1000).map { "pv-\($0)" }
             for name in names { try cluster.server.create(.volume(name)) }

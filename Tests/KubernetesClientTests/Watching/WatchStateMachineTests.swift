@@ -12,7 +12,7 @@ import Testing
         return machine
     }
 
-    @Test func listThenWatch() {
+    @Test func `list then watch`() {
         var machine = WatchStateMachine()
         #expect(machine.step == .watchList)
         machine.listed(resourceVersion: "10")
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.invalid, .badRequest, .serverError])
-    func aServerWithoutStreamingListsIsAskedForPagesAtOnce(_ code: KubernetesError.Code) {
+    func `a server without streaming lists is asked for pages at once`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
         #expect(machine.isRefusal(code))
         #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0.5) == .zero)
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.transport, .timeout, .tooManyRequests, .forbidden, .decoding, .expired])
-    func aStreamingListThatFailsIsFollowedByPages(_ code: KubernetesError.Code) {
+    func `a streaming list that fails is followed by pages`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
         machine.beganStreamingList()
         #expect(!machine.isRefusal(code))
@@ -53,7 +53,7 @@ import Testing
         #expect(machine.step == .list)
     }
 
-    @Test func aStreamingListThatEndsEarlyIsFollowedByPages() {
+    @Test func `a streaming list that ends early is followed by pages`() {
         var machine = WatchStateMachine()
         #expect(machine.ended(.closed(after: .milliseconds(1)), jitter: 0) == .milliseconds(800))
         #expect(machine.step == .list)
@@ -107,7 +107,7 @@ import Testing
         #expect(machine.step == .wholeList)
     }
 
-    @Test func watchThatEndsGoesOnAtOnceFromTheLastVersion() {
+    @Test func `watch that ends goes on at once from the last version`() {
         var machine = watching(from: "10")
         #expect(machine.changed(resourceVersion: "12") == true)
         #expect(machine.ended(.closed(after: .zero), jitter: 0) == .zero)
@@ -117,7 +117,7 @@ import Testing
         #expect(machine.step == .watch(resourceVersion: "12"))
     }
 
-    @Test func watchesThatEndAtOnceAreSlowedDown() {
+    @Test func `watches that end at once are slowed down`() {
         var machine = watching(from: "10")
         let delays = (0..<7).map { _ in machine.ended(.closed(after: .milliseconds(1)), jitter: 0) }
         #expect(delays == [800, 1600, 3200, 6400, 12_800, 25_600, 30_000].map { .milliseconds($0) })
@@ -125,21 +125,21 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.expired, .badRequest, .invalid, .decoding])
-    func versionThatIsOfNoUseLeadsToAList(_ code: KubernetesError.Code) {
+    func `version that is of no use leads to a list`(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watchList)
     }
 
     @Test(arguments: [KubernetesError.Code.tooManyRequests, .forbidden])
-    func refusalsKeepTheVersion(_ code: KubernetesError.Code) {
+    func `refusals keep the version`(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watch(resourceVersion: "10"))
     }
 
     @Test(arguments: [KubernetesError.Code.transport, .timeout, .serverError, .unauthorized])
-    func afterOtherFailuresTheVersionIsChecked(_ code: KubernetesError.Code) {
+    func `after other failures the version is checked`(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .checkVersion)
@@ -150,21 +150,21 @@ import Testing
         #expect(machine.step == .watch(resourceVersion: "10"))
     }
 
-    @Test func aServerThatWasPutBackIsListedAnew() {
+    @Test func `a server that was put back is listed anew`() {
         var machine = watching(from: "100")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.checked(latest: "99") == false)
         #expect(machine.step == .watchList)
     }
 
-    @Test func versionsThatAreNoNumbersCannotBeChecked() {
+    @Test func `versions that are no numbers cannot be checked`() {
         var machine = watching(from: "b")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.checked(latest: "a") == true)
         #expect(machine.step == .watch(resourceVersion: "b"))
     }
 
-    @Test func listsThatSucceedBetweenExpiredWatchesDoNotHideTheTrouble() {
+    @Test func `lists that succeed between expired watches do not hide the trouble`() {
         var machine = watching(from: "10")
         var delays: [Duration] = []
         for _ in 0..<3 {
@@ -174,27 +174,27 @@ import Testing
         #expect(delays == [800, 1600, 3200].map { .milliseconds($0) })
     }
 
-    @Test func aChangeEndsTheTrouble() {
+    @Test func `a change ends the trouble`() {
         var machine = watching(from: "10")
         for _ in 0..<4 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
         #expect(machine.changed(resourceVersion: "11") == true)
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) == .milliseconds(800))
     }
 
-    @Test func retryAfterIsAMinimum() {
+    @Test func `Retry-After is a minimum`() {
         var machine = watching(from: "10")
         #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(7)), jitter: 0) == .seconds(7))
         #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(1)), jitter: 0) == .milliseconds(1600))
     }
 
-    @Test func jitterAddsUpToOnceTheDelay() {
+    @Test func `jitter adds up to once the delay`() {
         var machine = watching(from: "10")
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0.5) == .milliseconds(1200))
         for _ in 0..<100 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 1) == .seconds(60))
     }
 
-    @Test func versionsDoNotGoBack() {
+    @Test func `versions do not go back`() {
         var machine = watching(from: "10")
         #expect(machine.changed(resourceVersion: "12") == true)
         #expect(machine.changed(resourceVersion: "12") == true)
@@ -204,7 +204,7 @@ import Testing
         #expect(machine.changed(resourceVersion: "100") == true)
     }
 
-    @Test func versionsThatAreNoNumbersAreTakenAsTheyCome() {
+    @Test func `versions that are no numbers are taken as they come`() {
         var machine = watching(from: "b")
         #expect(machine.changed(resourceVersion: "a") == true)
         #expect(machine.step == .watch(resourceVersion: "a"))

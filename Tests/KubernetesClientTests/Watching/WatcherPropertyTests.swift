@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: 1...8, [false, true])
-    func copyFollows(seed: UInt64, streamsLists: Bool) async throws {
+    func `copy follows`(seed: UInt64, streamsLists: Bool) async throws {
         try await TestCluster.with(streamsLists: streamsLists) { cluster in
             let server = cluster.server
             var random = SeededGenerator(seed: seed)

@@ -26,7 +26,7 @@ import Testing
         )
     }
 
-    /// A watcher whose watch is open: it has told of the volume "first".
+    /// A watcher whose watch is open: it has reported of the volume "first".
     private func withOpenWatch(
         _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
     ) async throws {
@@ -44,7 +44,7 @@ import Testing
             .map(\.query)
     }
 
-    /// A change that the watch which is open now does not tell.
+    /// A change that the watch which is open now does not report.
     private func createBeforeTheNextWatch(_ cluster: TestCluster, _ name: String) {
         let server = cluster.server
         server.intercept { request in
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func listThenChanges() async throws {
+    @Test func `list then changes`() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             var events = watcher(cluster, pageLimit: 2).makeAsyncIterator()
@@ -137,7 +137,7 @@ import Testing
     }
 
     @Test(arguments: [(0.0, "300"), (0.999, "599")])
-    func watchesAreOpenForFiveToTenMinutes(_ random: Double, seconds: String) async throws {
+    func `watches are open for five to ten minutes`(_ random: Double, seconds: String) async throws {
         try await TestCluster.with { cluster in
             var events = watcher(cluster, random: random).makeAsyncIterator()
             for _ in 0..<2 { _ = try await events.next() }
@@ -148,7 +148,7 @@ import Testing
         }
     }
 
-    @Test func watchThatEndsGoesOnFromTheLastChange() async throws {
+    @Test func `watch that ends goes on from the last change`() async throws {
         try await withOpenWatch { cluster, events in
             createBeforeTheNextWatch(cluster, "second")
             cluster.server.watches[0].end()
@@ -159,7 +159,7 @@ import Testing
         }
     }
 
-    @Test func watchThatEndsGoesOnFromTheLastBookmark() async throws {
+    @Test func `watch that ends goes on from the last bookmark`() async throws {
         try await withOpenWatch { cluster, events in
             let other = try cluster.server.create(["kind": "Lease", "metadata": ["name": "other"]])
             createBeforeTheNextWatch(cluster, "second")
@@ -172,7 +172,7 @@ import Testing
     }
 
     /// ``WatchFrameTests`` cuts at every byte, without a connection.
-    @Test func watchThatIsCutAtAnyByteLosesNothing() async throws {
+    @Test func `watch that is cut at any byte loses nothing`() async throws {
         try await withOpenWatch { cluster, events in
             for bytes in [0, 1, 3, 4, 7, 30, 60] {
                 createBeforeTheNextWatch(cluster, "volume-\(bytes)")
@@ -186,7 +186,7 @@ import Testing
     }
 
     /// What happened after the backup never happened; a watch from there would be silent.
-    @Test func aServerThatWasPutBackIsListedAnew() async throws {
+    @Test func `a server that was put back is listed anew`() async throws {
         try await withOpenWatch { cluster, events in
             let backup = cluster.server.backup()
             try cluster.server.create(.volume("lost"))
@@ -198,14 +198,14 @@ import Testing
         }
     }
 
-    @Test func versionThatExpiresWithinAWatch() async throws {
+    @Test func `version that expires within a watch`() async throws {
         try await withOpenWatch { cluster, events in
             cluster.server.watches[0].fail(Self.expired)
             try await expect(&events, "restarted", "listed first", "synced")
         }
     }
 
-    @Test func versionThatExpiresBetweenWatches() async throws {
+    @Test func `version that expires between watches`() async throws {
         try await withOpenWatch { cluster, events in
             let answers = Collected<Bool>()
             cluster.server.intercept { request in
@@ -219,7 +219,7 @@ import Testing
         }
     }
 
-    @Test func versionThatGoesBack() async throws {
+    @Test func `version that goes back`() async throws {
         try await withOpenWatch { cluster, events in
             var old = PersistentVolume()
             old.metadata.name = "old"
@@ -230,7 +230,7 @@ import Testing
         }
     }
 
-    @Test func listThatFailsHalfWayBeginsAnew() async throws {
+    @Test func `list that fails half way begins anew`() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
             let faults = Collected<Bool>()
@@ -244,7 +244,7 @@ import Testing
         }
     }
 
-    @Test func troubleIsLoggedOnceAndRetriedMoreAndMoreSlowly() async throws {
+    @Test func `trouble is logged once and retried more and more slowly`() async throws {
         try await TestCluster.with { cluster in
             let errors = Collected<KubernetesError>()
             cluster.server.intercept { _ in
@@ -287,7 +287,7 @@ import Testing
         }
     }
 
-    @Test func retryAfterIsRespected() async throws {
+    @Test func `Retry-After is respected`() async throws {
         try await TestCluster.with { cluster in
             let faults = Collected<Bool>()
             cluster.server.intercept { request in
@@ -307,7 +307,7 @@ import Testing
         }
     }
 
-    @Test func watchesThatTheServerClosesAtOnceAreSlowedDown() async throws {
+    @Test func `watches that the server closes at once are slowed down`() async throws {
         try await TestCluster.with { cluster in
             let faults = Collected<Bool>()
             cluster.server.intercept { request in
@@ -323,7 +323,7 @@ import Testing
         }
     }
 
-    @Test func cancellationEndsAWatcher() async throws {
+    @Test func `cancellation ends a watcher`() async throws {
         try await TestCluster.with { cluster in
             let watcher = watcher(cluster)
             await withTaskGroup(of: (any Error)?.self) { group in
@@ -343,7 +343,7 @@ import Testing
         }
     }
 
-    @Test func shutdownEndsAWatcher() async throws {
+    @Test func `shutdown ends a watcher`() async throws {
         try await withOpenWatch { cluster, events in
             await cluster.client.shutdown()
             do {

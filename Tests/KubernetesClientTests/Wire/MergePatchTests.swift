@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct MergePatchTests {
-    @Test func nestedLiterals() {
+    @Test func `nested literals`() {
         let patch: MergePatch = [
             "metadata": ["resourceVersion": .string("7"), "labels": ["a": nil]], "count": 2, "on": true,
             "list": ["x", -1, []],
@@ -18,13 +18,13 @@ import Testing
         )
     }
 
-    @Test func emptyPatch() {
+    @Test func `empty patch`() {
         let patch: MergePatch = [:]
         #expect(patch.json == Array("{}".utf8))
     }
 
     /// Every kind of text comes back from another reader of JSON.
-    @Test func stringsAreEscaped() throws {
+    @Test func `strings are escaped`() throws {
         let text = (UInt8(0)...0x7F).map { String(Unicode.Scalar($0)) }.joined() + "é\u{2028}\u{FFFF}👩‍💻\r\n\"\\/"
         let patch: MergePatch = [text: .string(text)]
         let decoded = try JSONDecoder().decode([String: String].self, from: Data(patch.json))

@@ -25,7 +25,7 @@ import Testing
 
     private let bodies: [[UInt8]] = [[], [1], Array(repeating: 7, count: 300), [], [2, 3]]
 
-    @Test func cutAtEveryByte() throws {
+    @Test func `cut at every byte`() throws {
         let stream = bodies.flatMap(Self.frame)
         for first in 0...stream.count {
             for second in stride(from: first, through: stream.count, by: 13) {
@@ -38,7 +38,7 @@ import Testing
         #expect(try decode(stream.map { [$0] }).frames == bodies)
     }
 
-    @Test func endWithinAFrameShows() throws {
+    @Test func `end within a frame shows`() throws {
         let stream = Self.frame([1, 2, 3])
         for end in 1..<stream.count {
             let result = try decode([Array(stream[..<end])])
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func longestFrame() throws {
+    @Test func `longest frame`() throws {
         #expect(try decode([Self.frame([1, 2, 3])], limit: 3).frames == [[1, 2, 3]])
         #expect(throws: WireError.self) { try decode([[0, 0, 0, 4]], limit: 3) }
         #expect(throws: WireError.self) { try decode([[0xFF, 0xFF, 0xFF, 0xFF]]) }
@@ -79,7 +79,7 @@ import Testing
         return volume
     }
 
-    @Test func everyType() throws {
+    @Test func `every type`() throws {
         let object = try envelope("PersistentVolume", "v1", volume)
         guard case .change(.added(volume)) = try frame("ADDED", object),
             case .change(.modified(volume)) = try frame("MODIFIED", object),
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func whatIsNoEventIsRefused() throws {
+    @Test func `what is no event is refused`() throws {
         let object = try envelope("PersistentVolume", "v1", volume)
         #expect(throws: WireError.self) { try frame("RENAMED", object) }
         #expect(throws: WireError.self) { try frame("ERROR", object) }
@@ -110,7 +110,7 @@ import Testing
         #expect(throws: WireError.self) { try WatchFrame<PersistentVolume>(([0xFF] as [UInt8]).span) }
     }
 
-    @Test func onlyAskedForAreUnknownFieldsKept() throws {
+    @Test func `only asked for are unknown fields kept`() throws {
         var extended = volume
         // Field 100, a varint: something that a later version of Kubernetes has.
         try extended.merge(serializedBytes: [0xA0, 0x06, 0x01] as [UInt8])
@@ -122,7 +122,7 @@ import Testing
         #expect(listed == volume)
     }
 
-    @Test func encodedObjectIsDecoded() throws {
+    @Test func `encoded object is decoded`() throws {
         let body = try Envelope.encode(volume)
         #expect(body.starts(with: Array("k8s\0".utf8)))
         let decoded = try Envelope(body.span).wholeObject(PersistentVolume.self, in: body.span)

@@ -128,7 +128,7 @@ extension MessageSchema {
         ]
     )
 
-    // MARK: Pod, trimmed to what tells which claims a pod uses and where
+    // MARK: Pod, trimmed to what reports which claims a pod uses and where
 
     static let pod = MessageSchema(
         "Pod",
@@ -188,7 +188,7 @@ extension MessageSchema {
         [.field("phase", 1, .string)]
     )
 
-    // MARK: Node, trimmed to what tells whether it is ready and takes pods
+    // MARK: Node, trimmed to what reports whether it is ready and takes pods
 
     static let node = MessageSchema(
         "Node",

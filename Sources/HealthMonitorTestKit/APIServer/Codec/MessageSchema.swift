@@ -28,7 +28,7 @@ struct FieldSchema: Sendable {
     let name: String
     let number: Int
     let type: FieldType
-    /// Whether Go holds the field by pointer. Such a field tells "absent" from "empty"; any other is absent from JSON
+    /// Whether Go holds the field by pointer. Such a field reports "absent" from "empty"; any other is absent from JSON
     /// when it is empty (`omitempty`) and written on the wire even then, as the real server does.
     let isPointer: Bool
 

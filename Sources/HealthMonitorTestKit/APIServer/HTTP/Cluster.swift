@@ -3,7 +3,7 @@
 
 import Synchronization
 
-/// The registry with the watches of it: a change is stored and told as one step.
+/// The registry with the watches of it: a change is stored and reported as one step.
 final class Cluster: Sendable {
     private struct State {
         var registry: Registry
@@ -22,7 +22,7 @@ final class Cluster: Sendable {
         state = Mutex(State(registry: try Registry(now: now())))
     }
 
-    /// Reads or changes the registry; whoever watches is told of changes.
+    /// Reads or changes the registry; whoever watches is reported of changes.
     func access<Result: Sendable>(
         _ body: (inout Registry, Timestamp) throws(StatusError) -> Result
     ) throws(StatusError) -> Result {
@@ -31,7 +31,7 @@ final class Cluster: Sendable {
             let before = state.registry.store.revision
             let result = try body(&state.registry, time)
             if state.registry.store.revision != before {
-                for watch in state.watches.values { watch.tellChanges() }
+                for watch in state.watches.values { watch.reportChanges() }
             }
             return result
         }

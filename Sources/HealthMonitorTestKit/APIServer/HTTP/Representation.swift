@@ -85,7 +85,7 @@ extension Representation {
         frame(change, try self.object(type, object, now: now))
     }
 
-    /// The event that tells of an error inside a watch.
+    /// The event that reports of an error inside a watch.
     func watchError(_ error: StatusError) throws(SchemaError) -> [UInt8] {
         frame("ERROR", try status(error.value))
     }

@@ -9,7 +9,7 @@ package struct RequestRecord: Sendable {
     package var request: APIRequest
     /// The HTTP status of the answer; nil when the client got none.
     package var code: Int?
-    /// The HTTP status that the cluster came to, whether or not the client was told; nil when the request was kept from
+    /// The HTTP status that the cluster came to, whether or not the client was reported; nil when the request was kept from
     /// it.
     package var served: Int?
     /// When.

@@ -8,8 +8,8 @@ import Synchronization
 /// Whatever a test asks of it comes after the changes made before the test asked.
 package final class WatchHandle: Sendable {
     enum Command: Sendable {
-        /// There may be changes to tell.
-        case tellChanges
+        /// There may be changes to report.
+        case reportChanges
         case bookmark
         case send([UInt8])
         case fail(StatusError)
@@ -21,8 +21,8 @@ package final class WatchHandle: Sendable {
     package let request: APIRequest
     let commands: AsyncStream<Command>
     private let continuation: AsyncStream<Command>.Continuation
-    /// Whether a command to tell changes waits already: one is enough, however many changes a slow reader is behind.
-    private let isTelling = Atomic(false)
+    /// Whether a command to report changes waits already: one is enough, however many changes a slow reader is behind.
+    private let isReporting = Atomic(false)
 
     init(request: APIRequest) {
         self.request = request
@@ -44,12 +44,12 @@ package final class WatchHandle: Sendable {
     /// Ends the watch in good order, as the server does when its time is over.
     package func end() { continuation.yield(.end) }
 
-    func tellChanges() {
-        if !isTelling.exchange(true, ordering: .acquiringAndReleasing) { continuation.yield(.tellChanges) }
+    func reportChanges() {
+        if !isReporting.exchange(true, ordering: .acquiringAndReleasing) { continuation.yield(.reportChanges) }
     }
 
     /// To be called before the changes are looked up that a command is about.
-    func beginTelling() {
-        isTelling.store(false, ordering: .releasing)
+    func beginReporting() {
+        isReporting.store(false, ordering: .releasing)
     }
 }

@@ -15,9 +15,9 @@ struct WatchStream: Sendable {
     let clock: any Clock<Duration>
 
     /// - Parameters:
-    ///   - objects: What to tell as ADDED before any change.
-    ///   - isList: Whether to tell where they end, by a bookmark.
-    ///   - revision: What to tell changes after.
+    ///   - objects: What to report as ADDED before any change.
+    ///   - isList: Whether to report where they end, by a bookmark.
+    ///   - revision: What to report changes after.
     func run(
         _ objects: [StoredObject],
         isList: Bool,
@@ -64,9 +64,9 @@ struct WatchStream: Sendable {
         write: @Sendable ([UInt8]) async throws -> Void
     ) async throws {
         var revision = start
-        handle.tellChanges()
+        handle.reportChanges()
         for await command in handle.commands {
-            handle.beginTelling()
+            handle.beginReporting()
             let changes: [Change]
             do {
                 changes = try advance(&revision)
@@ -78,7 +78,7 @@ struct WatchStream: Sendable {
             }
 
             switch command {
-            case .tellChanges: break
+            case .reportChanges: break
             case .bookmark:
                 if allowsBookmarks, cluster.sendsBookmarks { try await write(try bytes(of: bookmark(revision))) }
             case .send(let bytes): try await write(bytes)
@@ -98,7 +98,7 @@ struct WatchStream: Sendable {
         let object: StoredObject
     }
 
-    /// What tells where the watch stands.
+    /// What reports where the watch stands.
     private func bookmark(_ revision: Int64, annotations: JSONValue? = nil) throws(SchemaError) -> Event {
         var object: JSONValue = ["metadata": ["resourceVersion": .string(String(revision))]]
         object["metadata", "annotations"] = annotations

@@ -25,7 +25,7 @@ struct ResourceType: Sendable, CustomStringConvertible {
     var defaults: [(path: [String], value: JSONValue)] = []
     /// What is wrong with an object that a client wants to store.
     var validate: @Sendable (JSONValue) -> [FieldError] = { _ in [] }
-    /// Fields that a client cannot change once they are set, each with the error that tells so.
+    /// Fields that a client cannot change once they are set, each with the error that reports so.
     var immutableFields: [(path: [String], error: FieldError)] = []
     /// Fields behind a feature gate: while it is off they are dropped from what is written to an object without them.
     var gatedFields: [(path: [String], gate: FeatureGate)] = []

@@ -11,7 +11,7 @@ struct ObjectKey: Hashable, Comparable, Sendable {
     }
 }
 
-/// One change of one object, as a watch tells it.
+/// One change of one object, as a watch reports it.
 struct Change: Sendable {
     let revision: Int64
     let key: ObjectKey

@@ -10,7 +10,7 @@ struct ObjectPage: Sendable {
     let revision: Int64
     /// Of the next page; nil at the end.
     let token: String?
-    /// Told for lists without a selector, as by the real server.
+    /// Reported for lists without a selector, as by the real server.
     let remainingCount: Int?
 }
 

@@ -136,7 +136,7 @@ struct Registry: Sendable {
     }
 
     /// Applies a JSON merge patch (RFC 7386) to an object, or to its status; with `mergingLists`, a strategic merge patch,
-    /// of which `status.conditions` alone is told from a merge patch: the elements are merged by their type.
+    /// of which `status.conditions` alone is reported from a merge patch: the elements are merged by their type.
     ///
     /// metadata.resourceVersion in the patch is a precondition (409); so is metadata.uid (422: the field is immutable).
     mutating func patch(

@@ -5,9 +5,9 @@
 ///
 /// The caches of PersistentVolumes and PersistentVolumeClaims outlive a term, because their watches go on. Everything else
 /// is of one term: between two of them another replica may have probed the volumes and recorded events.
-extension Reconciler {
-    /// The lease is held from now on. What is known is what a new reconciler would know that was given the same volumes
-    /// and claims: reports of earlier terms are read back (``restore(told:claimUID:key:toldAt:at:)``).
+extension HealthState {
+    /// The lease is held from now on. What is known is what a new healthState would know that was given the same volumes
+    /// and claims: reports of earlier terms are read back (``restore(reported:claimUID:key:reportedAt:at:)``).
     package mutating func beginTerm() {
         forgetTerm()
         isStandby = false
@@ -20,15 +20,15 @@ extension Reconciler {
         isStandby = true
     }
 
-    /// Keeps only the configuration and the caches. A new field of the reconciler is forgotten here too.
+    /// Keeps only the configuration and the caches. A new field of the healthState is forgotten here too.
     private mutating func forgetTerm() {
-        var next = Reconciler(configuration: configuration)
+        var next = HealthState(configuration: configuration)
         // Moved, not copied.
         swap(&next.index, &index)
         next.index.forgetReplies()
-        next.events = Outbox(timing: .lastingEvents, after: events)
-        next.statuses = Outbox(timing: .fields, after: statuses)
-        next.unknowns = Outbox(timing: .singleEvents, after: unknowns)
+        next.events = ReportQueue(timing: .lastingEvents, after: events)
+        next.statuses = ReportQueue(timing: .fields, after: statuses)
+        next.unknowns = ReportQueue(timing: .singleEvents, after: unknowns)
         self = next
     }
 }

@@ -16,7 +16,7 @@ package struct NodeFailureKey: Sendable, Hashable {
 }
 
 /// What is so on a node that a claim is used on.
-package struct NodeFailureState: Tellable {
+package struct NodeFailureState: Reportable {
     /// The node's name.
     package var node: String
     /// The pods that use the claim on it while it has failed, sorted; empty: it has recovered.
@@ -35,14 +35,14 @@ package struct NodeFailureState: Tellable {
     package var fingerprint: Fingerprint { Fingerprint([node]) }
 }
 
-/// What to tell now, with `next` and `settle`.
+/// What to report now, with `next` and `complete`.
 extension NodeFailures {
-    /// An earlier process told the claim of this node's failure, and of no recovery since (rule 9). Before anything is
-    /// told.
+    /// An earlier process reported the claim of this node's failure, and of no recovery since (rule 9). Before anything is
+    /// reported.
     ///
     /// - Parameter time: when; may be before the clock's beginning.
-    package mutating func restore(toldFailureOf node: String, to claim: Claim, toldAt time: Duration) {
-        concerns[node, default: [:]][claim.uid] = Concern(claim: claim, told: Told(time: time, isCertain: true))
+    package mutating func restore(reportedFailureOf node: String, to claim: Claim, reportedAt time: Duration) {
+        concerns[node, default: [:]][claim.uid] = Concern(claim: claim, reported: Reported(time: time, isCertain: true))
         scheduleReview(of: node, at: time)
     }
 
@@ -56,48 +56,48 @@ extension NodeFailures {
         guard unsynced.isEmpty else { return .wait(until: nil) }
         review(at: now, claim: claim)
         let concerns = concerns
-        let step = outbox.next(at: now) { key in
+        let step = queue.next(at: now) { key in
             concerns[key.node]?[key.claimUID].flatMap { claim($0.claim.key) }.flatMap {
                 $0.uid == key.claimUID ? $0 : nil
             }
         }
         switch step {
-        case .tell(let announcement):
-            self.concerns[announcement.key.node]?[announcement.key.claimUID]?.isUnderWay = true
+        case .report(let pendingReport):
+            self.concerns[pendingReport.key.node]?[pendingReport.key.claimUID]?.isUnderWay = true
             return step
         case .wait(let due):
             return .wait(until: [due, reviews.first?.due].compactMap(\.self).min())
         }
     }
 
-    /// How telling it went.
+    /// How attemptID it went.
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    package mutating func settle(
-        _ announcement: Announcement<NodeFailureKey, NodeFailureState>,
+    package mutating func complete(
+        _ pendingReport: PendingReport<NodeFailureKey, NodeFailureState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        let key = announcement.key
-        let isFirstFailure = outbox.settle(announcement, outcome, at: now)
+        let key = pendingReport.key
+        let isFirstFailure = queue.complete(pendingReport, outcome, at: now)
         guard var concern = concerns[key.node]?[key.claimUID] else { return isFirstFailure }
         if concern.isPassedOver { scheduleReview(of: key.node, at: now) }
         concern.isUnderWay = false
         concern.isPassedOver = false
         if outcome.isUncertain {
-            // Whatever it said, people may know it or not: what holds is told anew.
-            concern.told = Told(time: now, isCertain: false)
+            // Whatever it said, people may know it or not: what holds is reported anew.
+            concern.reported = Reported(time: now, isCertain: false)
             concern.news = nil
-            outbox.remove(key)
+            queue.remove(key)
             scheduleReview(of: key.node, at: now)
         }
         switch outcome {
-        case .told where announcement.state.isClear, .gone:
+        case .reported where pendingReport.state.isClear, .gone:
             concerns[key.node]?[key.claimUID] = nil
             return isFirstFailure
-        case .told:
-            concern.told = Told(time: now, isCertain: true)
+        case .reported:
+            concern.reported = Reported(time: now, isCertain: true)
         case .refused, .failed, .unreachable, .unanswered:
             break
         }

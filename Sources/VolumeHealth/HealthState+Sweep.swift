@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The driver is asked for all volumes in sweeps: ``Reconciler/beginSweep()``, any number of
-/// ``Reconciler/receive(_:at:)``, ``Reconciler/endSweep(_:at:)``.
+/// The driver is asked for all volumes in sweeps: ``HealthState/beginSweep()``, any number of
+/// ``HealthState/receive(_:at:)``, ``HealthState/endSweep(_:at:)``.
 ///
 /// What is wrong with a volume that was well counts at once. All else counts when the list that says so is complete: a
 /// later page may disagree, or have more of the same volume (rule 2).
-extension Reconciler {
+extension HealthState {
     /// What a complete list of the driver means for a volume that is not in it.
     package enum ListKind: Sendable, Hashable {
         /// ListVolumes: it has every volume, so one that was in it before is missing.
         case everyVolume
         /// ControllerListVolumeHealth: it may leave out what is well.
-        case adverseVolumes
+        case unhealthyVolumes
     }
 
     /// How a sweep ended.
@@ -28,7 +28,7 @@ extension Reconciler {
     struct Sweep: Sendable {
         var number: UInt32 = 0
         /// What it said is wrong, as far as it is understood, of volumes that a PersistentVolume has.
-        var adverse = DenseDictionary<HandleNumber, VolumeState>()
+        var unhealthy = DenseDictionary<HandleNumber, VolumeState>()
         /// Volumes said to be well that were not, as far as people know.
         var recovered: Set<HandleNumber> = []
         /// What was said last and not known: in an outage many say the same, which is kept once.
@@ -60,19 +60,19 @@ extension Reconciler {
         guard let handle = list(report.volumeHandle) else { return }
         if report.isHealthy {
             // Almost every report of almost every sweep ends here.
-            let isKnown = isKnownAdverse(handle)
+            let isKnown = isKnownUnhealthy(handle)
             if isKnown { sweep.recovered.insert(handle) }
-            let isClear = !isKnown && (sweep.adverse.isEmpty || !sweep.adverse.contains(handle))
+            let isClear = !isKnown && (sweep.unhealthy.isEmpty || !sweep.unhealthy.contains(handle))
             index.update(handle) { record in
                 record.isMissing = false
                 // Of a volume without a claim nothing was reported that would have to be taken back first.
-                if record.health == .unknown || (isClear && record.health == .adverse) { record.health = .healthy }
+                if record.health == .unknown || (isClear && record.health == .unhealthy) { record.health = .healthy }
             }
             return
         }
         index.update(handle) { $0.isMissing = false }
         var state = VolumeState(report.conditions)
-        if let earlier = sweep.adverse[handle] {
+        if let earlier = sweep.unhealthy[handle] {
             var merged = VolumeHealthReport(volumeHandle: report.volumeHandle, conditions: earlier.conditions)
             merged.merge(report)
             state = VolumeState(merged.conditions)
@@ -84,13 +84,13 @@ extension Reconciler {
         } else {
             sweep.last = state
         }
-        sweep.adverse[handle] = state
-        conclude(unknown: report.unknownConditions, of: handle, at: now)
+        sweep.unhealthy[handle] = state
+        setHealth(unknown: report.unknownConditions, of: handle, at: now)
         if state.isClear {
             // Not understood, so nothing that was known has passed (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
-        } else if !isKnownAdverse(handle) {
-            conclude(state, of: handle, at: now)
+        } else if !isKnownUnhealthy(handle) {
+            setHealth(state, of: handle, at: now)
         }
         // What is known already waits for the end of the sweep: another page may have the rest of it.
     }
@@ -109,7 +109,7 @@ extension Reconciler {
             isFirst = record.lastListed != number
             record.lastListed = number
         }
-        if isFirst, !sweep.adverse.isEmpty { sweep.adverse[handle] = nil }
+        if isFirst, !sweep.unhealthy.isEmpty { sweep.unhealthy[handle] = nil }
         if isFirst, !sweep.recovered.isEmpty { sweep.recovered.remove(handle) }
         return handle
     }
@@ -129,20 +129,20 @@ extension Reconciler {
     package mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         let number = sweep.number
         let ended = sweep
-        let (adverse, recovered) = (sweep.adverse, sweep.recovered)
+        let (unhealthy, recovered) = (sweep.unhealthy, sweep.recovered)
         sweep = Sweep(number: number)
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
         guard case .complete(let kind, let canConfirm) = end else {
-            for element in adverse.elements where !element.value.isClear && isListed(element.key) {
-                conclude(atLeast: element.value, of: element.key, at: now)
+            for element in unhealthy.elements where !element.value.isClear && isListed(element.key) {
+                setHealth(atLeast: element.value, of: element.key, at: now)
             }
             return []
         }
-        for element in adverse.elements where !element.value.isClear && isListed(element.key) {
-            conclude(element.value, of: element.key, at: now)
+        for element in unhealthy.elements where !element.value.isClear && isListed(element.key) {
+            setHealth(element.value, of: element.key, at: now)
         }
-        for handle in recovered where isListed(handle) && !adverse.contains(handle) {
-            conclude(.clear, of: handle, at: now)
+        for handle in recovered where isListed(handle) && !unhealthy.contains(handle) {
+            setHealth(.clear, of: handle, at: now)
         }
         switch kind {
         case .everyVolume:
@@ -153,8 +153,8 @@ extension Reconciler {
             // Of volumes that have other names in the list, or that are probed one by one, it says nothing by an absence.
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
             return missing(in: ended, canConfirm: canConfirm, at: now)
-        case .adverseVolumes:
-            let absent = knownAdverseHandles { $0.lastListed != number }
+        case .unhealthyVolumes:
+            let absent = knownUnhealthyHandles { $0.lastListed != number }
             if canConfirm, !absent.isEmpty {
                 usedAtLastList = index.usedHandles
                 for handle in absent {
@@ -164,16 +164,16 @@ extension Reconciler {
                     missed(handle, since: ended.began, at: now, awaitsCall: true)
                 }
             }
-            // A volume that is told of and left out is asked for first.
+            // A volume that is reported of and left out is asked for first.
             let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
             // Of a volume without a claim nothing was reported that would have to be confirmed first.
             index.updateAll { if $0.lastListed != number, $0.health != .healthy, !$0.isNew { $0.health = .healthy } }
-            for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .adverse } }
+            for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .unhealthy } }
             for handle in unknown {
                 index.update(handle) { $0.health = .unknown }
             }
-            return absence(of: absent, canConfirm: canConfirm, at: now) { reconciler, handle in
-                reconciler.conclude(.clear, ofVolumeHandle: handle, at: now)
+            return absence(of: absent, canConfirm: canConfirm, at: now) { healthState, handle in
+                healthState.setHealth(.clear, ofVolumeHandle: handle, at: now)
             }
         }
     }
@@ -280,7 +280,7 @@ extension Reconciler {
         let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
         if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
         {
-            if let handle = index.volumeHandle(handle) { concludeMissing(handle, at: now) }
+            if let handle = index.volumeHandle(handle) { setMissing(handle, at: now) }
         }
     }
 
@@ -292,11 +292,11 @@ extension Reconciler {
         of handles: some Collection<String>,
         canConfirm: Bool,
         at now: Duration,
-        conclude: (inout Reconciler, String) -> Void
+        setHealth: (inout HealthState, String) -> Void
     ) -> [String] {
         let used = handles.filter(index.hasClaim(ofVolumeHandle:)).sorted()
         for handle in used {
-            if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true { conclude(&self, handle) }
+            if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true { setHealth(&self, handle) }
             index.update(handle) { $0.isMissing = true }
             if canConfirm { probes?.addOnce(handle, at: now) }
         }
@@ -304,7 +304,7 @@ extension Reconciler {
     }
 
     /// What a list that is not complete found wrong, and what is known besides.
-    private mutating func conclude(
+    private mutating func setHealth(
         atLeast state: VolumeState,
         of handle: HandleNumber,
         at now: Duration
@@ -316,7 +316,7 @@ extension Reconciler {
             let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
-        conclude(VolumeState(all.conditions), of: handle, at: now)
+        setHealth(VolumeState(all.conditions), of: handle, at: now)
     }
 
     /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
@@ -324,16 +324,16 @@ extension Reconciler {
         index.update(handle) { $0.isMissing = false }
         absences.wasFound(handle)
         unlearnWhetherItKnowsOnlyItsNode(handle)
-        guard let name = index.volumeHandle(handle), isKnownAdverse(handle) else { return }
+        guard let name = index.volumeHandle(handle), isKnownUnhealthy(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { events.news($0) == missing }) else { return }
-        conclude(.clear, of: handle, at: now)
+        setHealth(.clear, of: handle, at: now)
         index.update(handle) { $0.health = .unknown }
     }
 
     /// Rule 5.
-    mutating func concludeMissing(_ handle: String, at now: Duration) {
+    mutating func setMissing(_ handle: String, at now: Duration) {
         guard configuration.reportsMissingVolumes else { return }
-        conclude(VolumeState([.notFound(volumeHandle: handle)]), ofVolumeHandle: handle, at: now)
+        setHealth(VolumeState([.notFound(volumeHandle: handle)]), ofVolumeHandle: handle, at: now)
     }
 }

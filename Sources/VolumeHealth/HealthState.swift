@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The heart of the monitor: takes what the driver says and what the cluster holds, and gives what to tell.
+/// The heart of the monitor: takes what the driver says and what the cluster holds, and gives what to report.
 ///
 /// Pure and deterministic. Time is passed in as a `Duration` since any fixed moment of a monotonic clock; whoever
 /// calls owns sockets and clocks. The rules by number are those of docs/architecture.md, "The contract".
 ///
-/// What it knows of the cluster comes from the watches (`Reconciler+Cluster.swift`). The driver is asked in one of two
-/// ways: for all volumes, in sweeps (`Reconciler+Sweep.swift`), or for one volume after the other
-/// (`Reconciler+Probe.swift`). What is to be told is taken in three streams: events on conditions, events on conditions
-/// of unknown types, and status fields (`Reconciler+Telling.swift`).
-package struct Reconciler: Sendable {
-    /// What is told, and where.
+/// What it knows of the cluster comes from the watches (`HealthState+Cluster.swift`). The driver is asked in one of two
+/// ways: for all volumes, in sweeps (`HealthState+Sweep.swift`), or for one volume after the other
+/// (`HealthState+Probe.swift`). What is to be reported is taken in three streams: events on conditions, events on conditions
+/// of unknown types, and status fields (`HealthState+Reporting.swift`).
+package struct HealthState: Sendable {
+    /// What is reported, and where.
     package struct Configuration: Sendable {
-        /// Whether a volume that the driver does not find any more is told as one.
+        /// Whether a volume that the driver does not find any more is reported as one.
         package var reportsMissingVolumes: Bool
         /// When it is.
         package var absenceLimits: AbsenceLimits
         /// When a claim's health is shown as a condition in its status.
         package var claimConditions: ClaimConditionPolicy
 
-        /// Describes what is told.
+        /// Describes what is reported.
         package init(
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
@@ -32,16 +32,16 @@ package struct Reconciler: Sendable {
         }
     }
 
-    /// How many conditions of unknown types are told of one claim.
+    /// How many conditions of unknown types are reported of one claim.
     static let maximumUnknownConditions = 16
 
     let configuration: Configuration
     var index = ClaimIndex()
-    var events = Outbox<ClaimNumber, VolumeState>(timing: .lastingEvents)
+    var events = ReportQueue<ClaimNumber, VolumeState>(timing: .lastingEvents)
     /// What earlier leaders have reported, as their events have it, until the driver has been asked in this term.
     var reportedBefore: [ClaimNumber: VolumeState] = [:]
-    var statuses = Outbox<ClaimNumber, VolumeState>(timing: .fields)
-    var unknowns = Outbox<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
+    var statuses = ReportQueue<ClaimNumber, VolumeState>(timing: .fields)
+    var unknowns = ReportQueue<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
     /// What is in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
@@ -68,7 +68,7 @@ package struct Reconciler: Sendable {
     /// Another replica leads: nothing is queued.
     var isStandby = false
 
-    /// A reconciler that knows nothing yet.
+    /// A healthState that knows nothing yet.
     package init(configuration: Configuration = Configuration()) {
         self.configuration = configuration
         absences = AbsenceGuard(limits: configuration.absenceLimits)
@@ -87,8 +87,8 @@ package struct Reconciler: Sendable {
     }
 
     /// Takes up what the driver says of a volume, when it can be believed.
-    mutating func conclude(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
-        index.update(handle) { $0.health = state.isClear ? .healthy : .adverse }
+    mutating func setHealth(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
+        index.update(handle) { $0.health = state.isClear ? .healthy : .unhealthy }
         for claim in index.claims(of: handle) {
             if !reportedBefore.isEmpty { reportedBefore[claim] = nil }
             events.set(state, for: claim, at: now)
@@ -96,13 +96,13 @@ package struct Reconciler: Sendable {
         }
     }
 
-    /// As ``conclude(_:of:at:)``, for a handle that may have no volume any more.
-    mutating func conclude(_ state: VolumeState, ofVolumeHandle handle: String, at now: Duration) {
-        if let handle = index.number(ofVolumeHandle: handle) { conclude(state, of: handle, at: now) }
+    /// As ``setHealth(_:of:at:)``, for a handle that may have no volume any more.
+    mutating func setHealth(_ state: VolumeState, ofVolumeHandle handle: String, at now: Duration) {
+        if let handle = index.number(ofVolumeHandle: handle) { setHealth(state, of: handle, at: now) }
     }
 
-    /// Conditions of unknown types are told, once each, and say nothing else.
-    mutating func conclude(unknown conditions: [UnknownCondition], of handle: HandleNumber, at now: Duration) {
+    /// Conditions of unknown types are reported, once each, and say nothing else.
+    mutating func setHealth(unknown conditions: [UnknownCondition], of handle: HandleNumber, at now: Duration) {
         guard !conditions.isEmpty else { return }
         for claim in index.claims(of: handle) {
             for condition in conditions {
@@ -124,16 +124,16 @@ package struct Reconciler: Sendable {
         return true
     }
 
-    /// Whether people were told that something is wrong with the volume, or are about to be.
-    func isKnownAdverse(_ handle: HandleNumber) -> Bool {
-        if events.isEmpty, statuses.isEmpty, !index.hasAdverseStatuses { return false }
+    /// Whether people were reported that something is wrong with the volume, or are about to be.
+    func isKnownUnhealthy(_ handle: HandleNumber) -> Bool {
+        if events.isEmpty, statuses.isEmpty, !index.hasUnhealthyStatuses { return false }
         return index.claims(of: handle).contains { claim in
-            events.contains(claim) || statuses.contains(claim) || index.showsAdverse(claim)
+            events.contains(claim) || statuses.contains(claim) || index.showsUnhealthy(claim)
         }
     }
 
-    /// Of all volumes, those for which ``isKnownAdverse(_:)`` holds, and whose record passes the test.
-    func knownAdverseHandles(where isIncluded: (ClaimIndex.HandleRecord) -> Bool) -> Set<String> {
+    /// Of all volumes, those for which ``isKnownUnhealthy(_:)`` holds, and whose record passes the test.
+    func knownUnhealthyHandles(where isIncluded: (ClaimIndex.HandleRecord) -> Bool) -> Set<String> {
         var handles: Set<String> = []
         func add(_ claim: ClaimNumber) {
             guard let record = index.record(ofVolumeOf: claim), isIncluded(record) else { return }
@@ -141,7 +141,7 @@ package struct Reconciler: Sendable {
         }
         for claim in events.keys { add(claim) }
         for claim in statuses.keys { add(claim) }
-        for claim in index.adverseStatuses { add(claim) }
+        for claim in index.unhealthyStatuses { add(claim) }
         return handles
     }
 }

@@ -31,7 +31,7 @@ package struct StatusChange: Sendable, Hashable {
 
 /// Where the claims' status shows their volumes' health: the field `healthStatus`, which needs Kubernetes 1.37 and a feature
 /// gate, or a condition.
-extension Reconciler {
+extension HealthState {
     private var usesField: Bool { writesStatus && keepsHealthStatus != false }
 
     private var usesCondition: Bool {
@@ -68,20 +68,20 @@ extension Reconciler {
         guard keepsHealthStatus != isKept else { return false }
         keepsHealthStatus = isKept
         for claim in Array(statuses.keys) { observeStatus(of: claim, at: now) }
-        for (claim, state) in Array(events.adverse) { setStatus(state, for: claim, at: now) }
+        for (claim, state) in Array(events.unhealthy) { setStatus(state, for: claim, at: now) }
         return true
     }
 
     /// What to write so that the claim's status shows this state; nil when the claim is gone.
-    package func statusChange(for announcement: Announcement<ClaimNumber, VolumeState>) -> StatusChange? {
-        guard let claim = index.claim(announcement.key), claim.uid == announcement.claim.uid else { return nil }
-        return change(of: announcement.key, claim, to: announcement.state)
+    package func statusChange(for pendingReport: PendingReport<ClaimNumber, VolumeState>) -> StatusChange? {
+        guard let claim = index.claim(pendingReport.key), claim.uid == pendingReport.claim.uid else { return nil }
+        return change(of: pendingReport.key, claim, to: pendingReport.state)
     }
 
     /// A change by which it can be found out whether the API server keeps `status.healthStatus`; nil while no claim has an
-    /// adverse condition.
+    /// unhealthy condition.
     package var trialStatusChange: StatusChange? {
-        for (number, state) in events.adverse {
+        for (number, state) in events.unhealthy {
             guard let claim = index.claim(number) else { continue }
             let field = StatusChange.Field(conditions: state.conditions, isTransition: true, isUncertain: true)
             return StatusChange(claim: claim, field: field)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What to tell now, in three streams, each with `next` and `settle`.
-extension Reconciler {
-    /// An earlier process told this on the claim's events, and nothing else since (rule 9). Before anything is told.
+/// What to report now, in three streams, each with `next` and `complete`.
+extension HealthState {
+    /// An earlier process reported this on the claim's events, and nothing else since (rule 9). Before anything is reported.
     ///
     /// - Parameters:
-    ///   - fingerprint: of the ``VolumeState`` that was told; never a clear one.
+    ///   - fingerprint: of the ``VolumeState`` that was reported; never a clear one.
     ///   - state: the same as far as it is known.
     ///   - time: when; may be before the clock's beginning.
-    ///   - since: since when it is so, where the claim's status does not say; nil: `toldAt`.
+    ///   - since: since when it is so, where the claim's status does not say; nil: `reportedAt`.
     ///   - wall: `now` in seconds since 1970, for the times in the claim's status; nil: they are not used.
     package mutating func restore(
-        told fingerprint: Fingerprint,
+        reported fingerprint: Fingerprint,
         state: VolumeState? = nil,
         claimUID: String,
         key: ClaimKey,
-        toldAt time: Duration,
+        reportedAt time: Duration,
         since: Duration? = nil,
         at now: Duration,
         wall: Int64? = nil
@@ -24,33 +24,33 @@ extension Reconciler {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID else { return }
         if index.hasVolume(claim) {
             events.restore(
-                told: fingerprint,
+                reported: fingerprint,
                 for: claim,
-                toldAt: time,
+                reportedAt: time,
                 since: shownSince(claim, fingerprint, at: now, wall: wall) ?? since
             )
             if let state, events.current(claim) == nil { reportedBefore[claim] = state }
-        } else if index.showsAdverse(claim) {
+        } else if index.showsUnhealthy(claim) {
             // It was ours, and its volume went while nobody watched.
             setStatus(.clear, for: claim, at: now)
         }
     }
 
-    /// Of claims of which no event is left, their status says what was told, long ago (rule 9). After
-    /// ``restore(told:claimUID:key:toldAt:at:)``.
+    /// Of claims of which no event is left, their status says what was reported, long ago (rule 9). After
+    /// ``restore(reported:claimUID:key:reportedAt:at:)``.
     ///
     /// - Parameter known: uids of claims of which there is an event.
     package mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
-        for claim in index.adverseStatuses
+        for claim in index.unhealthyStatuses
         where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
             let shown = index.healthStatus(of: claim)
             // A condition has not all of what was reported.
             let fingerprint = shown.isClear ? .unknown : shown.fingerprint
             events.restore(
-                told: fingerprint,
+                reported: fingerprint,
                 for: claim,
-                toldAt: longAgo,
+                reportedAt: longAgo,
                 since: shownSince(claim, fingerprint, at: now, wall: wall)
             )
         }
@@ -68,13 +68,13 @@ extension Reconciler {
         return now - max(.zero, .seconds(wall) - .seconds(since))
     }
 
-    /// An earlier process told of an unknown condition.
-    package mutating func restore(toldUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
+    /// An earlier process reported of an unknown condition.
+    package mutating func restore(reportedUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
         }
         let key = UnknownConditionKey(claim: claim, fingerprint: fingerprint)
-        if register(key) { unknowns.restore(told: fingerprint, for: key, toldAt: .zero) }
+        if register(key) { unknowns.restore(reported: fingerprint, for: key, reportedAt: .zero) }
     }
 
     /// The next event on a claim whose volume is not well, or is well again.
@@ -88,16 +88,16 @@ extension Reconciler {
         events.shortenRefreshInterval(at: now)
     }
 
-    /// How telling it went.
+    /// How attemptID it went.
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    package mutating func settle(
-        event: Announcement<ClaimNumber, VolumeState>,
+    package mutating func complete(
+        event: PendingReport<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        events.settle(event, outcome, at: now)
+        events.complete(event, outcome, at: now)
     }
 
     /// The next event on a condition of an unknown type.
@@ -105,16 +105,16 @@ extension Reconciler {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
-    /// How telling it went.
+    /// How attemptID it went.
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    package mutating func settle(
-        unknownEvent event: Announcement<UnknownConditionKey, UnknownConditionState>,
+    package mutating func complete(
+        unknownEvent event: PendingReport<UnknownConditionKey, UnknownConditionState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        unknowns.settle(event, outcome, at: now)
+        unknowns.complete(event, outcome, at: now)
     }
 
     /// The next claim whose status does not show what it should: see ``statusChange(for:)``.
@@ -122,17 +122,17 @@ extension Reconciler {
         statuses.next(at: now, claim: index.claim)
     }
 
-    /// How writing it went; returns as ``settle(event:_:at:)``.
+    /// How writing it went; returns as ``complete(event:_:at:)``.
     @discardableResult
-    package mutating func settle(
-        status: Announcement<ClaimNumber, VolumeState>,
+    package mutating func complete(
+        status: PendingReport<ClaimNumber, VolumeState>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        statuses.settle(status, outcome, at: now)
+        statuses.complete(status, outcome, at: now)
     }
 
-    /// How often something to tell became due, or will, by stream: while that of a stream is the same, its `next` has nothing
+    /// How often something to report became due, or will, by stream: while that of a stream is the same, its `next` has nothing
     /// that it had not before.
     package struct Plans: Sendable, Hashable {
         /// Of ``nextEvent(at:)``.
@@ -143,26 +143,26 @@ extension Reconciler {
         package var statuses: UInt64
     }
 
-    /// How often something to tell became due, or will.
+    /// How often something to report became due, or will.
     package var plans: Plans {
         Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
     }
 
     /// The claims whose volumes are unhealthy, as the driver says or, before it was asked in this term, as was reported.
-    package var adverseClaims: [ClaimNumber] { events.keys.filter { adverseState(of: $0) != nil } }
+    package var unhealthyClaims: [ClaimNumber] { events.keys.filter { unhealthyState(of: $0) != nil } }
 
     /// The conditions of the volume of each of these claims, and since when its set of status and reason is the same as far
     /// as is known; nothing of claims that are gone or have recovered by now.
-    package func adverseStates(
+    package func unhealthyStates(
         of claims: some Sequence<ClaimNumber>
     ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
         claims.compactMap { number in
-            guard let state = adverseState(of: number), let since = events.since(number) else { return nil }
+            guard let state = unhealthyState(of: number), let since = events.since(number) else { return nil }
             return index.claim(number).map { ($0, state, since) }
         }
     }
 
-    private func adverseState(of claim: ClaimNumber) -> VolumeState? {
+    private func unhealthyState(of claim: ClaimNumber) -> VolumeState? {
         if let state = events.current(claim) { return state.isClear ? nil : state }
         guard events.contains(claim) else { return nil }
         if let state = reportedBefore[claim] { return state }
@@ -170,7 +170,7 @@ extension Reconciler {
         return shown.isClear ? nil : shown
     }
 
-    /// How many events wait to be told for the first time, and since when the oldest does.
+    /// How many events wait to be reported for the first time, and since when the oldest does.
     package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
     /// How often a change of an event and of a status was queued in this term, also to be tried again.

@@ -3,7 +3,7 @@
 
 /// What the watches of PersistentVolumes and PersistentVolumeClaims say. Each half: begin a relist, apply every object,
 /// end the relist; after that apply and remove one by one.
-extension Reconciler {
+extension HealthState {
     /// A new list of volumes begins.
     package mutating func beginVolumeRelist() {
         index.beginVolumeRelist()
@@ -131,15 +131,15 @@ extension Reconciler {
         }
     }
 
-    /// Everybody who was told something and has no volume of ours any more.
+    /// Everybody who was reported something and has no volume of ours any more.
     private mutating func releaseOthers(at now: Duration) {
-        let told = Array(events.keys) + Array(statuses.keys) + Array(unknownFingerprints.keys)
-        for claim in told where !index.hasVolume(claim) {
+        let reported = Array(events.keys) + Array(statuses.keys) + Array(unknownFingerprints.keys)
+        for claim in reported where !index.hasVolume(claim) {
             release(claim, at: now)
         }
     }
 
-    /// The claim has no volume of ours any more: nothing is told of it (rule 11), and what stands in its status is
+    /// The claim has no volume of ours any more: nothing is reported of it (rule 11), and what stands in its status is
     /// cleared.
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)

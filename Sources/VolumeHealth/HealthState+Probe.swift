@@ -15,7 +15,7 @@ package enum ProbeAnswer: Sendable, Hashable {
     case interrupted
 }
 
-extension Reconciler {
+extension HealthState {
     /// Which volumes are probed one by one.
     package enum ProbeScope: Sendable, Hashable {
         /// All that a claim uses; those that turn up later join by themselves.
@@ -82,8 +82,9 @@ extension Reconciler {
     }
 
     /// The claims of these volumes, with the age.
-    package func claims(ofUnanswered volumes: [(volumeHandle: String, age: Duration)]) -> [(claim: Claim, age: Duration)]
-    {
+    package func claims(
+        ofUnanswered volumes: [(volumeHandle: String, age: Duration)]
+    ) -> [(claim: Claim, age: Duration)] {
         volumes.flatMap { volume in
             index.number(ofVolumeHandle: volume.volumeHandle).map { handle in
                 index.claims(of: handle).compactMap { index.claim($0) }.map { (claim: $0, age: volume.age) }
@@ -123,10 +124,10 @@ extension Reconciler {
                 index.update(handle) { $0.isMissing = false }
                 absences.wasFound(handle)
                 unlearnWhetherItKnowsOnlyItsNode(handle)
-                conclude(unknown: report.unknownConditions, of: handle, at: now)
+                setHealth(unknown: report.unknownConditions, of: handle, at: now)
                 // Rule 3, and rule 6: what is not understood is not health.
                 if report.isHealthy || !report.conditions.isEmpty {
-                    conclude(VolumeState(report.conditions), of: handle, at: now)
+                    setHealth(VolumeState(report.conditions), of: handle, at: now)
                 }
             }
             outcome = .answered
@@ -138,7 +139,7 @@ extension Reconciler {
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
         }
-        let isUnhealthy = index.number(ofVolumeHandle: handle).map(isKnownAdverse) ?? false
+        let isUnhealthy = index.number(ofVolumeHandle: handle).map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What has to be told on which claim, and when: the difference between what is so and what was told.
+/// What has to be reported on which claim, and when: the difference between what is so and what was reported.
 ///
-/// The outbox holds one entry for everything that is not clear, or was told so. It compares two values, the state that
-/// holds and the state that was told, so that nothing is lost and nothing queues up: however long the API server is
-/// away, the latest state is told once; what has passed before it was told is not told at all. Transitions come before
+/// The queue holds one entry for everything that is not clear, or was reported so. It compares two values, the state that
+/// holds and the state that was reported, so that nothing is lost and nothing queues up: however long the API server is
+/// away, the latest state is reported once; what has passed before it was reported is not reported at all. Transitions come before
 /// refreshes, each in the order in which they became due.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
-struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
+struct ReportQueue<Key: Hashable & Sendable, State: Reportable>: Sendable {
     /// What people know.
-    private struct Told: Equatable {
-        /// nil when an earlier process told it, and only the fingerprint is known.
+    private struct Reported: Equatable {
+        /// nil when an earlier process reported it, and only the fingerprint is known.
         var state: State?
         var fingerprint: Fingerprint
     }
@@ -23,13 +23,13 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         var current: State?
         /// Since when the current news hold.
         var since = CompactDuration(.zero)
-        var lastTold = CompactDuration(.zero)
+        var lastReported = CompactDuration(.zero)
         /// Elsewhere, for hardly any entry has it: none or one.
         private var exceptions: [Exceptional] = []
         /// The item in one of the queues that counts; others that name this entry are stale.
         var scheduled: Scheduled?
         /// nil: nothing, or that it has passed.
-        var told: Told?
+        var reported: Reported?
 
         var exceptional: Exceptional {
             get { exceptions.first ?? Exceptional() }
@@ -37,19 +37,19 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         }
     }
 
-    /// What an entry has while it is told, and when that failed.
+    /// What an entry has while it is reported, and when that failed.
     private struct Exceptional: Equatable {
-        /// Set while an announcement of it is under way: what that announcement says.
+        /// Set while an pendingReport of it is under way: what that pendingReport says.
         var inFlight: State?
         /// What the cluster has shown meanwhile.
         var observedInFlight: Observed?
-        /// Which telling that announcement is.
-        var telling: UInt64 = 0
+        /// Which attemptID that pendingReport is.
+        var attemptID: UInt64 = 0
         /// The last attempt whose answer was lost.
         var lost: LostAttempt?
-        /// The number of the last announcement of it.
+        /// The number of the last pendingReport of it.
         var number: UInt64 = 0
-        /// The answer to other news was lost: people may know them, or what `told` says. Then what holds is told in any
+        /// The answer to other news was lost: people may know them, or what `reported` says. Then what holds is reported in any
         /// case; a recovery that nobody waited for does less harm than one that never comes.
         var isUncertain = false
         /// How often in a row the API server refused this one.
@@ -64,32 +64,32 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         case other
     }
 
-    /// Nobody knows whether it was told.
+    /// Nobody knows whether it was reported.
     private struct LostAttempt: Equatable {
         /// nil: that all is clear.
         var news: Fingerprint?
         /// The number of the first attempt.
-        var telling: UInt64
+        var attemptID: UInt64
     }
 
     private struct Scheduled: Equatable {
         var due: CompactDuration
         var ticket: DueQueue<Key>.Ticket
-        var cause: AnnouncementCause
+        var cause: ReportCause
     }
 
     /// What is due.
     private struct Candidate {
         var key: Key
         var claim: Claim
-        var cause: AnnouncementCause
+        var cause: ReportCause
         var entry: Entry
         var state: State
     }
 
     /// What an entry needs.
     private enum Plan {
-        case tell(AnnouncementCause, due: Duration)
+        case report(ReportCause, due: Duration)
         /// Nothing for now, but what it knows is still wanted.
         case keep
         case forget
@@ -99,24 +99,24 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// When the time between refreshes was last made shorter.
     private var shortenedAt: Duration?
     private var entries = DenseDictionary<Key, Entry>()
-    private var queues = ReportQueues<Key>()
+    private var queues = DueReports<Key>()
     private var gates: NamespaceGates<Key>
     /// While the API server is unreachable nothing is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
-    private var announcements: UInt64 = 0
-    /// Up to this number, announcements are of an earlier term.
-    private let announcementsBefore: UInt64
+    private var pendingReports: UInt64 = 0
+    /// Up to this number, pendingReports are of an earlier term.
+    private let reportsBefore: UInt64
 
-    /// An outbox that knows nothing.
+    /// An queue that knows nothing.
     ///
-    /// - Parameter previous: the outbox of the last term: numbers go on from its own, and no outcome of its announcements
+    /// - Parameter previous: the queue of the last term: numbers go on from its own, and no outcome of its pendingReports
     ///   counts here.
-    init(timing: ReportTiming, after previous: Outbox? = nil) {
+    init(timing: ReportTiming, after previous: ReportQueue? = nil) {
         self.timing = timing
         gates = NamespaceGates(timing: timing)
-        announcements = previous?.announcements ?? 0
-        announcementsBefore = announcements
+        pendingReports = previous?.pendingReports ?? 0
+        reportsBefore = pendingReports
     }
 
     var isEmpty: Bool { entries.isEmpty }
@@ -134,7 +134,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     /// How often a change was queued, also to be tried again.
     var adds: UInt64 { queues.transitionInsertions }
 
-    /// Whether something was told of it, or is about to be.
+    /// Whether something was reported of it, or is about to be.
     func contains(_ key: Key) -> Bool {
         entries.contains(key)
     }
@@ -149,17 +149,17 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
         entries[key]?.since.duration
     }
 
-    /// What is so, or else what was told by an earlier process; nil when it is clear, or nothing is known.
+    /// What is so, or else what was reported by an earlier process; nil when it is clear, or nothing is known.
     func news(_ key: Key) -> Fingerprint? {
         guard let entry = entries[key] else { return nil }
-        return entry.current.map { Self.news($0) } ?? entry.told?.fingerprint
+        return entry.current.map { Self.news($0) } ?? entry.reported?.fingerprint
     }
 
     /// What all of it is about.
     var keys: some Collection<Key> { entries.keys }
 
     /// Everything that is not clear.
-    var adverse: some Sequence<(key: Key, state: State)> {
+    var unhealthy: some Sequence<(key: Key, state: State)> {
         entries.elements.lazy.compactMap { element in
             element.value.current.flatMap { $0.isClear ? nil : (element.key, $0) }
         }
@@ -172,7 +172,7 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
     var backlog: (depth: Int, oldest: Duration?) {
         let waiting = entries.values.filter { entry in
             guard let said = entry.exceptional.inFlight else { return entry.scheduled?.cause == .transition }
-            return Self.news(said) != entry.told?.fingerprint
+            return Self.news(said) != entry.reported?.fingerprint
         }
         return (waiting.count, waiting.map(\.since).min()?.duration)
     }
@@ -180,27 +180,32 @@ struct Outbox<Key: Hashable & Sendable, State: Tellable>: Sendable {
 
 // MARK: What is so, and what is known
 
-extension Outbox {
+extension ReportQueue {
     /// Sets what is so.
     mutating func set(_ state: State, for key: Key, at now: Duration) {
         if entries[key] == nil, state.isClear { return }
         var entry = entries[key] ?? Entry()
-        // What an earlier process told and still holds has not begun now.
-        let known = entry.current.map { Self.news($0) } ?? entry.told?.fingerprint
+        // What an earlier process reported and still holds has not begun now.
+        let known = entry.current.map { Self.news($0) } ?? entry.reported?.fingerprint
         if known != Self.news(state) || known == nil { entry.since = CompactDuration(now) }
-        // Of equal states one is kept: what was told is mostly what is so.
+        // Of equal states one is kept: what was reported is mostly what is so.
         if entry.current != state { entry.current = state }
         put(entry, for: key, at: now)
     }
 
-    /// An earlier process told this; what is so is not known yet (rule 9).
+    /// An earlier process reported this; what is so is not known yet (rule 9).
     ///
-    /// - Parameter since: since when it is so; nil: `toldAt`.
-    mutating func restore(told fingerprint: Fingerprint, for key: Key, toldAt time: Duration, since: Duration? = nil) {
+    /// - Parameter since: since when it is so; nil: `reportedAt`.
+    mutating func restore(
+        reported fingerprint: Fingerprint,
+        for key: Key,
+        reportedAt time: Duration,
+        since: Duration? = nil
+    ) {
         guard entries[key] == nil else { return }
         var entry = Entry()
-        entry.told = Told(state: nil, fingerprint: fingerprint)
-        entry.lastTold = CompactDuration(time)
+        entry.reported = Reported(state: nil, fingerprint: fingerprint)
+        entry.lastReported = CompactDuration(time)
         entry.since = CompactDuration(since ?? time)
         entries[key] = entry
     }
@@ -210,13 +215,13 @@ extension Outbox {
         var entry = entries[key] ?? Entry()
         let observed: Observed = state.map { .state(entry.current == $0 ? entry.current ?? $0 : $0) } ?? .other
         if entry.exceptional.inFlight != nil {
-            // Whether the announcement came before or after it shows when that has ended.
+            // Whether the pendingReport came before or after it shows when that has ended.
             entry.exceptional.observedInFlight = observed
         } else {
-            let told = Self.told(observed)
-            if told != entry.told {
-                entry.told = told
-                entry.lastTold = CompactDuration(now)
+            let reported = Self.reported(observed)
+            if reported != entry.reported {
+                entry.reported = reported
+                entry.lastReported = CompactDuration(now)
             }
             entry.exceptional.isUncertain = false
             entry.exceptional.lost = nil
@@ -243,63 +248,67 @@ extension Outbox {
     }
 }
 
-// MARK: Telling
+// MARK: Reporting
 
-extension Outbox {
-    /// What to do now. An announcement that is handed out is under way until ``settle(_:_:at:)``.
+extension ReportQueue {
+    /// What to do now. An pendingReport that is handed out is under way until ``complete(_:_:at:)``.
     ///
-    /// - Parameter claim: whom to tell, as it is now; nil when it is gone, and then this is forgotten.
+    /// - Parameter claim: whom to report, as it is now; nil when it is gone, and then this is forgotten.
     mutating func next(at now: Duration, claim: (Key) -> Claim?) -> ReportStep<Key, State> {
         let pausedUntil = max(pausedUntil, gates.pausedUntil)
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // While requests fail everywhere, one about a namespace that has not failed yet says more.
-        if !gates.isCommonFailure, let announcement = takeWaiting(at: now, claim) { return .tell(announcement) }
+        if !gates.isCommonFailure, let pendingReport = takeWaiting(at: now, claim) { return .report(pendingReport) }
         var parked = 0
-        for cause in [AnnouncementCause.transition, .refresh] {
+        for cause in [ReportCause.transition, .refresh] {
             while let item = queues.removeFirst(cause, dueBy: now) {
                 guard let candidate = candidate(item, cause, claim) else { continue }
                 let namespace = candidate.claim.key.namespace
-                if gates.isOpen(namespace, at: now) { return .tell(begin(candidate, at: now)) }
+                if gates.isOpen(namespace, at: now) { return .report(begin(candidate, at: now)) }
                 gates.park(item, cause, in: namespace)
                 parked += 1
                 // Others wait for the lock: the rest at once, but in another call.
                 if parked == Self.longestWalk { return .wait(until: now) }
             }
         }
-        if gates.isCommonFailure, let announcement = takeWaiting(at: now, claim) { return .tell(announcement) }
+        if gates.isCommonFailure, let pendingReport = takeWaiting(at: now, claim) { return .report(pendingReport) }
         return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
     }
 
     /// How many items one call sets aside at most.
     private static var longestWalk: Int { 256 }
 
-    /// How an announcement went.
+    /// How an pendingReport went.
     ///
     /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
     @discardableResult
-    mutating func settle(_ announcement: Announcement<Key, State>, _ outcome: ReportOutcome, at now: Duration) -> Bool {
-        guard announcement.number > announcementsBefore else { return false }
-        let end = endRequest(in: announcement.claim.key.namespace, outcome, at: now)
+    mutating func complete(
+        _ pendingReport: PendingReport<Key, State>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> Bool {
+        guard pendingReport.number > reportsBefore else { return false }
+        let end = endRequest(in: pendingReport.claim.key.namespace, outcome, at: now)
         // Forgotten meanwhile, or forgotten and begun anew: the outcome of another one.
-        guard var entry = entries[announcement.key] else { return end.isFirstFailure }
+        guard var entry = entries[pendingReport.key] else { return end.isFirstFailure }
         var exceptional = entry.exceptional
-        guard exceptional.number == announcement.number, let said = exceptional.inFlight else {
+        guard exceptional.number == pendingReport.number, let said = exceptional.inFlight else {
             return end.isFirstFailure
         }
         var isFirst = end.isFirstFailure
         exceptional.inFlight = nil
         if outcome.isUncertain {
-            if Self.news(said) != entry.told?.fingerprint { exceptional.isUncertain = true }
+            if Self.news(said) != entry.reported?.fingerprint { exceptional.isUncertain = true }
             if exceptional.lost == nil || exceptional.lost?.news != Self.news(said) {
-                exceptional.lost = LostAttempt(news: Self.news(said), telling: exceptional.telling)
+                exceptional.lost = LostAttempt(news: Self.news(said), attemptID: exceptional.attemptID)
             }
         }
         switch outcome {
-        case .told:
-            entry.told = Self.told(said)
+        case .reported:
+            entry.reported = Self.reported(said)
             exceptional.isUncertain = false
             exceptional.lost = nil
-            entry.lastTold = CompactDuration(now)
+            entry.lastReported = CompactDuration(now)
             exceptional.refusals = 0
             exceptional.notBefore = .zero
         case .refused, .failed:
@@ -310,34 +319,34 @@ extension Outbox {
         case .unreachable, .unanswered:
             break
         case .gone:
-            entries[announcement.key] = nil
+            entries[pendingReport.key] = nil
             return false
         }
         if let observed = exceptional.observedInFlight {
             // What the cluster has shown last is what people see, whoever wrote it.
             exceptional.observedInFlight = nil
-            entry.told = Self.told(observed)
+            entry.reported = Self.reported(observed)
             exceptional.isUncertain = false
             exceptional.lost = nil
         }
-        (exceptional.number, exceptional.telling) = (0, 0)
+        (exceptional.number, exceptional.attemptID) = (0, 0)
         entry.exceptional = exceptional
-        put(entry, for: announcement.key, at: now)
+        put(entry, for: pendingReport.key, at: now)
         return isFirst
     }
 
-    private static func told(_ state: State) -> Told? {
-        state.isClear ? nil : Told(state: state, fingerprint: state.fingerprint)
+    private static func reported(_ state: State) -> Reported? {
+        state.isClear ? nil : Reported(state: state, fingerprint: state.fingerprint)
     }
 
-    private static func told(_ observed: Observed) -> Told? {
+    private static func reported(_ observed: Observed) -> Reported? {
         switch observed {
-        case .state(let state): told(state)
-        case .other: Told(state: nil, fingerprint: .unknown)
+        case .state(let state): reported(state)
+        case .other: Reported(state: nil, fingerprint: .unknown)
         }
     }
 
-    /// What an outcome means for other announcements.
+    /// What an outcome means for other pendingReports.
     private mutating func endRequest(
         in namespace: String,
         _ outcome: ReportOutcome,
@@ -354,7 +363,7 @@ extension Outbox {
             failures += 1
             pausedUntil = now + timing.backoff(afterFailures: failures)
             return RequestEnd(isFirstFailure: failures == 1, isCommon: true)
-        case .told, .refused, .gone:
+        case .reported, .refused, .gone:
             gates.succeed(namespace, at: now)
             failures = 0
         }
@@ -364,7 +373,7 @@ extension Outbox {
     /// What an item of a queue is about; nil where the item or its claim does not count any more.
     private mutating func candidate(
         _ item: DueQueue<Key>.Item,
-        _ cause: AnnouncementCause,
+        _ cause: ReportCause,
         _ claim: (Key) -> Claim?
     ) -> Candidate? {
         guard let entry = entries[item.element], let state = entry.current,
@@ -378,7 +387,7 @@ extension Outbox {
     }
 
     /// The first that waited for its namespace and need not any more.
-    private mutating func takeWaiting(at now: Duration, _ claim: (Key) -> Claim?) -> Announcement<Key, State>? {
+    private mutating func takeWaiting(at now: Duration, _ claim: (Key) -> Claim?) -> PendingReport<Key, State>? {
         // Apart while their items are looked up in the entries.
         var gates = NamespaceGates<Key>(timing: timing)
         swap(&gates, &self.gates)
@@ -387,33 +396,33 @@ extension Outbox {
         return found.map { begin($0, at: now) }
     }
 
-    private mutating func begin(_ candidate: Candidate, at now: Duration) -> Announcement<Key, State> {
+    private mutating func begin(_ candidate: Candidate, at now: Duration) -> PendingReport<Key, State> {
         var entry = candidate.entry
         entry.scheduled = nil
-        announcements += 1
+        pendingReports += 1
         let lost = entry.exceptional.lost
-        let telling = lost.flatMap { $0.news == Self.news(candidate.state) ? $0.telling : nil } ?? announcements
+        let attemptID = lost.flatMap { $0.news == Self.news(candidate.state) ? $0.attemptID : nil } ?? pendingReports
         entry.exceptional.inFlight = candidate.state
-        entry.exceptional.number = announcements
-        entry.exceptional.telling = telling
+        entry.exceptional.number = pendingReports
+        entry.exceptional.attemptID = attemptID
         gates.begin(candidate.claim.key.namespace, at: now)
         entries[candidate.key] = entry
-        return Announcement(
+        return PendingReport(
             key: candidate.key,
             claim: candidate.claim,
             state: candidate.state,
             since: entry.since.duration,
             cause: candidate.cause,
-            isOwn: entry.told?.state != nil,
-            telling: telling,
-            number: announcements
+            isOwn: entry.reported?.state != nil,
+            attemptID: attemptID,
+            number: pendingReports
         )
     }
 
     /// Stores an entry with what it needs next in a queue, or drops it when it needs nothing any more.
     private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
         var entry = entry
-        // While an announcement is under way nothing is planned: its outcome decides.
+        // While an pendingReport is under way nothing is planned: its outcome decides.
         if entry.exceptional.inFlight == nil {
             switch plan(entry, at: now) {
             case .forget:
@@ -421,7 +430,7 @@ extension Outbox {
                 return
             case .keep:
                 entry.scheduled = nil
-            case .tell(let cause, let due):
+            case .report(let cause, let due):
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != CompactDuration(due) {
                     let ticket = queues.insert(key, cause, due: due)
                     entry.scheduled = Scheduled(due: CompactDuration(due), ticket: ticket, cause: cause)
@@ -432,18 +441,18 @@ extension Outbox {
     }
 
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
-        guard let current = entry.current else { return entry.told == nil ? .forget : .keep }
-        if Self.news(current) != entry.told?.fingerprint || entry.exceptional.isUncertain {
+        guard let current = entry.current else { return entry.reported == nil ? .forget : .keep }
+        if Self.news(current) != entry.reported?.fingerprint || entry.exceptional.isUncertain {
             // One that waits already keeps its place when a sweep finds the same again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
-                return .tell(.transition, due: scheduled.due.duration)
+                return .report(.transition, due: scheduled.due.duration)
             }
-            return .tell(.transition, due: max(now, entry.exceptional.notBefore))
+            return .report(.transition, due: max(now, entry.exceptional.notBefore))
         }
         if current.isClear { return .forget }
-        // Of what an earlier process told the details are not known: taken as unchanged.
-        let isUnchanged = entry.told?.state.map { $0 == current } ?? true
+        // Of what an earlier process reported the details are not known: taken as unchanged.
+        let isUnchanged = entry.reported?.state.map { $0 == current } ?? true
         guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
-        return .tell(.refresh, due: max(entry.lastTold.duration + interval, entry.exceptional.notBefore))
+        return .report(.refresh, due: max(entry.lastReported.duration + interval, entry.exceptional.notBefore))
     }
 }

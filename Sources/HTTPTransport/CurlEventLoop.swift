@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up. Tasks may also run on it.
 @safe
-final class TransferLoop: TaskExecutor {
+final class CurlEventLoop: TaskExecutor {
     enum Command: Sendable {
         case start(Transfer)
         case resume(Transfer)
@@ -70,7 +70,7 @@ final class TransferLoop: TaskExecutor {
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
-        let isAccepted = leave { state in
+        let isAccepted = post { state in
             if !state.isShutDown { state.commands.append(command) }
             return !state.isShutDown
         }
@@ -80,7 +80,7 @@ final class TransferLoop: TaskExecutor {
     /// Leaves a task's job for the thread; where that has ended the global executor takes it.
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        let isAccepted = leave { state in
+        let isAccepted = post { state in
             if !state.hasEnded { state.jobs.append(job) }
             return !state.hasEnded
         }
@@ -88,7 +88,7 @@ final class TransferLoop: TaskExecutor {
     }
 
     /// Changes what the thread looks at, and wakes it up where it would not look.
-    private func leave<Result: Sendable>(_ body: (inout sending State) -> Result) -> Result {
+    private func post<Result: Sendable>(_ body: (inout sending State) -> Result) -> Result {
         let (result, isWaiting) = state.withLock { state in
             defer { state.isWaiting = false }
             return (body(&state), state.isWaiting)
@@ -99,7 +99,7 @@ final class TransferLoop: TaskExecutor {
 
     /// Ends all transfers; the thread ends after that.
     func beginShutdown() {
-        leave { $0.isShutDown = true }
+        post { $0.isShutDown = true }
     }
 
     /// Returns when the thread has ended, which needs ``beginShutdown()``.
@@ -122,7 +122,7 @@ final class TransferLoop: TaskExecutor {
             nil,
             { argument in
                 guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<TransferLoop>.fromOpaque(argument).takeRetainedValue().run()
+                unsafe Unmanaged<CurlEventLoop>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
             },
             unsafe argument.toOpaque()
@@ -134,7 +134,7 @@ final class TransferLoop: TaskExecutor {
 
 // MARK: The thread
 
-extension TransferLoop {
+extension CurlEventLoop {
     /// The thread's own.
     private struct Work {
         var transfers: [ObjectIdentifier: ActiveTransfer] = [:]
@@ -145,7 +145,7 @@ extension TransferLoop {
     private func run() {
         var work = Work()
         var timeout: CInt = 0
-        while let hasDoneSomething = doWhatIsLeft(&work) {
+        while let hasDoneSomething = drainCommands(&work) {
             let mayWait =
                 !hasDoneSomething
                 && state.withLock { state in
@@ -172,7 +172,7 @@ extension TransferLoop {
 
     /// Does what tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is
     /// a system call. Returns whether there was anything; nil: the shutdown has begun.
-    private func doWhatIsLeft(_ work: inout Work) -> Bool? {
+    private func drainCommands(_ work: inout Work) -> Bool? {
         for round in 0..<16 {
             let (commands, jobs, isShutDown) = state.withLock { state in
                 state.isWaiting = false

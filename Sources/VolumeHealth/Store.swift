@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 /// A dictionary that a list-and-watch fills: a new list replaces it in whole, without a moment in which it is empty.
-struct Relistable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+struct Store<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Entry: Sendable {
         var value: Value
         /// The list that this entry was last seen in or after.

@@ -7,9 +7,9 @@ import Testing
 @testable import VolumeHealth
 
 /// Long random lives over restarts, with every way to ask a driver, checked from outside: by what the API server holds.
-struct ReconcilerLifePropertyTests {
+struct HealthStateLifePropertyTests {
     enum Way: CaseIterable {
-        case listEveryVolume, listEveryVolumeAndGet, listAdverseVolumes, listAdverseVolumesAndGet, get
+        case listEveryVolume, listEveryVolumeAndGet, listUnhealthyVolumes, listUnhealthyVolumesAndGet, get
     }
 
     /// A driver, an API server and a monitor between them, whose process may end at any time.
@@ -17,7 +17,7 @@ struct ReconcilerLifePropertyTests {
         var random: SeededGenerator
         let way: Way
         var now = Duration.zero
-        var reconciler = Reconciler()
+        var healthState = HealthState()
         let claims = (0..<6).map { Claim.named("claim-\($0)") }
         /// What is wrong with each volume; nil: the driver does not have it.
         var truth: [String: [VolumeHealthCondition]?] = [:]
@@ -25,7 +25,7 @@ struct ReconcilerLifePropertyTests {
         var events: [String: [VolumeHealthCondition]] = [:]
         /// By claim uid: what its status says.
         var statuses: [String: [VolumeHealthCondition]] = [:]
-        /// Claims that were told something whose answer was lost, by this process: it may repeat itself.
+        /// Claims that were reported something whose answer was lost, by this process: it may repeat itself.
         var uncertain: Set<String> = []
 
         init(seed: UInt64, way: Way) {
@@ -43,24 +43,30 @@ struct ReconcilerLifePropertyTests {
         mutating func restart(keepingCaches: Bool = false) {
             uncertain = []
             if keepingCaches {
-                reconciler.endTerm()
+                healthState.endTerm()
                 watch()
-                reconciler.beginTerm()
+                healthState.beginTerm()
             } else {
-                reconciler = Reconciler()
+                healthState = HealthState()
                 for (number, claim) in claims.enumerated() {
                     let status = statuses[claim.uid] ?? []
-                    reconciler.bind(claim, handle: Self.handle(number), healthStatus: status, at: now)
+                    healthState.bind(claim, handle: Self.handle(number), healthStatus: status, at: now)
                 }
             }
             for claim in claims {
-                guard let told = events[claim.uid], !told.isEmpty else { continue }
-                let state = VolumeState(told)
-                reconciler.restore(told: state.fingerprint, claimUID: claim.uid, key: claim.key, toldAt: now, at: now)
+                guard let reported = events[claim.uid], !reported.isEmpty else { continue }
+                let state = VolumeState(reported)
+                healthState.restore(
+                    reported: state.fingerprint,
+                    claimUID: claim.uid,
+                    key: claim.key,
+                    reportedAt: now,
+                    at: now
+                )
             }
-            reconciler.beginStrategy(writesStatus: true)
+            healthState.beginStrategy(writesStatus: true)
             if way == .get {
-                reconciler.beginProbing(interval: .seconds(60), at: now, using: &random)
+                healthState.beginProbing(interval: .seconds(60), at: now, using: &random)
             }
         }
 
@@ -85,23 +91,23 @@ struct ReconcilerLifePropertyTests {
                 probe(failing: failing)
                 return
             }
-            let leavesOutHealthy = way == .listAdverseVolumes || way == .listAdverseVolumesAndGet
-            let canConfirm = way == .listEveryVolumeAndGet || way == .listAdverseVolumesAndGet
-            reconciler.beginSweep(at: now)
+            let leavesOutHealthy = way == .listUnhealthyVolumes || way == .listUnhealthyVolumesAndGet
+            let canConfirm = way == .listEveryVolumeAndGet || way == .listUnhealthyVolumesAndGet
+            healthState.beginSweep(at: now)
             for (handle, conditions) in truth.sorted(by: { $0.key < $1.key }) {
                 if failing, Bool.random(using: &random) { continue }
                 guard let conditions, !(leavesOutHealthy && conditions.isEmpty) else { continue }
-                reconciler.receive(VolumeHealthReport(volumeHandle: handle, conditions: conditions), at: now)
+                healthState.receive(VolumeHealthReport(volumeHandle: handle, conditions: conditions), at: now)
             }
-            let kind: Reconciler.ListKind = leavesOutHealthy ? .adverseVolumes : .everyVolume
-            let absent = reconciler.endSweep(failing ? .incomplete : .complete(kind, canConfirm: canConfirm), at: now)
+            let kind: HealthState.ListKind = leavesOutHealthy ? .unhealthyVolumes : .everyVolume
+            let absent = healthState.endSweep(failing ? .incomplete : .complete(kind, canConfirm: canConfirm), at: now)
             #expect(canConfirm || absent.isEmpty)
             for handle in absent { answer(handle, failing: Int.random(in: 0..<4, using: &random) == 0) }
         }
 
         private mutating func probe(failing: Bool) {
             for _ in 0..<20 {
-                guard case .probe(let handle) = reconciler.nextProbe(at: now) else { return }
+                guard case .probe(let handle) = healthState.nextProbe(at: now) else { return }
                 answer(handle, failing: failing && Bool.random(using: &random))
             }
         }
@@ -115,32 +121,32 @@ struct ReconcilerLifePropertyTests {
                 } else {
                     .notFound
                 }
-            reconciler.receive(answer, ofVolumeHandle: handle, at: now)
+            healthState.receive(answer, ofVolumeHandle: handle, at: now)
         }
 
-        /// Tells the next event and writes the next status, each with any outcome.
-        mutating func tell(failing: Bool) {
-            if case .tell(let event) = reconciler.nextEvent(at: now) {
+        /// Reports the next event and writes the next status, each with any outcome.
+        mutating func report(failing: Bool) {
+            if case .report(let event) = healthState.nextEvent(at: now) {
                 let outcome = outcome(failing: failing)
-                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) { deliver(event) }
+                if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) { deliver(event) }
                 if outcome.isUncertain { uncertain.insert(event.claim.uid) }
-                reconciler.settle(event: event, outcome, at: now)
+                healthState.complete(event: event, outcome, at: now)
             }
-            if case .tell(let status) = reconciler.nextStatus(at: now) {
+            if case .report(let status) = healthState.nextStatus(at: now) {
                 let outcome = outcome(failing: failing)
                 let conditions = status.state.conditions
-                if outcome == .told || outcome.isUncertain && Bool.random(using: &random) {
+                if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) {
                     statuses[status.claim.uid] = conditions
                 }
-                if outcome == .told {
-                    reconciler.written(
+                if outcome == .reported {
+                    healthState.written(
                         status.claim,
                         volumeName: "pv-\(status.claim.key.name)",
                         healthStatus: conditions,
                         at: now
                     )
                 }
-                reconciler.settle(status: status, outcome, at: now)
+                healthState.complete(status: status, outcome, at: now)
             }
         }
 
@@ -150,14 +156,17 @@ struct ReconcilerLifePropertyTests {
                 .failed(RequestFailure(isUncertain: true)),
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0
-            return isFailure ? failures.randomElement(using: &random) ?? .refused : .told
+            return isFailure ? failures.randomElement(using: &random) ?? .refused : .reported
         }
 
-        private mutating func deliver(_ event: Announcement<ClaimNumber, VolumeState>) {
+        private mutating func deliver(_ event: PendingReport<ClaimNumber, VolumeState>) {
             let before = Set((events[event.claim.uid] ?? []).map(\.identity))
             let after = Set(event.state.conditions.map(\.identity))
             if !uncertain.contains(event.claim.uid) {
-                #expect((before != after) == (event.cause == .transition), "told twice, or a change called a refresh")
+                #expect(
+                    (before != after) == (event.cause == .transition),
+                    "reported twice, or a change called a refresh"
+                )
             }
             events[event.claim.uid] = event.state.conditions
         }
@@ -165,7 +174,7 @@ struct ReconcilerLifePropertyTests {
         /// The watch brings the claims as they are.
         mutating func watch() {
             for claim in claims {
-                reconciler.apply(
+                healthState.apply(
                     claim,
                     volumeName: "pv-\(claim.key.name)",
                     healthStatus: statuses[claim.uid] ?? [],
@@ -176,14 +185,14 @@ struct ReconcilerLifePropertyTests {
     }
 
     @Test(arguments: Way.allCases, 0..<30 as Range<UInt64>)
-    func inTheEndTheAPIServerHoldsWhatIsSo(way: Way, seed: UInt64) {
+    func `in the end the API server holds what is so`(way: Way, seed: UInt64) {
         var world = World(seed: seed, way: way)
         for _ in 0..<300 {
             world.now += .seconds(Int.random(in: 0...60, using: &world.random))
             switch Int.random(in: 0..<20, using: &world.random) {
             case 0..<5: world.change()
             case 5..<11: world.ask(failing: Bool.random(using: &world.random))
-            case 11..<18: world.tell(failing: true)
+            case 11..<18: world.report(failing: true)
             case 18: world.watch()
             default: world.restart(keepingCaches: Bool.random(using: &world.random))
             }
@@ -195,19 +204,19 @@ struct ReconcilerLifePropertyTests {
             // Also volumes that failed for long are asked for again.
             world.now += .seconds(60)
             world.ask(failing: false)
-            for _ in 0..<40 { world.tell(failing: false) }
+            for _ in 0..<40 { world.report(failing: false) }
         }
         for (number, claim) in world.claims.enumerated() {
             let expected = Set((world.truth[World.handle(number)] ?? nil)?.map(\.identity) ?? [])
             #expect(Set((world.events[claim.uid] ?? []).map(\.identity)) == expected, "seed \(seed), \(claim.uid)")
             #expect(Set((world.statuses[claim.uid] ?? []).map(\.identity)) == expected, "seed \(seed), \(claim.uid)")
         }
-        // And then nothing is told but refreshes.
+        // And then nothing is reported but refreshes.
         world.now += .seconds(60)
         world.ask(failing: false)
-        let step = world.reconciler.nextEvent(at: world.now)
-        if case .tell(let event) = step { #expect(event.cause == .refresh, "seed \(seed)") }
-        let status = world.reconciler.nextStatus(at: world.now)
-        if case .tell = status { Issue.record("seed \(seed): \(status)") }
+        let step = world.healthState.nextEvent(at: world.now)
+        if case .report(let event) = step { #expect(event.cause == .refresh, "seed \(seed)") }
+        let status = world.healthState.nextStatus(at: world.now)
+        if case .report = status { Issue.record("seed \(seed): \(status)") }
     }
 }

@@ -6,12 +6,12 @@ import Testing
 
 @testable import VolumeHealth
 
-/// A reconciler keeps its caches from one term to the next, and nothing else.
-struct ReconcilerTermTests {
-    /// What is done to a reconciler; returns what it gave.
-    private typealias Action = (inout Reconciler) -> [String]
+/// A healthState keeps its caches from one term to the next, and nothing else.
+struct HealthStateTermTests {
+    /// What is done to a healthState; returns what it gave.
+    private typealias Action = (inout HealthState) -> [String]
 
-    /// The objects of a cluster, and what may happen to them and to a reconciler that watches them.
+    /// The objects of a cluster, and what may happen to them and to a healthState that watches them.
     private struct Cluster {
         var random: SeededGenerator
         var now = Duration.zero
@@ -21,14 +21,14 @@ struct ReconcilerTermTests {
 
         init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-        /// A new reconciler that lists what there is.
-        func list() -> Reconciler {
-            var reconciler = Reconciler()
-            for volume in volumes.values { reconciler.apply(volume, at: now) }
+        /// A new healthState that lists what there is.
+        func list() -> HealthState {
+            var healthState = HealthState()
+            for volume in volumes.values { healthState.apply(volume, at: now) }
             for (claim, volumeName, status) in claims.values {
-                reconciler.apply(claim, volumeName: volumeName, healthStatus: status, at: now)
+                healthState.apply(claim, volumeName: volumeName, healthStatus: status, at: now)
             }
-            return reconciler
+            return healthState
         }
 
         /// Creates, changes or deletes a volume or a claim.
@@ -39,22 +39,22 @@ struct ReconcilerTermTests {
             switch Int.random(in: 0..<8, using: &random) {
             case 0:
                 volumes[volumeName] = nil
-                return { reconciler in
-                    reconciler.removeVolume(named: volumeName, at: now)
+                return { healthState in
+                    healthState.removeVolume(named: volumeName, at: now)
                     return []
                 }
             case 1:
                 claims[key] = nil
-                return { reconciler in
-                    reconciler.removeClaim(key, at: now)
+                return { healthState in
+                    healthState.removeClaim(key, at: now)
                     return []
                 }
             case 2:
                 // Released: the volume is there, and not the claim's.
                 volumes[volumeName]?.isBound = false
                 let volume = volumes[volumeName]
-                return { reconciler in
-                    if let volume { reconciler.apply(volume, at: now) }
+                return { healthState in
+                    if let volume { healthState.apply(volume, at: now) }
                     return []
                 }
             default:
@@ -65,9 +65,9 @@ struct ReconcilerTermTests {
                 let status = conditions()
                 volumes[volumeName] = volume
                 claims[key] = (claim, volumeName, status)
-                return { reconciler in
-                    reconciler.apply(volume, at: now)
-                    reconciler.apply(claim, volumeName: volumeName, healthStatus: status, at: now)
+                return { healthState in
+                    healthState.apply(volume, at: now)
+                    healthState.apply(claim, volumeName: volumeName, healthStatus: status, at: now)
                     return []
                 }
             }
@@ -76,21 +76,21 @@ struct ReconcilerTermTests {
         /// The reports of earlier terms are read back.
         mutating func restore() -> Action {
             let now = now
-            let told = claims.values.sorted { $0.claim.uid < $1.claim.uid }.compactMap { claim, _, _ in
+            let reported = claims.values.sorted { $0.claim.uid < $1.claim.uid }.compactMap { claim, _, _ in
                 let state = VolumeState(conditions())
                 return state.isClear ? nil : (claim: claim, fingerprint: state.fingerprint)
             }
-            return { reconciler in
-                for (claim, fingerprint) in told {
-                    reconciler.restore(
-                        told: fingerprint,
+            return { healthState in
+                for (claim, fingerprint) in reported {
+                    healthState.restore(
+                        reported: fingerprint,
                         claimUID: claim.uid,
                         key: claim.key,
-                        toldAt: now - .seconds(60),
+                        reportedAt: now - .seconds(60),
                         at: now
                     )
                 }
-                reconciler.restoreFromStatuses(except: Set(told.map(\.claim.uid)), at: now)
+                healthState.restoreFromStatuses(except: Set(reported.map(\.claim.uid)), at: now)
                 return []
             }
         }
@@ -109,22 +109,22 @@ struct ReconcilerTermTests {
                 let handle = "h\(Int.random(in: 0..<5, using: &random))"
                 let answers: [ProbeAnswer] = [.failed, .notFound, .withoutHealth, .report(.healthy(handle))]
                 let answer = answers.randomElement(using: &random) ?? .failed
-                return { reconciler in
-                    reconciler.receive(answer, ofVolumeHandle: handle, at: now)
+                return { healthState in
+                    healthState.receive(answer, ofVolumeHandle: handle, at: now)
                     return []
                 }
             case 4:
                 let writesStatus = Bool.random(using: &random)
                 let random = random
-                return { reconciler in
-                    reconciler.beginStrategy(writesStatus: writesStatus)
+                return { healthState in
+                    healthState.beginStrategy(writesStatus: writesStatus)
                     var random = random
-                    reconciler.beginProbing(interval: .seconds(60), at: now, using: &random)
+                    healthState.beginProbing(interval: .seconds(60), at: now, using: &random)
                     return []
                 }
             default:
-                let outcome = outcomes.randomElement(using: &random) ?? .told
-                return { ReconcilerTermTests.reports(of: &$0, outcome, at: now) }
+                let outcome = outcomes.randomElement(using: &random) ?? .reported
+                return { HealthStateTermTests.reports(of: &$0, outcome, at: now) }
             }
         }
 
@@ -134,8 +134,8 @@ struct ReconcilerTermTests {
             }
         }
 
-        private mutating func sweepEnd() -> Reconciler.SweepEnd {
-            let kind: Reconciler.ListKind = Bool.random(using: &random) ? .everyVolume : .adverseVolumes
+        private mutating func sweepEnd() -> HealthState.SweepEnd {
+            let kind: HealthState.ListKind = Bool.random(using: &random) ? .everyVolume : .unhealthyVolumes
             return Int.random(in: 0..<4, using: &random) == 0 ? .incomplete : .complete(kind, canConfirm: false)
         }
 
@@ -152,52 +152,52 @@ struct ReconcilerTermTests {
     }
 
     private static let outcomes: [ReportOutcome] = [
-        .told, .gone, .refused, .unreachable, .unanswered, .failed(RequestFailure()),
+        .reported, .gone, .refused, .unreachable, .unanswered, .failed(RequestFailure()),
     ]
 
     /// Everything that is due, whatever numbers claims and reports have.
     private static func reports(
-        of reconciler: inout Reconciler,
+        of healthState: inout HealthState,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> [String] {
         var reports: [String] = []
-        while case .tell(let event) = reconciler.nextEvent(at: now) {
+        while case .report(let event) = healthState.nextEvent(at: now) {
             reports.append("event \(event.claim) \(event.state) \(event.since) \(event.cause) \(event.isOwn)")
-            reconciler.settle(event: event, outcome, at: now)
+            healthState.complete(event: event, outcome, at: now)
         }
-        while case .tell(let status) = reconciler.nextStatus(at: now) {
+        while case .report(let status) = healthState.nextStatus(at: now) {
             reports.append("status \(status.claim) \(status.state) \(status.since) \(status.cause) \(status.isOwn)")
-            reconciler.settle(status: status, outcome, at: now)
+            healthState.complete(status: status, outcome, at: now)
         }
-        while case .tell(let event) = reconciler.nextUnknownEvent(at: now) {
+        while case .report(let event) = healthState.nextUnknownEvent(at: now) {
             reports.append("unknown \(event.claim) \(event.state)")
-            reconciler.settle(unknownEvent: event, outcome, at: now)
+            healthState.complete(unknownEvent: event, outcome, at: now)
         }
         return reports.sorted()
     }
 
     /// What it shows to metrics and health pages.
-    private static func view(of reconciler: Reconciler) -> [String] {
+    private static func view(of healthState: HealthState) -> [String] {
         [
-            "\(reconciler.healthCounts.map { "\($0)" }.sorted())",
-            "\(reconciler.adverseStates(of: reconciler.adverseClaims).map { "\($0)" }.sorted())",
-            "\(reconciler.eventBacklog) \(reconciler.statusBacklog) \(reconciler.isStatusSupported)",
-            "\(String(describing: reconciler.absenceSuspicion)) \(problem(of: reconciler))",
+            "\(healthState.healthCounts.map { "\($0)" }.sorted())",
+            "\(healthState.unhealthyStates(of: healthState.unhealthyClaims).map { "\($0)" }.sorted())",
+            "\(healthState.eventBacklog) \(healthState.statusBacklog) \(healthState.isStatusSupported)",
+            "\(String(describing: healthState.absenceSuspicion)) \(problem(of: healthState))",
         ]
     }
 
     /// Without its example, which may be any handle.
-    private static func problem(of reconciler: Reconciler) -> String {
-        switch reconciler.listProblem {
+    private static func problem(of healthState: HealthState) -> String {
+        switch healthState.listProblem {
         case nil: "none"
         case .noConditions: "no conditions"
         case .foreignIDs(let volumeID, _): "foreign \(volumeID)"
         }
     }
 
-    @Test(arguments: 0..<200 as Range<UInt64>)
-    func `rule 9: a new term knows what a new process knows that lists the same objects`(seed: UInt64) {
+    @Test(.tags(.rule9), arguments: 0..<200 as Range<UInt64>)
+    func `a new term knows what a new process knows that lists the same objects`(seed: UInt64) {
         var cluster = Cluster(seed: seed)
         var kept = cluster.list()
         for _ in 0..<Int.random(in: 0..<4, using: &cluster.random) {
@@ -210,9 +210,9 @@ struct ReconcilerTermTests {
             kept.endTerm()
             for _ in 0..<10 {
                 _ = cluster.change()(&kept)
-                #expect(Self.reports(of: &kept, .told, at: cluster.now).isEmpty)
+                #expect(Self.reports(of: &kept, .reported, at: cluster.now).isEmpty)
             }
-            #expect(kept.plans == Reconciler().plans, "a standby queues nothing")
+            #expect(kept.plans == HealthState().plans, "a standby queues nothing")
             kept.beginTerm()
         }
         for _ in 0..<10 { _ = cluster.change()(&kept) }
@@ -224,7 +224,7 @@ struct ReconcilerTermTests {
         for step in 0..<60 {
             cluster.now += .seconds(Int.random(in: 0...120, using: &cluster.random))
             // After other failures one report is tried, which may be any of several that are due.
-            let action = cluster.act([.told, .refused, .gone])
+            let action = cluster.act([.reported, .refused, .gone])
             #expect(action(&kept).sorted() == action(&new).sorted(), "seed \(seed), step \(step)")
             #expect(Self.view(of: kept) == Self.view(of: new), "seed \(seed), step \(step)")
         }
@@ -233,25 +233,25 @@ struct ReconcilerTermTests {
     @Test(arguments: outcomes)
     func `the outcome of a report of an earlier term changes nothing`(outcome: ReportOutcome) throws {
         let claim = Claim.named("data")
-        var reconciler = Reconciler()
-        reconciler.bind(claim, handle: "h", at: .zero)
-        reconciler.sweep([.abnormal("h")], at: .zero)
-        guard case .tell(let late) = reconciler.nextEvent(at: .zero) else {
+        var healthState = HealthState()
+        healthState.bind(claim, handle: "h", at: .zero)
+        healthState.sweep([.abnormal("h")], at: .zero)
+        guard case .report(let late) = healthState.nextEvent(at: .zero) else {
             Issue.record("nothing to report")
             return
         }
-        reconciler.endTerm()
-        reconciler.beginTerm()
-        reconciler.sweep([.abnormal("h")], at: .seconds(1))
-        guard case .tell(let own) = reconciler.nextEvent(at: .seconds(1)) else {
+        healthState.endTerm()
+        healthState.beginTerm()
+        healthState.sweep([.abnormal("h")], at: .seconds(1))
+        guard case .report(let own) = healthState.nextEvent(at: .seconds(1)) else {
             Issue.record("nothing to report")
             return
         }
-        #expect(late.telling != own.telling)
-        reconciler.settle(event: late, outcome, at: .seconds(2))
-        #expect(reconciler.eventBacklog.depth == 1)
-        reconciler.settle(event: own, .told, at: .seconds(2))
-        #expect(reconciler.eventBacklog.depth == 0)
-        #expect(reconciler.nextEvent(at: .seconds(2)) == .wait(until: .seconds(1802)))
+        #expect(late.attemptID != own.attemptID)
+        healthState.complete(event: late, outcome, at: .seconds(2))
+        #expect(healthState.eventBacklog.depth == 1)
+        healthState.complete(event: own, .reported, at: .seconds(2))
+        #expect(healthState.eventBacklog.depth == 0)
+        #expect(healthState.nextEvent(at: .seconds(2)) == .wait(until: .seconds(1802)))
     }
 }
