@@ -2,394 +2,187 @@
 
 import PackageDescription
 
-/// For modules of generated code: Swift 6 mode, explicit imports and existentials, no warning.
-let generatedSettings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .treatAllWarnings(as: .error),
-]
-
-/// For every other target; there, unsafe code is marked too. protoc-gen-swift does not mark its own.
-let settings: [SwiftSetting] = generatedSettings + [.strictMemorySafety()]
-
-/// The commit for the metric csi_volume_health_build_info; scripts/build.sh sets it. Of the one target that shows it, so
-/// that another commit does not compile everything again.
-let revisionSettings: [SwiftSetting] =
-    Context.environment["CSI_HEALTH_MONITOR_REVISION"].map {
-        [.unsafeFlags(["-Xcc", "-DCSI_HEALTH_MONITOR_REVISION=\($0)"])]
-    } ?? []
-
 let package = Package(
     name: "csi-health-monitor",
-    platforms: [.macOS(.v15)],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
-        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         // Without its default traits, which would bring Foundation and ICU into the binary.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         // Without its default traits, which would bring Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
-    ],
-    targets: [
-        .executableTarget(
-            name: "allocation-tester",
-            dependencies: [
-                "CAllocationCounter",
-                "CSIClient",
-                "CSISpec",
-                "HealthMonitor",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "VolumeHealth",
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(name: "CAllocationCounter"),
-        .systemLibrary(name: "CBuildSettings"),
-        .systemLibrary(name: "CCurl"),
-        .systemLibrary(name: "CGRPC"),
-        .systemLibrary(name: "CMalloc"),
-        .systemLibrary(name: "COpenSSL"),
-        .executableTarget(
-            name: "chaos-tester",
-            dependencies: [
-                "HealthMonitorTestKit",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "CommandTests",
-            dependencies: [
-                "CSIClient",
-                "Diagnostics",
-                "Flags",
-                "GRPCTransport",
-                "HealthMonitor",
-                "HealthMonitorTestKit",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "LeaderElection",
-                "VolumeHealth",
-                "csi-health-monitor",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "InMemoryLogging", package: "swift-log"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "csi-health-monitor",
-            dependencies: [
-                "CBuildSettings",
-                "CMalloc",
-                "CSIClient",
-                "Diagnostics",
-                "Flags",
-                "GRPCTransport",
-                "HealthMonitor",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "LeaderElection",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ],
-            swiftSettings: settings + revisionSettings
-        ),
-        .target(
-            name: "CSIClient",
-            dependencies: [
-                "CSISpec",
-                "GRPCTransport",
-                "ProtobufWire",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "CSIClientTests",
-            dependencies: [
-                "CSIClient",
-                "CSISpec",
-                "GRPCTransport",
-                "HealthMonitorTestKit",
-                .product(name: "InMemoryLogging", package: "swift-log"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "CSISpec",
-            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            swiftSettings: generatedSettings
-        ),
-        .systemLibrary(name: "CYAML"),
-        .target(
-            name: "Diagnostics",
-            dependencies: [
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "DiagnosticsTests",
-            dependencies: [
-                "Diagnostics",
-                "HealthMonitorTestKit",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Flags",
-            dependencies: [
-                "Diagnostics",
-                "GRPCTransport",
-                "HealthMonitor",
-                "LeaderElection",
-                "VolumeHealth",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "FuzzTargets",
-            dependencies: [
-                "CSIClient",
-                "CSISpec",
-                "Diagnostics",
-                "Flags",
-                "HTTPTransport",
-                "HealthMonitor",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "LeaderElection",
-                "ProtobufWire",
-                "VolumeHealth",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "FuzzTargetsTests",
-            dependencies: ["FuzzTargets", "HealthMonitorTestKit"],
-            exclude: ["Corpora"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "GRPCTransport",
-            dependencies: ["CGRPC"],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "GRPCTransportTests",
-            dependencies: ["GRPCTransport", "HealthMonitorTestKit"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "HTTPTransport",
-            dependencies: ["CCurl", "COpenSSL"],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "HTTPTransportTests",
-            dependencies: ["HTTPTransport", "HealthMonitorTestKit"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "HealthMonitor",
-            dependencies: [
-                "CSIClient",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "ProtobufWire",
-                "VolumeHealth",
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "HealthMonitorTests",
-            dependencies: [
-                "CSIClient",
-                "GRPCTransport",
-                "HealthMonitor",
-                "HealthMonitorTestKit",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "LeaderElection",
-                "VolumeHealth",
-                .product(name: "InMemoryLogging", package: "swift-log"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "HealthMonitorTestKit",
-            dependencies: [
-                "GRPCTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SwiftASN1", package: "swift-asn1"),
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "X509", package: "swift-certificates"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "HealthMonitorTestKitTests",
-            dependencies: [
-                "GRPCTransport",
-                "HTTPTransport",
-                "HealthMonitorTestKit",
-                "KubernetesAPI",
-                .product(name: "SwiftASN1", package: "swift-asn1"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-                .product(name: "X509", package: "swift-certificates"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "KubernetesAPI",
-            dependencies: ["ProtobufWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            swiftSettings: generatedSettings
-        ),
-        .target(
-            name: "KubernetesClient",
-            dependencies: [
-                "CYAML",
-                "HTTPTransport",
-                "KubernetesAPI",
-                "ProtobufWire",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "KubernetesClientTests",
-            dependencies: [
-                "HTTPTransport",
-                "HealthMonitorTestKit",
-                "KubernetesAPI",
-                "KubernetesClient",
-                .product(name: "InMemoryLogging", package: "swift-log"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "LeaderElection",
-            dependencies: [
-                "KubernetesAPI",
-                "KubernetesClient",
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "LeaderElectionTests",
-            dependencies: [
-                "HealthMonitorTestKit",
-                "KubernetesAPI",
-                "KubernetesClient",
-                "LeaderElection",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "InMemoryLogging", package: "swift-log"),
-            ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "performance-tester",
-            dependencies: [
-                "CSISpec",
-                "GRPCTransport",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "PerformanceTesterTests",
-            dependencies: [
-                "performance-tester",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "ProtobufWire",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "ProtobufWireTests",
-            dependencies: ["ProtobufWire"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "simulated-cluster",
-            dependencies: [
-                "HealthMonitorTestKit",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "VolumeHealth",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "VolumeHealthTests",
-            dependencies: ["HealthMonitorTestKit", "VolumeHealth"],
-            swiftSettings: settings
-        ),
+
+        // For the simulated servers of HealthMonitorTestKit only.
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ]
 )
 
-// It has no main: libFuzzer does, which scripts/fuzz.sh links.
+// MARK: Ships, in Sources
+
+package.targets += programs(
+    [
+        "csi-health-monitor": [
+            "CBuildSettings", "CMalloc", "CSIClient", "Diagnostics", "Flags", "GRPCTransport", "HealthMonitor",
+            "KubernetesAPI", "KubernetesClient", "LeaderElection", .argumentParser, .logging, .serviceLifecycle,
+            .unixSignals,
+        ]
+    ],
+    settings: .handwrittenWithRevision
+)
+package.targets += modules([
+    "CSIClient": ["CSISpec", "GRPCTransport", "ProtobufWire", .logging, .swiftProtobuf],
+    "Diagnostics": [.logging, .nioCore, .nioHTTP1, .nioPosix],
+    "Flags": ["Diagnostics", "GRPCTransport", "HealthMonitor", "LeaderElection", "VolumeHealth", .argumentParser],
+    "GRPCTransport": ["CGRPC"],
+    "HTTPTransport": ["CCurl", "COpenSSL"],
+    "HealthMonitor": ["CSIClient", "KubernetesAPI", "KubernetesClient", "ProtobufWire", "VolumeHealth", .logging],
+    "KubernetesClient": [
+        "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
+        .systemPackage,
+    ],
+    "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
+    "ProtobufWire": [],
+    "VolumeHealth": [],
+])
+package.targets += modules(["CSISpec": [.swiftProtobuf]], settings: .generated)
+package.targets += modules(["KubernetesAPI": ["ProtobufWire", .swiftProtobuf]], settings: .generated)
+package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CMalloc", "COpenSSL", "CYAML"].map {
+    Target.systemLibrary(name: $0)
+}
+
+// MARK: Tests, in Tests, and the kit that they share with the tools
+
+package.targets += modules([
+    "HealthMonitorTestKit": [
+        "GRPCTransport", .crypto, .nioCore, .nioHTTP1, .nioHTTP2, .nioPosix, .nioSSL, .subprocess, .swiftASN1,
+        .systemPackage, .x509,
+    ]
+])
+package.targets += tests([
+    "CommandTests": [
+        "CSIClient", "Diagnostics", "Flags", "GRPCTransport", "HealthMonitor", "KubernetesAPI", "KubernetesClient",
+        "LeaderElection", "VolumeHealth", "csi-health-monitor", .argumentParser,
+    ],
+    "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"],
+    "DiagnosticsTests": ["Diagnostics", .nioCore, .nioHTTP1, .nioPosix],
+    "GRPCTransportTests": ["GRPCTransport"],
+    "HTTPTransportTests": ["HTTPTransport"],
+    "HealthMonitorTests": [
+        "CSIClient", "GRPCTransport", "HealthMonitor", "KubernetesAPI", "KubernetesClient", "LeaderElection",
+        "VolumeHealth", .swiftProtobuf,
+    ],
+    "HealthMonitorTestKitTests": [
+        "GRPCTransport", "HTTPTransport", "KubernetesAPI", .swiftASN1, .swiftProtobuf, .x509,
+    ],
+    "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
+    "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
+    "ProtobufWireTests": ["ProtobufWire"],
+    "ToolsTests": ["tools", .argumentParser],
+    "VolumeHealthTests": ["VolumeHealth"],
+])
+package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])
+
+// MARK: Tools, in scripts/tools, which the scripts run
+
+package.targets += programs(
+    [
+        // On its own, because it replaces malloc.
+        "allocations": [
+            "CAllocationCounter", "CSIClient", "CSISpec", "HealthMonitor", "KubernetesAPI", "KubernetesClient",
+            "VolumeHealth", .swiftProtobuf,
+        ],
+        "tools": [
+            "CSISpec", "GRPCTransport", "HealthMonitorTestKit", .argumentParser, .subprocess, .swiftProtobuf,
+            .systemPackage, .unixSignals,
+        ],
+    ],
+    in: "scripts/tools"
+)
+package.targets += modules(
+    [
+        "CAllocationCounter": [],
+        "FuzzTargets": [
+            "CSIClient", "CSISpec", "Diagnostics", "Flags", "HTTPTransport", "HealthMonitor", "KubernetesAPI",
+            "KubernetesClient", "LeaderElection", "ProtobufWire", "VolumeHealth", .argumentParser, .nioCore,
+            .nioEmbedded, .swiftProtobuf,
+        ],
+    ],
+    in: "scripts/tools"
+)
+// It links only with libFuzzer's main, which scripts/fuzz.sh brings.
 if Context.environment["CSI_HEALTH_MONITOR_FUZZING"] != nil {
-    package.targets.append(
-        .executableTarget(
-            name: "fuzzer",
-            dependencies: ["FuzzTargets"],
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]
-        )
+    package.targets += programs(
+        ["fuzzer": ["FuzzTargets"]],
+        in: "scripts/tools",
+        settings: [SwiftSetting].handwritten + [.unsafeFlags(["-parse-as-library"])]
     )
+}
+
+// MARK: Helpers
+
+/// What each target imports, by its name.
+typealias Imports = KeyValuePairs<String, [Target.Dependency]>
+
+func programs(_ imports: Imports, in root: String = "Sources", settings: [SwiftSetting] = .handwritten) -> [Target] {
+    imports.map { .executableTarget(name: $0, dependencies: $1, path: "\(root)/\($0)", swiftSettings: settings) }
+}
+
+func modules(_ imports: Imports, in root: String = "Sources", settings: [SwiftSetting] = .handwritten) -> [Target] {
+    imports.map { .target(name: $0, dependencies: $1, path: "\(root)/\($0)", swiftSettings: settings) }
+}
+
+/// Every test may use the test kit and keep logs in memory.
+func tests(_ imports: Imports, exclude: [String] = []) -> [Target] {
+    let kit: [Target.Dependency] = ["HealthMonitorTestKit", .inMemoryLogging, .logging]
+    return imports.map { .testTarget(name: $0, dependencies: $1 + kit, exclude: exclude, swiftSettings: .handwritten) }
+}
+
+extension [SwiftSetting] {
+    /// For generated code: Swift 6 mode, explicit imports and existentials, no warnings.
+    static var generated: Self {
+        [
+            .swiftLanguageMode(.v6),
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .treatAllWarnings(as: .error),
+        ]
+    }
+
+    /// For all other code: what is unsafe is marked too, which protoc-gen-swift does not do.
+    static var handwritten: Self { generated + [.strictMemorySafety()] }
+
+    /// With the commit for the metric csi_volume_health_build_info, which scripts/build.sh sets. For one target only: a
+    /// new commit does not compile everything again.
+    static var handwrittenWithRevision: Self {
+        guard let revision = Context.environment["CSI_HEALTH_MONITOR_REVISION"] else { return handwritten }
+        return handwritten + [.unsafeFlags(["-Xcc", "-DCSI_HEALTH_MONITOR_REVISION=\(revision)"])]
+    }
+}
+
+extension Target.Dependency {
+    static var argumentParser: Self { .product(name: "ArgumentParser", package: "swift-argument-parser") }
+    static var crypto: Self { .product(name: "Crypto", package: "swift-crypto") }
+    static var inMemoryLogging: Self { .product(name: "InMemoryLogging", package: "swift-log") }
+    static var logging: Self { .product(name: "Logging", package: "swift-log") }
+    static var nioCore: Self { .product(name: "NIOCore", package: "swift-nio") }
+    static var nioEmbedded: Self { .product(name: "NIOEmbedded", package: "swift-nio") }
+    static var nioHTTP1: Self { .product(name: "NIOHTTP1", package: "swift-nio") }
+    static var nioHTTP2: Self { .product(name: "NIOHTTP2", package: "swift-nio-http2") }
+    static var nioPosix: Self { .product(name: "NIOPosix", package: "swift-nio") }
+    static var nioSSL: Self { .product(name: "NIOSSL", package: "swift-nio-ssl") }
+    static var serviceLifecycle: Self { .product(name: "ServiceLifecycle", package: "swift-service-lifecycle") }
+    static var subprocess: Self { .product(name: "Subprocess", package: "swift-subprocess") }
+    static var swiftASN1: Self { .product(name: "SwiftASN1", package: "swift-asn1") }
+    static var swiftProtobuf: Self { .product(name: "SwiftProtobuf", package: "swift-protobuf") }
+    static var systemPackage: Self { .product(name: "SystemPackage", package: "swift-system") }
+    static var unixSignals: Self { .product(name: "UnixSignals", package: "swift-service-lifecycle") }
+    static var x509: Self { .product(name: "X509", package: "swift-certificates") }
 }

@@ -42,16 +42,16 @@ scripts/setup.sh
 if [ -n "$quick" ]; then
     runs=1
     extra+=(--check)
-    for product in csi-health-monitor simulated-cluster performance-tester allocation-tester; do swift build --quiet --product "$product"; done
+    for product in csi-health-monitor tools allocations; do swift build --quiet --product "$product"; done
     binaries=$(swift build --show-bin-path)
     sidecar=$binaries/csi-health-monitor
 else
     sidecar=$(scripts/build.sh | tail -n 1)
     options=(--configuration release --scratch-path .build-bench)
-    for product in simulated-cluster performance-tester allocation-tester; do swift build --quiet "${options[@]}" --product "$product"; done
+    for product in tools allocations; do swift build --quiet "${options[@]}" --product "$product"; done
     binaries=$(swift build "${options[@]}" --show-bin-path)
 fi
-tester=$binaries/performance-tester
+bench=("$binaries/tools" bench)
 
 # arguments NAME: the scenario of this name, and its arguments where they are not the defaults.
 arguments() {
@@ -79,13 +79,13 @@ arguments() {
 report=.build-bench/report
 mkdir -p "$report"
 {
-    "$tester" machine
+    "${bench[@]}" machine
     for scenario in "${scenarios[@]}"; do
         read -r -a words <<<"$(arguments "$scenario")"
-        printf '\n`performance-tester %s`\n\n' "${words[*]}"
-        "$tester" "${words[@]}" --sidecar "$sidecar" "${extra[@]}" --runs "$runs" --json "$report/$scenario.json"
+        printf '\n`tools bench %s`\n\n' "${words[*]}"
+        "${bench[@]}" "${words[@]}" --sidecar "$sidecar" "${extra[@]}" --runs "$runs" --json "$report/$scenario.json"
     done
-    printf '\n`allocation-tester`\n\n'
+    printf '\n`allocations`\n\n'
     # The limits are those of an optimised build.
-    "$binaries/allocation-tester" ${quick:+--no-limits}
+    "$binaries/allocations" ${quick:+--no-limits}
 } | tee "$report/report.md"

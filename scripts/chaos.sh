@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh
 echo "Building (some minutes the first time) ..."
 swift build --quiet --product csi-health-monitor
-swift build --quiet --product chaos-tester
+swift build --quiet --product tools
 binaries=$(swift build --show-bin-path)
 # Skews the clocks of replicas.
 fake_time=$(dpkg-query --listfiles libfaketime | grep --max-count=1 '/libfaketimeMT.so.1$')
-exec "$binaries/chaos-tester" run --monitor "$binaries/csi-health-monitor" --fake-time-library "$fake_time" "$@"
+exec "$binaries/tools" chaos --monitor "$binaries/csi-health-monitor" --fake-time-library "$fake_time" "$@"

@@ -21,7 +21,7 @@ done
 
 scripts/setup.sh
 echo "Building (some minutes the first time) ..."
-swift build --quiet --product simulated-cluster
+swift build --quiet --product tools
 swift build --quiet --product csi-health-monitor
 binaries=$(swift build --show-bin-path)
 
@@ -52,7 +52,7 @@ until_true() {
     done
 }
 
-"$binaries/simulated-cluster" --directory "$directory" --driver-generation "$driver" >"$directory/cluster.log" 2>&1 &
+"$binaries/tools" cluster --directory "$directory" --driver-generation "$driver" >"$directory/cluster.log" 2>&1 &
 cluster_pid=$!
 until_true 20 "simulated cluster" test -e "$directory/ready"
 export KUBECONFIG=$directory/kubeconfig

@@ -5,7 +5,7 @@
 #     scripts/fuzz.sh --replay TARGET FILE  one input
 #     scripts/fuzz.sh --minimize TARGET     put what was found here and adds coverage into the committed corpus
 #
-# The targets are FuzzTarget's in Sources/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. What a run finds
+# The targets are FuzzTarget's in scripts/tools/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. What a run finds
 # anew is kept in .build-fuzz/corpora. Exits not 0 when an input crashes, hangs, leaks or breaks an invariant.
 set -euo pipefail
 cd "$(dirname "$0")/.."

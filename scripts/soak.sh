@@ -8,5 +8,5 @@ cd "$(dirname "$0")/.."
 
 monitor=$(scripts/build.sh | tail -n 1)
 echo "Building the test kit (some minutes the first time) ..."
-swift build --quiet --product chaos-tester
-exec "$(swift build --show-bin-path)/chaos-tester" soak --monitor "$monitor" "$@"
+swift build --quiet --product tools
+exec "$(swift build --show-bin-path)/tools" soak --monitor "$monitor" "$@"

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+
+/// Whether a driver without lists is asked for every volume once in each interval.
+struct GetScenario: Scenario {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Gaps between the calls for each volume of a driver that cannot list them."
+    )
+
+    @OptionGroup var benchmark: BenchmarkOptions
+
+    @Option(help: "How many volumes there are.")
+    var volumes = 2000
+
+    @Option(help: "How long the driver takes for each call, in milliseconds.")
+    var latency = 50
+
+    @Option(help: "Another --monitor-interval than the default of 1 minute, in seconds.")
+    var interval: Int?
+
+    @Option(help: "How many intervals are watched.")
+    var intervals = 3
+
+    func measure(_ sidecar: Sidecar) async throws -> [Figure] {
+        let length = Double(interval ?? 60)
+        // Shorter intervals are at the mercy of the machine.
+        let isTarget = interval == nil
+        return try await withCluster(.init(volumes: volumes, hasLists: false)) { cluster in
+            try await cluster.setLatency(milliseconds: latency)
+            let flags = interval.map { ["--monitor-interval=\($0)s"] } ?? []
+            let method = cluster.configuration.generation.getMethod
+            let gaps = try await sidecar.run(in: cluster, flags) { process in
+                try await cluster.wait(for: method, count: 1, by: process)
+                let begin = try await cluster.calls(method)[0].time
+                let end = begin + Double(intervals) * length
+                try await cluster.wait(for: "end of the measurement", by: process, within: .seconds(end - begin + 60)) {
+                    ClusterProcess.now >= end
+                }
+                return CallGaps(try await cluster.calls(method), volumes: volumes, observed: begin...end)
+            }
+            return [
+                Figure(
+                    "volumes left alone for more than 1.1 intervals",
+                    Double(gaps.count(longerThan: 1.1 * length)),
+                    .count,
+                    target: isTarget ? 0 : nil
+                ),
+                Figure(
+                    "longest gap, in intervals",
+                    (gaps.longest.last ?? 0) / length,
+                    .ratio,
+                    target: isTarget ? 1.1 : nil
+                ),
+                Figure("shortest gap, in intervals", (gaps.shortest ?? 0) / length, .ratio),
+            ]
+        }
+    }
+}

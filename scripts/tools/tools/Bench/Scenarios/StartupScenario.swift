@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Foundation
+
+/// How long it takes from the start of the process to the end of the first sweep, beside what the same bytes take with
+/// curl and a bare reader.
+struct StartupScenario: Scenario {
+    static let configuration = CommandConfiguration(
+        commandName: "startup",
+        abstract: "Time from the start of the process to its first complete sweep, against curl and one bare sweep."
+    )
+
+    @OptionGroup var benchmark: BenchmarkOptions
+
+    @Option(help: "How many volumes there are.")
+    var volumes = 20_000
+
+    func measure(_ sidecar: Sidecar) async throws -> [Figure] {
+        try await withCluster(.init(volumes: volumes)) { cluster in
+            // Whoever is the first to ask meets a server that has never been asked.
+            _ = try await cluster.downloadLists()
+            let download = try await cluster.downloadLists()
+            let bare = try await BareSweep.run(in: cluster) { process in
+                try await cluster.costOfSweeps(of: process, seconds: 1).wallPerSweep
+            }
+            let method = cluster.configuration.generation.listMethod
+            let before = try await cluster.callCount(method)
+            let start = ClusterProcess.now
+            let (calls, cost) = try await sidecar.run(in: cluster) { process in
+                let count = before + cluster.callsPerSweep
+                try await cluster.wait(for: method, count: count, by: process, within: .seconds(600))
+                let cost = try ProcessTime(of: process).seconds
+                return (try await cluster.calls(method)[before..<count].map(\.time), cost)
+            }
+            // From the call for the last page on, what is left of the sweep is one page.
+            let page = bare / Double(cluster.callsPerSweep)
+            let first = calls[0] - start
+            let complete = calls[calls.count - 1] + page - start
+            return [
+                Figure("start to first complete sweep", complete, .seconds),
+                Figure("start to the first call for volumes", first, .seconds),
+                Figure("CPU until then, and of the sweep", cost, .seconds),
+                Figure("curl, both lists", download, .seconds),
+                Figure("one bare sweep", bare, .seconds),
+                Figure(
+                    "start, times curl and a bare sweep",
+                    complete / (download + bare),
+                    .ratio,
+                    target: volumes == 20_000 ? 2 : nil
+                ),
+            ]
+        }
+    }
+}
+
+extension ClusterProcess {
+    /// How long curl takes to download what a sidecar has to know, in protobuf, over one connection.
+    fileprivate func downloadLists() async throws -> Double {
+        let kubeconfig = try String(contentsOfFile: kubeconfig, encoding: .utf8)
+        let certificates = "\(directory)/ca.pem"
+        let authority = Machine.field("certificate-authority-data", of: kubeconfig, separator: ":") ?? ""
+        try Data(base64Encoded: authority)?.write(to: URL(fileURLWithPath: certificates))
+        var arguments = ["--silent", "--show-error", "--fail", "--cacert", certificates]
+        arguments += [
+            "--header", "Authorization: Bearer \(try String(contentsOfFile: "\(directory)/token", encoding: .utf8))",
+        ]
+        arguments += ["--header", "Accept: application/vnd.kubernetes.protobuf"]
+        for resource in ["persistentvolumes", "persistentvolumeclaims"] {
+            arguments += ["--output", "/dev/null", "\(url)/api/v1/\(resource)"]
+        }
+        let start = Self.now
+        _ = try await output(of: "curl", arguments)
+        return Self.now - start
+    }
+}

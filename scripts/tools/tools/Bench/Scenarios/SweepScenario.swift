@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+
+/// What a sweep costs, beside what it would cost to receive and decode the same pages and do nothing else.
+struct SweepScenario: Scenario {
+    static let configuration = CommandConfiguration(
+        commandName: "sweep",
+        abstract:
+            "CPU time for each volume and sweep of a healthy legacy driver's lists, against a bare reader of them."
+    )
+
+    @OptionGroup var benchmark: BenchmarkOptions
+
+    @Option(help: "How many volumes there are.")
+    var volumes = 20_000
+
+    @Option(help: "Seconds of sweep after sweep that are measured.")
+    var seconds = 10.0
+
+    func measure(_ sidecar: Sidecar) async throws -> [Figure] {
+        try await withCluster(.init(volumes: volumes)) { cluster in
+            let own = try await sidecar.run(in: cluster, ["--list-volumes-interval=10ms"]) { process in
+                try await cluster.costOfSweeps(of: process, seconds: seconds)
+            }
+            let bare = try await BareSweep.run(in: cluster) { process in
+                try await cluster.costOfSweeps(of: process, seconds: seconds)
+            }
+            return [
+                Figure("CPU for each volume and sweep", own.cpuPerVolume, .seconds),
+                Figure("CPU of a bare reader for the same", bare.cpuPerVolume, .seconds),
+                Figure(
+                    "CPU, times the bare reader's",
+                    own.cpuPerVolume / bare.cpuPerVolume,
+                    .ratio,
+                    target: volumes == 20_000 ? 1.5 : nil
+                ),
+                Figure("time of a sweep", own.wallPerSweep, .seconds),
+                Figure("time of a bare sweep", bare.wallPerSweep, .seconds),
+            ]
+        }
+    }
+}
+
+/// What sweeps cost on average.
+struct SweepCost {
+    let cpuPerVolume: Double
+    let wallPerSweep: Double
+}
+
+extension ClusterProcess {
+    /// Measures a process that lists all volumes without a pause, after its second sweep, for some seconds and at least
+    /// three sweeps. What a page more or less at the ends makes is within one part in the number of pages.
+    func costOfSweeps(of process: Int32, seconds: Double) async throws -> SweepCost {
+        let method = configuration.generation.listMethod
+        try await wait(for: method, count: 2 * callsPerSweep + 1, by: process, within: .seconds(600))
+        let before = (cpu: try ProcessTime(of: process), calls: try await callCount(method), time: Self.now)
+        try await wait(for: "end of the measurement", by: process, within: .seconds(600 + seconds)) {
+            guard Self.now - before.time >= seconds else { return false }
+            return try await callCount(method) - before.calls >= 3 * callsPerSweep
+        }
+        let after = (cpu: try ProcessTime(of: process), calls: try await callCount(method), time: Self.now)
+        let sweeps = Double(after.calls - before.calls) / Double(callsPerSweep)
+        return SweepCost(
+            cpuPerVolume: (after.cpu.seconds - before.cpu.seconds) / sweeps / Double(configuration.volumes),
+            wallPerSweep: (after.time - before.time) / sweeps
+        )
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Foundation
+import HealthMonitorTestKit
+
+/// Rounds of random faults on three replicas, with the promises checked all the time.
+struct ChaosCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chaos",
+        abstract: "Rounds of random faults; the promises are checked all the time.",
+        discussion: """
+            Each round brings about a fault or two, breaks and mends volumes while they last, ends them, and waits until \
+            everything has been reported. A promise that was broken ends the run with the history around it. The same seed \
+            makes the same rounds.
+
+            The faults: \(ChaosFault.all.map(\.name).joined(separator: ", ")).
+            """
+    )
+
+    @OptionGroup var options: MonitorOptions
+
+    @Option(help: "Decides all that is random; by default a new one, which is printed.")
+    var seed: UInt64 = .random(in: 1...999_999)
+
+    @Option(help: "How long to go on.")
+    var minutes = 2.0
+
+    @Option(help: "Only this fault, in every round.")
+    var fault: String?
+
+    @Option(help: "A library that fakes clocks (libfaketime), for skewed ones; without it they are not skewed.")
+    var fakeTimeLibrary: String?
+
+    private static let volumes = 12
+
+    func validate() throws {
+        if let fault, !ChaosFault.all.contains(where: { $0.name == fault }) {
+            throw ValidationError("there is no fault \"\(fault)\": --help has their names")
+        }
+        guard minutes > 0 else { throw ValidationError("--minutes must be more than 0") }
+    }
+
+    func run() async throws {
+        say("seed \(seed)")
+        var failure: String?
+        try await withDirectory(options.directory) { directory in
+            var configuration = SimulatedAPIServer.Configuration()
+            configuration.users.merge(Replicas.users(3)) { $1 }
+            failure = try await SimulatedAPIServer.withServer(configuration: configuration) { server in
+                let generation: SimulatedDriver.Configuration = seed.isMultiple(of: 2) ? .legacy : .health
+                let replicas = try Replicas(
+                    count: 3,
+                    binary: options.monitor,
+                    directory: directory,
+                    server: server,
+                    driver: generation
+                )
+                let failure = try await withThrowingTaskGroup(of: Void.self) { group in
+                    for process in replicas.processes { group.addTask { try await process.run() } }
+                    defer { group.cancelAll() }
+                    return try await rounds(server, replicas)
+                }
+                await replicas.stopDrivers()
+                return failure
+            }
+            if let failure {
+                say(failure)
+                // Its directory stays, with the logs.
+                throw ExitCode.failure
+            }
+        }
+    }
+
+    /// Returns what went wrong; nil: nothing.
+    private func rounds(_ server: SimulatedAPIServer, _ replicas: Replicas) async throws -> String? {
+        let world = try SimulatedWorld(
+            server: server,
+            replicas: replicas.inWorld,
+            volumes: (0..<Self.volumes).map { VolumeFixture(number: $0) },
+            tokenFiles: replicas.tokenFiles,
+            leaseDuration: Replicas.Timing.leaseDuration
+        )
+        var scene = ChaosScene(world: world, replicas: replicas, fakeTimeLibrary: fakeTimeLibrary)
+        var plan = ChaosPlan(seed: seed, volumes: Self.volumes)
+        var report = ChaosReport()
+        let clock = ContinuousClock()
+        let end = clock.now + .milliseconds(Int(minutes * 60_000))
+        for process in replicas.processes { process.start() }
+        var failure = try await scene.settle()
+        while failure == nil, clock.now < end {
+            var round = plan.next()
+            if let only = ChaosFault.all.first(where: { $0.name == fault }) { round.faults = [only] }
+            failure = try await scene.play(round, into: &report)
+        }
+        say(report.table)
+        say(report.failovers)
+        return failure.map { failure in
+            """
+            FAILED: \(failure)
+            seed \(seed), to be repeated with --seed \(seed); the history, the latest last:
+            \(scene.world.history.suffix(120).joined(separator: "\n"))
+            \(replicas.logs(lines: 30))
+            """
+        }
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Foundation
+import HealthMonitorTestKit
+import UnixSignals
+
+/// A Kubernetes API server and a CSI driver to try the monitor on: no cluster, no storage, nothing to clean up.
+struct ClusterCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cluster",
+        abstract:
+            "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
+        discussion: """
+            In the directory it makes: kubeconfig, for kubectl and for the monitor, and token, which it names; csi.sock, \
+            the driver's socket; volumes/HANDLE, the backing directory of each volume; and, when all is there, ready.
+
+            A volume is broken as with csi-driver-host-path. In the legacy generation, it is not well while its backing \
+            directory is missing. In the health generation, a file volumes/HANDLE.health says what is wrong with it: \
+            {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
+            DATA_LOSS, or a list of such objects.
+
+            Faults, for --fault and for the command of this name: \(Fault.all.map(\.name).joined(separator: ", ")).
+
+            With --control, a program controls it: each line of standard input is a command, and for each there is a \
+            line on standard output, a JSON object, {"error": "..."} when it failed. The first line, \
+            {"ready": true, "url": "..."}, comes unasked, when all is there. When standard input ends, so does all \
+            else. The commands:
+
+            \(Control.help)
+            """
+    )
+
+    @Option(help: "Where to put kubeconfig, csi.sock and volumes/.")
+    var directory: String
+
+    @Option(help: "The driver's name.")
+    var driverName = "hostpath.csi.k8s.io"
+
+    @Option(
+        help: "How the driver reports health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
+    )
+    var driverGeneration = Generation.legacy
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether the API server keeps status.healthStatus of claims: its feature gate CSIVolumeHealth."
+    )
+    var volumeHealthStatus = true
+
+    @Flag(inversion: .prefixedNo, help: "Whether the API server streams lists: its feature gate WatchList.")
+    var watchList = true
+
+    @Option(help: "The API server's port on 127.0.0.1; 0 takes any free one.")
+    var port = 0
+
+    @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
+    var volumes = 1
+
+    @Flag(inversion: .prefixedNo, help: "Whether the driver lists volumes; otherwise it is asked for each.")
+    var lists = true
+
+    @Option(help: "The driver's page size for lists of volumes; 0 puts all on one page.")
+    var pageSize = 0
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether volumes have backing directories; without them, only commands break volumes."
+    )
+    var backingDirectories = true
+
+    @Option(help: "A fault to begin with, which lasts; may be given more than once. With --control they come and go.")
+    var fault: [String] = []
+
+    @Flag(help: "Take commands on standard input, and answer on standard output.")
+    var control = false
+
+    /// The generations of CSI.
+    enum Generation: String, ExpressibleByArgument, CaseIterable {
+        case legacy
+        case health
+
+        var configuration: SimulatedDriver.Configuration {
+            switch self {
+            case .legacy: .legacy
+            case .health: .health
+            }
+        }
+
+        /// When a volume is not well.
+        var breakage: String {
+            switch self {
+            case .legacy: "while its directory in it is missing"
+            case .health: "while there is a file HANDLE.health in it"
+            }
+        }
+    }
+
+    private var featureGates: Set<FeatureGate> {
+        var gates: Set<FeatureGate> = []
+        if volumeHealthStatus { gates.insert(.csiVolumeHealth) }
+        if watchList { gates.insert(.watchList) }
+        return gates
+    }
+
+    func validate() throws {
+        guard volumes >= 0, pageSize >= 0 else {
+            throw ValidationError("--volumes and --page-size must not be negative")
+        }
+        guard (0...65_535).contains(port) else {
+            throw ValidationError("--port must be between 0 and 65535")
+        }
+        for name in fault where Fault(name: name) == nil {
+            throw ValidationError("there is no fault \"\(name)\": --help has their names")
+        }
+    }
+
+    func run() async throws {
+        let interruptions = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let root = URL(fileURLWithPath: directory, isDirectory: true)
+        let backing = root.appendingPathComponent("volumes", isDirectory: true)
+        try FileManager.default.createDirectory(at: backing, withIntermediateDirectories: true)
+        let ready = root.appendingPathComponent("ready")
+        // An earlier run that was killed has left it.
+        try? FileManager.default.removeItem(at: ready)
+        var driverConfiguration = driverGeneration.configuration
+        driverConfiguration.name = driverName
+        driverConfiguration.pageSize = pageSize
+        if !lists {
+            driverConfiguration.controllerCapabilities?.removeAll {
+                SimulatedDriver.Configuration.listCapabilities.contains($0)
+            }
+        }
+        let driver = SimulatedDriver(
+            socket: root.appendingPathComponent("csi.sock").path,
+            configuration: driverConfiguration
+        )
+        var serverConfiguration = SimulatedAPIServer.Configuration()
+        serverConfiguration.port = port
+        let tokenFile = root.appendingPathComponent("token").path
+        try Data(SimulatedAPIServer.adminToken.utf8).write(to: URL(fileURLWithPath: tokenFile))
+        try await SimulatedAPIServer.withServer(configuration: serverConfiguration) { server in
+            server.featureGates = featureGates
+            let fixtures = (0..<volumes).map { VolumeFixture(number: $0, driverName: driverName) }
+            driver.volumes = try fixtures.map { volume in
+                try volume.create(in: server)
+                guard backingDirectories else { return SimulatedVolume(id: volume.handle) }
+                let directory = backing.appendingPathComponent(volume.handle, isDirectory: true)
+                try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+                return SimulatedVolume(id: volume.handle, backingDirectory: directory.path)
+            }
+            let kubeconfig = root.appendingPathComponent("kubeconfig").path
+            try server.writeKubeconfig(to: kubeconfig, .tokenFile(tokenFile))
+            try driver.start()
+            let injector = FaultInjector(
+                server: server,
+                drivers: [driver],
+                volumes: fixtures,
+                tokenFiles: [tokenFile]
+            )
+            for fault in fault.compactMap(Fault.init) { try await injector.begin(fault) }
+            try Data().write(to: ready)
+            if control {
+                Control.answer(["ready": true, "url": .string(server.url)])
+                let cluster = ControlledCluster(server: server, driver: driver, injector: injector)
+                let control = Control(cluster: cluster)
+                await Self.first {
+                    await control.run()
+                } or: {
+                    for await _ in interruptions { break }
+                }
+            } else {
+                report(server, driver, backing: backing, kubeconfig: kubeconfig)
+                for await _ in interruptions { break }
+            }
+            try? FileManager.default.removeItem(at: ready)
+            await driver.stop()
+        }
+    }
+
+    /// Returns when either has ended; the other is cancelled.
+    private static func first(
+        _ one: @escaping @Sendable () async -> Void,
+        or other: @escaping @Sendable () async -> Void
+    ) async {
+        await withTaskGroup { group in
+            group.addTask(operation: one)
+            group.addTask(operation: other)
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// At once, also where standard output is a file.
+    private func report(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
+        let text = """
+            API server  \(server.url)
+            kubeconfig  \(kubeconfig)
+            CSI driver  \(driverName) at \(driver.socket)
+            volumes     \(volumes) in \(backing.path), each not well \(driverGeneration.breakage)
+            ready
+
+            """
+        FileHandle.standardOutput.write(Data(text.utf8))
+    }
+}

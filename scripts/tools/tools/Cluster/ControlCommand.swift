@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Synchronization
+
+/// A command that a program gives to a simulated cluster which runs with `--control`. To add one, add it to ``all``.
+struct ControlCommand: Sendable {
+    /// The first word of its line.
+    let name: String
+    /// The words after it, for the help: `[COUNT]`.
+    var arguments = ""
+    /// What it does, for the help.
+    let abstract: String
+    /// Carries it out; what it returns is the answer, an object.
+    let run: @Sendable (ControlledCluster, _ arguments: [String]) async throws -> JSONValue
+}
+
+/// What commands act on.
+struct ControlledCluster: Sendable {
+    let server: SimulatedAPIServer
+    let driver: SimulatedDriver
+    let injector: FaultInjector
+    let requests = RequestCounter()
+
+    fileprivate var activeFaults: JSONValue {
+        ["faults": .array(injector.active.map { .string($0.name) })]
+    }
+}
+
+extension Fault {
+    fileprivate init(arguments: [String]) throws(ControlError) {
+        guard arguments.count == 1, let fault = Fault(name: arguments[0]) else {
+            throw ControlError(description: "there is no fault \"\(arguments.joined(separator: " "))\"")
+        }
+        self = fault
+    }
+}
+
+/// How many requests there were, by verb, resource and status.
+final class RequestCounter: Sendable {
+    private let counts = Mutex<[String: Int64]>([:])
+
+    /// Counts what is new, which leaves the journal: it would grow for ever.
+    func update(from journal: Journal<RequestRecord>) -> [String: Int64] {
+        counts.withLock { counts in
+            for record in journal.takeAll() {
+                let request = record.request
+                let resource = [request.resource, request.subresource].filter { !$0.isEmpty }.joined(separator: "/")
+                let code = record.code.map { "\($0)" } ?? "unanswered"
+                counts["\(request.verb?.rawValue ?? request.method) \(resource) \(code)", default: 0] += 1
+            }
+            return counts
+        }
+    }
+}
+
+/// A command that is none, or that cannot be carried out: the text of the answer.
+struct ControlError: Error, CustomStringConvertible {
+    let description: String
+}
+
+extension ControlCommand {
+    static let all = [abnormal, abnormalEach, healthy, latency, array, load, requests, calls, events, fault, end]
+
+    private static let fault = ControlCommand(
+        name: "fault",
+        arguments: "NAME",
+        abstract: "Brings a fault about."
+    ) { cluster, arguments in
+        try await cluster.injector.begin(Fault(arguments: arguments))
+        return cluster.activeFaults
+    }
+
+    private static let end = ControlCommand(
+        name: "end",
+        arguments: "[NAME]",
+        abstract: "Ends a fault, or all."
+    ) { cluster, arguments in
+        if arguments.isEmpty {
+            try await cluster.injector.endAll()
+        } else {
+            try await cluster.injector.end(Fault(arguments: arguments))
+        }
+        return cluster.activeFaults
+    }
+
+    private static let abnormal = ControlCommand(
+        name: "abnormal",
+        arguments: "[COUNT]",
+        abstract: "Makes the first COUNT volumes abnormal, or all, at once."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.becomeAbnormal("The backend has lost the volume")
+        }
+    }
+
+    private static let abnormalEach = ControlCommand(
+        name: "abnormal-each",
+        arguments: "[COUNT]",
+        abstract: "As abnormal, and each message names its volume."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.becomeAbnormal("The backend has lost the volume \(volume.id)")
+        }
+    }
+
+    private static let healthy = ControlCommand(
+        name: "healthy",
+        arguments: "[COUNT]",
+        abstract: "Makes the first COUNT volumes healthy, or all, at once."
+    ) { cluster, arguments in
+        try cluster.changeVolumes(arguments) { volume in
+            volume.condition = .healthy
+            volume.health = []
+        }
+    }
+
+    private static let latency = ControlCommand(
+        name: "latency",
+        arguments: "MILLISECONDS",
+        abstract: "How long the driver takes for each call from now on."
+    ) { cluster, arguments in
+        guard arguments.count == 1, let milliseconds = Int(arguments[0]), milliseconds >= 0 else {
+            throw ControlError(description: "latency takes a number of milliseconds")
+        }
+        cluster.driver.configuration.latency = .milliseconds(milliseconds)
+        return [:]
+    }
+
+    private static let array = ControlCommand(
+        name: "array",
+        arguments: "SERVERS MILLISECONDS [JITTER_PERCENT [SEED]]",
+        abstract: """
+            From now on the driver's storage serves SERVERS calls about volumes at a time, each for MILLISECONDS, and the \
+            others wait; SERVERS 0: no storage.
+            """
+    ) { cluster, arguments in
+        let numbers = arguments.compactMap { Int($0) }
+        guard (2...4).contains(arguments.count), numbers.count == arguments.count, numbers.allSatisfy({ $0 >= 0 })
+        else { throw ControlError(description: "array takes two to four numbers") }
+        cluster.driver.configuration.array =
+            numbers[0] == 0
+            ? nil
+            : SimulatedArray(
+                servers: numbers[0],
+                serviceTime: .milliseconds(numbers[1]),
+                jitter: numbers.count > 2 ? Double(numbers[2]) / 100 : 0,
+                seed: numbers.count > 3 ? UInt64(numbers[3]) : 0
+            )
+        return [:]
+    }
+
+    private static let load = ControlCommand(
+        name: "load",
+        abstract: """
+            What the driver's storage served since the last load or array: {"seconds": 5.0, "calls": 400, \
+            "median": 0.05, "p99": 0.07, "deepestQueue": 2}, the latencies in seconds.
+            """
+    ) { cluster, _ in
+        guard let array = cluster.driver.configuration.array else {
+            throw ControlError(description: "the driver has no storage; see array")
+        }
+        let load = array.takeLoad()
+        func latency(percentile: Int) -> JSONValue {
+            guard !load.latencies.isEmpty else { return .null }
+            let latency = load.latencies[min(load.latencies.count * percentile / 100, load.latencies.count - 1)]
+            return .number(latency / .seconds(1))
+        }
+        return [
+            "seconds": .number(load.observed / .seconds(1)),
+            "calls": .integer(Int64(load.latencies.count)),
+            "median": latency(percentile: 50),
+            "p99": latency(percentile: 99),
+            "deepestQueue": .integer(Int64(load.deepestQueue)),
+        ]
+    }
+
+    private static let requests = ControlCommand(
+        name: "requests",
+        abstract: #"How many requests the API server had so far: {"create events 201": 3, ...}."#
+    ) { cluster, _ in
+        .object(cluster.requests.update(from: cluster.server.journal).mapValues { .integer($0) })
+    }
+
+    private static let calls = ControlCommand(
+        name: "calls",
+        arguments: "[METHOD]",
+        abstract: """
+            How many calls the driver had so far: {"ListVolumes": 3, ...}; or of one method when it received each, in \
+            seconds since the machine's start, and for which volume: {"received": [17.2], "volumes": ["volume-1"]}.
+            """
+    ) { cluster, arguments in
+        guard let method = arguments.first else {
+            let names = cluster.driver.journal.records.lazy.map { $0.method.split(separator: "/").last ?? "" }
+            let counts = Dictionary(names.map { (String($0), Int64(1)) }, uniquingKeysWith: +)
+            return .object(counts.mapValues { .integer($0) })
+        }
+        let calls = cluster.driver.journal.calls(method)
+        let start = ContinuousClock().systemEpoch
+        return [
+            "received": .array(calls.map { .number(start.duration(to: $0.time) / .seconds(1)) }),
+            "volumes": .array(calls.map { .string($0.volumeID) }),
+        ]
+    }
+
+    private static let events = ControlCommand(
+        name: "events",
+        arguments: "REASON",
+        abstract: """
+            How many events of a reason there are, on how many objects, and how many of these have more than one.
+            """
+    ) { cluster, arguments in
+        guard arguments.count == 1 else { throw ControlError(description: "events takes a reason") }
+        var counts: [JSONValue: Int] = [:]
+        for event in try cluster.server.objects(kind: "Event") where event["reason"]?.string == arguments[0] {
+            counts[event["involvedObject", "uid"] ?? .null, default: 0] += 1
+        }
+        return [
+            "events": .integer(Int64(counts.values.reduce(0, +))),
+            "objects": .integer(Int64(counts.count)),
+            "repeated": .integer(Int64(counts.values.count { $0 > 1 })),
+        ]
+    }
+}
+
+extension ControlledCluster {
+    /// Changes the first COUNT volumes, or all, as one step that no list of the driver sees a part of.
+    fileprivate func changeVolumes(
+        _ arguments: [String],
+        _ change: (inout SimulatedVolume) -> Void
+    ) throws -> JSONValue {
+        var volumes = driver.volumes
+        guard let count = arguments.isEmpty ? volumes.count : Int(arguments[0]), (0...volumes.count).contains(count)
+        else { throw ControlError(description: "COUNT must be between 0 and \(volumes.count)") }
+        for position in 0..<count { change(&volumes[position]) }
+        driver.volumes = volumes
+        return ["volumes": .integer(Int64(count))]
+    }
+}
+
+extension SimulatedVolume {
+    fileprivate mutating func becomeAbnormal(_ message: String) {
+        condition = .abnormal(message)
+        health = [.init(status: 2, reason: "Lost", message: message)]
+    }
+}
