@@ -48,7 +48,7 @@ import Testing
     /// Each failure is "not yet": the answers of a driver that is not ready, one after the other.
     @Test func `a driver that is not ready is asked again with a back off`() async throws {
         let log = makeLog()
-        let answers = Mutex<[SimulatedAnswer]>([
+        let answers = Mutex<[SimulatedResponse]>([
             // ready: BoolValue {}, which is false
             .reply([0x0A, 0]),
             .fail(.deadlineExceeded, "slow"),

@@ -61,7 +61,7 @@ import Testing
 extension Fault {
     /// Whether it ends only for a client that gives requests or calls up.
     fileprivate var isSilence: Bool {
-        [.driver(.slow), .apiServer(.noAnswers), .apiServer(.lateAnswers)].contains(self)
+        [.driver(.slow), .apiServer(.noResponses), .apiServer(.lateResponses)].contains(self)
     }
 }
 

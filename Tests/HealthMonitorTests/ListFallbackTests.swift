@@ -19,7 +19,7 @@ import Testing
     }
 
     /// entries=1 { volume=1 { volume_id=2 } }, without a status; next_token=2.
-    static func list(_ ids: [String]) -> SimulatedAnswer {
+    static func list(_ ids: [String]) -> SimulatedResponse {
         .reply(
             ids.flatMap { id -> [UInt8] in
                 let volume = [0x12, UInt8(id.utf8.count)] + Array(id.utf8)

@@ -127,7 +127,7 @@ import Testing
                 _ = await scene.write(1)
                 scene.server.intercept { request in
                     guard request.verb == .create, request.resource == "events" else { return nil }
-                    return .answer(status: 404, headers: ["Content-Type": "text/html"], body: Array(body.utf8))
+                    return .respond(status: 404, headers: ["Content-Type": "text/html"], body: Array(body.utf8))
                 }
                 scene.driver.set(.healthy, ofVolume: Self.volume.handle)
                 await scene.sweepAgain()

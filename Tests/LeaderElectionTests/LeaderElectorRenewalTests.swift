@@ -26,9 +26,9 @@ import Testing
             case .unavailable: .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "shutting down"))
             case .conflict: .fail(StatusError(code: 409, reason: "Conflict", message: "the object has been modified"))
             case .reset: .cut
-            case .lostAnswer: .loseAnswer
+            case .lostAnswer: .loseResponse
             case .hang: .hold
-            case .hangAfterWriting: .holdAnswer
+            case .hangAfterWriting: .holdResponse
             }
         }
 

@@ -174,7 +174,7 @@ import Testing
     /// The process ends in the moment in which the lease is granted: nobody waits until it has run out.
     @Test func `a lease whose grant was not seen is given back too`() async throws {
         try await Self.withServer { server, client in
-            server.intercept { $0.verb == .create ? .holdAnswer : nil }
+            server.intercept { $0.verb == .create ? .holdResponse : nil }
             let candidate = try Candidate("pod-0", client)
             _ = await server.journal.first { $0.request.verb == .create && $0.isWritten }
             let holder = try spec(server)?["holderIdentity"]

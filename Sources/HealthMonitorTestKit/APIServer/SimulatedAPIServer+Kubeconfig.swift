@@ -4,15 +4,15 @@
 import Foundation
 
 extension SimulatedAPIServer {
-    /// Whom a kubeconfig is for.
+    /// How a kubeconfig authenticates.
     package enum Credentials: Sendable {
-        /// The token itself is in the kubeconfig.
+        /// A token in the kubeconfig itself.
         case token(String)
-        /// The token is in a file, which may be replaced at any time.
+        /// A token in a file, which may be replaced at any time.
         case tokenFile(String)
     }
 
-    /// A kubeconfig for a user of the server: one cluster with its CA, one context, the namespace default.
+    /// A kubeconfig with one cluster and its CA, one context and the namespace default.
     package func kubeconfig(_ credentials: Credentials = .token(adminToken)) -> String {
         let authority = Data(certificateAuthority.certificatePEM.utf8).base64EncodedString()
         let user =

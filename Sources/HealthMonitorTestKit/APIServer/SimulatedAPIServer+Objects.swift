@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// The objects of a simulated API server, for the test that sets the scene and looks at the outcome. None of this is in
-// the journal.
+// Objects as a test creates, changes and reads them. None of this is in the journal.
 
 extension SimulatedAPIServer {
-    /// Stores an object, reported by its `kind`, as it is: its status is kept, and only names and types are checked. What is
-    /// missing of uid, creationTimestamp and defaults is filled in.
+    /// Stores an object of any `kind` with its status; only names and types are checked. Missing uid, creationTimestamp
+    /// and defaults are filled in.
     ///
-    /// - Parameter raw: more fields of its protobuf, which stand in lists and watches in protobuf byte for byte until the
-    ///   object changes; nothing else of this server sees them. The real server stores any bytes where a text should be
-    ///   (gogo's `Unmarshal` does not look for UTF-8), and does not look at all texts either.
+    /// - Parameter raw: further protobuf fields, which protobuf lists and watches repeat byte for byte until the object
+    ///   changes, and which nothing else of this server reads. The real server stores any bytes where a text should be
+    ///   (gogo's `Unmarshal` does not check for UTF-8).
     /// - Throws: `StatusError`, as a client would get it.
     @discardableResult
     package func create(_ object: JSONValue, appending raw: [UInt8] = []) throws(StatusError) -> JSONValue {
@@ -27,7 +26,7 @@ extension SimulatedAPIServer {
         }
     }
 
-    /// Replaces an object, status and all.
+    /// Replaces an object and its status.
     @discardableResult
     package func update(_ object: JSONValue) throws(StatusError) -> JSONValue {
         let type = try type(of: object)
@@ -37,7 +36,7 @@ extension SimulatedAPIServer {
         }
     }
 
-    /// Applies a JSON merge patch to an object, status and all.
+    /// Applies a JSON merge patch to an object and its status.
     @discardableResult
     package func patch(
         kind: String,
@@ -51,7 +50,7 @@ extension SimulatedAPIServer {
         }
     }
 
-    /// Deletes an object, or marks it as being deleted while it has finalizers.
+    /// Deletes an object, or sets its deletionTimestamp while it has finalizers.
     package func delete(kind: String, namespace: String = "", name: String) throws(StatusError) {
         let type = try type(named: kind)
         _ = try cluster.access { registry, now throws(StatusError) in
@@ -67,7 +66,7 @@ extension SimulatedAPIServer {
         }
     }
 
-    /// The objects of a kind, of all namespaces or of one, in the order of their names.
+    /// The objects of a kind, of all namespaces or of one, sorted by name.
     package func objects(kind: String, namespace: String? = nil) throws(StatusError) -> [JSONValue] {
         let type = try type(named: kind)
         return try cluster.access { registry, _ throws(StatusError) in
@@ -81,12 +80,12 @@ extension SimulatedAPIServer {
 
     private func type(named kind: String) throws(StatusError) -> ResourceType {
         guard let type = ResourceType.find(kind: kind) else {
-            throw .badRequest("the simulated server serves no kind \"\(kind)\"")
+            throw .badRequest("the simulated server does not serve the kind \"\(kind)\"")
         }
         return type
     }
 
-    /// An object's namespace; default for one that names none.
+    /// An object's namespace; by default `default`.
     private func namespace(of object: JSONValue, _ type: ResourceType) -> String {
         type.isNamespaced ? object["metadata", "namespace"]?.string ?? "default" : ""
     }

@@ -4,31 +4,30 @@
 import Foundation
 import Synchronization
 
-/// A Kubernetes API server for tests, demonstrations and benchmarks: real sockets, TLS with a CA of its own, HTTP/2 and
-/// HTTP/1.1, JSON and protobuf, and no cluster behind it.
+/// A Kubernetes API server for tests, the demo and benchmarks: real sockets, TLS with a CA of its own, HTTP/2 and
+/// HTTP/1.1, JSON and protobuf, but no cluster.
 ///
 /// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods, Nodes, Secrets and Leases as the real
 /// server does: get, list (pages, selectors), watch (bookmarks, 410), create, update, merge patch, delete, the status
 /// subresource, optimistic locking, finalizers, feature gates, RBAC by bearer token; kubectl works with it. No controller
-/// runs: nothing is bound, scheduled or collected unless the test does so, and a Pod that is deleted is gone at once.
+/// runs: nothing is bound, scheduled or collected unless the test does so, and a deleted Pod is gone at once.
 ///
-/// A test sets the scene through `create` and its siblings, plans faults with `intercept` and `watches`, and asserts on
+/// A test creates objects with `create` and its siblings, injects faults with `intercept` and `watches`, and asserts on
 /// `journal` and on the objects.
 package final class SimulatedAPIServer: Sendable {
-    /// How a server is set up.
     package struct Configuration: Sendable {
-        /// Who may ask, by bearer token.
+        /// By bearer token.
         package var users: [String: APIUser]
-        /// How often a watch that allows bookmarks gets one. The real server: about a minute.
+        /// How often a watch that allows bookmarks gets one; about a minute in the real server.
         package var bookmarkInterval: Duration
-        /// What the timers of watches wait on.
+        /// For the timers of watches.
         package var clock: any Clock<Duration>
-        /// The time that objects are stamped with, in seconds since 1970.
+        /// The time for timestamps of objects, in seconds since 1970.
         package var now: @Sendable () -> Int64
-        /// The port on 127.0.0.1; 0: any free one.
+        /// The port on 127.0.0.1; 0 chooses a free one.
         package var port = 0
 
-        /// One user, "admin", who may do everything, with the token of `SimulatedAPIServer.adminToken`.
+        /// One user, "admin", who may do everything, with the token `SimulatedAPIServer.adminToken`.
         package init() {
             users = [SimulatedAPIServer.adminToken: APIUser(name: "admin")]
             bookmarkInterval = .seconds(60)
@@ -42,7 +41,7 @@ package final class SimulatedAPIServer: Sendable {
 
     /// `https://127.0.0.1:PORT`
     package let url: String
-    /// The certificate authority that the server's certificate is of.
+    /// The issuer of the server's certificate.
     package let certificateAuthority: TestCertificateAuthority
     /// Every request so far and to come.
     package let journal: Journal<RequestRecord>
@@ -73,7 +72,7 @@ package final class SimulatedAPIServer: Sendable {
 
     /// Runs a server for as long as `body` runs.
     ///
-    /// When `body` returns or throws, watches end in good order and the server is gone before this returns.
+    /// When `body` returns or throws, watches end regularly, and the server has stopped when this returns.
     package static func withServer<Result: Sendable>(
         configuration: Configuration = Configuration(),
         _ body: (SimulatedAPIServer) async throws -> Result
@@ -83,7 +82,7 @@ package final class SimulatedAPIServer: Sendable {
         let cluster = try Cluster { Timestamp(seconds: now() + offset.seconds) }
         let journal = Journal<RequestRecord>()
         let interceptor = InterceptorBox()
-        // A test's interceptor may hold the server.
+        // A test's interceptor may hold a reference to the server.
         defer { interceptor.current = nil }
         let directory = UserDirectory(configuration.users)
         let handler = RequestHandler(
@@ -117,10 +116,10 @@ package final class SimulatedAPIServer: Sendable {
         }
     }
 
-    /// What its certificate is for.
+    /// The names in its certificate.
     private static let names = ["127.0.0.1", "localhost"]
 
-    /// Who may ask, by bearer token; counts from the next request on.
+    /// By bearer token; a change applies from the next request on.
     package var users: [String: APIUser] {
         get { directory.all }
         set { directory.all = newValue }
@@ -131,13 +130,13 @@ package final class SimulatedAPIServer: Sendable {
 
     // MARK: Faults
 
-    /// From now on, this sees every request before it is served; nil ends that.
+    /// Sets the interceptor, which sees every request before it is served; nil removes it.
     package func intercept(_ interceptor: Interceptor?) {
         self.interceptor.current = interceptor
     }
 
-    /// The feature gates that are on; at first CSIVolumeHealth. What stands behind a gate that is off is
-    /// dropped from what is written, without an error, unless the object has had it from before.
+    /// The enabled feature gates; at first CSIVolumeHealth and WatchList. A field behind a disabled gate is dropped from
+    /// writes without an error, unless the object already has it.
     package var featureGates: Set<FeatureGate> {
         get { cluster.featureGates }
         set { cluster.featureGates = newValue }
@@ -149,16 +148,16 @@ package final class SimulatedAPIServer: Sendable {
         set { cluster.version = newValue }
     }
 
-    /// The open watches, in the order of their beginning. A watch is open before its record is in the journal.
+    /// The open watches, the oldest first. A watch is open before its record is in the journal.
     package var watches: [WatchHandle] { cluster.watches }
 
-    /// Whether watches that allow bookmarks get them: yes, until a test says otherwise.
+    /// Whether watches that allow bookmarks get them; true by default.
     package var sendsBookmarks: Bool {
         get { cluster.sendsBookmarks }
         set { cluster.sendsBookmarks = newValue }
     }
 
-    /// How far the server's clock is ahead of the time that it was configured with, in seconds.
+    /// Seconds by which the server's clock is ahead of its configured time.
     package var clockOffset: Int64 {
         get { offset.seconds }
         set { offset.seconds = newValue }
@@ -169,13 +168,12 @@ package final class SimulatedAPIServer: Sendable {
         fileprivate let registry: Registry
     }
 
-    /// All objects as they are now.
+    /// All objects at this moment.
     package func backup() -> Backup {
         Backup(registry: cluster.registry)
     }
 
-    /// Puts all objects back to what they were, and the version with them, as after the loss of etcd's data; every watch
-    /// is cut.
+    /// Restores all objects and the resource version, as from a backup of etcd; every watch is cut.
     package func restore(_ backup: Backup) {
         cluster.restore(backup.registry)
     }
@@ -186,7 +184,7 @@ package final class SimulatedAPIServer: Sendable {
     /// Listens again, on the same port.
     package func listenAgain() async throws { try await http.listenAgain() }
 
-    /// Whether the TLS handshakes of new connections fail; open connections are cut when it becomes so.
+    /// Sets whether the TLS handshakes of new connections fail; setting it cuts open connections.
     package func breakHandshakes(_ areBroken: Bool) async { await http.breakHandshakes(areBroken) }
 
     /// Presents a new certificate, valid from yesterday for a year, or one that expired an hour ago; open connections
@@ -197,19 +195,19 @@ package final class SimulatedAPIServer: Sendable {
         try await http.present(try certificateAuthority.issueServer(names: Self.names, validity: validity))
     }
 
-    /// Cuts all connections; new ones are welcome.
+    /// Cuts all connections; new ones are accepted.
     package func cutConnections() async { await http.cutConnections() }
 
-    /// Forgets the history of changes and the rest of every paged list: what asks for them gets 410.
+    /// Forgets the history of changes and the rest of every paged list: requests for them get 410.
     package func compact() {
         cluster.compact()
     }
 }
 
-/// The latest interceptor of a server, shared with its handler.
+/// The interceptor of a server, shared with its handler.
 private final class InterceptorBox: Sendable {
-    /// Not the function itself: with every look at it, a Mutex of functions wraps it once more (Swift 6.3), and a call of
-    /// it takes longer and longer.
+    /// A struct, because a Mutex of a function wraps the function once more with every access (Swift 6.3), and calls
+    /// become slower and slower.
     private struct State {
         var current: Interceptor?
     }
@@ -222,7 +220,7 @@ private final class InterceptorBox: Sendable {
     }
 }
 
-/// How wrong a server's clock is, shared with its cluster.
+/// The offset of a server's clock, shared with its cluster.
 private final class ClockOffset: Sendable {
     private let value = Mutex<Int64>(0)
 

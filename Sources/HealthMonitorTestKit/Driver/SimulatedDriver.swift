@@ -102,7 +102,7 @@ package final class SimulatedDriver: Sendable {
     }
 
     /// Decides on calls before the driver does.
-    package typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedAnswer?
+    package typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedResponse?
 
     /// From now on, this sees every call before it is answered, may take its time, and answers itself unless it returns
     /// nil; nil ends that.
@@ -130,7 +130,7 @@ package final class SimulatedDriver: Sendable {
     }
 
     /// What the driver itself answers, without an interceptor.
-    func regularAnswer(to call: SimulatedCall) -> SimulatedAnswer {
+    func regularResponse(to call: SimulatedCall) -> SimulatedResponse {
         let (configuration, volumes) = state.withLock { ($0.configuration, $0.volumes) }
         return Self.answer(call, configuration, volumes)
     }
@@ -142,7 +142,7 @@ package final class SimulatedDriver: Sendable {
         // Both end early with the call, which gets no response then.
         if configuration.latency > .zero { try? await ContinuousClock().sleep(for: configuration.latency) }
         if let array = configuration.array, call.isAboutVolumes { await array.serve() }
-        switch await interceptor?(call) ?? regularAnswer(to: call) {
+        switch await interceptor?(call) ?? regularResponse(to: call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
         case .never:

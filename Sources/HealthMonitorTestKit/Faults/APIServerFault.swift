@@ -48,13 +48,13 @@ package enum APIServerFault: String, CaseIterable, Sendable {
     /// At the end all objects are put back to what they were at the beginning, versions too.
     case restoredFromBackup = "restored-from-backup"
     /// No request is served or answered.
-    case noAnswers = "no-answers"
+    case noResponses = "no-responses"
     /// Writes but those of Leases are served, and their answers never come: a leader goes on, and writes again.
-    case lateAnswers = "late-answers"
+    case lateResponses = "late-responses"
     /// Writes but those of Leases are served, and the connection is cut before their answers.
-    case lostAnswers = "lost-answers"
+    case lostResponses = "lost-responses"
     /// Writes of Leases are served, and the connection is cut before their answers.
-    case lostLeaseAnswers = "lost-lease-answers"
+    case lostLeaseResponses = "lost-lease-responses"
     /// The token of a list's second page has expired.
     case expiredPageToken = "expired-page-token"
     /// `status.healthStatus` is dropped from what is written: the feature gate is off.
@@ -88,11 +88,11 @@ extension APIServerFault {
             return .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "etcdserver: no leader"))
         case .silentWatches where request.verb == .watch: return .silence
         case .shutdown: return Self.shutdown(request)
-        case .noAnswers: return .hold
-        case .lateAnswers where isWrite && request.resource != "leases": return .holdAnswer
-        case .lostAnswers where isWrite && request.resource != "leases",
-            .lostLeaseAnswers where isWrite && request.resource == "leases":
-            return .loseAnswer
+        case .noResponses: return .hold
+        case .lateResponses where isWrite && request.resource != "leases": return .holdResponse
+        case .lostResponses where isWrite && request.resource != "leases",
+            .lostLeaseResponses where isWrite && request.resource == "leases":
+            return .loseResponse
         case .expiredPageToken where request.verb == .list && request.query["continue"] != nil:
             return .fail(.continueTokenExpired)
         default: return nil
@@ -104,7 +104,7 @@ extension APIServerFault {
     private static func shutdown(_ request: APIRequest) -> Interception? {
         let exempt = ["/readyz", "/livez", "/healthz", "/metrics"]
         guard !exempt.contains(where: request.path.hasPrefix) else { return nil }
-        return .answer(
+        return .respond(
             status: 429,
             headers: [
                 "Connection": "close", "Retry-After": "5", "Content-Type": "text/plain; charset=utf-8",

@@ -41,7 +41,7 @@ extension DriverFault {
     /// - Parameters:
     ///   - number: of the call; another one each time.
     ///   - regular: what the driver would answer.
-    func answer(to call: SimulatedCall, number: Int, regular: () -> SimulatedAnswer) -> SimulatedAnswer? {
+    func answer(to call: SimulatedCall, number: Int, regular: () -> SimulatedResponse) -> SimulatedResponse? {
         switch self {
         case .slow: return .never
         case .unavailable: return .fail(.unavailable, "backend away")
@@ -98,9 +98,9 @@ extension SimulatedCall {
     }
 }
 
-extension SimulatedAnswer {
+extension SimulatedResponse {
     /// A list's page with another end: of a field that comes twice, the last one counts.
-    fileprivate func adding(nextToken: String) -> SimulatedAnswer {
+    fileprivate func adding(nextToken: String) -> SimulatedResponse {
         guard case .reply(let bytes) = self else { return self }
         var end = WireWriter()
         end.bytes(nextToken.utf8, field: 2)

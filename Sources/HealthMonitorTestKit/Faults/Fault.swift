@@ -15,7 +15,7 @@ package enum Fault: Hashable, Sendable {
         DriverFault.allCases.map(Fault.driver) + APIServerFault.allCases.map(Fault.apiServer)
         + ClusterFault.allCases.map(Fault.cluster)
 
-    /// Seam and name: `driver/slow`, `api-server/lost-answers`, `cluster/claim-recreated`.
+    /// Seam and name: `driver/slow`, `api-server/lost-responses`, `cluster/claim-recreated`.
     package var name: String {
         switch self {
         case .driver(let fault): "driver/\(fault.rawValue)"

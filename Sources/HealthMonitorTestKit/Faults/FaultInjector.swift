@@ -112,13 +112,13 @@ package final class FaultInjector: Sendable {
         return nil
     }
 
-    private func answer(to call: SimulatedCall, of driver: SimulatedDriver) -> SimulatedAnswer? {
+    private func answer(to call: SimulatedCall, of driver: SimulatedDriver) -> SimulatedResponse? {
         let (active, number) = state.withLock { state in
             state.calls += 1
             return (state.active, state.calls)
         }
         for case .driver(let fault) in active {
-            if let answer = fault.answer(to: call, number: number, regular: { driver.regularAnswer(to: call) }) {
+            if let answer = fault.answer(to: call, number: number, regular: { driver.regularResponse(to: call) }) {
                 return answer
             }
         }
@@ -231,7 +231,7 @@ extension FaultInjector {
         case .certificateExpired: try await server.replaceCertificate(isExpired: false)
         case .tokenRotated: try replaceTokens()
         // What hangs would go on hanging until the client gives up.
-        case .noAnswers, .lateAnswers: await server.cutConnections()
+        case .noResponses, .lateResponses: await server.cutConnections()
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
             if let backup = state.withLock({ $0.backup }) { server.restore(backup) }

@@ -20,7 +20,7 @@ final class HTTPListener: Sendable {
         var breaksHandshakes = false
     }
 
-    private let connections = OpenConnections()
+    private let connections = TestHTTPConnections()
     private let configuration: TestHTTPServer.Configuration
     private let handler: TestHTTPServer.Handler
     private let state: Mutex<State>
@@ -151,7 +151,7 @@ extension HTTPListener {
                 withErrorHandling: false
             )
             try channel.pipeline.syncOperations.addHandler(
-                ExchangeHandler(isHTTP2: false, connections: connections, handler: handler)
+                TestHTTPChannelHandler(isHTTP2: false, connections: connections, handler: handler)
             )
         }
     }
@@ -171,7 +171,7 @@ extension HTTPListener {
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandlers(
                     HTTP2FramePayloadToHTTP1ServerCodec(),
-                    ExchangeHandler(isHTTP2: true, connections: self.connections, handler: self.handler)
+                    TestHTTPChannelHandler(isHTTP2: true, connections: self.connections, handler: self.handler)
                 )
             }
         }.map { _ in }

@@ -304,7 +304,7 @@ import Testing
                 case "busy":
                     let error = StatusError(code: 429, reason: "TooManyRequests", message: "later")
                     return .fail(error, headers: ["Retry-After": "7"])
-                case "odd": return .answer(status: 299, headers: ["X-Odd": "yes"], body: [1, 2, 3])
+                case "odd": return .respond(status: 299, headers: ["X-Odd": "yes"], body: [1, 2, 3])
                 case "cut": return .cut
                 default: return nil
                 }

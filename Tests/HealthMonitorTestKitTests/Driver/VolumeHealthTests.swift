@@ -89,7 +89,7 @@ import Testing
             let entry: [UInt8] = [0x0A, 10, 0x0A, 1, 0x77, 0x12, 5, 0x08, 9, 0x12, 1, 0x52]
             let abnormal = SimulatedVolume(id: "w", capacity: 0, condition: .abnormal(""))
             let condition: [UInt8] = [0x0A, 3, 0x12, 1, 0x77, 0x12, 4, 0x12, 2, 0x08, 1]
-            let answers: [(method: String, answer: SimulatedAnswer, bytes: [UInt8])] = [
+            let answers: [(method: String, answer: SimulatedResponse, bytes: [UInt8])] = [
                 ("ControllerGetVolumeHealth", .volumeHealth(nil), []),
                 ("ControllerGetVolumeHealth", .volumeHealth(sick), entry),
                 (

@@ -78,7 +78,7 @@ import Testing
     @Test func `an event that an attempt without an answer has made is not reported twice`() async throws {
         try await TestCluster.with { cluster in
             let recorder = EventRecorder(client: cluster.client)
-            cluster.server.intercept { $0.verb == .create ? .loseAnswer : nil }
+            cluster.server.intercept { $0.verb == .create ? .loseResponse : nil }
             await #expect(throws: KubernetesError.self) { _ = try await recorder.record(record()) }
             cluster.server.intercept(nil)
             var again = record(at: 60)
@@ -104,7 +104,7 @@ import Testing
             cluster.server.intercept { request in
                 guard request.verb == verb, losses.values.isEmpty else { return nil }
                 losses.append(true)
-                return .loseAnswer
+                return .loseResponse
             }
             let count = try await recorder.record(record(at: 60))
             let expected = verb == .patch ? 2 : 1

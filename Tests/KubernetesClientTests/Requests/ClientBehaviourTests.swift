@@ -37,7 +37,7 @@ import Testing
     func `an error with a body of megabytes keeps its HTTP status`(status: Int) async throws {
         try await TestCluster.with { cluster in
             let body = [UInt8](repeating: UInt8(ascii: "x"), count: 3 << 20)
-            cluster.server.intercept { _ in .answer(status: status, body: body) }
+            cluster.server.intercept { _ in .respond(status: status, body: body) }
             let unary = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             let streamed = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
@@ -97,7 +97,7 @@ import Testing
     func `a response in another encoding is an error that names both`(_ contentType: String) async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in
-                .answer(status: 200, headers: ["Content-Type": contentType], body: Array("{}".utf8))
+                .respond(status: 200, headers: ["Content-Type": contentType], body: Array("{}".utf8))
             }
             let message = "leases default/lock: 200: requested \(Self.protobuf), the response is \(contentType): "
             var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -122,7 +122,7 @@ import Testing
         try await TestCluster.with { cluster in
             let lease = try Envelope.encode(Lease.named("lock", holder: "me"))
             cluster.server.intercept { _ in
-                .answer(status: 200, headers: contentType.map { ["Content-Type": $0] } ?? [:], body: lease)
+                .respond(status: 200, headers: contentType.map { ["Content-Type": $0] } ?? [:], body: lease)
             }
             #expect(try await get(cluster).spec.holderIdentity == "me")
         }
@@ -168,11 +168,11 @@ import Testing
 
     @Test func `answers of something else`() async throws {
         try await TestCluster.with { cluster in
-            cluster.server.intercept { _ in .answer(status: 503, body: Array("<h1>no backend</h1>".utf8)) }
+            cluster.server.intercept { _ in .respond(status: 503, body: Array("<h1>no backend</h1>".utf8)) }
             var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             #expect(error?.code == .serverError)
             #expect(error?.message == "get leases default/lock: 503: <h1>no backend</h1>")
-            cluster.server.intercept { _ in .answer(status: 200, body: Array("{}".utf8)) }
+            cluster.server.intercept { _ in .respond(status: 200, body: Array("{}".utf8)) }
             error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             #expect(error?.code == .decoding)
             cluster.server.intercept { _ in .cut }

@@ -131,7 +131,7 @@ import Testing
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             cluster.server.intercept { request in
                 guard request.verb == .list, request.query["limit"] == "500" else { return nil }
-                return .answer(
+                return .respond(
                     status: 200,
                     headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
                     body: [UInt8](repeating: 0, count: 257 << 20)

@@ -105,7 +105,7 @@ import Testing
             cluster.server.intercept { request in
                 guard faults.values.isEmpty else { return nil }
                 faults.append(true)
-                return .answer(status: 200, body: frames.flatMap(\.self))
+                return .respond(status: 200, body: frames.flatMap(\.self))
             }
             var events = events(cluster)
             #expect(
@@ -138,7 +138,7 @@ import Testing
             status.message = "required storage feature RequestWatchProgress is disabled"
             let refusal = try frame("ERROR", status, kind: "Status")
             cluster.server.intercept { request in
-                request.isStreamingList ? .answer(status: 200, body: refusal) : nil
+                request.isStreamingList ? .respond(status: 200, body: refusal) : nil
             }
             var events = events(cluster)
             #expect(try await list(&events) == ["restarted", "restarted", "listed a", "synced"])
@@ -157,7 +157,7 @@ import Testing
             for length in stride(from: 0, through: initial.count, by: 7) {
                 let cut = Array(initial.prefix(length))
                 cluster.server.intercept { request in
-                    request.isStreamingList ? .answer(status: 200, body: cut) : nil
+                    request.isStreamingList ? .respond(status: 200, body: cut) : nil
                 }
                 var events = events(cluster)
                 let texts = try await list(&events)

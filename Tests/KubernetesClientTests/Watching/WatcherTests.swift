@@ -108,7 +108,7 @@ import Testing
         let kind = Array("PersistentVolumeList".utf8)
         let type = [0x0A, 2] + Array("v1".utf8) + [0x12, UInt8(kind.count)] + kind
         let list = Array("k8s\0".utf8) + [0x0A, UInt8(type.count)] + type + [0x12, 100, 0x0A, 4, 0x12, 2, 0x37, 0x37]
-        try await withExpiringTokens(answer: .answer(status: 200, body: list)) { cluster, events in
+        try await withExpiringTokens(answer: .respond(status: 200, body: list)) { cluster, events in
             var synced = false
             var restarts = 0
             while cluster.requests.filter({ $0.hasPrefix("list") }).count < 7, let event = try await events.next() {
@@ -313,7 +313,7 @@ import Testing
             cluster.server.intercept { request in
                 guard request.verb == .watch, !request.isStreamingList, faults.values.count < 3 else { return nil }
                 faults.append(true)
-                return .answer(status: 200, body: [])
+                return .respond(status: 200, body: [])
             }
             var events = watcher(cluster).makeAsyncIterator()
             for _ in 0..<2 { _ = try await events.next() }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A protobuf body of the Kubernetes API: four magic bytes and a `runtime.Unknown` that says what the message is.
+/// A protobuf body of the Kubernetes API: four magic bytes and a `runtime.Unknown` with the message's type.
 ///
-/// k8s.io/apimachinery, pkg/runtime/generated.proto and pkg/runtime/serializer/protobuf.
+/// Source: k8s.io/apimachinery, pkg/runtime/generated.proto and pkg/runtime/serializer/protobuf.
 struct Envelope {
     static let magic: [UInt8] = [0x6B, 0x38, 0x73, 0x00]  // "k8s\0"
 
@@ -18,7 +18,7 @@ struct Envelope {
         var unknown = WireWriter()
         unknown.bytes(typeMeta.bytes, field: 1)
         unknown.bytes(raw, field: 2)
-        unknown.bytes([], field: 3)  // contentEncoding and contentType: empty, and written nevertheless
+        unknown.bytes([], field: 3)  // contentEncoding and contentType are written though they are empty
         unknown.bytes([], field: 4)
         return Self.magic + unknown.bytes
     }
@@ -60,7 +60,7 @@ struct Envelope {
 
 /// One frame of a watch in protobuf: a length of four bytes, big-endian, and a `metav1.WatchEvent`.
 enum WatchFrame {
-    /// - Parameter object: An envelope's bytes.
+    /// - Parameter object: an envelope's bytes.
     static func bytes(type: String, object: [UInt8]) -> [UInt8] {
         var rawExtension = WireWriter()
         rawExtension.bytes(object, field: 1)

@@ -4,7 +4,7 @@
 import Foundation
 
 extension MessageSchema {
-    /// The JSON object that the protobuf bytes of a message of this table stand for; unknown fields are dropped.
+    /// Decodes a message of this type from protobuf to JSON; unknown fields are dropped.
     func decode(_ bytes: ArraySlice<UInt8>) throws(SchemaError) -> JSONValue {
         var members: [String: JSONValue] = [:]
         try decode(bytes, into: &members)
@@ -51,7 +51,7 @@ extension FieldSchema {
 }
 
 extension FieldType {
-    /// The value; nil for the time that is not set, which has no form in JSON.
+    /// The value; nil for a time that is not set, which JSON leaves out.
     fileprivate func decode(_ content: WireReader.Content) throws(SchemaError) -> JSONValue? {
         switch self {
         case .string: .string(try content.text())
@@ -63,7 +63,7 @@ extension FieldType {
         case .time: try FieldType.decodeTime(try content.bytes()).map { .string($0.text) }
         case .microTime: try FieldType.decodeTime(try content.bytes()).map { .string($0.microsecondText) }
         case .message(let schema): try schema.decode(try content.bytes())
-        case .inlined, .list, .map: preconditionFailure("not an element: the field's table row decodes it")
+        case .inlined, .list, .map: preconditionFailure("FieldSchema decodes these")
         }
     }
 

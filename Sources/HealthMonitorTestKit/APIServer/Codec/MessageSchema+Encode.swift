@@ -4,10 +4,12 @@
 import Foundation
 
 extension MessageSchema {
-    /// The protobuf bytes of a JSON object that fits this table.
+    /// Encodes a JSON object of this type in protobuf.
     ///
     /// Fields come in ascending order, maps in the order of their keys, and fields that Go does not hold by pointer are
     /// written even when empty: byte for byte what the real server writes.
+    ///
+    /// - Throws: `SchemaError` when the value does not fit the type.
     func encode(_ value: JSONValue) throws(SchemaError) -> [UInt8] {
         guard let members = value.object else { throw SchemaError(path: "", problem: "expected an object") }
         return try encode(members)
@@ -72,7 +74,7 @@ extension FieldType {
             message.varint(UInt64(bitPattern: Int64(time.nanoseconds)), field: 2)
             writer.bytes(message.bytes, field: field)
         case (.bytes, .string(let text)):
-            guard let data = Data(base64Encoded: text) else { throw SchemaError(path: "", problem: "no base64") }
+            guard let data = Data(base64Encoded: text) else { throw SchemaError(path: "", problem: "not base64") }
             writer.bytes(data, field: field)
         case (.message(let schema), .object):
             writer.bytes(try schema.encode(value), field: field)

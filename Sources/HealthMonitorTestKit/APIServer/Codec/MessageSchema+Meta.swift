@@ -46,7 +46,7 @@ extension MessageSchema {
         ]
     )
 
-    /// Any list: all have these two fields.
+    /// The list type of a kind; all have these two fields.
     static func list(of item: MessageSchema) -> MessageSchema {
         MessageSchema(
             item.name + "List",
@@ -90,7 +90,7 @@ extension MessageSchema {
         ]
     )
 
-    /// Trimmed to what the server acts on.
+    /// Trimmed to the fields that the server supports.
     static let deleteOptions = MessageSchema(
         "DeleteOptions",
         [.pointer("preconditions", 2, .message(preconditions))]
@@ -112,7 +112,7 @@ extension MessageSchema {
         ]
     )
 
-    /// `LabelSelectorRequirement` and `NodeSelectorRequirement`, which are alike.
+    /// `LabelSelectorRequirement` and `NodeSelectorRequirement`, which have the same fields.
     static let selectorRequirement = MessageSchema(
         "SelectorRequirement",
         [

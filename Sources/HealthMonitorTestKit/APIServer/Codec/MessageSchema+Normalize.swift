@@ -4,8 +4,8 @@
 import Foundation
 
 extension MessageSchema {
-    /// The canonical form of a JSON object: fields that no table has and empty fields that Go would omit are dropped,
-    /// times and quantities are written as the server writes them.
+    /// The canonical form of a JSON object: unknown fields and empty fields that Go would omit are dropped, times and
+    /// quantities are in the server's format.
     ///
     /// - Throws: `SchemaError` when a value has another type than its field.
     func normalize(_ value: JSONValue) throws(SchemaError) -> JSONValue {
@@ -76,7 +76,7 @@ extension FieldType {
         throw SchemaError(path: "", problem: "expected \(expectation), not \(value)")
     }
 
-    /// What a message about a wrong value says.
+    /// For the error about a value of another type.
     var expectation: String {
         switch self {
         case .string: "a string"
@@ -93,7 +93,7 @@ extension FieldType {
 }
 
 extension JSONValue {
-    /// Whether Go's `omitempty`, or an empty struct's irrelevance, leaves the value out.
+    /// Whether the server leaves the value out: Go's `omitempty`, and empty structs.
     var isEmpty: Bool {
         switch self {
         case .null: true

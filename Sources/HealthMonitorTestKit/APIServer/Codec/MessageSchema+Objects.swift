@@ -128,7 +128,7 @@ extension MessageSchema {
         ]
     )
 
-    // MARK: Pod, trimmed to what reports which claims a pod uses and where
+    // MARK: Pod, trimmed to the claims that it uses and to its node
 
     static let pod = MessageSchema(
         "Pod",
@@ -164,7 +164,7 @@ extension MessageSchema {
         ]
     )
 
-    /// Its template is not served: what counts is that the volume is of this kind.
+    /// Without its template: only the volume's kind matters here.
     private static let ephemeralVolumeSource = MessageSchema("EphemeralVolumeSource", [])
 
     private static let persistentVolumeClaimVolumeSource = MessageSchema(
@@ -188,7 +188,7 @@ extension MessageSchema {
         [.field("phase", 1, .string)]
     )
 
-    // MARK: Node, trimmed to what reports whether it is ready and takes pods
+    // MARK: Node, trimmed to whether it is ready and schedulable
 
     static let node = MessageSchema(
         "Node",

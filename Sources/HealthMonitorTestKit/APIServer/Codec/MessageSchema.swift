@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a field holds, in JSON and on the protobuf wire.
+/// The type of a field, in JSON and on the protobuf wire.
 indirect enum FieldType: Sendable {
     case string
     case int32
@@ -16,20 +16,20 @@ indirect enum FieldType: Sendable {
     /// `metav1.MicroTime`: RFC 3339 with six decimals; seconds=1, nanos=2.
     case microTime
     case message(MessageSchema)
-    /// A message of its own on the wire whose fields JSON shows in the parent (Go's `json:",inline"`).
+    /// A message on the wire, whose fields are the parent's in JSON (Go's `json:",inline"`).
     case inlined(MessageSchema)
     case list(FieldType)
     /// A map with string keys.
     case map(FieldType)
 }
 
-/// One row of a message's table.
+/// One field of a message.
 struct FieldSchema: Sendable {
     let name: String
     let number: Int
     let type: FieldType
-    /// Whether Go holds the field by pointer. Such a field reports "absent" from "empty"; any other is absent from JSON
-    /// when it is empty (`omitempty`) and written on the wire even then, as the real server does.
+    /// Whether Go holds the field by pointer, which distinguishes absent from empty. Any other field is absent from JSON
+    /// when it is empty (`omitempty`) and is written on the wire even then, as the real server does.
     let isPointer: Bool
 
     static func field(_ name: String, _ number: Int, _ type: FieldType) -> FieldSchema {
@@ -41,11 +41,11 @@ struct FieldSchema: Sendable {
     }
 }
 
-/// A Kubernetes type as a table of its fields, in ascending order of their numbers.
+/// A Kubernetes type: its fields in ascending order of their numbers.
 ///
-/// The tables are written by hand from k8s.io/api's and k8s.io/apimachinery's generated.proto, apart from the generated
-/// messages that the client uses: a wrong number there cannot hide behind the same wrong number here. A field that no
-/// table has is dropped, as a real server drops the fields that it does not know.
+/// Written by hand from generated.proto of k8s.io/api and k8s.io/apimachinery, independently of the generated messages
+/// that the client uses: a wrong number there cannot hide behind the same wrong number here. Unknown fields are dropped,
+/// as by a real server.
 final class MessageSchema: Sendable, CustomStringConvertible {
     let name: String
     let fields: [FieldSchema]
@@ -64,7 +64,7 @@ final class MessageSchema: Sendable, CustomStringConvertible {
     }
 }
 
-/// A value or a message that does not fit its table: says where and what was expected.
+/// A value or a message does not fit its type.
 struct SchemaError: Error, CustomStringConvertible {
     /// The field's path, such as `spec.claimRef.name`; empty at the top.
     var path: String

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A moment as Kubernetes writes it: RFC 3339 in UTC, whole seconds (`metav1.Time`) or microseconds
-/// (`metav1.MicroTime`).
+/// A time in Kubernetes' formats: RFC 3339 in UTC, whole seconds (`metav1.Time`) or microseconds (`metav1.MicroTime`).
 struct Timestamp: Hashable, Sendable {
     /// Seconds since 1970-01-01T00:00:00Z.
     var seconds: Int64
@@ -35,7 +34,7 @@ struct Timestamp: Hashable, Sendable {
         "\(text.dropLast()).\(Self.padded(Int64(nanoseconds / 1000), 6))Z"
     }
 
-    /// Reads RFC 3339 with an offset (`Z`, `+02:00`) and up to nine decimals; nil for anything else.
+    /// Parses RFC 3339 with an offset (`Z`, `+02:00`) and up to nine decimals; nil for anything else.
     init?(_ text: String) {
         var rest = Substring(text).utf8[...]
         func number(_ digits: Int) -> Int64? {

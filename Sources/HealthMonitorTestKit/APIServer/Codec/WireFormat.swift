@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The protobuf wire format, written: https://protobuf.dev/programming-guides/encoding
+/// Writes the protobuf wire format: https://protobuf.dev/programming-guides/encoding
 struct WireWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -30,9 +30,9 @@ struct WireWriter {
     }
 }
 
-/// The protobuf wire format, read.
+/// Reads the protobuf wire format.
 struct WireReader {
-    /// A field's content: a number, or bytes. Kubernetes' types have no fixed-width field; those are skipped.
+    /// A field's content. Fixed-width fields, which Kubernetes' types do not have, are skipped.
     enum Content {
         case varint(UInt64)
         case bytes(ArraySlice<UInt8>)
@@ -45,7 +45,7 @@ struct WireReader {
         rest = bytes
     }
 
-    /// The next field, nil at the end.
+    /// The next field; nil at the end.
     mutating func next() throws(SchemaError) -> (number: Int, content: Content)? {
         guard !rest.isEmpty else { return nil }
         let tag = try varint()

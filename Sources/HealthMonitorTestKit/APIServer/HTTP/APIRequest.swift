@@ -3,8 +3,7 @@
 
 import Foundation
 
-/// What a client asks of the API server, taken apart: what faults are planned by, access is decided by and the journal
-/// keeps.
+/// A client's request to the API server, parsed: for interceptors, authorization and the journal.
 package struct APIRequest: Sendable {
     /// The verb as RBAC names it.
     package enum Verb: String, Sendable {
@@ -17,40 +16,38 @@ package struct APIRequest: Sendable {
         case delete
     }
 
-    /// The verb; for paths that are no resource (`/version`, `/healthz`), nil.
+    /// nil for paths that are not resources, such as `/version` and `/healthz`.
     package var verb: Verb?
     /// The API group of the resource; empty for the core group.
     package var group = ""
-    /// `persistentvolumes`; empty for paths that are no resource.
+    /// `persistentvolumes`; empty for paths that are not resources.
     package var resource = ""
     /// `status`; empty for the object itself.
     package var subresource = ""
-    /// Empty for objects of the cluster and for lists and watches over all namespaces.
+    /// Empty for cluster-scoped objects and for lists and watches of all namespaces.
     package var namespace = ""
-    /// Empty for lists, for creations and for watches.
+    /// Empty for lists, watches and creates.
     package var name = ""
-    /// The HTTP method.
     package var method: String
     /// The path, without the query.
     package var path: String
-    /// The query, decoded; of repeated names the last.
+    /// The query, decoded; of repeated names the last counts.
     package var query: [String: String]
-    /// Who asks; nil when the token is missing or unknown.
+    /// nil when the token is missing or unknown.
     package var user: String?
-    /// The header User-Agent; empty when there is none.
+    /// The User-Agent header; empty when there is none.
     package var userAgent: String
-    /// The header Accept; empty when there is none.
+    /// The Accept header; empty when there is none.
     package var accept: String
-    /// The header Content-Type; empty when there is none.
+    /// The Content-Type header; empty when there is none.
     package var contentType: String
-    /// Whether it came by HTTP/2.
     package var isHTTP2: Bool
-    /// What was sent, as JSON, whichever encoding it came in; nil when nothing was, or nothing that could be read.
+    /// The body as JSON, whichever encoding it came in; nil when there was none or it could not be decoded.
     package var body: JSONValue?
 }
 
 extension APIRequest {
-    /// A request for a resource of the core group, made without a server.
+    /// A request for a resource of the core group that no client sent.
     package init(verb: Verb, resource: String, namespace: String, name: String) {
         self.verb = verb
         self.resource = resource
@@ -70,13 +67,13 @@ extension APIRequest {
         isHTTP2 = http.isHTTP2
     }
 
-    /// The type of the resource; nil when nothing serves it.
+    /// nil for a resource that the server does not serve.
     var type: ResourceType? {
         resource.isEmpty ? nil : ResourceType.find(group: group, plural: resource)
     }
 
-    /// Fills in verb and resource from method and path:
-    /// `/api/v1[/namespaces/NS]/PLURAL[/NAME[/SUBRESOURCE]]` and `/apis/GROUP/VERSION...` alike.
+    /// Fills in verb and resource from method and path: `/api/v1[/namespaces/NS]/PLURAL[/NAME[/SUBRESOURCE]]`, and the
+    /// same after `/apis/GROUP/VERSION`.
     mutating func resolve() {
         var parts = path.split(separator: "/").compactMap { String($0).removingPercentEncoding }[...]
         switch parts.popFirst() {

@@ -3,14 +3,13 @@
 
 import Synchronization
 
-/// Whom a bearer token stands for, and what it may do.
+/// A user, known by a bearer token, and what the user may do.
 package struct APIUser: Sendable {
     /// As the real server names a service account: `system:serviceaccount:NAMESPACE:NAME`.
     package var name: String
     /// What the user may do; nil for everything.
     package var rules: [PolicyRule]?
 
-    /// A user with these rules; without rules, one that may do everything.
     package init(name: String, rules: [PolicyRule]? = nil) {
         self.name = name
         self.rules = rules
@@ -21,16 +20,15 @@ package struct APIUser: Sendable {
 package struct PolicyRule: Sendable, Hashable {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`
     package var verbs: [String]
-    /// The core group is the empty one.
+    /// Empty for the core group.
     package var apiGroups: [String]
     /// `persistentvolumeclaims`, `persistentvolumeclaims/status`
     package var resources: [String]
-    /// The objects that the rule is about; empty for all.
+    /// The names of the objects that the rule covers; empty for all.
     package var resourceNames: [String]
-    /// The namespace that a RoleBinding binds the rule in; nil when a ClusterRoleBinding binds it everywhere.
+    /// The namespace of the RoleBinding; nil for a ClusterRoleBinding.
     package var namespace: String?
 
-    /// A rule with these members.
     package init(
         verbs: [String],
         apiGroups: [String],
@@ -59,7 +57,7 @@ package struct PolicyRule: Sendable, Hashable {
     }
 }
 
-/// Who may ask, shared by a server and its handler: a test may change it at any time.
+/// The users of a server, shared with its handler; a test may change them at any time.
 final class UserDirectory: Sendable {
     private let users: Mutex<[String: APIUser]>
 
@@ -73,11 +71,11 @@ final class UserDirectory: Sendable {
         set { users.withLock { $0 = newValue } }
     }
 
-    /// As of now.
+    /// For the users at this moment.
     var authorizer: Authorizer { Authorizer(users: all) }
 }
 
-/// The one place where access is decided.
+/// Authenticates and authorizes requests.
 struct Authorizer: Sendable {
     /// By bearer token.
     let users: [String: APIUser]
@@ -95,20 +93,20 @@ struct Authorizer: Sendable {
             if isPublic { return }
             throw .unauthorized
         }
-        // What is no resource is discovery, which every user may read.
+        // Discovery, which every user may read.
         guard !request.resource.isEmpty, let rules = user.rules else { return }
-        // The ClusterRole system:basic-user.
+        // The ClusterRole system:basic-user allows it to everyone.
         if request.type?.kind == ResourceType.selfSubjectAccessReviews.kind, request.verb == .create { return }
         guard rules.contains(where: { $0.allows(request) }) else { throw .forbidden(request, user: user.name) }
     }
 }
 
 extension Authorizer {
-    /// A SelfSubjectAccessReview with its `status`: what ``authorize(_:user:)`` would say of such a request.
-    func answer(_ review: JSONValue, user: APIUser?) throws(StatusError) -> JSONValue {
+    /// A SelfSubjectAccessReview with its `status`: whether ``authorize(_:user:)`` allows such a request.
+    func complete(_ review: JSONValue, user: APIUser?) throws(StatusError) -> JSONValue {
         guard let attributes = review["spec", "resourceAttributes"],
             let verb = APIRequest.Verb(rawValue: attributes["verb"]?.string ?? "")
-        else { throw .badRequest("the simulated server knows reviews of resourceAttributes alone") }
+        else { throw .badRequest("the simulated server supports reviews of resourceAttributes only") }
         var request = APIRequest(
             verb: verb,
             resource: attributes["resource"]?.string ?? "",
@@ -117,7 +115,7 @@ extension Authorizer {
         )
         request.group = attributes["group"]?.string ?? ""
         request.subresource = attributes["subresource"]?.string ?? ""
-        var answer = review
+        var review = review
         let isAllowed: Bool
         do throws(StatusError) {
             try authorize(request, user: user)
@@ -125,8 +123,8 @@ extension Authorizer {
         } catch {
             isAllowed = false
         }
-        answer["status"] = ["allowed": .bool(isAllowed)]
-        return answer
+        review["status"] = ["allowed": .bool(isAllowed)]
+        return review
     }
 }
 

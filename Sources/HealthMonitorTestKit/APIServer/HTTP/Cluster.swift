@@ -3,7 +3,7 @@
 
 import Synchronization
 
-/// The registry with the watches of it: a change is stored and reported as one step.
+/// The registry and the open watches: a change is stored and the watches are notified under one lock.
 final class Cluster: Sendable {
     private struct State {
         var registry: Registry
@@ -22,7 +22,7 @@ final class Cluster: Sendable {
         state = Mutex(State(registry: try Registry(now: now())))
     }
 
-    /// Reads or changes the registry; whoever watches is reported of changes.
+    /// Reads or changes the registry, and notifies the watches of changes.
     func access<Result: Sendable>(
         _ body: (inout Registry, Timestamp) throws(StatusError) -> Result
     ) throws(StatusError) -> Result {
@@ -48,16 +48,15 @@ final class Cluster: Sendable {
         set { state.withLock { $0.version = newValue } }
     }
 
-    /// Whether watches that allow bookmarks get them.
     var sendsBookmarks: Bool {
         get { state.withLock { $0.sendsBookmarks } }
         set { state.withLock { $0.sendsBookmarks = newValue } }
     }
 
-    /// All objects, as they are now.
+    /// All objects at this moment.
     var registry: Registry { state.withLock { $0.registry } }
 
-    /// Puts everything back to what it was, versions and all; every watch is cut.
+    /// Replaces all objects and the resource version; every watch is cut.
     func restore(_ registry: Registry) {
         let watches = state.withLock { state in
             state.registry = registry
@@ -70,7 +69,7 @@ final class Cluster: Sendable {
         state.withLock { $0.registry.compact() }
     }
 
-    /// The open watches, in the order of their beginning.
+    /// The open watches, the oldest first.
     var watches: [WatchHandle] {
         state.withLock { state in state.watches.sorted { $0.key < $1.key }.map(\.value) }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What clients read to find out what the server serves: group, version and resource lists, and as much of OpenAPI as
-/// kubectl needs to leave validation to the server.
+/// The discovery documents: group, version and resource lists, and as much of OpenAPI as kubectl needs to leave
+/// validation to the server.
 enum Discovery {
-    /// The document under a path; nil for a path without one.
+    /// nil for a path without a document.
     static func document(path: String) -> JSONValue? {
         switch path.split(separator: "/").joined(separator: "/") {
         case "version":
@@ -24,8 +24,8 @@ enum Discovery {
         }
     }
 
-    /// An OpenAPI v2 document without any definition, in the protobuf that old kubectls ask for (Debian 12 has 1.20): of
-    /// kinds that it does not define they validate nothing.
+    /// An OpenAPI v2 document without definitions, in the protobuf that old versions of kubectl request (Debian 12 has
+    /// 1.20): they do not validate kinds that it does not define.
     static let emptyOpenAPIv2: [UInt8] = {
         var document = WireWriter()
         document.bytes("2.0".utf8, field: 1)
@@ -67,7 +67,7 @@ enum Discovery {
         return list.typed("v1", "APIResourceList")
     }
 
-    /// kubectl looks for the parameter fieldValidation of a kind's patch operation: where it is, the server validates.
+    /// kubectl leaves validation to the server when a kind's patch operation has the parameter fieldValidation.
     private static func openAPI(path: String) -> JSONValue? {
         let types = ResourceType.all.filter { "openapi/v3/\($0.root)" == path }
         guard !types.isEmpty else { return nil }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How an answer is written, as the client's Accept header asks.
+/// The encoding of a response, by the client's Accept header.
 enum Representation: Sendable {
     case json
     case protobuf
@@ -11,7 +11,7 @@ enum Representation: Sendable {
     static let jsonType = "application/json"
     static let protobufType = "application/vnd.kubernetes.protobuf"
 
-    /// The first media type of the header that the server can write; nil when there is none.
+    /// The first media type of the header that the server supports; nil when it supports none of them.
     init?(accept: String, includeObject: String?) {
         for range in accept.isEmpty ? ["*/*"] : accept.split(separator: ",") {
             var parameters = range.split(separator: ";").map { $0.filter { $0 != " " } }[...]
@@ -32,7 +32,7 @@ enum Representation: Sendable {
         if case .protobuf = self { Self.protobufType } else { Self.jsonType }
     }
 
-    /// Of a watch, whose objects come in frames.
+    /// For a watch, whose objects come in frames.
     var streamContentType: String {
         if case .protobuf = self { "\(Self.protobufType);stream=watch" } else { Self.jsonType }
     }
@@ -85,7 +85,7 @@ extension Representation {
         frame(change, try self.object(type, object, now: now))
     }
 
-    /// The event that reports of an error inside a watch.
+    /// The ERROR event of a watch.
     func watchError(_ error: StatusError) throws(SchemaError) -> [UInt8] {
         frame("ERROR", try status(error.value))
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A request's body, read as its Content-Type and its resource say.
+/// A request's body, decoded by its Content-Type and its resource.
 struct RequestBody: Sendable {
     static let strategicMergePatch = "application/strategic-merge-patch+json"
     private static let patchTypes = ["application/merge-patch+json", strategicMergePatch]
 
     /// As JSON, without kind and apiVersion; nil when there was none.
     let value: JSONValue?
-    /// What is wrong with it; nil when it could be read.
+    /// Why it could not be decoded; nil when it could.
     let error: StatusError?
 
     init(_ bytes: [UInt8], of request: APIRequest) {
@@ -21,7 +21,7 @@ struct RequestBody: Sendable {
         }
     }
 
-    /// - Throws: `StatusError` 400 or 415 when the body is missing or cannot be read.
+    /// - Throws: `StatusError` 400 or 415 when the body is missing or cannot be decoded.
     func required() throws(StatusError) -> JSONValue {
         if let error { throw error }
         guard let value else { throw .badRequest("a body is required") }
@@ -36,8 +36,8 @@ struct RequestBody: Sendable {
             let patch = try json(bytes)
             if let directive = patch.directive {
                 throw .badRequest(
-                    "of the directives of strategic merge patches the simulated server knows $patch in a claim's "
-                        + "condition: \(directive) is unknown"
+                    "the simulated server supports the strategic merge patch directive $patch in status.conditions "
+                        + "only, not \(directive)"
                 )
             }
             return patch
@@ -65,7 +65,7 @@ struct RequestBody: Sendable {
 
     private static func json(_ bytes: [UInt8]) throws(StatusError) -> JSONValue {
         guard let value = try? JSONValue(parsing: bytes), value.object != nil else {
-            throw .badRequest("the body is no JSON object")
+            throw .badRequest("the body is not a JSON object")
         }
         return value
     }
@@ -82,7 +82,7 @@ struct RequestBody: Sendable {
 }
 
 extension JSONValue {
-    /// The first member that is an instruction of a strategic merge patch, but for `$patch` in `status.conditions`.
+    /// The first directive of a strategic merge patch other than `$patch` in `status.conditions`.
     fileprivate var directive: String? {
         var rest = self
         if rest["status", "conditions"] != nil { rest["status", "conditions"] = nil }

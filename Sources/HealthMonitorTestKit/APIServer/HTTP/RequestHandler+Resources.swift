@@ -46,7 +46,7 @@ extension RequestHandler {
             bookmarkInterval: bookmarkInterval,
             clock: clock
         )
-        // Without a version, or from 0, a watch begins with what there is now, unless it asks for something else.
+        // Without a version, or from 0, a watch begins with the present objects unless the request says otherwise.
         let (objects, revision) = try cluster.access { registry, _ throws(StatusError) in
             let revision = Int64(version) ?? 0
             guard sendsInitialEvents ?? (revision == 0) else {
@@ -71,7 +71,7 @@ extension RequestHandler {
         )
     }
 
-    /// The verbs about one object.
+    /// The verbs for one object.
     func serve(
         _ type: ResourceType,
         _ request: APIRequest,
@@ -109,7 +109,7 @@ extension RequestHandler {
             let body = try body.required()
             let isDryRun = request.query["dryRun"] != nil
             object = try cluster.access { registry, now throws(StatusError) in
-                // Kept only then: the registry is copied when it is changed.
+                // Only for a dry run: a second reference makes the change copy the registry.
                 let stored = isDryRun ? registry : nil
                 defer { if let stored { registry = stored } }
                 return try registry.patch(
@@ -166,9 +166,9 @@ extension APIRequest {
         try Selector(type, fields: query["fieldSelector"], labels: query["labelSelector"])
     }
 
-    /// Whether a watch is to begin with what there is; nil when it does not say.
+    /// Whether a watch begins with the present objects; nil when the request leaves it open.
     ///
-    /// k8s.io/apimachinery, pkg/apis/meta/internalversion/validation.
+    /// Source: k8s.io/apimachinery, pkg/apis/meta/internalversion/validation.
     fileprivate func sendsInitialEvents(featureGates: Set<FeatureGate>) throws(StatusError) -> Bool? {
         guard let value = query["sendInitialEvents"] else { return nil }
         var problems: [FieldError] = []
@@ -188,7 +188,7 @@ extension APIRequest {
 }
 
 extension TestHTTPResponse {
-    /// An answer with a body in the client's encoding.
+    /// A response in the client's encoding.
     static func encoded(
         _ representation: Representation,
         status: Int = 200,
@@ -207,7 +207,7 @@ extension TestHTTPResponse {
         }
     }
 
-    /// An error's answer, in the client's encoding or in JSON.
+    /// The response for an error, in the client's encoding or, where the server does not support it, in JSON.
     static func status(
         _ error: StatusError,
         to request: APIRequest,
@@ -220,8 +220,8 @@ extension TestHTTPResponse {
     }
 }
 
-/// A watch among the cluster's open ones, until it has ended, or until nobody can begin it any more: its client may be
-/// gone before the answer's head could be sent.
+/// Keeps a watch among the cluster's open ones until it ends, or until its response is dropped: the client may be gone
+/// before the response's head is sent.
 private final class Opening: Sendable {
     private let cluster: Cluster
     private let number: Int
@@ -233,6 +233,6 @@ private final class Opening: Sendable {
 
     deinit { close() }
 
-    /// May be called more than once.
+    /// Idempotent.
     func close() { cluster.close(watch: number) }
 }

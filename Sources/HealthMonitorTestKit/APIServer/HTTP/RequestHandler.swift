@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What becomes of a request: who asks, what a test does to it, whether it is allowed, what the cluster says.
+/// Serves a request: authentication, the test's interceptor, authorization, then the cluster.
 struct RequestHandler: Sendable {
     let cluster: Cluster
     let users: UserDirectory
@@ -26,14 +26,14 @@ struct RequestHandler: Sendable {
             record.served = response.status
         case .fail(let error, let headers):
             response = try .status(error, to: request, headers: headers)
-        case .answer(let status, let headers, let bytes):
+        case .respond(let status, let headers, let bytes):
             response = TestHTTPResponse(status: status, headers: headers, bytes: bytes)
         case .silence:
             response = TestHTTPResponse(body: .stream { _ in await untilCancelled() })
         case .cut:
             journal.append(record)
             throw ConnectionCut()
-        case .loseAnswer:
+        case .loseResponse:
             record.served = try serve(request, body, user).status
             record.time = .now
             journal.append(record)
@@ -42,7 +42,7 @@ struct RequestHandler: Sendable {
             journal.append(record)
             await untilCancelled()
             throw ConnectionCut()
-        case .holdAnswer:
+        case .holdResponse:
             record.served = try serve(request, body, user).status
             record.time = .now
             journal.append(record)
@@ -55,7 +55,7 @@ struct RequestHandler: Sendable {
         return response
     }
 
-    /// What the cluster says, or why it is not asked.
+    /// The cluster's response, or the error of an unauthorized request.
     private func serve(_ request: APIRequest, _ body: RequestBody, _ user: APIUser?) throws -> TestHTTPResponse {
         do throws(StatusError) {
             try users.authorizer.authorize(request, user: user)
@@ -74,7 +74,7 @@ struct RequestHandler: Sendable {
         guard let type = request.type else { throw .unknownPath }
         guard request.subresource.isEmpty || type.subresources.contains(request.subresource) else { throw .unknownPath }
         guard request.query["dryRun"] == nil || (request.verb == .patch && request.query["dryRun"] == "All") else {
-            throw .badRequest("the simulated server knows a dry run of a patch alone")
+            throw .badRequest("the simulated server supports dryRun for patches only")
         }
         let includeObject = request.query["includeObject"]
         guard let representation = Representation(accept: request.accept, includeObject: includeObject) else {
@@ -82,7 +82,7 @@ struct RequestHandler: Sendable {
         }
         if type.kind == ResourceType.selfSubjectAccessReviews.kind {
             guard request.verb == .create else { throw .methodNotAllowed }
-            let review = try users.authorizer.answer(try body.required(), user: user)
+            let review = try users.authorizer.complete(try body.required(), user: user)
             return try .encoded(representation, status: 201) { () throws(SchemaError) in
                 try representation.object(type, review, now: cluster.now())
             }
@@ -94,7 +94,7 @@ struct RequestHandler: Sendable {
         }
     }
 
-    /// What is no resource: health and discovery.
+    /// Paths that are not resources: health and discovery.
     private func page(of request: APIRequest) throws(StatusError) -> TestHTTPResponse {
         guard request.method == "GET" else { throw .methodNotAllowed }
         switch request.path {
@@ -123,7 +123,7 @@ struct RequestHandler: Sendable {
     }
 }
 
-/// Returns when the task is cancelled: the client has given up, or the server ends.
+/// Returns when the task is cancelled: the client gave up, or the server ends.
 func untilCancelled() async {
     let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
     for await _ in stream {}

@@ -3,12 +3,11 @@
 
 import Synchronization
 
-/// An open watch, in a test's hands.
+/// An open watch that a test controls.
 ///
-/// Whatever a test asks of it comes after the changes made before the test asked.
+/// A command takes effect after the changes that were made before it.
 package final class WatchHandle: Sendable {
     enum Command: Sendable {
-        /// There may be changes to report.
         case reportChanges
         case bookmark
         case send([UInt8])
@@ -17,11 +16,10 @@ package final class WatchHandle: Sendable {
         case end
     }
 
-    /// What the client asked for.
     package let request: APIRequest
     let commands: AsyncStream<Command>
     private let continuation: AsyncStream<Command>.Continuation
-    /// Whether a command to report changes waits already: one is enough, however many changes a slow reader is behind.
+    /// Whether a command to report changes is queued: one is enough, however far a slow reader is behind.
     private let isReporting = Atomic(false)
 
     init(request: APIRequest) {
@@ -32,23 +30,23 @@ package final class WatchHandle: Sendable {
     /// Sends a bookmark of the latest resourceVersion, if the client allows bookmarks.
     package func sendBookmark() { continuation.yield(.bookmark) }
 
-    /// Sends bytes as they are: half a frame, nonsense, an event of an unknown type.
+    /// Sends bytes as they are: half a frame, garbage, an event of an unknown type.
     package func send(_ bytes: [UInt8]) { continuation.yield(.send(bytes)) }
 
     /// Sends an ERROR event and ends the watch, as the real server does.
     package func fail(_ error: StatusError) { continuation.yield(.fail(error)) }
 
-    /// Cuts the connection after this many bytes of one more frame (or as many as it has).
+    /// Cuts the connection after this many bytes of one more frame, or after all of it.
     package func cut(afterBytes count: Int = 0) { continuation.yield(.cut(afterBytes: count)) }
 
-    /// Ends the watch in good order, as the server does when its time is over.
+    /// Ends the watch regularly, as the server does after its timeout.
     package func end() { continuation.yield(.end) }
 
     func reportChanges() {
         if !isReporting.exchange(true, ordering: .acquiringAndReleasing) { continuation.yield(.reportChanges) }
     }
 
-    /// To be called before the changes are looked up that a command is about.
+    /// Must be called before the changes are read that a command reports.
     func beginReporting() {
         isReporting.store(false, ordering: .releasing)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// One watch being served: changes since a revision, then those to come, for as long as the client listens.
+/// Serves one watch: the changes since a revision and those to come, until the client is gone.
 struct WatchStream: Sendable {
     let type: ResourceType
     /// nil for all namespaces.
@@ -15,9 +15,9 @@ struct WatchStream: Sendable {
     let clock: any Clock<Duration>
 
     /// - Parameters:
-    ///   - objects: What to report as ADDED before any change.
-    ///   - isList: Whether to report where they end, by a bookmark.
-    ///   - revision: What to report changes after.
+    ///   - objects: reported as ADDED before any change.
+    ///   - isList: whether a bookmark marks their end.
+    ///   - revision: changes after it are reported.
     func run(
         _ objects: [StoredObject],
         isList: Bool,
@@ -41,7 +41,7 @@ struct WatchStream: Sendable {
                     }
                 }
             }
-            // Together where there are many, as the real server does: it flushes when nothing more is there.
+            // In blocks, as the real server does: it flushes when nothing more is queued.
             var frames: [UInt8] = []
             for object in objects {
                 frames += try bytes(of: Event(name: "ADDED", object: object))
@@ -98,7 +98,6 @@ struct WatchStream: Sendable {
         let object: StoredObject
     }
 
-    /// What reports where the watch stands.
     private func bookmark(_ revision: Int64, annotations: JSONValue? = nil) throws(SchemaError) -> Event {
         var object: JSONValue = ["metadata": ["resourceVersion": .string(String(revision))]]
         object["metadata", "annotations"] = annotations
@@ -109,7 +108,7 @@ struct WatchStream: Sendable {
         try representation.watchEvent(event.name, type, event.object, now: cluster.now())
     }
 
-    /// The changes after a revision, which becomes the latest one.
+    /// The changes after a revision, which is advanced to the latest one.
     private func advance(_ revision: inout Int64) throws(StatusError) -> [Change] {
         let start = revision
         let (changes, latest) = try cluster.access { registry, _ throws(StatusError) in
@@ -119,7 +118,7 @@ struct WatchStream: Sendable {
         return changes
     }
 
-    /// How a change looks through the watch's namespace and selector.
+    /// The event of a change under the watch's namespace and selector; nil when neither state is selected.
     private func event(of change: Change) throws(SchemaError) -> Event? {
         guard namespace == nil || namespace == change.key.namespace else { return nil }
         let old = change.old.flatMap { isSelected($0) ? $0 : nil }

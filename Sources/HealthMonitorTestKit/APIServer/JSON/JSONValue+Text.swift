@@ -4,15 +4,14 @@
 import Foundation
 
 extension JSONValue {
-    /// Reads a JSON text.
+    /// Parses a JSON text.
     ///
     /// - Throws: `DecodingError` when the bytes are not one JSON value in UTF-8.
     package init(parsing bytes: [UInt8]) throws {
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     }
 
-    /// The JSON text in UTF-8, without white space and with members in the order of their names, so that equal values
-    /// give equal bytes.
+    /// The JSON text in UTF-8, without white space and with members sorted by name: equal values have equal texts.
     package var serialized: [UInt8] {
         var output: [UInt8] = []
         write(to: &output)
@@ -66,7 +65,6 @@ extension JSONValue {
 }
 
 extension JSONValue: Decodable {
-    /// Any JSON value.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -88,6 +86,5 @@ extension JSONValue: Decodable {
 }
 
 extension JSONValue: CustomStringConvertible {
-    /// The JSON text.
     package var description: String { String(decoding: serialized, as: UTF8.self) }
 }

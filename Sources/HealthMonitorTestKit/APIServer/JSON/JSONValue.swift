@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A JSON document as a value: what the simulated API server stores, compares, patches and hands to tests.
+/// A JSON value: the form in which the simulated API server compares, patches and returns objects.
 ///
-/// Integers are kept apart from other numbers, so that none of 64 bits loses a digit.
+/// Integers are distinguished from other numbers, so that 64-bit integers stay exact.
 package enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -42,16 +42,16 @@ extension JSONValue {
         if case .object(let value) = self { value } else { nil }
     }
 
-    /// What lies under a path of member names: `claim["metadata", "labels", "app"]`.
+    /// The value under a path of member names: `claim["metadata", "labels", "app"]`.
     ///
-    /// Reading gives nil when any step is missing or is no object. Writing makes the objects on the way; writing nil
-    /// removes the last member and makes nothing.
+    /// Reading returns nil when any step is missing or is not an object. Writing creates the objects on the way; writing
+    /// nil removes the last member and creates nothing.
     package subscript(path: String...) -> JSONValue? {
         get { value(at: path[...]) }
         set { set(newValue, at: path[...]) }
     }
 
-    /// The same, for a path that is not known beforehand.
+    /// The same, for a path in an array.
     package subscript(path path: [String]) -> JSONValue? {
         get { value(at: path[...]) }
         set { set(newValue, at: path[...]) }
@@ -73,7 +73,7 @@ extension JSONValue {
             members[first] = value
         } else if value != nil || members[first]?.object != nil {
             var member = members[first] ?? .object([:])
-            members[first] = nil  // so that `member` is the only owner and is changed in place
+            members[first] = nil  // `member` is now the only reference and is changed in place
             member.set(value, at: path.dropFirst())
             members[first] = member
         }
@@ -81,20 +81,16 @@ extension JSONValue {
     }
 }
 
-// MARK: - Literals; null has none, lest `nil` mean two things where a member is removed
+// MARK: - Literals; not null, because assigning `nil` removes a member
 
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-    /// A string.
     package init(stringLiteral value: String) { self = .string(value) }
-    /// An integer.
     package init(integerLiteral value: Int64) { self = .integer(value) }
-    /// A boolean.
     package init(booleanLiteral value: Bool) { self = .bool(value) }
-    /// An array.
     package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-    /// An object; of two members with one name the last counts.
+    /// Of two members with the same name the last counts.
     package init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(Dictionary(elements) { _, last in last })
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A kind of object that the simulated API server serves: one row of the table that every part of it reads.
+/// A kind of object that the simulated API server serves, with its rules.
 struct ResourceType: Sendable, CustomStringConvertible {
     var group = ""
     var version = "v1"
@@ -11,28 +11,28 @@ struct ResourceType: Sendable, CustomStringConvertible {
     var shortNames: [String] = []
     let isNamespaced: Bool
     let schema: MessageSchema
-    /// Whether `status` is written through its subresource alone.
+    /// Whether `status` is written through its subresource only.
     var hasStatus = false
-    /// Whether a PUT makes an object that is not there.
+    /// Whether a PUT creates a missing object.
     var allowsCreateOnUpdate = false
-    /// Whether a PUT without a resourceVersion replaces whatever is there.
+    /// Whether a PUT without a resourceVersion replaces the object unconditionally.
     var allowsUnconditionalUpdate = true
-    /// The fields that a field selector may name beside metadata.name and metadata.namespace. Of several paths, the
+    /// The fields that a field selector may name besides metadata.name and metadata.namespace. Of several paths, the
     /// first that is not empty counts.
     var selectableFields: [String: [[String]]] = [:]
     var columns: [TableColumn]
-    /// Fields that the server fills in when they are missing.
+    /// Values that the server fills in for missing fields.
     var defaults: [(path: [String], value: JSONValue)] = []
-    /// What is wrong with an object that a client wants to store.
+    /// Validates an object that a client writes.
     var validate: @Sendable (JSONValue) -> [FieldError] = { _ in [] }
-    /// Fields that a client cannot change once they are set, each with the error that reports so.
+    /// Fields that a client cannot change once they are set, each with its error.
     var immutableFields: [(path: [String], error: FieldError)] = []
-    /// Fields behind a feature gate: while it is off they are dropped from what is written to an object without them.
+    /// Fields behind a feature gate: while it is off, they are dropped from writes to an object without them.
     var gatedFields: [(path: [String], gate: FeatureGate)] = []
 
     /// `v1`, `coordination.k8s.io/v1`
     var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
-    /// The name in messages and RBAC: `persistentvolumes`, `leases.coordination.k8s.io`.
+    /// As in messages: `persistentvolumes`, `leases.coordination.k8s.io`.
     var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
     var description: String { qualifiedPlural }
     var subresources: [String] { hasStatus ? ["status"] : [] }
@@ -42,12 +42,10 @@ struct ResourceType: Sendable, CustomStringConvertible {
         .csiDrivers,
     ]
 
-    /// The type with this plural name in paths.
     static func find(group: String, plural: String) -> ResourceType? {
         (all + [selfSubjectAccessReviews]).first { $0.group == group && $0.plural == plural }
     }
 
-    /// The type of an object that says its kind.
     static func find(kind: String) -> ResourceType? {
         all.first { $0.kind == kind }
     }
@@ -55,9 +53,9 @@ struct ResourceType: Sendable, CustomStringConvertible {
 
 /// A feature gate of the real server.
 package enum FeatureGate: String, Sendable {
-    /// `status.healthStatus` of PersistentVolumeClaims; Kubernetes 1.37, off by default there.
+    /// `status.healthStatus` of PersistentVolumeClaims; in Kubernetes 1.37, off by default.
     case csiVolumeHealth = "CSIVolumeHealth"
-    /// Watches that begin with what there is and say where that ends (`sendInitialEvents`): streaming lists.
+    /// Streaming lists: watches that begin with the present objects and mark their end (`sendInitialEvents`).
     case watchList = "WatchList"
 }
 
@@ -140,7 +138,7 @@ extension ResourceType {
         defaults: [(["status", "phase"], "Active")]
     )
 
-    /// k8s.io/api/storage/v1; its spec is not read here and not kept.
+    /// k8s.io/api/storage/v1, without its spec.
     static let csiDrivers = ResourceType(
         group: "storage.k8s.io",
         kind: "CSIDriver",
@@ -151,7 +149,7 @@ extension ResourceType {
         columns: .namespace
     )
 
-    /// k8s.io/api/authorization/v1: answered, and never stored.
+    /// k8s.io/api/authorization/v1; never stored.
     static let selfSubjectAccessReviews = ResourceType(
         group: "authorization.k8s.io",
         kind: "SelfSubjectAccessReview",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a list or a watch selects of its objects: `fieldSelector` and `labelSelector`, by equality.
+/// The `fieldSelector` and `labelSelector` of a list or a watch, by equality.
 struct Selector: Sendable {
     private struct Requirement: Sendable {
-        /// Where the value stands; of several paths, the first that is not empty counts.
+        /// Of several paths, the first that is not empty counts.
         let paths: [[String]]
         let value: String
         let isEqual: Bool
@@ -21,10 +21,10 @@ struct Selector: Sendable {
 
     private init() {}
 
-    /// Whether everything is selected.
+    /// Whether it selects everything.
     var isEmpty: Bool { requirements.isEmpty }
 
-    /// - Throws: `StatusError` 400 for a field that the type does not offer, or a selector that is no list of equalities.
+    /// - Throws: `StatusError` 400 for a field that the type cannot select by, and for a selector other than by equality.
     init(_ type: ResourceType, fields: String?, labels: String?) throws(StatusError) {
         for (name, value, isEqual) in try Self.split(fields ?? "") {
             let paths: [[String]]
@@ -56,7 +56,7 @@ struct Selector: Sendable {
         var terms: [(String, String, Bool)] = []
         for term in text.split(separator: ",") {
             guard let sign = term.firstIndex(of: "=") else {
-                throw .badRequest("the simulated server reads selectors with =, == and != only, not \"\(term)\"")
+                throw .badRequest("the simulated server supports selectors with =, == and != only, not \"\(term)\"")
             }
             let left = term[..<sign]
             let right = term[term.index(after: sign)...]

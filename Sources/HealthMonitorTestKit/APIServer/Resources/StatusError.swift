@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An answer that is no object: HTTP status and `metav1.Status`, in the words of the real server
+/// An error response: HTTP status and `metav1.Status`, in the words of the real server
 /// (k8s.io/apimachinery/pkg/api/errors).
 package struct StatusError: Error, Sendable, Hashable {
     /// The HTTP status, which the body repeats.
     package var code: Int
-    /// Machine readable: `NotFound`, `AlreadyExists`, `Conflict`, `Expired`, ...
+    /// Machine-readable: `NotFound`, `AlreadyExists`, `Conflict`, `Expired`, ...
     package var reason: String
-    /// For people.
     package var message: String
-    /// What the error is about: name, group, kind, causes, retryAfterSeconds.
+    /// Name, group, kind, causes, retryAfterSeconds.
     package var details: JSONValue?
 
-    /// An error with these members.
     package init(code: Int, reason: String, message: String, details: JSONValue? = nil) {
         self.code = code
         self.reason = reason
@@ -48,7 +46,7 @@ extension StatusError {
         )
     }
 
-    /// For a path that nothing serves.
+    /// For a path that the server does not serve.
     static let unknownPath = StatusError(
         code: 404,
         reason: "NotFound",
@@ -130,7 +128,7 @@ extension StatusError {
         )
     }
 
-    /// - Parameter kind: As in messages: `PersistentVolume`, `Lease.coordination.k8s.io`.
+    /// - Parameter kind: without its group, which messages append: `Lease.coordination.k8s.io`.
     static func invalid(kind: String, group: String, name: String, _ errors: [FieldError]) -> StatusError {
         let texts = errors.map { "\($0.field): \($0.message)" }
         let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
@@ -160,7 +158,7 @@ extension StatusError {
         invalid(kind: type.kind, group: type.group, name: name, errors)
     }
 
-    /// What `details` says of an object: its name, and its resource under `kind`.
+    /// An object as `details`: its name, and its resource under `kind`.
     static func details(_ type: ResourceType, _ name: String) -> JSONValue {
         var details: JSONValue = ["kind": .string(type.plural)]
         if !name.isEmpty { details["name"] = .string(name) }

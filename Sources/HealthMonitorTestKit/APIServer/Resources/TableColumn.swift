@@ -14,21 +14,21 @@ struct TableColumn: Sendable {
         self.cell = cell
     }
 
-    /// A column that shows the text under a path.
+    /// The text under a path.
     init(_ name: String, _ path: String..., wide: Bool = false, missing: String = "") {
         self.init(name, wide: wide) { object, _ in
             object[path: path] ?? .string(missing)
         }
     }
 
-    /// A column that shows the age of the time under a path.
+    /// The age of the time under a path.
     init(age name: String, _ path: String..., wide: Bool = false) {
         self.init(name, wide: wide) { object, now in
             .string(TableColumn.age(of: object[path: path], now: now))
         }
     }
 
-    /// As kubectl shows it: `5s`, `2m10s`, `5h`, `3d2h`, `400d`.
+    /// In kubectl's format: `5s`, `2m10s`, `5h`, `3d2h`, `400d`.
     static func age(of time: JSONValue?, now: Timestamp) -> String {
         guard let text = time?.string, let time = Timestamp(text) else { return "<unknown>" }
         let seconds = max(0, now.seconds - time.seconds)
@@ -60,7 +60,7 @@ extension [TableColumn] {
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
     ]
 
-    /// Without Ready and Restarts: no container runs.
+    /// Without Ready and Restarts, because no container runs.
     static let pod = [
         TableColumn("Name", "metadata", "name"),
         TableColumn("Status") { pod, _ in phase(of: pod) },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// One thing that is wrong with an object: a cause of a 422.
+/// A validation error: a cause of a 422.
 struct FieldError: Sendable {
     enum Kind: String, Sendable {
         case required = "FieldValueRequired"
@@ -56,7 +56,8 @@ struct FieldError: Sendable {
     }
 }
 
-/// The rules of k8s.io/kubernetes/pkg/apis/core/validation (and coordination's) that a client of ours could break.
+/// The rules of k8s.io/kubernetes, pkg/apis/core/validation and pkg/apis/coordination/validation, that our client could
+/// break.
 enum Validation {
     @Sendable static func persistentVolume(_ volume: JSONValue) -> [FieldError] {
         var errors: [FieldError] = []
@@ -86,7 +87,7 @@ enum Validation {
         return errors
     }
 
-    /// KEP-1432: at most 16 conditions, unique by status and reason, bounded texts.
+    /// KEP-1432: at most 16 conditions, unique by status and reason, texts of bounded length.
     private static func healthStatus(_ status: JSONValue, at path: String) -> [FieldError] {
         var errors: [FieldError] = []
         let path = "\(path).healthConditions"
@@ -113,11 +114,11 @@ enum Validation {
         var errors: [FieldError] = []
         let namespace = event["metadata", "namespace"]?.string ?? ""
         let involved = event["involvedObject", "namespace"]?.string ?? ""
-        // Events of objects without a namespace live in default.
+        // Events on cluster-scoped objects are in the namespace default.
         if involved != namespace, !(involved.isEmpty && namespace == "default") {
             errors.append(.invalid("involvedObject.namespace", .string(involved), "does not match event.namespace"))
         }
-        // An eventTime marks an event of the new kind, which must be complete.
+        // An eventTime marks an event of events.k8s.io/v1, which must be complete.
         if event["eventTime"] != nil {
             for field in ["reportingComponent", "reportingInstance", "action", "reason"]
             where event[field]?.string?.isEmpty ?? true {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Where an object is: under a namespace (empty for objects of the cluster) and a name.
+/// Namespace, empty for cluster-scoped objects, and name.
 struct ObjectKey: Hashable, Comparable, Sendable {
     let namespace: String
     let name: String
@@ -11,31 +11,31 @@ struct ObjectKey: Hashable, Comparable, Sendable {
     }
 }
 
-/// One change of one object, as a watch reports it.
+/// A change of one object, as a watch reports it.
 struct Change: Sendable {
     let revision: Int64
     let key: ObjectKey
-    /// Before the change; nil when the object was made by it.
+    /// Before the change; nil when it created the object.
     let old: StoredObject?
-    /// After the change; nil when the object was removed by it.
+    /// After the change; nil when it deleted the object.
     let new: StoredObject?
 }
 
-/// What etcd is for the real server: objects under keys, one counter of revisions over all of them, and the changes
-/// since the last compaction.
+/// The counterpart of etcd: objects by key, one revision counter for all of them, and the changes since the last
+/// compaction.
 ///
-/// A value without a clock or a lock. A write costs the same however many objects there are.
+/// A value without a clock or a lock. The cost of a write does not depend on the number of objects.
 struct ObjectStore: Sendable {
     private struct Collection: Sendable {
         var objects: [ObjectKey: StoredObject] = [:]
-        /// In order; nil after an object was added or removed, until the next list.
+        /// nil after an object was added or removed, until the next list.
         var sortedKeys: [ObjectKey]?
         var changes: [Change] = []
-        /// Changes up to this revision are gone.
+        /// Changes up to this revision are forgotten.
         var compactedRevision: Int64 = 0
     }
 
-    /// Of each kind, this many of the latest changes are kept at least, and twice as many at most.
+    /// At least so many of the latest changes of each kind are kept, and at most twice as many.
     static let keptChanges = 100_000
 
     /// The revision of the latest change.
@@ -48,7 +48,7 @@ struct ObjectStore: Sendable {
         collections[type.qualifiedPlural]?.objects[key]?.value(of: type)
     }
 
-    /// All objects of a type, or those of one namespace, in the order of their keys.
+    /// All objects of a type, or those of one namespace, sorted by key.
     mutating func objects(_ type: ResourceType, namespace: String?) -> [StoredObject] {
         let collection = sorted(type)
         let keys = collection.sortedKeys ?? []
@@ -58,8 +58,8 @@ struct ObjectStore: Sendable {
 
     /// Stores an object under a new revision, which becomes its resourceVersion.
     ///
-    /// - Parameter raw: as ``StoredObject`` takes it.
-    /// - Throws: `StatusError` 500 when it does not fit its type.
+    /// - Parameter raw: see ``StoredObject``.
+    /// - Throws: `StatusError` 500 when the object does not fit its type.
     mutating func put(
         _ type: ResourceType,
         _ key: ObjectKey,
@@ -80,7 +80,7 @@ struct ObjectStore: Sendable {
         return versioned
     }
 
-    /// Removes an object under a new revision. Does nothing when there is none.
+    /// Removes an object under a new revision. Does nothing when it does not exist.
     mutating func remove(_ type: ResourceType, _ key: ObjectKey) {
         guard let old = collections[type.qualifiedPlural]?.objects.removeValue(forKey: key) else { return }
         revision += 1

@@ -6,15 +6,15 @@ import Foundation
 /// A page of a list.
 struct ObjectPage: Sendable {
     let objects: [StoredObject]
-    /// Of the whole list, whichever page this is.
+    /// The same for all pages of a list.
     let revision: Int64
-    /// Of the next page; nil at the end.
+    /// For the next page; nil on the last one.
     let token: String?
-    /// Reported for lists without a selector, as by the real server.
+    /// nil for lists with a selector, as in the real server.
     let remainingCount: Int?
 }
 
-/// Lists that were not read to their end: their pages are of one revision, whatever happens meanwhile.
+/// Lists that clients have not read to the end: all pages of a list are of the same revision.
 struct PageSnapshots: Sendable {
     private struct Snapshot {
         let objects: [StoredObject]
@@ -22,7 +22,7 @@ struct PageSnapshots: Sendable {
         let isSelection: Bool
     }
 
-    /// The oldest is forgotten beyond that many: its reader has gone away.
+    /// Beyond it the oldest is dropped: its client has probably given up.
     private static let capacity = 64
 
     private var snapshots: [Int: Snapshot] = [:]

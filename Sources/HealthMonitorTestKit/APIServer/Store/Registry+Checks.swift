@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// The checks and completions of Registry's writes.
+// Admission of writes: normalization, defaults, validation.
 
 extension Registry {
-    /// The object without what its type does not have.
+    /// The object without unknown fields.
     func normalized(_ type: ResourceType, _ body: JSONValue) throws(StatusError) -> JSONValue {
         do {
             return try type.schema.normalize(body)
@@ -15,8 +15,7 @@ extension Registry {
         }
     }
 
-    /// Drops what stands behind gates that are off, unless the object has had it from before: that can be changed and
-    /// taken away.
+    /// Drops the fields behind disabled gates, unless the stored object has them: those can be changed and removed.
     func dropGatedFields(_ type: ResourceType, _ object: inout JSONValue, old: JSONValue? = nil) {
         for field in type.gatedFields
         where !featureGates.contains(field.gate) && old?[path: field.path] == nil {
@@ -24,7 +23,7 @@ extension Registry {
         }
     }
 
-    /// An object's namespace is the request's; a body may leave it out.
+    /// The namespace is the request's; a body may leave it out, but not contradict it.
     func checkNamespace(_ type: ResourceType, _ object: inout JSONValue, _ namespace: String) throws(StatusError) {
         guard type.isNamespaced else {
             object["metadata", "namespace"] = nil
@@ -38,7 +37,7 @@ extension Registry {
         object["metadata", "namespace"] = .string(namespace)
     }
 
-    /// Makes a name from generateName where there is none, and checks it.
+    /// Makes a missing name from generateName, and checks the name.
     func checkName(_ type: ResourceType, _ object: inout JSONValue) throws(StatusError) {
         if object["metadata", "name"] == nil {
             guard let prefix = object["metadata", "generateName"]?.string else {
@@ -65,7 +64,7 @@ extension Registry {
 }
 
 extension JSONValue {
-    /// This list of conditions after a strategic merge patch: k8s.io/api, core/v1, patchMergeKey=type.
+    /// This list of conditions after a strategic merge patch by `type` (`patchMergeKey` in k8s.io/api, core/v1).
     func merging(conditions changes: [JSONValue]) -> JSONValue {
         var conditions = array ?? []
         for change in changes {

@@ -3,24 +3,23 @@
 
 import Foundation
 
-/// The rules of the API over the store: names, uids, preconditions, subresources, defaults, validation, finalizers.
+/// The API's rules on top of the store: names, uids, preconditions, subresources, defaults, validation, finalizers.
 ///
-/// k8s.io/apiserver/pkg/registry. A value; the time of a change is passed in.
+/// A value; the time of a change is passed in. Source: k8s.io/apiserver, pkg/registry.
 struct Registry: Sendable {
-    /// Whose rules apply to a write.
+    /// Decides which rules apply to a write.
     enum Writer: Sendable {
-        /// A client over HTTP: everything is checked, and status is written through its subresource alone.
+        /// A client over HTTP: everything is checked, and status is written through its subresource only.
         case client
-        /// A test that sets the scene: an object is stored as it is, if only its types are right.
+        /// A test: only the types of fields are checked, and status is stored too.
         case test
     }
 
     private(set) var store = ObjectStore()
-    /// Those that are on.
     var featureGates: Set<FeatureGate> = [.csiVolumeHealth, .watchList]
     private var pages = PageSnapshots()
 
-    /// An empty cluster: the namespaces default and kube-system.
+    /// An empty cluster with the namespaces default and kube-system.
     init(now: Timestamp) throws(StatusError) {
         for name in ["default", "kube-system"] {
             _ = try create(.namespaces, ["metadata": ["name": .string(name)]], namespace: "", as: .test, now: now)
@@ -41,13 +40,13 @@ struct Registry: Sendable {
         return object
     }
 
-    /// The selected objects of a type, or of one namespace of it.
+    /// The selected objects of a type, of all namespaces or of one.
     mutating func list(_ type: ResourceType, namespace: String?, selector: Selector) -> [StoredObject] {
         let objects = store.objects(type, namespace: namespace)
         return selector.isEmpty ? objects : objects.filter { selector.matches($0.value(of: type)) }
     }
 
-    /// At most `limit` of the selected objects; the rest under the page's token, as of the same revision.
+    /// At most `limit` of the selected objects; the page's token leads to the rest at the same revision.
     mutating func firstPage(
         _ type: ResourceType,
         namespace: String?,
@@ -135,10 +134,12 @@ struct Registry: Sendable {
         return try replace(type, key, old: old, with: &object, subresource: subresource, as: writer, now: now)
     }
 
-    /// Applies a JSON merge patch (RFC 7386) to an object, or to its status; with `mergingLists`, a strategic merge patch,
-    /// of which `status.conditions` alone is reported from a merge patch: the elements are merged by their type.
+    /// Applies a JSON merge patch (RFC 7386) to an object, or to its status.
     ///
     /// metadata.resourceVersion in the patch is a precondition (409); so is metadata.uid (422: the field is immutable).
+    ///
+    /// - Parameter mergingLists: whether it is a strategic merge patch; the only difference here is that elements of
+    ///   `status.conditions` are merged by type.
     mutating func patch(
         _ type: ResourceType,
         _ patch: JSONValue,
@@ -189,7 +190,7 @@ struct Registry: Sendable {
         }
         let given = object
         dropGatedFields(type, &object, old: old)
-        // A field that is dropped still changes managedFields: seen on 1.37 with the gate off.
+        // A dropped field still changes managedFields, as observed on 1.37 with the gate off.
         let changesManagedFields = object != given
         setDefaults(type, &object)
         guard object != old || changesManagedFields else { return old }
@@ -208,9 +209,10 @@ struct Registry: Sendable {
         return stored
     }
 
-    /// Removes an object, or marks it as being deleted while it has finalizers. With a namespace goes all that is in it.
+    /// Deletes an object, or sets its deletionTimestamp while it has finalizers. Deleting a namespace deletes its
+    /// objects.
     ///
-    /// - Returns: The object as it was removed or is now.
+    /// - Returns: the object as it was deleted, or as it is now.
     mutating func delete(
         _ type: ResourceType,
         namespace: String,

@@ -10,18 +10,18 @@ import SwiftASN1
 import X509
 
 /// Collects a request, has it answered in a task and writes the answer; the last handler of a channel.
-final class ExchangeHandler: ChannelInboundHandler {
+final class TestHTTPChannelHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
     private let isHTTP2: Bool
-    private let connections: OpenConnections
+    private let connections: TestHTTPConnections
     private let handler: TestHTTPServer.Handler
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
     private var task: Task<Void, Never>?
 
-    init(isHTTP2: Bool, connections: OpenConnections, handler: @escaping TestHTTPServer.Handler) {
+    init(isHTTP2: Bool, connections: TestHTTPConnections, handler: @escaping TestHTTPServer.Handler) {
         self.isHTTP2 = isHTTP2
         self.connections = connections
         self.handler = handler

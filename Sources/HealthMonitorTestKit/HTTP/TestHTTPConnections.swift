@@ -6,7 +6,7 @@ import NIOSSL
 import Synchronization
 
 /// A server's connections and the tasks that answer their requests, so that both can be ended with it.
-final class OpenConnections: Sendable {
+final class TestHTTPConnections: Sendable {
     private struct State {
         var isClosed = false
         var accepted = 0

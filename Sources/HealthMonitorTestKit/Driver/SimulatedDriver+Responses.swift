@@ -9,7 +9,7 @@ extension SimulatedDriver {
         _ call: SimulatedCall,
         _ configuration: Configuration,
         _ volumes: VolumeTable
-    ) -> SimulatedAnswer {
+    ) -> SimulatedResponse {
         let isController = call.method.hasPrefix("/csi.v1.Controller/")
         guard !isController || configuration.controllerCapabilities != nil else { return unimplemented(call) }
         switch call.method {
@@ -62,7 +62,7 @@ extension SimulatedDriver {
         _ call: SimulatedCall,
         _ configuration: Configuration,
         entry: (SimulatedVolume) -> [UInt8]?
-    ) -> SimulatedAnswer {
+    ) -> SimulatedResponse {
         let start = call.startingToken.isEmpty ? 0 : Int(call.startingToken) ?? -1
         guard start >= 0, start <= volumes.count else {
             return .fail(.aborted, "starting_token \(call.startingToken) is not valid")
@@ -81,7 +81,7 @@ extension SimulatedDriver {
         "volume id \(call.volumeID) does not exist in the volumes list"
     }
 
-    private static func unimplemented(_ call: SimulatedCall) -> SimulatedAnswer {
+    private static func unimplemented(_ call: SimulatedCall) -> SimulatedResponse {
         .fail(.unimplemented, "unknown method \(call.method)")
     }
 }
