@@ -5,18 +5,15 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// A program of this machine, run to its end by a test: kubectl, promtool, our own binary.
+/// Runs programs of this machine for tests: kubectl, promtool, the monitor's binary.
 package enum Tool {
-    /// What came of it.
     package struct Outcome: Sendable, Hashable {
-        /// The exit code; nil when a signal ended it.
+        /// nil when a signal ended the program.
         package var exitCode: Int32?
-        /// Standard output.
         package var output: String
         /// Standard error.
         package var errors: String
 
-        /// An outcome.
         package init(exitCode: Int32?, output: String, errors: String) {
             self.exitCode = exitCode
             self.output = output
@@ -24,15 +21,14 @@ package enum Tool {
         }
     }
 
-    /// Why there is nothing to run.
+    /// A program is not installed.
     package struct Missing: Error, CustomStringConvertible {
-        /// What is missing and how to get it.
         package var description: String
     }
 
-    /// Where a program is on the PATH.
+    /// The path of a program on the PATH.
     ///
-    /// - Parameter package: Debian's package that has it, for the error.
+    /// - Parameter package: the Debian package that contains it, for the error.
     package static func find(_ name: String, package: String) throws -> String {
         let directories = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         let paths = directories.map { "\($0)/\(name)" }
@@ -45,10 +41,9 @@ package enum Tool {
     /// Runs a program and waits for its end.
     ///
     /// - Parameters:
-    ///   - path: where it is.
     ///   - environment: in addition to that of this process.
-    ///   - input: what it reads from standard input.
-    /// - Throws: when it cannot be started, or says more than 16 MiB.
+    ///   - input: its standard input.
+    /// - Throws: when it cannot be started, or writes more than 16 MiB.
     package static func run(
         _ path: String,
         _ arguments: [String],
@@ -75,11 +70,9 @@ package enum Tool {
 
     /// Runs a program while `body` runs, and ends it by SIGTERM.
     ///
-    /// - Parameters:
-    ///   - environment: in addition to that of this process.
-    ///   - body: gets the process's number.
+    /// - Parameter environment: in addition to that of this process.
     /// - Returns: what `body` returns, and standard error.
-    /// - Throws: what `body` throws, when the program cannot be started, or says more than 64 MiB.
+    /// - Throws: what `body` throws; also when the program cannot be started, or writes more than 64 MiB.
     package static func run<Result: Sendable>(
         _ path: String,
         _ arguments: [String],

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A private key that cannot be read without its password.
+/// A private key that is encrypted with a password.
 package enum EncryptedKey {
-    /// PKCS#8 in PEM. Made by openssl for tests alone, and used nowhere else; the password is "x".
+    /// PKCS#8 in PEM, made by openssl for tests only; the password is "x".
     package static let pem = """
         -----BEGIN ENCRYPTED PRIVATE KEY-----
         MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAi3MtNc3+iYOgICCAAw

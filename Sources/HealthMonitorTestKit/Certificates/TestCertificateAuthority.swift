@@ -6,19 +6,20 @@ package import Foundation
 import SwiftASN1
 import X509
 
-/// A certificate authority of one test's own: whoever trusts it trusts nothing else, and nobody else trusts it.
+/// A certificate authority for one test.
 package struct TestCertificateAuthority: Sendable {
     private let key: Certificate.PrivateKey
     private let certificate: Certificate
     /// The authority's own certificate.
     package let certificatePEM: String
 
-    /// A new authority. Neither its certificate nor those that it issues have key identifiers, as kubeadm's had none.
+    /// Makes a new authority. Neither its certificate nor those that it issues have key identifiers, as with older
+    /// versions of kubeadm.
     ///
     /// - Parameters:
-    ///   - commonName: its subject; by default, one that no other authority has.
-    ///   - validity: when it is valid; by default from yesterday for ten years.
-    ///   - predecessor: whose key it has; by default, a key of its own.
+    ///   - commonName: its subject; by default a unique one.
+    ///   - validity: by default from yesterday for ten years.
+    ///   - predecessor: an authority whose key it takes over; by default it has a new key.
     package init(
         commonName: String? = nil,
         validity: ClosedRange<Date>? = nil,
@@ -44,12 +45,12 @@ package struct TestCertificateAuthority: Sendable {
         certificatePEM = try certificate.serializeAsPEM().pemString
     }
 
-    /// A server's certificate.
+    /// Issues a server's certificate.
     ///
     /// - Parameters:
-    ///   - names: DNS names and IPv4 addresses that it is for.
-    ///   - validity: when it is valid; by default from yesterday for a year.
-    ///   - isForClients: to be wrong in its purpose and right in everything else.
+    ///   - names: its DNS names and IPv4 addresses.
+    ///   - validity: by default from yesterday for a year.
+    ///   - isForClients: whether its extended key usage is a client's, which makes it invalid for a server.
     package func issueServer(
         names: [String],
         validity: ClosedRange<Date>? = nil,
@@ -69,7 +70,7 @@ package struct TestCertificateAuthority: Sendable {
         )
     }
 
-    /// A client's certificate; Kubernetes takes the common name for the user's.
+    /// Issues a client's certificate; Kubernetes takes the common name as the user's name.
     package func issueClient(commonName: String) throws -> TestIdentity {
         try issue(
             commonName: commonName,
@@ -103,14 +104,13 @@ package struct TestCertificateAuthority: Sendable {
     }
 }
 
-/// A certificate and the key that goes with it.
+/// A certificate and its private key.
 package struct TestIdentity: Sendable {
-    /// The certificate, and those that are sent with it.
+    /// The certificate and its chain.
     package let certificatePEM: String
-    /// Its key, not encrypted.
+    /// Not encrypted.
     package let privateKeyPEM: String
 
-    /// A certificate and its key.
     package init(certificatePEM: String, privateKeyPEM: String) {
         self.certificatePEM = certificatePEM
         self.privateKeyPEM = privateKeyPEM

@@ -3,18 +3,14 @@
 
 import Synchronization
 
-/// A clock that stands still until a test moves it.
+/// A clock that stands still until a test advances it.
 package final class ManualClock: Clock, Sendable {
-    /// A moment: the time since the clock was made.
     package struct Instant: InstantProtocol, Sendable {
         /// Since the clock was made.
         package var offset: Duration
 
-        /// Later by a duration.
         package func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
-        /// How much later the other moment is.
         package func duration(to other: Instant) -> Duration { other.offset - offset }
-        /// Earlier than.
         package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
     }
 
@@ -28,21 +24,21 @@ package final class ManualClock: Clock, Sendable {
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
         var cancelled: Set<Int> = []
-        /// Tests that wait for sleepers; the end of its stream reports one to look again.
+        /// Tests that wait for sleepers; each checks again when its stream ends.
         var waiters: [AsyncStream<Void>.Continuation] = []
     }
 
     private let state = Mutex(State())
 
-    /// A clock at the beginning of its time.
+    /// A clock at offset zero.
     package init() {}
 
-    /// The moment at which the clock stands.
     package var now: Instant { state.withLock { $0.now } }
-    /// It has none: the clock stands exactly where a test puts it.
+    /// Zero: every instant can be reached.
     package var minimumResolution: Duration { .zero }
 
-    /// Moves the clock and wakes those whose time has come: the earliest deadline first, of equal ones who slept first.
+    /// Advances the clock and resumes the sleepers that are due: by deadline, and of equal deadlines in the order in which
+    /// they began to sleep.
     package func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now = state.now.advanced(by: duration)
@@ -53,9 +49,9 @@ package final class ManualClock: Clock, Sendable {
         for (_, sleeper) in due { sleeper.continuation.resume() }
     }
 
-    /// Returns when somebody sleeps whose time comes so long from now, or on cancellation.
+    /// Returns when a task sleeps whose remaining time is in the range, or on cancellation.
     ///
-    /// - Returns: how long the earliest of those sleeps still; zero on cancellation.
+    /// - Returns: the shortest of these remaining times; zero on cancellation.
     @discardableResult
     package func sleeper(
         ofAtLeast minimum: Duration = .zero,
@@ -64,12 +60,12 @@ package final class ManualClock: Clock, Sendable {
         await find { left in left.filter { $0 >= minimum && $0 <= maximum }.min() }
     }
 
-    /// Returns when so many sleep at the same time, or on cancellation.
+    /// Returns when at least `count` tasks sleep at the same time, or on cancellation.
     package func sleepers(_ count: Int) async {
         _ = await find { left in left.count >= count ? .zero : nil }
     }
 
-    /// Looks at how long everybody still sleeps, now and whenever somebody falls asleep, until `find` returns something.
+    /// Calls `find` with the remaining times of all sleepers, now and whenever one is added, until it returns a value.
     private func find(_ find: ([Duration]) -> Duration?) async -> Duration {
         while !Task.isCancelled {
             let (arrivals, waiter) = AsyncStream.makeStream(of: Void.self)
@@ -84,7 +80,7 @@ package final class ManualClock: Clock, Sendable {
         return .zero
     }
 
-    /// Returns when a test has moved the clock so far.
+    /// Returns when a test has advanced the clock to the deadline.
     ///
     /// - Throws: `CancellationError` on cancellation.
     package func sleep(until deadline: Instant, tolerance: Duration?) async throws {
@@ -92,7 +88,7 @@ package final class ManualClock: Clock, Sendable {
             state.nextID += 1
             return state.nextID
         }
-        // Who is cancelled after waking leaves a mark that nobody takes.
+        // A task that is cancelled after it was resumed has left an entry that nothing else removes.
         defer { state.withLock { _ = $0.cancelled.remove(id) } }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in

@@ -3,20 +3,20 @@
 
 import Synchronization
 
-/// Returns after other tasks had a turn: what a test polls for, which nothing signals, goes on meanwhile.
+/// Pauses between two polls of a condition that nothing signals, so that other tasks run.
 ///
-/// The turn is one at low priority, which has threads of its own: a poll that only yielded would take the threads of the
-/// concurrency pool from just what is waited for.
+/// It waits for a task of low priority, which runs on threads of its own: a poll that only yielded would take the
+/// threads of the concurrency pool from the tasks that it waits for.
 package func pollingPause() async {
     await withTaskGroup(of: Void.self) { group in
         group.addTask(priority: .background) { await Task.yield() }
     }
 }
 
-/// Runs an exit test when no other one runs.
+/// Runs one exit test at a time.
 ///
-/// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave none for
-/// any other test. Seen in swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
+/// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave none
+/// for other tests. Source: swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
 package func runExitTest(_ test: () async -> Void) async {
     await withCheckedContinuation { continuation in
         exitTests.withLock { $0.begin(continuation) }?.resume()
@@ -29,7 +29,7 @@ private struct ExitTests {
     private var isRunning = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// Returns the one that may run now.
+    /// Returns the test that may run now.
     mutating func begin(_ test: CheckedContinuation<Void, Never>) -> CheckedContinuation<Void, Never>? {
         if isRunning {
             waiting.append(test)
@@ -39,7 +39,7 @@ private struct ExitTests {
         return test
     }
 
-    /// Returns the one that may run next.
+    /// Returns the test that may run next.
     mutating func end() -> CheckedContinuation<Void, Never>? {
         isRunning = !waiting.isEmpty
         return waiting.isEmpty ? nil : waiting.removeFirst()

@@ -3,18 +3,16 @@
 
 import Synchronization
 
-/// The storage behind a ``SimulatedDriver``, with a queue of its own: it serves some calls at a time, each for about the
-/// same time, and the others wait in the order of their arrival. A call's latency is its wait and its service.
-///
-/// It counts what it served; see ``takeLoad()``.
+/// The storage array behind a ``SimulatedDriver``: it serves a limited number of calls at a time, and the others wait in
+/// the order of their arrival. A call's latency is its waiting time and its service time.
 package final class SimulatedArray: Sendable {
-    /// What an array did since it was last looked at.
+    /// The load of an array in some time.
     package struct Load: Sendable {
         /// The latencies of the calls that ended, in ascending order, as the driver saw them.
         package var latencies: [Duration] = []
-        /// The most calls that waited at a time for their service to begin.
+        /// The greatest number of calls that waited at the same time.
         package var deepestQueue = 0
-        /// How long that is ago.
+        /// The time that this load is of.
         package var observed = Duration.zero
     }
 
@@ -29,14 +27,14 @@ package final class SimulatedArray: Sendable {
 
     /// - Parameters:
     ///   - servers: how many calls it serves at a time; at least 1.
-    ///   - jitter: how far, as a share of `serviceTime`, the service of a call may be shorter or longer; 0 to 1.
-    ///   - seed: decides the sequence of service times.
+    ///   - jitter: by how much a call's service time may differ from `serviceTime`, as a share of it; 0 to 1.
+    ///   - seed: determines the sequence of service times.
     package init(servers: Int, serviceTime: Duration, jitter: Double = 0, seed: UInt64 = 0) {
         state = Mutex(State(queue: ArrayQueue(servers: servers, serviceTime: serviceTime, jitter: jitter, seed: seed)))
     }
 
-    /// Returns when a call that arrives now was served, or on cancellation, which does not give its turn to another call:
-    /// an array finishes what it has accepted.
+    /// Returns when a call that arrives now has been served, or on cancellation. A cancelled call keeps its turn: an array
+    /// finishes what it has accepted.
     func serve() async {
         let arrival = ContinuousClock.now
         let end = state.withLock { state in
@@ -49,7 +47,7 @@ package final class SimulatedArray: Sendable {
         state.withLock { $0.load.latencies.append(latency) }
     }
 
-    /// What it did since the last call of this, or since it exists.
+    /// The load since the last call of this method, at first since the array was made.
     package func takeLoad() -> Load {
         let now = ContinuousClock.now
         return state.withLock { state in
@@ -63,16 +61,16 @@ package final class SimulatedArray: Sendable {
     }
 }
 
-/// When an array serves which call: first come, first served, by whichever server is free first.
+/// The schedule of an array: first come, first served, by the server that is free first.
 ///
-/// Pure: time is passed in as a `Duration` since any fixed moment, and does not go back.
+/// A value: time is passed in as a `Duration` since a fixed moment, and does not go back.
 struct ArrayQueue: Sendable {
     private let serviceTime: Duration
     private let jitter: Double
     private var random: SeededGenerator
-    /// When each server will have done what it has accepted.
+    /// When each server will have finished the calls that it has accepted.
     private var freeAt: [Duration]
-    /// When the service of calls begins that have to wait; in ascending order.
+    /// When the service of the waiting calls begins, in ascending order.
     private var starts: [Duration] = []
 
     init(servers: Int, serviceTime: Duration, jitter: Double = 0, seed: UInt64 = 0) {
@@ -82,7 +80,7 @@ struct ArrayQueue: Sendable {
         freeAt = Array(repeating: .zero, count: max(1, servers))
     }
 
-    /// How many calls waited for their service when the last one was admitted, that one among them.
+    /// How many calls were waiting when the last one was admitted, including that one.
     var waiting: Int { starts.count }
 
     /// Admits a call; returns when its service ends.

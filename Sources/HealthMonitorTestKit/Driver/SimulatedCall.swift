@@ -48,7 +48,7 @@ package struct SimulatedCall: Sendable {
         return (entry[0], entry[1])
     }
 
-    /// Whether the driver has to ask its storage: all but the calls that identify the driver.
+    /// Whether the call reaches the storage: all controller calls but ControllerGetCapabilities.
     var isAboutVolumes: Bool {
         method.hasPrefix("/csi.v1.Controller/") && !isCall(of: "ControllerGetCapabilities")
     }

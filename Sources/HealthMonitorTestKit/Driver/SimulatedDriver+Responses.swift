@@ -4,9 +4,9 @@
 import GRPCTransport
 
 extension SimulatedDriver {
-    /// Numbers: container-storage-interface/spec, csi.proto.
-    static func answer(
-        _ call: SimulatedCall,
+    /// Field numbers: container-storage-interface/spec, csi.proto.
+    static func response(
+        to call: SimulatedCall,
         _ configuration: Configuration,
         _ volumes: VolumeTable
     ) -> SimulatedResponse {
@@ -43,7 +43,8 @@ extension SimulatedDriver {
         }
     }
 
-    /// PluginCapability and ControllerServiceCapability have one shape: capabilities=1 { service or rpc=1 { type=1 } }
+    /// PluginCapability and ControllerServiceCapability have the same fields:
+    /// capabilities=1 { service or rpc=1 { type=1 } }
     private static func capabilities(_ numbers: [Int]) -> [UInt8] {
         var response = WireWriter()
         for number in numbers {
@@ -56,7 +57,7 @@ extension SimulatedDriver {
         return response.bytes
     }
 
-    /// A page of the volumes for which there is an entry. A token is the position of the volume that comes next.
+    /// A page of the volumes for which `entry` is not nil. A token is the position of the next volume.
     private static func list(
         _ volumes: [SimulatedVolume],
         _ call: SimulatedCall,

@@ -4,33 +4,30 @@
 package import GRPCTransport
 import Synchronization
 
-/// A CSI driver for tests and demonstrations: real gRPC on a Unix socket, volumes whose condition the test decides, and
-/// no storage behind it.
+/// A CSI driver for tests and the demo: real gRPC on a Unix socket, volumes whose condition the test sets, and no storage.
 ///
-/// It answers the Identity service, and of the Controller service what a health monitor asks for, in an encoding of its
-/// own. Change its volumes at any time; plan faults with ``intercept(_:)``; see in ``journal`` what it was asked.
+/// It implements the Identity service and the Controller RPCs that a health monitor calls, in an encoding of its own.
+/// Volumes may change at any time, ``intercept(_:)`` injects faults, and ``journal`` has all calls.
 package final class SimulatedDriver: Sendable {
-    /// Who the driver is and what it can do.
+    /// The driver's identity and capabilities.
     package struct Configuration: Sendable {
-        /// The driver's name.
         package var name: String
-        /// Any text.
         package var vendorVersion: String
-        /// Controller RPCs by their number in the specification; nil: no controller service.
+        /// Controller capabilities by their number in the specification; nil for no controller service.
         package var controllerCapabilities: [Int]?
-        /// How many volumes a page of a list has when the caller leaves it to the driver; 0: all.
+        /// The entries on a page when the request has no max_entries; 0 for all.
         package var pageSize: Int
-        /// Whether ControllerListVolumeHealth lists volumes of which nothing is wrong, which it should leave out.
+        /// Whether ControllerListVolumeHealth lists healthy volumes too, which it should leave out.
         package var listsHealthyVolumes = false
-        /// Whether ControllerGetVolume answers OK and an abnormal condition for a volume that the driver does not have,
-        /// as csi-driver-host-path does, and not NOT_FOUND.
+        /// Whether ControllerGetVolume responds with OK and an abnormal condition for a volume that does not exist, as
+        /// csi-driver-host-path does, instead of NOT_FOUND.
         package var reportsUnknownVolumesAbnormal = false
-        /// How long the driver takes for each call.
+        /// The latency of every call.
         package var latency = Duration.zero
-        /// The storage behind the driver, which serves only some calls about volumes at a time; nil: as many as come.
+        /// The storage that serves calls about volumes; nil for storage without a queue.
         package var array: SimulatedArray?
 
-        /// LIST_VOLUMES (3) and LIST_VOLUME_HEALTH (17): what a driver lists volumes by.
+        /// The capabilities to list volumes: LIST_VOLUMES (3) and LIST_VOLUME_HEALTH (17).
         package static let listCapabilities = [3, 17]
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         package static let healthCapabilities = [16, 17]
@@ -60,13 +57,11 @@ package final class SimulatedDriver: Sendable {
         var server: GRPCServer?
     }
 
-    /// The socket's path.
     package let socket: String
-    /// Every call so far and to come.
     package let journal = Journal<SimulatedCall>()
     private let state: Mutex<State>
 
-    /// A driver that does not listen yet.
+    /// Makes a driver, which listens after ``start()``.
     ///
     /// - Parameter socket: the path of its Unix socket, at most 107 bytes.
     package init(socket: String, configuration: Configuration = Configuration()) {
@@ -74,15 +69,15 @@ package final class SimulatedDriver: Sendable {
         state = Mutex(State(configuration: configuration))
     }
 
-    /// Who the driver is and what it can do, from the next call on.
+    /// A change applies from the next call on.
     package var configuration: Configuration {
         get { state.withLock { $0.configuration } }
         set { state.withLock { $0.configuration = newValue } }
     }
 
-    /// The driver's volumes, in the order of its lists. Of several with one id, calls about one volume mean the first.
+    /// The driver's volumes, in the order of its lists. Of several with the same id, calls for one volume find the first.
     ///
-    /// To read or to replace them takes time in proportion to their number; to change one, `set(_:ofVolume:)` does not.
+    /// Reading and setting take time in proportion to their number; `set(_:ofVolume:)` does not.
     package var volumes: [SimulatedVolume] {
         get { state.withLock { $0.volumes.all } }
         set {
@@ -91,31 +86,31 @@ package final class SimulatedDriver: Sendable {
         }
     }
 
-    /// Says of a volume, which is added where it is missing, how it is.
+    /// Sets a volume's condition; a missing volume is added.
     package func set(_ condition: SimulatedVolume.Condition?, ofVolume id: String) {
         state.withLock { state in state.volumes.change(id) { $0.condition = condition } }
     }
 
-    /// Says of a volume, which is added where it is missing, what the health RPCs find wrong with it.
+    /// Sets a volume's health entries; a missing volume is added.
     package func set(health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
         state.withLock { state in state.volumes.change(id) { $0.health = health } }
     }
 
-    /// Decides on calls before the driver does.
+    /// Sees a call before the driver handles it, and may respond in its place.
     package typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedResponse?
 
-    /// From now on, this sees every call before it is answered, may take its time, and answers itself unless it returns
-    /// nil; nil ends that.
+    /// Sets the interceptor of all calls. A call waits until it returns; when it returns nil, the driver responds. nil
+    /// removes it.
     package func intercept(_ interceptor: Interceptor?) {
         state.withLock { $0.interceptor = interceptor }
     }
 
-    /// Listens. After ``stop()`` it may be started again, on the same socket.
+    /// Listens. May be called again after ``stop()``, on the same socket.
     ///
     /// - Throws: when it cannot listen there.
     package func start() throws(GRPCError) {
         let server = try GRPCServer(address: socket) { [weak self] method, request in
-            await self?.answer(method, request) ?? .failure(GRPCError(code: .unavailable, message: "gone"))
+            await self?.respond(to: method, request) ?? .failure(GRPCError(code: .unavailable, message: "gone"))
         }
         state.withLock { $0.server = server }
     }
@@ -129,26 +124,26 @@ package final class SimulatedDriver: Sendable {
         await server?.shutdown()
     }
 
-    /// What the driver itself answers, without an interceptor.
+    /// The driver's own response, without an interceptor.
     func regularResponse(to call: SimulatedCall) -> SimulatedResponse {
         let (configuration, volumes) = state.withLock { ($0.configuration, $0.volumes) }
-        return Self.answer(call, configuration, volumes)
+        return Self.response(to: call, configuration, volumes)
     }
 
-    private func answer(_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
+    private func respond(to method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {
         let call = SimulatedCall(method: method, request: request)
         journal.append(call)
         let (interceptor, configuration) = state.withLock { ($0.interceptor, $0.configuration) }
-        // Both end early with the call, which gets no response then.
+        // Both return early when the call is cancelled.
         if configuration.latency > .zero { try? await ContinuousClock().sleep(for: configuration.latency) }
         if let array = configuration.array, call.isAboutVolumes { await array.serve() }
         switch await interceptor?(call) ?? regularResponse(to: call) {
         case .reply(let bytes): return .success(bytes)
         case .fail(let code, let message): return .failure(GRPCError(code: code, message: message))
         case .never:
-            // Ends with the call: the task is cancelled then.
+            // The task is cancelled when the call ends.
             await untilCancelled()
-            return .failure(GRPCError(code: .cancelled, message: "never answered"))
+            return .failure(GRPCError(code: .cancelled, message: "no response"))
         }
     }
 }

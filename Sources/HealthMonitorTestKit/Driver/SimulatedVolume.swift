@@ -7,21 +7,17 @@ import Foundation
 package struct SimulatedVolume: Sendable {
     /// A legacy VolumeCondition.
     package struct Condition: Sendable, Hashable {
-        /// Whether something is wrong.
         package var isAbnormal: Bool
-        /// The driver's word for it; some drivers have one for healthy volumes too.
+        /// Some drivers have one for healthy volumes too.
         package var message: String
 
-        /// A condition.
         package init(isAbnormal: Bool, message: String) {
             self.isAbnormal = isAbnormal
             self.message = message
         }
 
-        /// Nothing is wrong, and there is nothing to say.
         package static let healthy = Condition(isAbnormal: false, message: "")
 
-        /// Something is wrong, and this is the driver's word for it.
         package static func abnormal(_ message: String) -> Condition {
             Condition(isAbnormal: true, message: message)
         }
@@ -29,14 +25,13 @@ package struct SimulatedVolume: Sendable {
 
     /// A VolumeHealthEntry of CSI 1.13.
     package struct HealthEntry: Sendable, Hashable {
-        /// The number of a `VolumeHealthErrorType`: 1 DEGRADED, 2 INACCESSIBLE, 3 DATA_LOSS; any other is unknown.
+        /// A `VolumeHealthErrorType`: 1 DEGRADED, 2 INACCESSIBLE, 3 DATA_LOSS; other numbers are unknown.
         package var status: Int
-        /// A word for programs.
+        /// Machine-readable.
         package var reason: String
-        /// A sentence for people.
+        /// Human-readable.
         package var message: String
 
-        /// An entry.
         package init(status: Int, reason: String, message: String = "") {
             self.status = status
             self.reason = reason
@@ -44,26 +39,26 @@ package struct SimulatedVolume: Sendable {
         }
     }
 
-    /// The driver's identity for it: `volume_id`.
+    /// `volume_id`
     package var id: String
-    /// Its size in bytes.
+    /// In bytes.
     package var capacity: Int64
-    /// The nodes that it is published on, by the driver's identities for them.
+    /// `published_node_ids`
     package var publishedNodes: [String]
-    /// nil: the driver says nothing of it.
+    /// nil when the driver reports no condition.
     package var condition: Condition?
-    /// What the health RPCs say is wrong.
+    /// What the health RPCs report; empty for a healthy volume.
     package var health: [HealthEntry]
-    /// When set, the volume is as the reference driver (csi-driver-host-path) finds it.
+    /// When set, the volume's health follows the file system, as with the reference driver (csi-driver-host-path).
     ///
-    /// Its condition is abnormal while this directory is missing, whatever ``condition`` says. Its health is what a marker
-    /// file beside the directory says, or ``health`` while there is none: a file named as the directory with
-    /// `.controller.health` or else `.health` added, with a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
-    /// `DATA_LOSS`), reason and message, or a list of them. A status that is none of these counts as DEGRADED, a file that
-    /// cannot be read as healthy.
+    /// Its condition is abnormal while this directory is missing, whatever ``condition`` is. Its health comes from a marker
+    /// file beside the directory, or is ``health`` while there is none. The file has the directory's name with
+    /// `.controller.health`, or else `.health`, appended; it holds a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
+    /// `DATA_LOSS`), reason and message, or a list of them. An unknown status counts as DEGRADED, a file that cannot be
+    /// decoded as healthy.
     package var backingDirectory: String?
 
-    /// A volume; by default healthy, of 1 GiB and published nowhere.
+    /// By default healthy, of 1 GiB and published nowhere.
     package init(
         id: String,
         capacity: Int64 = 1 << 30,
@@ -80,13 +75,13 @@ package struct SimulatedVolume: Sendable {
         self.backingDirectory = backingDirectory
     }
 
-    /// What the driver says of it now.
+    /// The condition that the driver reports now.
     var currentCondition: Condition? {
         guard let backingDirectory, !FileManager.default.fileExists(atPath: backingDirectory) else { return condition }
         return .abnormal("The source path of the volume doesn't exist")
     }
 
-    /// What the health RPCs say of it now.
+    /// The health that the driver reports now.
     var currentHealth: [HealthEntry] {
         guard let backingDirectory else { return health }
         let markers = [".controller.health", ".health"].lazy.compactMap {
@@ -143,7 +138,7 @@ extension SimulatedVolume.HealthEntry {
             (try? decoder.decode([Marker].self, from: marker)) ?? (try? [decoder.decode(Marker.self, from: marker)])
         return (markers ?? []).map { marker in
             let statuses = ["degraded": 1, "inaccessible": 2, "dataloss": 3]
-            // The names of Kubernetes (DataLoss) do as well as CSI's (DATA_LOSS).
+            // Kubernetes' names (DataLoss) are accepted beside CSI's (DATA_LOSS).
             let name = marker.status.lowercased().filter { $0 != "_" }
             return Self(status: statuses[name] ?? 1, reason: marker.reason ?? "", message: marker.message ?? "")
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The volumes of a driver: in the order of its lists, and by their id.
+/// The volumes of a driver, in the order of its lists and by id.
 struct VolumeTable: Sendable {
     private(set) var all: [SimulatedVolume]
     private var positions: [String: Int]
@@ -11,12 +11,12 @@ struct VolumeTable: Sendable {
         positions = Dictionary(volumes.enumerated().map { ($1.id, $0) }) { first, _ in first }
     }
 
-    /// The first volume with this id; nil when there is none.
+    /// The first volume with this id.
     subscript(id: String) -> SimulatedVolume? {
         positions[id].map { all[$0] }
     }
 
-    /// Changes the first volume with this id, or a new one, which comes last.
+    /// Changes the first volume with this id, or a new one that is appended.
     mutating func change(_ id: String, _ change: (inout SimulatedVolume) -> Void) {
         if let position = positions[id] {
             change(&all[position])

@@ -5,29 +5,27 @@
 package struct NodeFixture: Sendable, Hashable {
     /// The status of the Ready condition.
     package enum Readiness: String, Sendable {
-        /// The node takes pods and runs them.
         case ready = "True"
-        /// The kubelet says that something is wrong.
+        /// The kubelet reports that the node is not ready.
         case notReady = "False"
         /// The kubelet has not reported for a while.
         case unknown = "Unknown"
     }
 
-    /// The node's name.
     package var name: String
-    /// Whether it is ready; nil: nobody has said so yet.
+    /// nil for a node that has no Ready condition yet.
     package var readiness: Readiness?
-    /// Since when, in seconds since 1970.
+    /// The condition's lastTransitionTime, in seconds since 1970.
     package var since: Int64
 
-    /// A node; by default one that has been ready since 2026-01-01.
+    /// By default the node has been ready since 2026-01-01.
     package init(name: String, readiness: Readiness? = .ready, since: Int64 = 1_767_225_600) {
         self.name = name
         self.readiness = readiness
         self.since = since
     }
 
-    /// Creates the node, or changes what there is of it.
+    /// Creates the node, or updates its status.
     ///
     /// - Returns: the node's uid.
     @discardableResult

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A Pod that uses claims on a node.
+/// A Pod with PersistentVolumeClaims.
 package struct PodFixture: Sendable, Hashable {
-    /// The pod's namespace.
     package var namespace = "default"
-    /// The pod's name.
     package var name: String
-    /// The node that it runs on; empty: it is not scheduled.
+    /// Empty for a pod that is not scheduled.
     package var nodeName: String
-    /// The claims of its namespace that it uses.
+    /// Claims in its namespace.
     package var claimNames: [String]
     /// `status.phase`
     package var phase = "Running"
 
-    /// A running pod.
     package init(name: String, nodeName: String, claimNames: [String]) {
         self.name = name
         self.nodeName = nodeName

@@ -3,18 +3,14 @@
 
 /// A PersistentVolume of a CSI driver and the PersistentVolumeClaim that is bound to it.
 package struct VolumeFixture: Sendable, Hashable {
-    /// The claim's namespace.
     package var namespace = "default"
-    /// The claim's name.
     package var claimName: String
-    /// The volume's name.
     package var volumeName: String
     /// `spec.csi.volumeHandle`
     package var handle: String
     /// `spec.csi.driver`
     package var driverName: String
 
-    /// A pair with these names.
     package init(
         claimName: String,
         volumeName: String,
@@ -27,7 +23,7 @@ package struct VolumeFixture: Sendable, Hashable {
         self.driverName = driverName
     }
 
-    /// The first pair is csi-driver-host-path's well-known example, the others are numbered.
+    /// Number 0 is the example of csi-driver-host-path, the others have numbered names.
     package init(number: Int, driverName: String = "hostpath.csi.k8s.io") {
         if number == 0 {
             self.init(
@@ -75,7 +71,7 @@ package struct VolumeFixture: Sendable, Hashable {
         try server.delete(kind: "PersistentVolume", name: volumeName)
     }
 
-    /// The volume alone, as the API server has it.
+    /// The PersistentVolume as the API server has it.
     package func volume(claimUID: String, phase: String) -> JSONValue {
         [
             "apiVersion": "v1",

@@ -8,14 +8,14 @@ import NIOPosix
 import NIOSSL
 import Synchronization
 
-/// The listening socket of a test's HTTP server and what becomes of each connection.
+/// The listening socket of a test's HTTP server, and the pipelines of its connections.
 final class HTTPListener: Sendable {
     private struct State {
-        /// nil: not listening.
+        /// nil while it does not listen.
         var channel: (any Channel)?
-        /// The first time any free one, later that one.
+        /// 0 until it listens for the first time on a free port; then that port.
         var port: Int
-        /// nil: plain HTTP.
+        /// nil for plain HTTP.
         var context: NIOSSLContext?
         var breaksHandshakes = false
     }
@@ -25,7 +25,7 @@ final class HTTPListener: Sendable {
     private let handler: TestHTTPServer.Handler
     private let state: Mutex<State>
 
-    /// Does not listen yet.
+    /// Makes a listener, which listens after ``open()``.
     init(_ configuration: TestHTTPServer.Configuration, handler: @escaping TestHTTPServer.Handler) throws {
         self.configuration = configuration
         self.handler = handler
@@ -40,7 +40,7 @@ final class HTTPListener: Sendable {
             do {
                 return try await listen(on: port)
             } catch let error as IOError where error.errnoCode == EADDRINUSE {
-                // A process that is just being started has copies of our sockets until its exec.
+                // A process that is being started has copies of our sockets until its exec.
                 await Task.yield()
             }
         }
@@ -63,7 +63,7 @@ final class HTTPListener: Sendable {
         return port
     }
 
-    /// How many connections there were so far.
+    /// How many connections were accepted so far.
     var acceptedConnections: Int { connections.accepted }
 
     /// Stops listening and cuts the open connections.
@@ -86,7 +86,7 @@ final class HTTPListener: Sendable {
         await connections.cutAll()
     }
 
-    /// For the connections to come.
+    /// Sets the certificate for new connections.
     func present(_ identity: TestIdentity) throws {
         let context = try Self.sslContext(identity, configuration)
         state.withLock { $0.context = context }
@@ -157,8 +157,8 @@ extension HTTPListener {
     }
 
     private func configureHTTP2(_ channel: any Channel) -> EventLoopFuture<Void> {
-        // A test's clients are no attackers, and libcurl sends a control frame with every request. The window lifts the
-        // limits and not the counts: NIO allocates memory for as many as are allowed, and Int.max overflows its sum.
+        // Tests need no protection against floods, and libcurl sends a control frame with every request. A short window
+        // lifts the limits; a high count would not do, because NIO allocates memory for it, and Int.max overflows its sum.
         var configuration = NIOHTTP2Handler.ConnectionConfiguration()
         configuration.controlFrameRateLimit.windowLength = .nanoseconds(1)
         var streamConfiguration = NIOHTTP2Handler.StreamConfiguration()
@@ -178,7 +178,7 @@ extension HTTPListener {
     }
 }
 
-/// Answers the first bytes of a TLS handshake by hanging up.
+/// Closes the connection at the first bytes of a TLS handshake.
 private final class HandshakeBreaker: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

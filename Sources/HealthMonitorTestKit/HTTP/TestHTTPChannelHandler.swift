@@ -9,7 +9,7 @@ import NIOSSL
 import SwiftASN1
 import X509
 
-/// Collects a request, has it answered in a task and writes the answer; the last handler of a channel.
+/// Collects a request, runs the test's handler in a task and writes its response; the last handler of a channel.
 final class TestHTTPChannelHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -34,7 +34,7 @@ final class TestHTTPChannelHandler: ChannelInboundHandler {
             body = []
         case .body(let buffer):
             guard body.count + buffer.readableBytes <= 16 << 20 else {
-                // What has been read already comes still, the request's end too: there is no request to answer.
+                // Parts that were read already still arrive, the request's end too.
                 head = nil
                 body = []
                 return context.close(promise: nil)
@@ -90,14 +90,14 @@ extension TestHTTPRequest {
         )
     }
 
-    /// `+` and `%XX`, as a query has them.
+    /// Decodes `+` and `%XX`.
     private static func decode(_ text: Substring) -> String {
         text.replacing("+", with: " ").removingPercentEncoding ?? String(text)
     }
 }
 
 extension Channel {
-    /// The common name of the certificate that a TLS connection's client has shown. To be asked on the event loop.
+    /// The common name of the client's certificate. Must be called on the event loop.
     fileprivate var peerCommonName: String? {
         guard
             let shown = try? pipeline.syncOperations.nioSSL_peerCertificate(),
@@ -108,9 +108,9 @@ extension Channel {
             .flatMap { String($0.value) }
     }
 
-    /// Writes a response; each piece is awaited until the socket has taken it.
+    /// Writes a response; suspends until the socket has taken each part.
     ///
-    /// - Parameter connection: this channel, or the parent of this one, which is a stream of HTTP/2.
+    /// - Parameter connection: this channel, or its parent when this channel is an HTTP/2 stream.
     fileprivate func write(
         _ response: TestHTTPResponse,
         to request: HTTPRequestHead,
@@ -129,8 +129,8 @@ extension Channel {
         )
         switch response.body {
         case .bytes(let bytes):
-            // Flushed at the end: a client that has it all may send its next request at once, whose answer must not come
-            // between.
+            // Flushed with the end: a client that has the whole body may send its next request at once, whose response
+            // must not come in between.
             write(HTTPServerResponsePart.head(head), promise: nil)
             if !bytes.isEmpty, request.method != .HEAD, response.status != 204 {
                 write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))), promise: nil)
@@ -145,7 +145,7 @@ extension Channel {
         }
         try await writeAndFlush(HTTPServerResponsePart.end(nil))
         if closes, connection !== self {
-            // RFC 9113, 6.8: streams that there are go on, new ones are for another connection.
+            // RFC 9113, 6.8: open streams continue, new ones need another connection.
             let goAway = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
             try? await connection.writeAndFlush(HTTP2Frame(streamID: .rootStream, payload: goAway))
         } else if closes || !request.isKeepAlive {

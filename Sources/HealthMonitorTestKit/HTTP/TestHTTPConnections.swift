@@ -5,7 +5,7 @@ import NIOCore
 import NIOSSL
 import Synchronization
 
-/// A server's connections and the tasks that answer their requests, so that both can be ended with it.
+/// The open connections of a server and the tasks that serve their requests, so that the server can end both.
 final class TestHTTPConnections: Sendable {
     private struct State {
         var isClosed = false
@@ -17,7 +17,7 @@ final class TestHTTPConnections: Sendable {
 
     private let state = Mutex(State())
 
-    /// How many there were so far.
+    /// How many connections were accepted so far.
     var accepted: Int { state.withLock { $0.accepted } }
 
     /// Keeps a connection until it closes.
@@ -33,7 +33,7 @@ final class TestHTTPConnections: Sendable {
         }
     }
 
-    /// Runs an exchange in a task, which is awaited by ``closeAll()``.
+    /// Serves a request in a task, which ``closeAll()`` awaits.
     func run(_ operation: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
         state.withLock { state in
             let id = state.nextTask
@@ -47,13 +47,13 @@ final class TestHTTPConnections: Sendable {
         }
     }
 
-    /// Closes the connections that are open now, which cancels their exchanges.
+    /// Closes the open connections, which cancels their requests.
     func cutAll() async {
         let closings = state.withLock { Array($0.channels.values) }.map(Self.cut)
         for closing in closings { try? await closing.get() }
     }
 
-    /// Below TLS: NIOSSL would wait five seconds for the close_notify of a client that does not read.
+    /// Closes below TLS: NIOSSL would wait five seconds for the close_notify of a client that does not read.
     private static func cut(_ channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.flatSubmit {
             let promise = channel.eventLoop.makePromise(of: Void.self)
@@ -66,7 +66,7 @@ final class TestHTTPConnections: Sendable {
         }
     }
 
-    /// Closes all connections, and those to come, which cancels their exchanges, and waits for these.
+    /// Closes all connections, also new ones, cancels their requests and waits for these.
     func closeAll() async {
         state.withLock { $0.isClosed = true }
         await cutAll()

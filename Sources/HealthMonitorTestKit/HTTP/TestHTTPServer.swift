@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An HTTP server for tests, on 127.0.0.1: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1 as the client chooses.
+/// An HTTP server for tests on 127.0.0.1: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1.
 package struct TestHTTPServer: Sendable {
-    /// Answers a request; to throw cuts the connection, or the stream of an HTTP/2 connection.
+    /// Handles a request. When it throws, the connection or the HTTP/2 stream is cut.
     ///
-    /// Each request has a task of its own, which is cancelled when the client is gone or the server ends.
+    /// Each request has its own task, which is cancelled when the client is gone or the server ends.
     package typealias Handler = @Sendable (TestHTTPRequest) async throws -> TestHTTPResponse
 
-    /// How a server listens.
     package struct Configuration: Sendable {
-        /// The server's certificate; nil: plain HTTP.
+        /// The server's certificate; nil for plain HTTP.
         package var identity: TestIdentity?
-        /// When set, clients must show a certificate of this authority.
+        /// When set, clients must present a certificate of this authority.
         package var clientAuthority: TestCertificateAuthority?
-        /// 0: any free one.
+        /// 0 chooses a free one.
         package var port: Int
-        /// Whether it speaks no TLS that is not outdated: 1.1 at most.
+        /// Whether it supports at most TLS 1.1.
         package var isOutdated = false
 
-        /// By default plain HTTP on a free port.
         package init(
             identity: TestIdentity? = nil,
             clientAuthority: TestCertificateAuthority? = nil,
@@ -31,14 +29,12 @@ package struct TestHTTPServer: Sendable {
         }
     }
 
-    /// The port that it listens on.
     package let port: Int
     /// `https://127.0.0.1:PORT`, or `http://...`
     package let url: String
     private let listener: HTTPListener
 
-    /// Runs a server for as long as `body` runs. Requests under way are cancelled with it, and have ended when this
-    /// returns.
+    /// Runs a server for as long as `body` runs. Requests in flight are cancelled, and have ended when this returns.
     package static func withServer<Result: Sendable>(
         _ configuration: Configuration = Configuration(),
         handler: @escaping Handler,
@@ -58,12 +54,12 @@ package struct TestHTTPServer: Sendable {
         return try result.get()
     }
 
-    /// How many connections clients have made so far.
+    /// How many connections were accepted so far.
     package var acceptedConnections: Int { listener.acceptedConnections }
 
     // MARK: Faults
 
-    /// Refuses connections from now on and cuts those that are open.
+    /// Refuses connections from now on and cuts the open ones.
     package func stopListening() async {
         await listener.close()
     }
@@ -73,19 +69,19 @@ package struct TestHTTPServer: Sendable {
         _ = try await listener.open()
     }
 
-    /// Shows another certificate from now on; open connections are cut.
+    /// Presents another certificate from now on; open connections are cut.
     package func present(_ identity: TestIdentity) async throws {
         try listener.present(identity)
         await listener.cutConnections()
     }
 
-    /// Whether new connections are cut in the middle of the TLS handshake; open ones are cut when it becomes so.
+    /// Sets whether new connections are cut in the TLS handshake; setting it cuts the open ones.
     package func breakHandshakes(_ areBroken: Bool) async {
         listener.breaksHandshakes = areBroken
         if areBroken { await listener.cutConnections() }
     }
 
-    /// Cuts all connections; new ones are welcome.
+    /// Cuts all connections; new ones are accepted.
     package func cutConnections() async {
         await listener.cutConnections()
     }

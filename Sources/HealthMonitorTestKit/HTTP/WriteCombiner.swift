@@ -3,15 +3,15 @@
 
 import NIOCore
 
-/// Puts the parts of a small answer into one write, and so into one TLS record, as Go's servers do.
+/// Combines the parts of a small response into one write, and so into one TLS record, as Go's servers do.
 ///
-/// swift-nio writes the head, the body and the end of a response one by one, and each becomes a record of its own, which
-/// costs a client two more system calls than the API server's answers do.
+/// swift-nio writes the head, the body and the end of a response one by one. Each would be a TLS record of its own, which
+/// costs a client two more system calls than a response of the API server.
 final class WriteCombiner: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// The most that a TLS record holds (RFC 8446, 5.1).
+    /// The maximum size of a TLS record (RFC 8446, 5.1).
     private static let limit = 1 << 14
 
     private var waiting: ByteBuffer?

@@ -3,17 +3,17 @@
 
 import Synchronization
 
-/// Everything that a simulated server was asked, in its order.
+/// All requests to a simulated server, in their order.
 ///
-/// As an asynchronous sequence it gives the records so far and then those to come, so that waiting for a request
-/// needs no sleep: `await server.journal.first { $0.request.verb == .create }`. It ends with the server, if that ends
-/// for good, and when the task that iterates is cancelled.
+/// As an asynchronous sequence it has the records so far and then those to come, so that a test can wait for a request
+/// without sleeping: `await server.journal.first { $0.request.verb == .create }`. It ends with the API server, and when
+/// the task that iterates is cancelled.
 package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     private struct State {
         var records: [Record] = []
-        /// How many records before those were taken out.
+        /// How many records ``takeAll()`` has removed.
         var taken = 0
-        /// Readers that wait; each is reported once, of the next record or of the end.
+        /// Readers that wait for the next record or the end; each stream ends once.
         var waiters: [AsyncStream<Void>.Continuation] = []
         var isFinished = false
     }
@@ -27,7 +27,8 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         state.withLock { $0.records }
     }
 
-    /// Takes the records so far out, so that a long run does not keep them all. Who iterates goes on with the next one.
+    /// Removes and returns the records so far, so that a long run does not keep them all. An iteration continues with the
+    /// next record.
     package func takeAll() -> [Record] {
         state.withLock { state in
             defer { state.records = [] }
@@ -36,7 +37,6 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         }
     }
 
-    /// Reads the records one by one, and waits for those to come.
     package struct Iterator: AsyncIteratorProtocol {
         fileprivate let journal: Journal
         private var position: Int
@@ -50,24 +50,24 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         package mutating func next() async -> Record? {
             while !Task.isCancelled {
                 switch journal.record(at: position) {
-                case .there(let record, let next):
+                case .present(let record, let next):
                     position = next
                     return record
-                case .toCome(let arrival):
+                case .pending(let arrival):
                     for await _ in arrival {}
-                case .never: return nil
+                case .end: return nil
                 }
             }
             return nil
         }
     }
 
-    /// Starts at the first record.
+    /// Begins at the first record.
     package func makeAsyncIterator() -> Iterator {
         Iterator(journal: self)
     }
 
-    /// The first record to come from now on that is so; nil at the end and on cancellation.
+    /// The first record from now on that matches; nil at the end and on cancellation.
     package func next(where matches: (Record) -> Bool) async -> Record? {
         var iterator = Iterator(journal: self, position: state.withLock { $0.taken + $0.records.count })
         while let record = await iterator.next() {
@@ -80,7 +80,7 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         wake { $0.records.append(record) }
     }
 
-    /// Nothing comes any more.
+    /// Ends the sequence.
     func finish() {
         wake { $0.isFinished = true }
     }
@@ -95,23 +95,23 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
     }
 
     private enum Position {
-        /// The record, and the position of the next.
-        case there(Record, next: Int)
-        /// Ends when there may be more.
-        case toCome(AsyncStream<Void>)
-        case never
+        /// The record, and the position of the next one.
+        case present(Record, next: Int)
+        /// The stream ends when there may be a record.
+        case pending(AsyncStream<Void>)
+        case end
     }
 
     private func record(at position: Int) -> Position {
         state.withLock { state in
             let index = Swift.max(position - state.taken, 0)
             if index < state.records.count {
-                return .there(state.records[index], next: state.taken + index + 1)
+                return .present(state.records[index], next: state.taken + index + 1)
             }
-            if state.isFinished { return .never }
+            if state.isFinished { return .end }
             let (arrival, waiter) = AsyncStream.makeStream(of: Void.self)
             state.waiters.append(waiter)
-            return .toCome(arrival)
+            return .pending(arrival)
         }
     }
 }
