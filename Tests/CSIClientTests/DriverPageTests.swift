@@ -18,7 +18,7 @@ import Testing
 
     /// Against the generated decoder, with fields of all kinds that nobody asks for in between.
     @Test(arguments: 0..<20)
-    func `the parts are the whole page`(seed: UInt64) throws {
+    func `the parts make up the whole page`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var bytes: [UInt8] = []
         for number in 0..<Int.random(in: 0...5000, using: &random) {
@@ -70,13 +70,13 @@ import Testing
     @Test(
         arguments: [[0x0A, 5, 1], [0xFF, 0xFF], [0x0C], [0x0F, 1], [0x0B], [0x08, 0x80], [0x08, 1]] as [[UInt8]]
     )
-    func `what is no page is refused`(bytes: [UInt8]) {
+    func `a malformed page is an error`(bytes: [UInt8]) {
         let entry = Wire.message(1, Wire.message(1, Wire.text(2, "a")))
         let error = #expect(throws: CSIError.self) { try parts(DriverVolume.self, entry + bytes) }
         #expect(error?.code == .invalidResponse)
     }
 
-    @Test func `one volume that is wrong in too many ways is refused`() throws {
+    @Test func `a volume with too many entries is an error`() throws {
         let status = Wire.message(2, Wire.integer(1, 1), Wire.text(2, "RebuildInProgress"))
         func page(_ statuses: Int) -> [UInt8] {
             Wire.message(1, Wire.text(1, "a"), (0..<statuses).flatMap { _ in status })

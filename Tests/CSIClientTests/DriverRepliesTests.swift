@@ -9,7 +9,7 @@ import Testing
 @Suite struct DriverRepliesTests {
     private let long = String(repeating: "ü", count: 1_000_000)
 
-    @Test func `an answer for a volume with a long name`() throws {
+    @Test func `a reply for a volume with a long id has a short error`() throws {
         let reply = Wire.message(1, Wire.text(1, long))
         let error = #expect(throws: CSIError.self) { try DriverVolumeHealth(reply: reply, askedFor: "a") }
         #expect(error?.code == .invalidResponse)
@@ -19,7 +19,7 @@ import Testing
         #expect((error?.message.utf8.count ?? .max) < 2000)
     }
 
-    @Test func `a long token that comes again`() async throws {
+    @Test func `a long repeated token has a short error`() async throws {
         let pages = DriverPages<DriverVolume>(method: "m") { [long] _ throws(CSIError) in
             try DriverPage(Wire.text(2, long), method: "m")
         } items: {

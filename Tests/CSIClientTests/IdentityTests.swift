@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct IdentityTests {
-    @Test func `a driver says who it is and what it can do`() async throws {
+    @Test func `a driver's identity and capabilities are read`() async throws {
         try await withDriver { _, client in
             let identity = try await client.identify(clock: ManualClock())
             #expect(identity.name == "hostpath.csi.k8s.io")
@@ -20,14 +20,14 @@ import Testing
     }
 
     @Test(arguments: [[], [3], [11], [12, 11], [1, 2, 5, 99]])
-    func `conditions need both capabilities`(numbers: [Int]) async throws {
+    func `one capability does not imply the other`(numbers: [Int]) async throws {
         try await withDriver(.init(controllerCapabilities: numbers)) { _, client in
             let identity = try await client.identify(clock: ManualClock())
             #expect(!identity.controllerCapabilities.isSuperset(of: [.listVolumes, .volumeCondition]))
         }
     }
 
-    @Test func `both generations of health are seen`() async throws {
+    @Test func `the capabilities of both generations are read`() async throws {
         try await withDriver(.init(controllerCapabilities: [3, 11, 12, 16, 17])) { _, client in
             let identity = try await client.identify(clock: ManualClock())
             #expect(
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test func `a driver without a controller service can do nothing here`() async throws {
+    @Test func `a driver without a controller service has no capabilities`() async throws {
         try await withDriver(.init(controllerCapabilities: nil)) { driver, client in
             let identity = try await client.identify(clock: ManualClock())
             #expect(identity.controllerCapabilities.isEmpty)
@@ -46,7 +46,7 @@ import Testing
     }
 
     /// Each failure is "not yet": the answers of a driver that is not ready, one after the other.
-    @Test func `a driver that is not ready is asked again with a back off`() async throws {
+    @Test func `a driver that is not ready is probed again with back-off`() async throws {
         let log = makeLog()
         let answers = Mutex<[SimulatedResponse]>([
             // ready: BoolValue {}, which is false
@@ -74,7 +74,7 @@ import Testing
         #expect(log.text().contains("notice CSI driver is ready"))
     }
 
-    @Test func `a driver without a name is no driver`() async throws {
+    @Test func `a driver without a name is not accepted`() async throws {
         try await withDriver(.init(name: "")) { driver, client in
             let clock = ManualClock()
             let identification = Task { try await client.identify(clock: clock) }
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that is not there yet is waited for`() async throws {
+    @Test func `a driver that is not running yet is awaited`() async throws {
         let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in
             await driver.stop()
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that is too slow is reported with the timeout and its flag`() async throws {
+    @Test func `the log names the timeout and its flag for a driver that is too slow`() async throws {
         let log = makeLog()
         try await withDriver(timeout: .milliseconds(20), logger: log.logger) { driver, client in
             driver.intercept { _ in .never }
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test func `an upgraded driver is seen at the next identification`() async throws {
+    @Test func `an upgraded driver's identity is read again`() async throws {
         try await withDriver(.init(controllerCapabilities: [])) { driver, client in
             let before = try await client.identify(clock: ManualClock())
             #expect(!before.controllerCapabilities.contains(.volumeCondition))
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func `a connection is reported`() async throws {
+    @Test func `a connection and its end are noticed`() async throws {
         try await withDriver { driver, client in
             await client.waitUntilDisconnected()
             _ = try await client.identify(clock: ManualClock())

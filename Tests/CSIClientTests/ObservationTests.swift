@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ObservationTests {
-    @Test func `every call is observed with its driver method and code`() async throws {
+    @Test func `every call is observed with its driver, method and code`() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
             seen.withLock { $0.append("\(call.driverName) \(call.method) \(call.code)") }
@@ -29,7 +29,7 @@ import Testing
         )
     }
 
-    @Test func `an answer without what is required is not usable`() async throws {
+    @Test func `a reply without a required field is not usable`() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in
             seen.withLock { $0.append("\(call.code) \(call.isUsable)") }

@@ -31,20 +31,20 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `a secret is taken out of a text`(secret: String, text: String, hidden: String) {
+    func `a secret is redacted from a text`(secret: String, text: String, hidden: String) {
         let redacted = Redaction(["key": secret])(text)
         #expect(!redacted.contains(hidden), "\(redacted)")
         #expect(redacted.contains(Redaction.placeholder))
     }
 
     @Test(arguments: ["", "a", "ab\n", "{}", "[1]", "\n\n\n", #"{"a":"b"}"#])
-    func `short values and empty ones hide nothing`(secret: String) {
+    func `short and empty values are not redacted`(secret: String) {
         #expect(Redaction(["key": secret])("a ab b {a: b} [1]") == "a ab b {a: b} [1]")
     }
 
     /// At --v=10 requests and responses are logged as JSON, in which a text is escaped.
     @Test(arguments: cases)
-    func `no log line and no reply has a secret that the driver repeats`(
+    func `no log line and no reply contains a secret that the driver repeats`(
         secret: String,
         text: String,
         hidden: String
@@ -68,7 +68,7 @@ import Testing
         #expect(!log.text().contains(line))
     }
 
-    @Test func `an error has no secret that the driver repeats`() async throws {
+    @Test func `an error does not contain a secret that the driver repeats`() async throws {
         try await withAnswers { _, _ in
             .failure(GRPCError(code: .unauthenticated, message: "\(Self.key) is wrong"))
         } _: { client in

@@ -30,7 +30,7 @@ import Testing
         return pages
     }
 
-    @Test func `a list reports all that is wrong with every volume`() async throws {
+    @Test func `ControllerListVolumeHealth returns every volume's entries`() async throws {
         let answer =
             Wire.message(1, health("a", (1, "RebuildInProgress", "3 of 4 disks"), (2, "PathDown", "")))
             + Wire.message(1, health("b", (3, "", "gone \u{1FAB5}\n")))
@@ -48,7 +48,7 @@ import Testing
         #expect(volumes[1].entries[0].message == "gone \u{1FAB5}\n")
     }
 
-    @Test func `repetitions are handed on as they come`() async throws {
+    @Test func `repeated volumes and entries are returned as they come`() async throws {
         let page = Wire.message(1, health("a", (1, "x", ""), (1, "x", ""))) + Wire.message(1, health("a", (2, "y", "")))
         let calls = Mutex(0)
         let pages = try await listed { _, _ in
@@ -63,13 +63,13 @@ import Testing
     }
 
     @Test(arguments: [0, 4, 99, Int(Int32.max), -1])
-    func `a status that is not known is kept as its number`(number: Int) async throws {
+    func `an unknown status is kept as its number`(number: Int) async throws {
         let answer = Wire.message(1, health("a", (number, "New", "")))
         let pages = try await listed { _, _ in .success(answer) }
         #expect(pages.first?.first?.entries.map(\.status) == [.unknown(number)])
     }
 
-    @Test func `every page carries the bound the token and the secrets`() async throws {
+    @Test func `every page's request has max_entries, the token and the secrets`() async throws {
         let requests = Mutex<[[UInt8]]>([])
         let pages = try await listed(secrets: ["user": "eve"], maxEntries: 2) { _, request in
             let count = requests.withLock { requests in
@@ -89,7 +89,7 @@ import Testing
         )
     }
 
-    @Test func `a token that comes again ends the list`() async throws {
+    @Test func `a repeated token ends the list`() async throws {
         let calls = Atomic(0)
         let error = await #expect(throws: CSIError.self) {
             try await listed { _, _ in
@@ -128,7 +128,7 @@ import Testing
         #expect(calls.load(ordering: .relaxed) == 1)
     }
 
-    @Test func `an entry without a volume hides no other`() async throws {
+    @Test func `an entry without a volume_id does not hide the others`() async throws {
         let log = makeLog()
         let answer = Wire.message(1, health("a")) + Wire.message(1, health("", (1, "x", ""))) + [0x0A, 0]
         try await withAnswers(logger: log.logger) { _, _ in
@@ -165,13 +165,13 @@ import Testing
         return try #require(result)
     }
 
-    @Test func `one volume can be asked for`() async throws {
+    @Test func `one volume is read`() async throws {
         let volume = try await asked(for: "a", .success(Wire.message(1, health("a", (2, "PathDown", "all paths")))))
         #expect(try volume.get().entries.map(\.status) == [.inaccessible])
         #expect(try volume.get().entries.map(\.reason) == ["PathDown"])
     }
 
-    @Test func `an empty health says that nothing is wrong`() async throws {
+    @Test func `a health without entries is healthy`() async throws {
         let volume = try await asked(for: "a", .success(Wire.message(1, health("a"))))
         #expect(try volume.get().id == "a")
         #expect(try volume.get().entries.isEmpty)
@@ -188,7 +188,7 @@ import Testing
             ("a", [0xFF, 0xFF], "cannot be read: no field of a protobuf message at byte 2"),
         ] as [(String, [UInt8], String)]
     )
-    func `an answer that says nothing of the volume is no health`(
+    func `a reply without the volume's health is an error`(
         id: String,
         bytes: [UInt8],
         complaint: String
@@ -200,7 +200,7 @@ import Testing
         #expect(error?.isNotFound == false)
     }
 
-    @Test func `a volume that is gone and a driver that is away are reported apart`() async throws {
+    @Test func `a missing volume and an unavailable driver are different errors`() async throws {
         let gone = try await asked(for: "a", .failure(GRPCError(code: .notFound, message: "no such volume")))
         let missing = #expect(throws: CSIError.self) { try gone.get() }
         #expect(missing?.isNotFound == true)
@@ -211,7 +211,7 @@ import Testing
         #expect(unreachable?.isNotFound == false)
     }
 
-    @Test func `a call that is not answered ends at the timeout`() async throws {
+    @Test func `a call without a response ends at the timeout`() async throws {
         try await withAnswers(timeout: .milliseconds(100)) { _, _ in
             // Ends with the call, whose task is cancelled then.
             try? await ManualClock().sleep(for: .seconds(1))
@@ -248,7 +248,7 @@ import Testing
     }
 
     /// A backend's words may hold what it was given, and go to events that many may read.
-    @Test func `secrets that the driver repeats are taken out`() async throws {
+    @Test func `secrets that the driver repeats are redacted`() async throws {
         let log = makeLog()
         let secrets = ["password": "hunter2", "user": "hunter", "pin": "123"]
         let answer = Wire.message(1, health("a", (2, "hunter2", "hunter cannot log in with hunter2, 123 tries")))

@@ -9,7 +9,7 @@ import Testing
 @testable import CSIClient
 
 @Suite(.timeLimit(.minutes(30))) struct VolumeTests {
-    @Test func `a list reports every volumes condition`() async throws {
+    @Test func `ListVolumes returns every volume's condition`() async throws {
         try await withDriver { driver, client in
             driver.volumes = [
                 SimulatedVolume(id: "healthy"),
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `pages follow the drivers tokens`() async throws {
+    @Test func `pages follow the driver's tokens`() async throws {
         try await withDriver(.init(pageSize: 2)) { driver, client in
             driver.volumes = (0..<5).map { SimulatedVolume(id: "\($0)") }
             let pages = try await client.listedIDs()
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test func `a bound on pages is sent when it is wanted`() async throws {
+    @Test func `max_entries is sent when it is configured`() async throws {
         try await withDriver(maxEntries: 3) { driver, client in
             driver.volumes = (0..<4).map { SimulatedVolume(id: "\($0)") }
             let pages = try await client.listedIDs()
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `a token that comes again ends the list`() async throws {
+    @Test func `a repeated token ends the list`() async throws {
         try await withDriver { driver, client in
             // entries=1 { volume=1 { volume_id=2 "a" } }, next_token=2 "again"
             let page: [UInt8] = [0x0A, 5, 0x0A, 3, 0x12, 1, 0x61, 0x12, 5] + Array("again".utf8)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `a failed page is thrown with the drivers words`() async throws {
+    @Test func `a failed page throws the driver's message`() async throws {
         try await withDriver(.init(pageSize: 1)) { driver, client in
             driver.volumes = (0..<3).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in call.startingToken == "2" ? .fail(.internal, "backend lost") : nil }
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `every page has a deadline of its own`() async throws {
+    @Test func `every page has its own deadline`() async throws {
         try await withDriver(.init(pageSize: 1), timeout: .seconds(2)) { driver, client in
             driver.volumes = (0..<2).map { SimulatedVolume(id: "\($0)") }
             driver.intercept { call in
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `a list without an end ends`() async throws {
+    @Test func `an endless list fails`() async throws {
         let asked = Mutex(0)
         var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ throws(CSIError) in
             let number = asked.withLock { asked in
@@ -142,7 +142,7 @@ import Testing
     @Test(
         arguments: [[0x08, 7], [0x0D, 1, 2, 3, 4], [0x09, 1, 2, 3, 4, 5, 6, 7, 8], [0x7A, 1, 0, 0x08, 7]] as [[UInt8]]
     )
-    func `a field of another type is an error`(bytes: [UInt8]) async throws {
+    func `a field of another wire type is an error`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
@@ -152,7 +152,7 @@ import Testing
 
     /// A later version of the specification may add fields.
     @Test(arguments: [[], [0x7A, 1, 0], [0x7B, 0x08, 1, 0x7C]] as [[UInt8]])
-    func `an empty list with unknown fields is one`(bytes: [UInt8]) async throws {
+    func `an empty list may have unknown fields`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let pages = try await client.listedIDs()
@@ -161,7 +161,7 @@ import Testing
     }
 
     @Test(arguments: [[0xFF, 0xFF], [0x0A, 5, 1], [0x0A, 2, 0x0A, 9]] as [[UInt8]])
-    func `what is no message is an error`(bytes: [UInt8]) async throws {
+    func `malformed bytes are an error`(bytes: [UInt8]) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply(bytes) }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
@@ -184,7 +184,7 @@ import Testing
         }
     }
 
-    @Test func `a list is incomplete where a part of a page is bad`() async throws {
+    @Test func `a list fails where a part of a page is malformed`() async throws {
         try await withDriver { [page = page(0..<1500) + [0x0A, 2, 0x0A, 9]] driver, client in
             driver.intercept { _ in .reply(Wire.text(2, "next") + page) }
             var pages = client.listVolumes().makeAsyncIterator()
@@ -198,7 +198,7 @@ import Testing
         }
     }
 
-    @Test func `one volume can be asked for`() async throws {
+    @Test func `one volume is read`() async throws {
         try await withDriver { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", condition: .abnormal("gone"))]
             let volume = try await client.getVolume(id: "a")
@@ -211,7 +211,7 @@ import Testing
 
     /// A reply with neither a volume nor a condition, also for an empty id, which an empty message would match.
     @Test(arguments: ["a", ""])
-    func `a reply that says nothing of any volume is an error`(id: String) async throws {
+    func `a reply without volume and condition is an error`(id: String) async throws {
         try await withDriver { driver, client in
             driver.intercept { _ in .reply([]) }
             let error = await #expect(throws: CSIError.self) { try await client.getVolume(id: id) }
@@ -232,7 +232,7 @@ import Testing
     ]
 
     @Test(arguments: deviations, [true, false])
-    func `a reply belongs to the volume that was asked for`(
+    func `a reply belongs to the requested volume`(
         deviation: (kind: ReplyDeviation.Kind, volume: [UInt8]),
         isAbnormal: Bool
     ) async throws {
@@ -261,7 +261,7 @@ import Testing
     }
 
     /// docs/reliability.md, "Bounds".
-    @Test func `a reply of more than 64 MiB is an error and a smaller one is not`() async throws {
+    @Test func `a reply over 64 MiB is an error, a smaller one is not`() async throws {
         // Field 1000, which no version of the specification has, is 0x1F42 with its length behind it.
         func padding(_ count: Int) -> [UInt8] {
             var length: [UInt8] = []
@@ -288,7 +288,7 @@ import Testing
         }
     }
 
-    @Test func `an entry without a volume hides no other`() async throws {
+    @Test func `an entry without a volume_id does not hide the others`() async throws {
         try await withDriver { driver, client in
             // entries=1 {}, entries=1 { volume=1 { volume_id=2 "a" } }
             driver.intercept { _ in .reply([0x0A, 0, 0x0A, 5, 0x0A, 3, 0x12, 1, 0x61]) }

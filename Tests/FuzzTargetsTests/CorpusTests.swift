@@ -31,7 +31,7 @@ import Testing
         for (name, bytes) in corpus { run(target, bytes, name) }
     }
 
-    @Test(arguments: FuzzTarget.allCases) func `no input at all`(target: FuzzTarget) {
+    @Test(arguments: FuzzTarget.allCases) func `the empty input`(target: FuzzTarget) {
         run(target, [], "nothing")
     }
 
@@ -60,7 +60,7 @@ import Testing
         return mutation
     }
 
-    @Test func `every corpus is of a target`() throws {
+    @Test func `every corpus belongs to a target`() throws {
         let folders = try FileManager.default.contentsOfDirectory(atPath: Self.corpora.path)
         #expect(Set(folders) == Set(FuzzTarget.allCases.map(\.rawValue)))
     }

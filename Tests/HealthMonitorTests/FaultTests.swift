@@ -39,7 +39,7 @@ import Testing
             try await world.complete(clock)
 
             try await world.begin(fault)
-            world.set(.well, ofVolume: 0)
+            world.set(.healthy, ofVolume: 0)
             world.set(.unhealthy("second"), ofVolume: 1)
             // A silent watch is given up after a real minute: that is for chaos runs.
             if fault != .apiServer(.silentWatches) { try world.recreateClaim(ofVolume: 1) }
@@ -48,7 +48,7 @@ import Testing
             world.observe()
             try await world.end(fault)
             try await world.complete(clock)
-            world.set(.well, ofVolume: 1)
+            world.set(.healthy, ofVolume: 1)
             try await world.complete(clock)
 
             #expect(world.ledger.violations == [], "\(world.history.joined(separator: "\n"))")

@@ -15,7 +15,7 @@ import Testing
         (.ratio, 1.496, "1.50"), (.ratio, 0.00123, "0.0012"), (.ratio, 0.9999, "1.00"), (.ratio, 12.34, "12.3"),
         (.ratio, 99.96, "100.0"),
     ])
-    func `a value reads like this`(unit: Figure.Unit, value: Double, text: String) {
+    func `a value is formatted with its unit`(unit: Figure.Unit, value: Double, text: String) {
         #expect(unit.text(value) == text)
     }
 }

@@ -13,7 +13,7 @@ import Testing
         #expect(Machine.field("flags", of: text, separator: ":") == nil)
     }
 
-    @Test func `only our libraries are named`() {
+    @Test func `only the libraries that the sidecar links are listed`() {
         let status = """
             Package: bash
             Status: install ok installed
@@ -29,13 +29,13 @@ import Testing
         #expect(Machine.packages(in: status) == ["libcurl4": "7.88.1-10", "libgrpc-dev": "1.51.1-3+b1"])
     }
 
-    @Test func `the compiler reports its version`() {
+    @Test func `the compiler's version is parsed`() {
         let text = "Swift version 6.3.1 (swift-6.3.1-RELEASE)\nTarget: x86_64-unknown-linux-gnu\n"
         #expect(Machine.swiftVersion(in: text) == "6.3.1")
         #expect(Machine.swiftVersion(in: "command not found") == "unknown")
     }
 
-    @Test func `a line says it all`() {
+    @Test func `the description is one line`() {
         #expect(ReportTests.machine.text == "1 cores (Z80), 1 GiB, Linux 2.2; CP/M; libc6 2.36, swift 6.3.1")
     }
 }

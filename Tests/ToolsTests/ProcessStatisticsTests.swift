@@ -28,13 +28,13 @@ import Testing
     }
 
     @Test(arguments: ["csi-monitor", "a b) S 9 9 (", ""])
-    func `time is that of user and system`(name: String) throws {
+    func `CPU time is user and system time`(name: String) throws {
         let stat = "4711 (\(name)) S 1 4711 4711 0 -1 4194560 1 2 3 4 250 130 77 88 20 0 14 0 5 6 7"
         #expect(try ProcessTime(parsing: stat, ticksPerSecond: 100).seconds == 3.8)
     }
 
     @Test(arguments: ["", "1 (x) S 1 2", "1 (x) Z 1 1 1 0 -1 0 1 2 3 4 250 130 77 88"])
-    func `without a process there is no time`(stat: String) {
+    func `without a process there is no CPU time`(stat: String) {
         #expect(throws: ProcessStatisticsError.self) { try ProcessTime(parsing: stat, ticksPerSecond: 100) }
     }
 

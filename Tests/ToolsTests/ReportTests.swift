@@ -20,7 +20,7 @@ import Testing
         Report(scenario: "memory", arguments: ["memory"], machine: machine, runs: 3, results: results)
     }
 
-    @Test func `the table has medians spreads and targets`() {
+    @Test func `the table has medians, spreads and targets`() {
         let report = Self.report([
             (
                 "ours",
@@ -40,12 +40,12 @@ import Testing
         )
     }
 
-    @Test func `a miss is a miss and no target is no verdict`() {
+    @Test func `a missed target is marked, and without a target there is no verdict`() {
         let report = Self.report([("ours", [[Figure("a", 2, .ratio, target: 1.5), Figure("b", 2, .ratio)]])])
         #expect(report.rows.map(report.isMet) == [false, nil])
     }
 
-    @Test func `a target may be the least that a figure should be`() {
+    @Test func `a target may be a lower bound`() {
         let report = Self.report([
             ("ours", [[Figure("a", 0.9, .ratio, least: 0.9), Figure("b", 0.8, .perSecond, least: 0.9)]])
         ])
@@ -53,7 +53,7 @@ import Testing
         #expect(report.markdown.hasSuffix("| b | 0.80 /s | ≥ 0.90 /s | missed |"))
     }
 
-    @Test func `a figure that only the other has is a row without a verdict`() throws {
+    @Test func `a figure of the other binary only has no verdict`() throws {
         let report = Self.report([("ours", [[]]), ("theirs", [[Figure("a", 1, .count, target: 0)]])])
         let row = try #require(report.rows.first)
         #expect(row.cells.map(\.binary) == ["theirs"])

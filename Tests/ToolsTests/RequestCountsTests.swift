@@ -6,7 +6,7 @@ import Testing
 @testable import tools
 
 @Suite struct RequestCountsTests {
-    @Test func `writes are counted by what they are`() {
+    @Test func `writes are counted by kind`() {
         let requests = [
             "list persistentvolumes 200": 40, "watch persistentvolumes 200": 1, "create leases 201": 1,
             "update leases 200": 9, "create events 201": 5, "patch events 200": 2, "create events 429": 3,

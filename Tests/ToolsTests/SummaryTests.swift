@@ -22,7 +22,7 @@ import Testing
         #expect(summary.values == [5, -1, 3])
     }
 
-    @Test func `nothing has no summary`() {
+    @Test func `without values there is no summary`() {
         #expect(Summary([]) == nil)
     }
 }

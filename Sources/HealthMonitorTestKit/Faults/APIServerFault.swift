@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What can be wrong with an API server or with the way to it. Each lasts until it is ended; what happens at one moment
-/// happens when it begins.
+/// A fault of the API server or of the connection to it. It lasts until it is ended; an instantaneous one happens when it
+/// begins.
 package enum APIServerFault: String, CaseIterable, Sendable {
-    /// Nobody listens, and open connections are cut.
+    /// The port is closed, and open connections are cut.
     case connectionRefused = "connection-refused"
     /// Connections are closed in the middle of the TLS handshake.
     case tlsHandshakeFailure = "tls-handshake-failure"
     /// The server's certificate has expired; at the end it is replaced.
     case certificateExpired = "certificate-expired"
-    /// The token counts no more (401); at the end the file has the new one.
+    /// The token is no longer valid (401); at the end the file has a new one.
     case tokenRotated = "token-rotated"
     /// 401 for everything.
     case unauthorized
@@ -24,13 +24,13 @@ package enum APIServerFault: String, CaseIterable, Sendable {
     case expiredList = "expired-list"
     /// 410 for every watch.
     case expiredWatch = "expired-watch"
-    /// Watches end with a 410 inside, and the history is forgotten.
+    /// Watches end with an ERROR event of 410, and the history is compacted.
     case expiredInWatch = "expired-in-watch"
-    /// 422 for every event and every status.
+    /// 422 for every write of an event or a claim.
     case invalid
     /// 429 for everything, without a Retry-After.
     case tooManyRequests = "too-many-requests"
-    /// 429 for everything, with a Retry-After of a second.
+    /// 429 for everything, with a Retry-After of one second.
     case retryAfter = "retry-after"
     /// 500 for everything.
     case internalError = "internal-error"
@@ -38,34 +38,34 @@ package enum APIServerFault: String, CaseIterable, Sendable {
     case serviceUnavailable = "service-unavailable"
     /// Every open connection is cut.
     case connectionReset = "connection-reset"
-    /// Every open watch is cut within a frame, one byte later each time that this begins.
+    /// Every open watch is cut inside a frame, one byte later each time that the fault begins.
     case frameCut = "frame-cut"
-    /// Every watch expires; the watches that follow begin and send nothing, for ever: a proxy that keeps connections and
-    /// forwards nothing. Ends for watches to come only; a client has to give up those that are silent.
+    /// Every watch expires, and the following watches send nothing for ever, as through a proxy that keeps connections and
+    /// forwards nothing. Its end applies to new watches only; the client must give up the silent ones.
     case silentWatches = "silent-watches"
     /// No watch gets a bookmark.
     case noBookmarks = "no-bookmarks"
-    /// At the end all objects are put back to what they were at the beginning, versions too.
+    /// At the end all objects and the resource version are restored to what they were at the beginning.
     case restoredFromBackup = "restored-from-backup"
-    /// No request is served or answered.
+    /// No request is served, and none gets a response.
     case noResponses = "no-responses"
-    /// Writes but those of Leases are served, and their answers never come: a leader goes on, and writes again.
+    /// Writes except of Leases are served, and their responses never come: the leader stays leader and writes again.
     case lateResponses = "late-responses"
-    /// Writes but those of Leases are served, and the connection is cut before their answers.
+    /// Writes except of Leases are served, and the connection is cut before their responses.
     case lostResponses = "lost-responses"
-    /// Writes of Leases are served, and the connection is cut before their answers.
+    /// Writes of Leases are served, and the connection is cut before their responses.
     case lostLeaseResponses = "lost-lease-responses"
     /// The token of a list's second page has expired.
     case expiredPageToken = "expired-page-token"
-    /// `status.healthStatus` is dropped from what is written: the feature gate is off.
+    /// `status.healthStatus` is dropped from writes: the feature gate is off.
     case statusFieldDropped = "status-field-dropped"
-    /// The server shuts down with `--shutdown-send-retry-after`: watches end, everything is refused with 429, Retry-After
-    /// and `Connection: close`; at the end connections are refused for a second, and another process listens.
+    /// The server shuts down with `--shutdown-send-retry-after`: watches end, and everything is refused with 429,
+    /// Retry-After and `Connection: close`. At the end connections are refused for a second, then another process listens.
     case shutdown
 }
 
 extension APIServerFault {
-    /// What becomes of a request; nil lets the server serve it.
+    /// What happens to a request; nil lets the server serve it.
     func interception(of request: APIRequest) -> Interception? {
         let isWrite = request.verb.map { [.create, .update, .patch, .delete].contains($0) } ?? false
         let isReport = isWrite && ["events", "persistentvolumeclaims"].contains(request.resource)
@@ -99,8 +99,10 @@ extension APIServerFault {
         }
     }
 
+    /// Health and metrics are served, and the response has no Status object.
+    ///
     /// Source: `withRetryAfter` in k8s.io/apiserver, pkg/server/filters/with_retry_after.go, and `http.Error` in Go's
-    /// net/http: no Status object, and health and metrics are served.
+    /// net/http.
     private static func shutdown(_ request: APIRequest) -> Interception? {
         let exempt = ["/readyz", "/livez", "/healthz", "/metrics"]
         guard !exempt.contains(where: request.path.hasPrefix) else { return nil }

@@ -3,9 +3,9 @@
 
 import GRPCTransport
 
-/// What can be wrong with a CSI driver. Each lasts until it is ended.
+/// A fault of a CSI driver. It lasts until it is ended.
 package enum DriverFault: String, CaseIterable, Sendable {
-    /// No call is answered before its deadline.
+    /// No call gets a response before its deadline.
     case slow
     /// Every call fails with UNAVAILABLE.
     case unavailable
@@ -13,35 +13,35 @@ package enum DriverFault: String, CaseIterable, Sendable {
     case internalError = "internal"
     /// Every call to the controller service fails with RESOURCE_EXHAUSTED.
     case resourceExhausted = "resource-exhausted"
-    /// The process dies while it is asked for the second page of a list or for a single volume.
+    /// The process dies during a call for the second page of a list or for a single volume.
     case killedInPage = "killed-in-page"
-    /// The driver comes back as one of the other generation of CSI: an upgrade, or a rollback.
+    /// The driver restarts with the other generation of health RPCs: an upgrade, or a rollback.
     case otherGeneration = "other-generation"
-    /// The socket's file is removed, and made anew by another process at the end.
+    /// The socket's file is removed; at the end another process creates it again.
     case socketRemoved = "socket-removed"
-    /// Lists and single answers are cut in the middle of the message.
+    /// Responses about health are cut in the middle of the message.
     case halfReply = "half-reply"
-    /// Lists and single answers are larger than 64 MiB.
+    /// Responses about health are larger than 64 MiB.
     case oversizedReply = "oversized-reply"
-    /// The fields of lists and single answers have other types than the specification says.
+    /// The fields of responses about health have other wire types than in the specification.
     case wrongWireTypes = "wrong-wire-types"
     /// Every page of a list ends with the same token.
     case repeatingToken = "repeating-token"
-    /// A list has a second page, and its token has always expired: ABORTED.
+    /// A list has a second page, whose token has always expired: ABORTED.
     case expiredToken = "expired-token"
-    /// A list has page after page, each with a new token and none with a volume.
+    /// A list has endless empty pages, each with a new token.
     case endlessList = "endless-list"
-    /// The process is there, says that it is not ready, and fails every other call with UNAVAILABLE.
+    /// Probe reports that the driver is not ready, and every other call fails with UNAVAILABLE.
     case notReady = "not-ready"
 }
 
 extension DriverFault {
-    /// What comes of a call; nil lets the driver answer.
+    /// The response to a call; nil lets the driver respond.
     ///
     /// - Parameters:
-    ///   - number: of the call; another one each time.
-    ///   - regular: what the driver would answer.
-    func answer(to call: SimulatedCall, number: Int, regular: () -> SimulatedResponse) -> SimulatedResponse? {
+    ///   - number: a unique number of the call.
+    ///   - regular: the driver's own response.
+    func response(to call: SimulatedCall, number: Int, regular: () -> SimulatedResponse) -> SimulatedResponse? {
         switch self {
         case .slow: return .never
         case .unavailable: return .fail(.unavailable, "backend away")
@@ -54,10 +54,10 @@ extension DriverFault {
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(Array(bytes.prefix(max(bytes.count / 2, 1))))
         case .oversizedReply where call.reportsHealth:
-            // A good reply with a field that no version of the specification has: valid, and above the limit.
+            // With a field that no version of the specification has: valid, but above the limit.
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(bytes + Self.padding)
-        case .wrongWireTypes where call.reportsHealth: return .reply(Self.nonsense)
+        case .wrongWireTypes where call.reportsHealth: return .reply(Self.wrongWireTypes)
         case .repeatingToken where call.isList: return regular().adding(nextToken: "again")
         case .expiredToken where call.isList:
             return call.startingToken.isEmpty
@@ -77,8 +77,8 @@ extension DriverFault {
         return field.bytes
     }()
 
-    /// Fields 1 and 2 of every answer are messages and strings; here they are numbers.
-    private static let nonsense: [UInt8] = {
+    /// Fields 1 and 2 of every response are messages and strings; here they are numbers.
+    private static let wrongWireTypes: [UInt8] = {
         var message = WireWriter()
         message.varint(7, field: 1)
         message.varint(7, field: 2)
@@ -88,18 +88,18 @@ extension DriverFault {
 
 extension SimulatedCall {
     fileprivate var isOfController: Bool { method.hasPrefix("/csi.v1.Controller/") }
-    /// Whether it is for many volumes.
+    /// Whether it lists volumes.
     var isList: Bool {
         method.hasSuffix("/ListVolumes") || method.hasSuffix("/ControllerListVolumeHealth")
     }
-    /// Whether the answer says how volumes are.
+    /// Whether the response has the condition or health of volumes.
     package var reportsHealth: Bool {
         isList || method.hasSuffix("/ControllerGetVolume") || method.hasSuffix("/ControllerGetVolumeHealth")
     }
 }
 
 extension SimulatedResponse {
-    /// A list's page with another end: of a field that comes twice, the last one counts.
+    /// A list's page with another next_token: of a repeated field the last one counts.
     fileprivate func adding(nextToken: String) -> SimulatedResponse {
         guard case .reply(let bytes) = self else { return self }
         var end = WireWriter()

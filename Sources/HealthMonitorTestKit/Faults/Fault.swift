@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A fault by its seam: what a ``FaultInjector`` brings about.
+/// A fault that a ``FaultInjector`` injects.
 package enum Fault: Hashable, Sendable {
-    /// Of the CSI driver.
     case driver(DriverFault)
-    /// Of the API server and the way to it.
     case apiServer(APIServerFault)
-    /// Of the objects and the clock.
     case cluster(ClusterFault)
 
-    /// All of them, seam by seam.
+    /// All faults.
     package static let all =
         DriverFault.allCases.map(Fault.driver) + APIServerFault.allCases.map(Fault.apiServer)
         + ClusterFault.allCases.map(Fault.cluster)
 
-    /// Seam and name: `driver/slow`, `api-server/lost-responses`, `cluster/claim-recreated`.
+    /// Component and name: `driver/slow`, `api-server/lost-responses`, `cluster/claim-recreated`.
     package var name: String {
         switch self {
         case .driver(let fault): "driver/\(fault.rawValue)"
@@ -24,7 +21,7 @@ package enum Fault: Hashable, Sendable {
         }
     }
 
-    /// The fault of this name; nil when there is none.
+    /// nil when no fault has this name.
     package init?(name: String) {
         guard let fault = Self.all.first(where: { $0.name == name }) else { return nil }
         self = fault

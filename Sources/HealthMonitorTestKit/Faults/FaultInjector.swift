@@ -4,9 +4,9 @@
 import Foundation
 import Synchronization
 
-/// Brings faults about and ends them, each by its name, several at a time.
+/// Begins and ends faults, also several at a time.
 ///
-/// It takes the interceptors of the server and of the drivers for itself. For one task to use.
+/// It sets the interceptors of the server and of the drivers. For use by one task.
 package final class FaultInjector: Sendable {
     private struct State {
         var active: [Fault] = []
@@ -14,13 +14,13 @@ package final class FaultInjector: Sendable {
         var cutPosition = 0
         var backup: SimulatedAPIServer.Backup?
         var refusedUsers: [String: APIUser] = [:]
-        /// Which volume is the next to have a fault.
+        /// The index of the volume that the next fault applies to, modulo their number.
         var nextVolume = 0
         /// The volumes whose claims were deleted.
         var deleted: [VolumeFixture] = []
-        /// The volumes whose claimRef names another claim.
+        /// The volumes whose claimRef has another uid.
         var redirected: [VolumeFixture] = []
-        /// Users between whom and the server nothing passes.
+        /// Users whose requests are not served.
         var partitioned: Set<String> = []
     }
 
@@ -33,9 +33,9 @@ package final class FaultInjector: Sendable {
     /// An injector without an active fault.
     ///
     /// - Parameters:
-    ///   - drivers: all have the same fault at the same time.
-    ///   - volumes: those that faults of the cluster are about, one after the other.
-    ///   - tokenFiles: where the clients' bearer tokens are; without one, none can be rotated.
+    ///   - drivers: all have the same faults.
+    ///   - volumes: faults of the cluster apply to them one after the other.
+    ///   - tokenFiles: the files of the clients' bearer tokens; without one, the token cannot be rotated.
     package init(
         server: SimulatedAPIServer,
         drivers: [SimulatedDriver],
@@ -50,17 +50,17 @@ package final class FaultInjector: Sendable {
         for driver in drivers {
             driver.intercept { [weak self, weak driver] call in
                 guard let self, let driver else { return nil }
-                return self.answer(to: call, of: driver)
+                return self.response(to: call, of: driver)
             }
         }
     }
 
-    /// The faults that have begun and not ended, in the order of their beginning.
+    /// The active faults, the oldest first.
     package var active: [Fault] { state.withLock { $0.active } }
 
-    /// Brings a fault about; one that is active already stays so.
+    /// Begins a fault; does nothing when it is active.
     ///
-    /// - Throws: when it cannot be brought about here: no token file, a port that is taken.
+    /// - Throws: when it is impossible here: without a token file, or when the port is taken.
     package func begin(_ fault: Fault) async throws {
         guard !active.contains(fault) else { return }
         state.withLock { $0.active.append(fault) }
@@ -76,7 +76,7 @@ package final class FaultInjector: Sendable {
         }
     }
 
-    /// Ends a fault; one that is not active stays so.
+    /// Ends a fault; does nothing when it is not active.
     package func end(_ fault: Fault) async throws {
         guard active.contains(fault) else { return }
         state.withLock { $0.active.removeAll { $0 == fault } }
@@ -92,7 +92,7 @@ package final class FaultInjector: Sendable {
         for fault in active.reversed() { try await end(fault) }
     }
 
-    /// Nothing passes between a user and the API server any more; connections stay open.
+    /// Partitions a user from the API server: requests are not served, and connections stay open.
     package func partition(user: String) {
         state.withLock { _ = $0.partitioned.insert(user) }
         for watch in server.watches where watch.request.user == user { watch.end() }
@@ -112,14 +112,14 @@ package final class FaultInjector: Sendable {
         return nil
     }
 
-    private func answer(to call: SimulatedCall, of driver: SimulatedDriver) -> SimulatedResponse? {
+    private func response(to call: SimulatedCall, of driver: SimulatedDriver) -> SimulatedResponse? {
         let (active, number) = state.withLock { state in
             state.calls += 1
             return (state.active, state.calls)
         }
         for case .driver(let fault) in active {
-            if let answer = fault.answer(to: call, number: number, regular: { driver.regularResponse(to: call) }) {
-                return answer
+            if let response = fault.response(to: call, number: number, regular: { driver.regularResponse(to: call) }) {
+                return response
             }
         }
         return nil
@@ -140,7 +140,7 @@ extension FaultInjector {
                         }
                     }
                 }
-                // Where nobody asks it dies of itself.
+                // Without a call it dies all the same.
                 group.addTask { try? await ContinuousClock().sleep(for: .seconds(5)) }
                 await group.next()
                 group.cancelAll()
@@ -204,11 +204,11 @@ extension FaultInjector {
         case .expiredWatch:
             for watch in server.watches { watch.end() }
         case .silentWatches:
-            // A silent list is noticed after a minute, a watch that goes on from a version only after some.
+            // The client gives up a silent list after a minute, a silent watch from a version only after some minutes.
             server.compact()
             for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
         case .shutdown:
-            // With --shutdown-watch-termination-grace-period they end in good order: `ServerShuttingDownCh` in
+            // With --shutdown-watch-termination-grace-period they end regularly. Source: `ServerShuttingDownCh` in
             // k8s.io/apiserver, pkg/endpoints/handlers/watch.go.
             for watch in server.watches { watch.end() }
         case .noBookmarks: server.sendsBookmarks = false
@@ -222,7 +222,7 @@ extension FaultInjector {
         switch fault {
         case .connectionRefused: try await server.listenAgain()
         case .shutdown:
-            // When the requests under way have ended the server closes its socket: `RunWithContext` in
+            // The server closes its socket when the requests in flight have ended. Source: `RunWithContext` in
             // k8s.io/apiserver, pkg/server/genericapiserver.go.
             await server.stopListening()
             try? await ContinuousClock().sleep(for: .seconds(1))
@@ -230,7 +230,7 @@ extension FaultInjector {
         case .tlsHandshakeFailure: await server.breakHandshakes(false)
         case .certificateExpired: try await server.replaceCertificate(isExpired: false)
         case .tokenRotated: try replaceTokens()
-        // What hangs would go on hanging until the client gives up.
+        // Otherwise the held requests would hang until the client gives up.
         case .noResponses, .lateResponses: await server.cutConnections()
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
@@ -240,9 +240,8 @@ extension FaultInjector {
         }
     }
 
-    /// Why a fault cannot be brought about.
+    /// A fault cannot begin because something is missing.
     package struct Impossible: Error, CustomStringConvertible {
-        /// What is missing.
         package var description: String
     }
 
@@ -259,7 +258,7 @@ extension FaultInjector {
         for path in tokenFiles {
             let token = "rotated-\(UUID().uuidString)"
             server.users[token] = state.withLock { $0.refusedUsers.removeValue(forKey: path) }
-            // As the kubelet does it: never half a token.
+            // Atomically, as the kubelet does it.
             try Data(token.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
         }
     }

@@ -2,20 +2,20 @@
 // Copyright the csi-health-monitor authors
 
 extension HealthLedger {
-    /// Takes down what the API server did for a client.
+    /// Records a request that the API server served.
     package mutating func record(_ record: RequestRecord, at now: Duration) {
         guard record.isWritten else { return }
         switch (record.request.resource, record.request.subresource) {
-        case ("leases", ""): lease(record.request.body)
+        case ("leases", ""): recordLease(record.request.body)
         case ("events", ""):
             writes += 1
-            event(record.request, at: now)
+            recordEvent(record.request, at: now)
         case ("persistentvolumeclaims", "status"): writes += 1
         default: break
         }
     }
 
-    private mutating func event(_ request: APIRequest, at now: Duration) {
+    private mutating func recordEvent(_ request: APIRequest, at now: Duration) {
         guard let body = request.body else { return }
         let name = request.verb == .create ? body["metadata", "name"]?.string ?? "" : request.name
         let key = "\(request.namespace)/\(name)"
@@ -31,39 +31,36 @@ extension HealthLedger {
         guard var event, Self.reasons.contains(event.reason) else { return }
         if let message = body["message"]?.string { event.message = message }
         if request.verb == .create,
-            let other = events.first(where: { $0.key != key && $0.value.says(the: event) })
+            let other = events.first(where: { $0.key != key && $0.value.isDuplicate(of: event) })
         {
-            report("b", "two events say the same: \(other.key) and \(key)")
+            fail("b", "duplicate events: \(other.key) and \(key)")
         }
         let count = body["count"]?.integer ?? event.count
         defer { events[key] = event }
         guard count > event.count else { return }
         event.count = count
-        reported(event, at: now)
+        recordReport(event, at: now)
     }
 
-    /// A claim was reported something.
-    private mutating func reported(_ event: Event, at now: Duration) {
+    /// Records that an event on a claim was created, or that its count rose.
+    private mutating func recordReport(_ event: Event, at now: Duration) {
         reports += 1
         guard var claim = claims[event.claimUID] else { return }
         let text = event.reason == "VolumeConditionNormal" ? nil : Optional(event.message)
         let count = claim.reports[text, default: 0] + 1
         claim.reports[text] = count
         let allowed = claim.reportsAllowed(of: text, at: now, refreshInterval: refreshInterval)
-        let what = "\(claim.name): \"\(text ?? "well")\""
+        let what = "\(claim.name): \"\(text ?? "healthy")\""
         if allowed == 0 {
-            report("f", "\(what) was reported at \(now) and was never so")
+            fail("f", "\(what) was reported at \(now) and was never true")
         } else if count > allowed {
-            report(
+            fail(
                 text == nil ? "c" : "b",
-                "\(what) was reported \(count) times by \(now), and became so \(allowed) times"
+                "\(what) was reported \(count) times by \(now), but could be reported \(allowed) times"
             )
         }
-        if text == nil, let since = claim.abnormalReportedAt, !claim.wasWell(since: since) {
-            report(
-                "f",
-                "\(what) was reported at \(now), and it was not well since the claim was reported otherwise at \(since)"
-            )
+        if text == nil, let since = claim.abnormalReportedAt, !claim.wasHealthy(since: since) {
+            fail("f", "\(what) was reported at \(now), but the volume was not healthy since the report at \(since)")
         }
         claim.abnormalReportedAt = text == nil ? nil : claim.abnormalReportedAt ?? now
         claim.lastReported = .some(text)
@@ -72,21 +69,21 @@ extension HealthLedger {
 }
 
 extension HealthLedger.Event {
-    func says(the other: Self) -> Bool {
+    fileprivate func isDuplicate(of other: Self) -> Bool {
         claimUID == other.claimUID && reason == other.reason && message == other.message
     }
 }
 
 extension HealthLedger.Claim {
-    /// How often a text may have been reported by now: once each time that it became so, and once more for each time that
-    /// it is reported again while it lasts. That nothing is wrong is reported only after something was.
+    /// How often a text may have been reported by now: once each time that it became true, and once more for each refresh
+    /// interval while it lasts. A recovery is reported only after a condition was.
     fileprivate func reportsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
         var allowed = 0
         for (index, period) in periods.enumerated() where period.text == text {
             if text == nil {
                 if index > 0 { allowed += 1 }
             } else {
-                // Until it is reported otherwise, nobody knows that it has ended.
+                // Until the claim's next report, the monitor may not know that the condition has ended.
                 let isOver = index + 1 < periods.count && lastReported != .some(text)
                 let end = isOver ? periods[index + 1].began : now
                 allowed += 1 + Int((end - period.began) / refreshInterval)
@@ -95,8 +92,8 @@ extension HealthLedger.Claim {
         return allowed
     }
 
-    /// Whether nothing was wrong at some moment since then.
-    fileprivate func wasWell(since start: Duration) -> Bool {
+    /// Whether the volume was healthy at any moment since `start`.
+    fileprivate func wasHealthy(since start: Duration) -> Bool {
         periods.indices.contains { index in
             guard periods[index].text == nil else { return false }
             return index + 1 == periods.count || periods[index + 1].began > start

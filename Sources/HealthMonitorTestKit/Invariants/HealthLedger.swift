@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What was true of volumes, what their claims were reported, who led and who asked: the promises of a health monitor as
-/// they look from outside, by the API server's journal and not by the monitor's word.
+/// Checks the promises of a health monitor from outside: compares the true health of volumes with the reports, the lease
+/// and the calls in the journals of the API server and the drivers.
 ///
-/// - a: every condition that lasted is reported;
-/// - b: nothing is reported twice, and no event is there twice;
-/// - c: what was reported and ended is cleared, once;
-/// - d: only the holder of the lease asks the driver;
-/// - f: an error is never reported as health, and nothing is reported that was not so.
+/// - a: every condition that lasts is reported;
+/// - b: nothing is reported twice, and there are no duplicate events;
+/// - c: the end of a reported condition is reported, once;
+/// - d: only the holder of the lease probes the driver;
+/// - f: an error is never reported as health, and only what was true is reported.
 ///
-/// (e, that the steady state writes nothing, is ``writes``.) A value; what is handed in must be in the order of time.
+/// Promise e, that the steady state writes nothing, is for the caller to check by ``writes``. A value; its methods must be
+/// called in the order of time.
 package struct HealthLedger: Sendable {
     /// A broken promise.
     package struct Violation: Sendable, Hashable, CustomStringConvertible {
-        /// The letter of the promise.
         package var promise: String
-        /// What happened.
         package var description: String
     }
 
-    /// A time in which a volume was in one state.
+    /// A period in which a volume was in one state.
     struct Period: Sendable {
-        /// What the claim's event must say; nil: nothing is wrong.
+        /// The message of the claim's event; nil for a healthy volume.
         var text: String?
         var began: Duration
     }
@@ -30,11 +29,11 @@ package struct HealthLedger: Sendable {
     struct Claim: Sendable {
         var name: String
         var periods: [Period] = []
-        /// How often each text was reported; nil: that nothing is wrong any more.
+        /// How often each text was reported; nil stands for the recovery.
         var reports: [String?: Int] = [:]
-        /// The last text that was reported; nil: none yet.
+        /// The text of the last report; nil before the first.
         var lastReported: String??
-        /// Since when something that was reported has not been cleared.
+        /// When the condition was reported whose recovery was not reported yet.
         var abnormalReportedAt: Duration?
     }
 
@@ -48,19 +47,19 @@ package struct HealthLedger: Sendable {
     var claims: [String: Claim] = [:]
     /// By namespace and name.
     var events: [String: Event] = [:]
-    /// Who holds the lease, by the last write of it.
+    /// The holder of the lease, by its last write; nil when it was released.
     package internal(set) var holder: String?
-    /// Until then who holds the lease is not who leads.
+    /// Until then the leader may not be the holder of the lease.
     private var doubtfulUntil = Duration.zero
-    /// Promises that were broken, in the order of time.
+    /// The broken promises, in the order of time.
     package internal(set) var violations: [Violation] = []
-    /// How many writes of events and status fields the API server has taken.
+    /// How many writes of events and claims' status the API server has stored.
     package internal(set) var writes = 0
-    /// How many events were reported: made, or their count raised.
+    /// How many times an event was created or its count raised.
     package internal(set) var reports = 0
-    /// Events on a claim that say what the ledger was not reported to expect, such as NodeFailed, are not its business.
+    /// Events with other reasons, such as NodeFailed, are ignored.
     static let reasons: Set = ["VolumeConditionAbnormal", "VolumeConditionNormal"]
-    /// How often what lasts is reported again.
+    /// How often a lasting condition is reported again.
     let refreshInterval: Duration
     private let leaseDuration: Duration
 
@@ -74,10 +73,10 @@ package struct HealthLedger: Sendable {
         self.leaseDuration = leaseDuration
     }
 
-    /// From now on a claim's volume is in a state.
+    /// Sets the true health of a claim's volume from now on.
     ///
-    /// - Parameter text: what the claim's event must say; nil: nothing is wrong.
-    package mutating func hold(_ text: String?, claimUID: String, name: String, at now: Duration) {
+    /// - Parameter text: the message of the claim's event; nil for a healthy volume.
+    package mutating func setHealth(_ text: String?, claimUID: String, name: String, at now: Duration) {
         var claim = claims[claimUID] ?? Claim(name: name)
         if claim.periods.last?.text != text || claim.periods.isEmpty {
             claim.periods.append(Period(text: text, began: now))
@@ -85,18 +84,17 @@ package struct HealthLedger: Sendable {
         claims[claimUID] = claim
     }
 
-    /// A claim is deleted, or is no longer its volume's: nothing more is to be reported.
+    /// Forgets a claim that was deleted or is no longer bound to its volume: nothing more must be reported on it.
     package mutating func forget(claimUID: String) {
         claims[claimUID] = nil
     }
 
-    /// Whether a claim is known.
-    package func knows(claimUID: String) -> Bool { claims[claimUID] != nil }
+    package func contains(claimUID: String) -> Bool { claims[claimUID] != nil }
 
-    /// Everything that the API server held was put back to what it was at the time of another state of this ledger.
+    /// Records that the API server's objects were restored to what they were at the time of `backup`.
     ///
-    /// What was reported since then may be reported again, for it is lost. The lease may be back with who held it then, while
-    /// another one leads: until that has found out, within the lease duration, both may ask the driver.
+    /// Reports since then are lost and may come again. The lease may be back with an earlier holder while another replica
+    /// leads: until that replica notices, within the lease duration, both may probe the driver.
     package mutating func restore(to backup: HealthLedger, at now: Duration) {
         holder = backup.holder
         doubtfulUntil = now + leaseDuration
@@ -109,17 +107,17 @@ package struct HealthLedger: Sendable {
         }
     }
 
-    mutating func report(_ promise: String, _ description: String) {
+    mutating func fail(_ promise: String, _ description: String) {
         violations.append(Violation(promise: promise, description: description))
     }
 }
 
-// MARK: - What is so now, and should have been reported
+// MARK: - Missing reports
 
 extension HealthLedger {
-    /// The claims whose last event does not say what is so, though it has been so for a while (a, c).
+    /// The claims whose last report differs from their volume's health (a, c).
     ///
-    /// - Parameter limit: how long something may be so without being reported.
+    /// - Parameter limit: how long a state may last without a report.
     package func unreported(at now: Duration, after limit: Duration = .zero) -> [Violation] {
         claims.values.sorted { $0.name < $1.name }.compactMap { claim in
             guard let period = claim.periods.last, now - period.began >= limit else { return nil }
@@ -128,32 +126,31 @@ extension HealthLedger {
             case (nil, .some(.some(let reported))):
                 return Violation(
                     promise: "c",
-                    description: "\(claim.name) is well and was last reported \"\(reported)\""
+                    description: "\(claim.name) is healthy, the last report is \"\(reported)\""
                 )
             case (.some(let text), let reported):
                 if reported == .some(.some(text)) { return nil }
                 return Violation(
                     promise: "a",
                     description:
-                        "\(claim.name) was not reported \"\(text)\", last: \(reported.map { $0 ?? "well" } ?? "nothing")"
+                        "\(claim.name) is \"\(text)\", the last report is \(reported.map { $0 ?? "healthy" } ?? "missing")"
                 )
             }
         }
     }
 }
 
-// MARK: - Who leads, who asks
+// MARK: - Leadership
 
 extension HealthLedger {
-    /// The driver was asked how its volumes are, by this replica (d).
-    package mutating func probe(by replica: String, at now: Duration) {
+    /// Records that a replica probed the driver for health (d).
+    package mutating func recordProbe(by replica: String, at now: Duration) {
         if holder != replica, now >= doubtfulUntil {
-            report("d", "\(replica) asked the driver at \(now), the lease is \(holder.map { "\($0)'s" } ?? "nobody's")")
+            fail("d", "\(replica) probed the driver at \(now), the holder of the lease is \(holder ?? "empty")")
         }
     }
 
-    /// A write of the Lease was taken.
-    mutating func lease(_ body: JSONValue?) {
+    mutating func recordLease(_ body: JSONValue?) {
         let identity = body?["spec", "holderIdentity"]?.string ?? ""
         holder = identity.isEmpty ? nil : identity
     }

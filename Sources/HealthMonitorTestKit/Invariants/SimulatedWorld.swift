@@ -1,48 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An API server, drivers, what is true of their volumes, faults, and a ledger that holds the monitors to their promises.
+/// An API server, CSI drivers, the true health of their volumes, faults, and a ledger that checks the monitors' promises.
 ///
-/// A test or a chaos run changes the volumes and brings faults about through it, lets it read the journals now and then,
-/// and asks it what is broken and what is still to be reported. For one task to use.
+/// A test or a chaos run changes volumes and injects faults through it, calls ``observe()`` to read the journals, and reads
+/// violations and missing reports from it. For use by one task.
 package struct SimulatedWorld {
-    /// How a volume is.
+    /// The true health of a volume.
     package enum Health: Sendable, Hashable {
-        case well
-        /// Something is wrong; the text is the driver's message.
+        case healthy
+        /// With the driver's message.
         case unhealthy(String)
 
         fileprivate var condition: SimulatedVolume.Condition {
             switch self {
-            case .well: .healthy
+            case .healthy: .healthy
             case .unhealthy(let message): .abnormal(message)
             }
         }
 
         fileprivate var entries: [SimulatedVolume.HealthEntry] {
             switch self {
-            case .well: []
+            case .healthy: []
             case .unhealthy(let message): [.init(status: 3, reason: "Fault", message: message)]
             }
         }
 
-        /// What an event says of it (rule 7 and README, Events).
+        /// The message of the claim's event (rule 7 and README, Events); nil for a healthy volume.
         fileprivate func text(isLegacy: Bool) -> String? {
             switch self {
-            case .well: nil
+            case .healthy: nil
             case .unhealthy(let message): isLegacy ? message : "DataLoss (Fault): \(message)"
             }
         }
     }
 
-    /// A driver and the name of the replica that asks it.
+    /// A replica of the monitor and its driver.
     package struct Replica: Sendable {
-        /// As the lease and the events have it.
+        /// As in the lease and the events.
         package var identity: String
-        /// Its driver; all drivers have the same volumes.
+        /// All drivers have the same volumes.
         package var driver: SimulatedDriver
 
-        /// A replica.
         package init(identity: String, driver: SimulatedDriver) {
             self.identity = identity
             self.driver = driver
@@ -51,7 +50,6 @@ package struct SimulatedWorld {
 
     private let server: SimulatedAPIServer
     private let replicas: [Replica]
-    /// The volumes, all there at the beginning.
     package let volumes: [VolumeFixture]
     private let injector: FaultInjector
     private let start = ContinuousClock.now
@@ -59,19 +57,18 @@ package struct SimulatedWorld {
     private var health: [Health]
     private var uids: [String] = []
     private var backup: HealthLedger?
-    /// The promises.
     package private(set) var ledger: HealthLedger
-    /// Who asked a driver how its volumes are, and when, the latest last; not all that is long ago.
+    /// Which replica probed its driver for health, and when; the latest thousands, the latest last.
     package private(set) var probes: [(replica: String, time: Duration)] = []
-    /// What was done and seen, the latest last, for whoever must find out what went wrong.
+    /// Changes, faults and writes for the analysis of a failure; the latest hundreds, the latest last.
     package private(set) var history: [String] = []
 
-    /// Makes the volumes, all well.
+    /// Creates the volumes, all healthy.
     ///
     /// - Parameters:
-    ///   - replicas: those of the monitor; their drivers are running.
-    ///   - factor: how much faster than time the monitors' clock runs.
-    ///   - tokenFiles: where the monitors' tokens are.
+    ///   - replicas: their drivers are running.
+    ///   - factor: how much faster than real time the monitors' clock runs.
+    ///   - tokenFiles: the files of the monitors' tokens.
     ///   - leaseDuration: of the monitors' lease.
     package init(
         server: SimulatedAPIServer,
@@ -92,57 +89,56 @@ package struct SimulatedWorld {
             tokenFiles: tokenFiles
         )
         ledger = HealthLedger(leaseDuration: leaseDuration)
-        health = volumes.map { _ in .well }
+        health = volumes.map { _ in .healthy }
         for volume in volumes {
             try volume.create(in: server)
             for replica in replicas { replica.driver.set(.healthy, ofVolume: volume.handle) }
         }
-        try lookAtClaims()
+        try refreshClaims()
     }
 
-    /// The time as the monitors' clock reports it.
+    /// The time on the monitors' clock.
     package var now: Duration { time(of: .now) }
 
-    /// A moment as the monitors' clock reports it.
+    /// A moment on the monitors' clock.
     package func time(of instant: ContinuousClock.Instant) -> Duration { (instant - start) * factor }
 
-    /// Whether the drivers are of the legacy generation now.
+    /// Whether the drivers report VolumeCondition now.
     private var isLegacy: Bool {
         replicas.first?.driver.configuration.controllerCapabilities != SimulatedDriver.Configuration.healthCapabilities
     }
 
-    // MARK: Changing the world
+    // MARK: Changes
 
-    /// From now on, a volume is so.
+    /// Sets the health of a volume.
     package mutating func set(_ new: Health, ofVolume index: Int) {
-        // First the ledger: nobody may hear of it sooner.
+        // First the ledger: a monitor must not report it before the ledger knows it.
         observe()
         health[index] = new
         note("\(volumes[index].claimName) is \(new)")
-        hold(index)
+        recordHealth(ofVolume: index)
         for replica in replicas {
             replica.driver.set(new.condition, ofVolume: volumes[index].handle)
             replica.driver.set(health: new.entries, ofVolume: volumes[index].handle)
         }
     }
 
-    /// Makes the claim and the PersistentVolume of a volume anew, which only a watch or a list shows; not where the volume
-    /// has no claim now.
+    /// Deletes the claim and the PersistentVolume of a volume and creates them again, which only a watch or a list shows.
+    /// Does nothing when the volume has no claim now.
     package mutating func recreateClaim(ofVolume index: Int) throws {
         guard !uids[index].isEmpty else { return }
-        note("\(volumes[index].claimName) is made anew")
+        note("\(volumes[index].claimName) is recreated")
         try volumes[index].delete(in: server)
         try volumes[index].create(in: server)
-        try settleTruth()
+        try updateLedger()
     }
 
-    /// How a volume is.
     package func health(ofVolume index: Int) -> Health { health[index] }
 
-    /// The faults that are active.
+    /// The active faults.
     package var faults: [Fault] { injector.active }
 
-    /// Brings a fault about.
+    /// Begins a fault.
     package mutating func begin(_ fault: Fault) async throws {
         note("begin \(fault.name)")
         if fault == .apiServer(.restoredFromBackup) {
@@ -150,7 +146,7 @@ package struct SimulatedWorld {
             backup = ledger
         }
         try await injector.begin(fault)
-        try settleTruth()
+        try updateLedger()
     }
 
     /// Ends a fault.
@@ -162,10 +158,10 @@ package struct SimulatedWorld {
             observe()
             ledger.restore(to: backup, at: now)
         }
-        try settleTruth()
+        try updateLedger()
     }
 
-    /// Nothing passes between a replica and the API server any more.
+    /// Partitions a replica from the API server.
     package mutating func partition(replica identity: String) {
         note("partition \(identity)")
         injector.partition(user: identity)
@@ -182,14 +178,14 @@ package struct SimulatedWorld {
         for fault in faults.reversed() { try await end(fault) }
     }
 
-    /// What is true after a change of claims or of the driver's generation.
-    private mutating func settleTruth() throws {
+    /// Updates the ledger after a change of claims or of the drivers' generation.
+    private mutating func updateLedger() throws {
         observe()
-        try lookAtClaims()
-        for index in volumes.indices { hold(index) }
+        try refreshClaims()
+        for index in volumes.indices { recordHealth(ofVolume: index) }
     }
 
-    private mutating func lookAtClaims() throws {
+    private mutating func refreshClaims() throws {
         let current = try volumes.map { volume in
             let claim = try server.object(
                 kind: "PersistentVolumeClaim",
@@ -202,12 +198,12 @@ package struct SimulatedWorld {
         }
         for uid in uids where !current.contains(uid) { ledger.forget(claimUID: uid) }
         uids = current
-        for index in volumes.indices where !ledger.knows(claimUID: current[index]) { hold(index) }
+        for index in volumes.indices where !ledger.contains(claimUID: current[index]) { recordHealth(ofVolume: index) }
     }
 
-    private mutating func hold(_ index: Int) {
+    private mutating func recordHealth(ofVolume index: Int) {
         guard !uids[index].isEmpty else { return }
-        ledger.hold(
+        ledger.setHealth(
             health[index].text(isLegacy: isLegacy),
             claimUID: uids[index],
             name: volumes[index].claimName,
@@ -215,14 +211,14 @@ package struct SimulatedWorld {
         )
     }
 
-    /// Writes into the history what somebody else did, such as a killed replica.
+    /// Adds a line to the history.
     package mutating func note(_ text: String) {
         history.append("\(now) \(text)")
         if history.count > 400 { history.removeFirst(200) }
     }
 }
 
-// MARK: - Looking at it
+// MARK: - Observation
 
 extension SimulatedWorld {
     private enum Entry {
@@ -237,7 +233,9 @@ extension SimulatedWorld {
         }
     }
 
-    /// Reads what the journals have that is new. Returns what was not read before: the requests.
+    /// Takes the new records out of the journals and records them in the ledger.
+    ///
+    /// - Returns: the new requests to the API server.
     @discardableResult
     package mutating func observe() -> [RequestRecord] {
         let records = server.journal.takeAll()
@@ -254,7 +252,7 @@ extension SimulatedWorld {
             case .call(let call, let replica):
                 guard call.reportsHealth else { continue }
                 probes.append((replica, time))
-                if replicas.count > 1 { ledger.probe(by: replica, at: time) }
+                if replicas.count > 1 { ledger.recordProbe(by: replica, at: time) }
             }
         }
         if probes.count > 4000 { probes.removeFirst(2000) }
@@ -267,20 +265,20 @@ extension SimulatedWorld {
         let text = [
             request.user ?? "", request.verb?.rawValue ?? "", request.resource, request.subresource,
             request.name, body?["reason"]?.string ?? "", body?["message"]?.string ?? "",
-            body?["spec", "holderIdentity"]?.string ?? "", record.code == nil ? "(answer lost)" : "",
+            body?["spec", "holderIdentity"]?.string ?? "", record.code == nil ? "(response lost)" : "",
         ]
         history.append("\(time) " + text.filter { !$0.isEmpty }.joined(separator: " "))
     }
 
-    /// Takes the questions to drivers so far out.
+    /// Removes and returns the probes so far.
     package mutating func takeProbes() -> [(replica: String, time: Duration)] {
         defer { probes = [] }
         return probes
     }
 
-    /// What the claims should have been reported by now and were not, and what their status should say.
+    /// The claims whose events or status differ from their volume's health.
     ///
-    /// - Parameter limit: how long something may be so without being reported.
+    /// - Parameter limit: how long a state may last without an event.
     package mutating func unsettled(after limit: Duration = .zero) throws -> [HealthLedger.Violation] {
         observe()
         var violations = ledger.unreported(at: now, after: limit)
@@ -295,7 +293,7 @@ extension SimulatedWorld {
             let messages = conditions.map { $0["message"]?.string ?? "" }
             let expected =
                 switch health[index] {
-                case .well: [String]()
+                case .healthy: [String]()
                 case .unhealthy(let message): [message]
                 }
             if messages != expected {

@@ -24,7 +24,7 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `method and path report verb and object`(
+    func `method and path determine verb and object`(
         method: String,
         path: String,
         query: [String: String],
@@ -59,7 +59,7 @@ import Testing
             ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", nil), ("text/html", nil),
         ] as [(String, String?)]
     )
-    func `the first type that the server writes is taken`(accept: String, expected: String?) {
+    func `the first supported media type is chosen`(accept: String, expected: String?) {
         let name: String? =
             switch Representation(accept: accept, includeObject: nil) {
             case .json: "json"

@@ -16,7 +16,7 @@ import Testing
 
     // MARK: Encodings
 
-    @Test func `JSON and protobuf show the same object`() async throws {
+    @Test func `JSON and protobuf have the same object`() async throws {
         try await withClient { server, client in
             let created = try await client.send("POST", Self.leases, body: Self.lease("l"))
             #expect(created.status == 201)
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test func `protobuf is taken too`() async throws {
+    @Test func `protobuf is accepted`() async throws {
         try await withClient { server, client in
             let body = try MessageSchema.lease.encode(["metadata": ["name": "l"], "spec": ["holderIdentity": "me"]])
             let envelope = Envelope(apiVersion: "coordination.k8s.io/v1", kind: "Lease", raw: body)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func `an error is a status in the encoding asked for`() async throws {
+    @Test func `an error is a Status in the requested encoding`() async throws {
         try await withClient { _, client in
             let answer = try await client.send("GET", "\(Self.claims)/x", accept: Representation.protobufType)
             #expect(answer.status == 404)
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test(arguments: ["pods", "nodes", "secrets"])
-    func `pods nodes and secrets are served in both encodings`(plural: String) async throws {
+    func `Pods, Nodes and Secrets are served in both encodings`(plural: String) async throws {
         try await withClient { server, client in
             try NodeFixture(name: "worker").store(in: server)
             try PodFixture(name: "web-0", nodeName: "worker", claimNames: ["csi-pvc"]).create(in: server)
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func `what cannot be read or written is refused`() async throws {
+    @Test func `unsupported media types and malformed bodies are refused`() async throws {
         try await withClient { _, client in
             #expect(try await client.send("GET", Self.claims, accept: "text/html").status == 406)
             let yaml = try await client.send("POST", Self.leases, bytes: [1], contentType: "application/yaml")
@@ -119,7 +119,7 @@ import Testing
 
     // MARK: Lists
 
-    @Test func `a list comes in pages of one version`() async throws {
+    @Test func `the pages of a list have the same resource version`() async throws {
         try await withClient { server, client in
             for name in ["a", "b", "c", "d", "e"] { try server.create(Self.lease(name)) }
             let first = try await client.send("GET", Self.leases, query: ["limit": "2"]).json
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func `selectors and namespaces narrow a list`() async throws {
+    @Test func `selectors and namespaces restrict a list`() async throws {
         try await withClient { server, client in
             for (name, namespace, uid) in [("a", "default", "1"), ("b", "default", "2"), ("c", "kube-system", "1")] {
                 try server.create([
@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    @Test func `selected events come in pages`() async throws {
+    @Test func `selected events are paged`() async throws {
         try await withClient { server, client in
             for number in 0..<10 {
                 let component = number < 5 ? "monitor" : "kubelet"
@@ -190,7 +190,7 @@ import Testing
 
     // MARK: Writes
 
-    @Test func `a status is patched under preconditions`() async throws {
+    @Test func `a status is patched with preconditions`() async throws {
         try await withClient { server, client in
             let claim = try server.create([
                 "kind": "PersistentVolumeClaim", "metadata": ["name": "csi-pvc"],
@@ -226,7 +226,7 @@ import Testing
 
     // MARK: Access
 
-    @Test func `who may what is decided by token and rule`() async throws {
+    @Test func `tokens and rules decide who may do what`() async throws {
         var configuration = SimulatedAPIServer.Configuration()
         configuration.users["limited"] = APIUser(
             name: "system:serviceaccount:default:monitor",
@@ -281,7 +281,7 @@ import Testing
 
     // MARK: Journal and faults
 
-    @Test func `the journal reports every request`() async throws {
+    @Test func `the journal has every request`() async throws {
         try await withClient { server, client in
             async let awaited = server.journal.first { $0.request.verb == .update }
             _ = try await client.send("PUT", "\(Self.leases)/l", query: ["fieldManager": "me"], body: Self.lease("l"))
@@ -297,7 +297,7 @@ import Testing
         }
     }
 
-    @Test func `a test answers in the servers place`() async throws {
+    @Test func `a test can respond in the server's place`() async throws {
         try await withClient { server, client in
             server.intercept { request in
                 switch request.name {
@@ -325,7 +325,7 @@ import Testing
         }
     }
 
-    @Test func `a test holds a request back`() async throws {
+    @Test func `a test can delay a request`() async throws {
         try await withClient { server, client in
             let (gate, release) = AsyncStream.makeStream(of: Void.self)
             let (arrivals, arrive) = AsyncStream.makeStream(of: Void.self)

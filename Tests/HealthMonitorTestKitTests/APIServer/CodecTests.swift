@@ -49,17 +49,17 @@ import Testing
         return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
     }
 
-    @Test func `volume has the bytes of the real server`() throws {
+    @Test func `a PersistentVolume has the bytes of the real server`() throws {
         #expect(try MessageSchema.persistentVolume.encode(Self.volume) == Self.volumeBytes)
         #expect(try MessageSchema.persistentVolume.decode(Self.volumeBytes[...]) == Self.volume)
     }
 
-    @Test func `lease keeps empty fields that go holds by pointer`() throws {
+    @Test func `a Lease keeps empty fields that Go holds by pointer`() throws {
         #expect(try MessageSchema.lease.encode(Self.lease) == Self.leaseBytes)
         #expect(try MessageSchema.lease.decode(Self.leaseBytes[...]) == Self.lease)
     }
 
-    @Test func `watch frame holds the envelope of the object`() throws {
+    @Test func `a watch frame holds the object's envelope`() throws {
         let envelope = Envelope(apiVersion: "coordination.k8s.io/v1", kind: "Lease", raw: Self.leaseBytes)
         let frame = Self.bytes(
             """
@@ -71,7 +71,7 @@ import Testing
         #expect(WatchFrame.bytes(type: "ADDED", object: envelope.bytes) == frame)
     }
 
-    @Test func `envelope reports what it holds`() throws {
+    @Test func `an envelope has the type of its message`() throws {
         let written = Envelope(apiVersion: "v1", kind: "PersistentVolume", raw: Self.volumeBytes)
         let read = try Envelope(parsing: written.bytes)
         #expect((read.apiVersion, read.kind) == ("v1", "PersistentVolume"))
@@ -130,12 +130,12 @@ import Testing
             ] as JSONValue
         ),
     ])
-    func `every shape survives the wire`(schema: MessageSchema, value: JSONValue) throws {
+    func `every type of field is decoded as it was encoded`(schema: MessageSchema, value: JSONValue) throws {
         #expect(try schema.normalize(value) == value)
         #expect(try schema.decode(try schema.encode(value)[...]) == value)
     }
 
-    @Test func `normalizing drops what the server does not know or omits`() throws {
+    @Test func `normalizing drops unknown and omitted fields`() throws {
         let value = try MessageSchema.persistentVolume.normalize([
             "apiVersion": "v1", "metadata": ["name": "x", "namespace": "", "creationTimestamp": .null, "unknown": 1],
             "spec": ["capacity": ["storage": 5], "storageClassName": "", "accessModes": []],
@@ -144,13 +144,13 @@ import Testing
         #expect(value == ["metadata": ["name": "x"], "spec": ["capacity": ["storage": "5"]]])
     }
 
-    @Test func `a wrong type is named by its path`() {
+    @Test func `the error for a wrong type has the field's path`() {
         let wrong: JSONValue = ["spec": ["claimRef": ["name": 1]]]
         let error = #expect(throws: SchemaError.self) { try MessageSchema.persistentVolume.normalize(wrong) }
         #expect(error?.description == "spec.claimRef.name: expected a string, not 1")
     }
 
-    @Test func `bytes cut anywhere never crash the decoder`() throws {
+    @Test func `truncated bytes do not crash the decoder`() throws {
         for end in Self.volumeBytes.indices {
             _ = try? MessageSchema.persistentVolume.decode(Self.volumeBytes[..<end])
         }

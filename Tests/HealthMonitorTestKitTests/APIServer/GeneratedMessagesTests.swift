@@ -9,7 +9,7 @@ import Testing
 
 /// The hand-written tables against the generated messages of the client: neither may have a field of its own idea.
 @Suite struct GeneratedMessagesTests {
-    @Test func `volumes and claims are read by the generated messages`() throws {
+    @Test func `the generated messages decode volumes and claims`() throws {
         let volume = try PersistentVolume(
             serializedBytes: MessageSchema.persistentVolume.encode(CodecTests.volume)
         )
@@ -37,7 +37,7 @@ import Testing
         #expect(claim.status.phase == "Bound")
     }
 
-    @Test func `the health of a claim survives both`() throws {
+    @Test func `a claim's health is the same in both`() throws {
         let status: JSONValue = [
             "healthStatus": [
                 "healthConditions": [
@@ -57,7 +57,7 @@ import Testing
         #expect(try MessageSchema.persistentVolumeClaim.decode(bytes[...])["status"] == status)
     }
 
-    @Test func `the secrets of a volume are read by the generated messages`() throws {
+    @Test func `the generated messages decode a volume's Secret references`() throws {
         var source: JSONValue = [:]
         for field in ["controllerPublish", "nodeStage", "nodePublish", "controllerExpand", "nodeExpand"] {
             source["\(field)SecretRef"] = ["namespace": "n", "name": .string(field)]
@@ -74,7 +74,7 @@ import Testing
         #expect(secret.data.mapValues { Array($0) } == ["password": Array("hunter2".utf8)])
     }
 
-    @Test func `pods and nodes are read by the generated messages`() throws {
+    @Test func `the generated messages decode Pods and Nodes`() throws {
         let pod = try Pod(
             serializedBytes: MessageSchema.pod.encode([
                 "metadata": ["name": "web-0"],
@@ -109,7 +109,7 @@ import Testing
         #expect(node.status.conditions.map(\.lastTransitionTime.seconds) == [1_767_366_245])
     }
 
-    @Test func `an event of the generated message is read by the table`() throws {
+    @Test func `the schema decodes an event of the generated message`() throws {
         var event = Event()
         event.metadata.name = "e"
         event.involvedObject.kind = "PersistentVolumeClaim"
@@ -134,7 +134,7 @@ import Testing
         )
     }
 
-    @Test func `a lease survives both`() throws {
+    @Test func `a Lease is the same in both`() throws {
         let lease = try Lease(serializedBytes: CodecTests.leaseBytes)
         #expect(lease.spec.hasHolderIdentity && lease.spec.holderIdentity.isEmpty)
         #expect(lease.spec.leaseDurationSeconds == 15)
@@ -144,7 +144,7 @@ import Testing
         #expect(try MessageSchema.lease.decode(bytes[...]) == CodecTests.lease)
     }
 
-    @Test func `a status keeps its details`() throws {
+    @Test func `a Status keeps its details`() throws {
         let error = StatusError.invalid(.leases, "l", [.required("spec", "why")])
         let status = try Status(serializedBytes: MessageSchema.status.encode(error.value))
         #expect(status.code == 422)
@@ -155,7 +155,7 @@ import Testing
         #expect(status.details.causes.map(\.field) == ["spec"])
     }
 
-    @Test func `lists and watch frames open up`() throws {
+    @Test func `the generated messages decode lists and watch frames`() throws {
         let list: JSONValue = [
             "metadata": ["resourceVersion": "5", "continue": "next", "remainingItemCount": 3],
             "items": [CodecTests.volume],

@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test mutating func `it is kept and taken away`() throws {
+    @Test mutating func `healthStatus is stored and removed`() throws {
         let status: JSONValue = [
             "healthConditions": [Self.degraded], "lastTransitionTime": "2026-01-02T15:04:05Z",
         ]
@@ -68,14 +68,14 @@ import Testing
         #expect(cleared["status"] == ["phase": "Pending"])
     }
 
-    @Test mutating func `with the gate off it is dropped without an error`() throws {
+    @Test mutating func `healthStatus is dropped without an error while the gate is off`() throws {
         registry.featureGates = []
         let written = try write(["healthConditions": [Self.degraded]])
         #expect(written["status"] == ["phase": "Pending"])
     }
 
     /// As every gated field of a real server: one that is in use stays in use.
-    @Test mutating func `with the gate off what is there can still be changed and taken away`() throws {
+    @Test mutating func `an existing healthStatus can be changed and removed while the gate is off`() throws {
         try write(["healthConditions": [Self.degraded]])
         registry.featureGates = []
         let lost: JSONValue = ["status": "DataLoss", "reason": "R"]
@@ -96,14 +96,14 @@ import Testing
     ]
 
     @Test(arguments: wrong)
-    mutating func `a condition that breaks the rules is refused`(condition: JSONValue, field: String) throws {
+    mutating func `an invalid condition is refused`(condition: JSONValue, field: String) throws {
         let error = refusal(of: [condition])
         #expect(error?.code == 422)
         let path = "status.healthStatus.healthConditions[0].\(field)"
         #expect(error?.details?["causes"]?.array?.first?["field"] == .string(path))
     }
 
-    @Test mutating func `more than 16 or the same twice are refused`() throws {
+    @Test mutating func `more than 16 conditions and duplicates are refused`() throws {
         let many = (0...16).map { ["status": "Degraded", "reason": .string("R\($0)")] as JSONValue }
         let messages = [Array(many.dropLast()), many, [Self.degraded, Self.degraded]].map { refusal(of: $0)?.message }
         #expect(messages[0] == nil)
@@ -111,7 +111,7 @@ import Testing
         #expect(messages[2]?.contains("Duplicate value") == true)
     }
 
-    @Test func `it travels in protobuf`() throws {
+    @Test func `healthStatus is encoded in protobuf`() throws {
         let claim: JSONValue = ["status": ["healthStatus": ["healthConditions": [Self.degraded]]]]
         let bytes = try MessageSchema.persistentVolumeClaim.encode(claim)
         let decoded = try MessageSchema.persistentVolumeClaim.decode(bytes[...])
@@ -122,7 +122,7 @@ import Testing
         #expect(bytes.suffix(health.count) == health[...])
     }
 
-    @Test(arguments: [true, false]) func `the health of a claim is kept if its gate is on`(isOn: Bool) async throws {
+    @Test(arguments: [true, false]) func `the gate decides whether a claim's health is stored`(isOn: Bool) async throws {
         try await withClient { server, client in
             server.featureGates = isOn ? [.csiVolumeHealth] : []
             let volume = VolumeFixture(number: 0)
@@ -159,7 +159,7 @@ import Testing
         }
     }
 
-    @Test func `a secret is base 64 in JSON and bytes in protobuf`() throws {
+    @Test func `a Secret is base64 in JSON and bytes in protobuf`() throws {
         let secret: JSONValue = ["data": ["password": "aHVudGVyMg=="]]
         let bytes = try MessageSchema.secret.encode(secret)
         #expect(try MessageSchema.secret.decode(bytes[...])["data"] == secret["data"])

@@ -15,7 +15,7 @@ import Testing
         #expect(value.description == text)
     }
 
-    @Test func `numbers and booleans are kept apart`() throws {
+    @Test func `numbers and booleans are distinguished`() throws {
         #expect(try JSONValue(parsing: Array("[1, true, 0, false, 2.5]".utf8)) == [1, true, 0, false, .number(2.5)])
     }
 
@@ -23,7 +23,7 @@ import Testing
         #expect(throws: DecodingError.self) { try JSONValue(parsing: Array("{\"a\":".utf8)) }
     }
 
-    @Test func `paths read write and remove`() {
+    @Test func `paths read, write and remove`() {
         var value: JSONValue = ["metadata": ["name": "x"]]
         value["metadata", "labels", "app"] = "y"
         #expect(value["metadata", "labels", "app"] == "y")

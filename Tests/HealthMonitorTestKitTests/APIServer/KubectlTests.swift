@@ -65,7 +65,7 @@ import Testing
         ),
     ]
 
-    @Test(arguments: manifests) func `objects are created shown changed and deleted`(
+    @Test(arguments: manifests) func `objects are created, shown, changed and deleted`(
         resource: String,
         manifest: JSONValue
     ) async throws {
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func `pods nodes and secrets are shown in their columns`() async throws {
+    @Test func `Pods, Nodes and Secrets are shown in their columns`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try NodeFixture(name: "worker-1").store(in: server)
             try NodeFixture(name: "worker-2", readiness: .unknown).store(in: server)

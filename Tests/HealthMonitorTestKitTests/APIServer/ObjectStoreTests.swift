@@ -12,7 +12,7 @@ import Testing
         object?.value(of: .leases)["metadata", "name"]?.string
     }
 
-    @Test func `changes report what was and what is`() throws {
+    @Test func `changes have the old and the new object`() throws {
         var store = ObjectStore()
         _ = try store.put(.leases, Self.key("a"), Self.lease("a"))
         let start = store.revision
@@ -25,7 +25,7 @@ import Testing
         #expect(try store.changes(.leases, after: start + 2).isEmpty)
     }
 
-    @Test func `compacted changes are expired`() throws {
+    @Test func `reading compacted changes fails with 410`() throws {
         var store = ObjectStore()
         for _ in 0..<3 { _ = try store.put(.leases, Self.key("a"), Self.lease("a")) }
         store.compact()
@@ -35,7 +35,7 @@ import Testing
         #expect(try store.changes(.leases, after: 3).isEmpty)
     }
 
-    @Test func `objects come in the order of their keys`() throws {
+    @Test func `objects are sorted by key`() throws {
         var store = ObjectStore()
         for name in ["c", "a", "b"] { _ = try store.put(.leases, Self.key(name), Self.lease(name)) }
         _ = try store.put(.leases, ObjectKey(namespace: "another", name: "z"), Self.lease("z"))
@@ -45,7 +45,7 @@ import Testing
         #expect(store.objects(.leases, namespace: "default").map(Self.name) == ["b", "c"])
     }
 
-    @Test func `pages are of one revision`() throws {
+    @Test func `the pages of a list have the same revision`() throws {
         var snapshots = PageSnapshots()
         let objects = try ["a", "b", "c", "d", "e"].map { try StoredObject(Self.lease($0), of: .leases) }
         let first = snapshots.firstPage(of: objects, revision: 7, limit: 2, isSelection: false)

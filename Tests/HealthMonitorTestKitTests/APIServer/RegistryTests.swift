@@ -38,7 +38,7 @@ import Testing
 
     // MARK: Create
 
-    @Test mutating func `creating fills in what the server knows`() throws {
+    @Test mutating func `creating fills in the server's fields`() throws {
         var body = Self.claim
         body["status"] = ["phase": "Bound"]
         body["metadata", "uid"] = "chosen by the client"
@@ -64,14 +64,14 @@ import Testing
         #expect(created["status", "phase"] == "Bound")
     }
 
-    @Test mutating func `a second object of the name is a conflict`() throws {
+    @Test mutating func `a second object with the same name is a conflict`() throws {
         try create()
         let error = #expect(throws: StatusError.self) { try create() }
         #expect((error?.code, error?.reason) == (409, "AlreadyExists"))
         #expect(error?.message == "persistentvolumeclaims \"csi-pvc\" already exists")
     }
 
-    @Test mutating func `generate name makes names`() throws {
+    @Test mutating func `generateName makes names`() throws {
         let body: JSONValue = ["metadata": ["generateName": "job-"]]
         let names = try (0..<2).map { _ in try create(.leases, body)["metadata", "name"]?.string ?? "" }
         #expect(names.allSatisfy { $0.hasPrefix("job-") && $0.count == 9 })
@@ -102,7 +102,7 @@ import Testing
             ),
         ] as [(ResourceType, JSONValue, String)]
     )
-    func `what the real server refuses is invalid`(type: ResourceType, body: JSONValue, words: String) {
+    func `objects that the real server refuses are invalid`(type: ResourceType, body: JSONValue, words: String) {
         var tests = self
         let error = #expect(throws: StatusError.self) { try tests.create(type, body) }
         #expect((error?.code, error?.reason) == (422, "Invalid"))
@@ -111,7 +111,7 @@ import Testing
 
     // MARK: Update and patch
 
-    @Test mutating func `a stale version is a conflict`() throws {
+    @Test mutating func `a stale resource version is a conflict`() throws {
         let first = try create()
         let second = try patch(["metadata": ["labels": ["a": "b"]]])
         #expect(second["metadata", "resourceVersion"] != first["metadata", "resourceVersion"])
@@ -133,7 +133,7 @@ import Testing
         #expect((patched?.code, patched?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func `another UID is refused`() throws {
+    @Test mutating func `another uid is refused`() throws {
         var object = try create()
         let patched = #expect(throws: StatusError.self) { try patch(["metadata": ["uid": "other"]]) }
         #expect((patched?.code, patched?.reason) == (422, "Invalid"))
@@ -151,12 +151,12 @@ import Testing
         #expect((update?.code, update?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func `a change of nothing is no change`() throws {
+    @Test mutating func `a write without a change keeps the resource version`() throws {
         let created = try create()
         #expect(try patch(["metadata": ["labels": ["gone": .null]]]) == created)
     }
 
-    @Test mutating func `status is written through its subresource alone`() throws {
+    @Test mutating func `status is written through its subresource only`() throws {
         try create()
         #expect(try patch(["status": ["phase": "Bound"]])["status", "phase"] == "Pending")
         let patch: JSONValue = ["metadata": ["labels": ["a": "b"]], "status": ["phase": "Bound"]]
@@ -165,14 +165,14 @@ import Testing
         #expect(patched["metadata", "labels"] == nil)
     }
 
-    @Test mutating func `merge patch removes by null`() throws {
+    @Test mutating func `a merge patch removes by null`() throws {
         try create()
         _ = try patch(["metadata": ["annotations": ["a": "1", "b": "2"]]])
         let patched = try patch(["metadata": ["annotations": ["a": .null, "c": "3"]]])
         #expect(patched["metadata", "annotations"] == ["b": "2", "c": "3"])
     }
 
-    @Test mutating func `a lease is only replaced by version`() throws {
+    @Test mutating func `a Lease is only replaced with its resource version`() throws {
         let lease: JSONValue = ["metadata": ["name": "l"], "spec": ["holderIdentity": "a"]]
         let created = try registry.update(
             .leases,
@@ -189,7 +189,7 @@ import Testing
         #expect(error?.message.contains("must be specified for an update") == true)
     }
 
-    @Test mutating func `what cannot change is invalid`() throws {
+    @Test mutating func `changing an immutable field is invalid`() throws {
         try create()
         let error = #expect(throws: StatusError.self) { try patch(["spec": ["accessModes": ["ReadOnlyMany"]]]) }
         #expect(error?.code == 422)
@@ -228,7 +228,7 @@ import Testing
         #expect((error?.code, error?.reason) == (409, "Conflict"))
     }
 
-    @Test mutating func `with a namespace goes what is in it`() throws {
+    @Test mutating func `deleting a namespace deletes its objects`() throws {
         _ = try create(.namespaces, ["metadata": ["name": "team"]])
         _ = try registry.create(
             .persistentVolumeClaims,

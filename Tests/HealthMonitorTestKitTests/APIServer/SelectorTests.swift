@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(arguments: ["spec.volumeName=x", "metadata.name"])
-    func `what no field or equality is is a bad request`(text: String) {
+    func `unknown fields and other selectors than equality are bad requests`(text: String) {
         let error = #expect(throws: StatusError.self) { try Selector(.events, fields: text, labels: nil) }
         #expect(error?.code == 400)
     }

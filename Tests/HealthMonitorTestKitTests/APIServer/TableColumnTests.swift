@@ -11,13 +11,13 @@ import Testing
         (11_100, "3h5m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"), (176_400, "2d1h"), (691_200, "8d"),
         (-5, "0s"),
     ])
-    func `ages read as kubectl writes them`(seconds: Int, text: String) {
+    func `ages have kubectl's format`(seconds: Int, text: String) {
         let now = Timestamp(seconds: 1_767_366_245)
         let time = Timestamp(seconds: now.seconds - Int64(seconds)).text
         #expect(TableColumn.age(of: .string(time), now: now) == text)
     }
 
-    @Test func `an age of nothing is unknown`() {
+    @Test func `the age of a missing time is unknown`() {
         #expect(TableColumn.age(of: nil, now: Timestamp(seconds: 0)) == "<unknown>")
     }
 }

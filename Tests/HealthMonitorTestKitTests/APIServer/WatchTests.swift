@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "0"]) func `without a version a watch begins with what there is`(version: String) async throws
+    @Test(arguments: ["", "0"]) func `without a resource version, a watch begins with the present objects`(version: String) async throws
     {
         func prepare(_ server: SimulatedAPIServer) throws { try server.create(Self.lease("old")) }
         try await withWatch(["resourceVersion": version], prepare: prepare) { server, _, events in
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func `a watch resumes after a version`() async throws {
+    @Test func `a watch resumes after a resource version`() async throws {
         try await withClient { server, client in
             let version = try server.create(Self.lease("a"))["metadata", "resourceVersion"]?.string ?? ""
             try server.create(Self.lease("b"))
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func `a selection is left and joined`() async throws {
+    @Test func `an object that joins or leaves the selection is reported`() async throws {
         try await withWatch(["labelSelector": "l=in"]) { server, _, events in
             try server.create(Self.lease("a", label: "out"))
             try Self.patch(server, "a", label: "in")
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `a change of nothing is not reported`() async throws {
+    @Test func `a write without a change is not reported`() async throws {
         try await withWatch { server, _, events in
             try server.create(Self.lease("a", label: "1"))
             try Self.patch(server, "a", label: "1")
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    @Test func `a bookmark reports the latest version`() async throws {
+    @Test func `a bookmark has the latest resource version`() async throws {
         try await withWatch(["allowWatchBookmarks": "true"]) { server, watch, events in
             let version = try server.create([
                 "kind": "Namespace", "metadata": ["name": "team"],
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `no bookmark comes unasked`() async throws {
+    @Test func `bookmarks are sent only when the request allows them`() async throws {
         try await withWatch { server, watch, events in
             watch.sendBookmark()
             try server.create(Self.lease("a"))
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test func `bookmarks come by themselves`() async throws {
+    @Test func `bookmarks are sent periodically`() async throws {
         let clock = ManualClock()
         var configuration = SimulatedAPIServer.Configuration()
         configuration.clock = clock
@@ -143,7 +143,7 @@ import Testing
     }
 
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
-    func `a compacted version is an error inside the watch`(accept: String) async throws {
+    func `a compacted resource version is an ERROR event in the watch`(accept: String) async throws {
         try await withClient { server, client in
             try server.create(Self.lease("a"))
             server.compact()
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test func `a test ends a watch after what it changed before`() async throws {
+    @Test func `ending a watch comes after earlier changes`() async throws {
         try await withWatch { server, watch, events in
             try server.create(Self.lease("a"))
             watch.end()
@@ -169,7 +169,7 @@ import Testing
         }
     }
 
-    @Test func `a watch ends after its time`() async throws {
+    @Test func `a watch ends after its timeout`() async throws {
         let clock = ManualClock()
         var configuration = SimulatedAPIServer.Configuration()
         configuration.clock = clock
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    @Test func `a test fails a watch`() async throws {
+    @Test func `a watch can be failed`() async throws {
         try await withWatch { _, watch, events in
             watch.fail(StatusError(code: 500, reason: "InternalError", message: "etcd"))
             let event = try await events.next()
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func `a test cuts a frame`() async throws {
+    @Test func `a frame can be cut`() async throws {
         try await withWatch(accept: Representation.protobufType) { _, watch, events in
             watch.cut(afterBytes: 7)
             await #expect(throws: (any Error).self) { try await events.next() }
@@ -199,7 +199,7 @@ import Testing
         }
     }
 
-    @Test func `a test sends what it likes`() async throws {
+    @Test func `any bytes can be sent`() async throws {
         try await withWatch { _, watch, events in
             watch.send(Array(#"{"type":"WONDER","object":{}}"#.utf8 + [10]))
             let event = try await events.next()
@@ -207,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func `streaming lists are refused as by an old server`() async throws {
+    @Test func `streaming lists are refused as by an older server`() async throws {
         try await withClient { server, client in
             server.featureGates.remove(.watchList)
             let answer = try await client.send(
@@ -228,7 +228,7 @@ import Testing
     ]
 
     @Test(arguments: [Representation.jsonType, Representation.protobufType])
-    func `a streaming list says where it ends`(accept: String) async throws {
+    func `a bookmark marks the end of a streaming list`(accept: String) async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
             for name in ["a", "b"] { try server.create(Self.lease(name)) }
         }
@@ -246,7 +246,7 @@ import Testing
         }
     }
 
-    @Test func `an empty streaming list ends too`() async throws {
+    @Test func `an empty streaming list has an end too`() async throws {
         try await withWatch(Self.streamingList) { _, _, events in
             let end = try await events.next()
             #expect(end?.type == "BOOKMARK")
@@ -254,7 +254,7 @@ import Testing
         }
     }
 
-    @Test func `without initial events a watch begins now`() async throws {
+    @Test func `without initial events, a watch begins with the next change`() async throws {
         func prepare(_ server: SimulatedAPIServer) throws {
             try server.create(Self.lease("old"))
         }
@@ -266,7 +266,7 @@ import Testing
         }
     }
 
-    @Test func `a streaming list says how old it may be`() async throws {
+    @Test func `a streaming list requires resourceVersionMatch`() async throws {
         try await withClient { server, client in
             server.featureGates.insert(.watchList)
             let query = ["watch": "true", "sendInitialEvents": "true"]

@@ -34,23 +34,23 @@ struct TestCertificateAuthorityTests {
     }
 
     @Test(arguments: ["127.0.0.1", "localhost", "api.example"])
-    func `a servers certificate is for its names and addresses`(host: String) async throws {
+    func `a server's certificate is valid for its names and addresses`(host: String) async throws {
         let identity = try authority.issueServer(names: ["127.0.0.1", "localhost", "api.example"])
         #expect(try await isValid(identity, of: authority, host: host))
     }
 
     @Test(arguments: ["127.0.0.2", "elsewhere.example"])
-    func `it is for nothing else`(host: String) async throws {
+    func `it is not valid for other names`(host: String) async throws {
         let identity = try authority.issueServer(names: ["127.0.0.1", "api.example"])
         #expect(try await !isValid(identity, of: authority, host: host))
     }
 
-    @Test func `another authority does not vouch for it`() async throws {
+    @Test func `another authority does not verify it`() async throws {
         let identity = try authority.issueServer(names: ["localhost"])
         #expect(try await !isValid(identity, of: TestCertificateAuthority(), host: "localhost"))
     }
 
-    @Test func `it is valid in its time and at no other`() async throws {
+    @Test func `it is valid only in its validity period`() async throws {
         let start = Date(timeIntervalSince1970: 1_600_000_000)
         let identity = try authority.issueServer(
             names: ["localhost"],
@@ -62,7 +62,7 @@ struct TestCertificateAuthorityTests {
         #expect(try await !isValid(identity, of: authority, host: "localhost"))
     }
 
-    @Test func `the key is the certificates`() throws {
+    @Test func `the key belongs to the certificate`() throws {
         let identity = try authority.issueClient(commonName: "monitor")
         let key = try Certificate.PrivateKey(pemEncoded: identity.privateKeyPEM)
         let certificate = try Certificate(pemEncoded: identity.certificatePEM)
@@ -70,7 +70,7 @@ struct TestCertificateAuthorityTests {
         #expect(certificate.subject.description == "CN=monitor")
     }
 
-    @Test func `what a server shows is no client certificate and the other way round`() throws {
+    @Test func `a server's certificate is not valid for clients, nor a client's for servers`() throws {
         let server = try Certificate(pemEncoded: authority.issueServer(names: ["localhost"]).certificatePEM)
         let client = try Certificate(pemEncoded: authority.issueClient(commonName: "monitor").certificatePEM)
         #expect(try server.extensions.extendedKeyUsage == ExtendedKeyUsage([.serverAuth]))

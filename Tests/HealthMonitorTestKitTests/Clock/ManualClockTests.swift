@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct ManualClockTests {
     let clock = ManualClock()
 
-    @Test func `it moves only when it is moved`() {
+    @Test func `the clock moves only when it is advanced`() {
         let start = clock.now
         #expect(clock.now == start)
         clock.advance(by: .seconds(2))
@@ -17,7 +17,7 @@ import Testing
         #expect(start.advanced(by: .milliseconds(2500)) == clock.now)
     }
 
-    @Test func `who sleeps wakes when the time has come`() async throws {
+    @Test func `a sleeper resumes at its deadline`() async throws {
         let sleep = Task {
             try await clock.sleep(for: .seconds(10))
             return clock.now.offset
@@ -29,7 +29,7 @@ import Testing
         #expect(try await sleep.value == .seconds(10))
     }
 
-    @Test func `one step wakes all whose time has come`() async throws {
+    @Test func `one advance resumes all due sleepers`() async throws {
         let sleeps = (1...5).map { seconds in Task { try await clock.sleep(for: .seconds(seconds)) } }
         for seconds in 1...5 { await clock.sleeper(ofAtLeast: .seconds(seconds)) }
         clock.advance(by: .seconds(4))
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: [Duration.zero, .seconds(-1)])
-    func `what is over is not waited for`(duration: Duration) async throws {
+    func `a past deadline returns at once`(duration: Duration) async throws {
         try await clock.sleep(for: duration)
         #expect(clock.now.offset == .zero)
     }
@@ -52,7 +52,7 @@ import Testing
         await #expect(throws: CancellationError.self) { try await sleep.value }
     }
 
-    @Test func `the cancelled do not fall asleep`() async {
+    @Test func `a cancelled task does not begin to sleep`() async {
         await withTaskGroup(of: Bool.self) { group in
             group.cancelAll()
             group.addTask {
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func `a test waits for the sleeper that it means`() async throws {
+    @Test func `a test waits for a sleeper in a range`() async throws {
         let short = Task { try await clock.sleep(for: .seconds(1)) }
         await clock.sleeper()
         let waiting = Task { await clock.sleeper(ofAtLeast: .seconds(30)) }
@@ -78,7 +78,7 @@ import Testing
         try await long.value
     }
 
-    @Test func `a test waits for so many sleepers`() async throws {
+    @Test func `a test waits for a number of sleepers`() async throws {
         let first = Task { try await clock.sleep(for: .seconds(1)) }
         await clock.sleepers(1)
         let waiting = Task { await clock.sleepers(2) }
@@ -90,7 +90,7 @@ import Testing
         await clock.sleepers(0)
     }
 
-    @Test func `a sleeper outside the bounds is not meant`() async throws {
+    @Test func `a sleeper outside the range is ignored`() async throws {
         let others = [1, 60].map { seconds in Task { try await clock.sleep(for: .seconds(seconds)) } }
         await clock.sleepers(2)
         let waiting = Task { await clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(30)) }

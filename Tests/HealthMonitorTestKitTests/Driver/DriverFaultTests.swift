@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func `a call can be answered with any bytes`() async throws {
+    @Test func `a response can have any bytes`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .reply([0xFF, 0, 0xFF]) }
             let answer = try await client.call("Identity/Probe")
@@ -44,14 +44,14 @@ import Testing
         }
     }
 
-    @Test func `a call that is never answered ends by its deadline`() async throws {
+    @Test func `a call without a response ends at its deadline`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .never }
             #expect(await client.code("Identity/Probe", timeout: .milliseconds(50)) == .deadlineExceeded)
         }
     }
 
-    @Test func `the end of the driver ends a call that is never answered`() async throws {
+    @Test func `stopping the driver ends a call without a response`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .never }
             let probe = Task { await client.code("Identity/Probe") }
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func `a driver comes back with other capabilities`() async throws {
+    @Test func `a driver restarts with other capabilities`() async throws {
         try await withRawClient(.init(controllerCapabilities: [])) { driver, client in
             #expect(try await client.call("Controller/ControllerGetCapabilities") == [])
             await driver.stop()
@@ -89,7 +89,7 @@ import Testing
 
     // MARK: Journal
 
-    @Test func `the journal has every call in its order`() async throws {
+    @Test func `the journal has every call in order`() async throws {
         try await withRawClient { driver, client in
             _ = await client.code("Controller/ListVolumes", [0x08, 0xAC, 2, 0x12] + counted("x"))
             _ = await client.code("Controller/ControllerGetVolume", [0x0A] + counted("vol"))
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func `the journal waits for calls to come`() async throws {
+    @Test func `the journal waits for future calls`() async throws {
         try await withRawClient { driver, client in
             let journal = driver.journal
             let counts = Mutex<[Int]>([])

@@ -6,7 +6,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 @Suite(.timeLimit(.minutes(30))) struct SimulatedArrayTests {
-    @Test func `calls beyond the number of servers wait for their turn`() {
+    @Test func `calls beyond the number of servers wait`() {
         var queue = ArrayQueue(servers: 2, serviceTime: .seconds(10))
         #expect((0..<5).map { _ in queue.admit(at: .seconds(1)) } == [11, 11, 21, 21, 31].map(Duration.seconds))
         #expect(queue.waiting == 3)
@@ -19,7 +19,7 @@ import Testing
         #expect(queue.waiting == 0)
     }
 
-    @Test func `jitter stays within its share and follows from the seed`() {
+    @Test func `jitter stays within its share and is determined by the seed`() {
         func times(seed: UInt64) -> [Duration] {
             var queue = ArrayQueue(servers: 1, serviceTime: .seconds(10), jitter: 0.1, seed: seed)
             return (0..<100).map { queue.admit(at: .seconds($0 * 100)) - .seconds($0 * 100) }
@@ -31,7 +31,7 @@ import Testing
         #expect(first != times(seed: 2))
     }
 
-    @Test func `an array counts only the calls about volumes`() async throws {
+    @Test func `an array counts only calls about volumes`() async throws {
         let array = SimulatedArray(servers: 1, serviceTime: .milliseconds(1))
         try await withRawClient { driver, client in
             driver.configuration.array = array

@@ -8,21 +8,21 @@ import Testing
 
 /// Held against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for what has a length.
 @Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
-    @Test func `it says who it is`() async throws {
+    @Test func `GetPluginInfo returns name and version`() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
             let answer = try await client.call("Identity/GetPluginInfo")
             #expect(answer == [0x0A] + counted("a.example") + [0x12] + counted("v2"))
         }
     }
 
-    @Test func `it is ready`() async throws {
+    @Test func `Probe returns ready`() async throws {
         try await withRawClient { _, client in
             let answer = try await client.call("Identity/Probe")
             #expect(answer == [0x0A, 2, 0x08, 1])
         }
     }
 
-    @Test func `it says what it can do`() async throws {
+    @Test func `capabilities are returned`() async throws {
         try await withRawClient(.init(controllerCapabilities: [3, 11, 12])) { _, client in
             #expect(try await client.call("Identity/GetPluginCapabilities") == [0x0A, 4, 0x0A, 2, 0x08, 1])
             let answer = try await client.call("Controller/ControllerGetCapabilities")
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func `without a controller service it has no controller methods`() async throws {
+    @Test func `without a controller service, controller methods are unimplemented`() async throws {
         try await withRawClient(.init(controllerCapabilities: nil)) { _, client in
             let answer = try await client.call("Identity/GetPluginCapabilities")
             #expect(answer == [])
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: ["Controller/CreateVolume", "Node/NodeGetVolumeStats", "Nobody/Nothing"])
-    func `it has no other methods`(method: String) async throws {
+    func `other methods are unimplemented`(method: String) async throws {
         try await withRawClient { _, client in
             #expect(await client.code(method) == .unimplemented)
         }
@@ -57,7 +57,7 @@ import Testing
     ]
 
     @Test(arguments: conditions)
-    func `a volume is reported with its condition`(condition: SimulatedVolume.Condition?, status: [UInt8]) async throws
+    func `a volume is listed with its condition`(condition: SimulatedVolume.Condition?, status: [UInt8]) async throws
     {
         try await withRawClient { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", capacity: 300, condition: condition)]
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `a volume is reported with its nodes`() async throws {
+    @Test func `a volume is listed with its nodes`() async throws {
         try await withRawClient { driver, client in
             driver.volumes = [
                 SimulatedVolume(id: "a", capacity: 0, publishedNodes: ["n1", "n2"], condition: .abnormal("x")),
@@ -84,14 +84,14 @@ import Testing
         }
     }
 
-    @Test func `a volume that it does not have is not found`() async throws {
+    @Test func `an unknown volume is NOT_FOUND`() async throws {
         try await withRawClient { _, client in
             #expect(await client.code("Controller/ControllerGetVolume", [0x0A] + counted("a")) == .notFound)
         }
     }
 
     /// As csi-driver-host-path has it.
-    @Test func `a volume that it does not have can be abnormal`() async throws {
+    @Test func `an unknown volume can be abnormal`() async throws {
         try await withRawClient { driver, client in
             driver.configuration.reportsUnknownVolumesAbnormal = true
             let text = "rpc error: code = NotFound desc = volume id a does not exist in the volumes list"
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `one of many volumes is found and changed by its ID`() async throws {
+    @Test func `one of many volumes is found and changed by its id`() async throws {
         try await withRawClient { driver, client in
             driver.volumes = (0..<100_000).map { SimulatedVolume(id: "v\($0)", capacity: 0, condition: nil) }
             driver.set(.healthy, ofVolume: "v99999")
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    @Test func `of several volumes with one ID the first counts and all are listed`() async throws {
+    @Test func `of several volumes with the same id, the first is found and all are listed`() async throws {
         try await withRawClient { driver, client in
             driver.volumes = [.healthy, .abnormal("")].map { SimulatedVolume(id: "a", capacity: 0, condition: $0) }
             let volume = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("a"))
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func `a volumes condition can be set by its ID`() async throws {
+    @Test func `a volume's condition can be set by its id`() async throws {
         try await withRawClient { driver, client in
             driver.set(.abnormal("x"), ofVolume: "a")
             driver.set(.healthy, ofVolume: "b")
@@ -170,7 +170,7 @@ import Testing
         letters.map { SimulatedVolume(id: String($0), capacity: 0, condition: nil) }
     }
 
-    @Test func `a list has the pages that the caller wants`() async throws {
+    @Test func `max_entries bounds the pages of a list`() async throws {
         try await withRawClient { driver, client in
             driver.volumes = volumes("abc")
             let first = try await client.call("Controller/ListVolumes", [0x08, 2])
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    @Test func `a list has the pages that the driver wants otherwise`() async throws {
+    @Test func `without max_entries, the driver's page size applies`() async throws {
         try await withRawClient(.init(pageSize: 1)) { driver, client in
             driver.volumes = volumes("ab")
             let first = try await client.call("Controller/ListVolumes")
@@ -192,7 +192,7 @@ import Testing
     }
 
     @Test(arguments: ["x", "-1", "4", "1.0"])
-    func `a token that it never gave is aborted`(token: String) async throws {
+    func `an invalid token is ABORTED`(token: String) async throws {
         try await withRawClient { driver, client in
             driver.volumes = volumes("abc")
             #expect(await client.code("Controller/ListVolumes", [0x12] + counted(token)) == .aborted)

@@ -11,7 +11,7 @@ import Testing
     /// volume_id=1 "v", health_statuses=2 { status=1: 3, reason=2 "R", message=3 "m" }
     static let sick: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
 
-    @Test func `a volume is reported with what is wrong`() async throws {
+    @Test func `a volume is listed with its health entries`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 3, reason: "R", message: "m")], ofVolume: "v")
             let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func `a volume may have several entries and of any type`() async throws {
+    @Test func `a volume may have several entries of any status`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 0, reason: ""), .init(status: 300, reason: "R")], ofVolume: "v")
             let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
@@ -30,14 +30,14 @@ import Testing
         }
     }
 
-    @Test func `a volume that it does not have is not found`() async throws {
+    @Test func `an unknown volume is NOT_FOUND`() async throws {
         try await withRawClient(.health) { _, client in
             #expect(await client.code("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76]) == .notFound)
         }
     }
 
     @Test(arguments: [false, true])
-    func `the list leaves out what is well unless it is reported otherwise`(listsHealthy: Bool) async throws {
+    func `the list omits healthy volumes unless it is configured otherwise`(listsHealthy: Bool) async throws {
         try await withRawClient(.health) { driver, client in
             driver.configuration.listsHealthyVolumes = listsHealthy
             driver.set(health: [], ofVolume: "w")
@@ -82,7 +82,7 @@ import Testing
 
     // MARK: Faults
 
-    @Test func `an answer can be whatever a test likes`() async throws {
+    @Test func `a test chooses the response`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [], ofVolume: "v")
             let sick = SimulatedVolume(id: "w", health: [.init(status: 9, reason: "R")])
@@ -108,7 +108,7 @@ import Testing
     }
 
     /// A driver that is replaced by one of the other generation while a client is connected.
-    @Test func `capabilities change while it runs`() async throws {
+    @Test func `capabilities can change while the driver runs`() async throws {
         try await withRawClient(.legacy) { driver, client in
             let legacy = try await client.call("Controller/ControllerGetCapabilities")
             #expect(legacy == [3, 11, 12].flatMap { [0x0A, 4, 0x0A, 2, 0x08, $0] })
@@ -132,7 +132,7 @@ import Testing
     ]
 
     @Test(arguments: markers)
-    func `a marker file says what is wrong`(text: String, health: [UInt8]) async throws {
+    func `a marker file determines the health`(text: String, health: [UInt8]) async throws {
         let directory = try Self.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data(text.utf8).write(to: directory.appending(path: "v.health"))
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test func `the controllers marker comes first`() async throws {
+    @Test func `the controller's marker has precedence`() async throws {
         let directory = try Self.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         let volume = SimulatedVolume(

@@ -12,7 +12,7 @@ import Testing
         #expect(Fault(name: "driver/none") == nil)
     }
 
-    @Test func `what cannot be done says why`() async throws {
+    @Test func `an impossible fault has a reason`() async throws {
         try await SimulatedAPIServer.withServer { server in
             let injector = FaultInjector(server: server, drivers: [], volumes: [])
             await #expect(throws: FaultInjector.Impossible.self) {

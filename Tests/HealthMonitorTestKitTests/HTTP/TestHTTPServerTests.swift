@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test(arguments: [HTTPRequest.Delivery.buffered, .streamed])
-    func `the handler sees who the client is`(delivery: HTTPRequest.Delivery) async throws {
+    func `the handler sees the client's common name`(delivery: HTTPRequest.Delivery) async throws {
         var configuration = try tls
         configuration.clientAuthority = authority
         try await TestHTTPServer.withServer(configuration) { request in
@@ -120,7 +120,7 @@ import Testing
     }
 
     @Test(arguments: [("HEAD", 200), ("DELETE", 204)])
-    func `no body is sent where none may be`(method: String, status: Int) async throws {
+    func `no body is sent where HTTP forbids one`(method: String, status: Int) async throws {
         try await TestHTTPServer.withServer { _ in
             TestHTTPResponse(status: status, bytes: [1, 2, 3])
         } _: { server in
@@ -188,7 +188,7 @@ import Testing
     }
 
     /// A client that has all of an answer sends its next request on the connection at once.
-    @Test func `answers on one connection do not mix`() async throws {
+    @Test func `responses on one connection do not mix`() async throws {
         try await TestHTTPServer.withServer { request in
             let bytes = Array(request.path.utf8)
             if request.path.hasSuffix("1") { return TestHTTPResponse(bytes: bytes) }
@@ -212,7 +212,7 @@ import Testing
         }
     }
 
-    @Test func `the server ends with what its user throws`() async throws {
+    @Test func `the server ends when its body throws`() async throws {
         struct Failure: Error {}
         await #expect(throws: Failure.self) {
             try await TestHTTPServer.withServer { _ in
@@ -223,7 +223,7 @@ import Testing
         }
     }
 
-    @Test func `a server can come back on its port`() async throws {
+    @Test func `a server can listen again on its port`() async throws {
         // Below the ports that the kernel gives to others.
         let port = 20_000 + Int(getpid()) % 10_000
         for status in [200, 418] {

@@ -10,7 +10,7 @@ struct HealthLedgerTests {
     var revision = 0
 
     init() {
-        ledger.hold(nil, claimUID: "1", name: "claim", at: .zero)
+        ledger.setHealth(nil, claimUID: "1", name: "claim", at: .zero)
     }
 
     var promises: [String] { ledger.violations.map(\.promise) }
@@ -51,21 +51,21 @@ struct HealthLedgerTests {
         }
     }
 
-    @Test mutating func `a life in order breaks nothing`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test mutating func `correct reports break no promise`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", at: 12)
         report("broken", count: 2, at: 12 + 1800)
-        ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(2000))
+        ledger.setHealth(nil, claimUID: "1", name: "claim", at: .seconds(2000))
         report(nil, at: 2005)
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(3000))
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(3000))
         report("broken", count: 3, at: 3001)
         #expect(promises == [])
         #expect(ledger.unreported(at: .seconds(4000)) == [])
         #expect(ledger.reports == 4)
     }
 
-    @Test(.tags(.promiseA)) mutating func `what is not reported is missed`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test(.tags(.promiseA)) mutating func `a missing report is detected`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         #expect(ledger.unreported(at: .seconds(15), after: .seconds(20)) == [])
         #expect(ledger.unreported(at: .seconds(30), after: .seconds(20)).map(\.promise) == ["a"])
         // Refused by the server, or never there: not reported.
@@ -76,26 +76,26 @@ struct HealthLedgerTests {
         #expect(ledger.unreported(at: .seconds(50)) == [])
     }
 
-    @Test(.tags(.promiseB)) mutating func `a transition that is reported twice is seen`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test(.tags(.promiseB)) mutating func `a transition that is reported twice is detected`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", at: 12)
         report("broken", count: 2, at: 30)
         #expect(promises == ["b"])
     }
 
-    @Test(.tags(.promiseB)) mutating func `two events that say the same are seen`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test(.tags(.promiseB)) mutating func `duplicate events are detected`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", event: "one", at: 12)
-        ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(30))
+        ledger.setHealth(nil, claimUID: "1", name: "claim", at: .seconds(20))
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(30))
         report("broken", event: "another", at: 31)
         #expect(promises == ["b"])
     }
 
-    @Test(.tags(.promiseC)) mutating func `a recovery that is not reported or reported twice is seen`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test(.tags(.promiseC)) mutating func `a recovery that is not reported, or reported twice, is detected`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", at: 12)
-        ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
+        ledger.setHealth(nil, claimUID: "1", name: "claim", at: .seconds(20))
         #expect(ledger.unreported(at: .seconds(30)).map(\.promise) == ["c"])
         report(nil, at: 31)
         #expect(ledger.unreported(at: .seconds(40)) == [])
@@ -103,15 +103,15 @@ struct HealthLedgerTests {
         #expect(promises == ["c"])
     }
 
-    @Test(.tags(.promiseD)) mutating func `who asks without the lease is seen`() {
+    @Test(.tags(.promiseD)) mutating func `a probe without the lease is detected`() {
         let lease: JSONValue = ["spec": ["holderIdentity": "pod-0"]]
         write(.create, "leases", at: 1, lease)
-        ledger.probe(by: "pod-0", at: .seconds(2))
+        ledger.recordProbe(by: "pod-0", at: .seconds(2))
         #expect(promises == [])
-        ledger.probe(by: "pod-1", at: .seconds(3))
+        ledger.recordProbe(by: "pod-1", at: .seconds(3))
         #expect(promises == ["d"])
         write(.update, "leases", name: "lease", at: 4, served: 200, ["spec": ["holderIdentity": ""]])
-        ledger.probe(by: "pod-0", at: .seconds(5))
+        ledger.recordProbe(by: "pod-0", at: .seconds(5))
         #expect(promises == ["d", "d"])
     }
 
@@ -124,30 +124,30 @@ struct HealthLedgerTests {
         #expect(ledger.writes == 1)
     }
 
-    @Test(.tags(.promiseF)) mutating func `an error that is reported as health is seen`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+    @Test(.tags(.promiseF)) mutating func `an error that is reported as health is detected`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", at: 12)
         report(nil, at: 15)
         #expect(promises.contains("f"))
     }
 
-    @Test(.tags(.promiseF)) mutating func `health of an earlier time is no health`() {
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
-        ledger.hold(nil, claimUID: "1", name: "claim", at: .seconds(20))
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(30))
+    @Test(.tags(.promiseF)) mutating func `health before the last report does not justify a recovery`() {
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
+        ledger.setHealth(nil, claimUID: "1", name: "claim", at: .seconds(20))
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(30))
         report("broken", at: 35)
         report(nil, at: 40)
         #expect(promises == ["f"])
     }
 
-    @Test(.tags(.promiseF)) mutating func `what was never so is seen`() {
+    @Test(.tags(.promiseF)) mutating func `a report that was never true is detected`() {
         report("invented", at: 5)
         #expect(promises == ["f"])
     }
 
-    @Test mutating func `what the server lost may be reported again`() {
+    @Test mutating func `reports that the server lost may be repeated`() {
         let backup = ledger
-        ledger.hold("broken", claimUID: "1", name: "claim", at: .seconds(10))
+        ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         report("broken", at: 12)
         ledger.restore(to: backup, at: .seconds(15))
         report("broken", at: 20)

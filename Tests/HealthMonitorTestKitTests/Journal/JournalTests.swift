@@ -6,7 +6,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 @Suite(.timeLimit(.minutes(30))) struct JournalTests {
-    @Test func `every reader gets what was there and what comes`() async {
+    @Test func `every reader gets past and future records`() async {
         let journal = Journal<Int>()
         journal.append(1)
         await withTaskGroup(of: [Int].self) { readers in
@@ -22,7 +22,7 @@ import Testing
         #expect(journal.records == [1, 2, 3])
     }
 
-    @Test func `a reader of a journal that has ended does not wait`() async {
+    @Test func `a reader of a finished journal does not wait`() async {
         let journal = Journal<Int>()
         journal.append(1)
         journal.finish()
