@@ -6,33 +6,34 @@ import GRPCTransport
 import Logging
 import SwiftProtobuf
 
+/// The Identity service.
 extension CSIClient {
-    /// Waits until the driver is there and ready, and asks it who it is and what it can do.
+    /// Waits until the driver is ready, and returns its identity.
     ///
-    /// A driver may be restarted or upgraded behind its socket at any time: ask again before relying on what it said
-    /// long ago. Any failure means "not yet" and is asked again, at first after a second, later less often; it is
-    /// logged when it changes.
+    /// A driver may be restarted or upgraded behind its socket at any time, so the result does not stay valid for ever.
+    /// Every failure is retried, after 1 second at first, later after up to 10 seconds, and is logged when its reason
+    /// changes.
     ///
-    /// - Parameter failed: called for every failure, with its error and how long the attempt took.
+    /// - Parameter onFailure: called for every failure, with its error and how long the attempt took.
     /// - Throws: only `CancellationError`, on cancellation.
-    package func identify(
+    package func waitForIdentity(
         clock: some Clock<Duration>,
-        failed: (CSIError, Duration) -> Void = { _, _ in }
+        onFailure: (CSIError, Duration) -> Void = { _, _ in }
     ) async throws -> DriverIdentity {
         var wait = Duration.seconds(1)
         var reported: String?
         while true {
             let began = ContinuousClock.now
             do throws(CSIError) {
-                let identity = try await identifyOnce()
+                let identity = try await identity()
                 if reported != nil {
                     logger.notice("CSI driver is ready", metadata: ["driver": "\(identity.name)"])
                 }
                 return identity
             } catch {
                 try Task.checkCancellation()
-                failed(error, ContinuousClock.now - began)
-                let reason = problem(error)
+                onFailure(error, ContinuousClock.now - began)
+                let reason = explanation(of: error)
                 if reason != reported {
                     logger.warning(
                         "Waiting for the CSI driver",
@@ -46,8 +47,8 @@ extension CSIClient {
         }
     }
 
-    /// Why the driver did not answer: where its socket is the reason, what is wrong with it as it is now.
-    package func problem(_ error: CSIError) -> String {
+    /// An error for users: names a problem with the socket, or the timeout's flag, where that is the reason.
+    package func explanation(of error: CSIError) -> String {
         if error.isUnavailable, let path = SocketFile.path(of: configuration.address),
             let problem = SocketFile(path: path).problem
         {
@@ -59,11 +60,11 @@ extension CSIClient {
         return "\(error)"
     }
 
-    /// As ``identify(clock:failed:)``, with one attempt.
+    /// The identity of a driver that is ready now.
     ///
     /// - Throws: ``CSIError``; on cancellation with the status Cancelled.
-    package func identifyOnce() async throws(CSIError) -> DriverIdentity {
-        try await checkReadiness()
+    package func identity() async throws(CSIError) -> DriverIdentity {
+        try await probe()
         let info = try await call(
             CSIMethodName.getPluginInfo,
             CSIGetPluginInfoRequest(),
@@ -73,44 +74,35 @@ extension CSIClient {
             throw CSIError(
                 code: .invalidResponse,
                 method: CSIMethodName.getPluginInfo,
-                message: "the driver gave no name, which the CSI specification requires"
+                message: "the response has no name, which the CSI specification requires"
             )
         }
-        identified(as: info.name, version: info.vendorVersion)
-        return DriverIdentity(
-            name: info.name,
-            vendorVersion: info.vendorVersion,
-            controllerCapabilities: try await controllerCapabilities()
-        )
+        setDriver(name: info.name, version: info.vendorVersion)
+        var identity = DriverIdentity(name: info.name, vendorVersion: info.vendorVersion, controllerCapabilities: [])
+        if try await hasControllerService() { identity.controllerCapabilities = try await controllerCapabilities() }
+        return identity
     }
 
-    /// Calls Identity/Probe.
+    /// Calls Probe.
     ///
-    /// - Throws: ``CSIError``; UNAVAILABLE where the driver says that it is not ready.
-    package func checkReadiness() async throws(CSIError) {
-        let probe = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
-        guard !probe.hasReady || probe.ready.value else {
+    /// - Throws: ``CSIError``; UNAVAILABLE when the driver is not ready.
+    package func probe() async throws(CSIError) {
+        let response = try await call(CSIMethodName.probe, CSIProbeRequest(), returning: CSIProbeResponse.self)
+        guard !response.hasReady || response.ready.value else {
             throw CSIError(
                 code: .status(.unavailable),
                 method: CSIMethodName.probe,
-                message: "the driver says that it is not ready"
+                message: "the driver is not ready"
             )
         }
     }
 
-    /// Empty for a driver without a controller service.
-    private func controllerCapabilities() async throws(CSIError) -> Set<ControllerCapability> {
-        let plugin = try await call(
+    private func hasControllerService() async throws(CSIError) -> Bool {
+        let response = try await call(
             CSIMethodName.getPluginCapabilities,
             CSIGetPluginCapabilitiesRequest(),
             returning: CSIGetPluginCapabilitiesResponse.self
         )
-        guard plugin.capabilities.contains(where: { $0.service.type == .controllerService }) else { return [] }
-        let controller = try await call(
-            CSIMethodName.controllerGetCapabilities,
-            CSIControllerGetCapabilitiesRequest(),
-            returning: CSIControllerGetCapabilitiesResponse.self
-        )
-        return Set(controller.capabilities.compactMap { ControllerCapability($0.rpc.type) })
+        return response.capabilities.contains { $0.service.type == .controllerService }
     }
 }

@@ -7,25 +7,23 @@ package import Logging
 import SwiftProtobuf
 import Synchronization
 
-/// A CSI driver behind its socket.
+/// A client for the CSI driver behind a socket.
 ///
-/// One connection, made when it is first needed and made anew by gRPC when it breaks. All calls may run at the same
-/// time. A call that is cancelled throws a ``CSIError`` with the status Cancelled.
+/// It has one connection, which gRPC makes for the first call and again after it breaks. Calls may run concurrently. A
+/// cancelled call throws a ``CSIError`` with the status Cancelled.
 ///
-/// Calls are logged at the `trace` level, requests and responses with them, secrets never: a secret that was sent with a
-/// call is taken out of everything that the driver says in answer.
+/// Calls are logged with requests and responses at the `trace` level. Secrets are never logged: those that were sent with a
+/// call are removed from everything in its response.
 package final class CSIClient: Sendable {
-    /// Where the driver is and how long it may take.
     package struct Configuration: Sendable {
-        /// A path, or an address as gRPC takes it: `unix:///run/csi/socket`.
+        /// A path, or a gRPC address: `unix:///run/csi/socket`.
         package var address: String
-        /// How long one call may take, a page of a list being one call.
+        /// The deadline of each call; each page of a list is a call.
         package var timeout: Duration
-        /// The most volumes that a page of a list may have; 0 leaves it to the driver. There are drivers that
-        /// take a bound for an index and truncate their list, and drivers that fail without one.
+        /// `max_entries` of lists; 0 leaves the page size to the driver. Some drivers take it for an index and truncate
+        /// their list, and some fail without it.
         package var maxEntries: Int32
 
-        /// Describes a driver's socket.
         package init(address: String, timeout: Duration = .seconds(15), maxEntries: Int32 = 0) {
             self.address = address
             self.timeout = timeout
@@ -33,28 +31,28 @@ package final class CSIClient: Sendable {
         }
     }
 
-    /// One call, as a metric counts it.
+    /// One call, for metrics.
     package struct CallObservation: Sendable {
-        /// `unknown-driver` until the driver is identified, as csi-lib-utils labels it.
+        /// `unknown-driver` until the driver is identified, as in csi-lib-utils.
         package var driverName: String
         /// `/csi.v1.Controller/ListVolumes`
         package var method: String
         /// The canonical name of the gRPC status: `OK`, `DeadlineExceeded`.
         package var code: String
-        /// Whether there was an answer that the specification allows; false also for an OK without what is required.
+        /// Whether there was a response that conforms to the specification; also false for OK without a required field.
         package var isUsable: Bool
-        /// How a usable reply deviates from the specification; nil where it does not.
+        /// How a usable reply deviates from the specification.
         package var deviation: ReplyDeviation?
-        /// From sending to the answer.
+        /// From sending the request to the response.
         package var duration: Duration
     }
 
-    /// The driver behind the socket, as it last identified itself.
+    /// The driver as it last identified itself.
     private struct Driver {
-        /// As csi-lib-utils labels a driver that has not.
+        /// The label of csi-lib-utils for a driver that is not identified yet.
         var name = "unknown-driver"
         var version = ""
-        /// What was logged of this driver already.
+        /// The kinds of warnings that were logged for this driver.
         var warnings: Set<String> = []
     }
 
@@ -64,10 +62,10 @@ package final class CSIClient: Sendable {
     private let observer: @Sendable (CallObservation) -> Void
     private let driver = Mutex(Driver())
 
-    /// Prepares a connection; nothing is sent before the first call.
+    /// Makes a client, which connects with the first call.
     ///
-    /// - Parameter observer: called after every call, from the caller's task.
-    /// - Throws: `GRPCError` when the address is none.
+    /// - Parameter observer: called after every call, in the caller's task.
+    /// - Throws: `GRPCError` when the address is invalid.
     package init(
         configuration: Configuration,
         logger: Logger,
@@ -79,61 +77,51 @@ package final class CSIClient: Sendable {
         self.channel = try GRPCChannel(target: configuration.address)
     }
 
-    /// Whether the connection to the driver stands, now. Asking makes one that does not be made, for the next time.
+    /// Whether the client is connected now. Also starts connecting an idle channel.
     package var isConnected: Bool {
         channel.connectivityState(tryToConnect: true) == .ready
     }
 
-    /// The name and the version of the driver as it last identified itself; `unknown-driver` and empty before, as
-    /// csi-lib-utils labels its metrics.
+    /// The driver's name and version, for metrics; `unknown-driver` and empty until it is identified, as in csi-lib-utils.
     package var driverInfo: (name: String, version: String) {
         driver.withLock { ($0.name, $0.version) }
     }
 
-    /// Waits until the connection breaks: the driver ended, and may be another version when it is back. Returns at once
-    /// when there is no connection, and on cancellation.
+    /// Waits until the connection breaks: the driver has ended, and may return as another version. Returns at once when
+    /// there is no connection, and on cancellation.
     package func waitUntilDisconnected() async {
         while !Task.isCancelled, channel.connectivityState(tryToConnect: false) == .ready {
             _ = await channel.waitForConnectivityChange(from: .ready, timeout: .seconds(60))
         }
     }
 
-    /// Ends the calls in flight and closes the connection. May be called more than once.
+    /// Cancels the calls in flight and closes the connection. Idempotent.
     package func shutdown() async {
         await channel.shutdown()
     }
 
-    /// One call: encodes, sends, waits, decodes.
-    ///
-    /// - Parameter read: what the answer says; throws where it lacks what the specification requires.
-    func call<Response: Message, Answer>(
-        _ method: String,
-        _ request: some Message,
-        _ read: (Response) throws(CSIError) -> Answer
-    ) async throws(CSIError) -> Answer {
-        try await call(method, request, returning: Response.self) { bytes, _ throws(CSIError) in
-            try read(Response(reply: bytes, method: method))
-        }
-    }
-
-    /// A call whose answer needs nothing that the specification requires.
+    /// A call with a generated response.
     func call<Response: Message>(
         _ method: String,
         _ request: some Message,
         returning: Response.Type
     ) async throws(CSIError) -> Response {
-        try await call(method, request) { (response: Response) throws(CSIError) in response }
+        try await call(method, request, returning: Response.self) { bytes, _ throws(CSIError) in
+            try Response(reply: bytes, method: method)
+        }
     }
 
-    /// A call whose answer is read from its bytes.
+    /// A call whose response `decode` reads from its bytes.
     ///
-    /// - Parameter read: may add to the observation.
-    func call<Response: Message, Answer>(
+    /// - Parameters:
+    ///   - returning: the generated message, for the log.
+    ///   - decode: throws when the response violates the specification; may add to the observation.
+    func call<Response: Message, Value>(
         _ method: String,
         _ request: some Message,
         returning: Response.Type,
-        bytes read: ([UInt8], inout CallObservation) throws(CSIError) -> Answer
-    ) async throws(CSIError) -> Answer {
+        decode: ([UInt8], inout CallObservation) throws(CSIError) -> Value
+    ) async throws(CSIError) -> Value {
         logger.trace("GRPC call", metadata: ["method": "\(method)", "request": "\(text(request))"])
         var observation = CallObservation(
             driverName: driver.withLock { $0.name },
@@ -145,10 +133,10 @@ package final class CSIClient: Sendable {
         defer { observer(observation) }
         let redaction = Redaction((request as? any SecretBearing)?.secrets ?? [:])
         let bytes: [UInt8]
-        let answer: Answer
+        let value: Value
         do {
             bytes = try await send(method, request, &observation)
-            answer = try read(bytes, &observation)
+            value = try decode(bytes, &observation)
             observation.isUsable = true
         } catch {
             var error = error
@@ -160,17 +148,18 @@ package final class CSIClient: Sendable {
             "GRPC response",
             metadata: ["method": "\(method)", "response": "\(text(redacted(Response.self, bytes, redaction)))"]
         )
-        return answer
+        return value
     }
 
-    func identified(as name: String, version: String) {
+    /// Keeps the driver's name and version. Another driver or version is warned of anew.
+    func setDriver(name: String, version: String) {
         driver.withLock { driver in
             guard (driver.name, driver.version) != (name, version) else { return }
             driver = Driver(name: name, version: version)
         }
     }
 
-    /// Whether this is the first warning of its kind about this driver, in this version.
+    /// Whether this is the first warning of its kind for this version of the driver.
     func isFirst(_ warning: String) -> Bool {
         driver.withLock { $0.warnings.insert(warning).inserted }
     }
@@ -187,7 +176,7 @@ package final class CSIClient: Sendable {
         do {
             bytes = try request.serializedBytes()
         } catch {
-            // Only messages with required fields or text that is no UTF-8 cannot be encoded: ours have neither.
+            // Cannot happen: only messages with required fields or with text that is not UTF-8 cannot be encoded.
             observation.code = GRPCStatus.Code.internal.shortDescription
             throw CSIError(code: .status(.internal), method: method, message: "cannot encode the request: \(error)")
         }
@@ -199,7 +188,7 @@ package final class CSIClient: Sendable {
         }
     }
 
-    /// A reply for the log. Secrets are taken out of the decoded message: in its JSON they would be escaped.
+    /// A response for the log. Secrets are removed from the decoded message, because its JSON would have them escaped.
     private func redacted<Response: Message>(
         _: Response.Type,
         _ bytes: [UInt8],
@@ -213,7 +202,7 @@ package final class CSIClient: Sendable {
         return response
     }
 
-    /// For the log: the message as JSON, without secrets.
+    /// A message for the log: JSON without secrets.
     private func text(_ message: (some Message)?) -> String {
         guard var shown: any Message = message else { return "(cannot be shown)" }
         if var bearing = message as? any Message & SecretBearing {

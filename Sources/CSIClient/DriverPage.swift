@@ -3,34 +3,34 @@
 
 import ProtobufWire
 
-/// A page of a driver's list, as it came: the reply of ListVolumes or of ControllerListVolumeHealth, both of which have
-/// their entries in field 1 and `next_token` in field 2. What it says is read part by part, so that a reply of many small
-/// entries takes little more memory than its bytes.
-package struct DriverPage<Item: DriverReport>: Sendable {
-    /// How many entries a part has at most.
+/// A page of a driver's list: a reply to ListVolumes or ControllerListVolumeHealth, which both have entries=1 and
+/// next_token=2. It is decoded in parts, so that a reply of many small entries takes little more memory than its bytes.
+package struct DriverPage<Item: DriverListItem>: Sendable {
+    /// The most entries of a part.
     static var maximumEntries: Int { 1000 }
-    /// No entry begins in a part of so many bytes.
+    /// A part ends with the entry that reaches this size.
     static var maximumBytes: Int { 128 << 10 }
 
     package struct Part: Sendable {
-        /// Those with a `volume_id`.
+        /// The entries with a `volume_id`.
         package var items: [Item] = []
-        /// How many entries have none, which the specification requires: they say nothing of any volume.
-        var unidentifiable = 0
+        /// How many entries lack the required `volume_id`.
+        var entriesWithoutID = 0
 
-        fileprivate var count: Int { items.count + unidentifiable }
+        fileprivate var count: Int { items.count + entriesWithoutID }
     }
 
-    /// Empty: this is the last page.
+    /// Empty on the last page.
     package let nextToken: String
     private let bytes: [UInt8]
     private let method: String
     private var reader = WireReader()
-    /// Read already.
+    /// Decoded by the initializer.
     private var first: Part?
 
-    /// - Throws: where the reply is no message or not one of these two, or where an entry of the first part, which of
-    ///   most pages is all, cannot be read.
+    /// Decodes next_token and the first part, which for most pages is all.
+    ///
+    /// - Throws: when the bytes are malformed.
     package init(_ bytes: [UInt8], method: String) throws(CSIError) {
         do {
             nextToken = try Self.nextToken(in: bytes.span)
@@ -42,9 +42,9 @@ package struct DriverPage<Item: DriverReport>: Sendable {
         first = try read()
     }
 
-    /// The next part; nil after the last one. A page without entries has one.
+    /// The next part; nil after the last one. A page without entries has one empty part.
     ///
-    /// - Throws: where an entry cannot be read.
+    /// - Throws: when an entry is malformed.
     package mutating func next() throws(CSIError) -> Part? {
         if let first {
             self.first = nil
@@ -54,7 +54,7 @@ package struct DriverPage<Item: DriverReport>: Sendable {
     }
 
     private mutating func read() throws(CSIError) -> Part {
-        // Not this value's own one: that would be read while it changes.
+        // A copy, because `span` would otherwise overlap with the changes of `self`.
         let bytes = bytes
         let span = bytes.span
         let start = reader.position
@@ -65,12 +65,12 @@ package struct DriverPage<Item: DriverReport>: Sendable {
                 guard let field = try reader.next(in: span) else { break }
                 guard field.number == 1, let entry = field.message else { continue }
                 if part.count > 0, entry.count > Self.maximumBytes {
-                    // It makes a part of its own: where it is no good, the others are.
+                    // A large entry is a part of its own: if it is malformed, the others are not lost.
                     reader = here
                     break
                 }
                 let item = try Item(reading: span.extracting(entry))
-                if item.id.isEmpty { part.unidentifiable += 1 } else { part.items.append(item) }
+                if item.id.isEmpty { part.entriesWithoutID += 1 } else { part.items.append(item) }
             }
         } catch {
             throw .unreadable(bytes, method, error)

@@ -3,45 +3,42 @@
 
 import GRPCTransport
 
-/// A driver's list, page by page; each page is asked for when it is wanted, and has the client's timeout to itself.
+/// A driver's list, page by page. Each page is a call of its own with the client's timeout, made when the iterator needs it.
 ///
-/// The pages are no snapshot: something may be missing or come twice. A list that ends without an error is complete.
-/// When the driver answers ABORTED, its token has expired: the list starts over, once, and everything comes again.
+/// The pages are not a snapshot: a volume may be missing or come twice. A list that ends without an error is complete.
+/// ABORTED means that a token has expired: the list starts over, once, and its volumes come again.
 ///
-/// To be iterated once. It throws the first failed call's ``CSIError``, or one with ``CSIError/Code/invalidResponse``
-/// where the list would never end: when the driver gives the same `next_token` twice, or more pages than any list has
-/// (``DriverPages/maximumPages``). Nothing comes after an error.
-package struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
+/// Iterate it once. It throws the ``CSIError`` of the first failed call, or ``CSIError/Code/invalidResponse`` for an
+/// endless list: when the driver returns the same `next_token` twice, or more than ``DriverPages/maximumPages`` pages.
+/// Nothing comes after an error.
+package struct DriverPages<Item: DriverListItem>: AsyncSequence, Sendable {
     /// A page, or a part of one that is large; it may be empty.
     package typealias Element = [Item]
-    /// What a call throws.
     package typealias Failure = CSIError
 
-    /// A list of 100,000 volumes, one on each page, has an end.
+    /// Enough for 100,000 volumes, one on each page.
     static var maximumPages: Int { 100_000 }
 
     let method: String
-    /// How many pages the list may have.
+    /// The most pages that the list may have.
     var limit = maximumPages
-    /// Asks for the page that begins at a token; an empty one begins the list.
+    /// Calls for the page that begins at a token; the empty token begins the list.
     let page: @Sendable (_ startingToken: String) async throws(CSIError) -> DriverPage<Item>
-    /// What is handed on of a part of a page.
+    /// The items to return of a part of a page.
     let items: @Sendable (DriverPage<Item>.Part) -> [Item]
 
-    /// A list of its own, from the first page.
     package func makeAsyncIterator() -> Iterator {
         Iterator(pages: self)
     }
 
-    /// Asks for one page at a time.
     package struct Iterator: AsyncIteratorProtocol {
         private let pages: DriverPages
-        /// What is left of the last page that came.
+        /// The current page; its first parts may have been returned.
         private var page: DriverPage<Item>?
-        /// The token of the page after it; nil when there is none.
+        /// The token of the next page; nil after the last one.
         private var token: String? = ""
-        /// By their hashes: a token may be long, and there may be many. Two tokens with one hash would end a list with an
-        /// error, once in some billions of lists of a million pages.
+        /// Hashes, because tokens may be long and many. Two different tokens with the same hash would fail a list, once
+        /// in some billions of lists of a million pages.
         private var tokensSeen: Set<Int> = []
         private var mayStartOver = true
 
@@ -49,7 +46,7 @@ package struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
             self.pages = pages
         }
 
-        /// The next page or part of one, nil after the last one and after an error.
+        /// The next page or part of one; nil after the last one and after an error.
         package mutating func next() async throws(CSIError) -> [Item]? {
             do {
                 while true {
@@ -79,10 +76,10 @@ package struct DriverPages<Item: DriverReport>: AsyncSequence, Sendable {
 
         private mutating func unseen(_ token: String) throws(CSIError) -> String {
             guard tokensSeen.insert(token.hashValue).inserted else {
-                throw endless("the driver gave next_token \"\(excerpt(token))\" twice: its list would never end")
+                throw endless("the driver returned next_token \"\(excerpt(token))\" twice: the list would not end")
             }
             guard tokensSeen.count < pages.limit else {
-                throw endless("the driver's list has no end after \(pages.limit) pages")
+                throw endless("the list has more than \(pages.limit) pages")
             }
             return token
         }

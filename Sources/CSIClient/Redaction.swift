@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import CSISpec
 import SwiftProtobuf
 
-/// Takes secrets out of what a driver answers: a backend's error may repeat those that were sent to it, and goes to logs and
-/// events, which many may read.
+/// Removes secrets from a driver's texts: a backend's error may repeat the secrets that were sent to it, and goes to logs
+/// and events, which many users may read.
 ///
-/// A value is recognised as it was sent, without white space at its ends (`echo secret | base64` adds a newline, which drivers
-/// trim), by each of its lines (a PEM key), by the texts in it where it is a JSON object (a service account's key file), and
-/// each of these also as JSON escapes it. Values of less than four bytes, and parts of values of less than eight, stay: they
-/// would match any text.
+/// A secret's value is removed as it was sent; without white space at its ends (`echo secret | base64` adds a newline, which
+/// drivers trim); line by line (a PEM key); and, for a JSON object (a service account's key file), string by string. Each
+/// of these is also removed as JSON escapes it. Values of less than four bytes, and parts of less than eight, are not
+/// removed, because they would match ordinary text.
 struct Redaction {
     static let placeholder = "(redacted)"
     private static let minimumBytes = 4
     private static let minimumPartBytes = 8
 
-    /// Longer ones first: one may be a part of another.
+    /// The longest first, because one may contain another.
     private let values: [String]
 
     init(_ secrets: [String: String]) {
@@ -57,6 +58,46 @@ struct Redaction {
     }
 }
 
+// MARK: Messages
+
+/// A request with secrets, which must not be logged.
+protocol SecretBearing {
+    var secrets: [String: String] { get set }
+}
+
+extension CSIControllerListVolumeHealthRequest: SecretBearing {}
+extension CSIControllerGetVolumeHealthRequest: SecretBearing {}
+
+/// A response that may repeat the request's secrets in its texts.
+protocol Redactable {
+    mutating func redact(_ redaction: Redaction)
+}
+
+extension CSIVolumeHealth: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        volumeID = redaction(volumeID)
+        for index in healthStatuses.indices {
+            healthStatuses[index].reason = redaction(healthStatuses[index].reason)
+            healthStatuses[index].message = redaction(healthStatuses[index].message)
+        }
+    }
+}
+
+extension CSIControllerListVolumeHealthResponse: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        nextToken = redaction(nextToken)
+        for index in entries.indices { entries[index].redact(redaction) }
+    }
+}
+
+extension CSIControllerGetVolumeHealthResponse: Redactable {
+    mutating func redact(_ redaction: Redaction) {
+        if hasVolumeHealth { volumeHealth.redact(redaction) }
+    }
+}
+
+// MARK: Texts
+
 extension StringProtocol {
     fileprivate var trimmed: SubSequence {
         guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
@@ -66,7 +107,7 @@ extension StringProtocol {
 }
 
 extension String {
-    /// As it stands in a JSON document (RFC 8259, section 7), without the quotation marks.
+    /// As in a JSON string (RFC 8259, section 7), without the quotation marks.
     fileprivate var escapedForJSON: String {
         var escaped = ""
         for scalar in unicodeScalars {
@@ -84,7 +125,7 @@ extension String {
 }
 
 extension Google_Protobuf_Struct {
-    /// All strings among its values, at any depth.
+    /// All string values, at any depth.
     fileprivate var texts: [String] { fields.values.flatMap(\.texts) }
 }
 

@@ -20,8 +20,8 @@ extension HealthMonitor {
         var nextList = now
         while true {
             try await haltUnlessLeading()
-            let identity = try await driver.identify(clock: clock) { error, took in
-                state.failed(.driver, reason: driver.problem(error), since: now - took)
+            let identity = try await driver.waitForIdentity(clock: clock) { error, took in
+                state.failed(.driver, reason: driver.explanation(of: error), since: now - took)
             }
             state.succeeded(.driver)
             guard identity.name == configuration.driverName else {

@@ -54,14 +54,14 @@ extension HealthMonitor {
             let began = now
             do throws(CSIError) {
                 if state.failure(of: .driver) == nil {
-                    try await driver.checkReadiness()
+                    try await driver.probe()
                 } else {
-                    _ = try await driver.identifyOnce()
+                    _ = try await driver.identity()
                 }
                 state.succeeded(.driver)
             } catch {
                 try Task.checkCancellation()
-                state.failed(.driver, reason: driver.problem(error), since: began)
+                state.failed(.driver, reason: driver.explanation(of: error), since: began)
                 // It may be another version when it is back: it is identified before anything else is called.
                 state.probing.pause()
                 state.interrupted.signal()
@@ -92,7 +92,7 @@ extension HealthMonitor {
             }
             guard state.failure(of: .driver) != nil else { continue }
             do {
-                _ = try await driver.identifyOnce()
+                _ = try await driver.identity()
                 state.succeeded(.driver)
                 logger.notice("CSI driver is ready")
             } catch {

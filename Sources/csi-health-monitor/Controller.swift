@@ -177,8 +177,8 @@ private struct MonitorService: Service {
         _ configuration: KubernetesConfiguration
     ) async throws {
         let running = running
-        let name = try await driver.identify(clock: ContinuousClock()) { error, _ in
-            running.identifyFailed(driver.problem(error))
+        let name = try await driver.waitForIdentity(clock: ContinuousClock()) { error, _ in
+            running.identifyFailed(driver.explanation(of: error))
         }.name
         running.identified()
         log.identified(as: name)

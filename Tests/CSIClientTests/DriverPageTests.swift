@@ -9,14 +9,14 @@ import Testing
 @testable import CSIClient
 
 @Suite struct DriverPageTests {
-    private func parts<Item: DriverReport>(_: Item.Type, _ bytes: [UInt8]) throws -> [DriverPage<Item>.Part] {
+    private func parts<Item: DriverListItem>(_: Item.Type, _ bytes: [UInt8]) throws -> [DriverPage<Item>.Part] {
         var page = try DriverPage<Item>(bytes, method: "m")
         var parts: [DriverPage<Item>.Part] = []
         while let part = try page.next() { parts.append(part) }
         return parts
     }
 
-    /// Against the generated decoder, with fields of all kinds that nobody asks for in between.
+    /// Against the generated decoder, with unknown fields of all wire types in between.
     @Test(arguments: 0..<20)
     func `the parts make up the whole page`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -30,7 +30,7 @@ import Testing
             case 2: bytes += [9 << 3 | 5, 1, 2, 3, 4, 9 << 3 | 1, 1, 2, 3, 4, 5, 6, 7, 8]
             // A group with a field and a group in it.
             case 3: bytes += [9 << 3 | 3] + Wire.text(1, text) + [8 << 3 | 3, 8 << 3 | 4, 9 << 3 | 4]
-            // Fields of another wire type than they should be of, and messages in two pieces.
+            // Fields of the wrong wire type, and messages in two pieces.
             case 4: bytes += Wire.message(1, Wire.message(1, Wire.integer(2, 7)), Wire.integer(2, 7))
             case 5:
                 let volume = Wire.message(1, Wire.text(2, "\(number)"))
@@ -50,8 +50,8 @@ import Testing
             )
         }
         #expect(parts.flatMap(\.items) == volumes.filter { !$0.id.isEmpty })
-        #expect(parts.map(\.unidentifiable).reduce(0, +) == volumes.count(where: \.id.isEmpty))
-        #expect(parts.allSatisfy { $0.items.count + $0.unidentifiable <= DriverPage<DriverVolume>.maximumEntries })
+        #expect(parts.map(\.entriesWithoutID).reduce(0, +) == volumes.count(where: \.id.isEmpty))
+        #expect(parts.allSatisfy { $0.items.count + $0.entriesWithoutID <= DriverPage<DriverVolume>.maximumEntries })
         #expect(try DriverPage<DriverVolume>(bytes, method: "m").nextToken == whole.nextToken)
     }
 
@@ -85,6 +85,6 @@ import Testing
         #expect(many.first?.items.first?.entries.count == 10_000)
         let error = #expect(throws: CSIError.self) { try parts(DriverVolumeHealth.self, page(10_001)) }
         #expect(error?.code == .invalidResponse)
-        #expect(error?.message.contains("10000 things of one volume") == true)
+        #expect(error?.message.contains("10000 health entries for one volume") == true)
     }
 }

@@ -5,17 +5,17 @@ import Testing
 
 @testable import CSIClient
 
-/// What a driver says wrong is reported in few words, however many it used.
+/// Errors stay short, however long the driver's texts are.
 @Suite struct DriverRepliesTests {
     private let long = String(repeating: "ü", count: 1_000_000)
 
     @Test func `a reply for a volume with a long id has a short error`() throws {
         let reply = Wire.message(1, Wire.text(1, long))
-        let error = #expect(throws: CSIError.self) { try DriverVolumeHealth(reply: reply, askedFor: "a") }
+        let error = #expect(throws: CSIError.self) { try DriverVolumeHealth(reply: reply, requestedID: "a") }
         #expect(error?.code == .invalidResponse)
-        let deviation = try DriverVolume.read(reply: Wire.message(1, Wire.text(2, long)), askedFor: "a").deviation
+        let deviation = try DriverVolume.decode(reply: Wire.message(1, Wire.text(2, long)), requestedID: "a").deviation
         #expect((deviation?.example.utf8.count ?? .max) < 2000)
-        #expect(error?.message.hasPrefix("asked for volume \"a\", the driver answered for \"üüü") == true)
+        #expect(error?.message.hasPrefix("requested volume \"a\", the response is for \"üüü") == true)
         #expect((error?.message.utf8.count ?? .max) < 2000)
     }
 

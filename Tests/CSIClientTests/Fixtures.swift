@@ -8,7 +8,7 @@ import HealthMonitorTestKit
 import InMemoryLogging
 import Logging
 
-/// A driver and a client of it, for as long as `body` runs.
+/// Runs a driver and its client for as long as `body` runs.
 @discardableResult
 func withDriver<R>(
     _ configuration: SimulatedDriver.Configuration = .init(),
@@ -40,16 +40,16 @@ func withDriver<R>(
     }
 }
 
-/// A client of a driver whose every answer is given by `answer`, for as long as `body` runs.
-func withAnswers(
+/// Runs a driver whose responses come from `handler`, and its client, for as long as `body` runs.
+func withResponses(
     timeout: Duration = .seconds(3600),
     maxEntries: Int32 = 0,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-    _ answer: @escaping GRPCServer.Handler,
+    _ handler: @escaping GRPCServer.Handler,
     _ body: (CSIClient) async throws -> Void
 ) async throws {
     let socket = "/tmp/csi-\(UUID().uuidString.prefix(13)).sock"
-    let server = try GRPCServer(address: socket, handler: answer)
+    let server = try GRPCServer(address: socket, handler: handler)
     let client = try CSIClient(
         configuration: .init(address: socket, timeout: timeout, maxEntries: maxEntries),
         logger: logger
@@ -65,7 +65,7 @@ func withAnswers(
     try result.get()
 }
 
-/// Messages, field by field, in an encoding of the tests' own.
+/// Encodes messages field by field, independently of the client's code.
 enum Wire {
     static func text(_ field: UInt8, _ text: String) -> [UInt8] {
         message(field, Array(text.utf8))
@@ -94,7 +94,7 @@ extension CSIClient {
     }
 }
 
-/// A logger of everything, and what it was given.
+/// A logger for all levels, and its log so far.
 func makeLog() -> (logger: Logger, text: @Sendable () -> String) {
     let handler = InMemoryLogHandler()
     var logger = Logger(label: "test") { _ in handler }

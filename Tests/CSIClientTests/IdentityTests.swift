@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct IdentityTests {
     @Test func `a driver's identity and capabilities are read`() async throws {
         try await withDriver { _, client in
-            let identity = try await client.identify(clock: ManualClock())
+            let identity = try await client.waitForIdentity(clock: ManualClock())
             #expect(identity.name == "hostpath.csi.k8s.io")
             #expect(identity.vendorVersion == "v1.17.0")
             #expect(identity.controllerCapabilities == [.listVolumes, .volumeCondition, .getVolume])
@@ -22,14 +22,14 @@ import Testing
     @Test(arguments: [[], [3], [11], [12, 11], [1, 2, 5, 99]])
     func `one capability does not imply the other`(numbers: [Int]) async throws {
         try await withDriver(.init(controllerCapabilities: numbers)) { _, client in
-            let identity = try await client.identify(clock: ManualClock())
+            let identity = try await client.waitForIdentity(clock: ManualClock())
             #expect(!identity.controllerCapabilities.isSuperset(of: [.listVolumes, .volumeCondition]))
         }
     }
 
     @Test func `the capabilities of both generations are read`() async throws {
         try await withDriver(.init(controllerCapabilities: [3, 11, 12, 16, 17])) { _, client in
-            let identity = try await client.identify(clock: ManualClock())
+            let identity = try await client.waitForIdentity(clock: ManualClock())
             #expect(
                 identity.controllerCapabilities
                     == [.listVolumes, .volumeCondition, .getVolume, .getVolumeHealth, .listVolumeHealth]
@@ -39,16 +39,16 @@ import Testing
 
     @Test func `a driver without a controller service has no capabilities`() async throws {
         try await withDriver(.init(controllerCapabilities: nil)) { driver, client in
-            let identity = try await client.identify(clock: ManualClock())
+            let identity = try await client.waitForIdentity(clock: ManualClock())
             #expect(identity.controllerCapabilities.isEmpty)
             #expect(driver.journal.calls("ControllerGetCapabilities").isEmpty)
         }
     }
 
-    /// Each failure is "not yet": the answers of a driver that is not ready, one after the other.
+    /// Every failure is retried: the responses of a driver that is not ready.
     @Test func `a driver that is not ready is probed again with back-off`() async throws {
         let log = makeLog()
-        let answers = Mutex<[SimulatedResponse]>([
+        let responses = Mutex<[SimulatedResponse]>([
             // ready: BoolValue {}, which is false
             .reply([0x0A, 0]),
             .fail(.deadlineExceeded, "slow"),
@@ -58,10 +58,10 @@ import Testing
         try await withDriver(logger: log.logger) { driver, client in
             driver.intercept { call in
                 guard call.method.hasSuffix("Probe") else { return nil }
-                return answers.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+                return responses.withLock { $0.isEmpty ? nil : $0.removeFirst() }
             }
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             for wait in [1, 2, 4, 8] {
                 await clock.sleeper(ofAtLeast: .seconds(wait))
                 clock.advance(by: .seconds(wait))
@@ -70,14 +70,14 @@ import Testing
             #expect(identity.name == "hostpath.csi.k8s.io")
             #expect(driver.journal.calls("Probe").count == 5)
         }
-        #expect(log.text().contains("the driver says that it is not ready"))
+        #expect(log.text().contains("the driver is not ready"))
         #expect(log.text().contains("notice CSI driver is ready"))
     }
 
     @Test func `a driver without a name is not accepted`() async throws {
         try await withDriver(.init(name: "")) { driver, client in
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             await clock.sleeper(ofAtLeast: .seconds(1))
             driver.configuration.name = "late.example"
             clock.advance(by: .seconds(1))
@@ -91,10 +91,10 @@ import Testing
         try await withDriver(logger: log.logger) { driver, client in
             await driver.stop()
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             await clock.sleeper(ofAtLeast: .seconds(1))
             try driver.start()
-            // gRPC connects again after a back-off of its own; until then more attempts fail.
+            // gRPC reconnects after its own back-off; until then more attempts fail.
             while driver.journal.calls("ControllerGetCapabilities").isEmpty {
                 clock.advance(by: .seconds(10))
                 await pollingPause()
@@ -113,7 +113,7 @@ import Testing
             try FileManager.default.createDirectory(atPath: driver.socket, withIntermediateDirectories: false)
             defer { try? FileManager.default.removeItem(atPath: driver.socket) }
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             await clock.sleeper(ofAtLeast: .seconds(1))
             identification.cancel()
             _ = await identification.result
@@ -126,7 +126,7 @@ import Testing
         try await withDriver(timeout: .milliseconds(20), logger: log.logger) { driver, client in
             driver.intercept { _ in .never }
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             await clock.sleeper(ofAtLeast: .seconds(1))
             identification.cancel()
             _ = await identification.result
@@ -138,7 +138,7 @@ import Testing
         try await withDriver { driver, client in
             driver.intercept { _ in .fail(.unavailable, "no") }
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             await clock.sleeper(ofAtLeast: .seconds(1))
             identification.cancel()
             let result = await identification.result
@@ -148,14 +148,14 @@ import Testing
 
     @Test func `an upgraded driver's identity is read again`() async throws {
         try await withDriver(.init(controllerCapabilities: [])) { driver, client in
-            let before = try await client.identify(clock: ManualClock())
+            let before = try await client.waitForIdentity(clock: ManualClock())
             #expect(!before.controllerCapabilities.contains(.volumeCondition))
             await driver.stop()
             driver.configuration.controllerCapabilities = [3, 11]
             driver.configuration.vendorVersion = "v1.18.0"
             try driver.start()
             let clock = ManualClock()
-            let identification = Task { try await client.identify(clock: clock) }
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
             while driver.journal.calls("ControllerGetCapabilities").count < 2 {
                 clock.advance(by: .seconds(10))
                 await pollingPause()
@@ -169,14 +169,14 @@ import Testing
     @Test func `a connection and its end are noticed`() async throws {
         try await withDriver { driver, client in
             await client.waitUntilDisconnected()
-            _ = try await client.identify(clock: ManualClock())
+            _ = try await client.waitForIdentity(clock: ManualClock())
             #expect(client.isConnected)
             let disconnection = Task { await client.waitUntilDisconnected() }
             await driver.stop()
             await disconnection.value
             #expect(!client.isConnected)
             try driver.start()
-            // Nothing but asking makes the connection anew.
+            // Only `isConnected` starts a new connection.
             while !client.isConnected { await pollingPause() }
             #expect(driver.journal.calls("Probe").count == 1)
         }
@@ -184,7 +184,7 @@ import Testing
 
     @Test func `waiting for a disconnection ends on cancellation`() async throws {
         try await withDriver { _, client in
-            _ = try await client.identify(clock: ManualClock())
+            _ = try await client.waitForIdentity(clock: ManualClock())
             let disconnection = Task { await client.waitUntilDisconnected() }
             disconnection.cancel()
             await disconnection.value

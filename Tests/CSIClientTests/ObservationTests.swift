@@ -15,7 +15,7 @@ import Testing
             #expect(call.duration > .zero)
         }
         try await withDriver(observer: observer) { _, client in
-            _ = try await client.identify(clock: ManualClock())
+            _ = try await client.waitForIdentity(clock: ManualClock())
             _ = try? await client.getVolume(id: "missing")
         }
         #expect(

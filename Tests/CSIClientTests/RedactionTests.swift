@@ -6,7 +6,7 @@ import Testing
 
 @testable import CSIClient
 
-/// Secrets as clusters have them, and drivers that repeat them in all the ways that were thought of.
+/// Secrets as in real clusters, and drivers that repeat them in various forms.
 @Suite(.timeLimit(.minutes(30))) struct RedactionTests {
     static let key = """
         -----BEGIN PRIVATE KEY-----
@@ -17,7 +17,7 @@ import Testing
         """
     static let account = #"{"type": "service_account", "client": {"private_key": "abc\nMIIEvQsecretsecret\n"}, "n": 1}"#
 
-    /// What is sent, what the driver says, and what of it may be seen nowhere.
+    /// The secret, the driver's text, and the part of it that must not be seen anywhere.
     static let cases: [(secret: String, text: String, hidden: String)] = [
         (key, key, "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"),
         (key, "bad line VJTUt9Us8cKjMzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDu", "VJTUt9Us8cKjMzEfYyjiWA4R4"),
@@ -54,7 +54,7 @@ import Testing
         let entry = Wire.message(2, Wire.integer(1, 2), Wire.text(2, text), Wire.text(3, text))
         let health = Wire.message(1, Wire.text(1, "a"), entry)
         let line = hidden.replacing("\\\\", with: "\\")
-        try await withAnswers(logger: log.logger) { method, _ in
+        try await withResponses(logger: log.logger) { method, _ in
             if method.hasSuffix("ControllerListVolumeHealth") { return .success(health + Wire.text(2, "")) }
             return method.hasSuffix("Probe") ? .failure(GRPCError(code: .internal, message: text)) : .success(health)
         } _: { client in
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test func `an error does not contain a secret that the driver repeats`() async throws {
-        try await withAnswers { _, _ in
+        try await withResponses { _, _ in
             .failure(GRPCError(code: .unauthenticated, message: "\(Self.key) is wrong"))
         } _: { client in
             let error = await #expect(throws: CSIError.self) {

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
-    /// A VolumeHealth without its field: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }
+    /// The content of a VolumeHealth: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }
     private func health(_ id: String, _ entries: (Int, String, String)...) -> [UInt8] {
         entries.reduce(Wire.text(1, id)) { bytes, entry in
             bytes
@@ -21,27 +21,27 @@ import Testing
     private func listed(
         secrets: [String: String] = [:],
         maxEntries: Int32 = 0,
-        _ answer: @escaping GRPCServer.Handler
+        _ handler: @escaping GRPCServer.Handler
     ) async throws -> [[DriverVolumeHealth]] {
         var pages: [[DriverVolumeHealth]] = []
-        try await withAnswers(maxEntries: maxEntries, answer) { client in
+        try await withResponses(maxEntries: maxEntries, handler) { client in
             for try await page in client.listVolumeHealth(secrets: secrets) { pages.append(page) }
         }
         return pages
     }
 
     @Test func `ControllerListVolumeHealth returns every volume's entries`() async throws {
-        let answer =
+        let response =
             Wire.message(1, health("a", (1, "RebuildInProgress", "3 of 4 disks"), (2, "PathDown", "")))
             + Wire.message(1, health("b", (3, "", "gone \u{1FAB5}\n")))
-            + Wire.message(1, health("well"))
+            + Wire.message(1, health("healthy"))
         let pages = try await listed { method, _ in
             #expect(method == "/csi.v1.Controller/ControllerListVolumeHealth")
-            return .success(answer)
+            return .success(response)
         }
         let volumes = try #require(pages.first)
         #expect(pages.count == 1)
-        #expect(volumes.map(\.id) == ["a", "b", "well"])
+        #expect(volumes.map(\.id) == ["a", "b", "healthy"])
         #expect(volumes.map { $0.entries.map(\.status) } == [[.degraded, .inaccessible], [.dataLoss], []])
         #expect(volumes[0].entries.map(\.reason) == ["RebuildInProgress", "PathDown"])
         #expect(volumes[0].entries[0].message == "3 of 4 disks")
@@ -64,8 +64,8 @@ import Testing
 
     @Test(arguments: [0, 4, 99, Int(Int32.max), -1])
     func `an unknown status is kept as its number`(number: Int) async throws {
-        let answer = Wire.message(1, health("a", (number, "New", "")))
-        let pages = try await listed { _, _ in .success(answer) }
+        let response = Wire.message(1, health("a", (number, "New", "")))
+        let pages = try await listed { _, _ in .success(response) }
         #expect(pages.first?.first?.entries.map(\.status) == [.unknown(number)])
     }
 
@@ -103,19 +103,19 @@ import Testing
     }
 
     @Test func `an expired token starts the list over once`() async throws {
-        let answers = Mutex<[Result<[UInt8], GRPCError>]>([
+        let responses = Mutex<[Result<[UInt8], GRPCError>]>([
             .success(Wire.message(1, health("a")) + Wire.text(2, "old")),
             .failure(GRPCError(code: .aborted, message: "expired")),
             .success(Wire.message(1, health("a")) + Wire.text(2, "new")),
             .success(Wire.message(1, health("b"))),
         ])
-        let pages = try await listed { _, _ in answers.withLock { $0.removeFirst() } }
+        let pages = try await listed { _, _ in responses.withLock { $0.removeFirst() } }
         #expect(pages.map { $0.map(\.id) } == [["a"], ["a"], ["b"]])
     }
 
     @Test func `nothing comes after a failed page`() async throws {
         let calls = Atomic(0)
-        try await withAnswers { _, _ in
+        try await withResponses { _, _ in
             calls.add(1, ordering: .relaxed)
             return .failure(GRPCError(code: .internal, message: "backend lost"))
         } _: { client in
@@ -130,9 +130,9 @@ import Testing
 
     @Test func `an entry without a volume_id does not hide the others`() async throws {
         let log = makeLog()
-        let answer = Wire.message(1, health("a")) + Wire.message(1, health("", (1, "x", ""))) + [0x0A, 0]
-        try await withAnswers(logger: log.logger) { _, _ in
-            .success(answer)
+        let response = Wire.message(1, health("a")) + Wire.message(1, health("", (1, "x", ""))) + [0x0A, 0]
+        try await withResponses(logger: log.logger) { _, _ in
+            .success(response)
         } _: { client in
             for _ in 0..<2 {
                 var ids: [[String]] = []
@@ -141,20 +141,20 @@ import Testing
             }
         }
         #expect(log.text().ranges(of: "without a volume_id").count == 1)
-        #expect(log.text().contains("warning The driver lists entries"))
+        #expect(log.text().contains("warning Skipped list entries"))
     }
 
     // MARK: One volume
 
-    private func asked(
-        for id: String,
-        _ answer: Result<[UInt8], GRPCError>
+    private func getVolumeHealth(
+        _ id: String,
+        _ response: Result<[UInt8], GRPCError>
     ) async throws -> Result<DriverVolumeHealth, CSIError> {
         var result: Result<DriverVolumeHealth, CSIError>?
-        try await withAnswers { method, request in
+        try await withResponses { method, request in
             #expect(method == "/csi.v1.Controller/ControllerGetVolumeHealth")
             #expect(request == (id.isEmpty ? [] : Wire.text(1, id)))
-            return answer
+            return response
         } _: { client in
             do throws(CSIError) {
                 result = .success(try await client.getVolumeHealth(id: id))
@@ -166,13 +166,13 @@ import Testing
     }
 
     @Test func `one volume is read`() async throws {
-        let volume = try await asked(for: "a", .success(Wire.message(1, health("a", (2, "PathDown", "all paths")))))
+        let volume = try await getVolumeHealth("a", .success(Wire.message(1, health("a", (2, "PathDown", "all paths")))))
         #expect(try volume.get().entries.map(\.status) == [.inaccessible])
         #expect(try volume.get().entries.map(\.reason) == ["PathDown"])
     }
 
     @Test func `a health without entries is healthy`() async throws {
-        let volume = try await asked(for: "a", .success(Wire.message(1, health("a"))))
+        let volume = try await getVolumeHealth("a", .success(Wire.message(1, health("a"))))
         #expect(try volume.get().id == "a")
         #expect(try volume.get().entries.isEmpty)
     }
@@ -182,38 +182,38 @@ import Testing
             // No volume_health; not for an empty id either, which an empty message would match.
             ("a", [], "has no volume_health"),
             ("", [], "has no volume_health"),
-            // For another volume, and for none.
-            ("a", [0x0A, 3, 0x0A, 1, 0x62], "answered for \"b\""),
-            ("a", [0x0A, 0], "answered for \"\""),
-            ("a", [0xFF, 0xFF], "cannot be read: no field of a protobuf message at byte 2"),
+            // For another volume, and without a volume_id.
+            ("a", [0x0A, 3, 0x0A, 1, 0x62], "the response is for \"b\""),
+            ("a", [0x0A, 0], "the response is for \"\""),
+            ("a", [0xFF, 0xFF], "cannot be decoded: no field of a protobuf message at byte 2"),
         ] as [(String, [UInt8], String)]
     )
     func `a reply without the volume's health is an error`(
         id: String,
         bytes: [UInt8],
-        complaint: String
+        problem: String
     ) async throws {
-        let result = try await asked(for: id, .success(bytes))
+        let result = try await getVolumeHealth(id, .success(bytes))
         let error = #expect(throws: CSIError.self) { try result.get() }
         #expect(error?.code == .invalidResponse)
-        #expect(error?.message.contains(complaint) == true, "\(String(describing: error))")
+        #expect(error?.message.contains(problem) == true, "\(String(describing: error))")
         #expect(error?.isNotFound == false)
     }
 
     @Test func `a missing volume and an unavailable driver are different errors`() async throws {
-        let gone = try await asked(for: "a", .failure(GRPCError(code: .notFound, message: "no such volume")))
+        let gone = try await getVolumeHealth("a", .failure(GRPCError(code: .notFound, message: "no such volume")))
         let missing = #expect(throws: CSIError.self) { try gone.get() }
         #expect(missing?.isNotFound == true)
         #expect(missing?.isUnavailable == false)
-        let away = try await asked(for: "a", .failure(GRPCError(code: .unavailable, message: "starting")))
+        let away = try await getVolumeHealth("a", .failure(GRPCError(code: .unavailable, message: "starting")))
         let unreachable = #expect(throws: CSIError.self) { try away.get() }
         #expect(unreachable?.isUnavailable == true)
         #expect(unreachable?.isNotFound == false)
     }
 
     @Test func `a call without a response ends at the timeout`() async throws {
-        try await withAnswers(timeout: .milliseconds(100)) { _, _ in
-            // Ends with the call, whose task is cancelled then.
+        try await withResponses(timeout: .milliseconds(100)) { _, _ in
+            // The task is cancelled when the call ends.
             try? await ManualClock().sleep(for: .seconds(1))
             return .success([])
         } _: { client in
@@ -228,7 +228,7 @@ import Testing
         let log = makeLog()
         let secrets = ["password": "hunter2"]
         let sent = Mutex<[UInt8]>([])
-        try await withAnswers(logger: log.logger) { method, request in
+        try await withResponses(logger: log.logger) { method, request in
             sent.withLock { $0 = request }
             if method.hasSuffix("ListVolumeHealth") { return .failure(GRPCError(code: .internal, message: "no")) }
             return .success(Wire.message(1, health("a")))
@@ -247,15 +247,15 @@ import Testing
         #expect(!log.text().contains("password"))
     }
 
-    /// A backend's words may hold what it was given, and go to events that many may read.
+    /// A backend's message may repeat secrets, and goes to events, which many users may read.
     @Test func `secrets that the driver repeats are redacted`() async throws {
         let log = makeLog()
         let secrets = ["password": "hunter2", "user": "hunter", "pin": "123"]
-        let answer = Wire.message(1, health("a", (2, "hunter2", "hunter cannot log in with hunter2, 123 tries")))
-        try await withAnswers(logger: log.logger) { method, request in
+        let response = Wire.message(1, health("a", (2, "hunter2", "hunter cannot log in with hunter2, 123 tries")))
+        try await withResponses(logger: log.logger) { method, request in
             let isFailure = method.hasSuffix("GetVolumeHealth") && request.starts(with: Wire.text(1, "bad"))
             return isFailure
-                ? .failure(GRPCError(code: .unauthenticated, message: "hunter2 is wrong")) : .success(answer)
+                ? .failure(GRPCError(code: .unauthenticated, message: "hunter2 is wrong")) : .success(response)
         } _: { client in
             let volume = try await client.getVolumeHealth(id: "a", secrets: secrets)
             #expect(volume.entries.map(\.reason) == ["(redacted)"])

@@ -116,11 +116,11 @@ import Testing
     }
 
     @Test func `an endless list fails`() async throws {
-        let asked = Mutex(0)
+        let calls = Mutex(0)
         var pages = DriverPages<DriverVolume>(method: "/ListVolumes", limit: 1000) { _ throws(CSIError) in
-            let number = asked.withLock { asked in
-                asked += 1
-                return asked
+            let number = calls.withLock { calls in
+                calls += 1
+                return calls
             }
             return try DriverPage(Wire.text(2, "token-\(number)"), method: "m")
         } items: {
@@ -128,17 +128,17 @@ import Testing
         }.makeAsyncIterator()
         do {
             while try await pages.next() != nil {}
-            Issue.record("the list ended in good order")
+            Issue.record("the list ended without an error")
         } catch {
             #expect(error.code == .invalidResponse)
             #expect(error.message.contains("1000 pages"))
         }
-        #expect(asked.withLock { $0 } == 1000)
+        #expect(calls.withLock { $0 } == 1000)
         let after = try await pages.next()
         #expect(after == nil)
     }
 
-    /// entries=1 as a number, as four and eight bytes, and behind a field that nobody knows: no empty list.
+    /// entries=1 as a varint, as four and eight bytes, and after an unknown field: not an empty list.
     @Test(
         arguments: [[0x08, 7], [0x0D, 1, 2, 3, 4], [0x09, 1, 2, 3, 4, 5, 6, 7, 8], [0x7A, 1, 0, 0x08, 7]] as [[UInt8]]
     )
@@ -209,7 +209,7 @@ import Testing
         }
     }
 
-    /// A reply with neither a volume nor a condition, also for an empty id, which an empty message would match.
+    /// Also for an empty id, which an empty message would match.
     @Test(arguments: ["a", ""])
     func `a reply without volume and condition is an error`(id: String) async throws {
         try await withDriver { driver, client in
@@ -219,11 +219,11 @@ import Testing
         }
     }
 
-    /// Replies to ControllerGetVolume as drivers of the field give them: volume=1 { volume_id=2 }, status=2 {
-    /// volume_condition=2 { abnormal=1, message=2 } }.
+    /// Replies to ControllerGetVolume of real drivers: volume=1 { volume_id=2 }, status=2 { volume_condition=2 {
+    /// abnormal=1, message=2 } }.
     ///
     /// - dell/csi-powerstore (pkg/controller/controller.go, 8db0ba6): handle `UUID/ARRAY/scsi`, reply with the bare UUID.
-    /// - dell/csi-powerflex (service/controller.go, ce1dbd0c): abnormal without a volume where it is not found.
+    /// - dell/csi-powerflex (service/controller.go, ce1dbd0c): abnormal without `volume` for a volume that is not found.
     static let deviations: [(kind: ReplyDeviation.Kind, volume: [UInt8])] = [
         (.volumeIDDiffers, Wire.message(1, Wire.text(2, "3f1c"))),
         (.volumeIDMissing, Wire.message(1, Wire.integer(1, 1 << 30))),
@@ -262,7 +262,7 @@ import Testing
 
     /// docs/reliability.md, "Bounds".
     @Test func `a reply over 64 MiB is an error, a smaller one is not`() async throws {
-        // Field 1000, which no version of the specification has, is 0x1F42 with its length behind it.
+        // Field 1000, which no version of the specification has: the tag 0x1F42, followed by the length.
         func padding(_ count: Int) -> [UInt8] {
             var length: [UInt8] = []
             var rest = count

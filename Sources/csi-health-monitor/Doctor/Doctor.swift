@@ -45,7 +45,7 @@ struct Doctor: Sendable {
                 configuration: .init(address: options.csiAddress, timeout: min(options.timeout, deadline)),
                 logger: logger
             )
-            let result = await within("driver", hint: hint) { () throws(CSIError) in try await driver.identifyOnce() }
+            let result = await within("driver", hint: hint) { () throws(CSIError) in try await driver.identity() }
             await driver.shutdown()
             switch result {
             case .success(let identity):

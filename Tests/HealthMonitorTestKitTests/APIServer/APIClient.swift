@@ -6,7 +6,7 @@ import HTTPTransport
 
 @testable import HealthMonitorTestKit
 
-/// Runs a server and a client of it.
+/// Runs a server and a client.
 func withClient(
     _ configuration: SimulatedAPIServer.Configuration = .init(),
     _ body: (SimulatedAPIServer, APIClient) async throws -> Void
@@ -23,7 +23,7 @@ func withClient(
     }
 }
 
-/// Speaks plain HTTP with a simulated API server: knows its CA and its paths, and nothing of Kubernetes.
+/// An HTTP client for a simulated API server, with its CA, but without types of Kubernetes.
 struct APIClient: Sendable {
     struct Answer: Sendable {
         let status: Int
@@ -101,11 +101,11 @@ struct APIClient: Sendable {
     }
 }
 
-/// Cuts a watch into its events.
+/// Splits a watch into its events.
 struct WatchReader {
     private(set) var body: HTTPBody.Iterator
     let isProtobuf: Bool
-    /// What has come and makes no event yet.
+    /// Bytes that were received and are not a whole event yet.
     private(set) var unread: [UInt8] = []
 
     init(body: HTTPBody.Iterator, isProtobuf: Bool) {
@@ -113,7 +113,7 @@ struct WatchReader {
         self.isProtobuf = isProtobuf
     }
 
-    /// The next event; nil when the watch ended in good order.
+    /// The next event; nil when the watch ended regularly.
     mutating func next() async throws -> (type: String, object: JSONValue)? {
         while true {
             if let event = isProtobuf ? try takeFrame() : try takeLine() { return event }

@@ -172,7 +172,7 @@ import Testing
                     "reason": number % 2 == 0 ? "Abnormal" : "Normal",
                     "involvedObject": ["kind": "PersistentVolumeClaim"],
                 ]
-                // The selector `source` means the one where the other is missing.
+                // The selector `source` matches reportingComponent where source.component is missing.
                 event[path: number == 0 ? ["reportingComponent"] : ["source", "component"]] = .string(component)
                 try server.create(event)
             }
@@ -317,7 +317,7 @@ import Testing
             #expect((odd.status, odd.body, odd.headers["x-odd"]) == (299, [1, 2, 3], "yes"))
             await #expect(throws: (any Error).self) { try await client.send("GET", "\(Self.leases)/cut") }
             #expect(try await client.send("GET", "\(Self.leases)/served").status == 404)
-            // libcurl may try once more what was cut on a connection that had been used before.
+            // libcurl may retry a request that was cut on a reused connection.
             #expect(server.journal.records.compactMap(\.code) == [429, 299, 404])
             #expect(server.journal.records.contains { $0.code == nil })
             server.intercept(nil)

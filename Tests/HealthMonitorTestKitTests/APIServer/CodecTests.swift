@@ -5,7 +5,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-/// The codec against bytes that it did not make: `protoc --encode` over messages with the fields' numbers of
+/// The codec against bytes from another encoder: `protoc --encode` over messages with the field numbers of
 /// k8s.io/api, empty fields set where Go does not hold them by pointer.
 @Suite struct CodecTests {
     static let volume: JSONValue = [

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-/// The hand-written tables against the generated messages of the client: neither may have a field of its own idea.
+/// The hand-written schemas against the client's generated messages.
 @Suite struct GeneratedMessagesTests {
     @Test func `the generated messages decode volumes and claims`() throws {
         let volume = try PersistentVolume(

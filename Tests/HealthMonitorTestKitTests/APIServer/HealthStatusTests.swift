@@ -7,7 +7,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-/// `status.healthStatus` of claims, as a server of Kubernetes 1.37 keeps it, with its feature gate on and off.
+/// `status.healthStatus` of claims as in Kubernetes 1.37, with its feature gate on and off.
 @Suite struct HealthStatusTests {
     static let now = Timestamp(seconds: 1_767_366_245)
     static let degraded: JSONValue = ["status": "Degraded", "reason": "Slow", "message": "m"]
@@ -74,7 +74,7 @@ import Testing
         #expect(written["status"] == ["phase": "Pending"])
     }
 
-    /// As every gated field of a real server: one that is in use stays in use.
+    /// As with every gated field of the real server.
     @Test mutating func `an existing healthStatus can be changed and removed while the gate is off`() throws {
         try write(["healthConditions": [Self.degraded]])
         registry.featureGates = []
@@ -147,7 +147,7 @@ import Testing
             let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: answer.body).raw))
             #expect(claim.status.hasHealthStatus == isOn)
             #expect(claim.status.phase == "Bound")
-            // What was dropped changes managedFields all the same.
+            // A dropped field still changes managedFields.
             #expect(claim.metadata.resourceVersion != version?.string)
 
             if isOn {
@@ -165,7 +165,7 @@ import Testing
         #expect(try MessageSchema.secret.decode(bytes[...])["data"] == secret["data"])
         #expect(String(decoding: bytes, as: UTF8.self).contains("hunter2"))
         #expect(throws: SchemaError.self) {
-            _ = try MessageSchema.secret.normalize(["data": ["password": "no base64"]])
+            _ = try MessageSchema.secret.normalize(["data": ["password": "not base64"]])
         }
     }
 }

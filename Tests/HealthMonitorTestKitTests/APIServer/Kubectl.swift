@@ -5,7 +5,7 @@ import Foundation
 
 @testable import HealthMonitorTestKit
 
-/// Runs kubectl against a simulated API server, with a home of its own.
+/// Runs kubectl against a simulated API server, with its own home directory.
 struct Kubectl {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -16,7 +16,7 @@ struct Kubectl {
 
     /// Runs `body` with a kubectl for the server.
     ///
-    /// - Throws: when there is no kubectl on the PATH.
+    /// - Throws: when kubectl is not on the PATH.
     static func with(_ server: SimulatedAPIServer, _ body: (Kubectl) async throws -> Void) async throws {
         let executable = try Tool.find("kubectl", package: "kubernetes-client")
         let home = FileManager.default.temporaryDirectory.appending(path: "kubectl-\(UUID().uuidString)")
@@ -26,10 +26,10 @@ struct Kubectl {
         try await body(Kubectl(executable: executable, home: home))
     }
 
-    /// What kubectl prints.
+    /// The standard output of kubectl.
     ///
-    /// - Parameter input: A manifest, for `-f -`.
-    /// - Throws: `Failure` with what it said on standard error when it does not exit with 0.
+    /// - Parameter input: a manifest, for `-f -`.
+    /// - Throws: `Failure` with its standard error when its exit code is not 0.
     func callAsFunction(_ arguments: String..., input: String = "") async throws -> String {
         let environment = ["KUBECONFIG": home.appending(path: "config").path, "HOME": home.path]
         let result = try await Tool.run(executable, arguments, environment: environment, input: input)
@@ -42,7 +42,7 @@ struct Kubectl {
         return result.output
     }
 
-    /// What kubectl prints, each line cut into its columns (which two spaces or more keep apart).
+    /// The standard output of kubectl, each line split into its columns, which two or more spaces separate.
     static func columns(_ output: String) -> [[String]] {
         output.split(separator: "\n").map { line in
             line.split(separator: "  ").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }

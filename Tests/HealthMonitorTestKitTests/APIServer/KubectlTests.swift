@@ -6,7 +6,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-/// The server as a client sees it that nobody here wrote.
+/// The server with a client that is not ours.
 @Suite(.timeLimit(.minutes(30))) struct KubectlTests {
     static let manifests: [(resource: String, manifest: JSONValue)] = [
         (
@@ -182,7 +182,7 @@ import Testing
         }
     }
 
-    /// kubectl 1.32 does not know the field, and shows it nevertheless.
+    /// kubectl 1.32 shows the field though it does not know it.
     @Test func `the health of a claim is shown`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try Self.bind(on: server)

@@ -14,7 +14,7 @@ import Testing
         return lease
     }
 
-    /// Opens a watch of leases; `body` gets the server, the watch in the server's hands and its events.
+    /// Opens a watch of leases; `body` gets the server, the server's handle of the watch and its events.
     func withWatch(
         _ query: [String: String] = [:],
         accept: String = Representation.jsonType,

@@ -7,7 +7,7 @@ import SwiftASN1
 import Testing
 import X509
 
-/// Read by a verifier of RFC 5280; what TLS clients make of the certificates is in HTTPTransport's tests.
+/// By a verifier of RFC 5280; TLS clients verify these certificates in HTTPTransport's tests.
 struct TestCertificateAuthorityTests {
     let authority: TestCertificateAuthority
 

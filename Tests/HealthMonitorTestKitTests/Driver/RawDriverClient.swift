@@ -5,7 +5,7 @@ import Foundation
 import GRPCTransport
 import HealthMonitorTestKit
 
-/// Sends bytes to a driver and returns bytes: knows nothing of CSI's messages.
+/// A gRPC client for a driver that sends and returns bytes, without CSI's messages.
 struct RawDriverClient: Sendable {
     let channel: GRPCChannel
 
@@ -17,7 +17,7 @@ struct RawDriverClient: Sendable {
         try await channel.unary("/csi.v1." + method, request: request, timeout: timeout)
     }
 
-    /// The code that a call ends with.
+    /// The status code of a call.
     func code(
         _ method: String,
         _ request: [UInt8] = [],
@@ -32,7 +32,7 @@ struct RawDriverClient: Sendable {
     }
 }
 
-/// A driver that listens and a client of it, for as long as `body` runs.
+/// Runs a driver and a client for as long as `body` runs.
 func withRawClient(
     _ configuration: SimulatedDriver.Configuration = .init(),
     _ body: (SimulatedDriver, RawDriverClient) async throws -> Void
@@ -51,7 +51,7 @@ func withRawClient(
     await driver.stop()
 }
 
-/// The bytes of a text, with their number before them, as a message's field has it. For texts below 128 bytes.
+/// A text as a length-delimited field's content; for texts of less than 128 bytes.
 func counted(_ text: String) -> [UInt8] {
     [UInt8(text.utf8.count)] + text.utf8
 }

@@ -10,7 +10,7 @@ import Testing
         var queue = ArrayQueue(servers: 2, serviceTime: .seconds(10))
         #expect((0..<5).map { _ in queue.admit(at: .seconds(1)) } == [11, 11, 21, 21, 31].map(Duration.seconds))
         #expect(queue.waiting == 3)
-        // Four have left: two are served, and one is still before them.
+        // Four have ended: two are in service, and one waits before this one.
         #expect(queue.admit(at: .seconds(21)) == .seconds(31))
         #expect(queue.waiting == 0)
         #expect(queue.admit(at: .seconds(25)) == .seconds(41))

@@ -6,7 +6,7 @@ import GRPCTransport
 import HealthMonitorTestKit
 import Testing
 
-/// Held against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for what has a length.
+/// Against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for length-delimited fields.
 @Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
     @Test func `GetPluginInfo returns name and version`() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// As csi-driver-host-path has it.
+    /// As in csi-driver-host-path.
     @Test func `an unknown volume can be abnormal`() async throws {
         try await withRawClient { driver, client in
             driver.configuration.reportsUnknownVolumesAbnormal = true
@@ -161,7 +161,7 @@ import Testing
 
     // MARK: Pages
 
-    /// An entry of a volume without anything but a name of one letter.
+    /// An entry of a volume with an id of one letter and nothing else.
     private func entry(_ letter: Character) -> [UInt8] {
         [0x0A, 5, 0x0A, 3, 0x12, 1, letter.asciiValue ?? 0]
     }

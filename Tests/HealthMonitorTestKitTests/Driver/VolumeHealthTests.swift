@@ -6,7 +6,7 @@ import GRPCTransport
 import HealthMonitorTestKit
 import Testing
 
-/// The health RPCs of CSI 1.13, held against bytes written by hand.
+/// The health RPCs of CSI 1.13, against bytes written by hand.
 @Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
     /// volume_id=1 "v", health_statuses=2 { status=1: 3, reason=2 "R", message=3 "m" }
     static let sick: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    /// The sick ones make the pages, however many others are between them.
+    /// Only unhealthy volumes count for the page size, however many others are between them.
     @Test func `the list has pages`() async throws {
         try await withRawClient(.health) { driver, client in
             for id in ["a", "b", "c", "d", "e", "f"] {
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// A driver that is replaced by one of the other generation while a client is connected.
+    /// A driver is replaced by one of the other generation while a client is connected.
     @Test func `capabilities can change while the driver runs`() async throws {
         try await withRawClient(.legacy) { driver, client in
             let legacy = try await client.call("Controller/ControllerGetCapabilities")

@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-/// Back-pressure, resets and what a client makes of certificates are in HTTPTransport's tests, which need this server.
+/// Back-pressure, resets and the verification of certificates are in HTTPTransport's tests, which use this server.
 @Suite(.timeLimit(.minutes(30))) struct TestHTTPServerTests {
     let authority: TestCertificateAuthority
 
@@ -125,7 +125,7 @@ import Testing
             TestHTTPResponse(status: status, bytes: [1, 2, 3])
         } _: { server in
             try await withClient { client in
-                // A stray body would be taken for the beginning of the second response.
+                // The client would take a stray body for the beginning of the second response.
                 for _ in 0..<2 {
                     let response = try await client.execute(HTTPRequest(method: method, url: server.url))
                     #expect(response.status == status)
@@ -150,7 +150,7 @@ import Testing
             )
         } _: { server in
             try await withClient { client in
-                // Another connection, open all the while.
+                // Another connection stays open.
                 let other = try await client.execute(HTTPRequest(url: server.url, delivery: .streamed))
                 await #expect(throws: HTTPError.self) {
                     try await client.execute(HTTPRequest(url: server.url + "/cut"))
@@ -187,7 +187,7 @@ import Testing
         }
     }
 
-    /// A client that has all of an answer sends its next request on the connection at once.
+    /// A client that has a whole response sends its next request on the connection at once.
     @Test func `responses on one connection do not mix`() async throws {
         try await TestHTTPServer.withServer { request in
             let bytes = Array(request.path.utf8)
@@ -224,7 +224,7 @@ import Testing
     }
 
     @Test func `a server can listen again on its port`() async throws {
-        // Below the ports that the kernel gives to others.
+        // Below the kernel's range of ephemeral ports.
         let port = 20_000 + Int(getpid()) % 10_000
         for status in [200, 418] {
             try await TestHTTPServer.withServer(.init(port: port)) { _ in

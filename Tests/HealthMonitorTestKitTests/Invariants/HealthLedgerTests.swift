@@ -4,7 +4,7 @@
 import HealthMonitorTestKit
 import Testing
 
-/// A checker that cannot fail checks nothing: each promise is broken here once, and kept.
+/// A checker that cannot fail is worthless: each promise is broken here once, and kept once.
 struct HealthLedgerTests {
     var ledger = HealthLedger()
     var revision = 0
@@ -29,9 +29,9 @@ struct HealthLedgerTests {
         ledger.record(RequestRecord(request: request, code: served, served: served), at: .seconds(seconds))
     }
 
-    /// The claim is reported something by a new event, or by a raised count of one that is there.
+    /// Reports a text on the claim by a new event, or by raising the count of an existing one.
     mutating func report(_ text: String?, event: String? = nil, count: Int64 = 1, at seconds: Int, served: Int? = 201) {
-        let name = event ?? text ?? "well"
+        let name = event ?? text ?? "healthy"
         if count == 1 {
             write(
                 .create,
@@ -68,7 +68,7 @@ struct HealthLedgerTests {
         ledger.setHealth("broken", claimUID: "1", name: "claim", at: .seconds(10))
         #expect(ledger.unreported(at: .seconds(15), after: .seconds(20)) == [])
         #expect(ledger.unreported(at: .seconds(30), after: .seconds(20)).map(\.promise) == ["a"])
-        // Refused by the server, or never there: not reported.
+        // A write that the server refused or never served is not a report.
         report("broken", at: 31, served: 403)
         report("broken", at: 32, served: nil)
         #expect(ledger.unreported(at: .seconds(40)).map(\.promise) == ["a"])

@@ -92,7 +92,7 @@ extension DriverReplies {
 
     private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
         let answer = try reading { () throws(CSIError) in
-            let volume = try DriverVolume.read(reply: bytes, askedFor: handle).volume
+            let volume = try DriverVolume.decode(reply: bytes, requestedID: handle).volume
             return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
         }
         return answer ?? .failed
@@ -100,14 +100,14 @@ extension DriverReplies {
 
     private static func answer(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
         let answer = try reading { () throws(CSIError) in
-            let health = try DriverVolumeHealth(reply: bytes, askedFor: handle)
+            let health = try DriverVolumeHealth(reply: bytes, requestedID: handle)
             return ProbeAnswer.report(VolumeHealthReport(health) { _ in })
         }
         return answer ?? .failed
     }
 
     /// As the client's iterator reads a page.
-    private static func volumes<Item: DriverReport>(
+    private static func volumes<Item: DriverListItem>(
         _: Item.Type,
         _ bytes: [UInt8],
         _ method: String
