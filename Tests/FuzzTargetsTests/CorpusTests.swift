@@ -6,7 +6,7 @@ import FuzzTargets
 import HealthMonitorTestKit
 import Testing
 
-/// What fuzzing has found, replayed: no input of a corpus crashes, and whatever must hold holds for each.
+/// Replays the findings of fuzzing: no input of a corpus crashes, and the target's invariants hold for each.
 @Suite struct CorpusTests {
     private static let corpora = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Corpora")
 
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    /// A few bytes changed, taken away or added.
+    /// A few bytes changed, removed or inserted.
     private func mutation(of bytes: [UInt8], using random: inout SeededGenerator) -> [UInt8] {
         var mutation = bytes
         for _ in 0..<Int.random(in: 1...4, using: &random) {

@@ -6,55 +6,55 @@ import CSISpec
 import HealthMonitor
 import VolumeHealth
 
-/// The input: a script of what the driver answers, how attemptID goes and what happens in the cluster, one after the
-/// other: a byte that says what, and what it needs.
+/// The input: a sequence of replies of the driver, outcomes of reports and changes of the cluster. Each step is a byte that
+/// selects it, and its arguments.
 ///
-/// The world knows what every claim was reported, and checks each pendingReport against it.
+/// ``MonitoredCluster`` keeps what was reported on every claim, and checks each pending report against it.
 enum DriverReplies {
-    /// Beyond this many steps an input shows nothing that a shorter one does not.
+    /// Longer sequences find nothing that shorter ones do not.
     private static let maximumSteps = 200
 
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
-        var world = MonitoredWorld()
+        var cluster = MonitoredCluster()
         for _ in 0..<maximumSteps where !input.isEmpty {
-            try step(input.number(below: 12), &input, &world)
+            try step(input.number(below: 12), &input, &cluster)
         }
-        world.advance(.seconds(7200))
-        try world.reportAll(.reported)
+        cluster.advance(.seconds(7200))
+        try cluster.reportAll(.reported)
     }
 
     private static func step(
         _ step: Int,
         _ input: inout FuzzInput,
-        _ world: inout MonitoredWorld
+        _ cluster: inout MonitoredCluster
     ) throws(InvariantViolation) {
         switch step {
-        case 0: try world.list(reports(ofVolumes: input.block()))
-        case 1: try world.list(reports(ofHealth: input.block()))
+        case 0: try cluster.list(reports(ofVolumes: input.block()))
+        case 1: try cluster.list(reports(ofHealth: input.block()))
         case 2:
             let handle = handle(&input)
-            try world.answer(answer(ofVolume: input.block(), handle), of: handle)
+            try cluster.receive(answer(ofVolume: input.block(), handle), of: handle)
         case 3:
             let handle = handle(&input)
-            try world.answer(answer(ofHealth: input.block(), handle), of: handle)
-        case 4: try world.answer(.notFound, of: handle(&input))
-        case 5: try world.answer(input.byte() & 1 == 0 ? .failed : .interrupted, of: handle(&input))
+            try cluster.receive(answer(ofHealth: input.block(), handle), of: handle)
+        case 4: try cluster.receive(.notFound, of: handle(&input))
+        case 5: try cluster.receive(input.byte() & 1 == 0 ? .failed : .interrupted, of: handle(&input))
         case 6:
             let choices = input.byte()
-            try world.completeList(
+            try cluster.completeList(
                 choices & 1 == 0 ? .everyVolume : .unhealthyVolumes,
                 confirming: choices & 2 == 0 ? nil : choices & 4 == 0 ? .notFound : .failed
             )
-        case 7: try world.breakList()
-        case 8: world.advance(.seconds(60 * Int(input.byte())))
-        case 9: try world.reportAll(.reported)
-        case 10: try world.reportAll(outcome(&input))
-        default: world.change(input.byte())
+        case 7: try cluster.breakList()
+        case 8: cluster.advance(.seconds(60 * Int(input.byte())))
+        case 9: try cluster.reportAll(.reported)
+        case 10: try cluster.reportAll(outcome(&input))
+        default: cluster.change(input.byte())
         }
     }
 
     private static func handle(_ input: inout FuzzInput) -> String {
-        MonitoredWorld.handles[input.number(below: MonitoredWorld.handles.count)]
+        MonitoredCluster.handles[input.number(below: MonitoredCluster.handles.count)]
     }
 
     private static func outcome(_ input: inout FuzzInput) -> ReportOutcome {
@@ -70,28 +70,28 @@ enum DriverReplies {
     }
 }
 
-// MARK: Replies, as the client and the monitor read them
+// MARK: Replies, as the client and the monitor decode them
 
 extension DriverReplies {
-    /// What a page says of each volume; nil: nothing of its health.
+    /// An entry of a page; nil for an entry without health.
     typealias Listed = (handle: String, report: VolumeHealthReport?)
 
-    /// nil when the bytes are no page.
+    /// nil when the bytes are malformed.
     private static func reports(ofVolumes bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
-        try reading { () throws(CSIError) in
+        try decoding { () throws(CSIError) in
             try volumes(DriverVolume.self, bytes, CSIMethodName.listVolumes).map { ($0.id, VolumeHealthReport($0)) }
         }
     }
 
     private static func reports(ofHealth bytes: [UInt8]) throws(InvariantViolation) -> [Listed]? {
-        try reading { () throws(CSIError) in
+        try decoding { () throws(CSIError) in
             try volumes(DriverVolumeHealth.self, bytes, CSIMethodName.controllerListVolumeHealth)
                 .map { ($0.id, VolumeHealthReport($0) { _ in }) }
         }
     }
 
     private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
-        let answer = try reading { () throws(CSIError) in
+        let answer = try decoding { () throws(CSIError) in
             let volume = try DriverVolume.decode(reply: bytes, requestedID: handle).volume
             return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
         }
@@ -99,14 +99,14 @@ extension DriverReplies {
     }
 
     private static func answer(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
-        let answer = try reading { () throws(CSIError) in
+        let answer = try decoding { () throws(CSIError) in
             let health = try DriverVolumeHealth(reply: bytes, requestedID: handle)
             return ProbeAnswer.report(VolumeHealthReport(health) { _ in })
         }
         return answer ?? .failed
     }
 
-    /// As the client's iterator reads a page.
+    /// As the client's iterator decodes a page.
     private static func volumes<Item: DriverListItem>(
         _: Item.Type,
         _ bytes: [UInt8],
@@ -118,14 +118,14 @@ extension DriverReplies {
         return items
     }
 
-    private static func reading<Answer>(
-        _ read: () throws(CSIError) -> Answer
-    ) throws(InvariantViolation) -> Answer? {
+    private static func decoding<Result>(
+        _ decode: () throws(CSIError) -> Result
+    ) throws(InvariantViolation) -> Result? {
         do throws(CSIError) {
-            return try read()
+            return try decode()
         } catch {
-            try require(error.code == .invalidResponse, "a bad reply is \(error.code)")
-            try require(error.message.utf8.count < 2000, "a bad reply is reported in \(error.message.utf8.count) bytes")
+            try require(error.code == .invalidResponse, "the error for a malformed reply is \(error.code)")
+            try require(error.message.utf8.count < 2000, "an error has \(error.message.utf8.count) bytes")
             return nil
         }
     }

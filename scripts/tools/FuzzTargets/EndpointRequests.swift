@@ -5,10 +5,10 @@ import Diagnostics
 import NIOCore
 import NIOEmbedded
 
-/// The input: the lengths of the pieces, and what a client sends, in these pieces.
+/// The input: the lengths of the pieces, and a client's bytes, which are sent in these pieces.
 ///
-/// A connection gets one response or none, with the headers that it should have and the body that they report, and is
-/// closed after it, or when its time is over.
+/// A connection gets at most one response, with the required headers and a body of their length, and is closed after it or
+/// after the time limit.
 enum EndpointRequests {
     private static let timeLimit = TimeAmount.seconds(10)
     private static let sizeLimit = 1024
@@ -29,7 +29,7 @@ enum EndpointRequests {
             try endpoint.configure(connection: channel)
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
             for piece in pieces where channel.isActive {
-                // What handlers do not handle is an error that nobody minds.
+                // Errors of the handlers are expected.
                 _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
                 while let part = try channel.readOutbound(as: ByteBuffer.self) {
                     response += part.readableBytesView
@@ -50,9 +50,10 @@ enum EndpointRequests {
         let metrics = MetricsRegistry()
         metrics.gauge(MetricDescription(name: "g", help: "G.")).set(1)
         let checks = HealthChecks()
+        // The corpus has these paths.
         checks.register(path: "/well") { nil }
-        checks.register(path: "/ill") { "ill" }
-        checks.register(path: "/odd", severity: .information) { "odd" }
+        checks.register(path: "/ill") { "failed" }
+        checks.register(path: "/odd", severity: .information) { "information" }
         return DiagnosticsEndpoint(
             configuration: DiagnosticsEndpoint.Configuration(
                 address: ListenAddress(host: "127.0.0.1", port: 0),
@@ -68,27 +69,27 @@ enum EndpointRequests {
     private static func check(_ response: [UInt8], to request: [UInt8]) throws(InvariantViolation) {
         let text = String(decoding: response, as: UTF8.self)
         guard let response = HTTPResponse(response) else {
-            throw InvariantViolation(message: "no HTTP response: \(text)")
+            throw InvariantViolation(message: "not an HTTP response: \(text)")
         }
         try require(statuses.contains(response.status), "an unexpected status: \(text)")
         try require(response.headers["connection"] == "close", "the connection is not closed: \(text)")
         guard let length = response.headers["content-length"].flatMap(Int.init) else {
             throw InvariantViolation(message: "a body without a length: \(text)")
         }
-        // Where no request ends within the limit, none is served.
+        // A request is served only when it ends within the limit.
         let served = request.prefix(sizeLimit)
         let isWhole = [[0x0A, 0x0A], [0x0A, 0x0D, 0x0A]].contains { served.firstRange(of: $0) != nil }
         try require(isWhole || response.status == 400, "half a request is served: \(text)")
-        // Only HEAD is answered without the body, which has a length all the same.
+        // Only the response to HEAD has no body, but its length.
         let isHead = request.starts(with: "HEAD ".utf8) || request.contains(UInt8(ascii: "\n"))
         try require(
             response.body.count == length || response.body.isEmpty && isHead,
-            "a body of another length than reported: \(text)"
+            "the body has another length than the header says: \(text)"
         )
     }
 }
 
-/// What an embedded channel lacks: nothing is written to a socket that is closed.
+/// Fails writes after the channel is closed, which an embedded channel does not do.
 private final class Socket: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
 
@@ -108,10 +109,10 @@ private final class Socket: ChannelOutboundHandler {
     }
 }
 
-/// A response, read strictly: every line ends with CR LF, no header is there twice, nothing is folded.
+/// A strict parser of responses: every line ends with CR LF, no header is repeated or folded.
 private struct HTTPResponse {
     var status: Int
-    /// By their names in lower case.
+    /// By lower-case name.
     var headers: [String: String] = [:]
     var body: [UInt8]
 

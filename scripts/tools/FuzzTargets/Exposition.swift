@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Metrics, as they are read from the text format of Prometheus. Stricter than Prometheus: only what the format's
-/// description says is taken, and of that only what the endpoint has reason to write.
+/// A parser of Prometheus' text format. Stricter than Prometheus: it accepts only what the format's description allows, and
+/// of that only what the endpoint may write.
 ///
-/// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+/// Source: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 struct Exposition {
     struct Label: Hashable {
         var name: String
-        /// In bytes: two texts that look alike are two values.
+        /// Bytes, because canonically equivalent texts are different values.
         var value: [UInt8]
     }
 
     struct Sample: Hashable {
         var name: String
         var labels: [Label]
-        /// As ``Exposition/bits(_:)`` has it.
+        /// See ``Exposition/bits(_:)``.
         var value: UInt64
     }
 
@@ -24,7 +24,7 @@ struct Exposition {
         var help: [UInt8]
         var type: String
         var samples: Set<Sample> = []
-        /// What the labels are called, where that is known before they are read.
+        /// The names of the labels, where they are known in advance.
         var labelNames: [String] = []
 
         init(name: String, help: [UInt8], type: String) {
@@ -47,7 +47,7 @@ struct Exposition {
 
     init(_ text: String) throws(SyntaxError) {
         let lines = Array(text.utf8).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        guard lines.last?.isEmpty == true else { throw SyntaxError(message: "the last line has no end") }
+        guard lines.last?.isEmpty == true else { throw SyntaxError(message: "the last line is incomplete") }
         for line in lines.dropLast() {
             var rest = LineReader(line)
             if rest.skip("# HELP ") {
@@ -57,7 +57,7 @@ struct Exposition {
             } else if rest.skip("# TYPE ") {
                 let name = try rest.name()
                 guard name == families.last?.name, families.last?.type == "" else {
-                    throw SyntaxError(message: "a TYPE without a HELP: \(name)")
+                    throw SyntaxError(message: "TYPE without HELP: \(name)")
                 }
                 try rest.expect(" ")
                 families[families.count - 1].type = try rest.name()
@@ -66,26 +66,26 @@ struct Exposition {
                 try add(try rest.sample())
             }
         }
-        guard Set(families.map(\.name)).count == families.count else { throw SyntaxError(message: "a metric twice") }
+        guard Set(families.map(\.name)).count == families.count else { throw SyntaxError(message: "duplicate metric") }
     }
 
     private mutating func add(_ sample: Sample) throws(SyntaxError) {
-        guard let family = families.last else { throw SyntaxError(message: "a sample without a metric") }
+        guard let family = families.last else { throw SyntaxError(message: "sample without a metric") }
         let suffixes = family.type == "histogram" ? ["_bucket", "_sum", "_count"] : [""]
         guard suffixes.contains(where: { sample.name == family.name + $0 }) else {
-            throw SyntaxError(message: "\(sample.name) stands under \(family.name)")
+            throw SyntaxError(message: "\(sample.name) is listed under \(family.name)")
         }
         let isNew = !family.samples.contains { $0.name == sample.name && $0.labels == sample.labels }
-        guard isNew else { throw SyntaxError(message: "a series twice: \(sample)") }
+        guard isNew else { throw SyntaxError(message: "duplicate series: \(sample)") }
         families[families.count - 1].samples.insert(sample)
     }
 
-    /// What distinguishes numbers: 0 is not -0, but one NaN is as good as another.
+    /// The identity of a number: 0 and -0 differ, all NaNs are equal.
     static func bits(_ value: Double) -> UInt64 {
         value.isNaN ? Double.nan.bitPattern : value.bitPattern
     }
 
-    /// How a bucket's bound is written.
+    /// The text of a bucket's bound.
     static func bound(_ value: Double) -> String {
         switch value {
         case .infinity: "+Inf"
@@ -96,7 +96,7 @@ struct Exposition {
     }
 }
 
-/// A line, taken from the front.
+/// Reads a line from the front.
 private struct LineReader {
     private var rest: ArraySlice<UInt8>
 
@@ -111,11 +111,11 @@ private struct LineReader {
     }
 
     mutating func expect(_ text: String) throws(Exposition.SyntaxError) {
-        guard skip(text) else { throw failure("\"\(text)\" is expected") }
+        guard skip(text) else { throw failure("expected \"\(text)\"") }
     }
 
     func end() throws(Exposition.SyntaxError) {
-        guard rest.isEmpty else { throw failure("the end is expected") }
+        guard rest.isEmpty else { throw failure("expected the end") }
     }
 
     mutating func name() throws(Exposition.SyntaxError) -> String {
@@ -127,12 +127,12 @@ private struct LineReader {
             default: false
             }
         }
-        guard let first = name.first, first > UInt8(ascii: "9") else { throw failure("a name is expected") }
+        guard let first = name.first, first > UInt8(ascii: "9") else { throw failure("expected a name") }
         rest = rest.dropFirst(name.count)
         return String(decoding: name, as: UTF8.self)
     }
 
-    /// - Parameter terminator: the byte that ends the text, and is escaped within; nil: the line ends it.
+    /// - Parameter terminator: the byte that ends the text and is escaped in it; nil when the line ends it.
     mutating func escaped(until terminator: UInt8?) throws(Exposition.SyntaxError) -> [UInt8] {
         var text: [UInt8] = []
         while let byte = rest.popFirst() {
@@ -145,10 +145,10 @@ private struct LineReader {
             case UInt8(ascii: "\\"): text.append(UInt8(ascii: "\\"))
             case UInt8(ascii: "n"): text.append(UInt8(ascii: "\n"))
             case let escaped? where escaped == terminator: text.append(escaped)
-            default: throw failure("an unknown escape")
+            default: throw failure("unknown escape")
             }
         }
-        guard terminator == nil else { throw failure("a text has no end") }
+        guard terminator == nil else { throw failure("unterminated text") }
         return text
     }
 
@@ -163,7 +163,7 @@ private struct LineReader {
             } while skip(",")
             try expect("}")
         }
-        guard Set(labels.map(\.name)).count == labels.count else { throw failure("a label twice") }
+        guard Set(labels.map(\.name)).count == labels.count else { throw failure("duplicate label") }
         try expect(" ")
         return Exposition.Sample(name: name, labels: labels, value: try number())
     }
@@ -176,7 +176,7 @@ private struct LineReader {
         case "-Inf": return Exposition.bits(-.infinity)
         default:
             guard rest.allSatisfy({ "0123456789+-.e".utf8.contains($0) }), let value = Double(text) else {
-                throw failure("a number is expected")
+                throw failure("expected a number")
             }
             return Exposition.bits(value)
         }

@@ -7,9 +7,9 @@ import Flags
 import KubernetesClient
 import LeaderElection
 
-/// The input: arguments, one on each line; where the first is no flag, values of flags.
+/// The input: arguments, one on each line; when the first is not a flag, values of flags.
 ///
-/// What is refused is reported in a line; what is accepted can be worked with, and written and read again.
+/// An error is one line. Accepted options are valid, and accepted values can be formatted and parsed again.
 enum FlagLists {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         var lines: [String] = []
@@ -33,10 +33,10 @@ enum FlagLists {
         } catch {
             let message = ControllerFlags.message(for: error)
             let isLine = !message.isEmpty && !message.utf8.contains(UInt8(ascii: "\n"))
-            // All but help, which has many lines.
+            // The help has many lines.
             return try require(
                 isLine || ControllerFlags.exitCode(for: error) == .success,
-                "not refused in a line: \(message)"
+                "the error is not one line: \(message)"
             )
         }
         try check(options)
@@ -46,16 +46,16 @@ enum FlagLists {
         if let duration = GoDuration(parsing: value) {
             try require(
                 GoDuration(parsing: duration.description) == duration,
-                "\(value) is written \(duration), which is another duration or none"
+                "\(value) is formatted as \(duration), which is another duration or invalid"
             )
         }
         if let labels = try? Labels(flag: value) {
             let again = try? Labels(flag: labels.flagText)
-            try require(again?.values == labels.values, "\(value) is written \(labels.flagText)")
+            try require(again?.values == labels.values, "\(value) is formatted as \(labels.flagText)")
         }
         if let address = try? ListenAddress(parsing: value) {
             let again = try? ListenAddress(parsing: "\(address)")
-            try require(again == address, "\(value) is written \(address)")
+            try require(again == address, "\(value) is formatted as \(address)")
         }
     }
 
@@ -63,8 +63,8 @@ enum FlagLists {
         for duration in [options.timeout, options.listVolumesInterval, options.monitorInterval] {
             try require(duration > .zero, "a duration of \(duration)")
         }
-        try require(options.nodeFailureDuration ?? .seconds(1) > .zero, "nodes fail in no time")
-        try require(options.listMaxEntries >= 0 && options.workerThreads > 0, "less than nothing: \(options)")
+        try require(options.nodeFailureDuration ?? .seconds(1) > .zero, "the node failure duration is not positive")
+        try require(options.listMaxEntries >= 0 && options.workerThreads > 0, "a number is out of range: \(options)")
         if let limit = options.rateLimit {
             try require(limit.queriesPerSecond > 0 && limit.queriesPerSecond.isFinite, "a rate of \(limit)")
             try require(limit.burst > 0, "a burst of \(limit)")
@@ -76,18 +76,18 @@ enum FlagLists {
         if let timing = options.leaderElection?.timing {
             try require(
                 timing.leaseDuration > timing.renewDeadline && timing.renewDeadline > timing.retryPeriod,
-                "two leaders: \(timing)"
+                "the timing allows two leaders: \(timing)"
             )
         }
     }
 
-    /// Whoever waits for a turn gets one, in an orderly queue.
+    /// Requests wait in the order of their arrival.
     private static func checkTurns(_ limit: RateLimit) throws(InvariantViolation) {
         var bucket = TokenBucket(limit, now: .zero)
         var last = Duration.zero
         for _ in 0..<10 {
             let wait = bucket.take(now: .seconds(1))
-            try require(wait >= last, "a turn comes \(wait) after one that comes \(last) later")
+            try require(wait >= last, "a request waits \(wait), an earlier one \(last)")
             last = wait
         }
     }

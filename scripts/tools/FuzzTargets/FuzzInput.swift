@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Bytes, taken from the front. Where there are none left, zeros come.
+/// Reads the input's bytes from the front. After the end it returns zeros.
 struct FuzzInput {
     private var remaining: ArraySlice<UInt8>
 
@@ -17,7 +17,7 @@ struct FuzzInput {
         remaining.popFirst() ?? 0
     }
 
-    /// A number below `bound`, of one byte.
+    /// A number below `bound`, from one byte.
     mutating func number(below bound: Int) -> Int {
         Int(byte()) % bound
     }
@@ -27,18 +27,18 @@ struct FuzzInput {
         (0..<8).reduce(0) { word, _ in word << 8 | UInt64(byte()) }
     }
 
-    /// As many bytes, or as there are.
+    /// At most `count` bytes.
     mutating func bytes(_ count: Int) -> [UInt8] {
         defer { remaining = remaining.dropFirst(count) }
         return Array(remaining.prefix(count))
     }
 
-    /// All that is left.
+    /// All remaining bytes.
     mutating func rest() -> [UInt8] {
         bytes(remaining.count)
     }
 
-    /// As many bytes as the next two say.
+    /// Bytes with a length of two bytes before them.
     mutating func block() -> [UInt8] {
         let high = Int(byte())
         return bytes(high << 8 | Int(byte()))
@@ -51,12 +51,12 @@ struct FuzzInput {
         return line
     }
 
-    /// Text of as many bytes as the next one says. What is no UTF-8 in it is replaced.
+    /// A text with a length of one byte before it. Invalid UTF-8 is repaired.
     mutating func text() -> String {
         String(decoding: bytes(Int(byte())), as: UTF8.self)
     }
 
-    /// All that is left, in pieces whose lengths come first: how many there are, and each; they repeat.
+    /// All remaining bytes in pieces. Before them come the number of lengths and the lengths, which repeat.
     mutating func pieces() -> [[UInt8]] {
         let lengths = (0..<number(below: 8)).map { _ in Int(byte()) }
         guard lengths.contains(where: { $0 > 0 }) else { return [rest()] }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Something that reads bytes from outside, with what must hold whatever the bytes are.
+/// A parser of bytes from outside, with invariants that must hold for any input.
 ///
-/// A target is pure: it opens no socket and no file that the bytes name, starts no task and waits for nothing. The same
-/// bytes have the same result.
+/// A target is pure: it opens no sockets and no files that the input names, starts no tasks and does not wait. The result
+/// depends on the input only.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-    /// The API server: watches, cut anywhere, and pages of lists.
+    /// The API server: watches, split anywhere, and pages of lists.
     case watchFrames = "watch-frames"
-    /// The API server: answers that are errors.
+    /// The API server: error responses.
     case statusErrors = "status-errors"
-    /// The CSI driver: replies, and what the healthState makes of them.
+    /// The CSI driver: replies, and the health state after them.
     case driverReplies = "driver-replies"
     /// A kubeconfig file.
     case kubeconfig
@@ -18,12 +18,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case flags
     /// HTTP requests to the diagnostics endpoint.
     case endpointRequest = "endpoint-request"
-    /// Label values, on their way into the text that Prometheus scrapes.
+    /// Label values in the text that Prometheus scrapes.
     case metricsText = "metrics-text"
 
-    /// Reads the bytes.
+    /// Runs the target on an input.
     ///
-    /// - Throws: ``InvariantViolation`` when something does not hold that must. A crash is a failure too.
+    /// - Throws: ``InvariantViolation`` when an invariant does not hold. A crash is a failure too.
     package func run(_ bytes: [UInt8]) throws(InvariantViolation) {
         var input = FuzzInput(bytes)
         switch self {
@@ -38,16 +38,14 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     }
 }
 
-/// Something does not hold that must, whatever the bytes are.
+/// An invariant does not hold.
 package struct InvariantViolation: Error, CustomStringConvertible {
-    /// What.
     package var message: String
 
-    /// What does not hold.
     package var description: String { message }
 }
 
-/// Throws unless `condition` holds; the message says what should.
+/// Throws unless `condition` holds.
 func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(InvariantViolation) {
     if !condition { throw InvariantViolation(message: message()) }
 }

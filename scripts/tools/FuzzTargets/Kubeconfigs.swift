@@ -4,18 +4,18 @@
 import HTTPTransport
 import KubernetesClient
 
-/// The input: a kubeconfig. Files that it names are from a small table, whatever the file system has.
+/// The input: a kubeconfig. The files that it names come from a small table, not from the file system.
 ///
-/// An error names the place; its message never depends on a secret. What is accepted can be used: libcurl accepts it, and
-/// OpenSSL the certificates and the key.
+/// An error names its position, and its message does not depend on a secret. An accepted configuration is usable: libcurl
+/// accepts it, and OpenSSL accepts the certificates and the key.
 enum Kubeconfigs {
     private static let path = "folder/config"
     private static let files = [
         "folder/ca.crt": "\(certificate)garbage\n\(certificate)", "folder/tls.crt": certificate, "folder/tls.key": key,
-        "folder/token": "token\n", "folder/empty": "\n", "/token": "no token\n",
+        "folder/token": "token\n", "folder/empty": "\n", "/token": "not a token\n",
     ]
 
-    /// Made by openssl for this alone, and used nowhere else.
+    /// Made by openssl for this test only.
     private static let certificate = """
         -----BEGIN CERTIFICATE-----
         MIIBdTCCARugAwIBAgIUVDPyTEuVZOtpe15jsPibtr80FN8wCgYIKoZIzj0EAwIw
@@ -72,7 +72,7 @@ enum Kubeconfigs {
         return Array(contents.utf8)
     }
 
-    /// As many as there can be: YAML has more line breaks than one, and the end may count as a line.
+    /// An upper bound: YAML has several line breaks, and the end may count as a line.
     private static func lines(of text: [UInt8]) -> Int {
         let breaks = "\n\r\u{85}\u{2028}\u{2029}".unicodeScalars
         return String(decoding: text, as: UTF8.self).unicodeScalars.count { breaks.contains($0) } + 2
@@ -88,7 +88,7 @@ enum Kubeconfigs {
         case .token(let token):
             try require(
                 !token.isEmpty && token.utf8.allSatisfy { (0x21...0x7E).contains($0) },
-                "a token breaks the header that it is sent in"
+                "a token is not a valid header value"
             )
             try require(isSecure, "a token would be sent in the clear")
         case .tokenFile(let path):
@@ -104,17 +104,17 @@ enum Kubeconfigs {
         try require(isSecure || configuration.tls.clientCertificate == nil, "a certificate without TLS")
         try require(
             configuration.tls.verifiesServer || configuration.tls.certificateAuthorities == nil,
-            "an authority that is not asked"
+            "authorities that are not used"
         )
         let client = HTTPClient.Configuration(tls: configuration.tls, proxy: configuration.proxy, userAgent: "fuzzer")
         do throws(HTTPError) {
             try client.check()
         } catch {
-            throw InvariantViolation(message: "what was accepted cannot be used: \(error)")
+            throw InvariantViolation(message: "an accepted configuration is unusable: \(error)")
         }
-        // An "@" in the path is no user's.
+        // An "@" in the path does not mark user information.
         let shown = "\(configuration)"
-        try require(!shown.contains("://u:p@") && URLAuthority(shown)?.userInfo == nil, "a user is shown")
+        try require(!shown.contains("://u:p@") && URLAuthority(shown)?.userInfo == nil, "user information is shown")
     }
 
     private static func check(_ error: KubernetesConfigurationError, lines: Int) throws(InvariantViolation) {
@@ -122,7 +122,7 @@ enum Kubeconfigs {
         if let file = files.keys.first(where: { error.message.hasPrefix("\($0) ") }) {
             return try require(error.code == .invalid, "\(file) is \(error.code)")
         }
-        try require(error.message.hasPrefix("\(path):"), "a message without its place: \(error)")
+        try require(error.message.hasPrefix("\(path):"), "a message without its position: \(error)")
         let line = Int(error.message.dropFirst(path.count + 1).prefix { $0 != ":" }) ?? 0
         try require((1...lines).contains(line), "a message for line \(line): \(error)")
     }
@@ -140,11 +140,11 @@ enum Kubeconfigs {
                 "a secret is shown: \(left)"
             )
         case (.success, .failure(let error)), (.failure(let error), .success):
-            try require(isAboutKey(error), "whether a secret is taken is up to its letters: \(error)")
+            try require(isAboutKey(error), "whether a secret is accepted depends on its characters: \(error)")
         }
     }
 
-    /// Whether a key can be used is up to its bytes; what the message says of it is one of a few sentences.
+    /// Whether a private key is usable depends on its bytes, but its error is one of a few sentences.
     private static func isAboutKey(_ error: KubernetesConfigurationError) -> Bool {
         let sentences = [
             "there is no private key in PEM", "the private key cannot be read", "the private key cannot be used: ",
@@ -162,7 +162,7 @@ extension YAMLNode {
 
     /// The same document with other secrets: of the same length, in the same alphabet.
     ///
-    /// - Parameter isSecret: whether this node is one itself.
+    /// - Parameter isSecret: whether this node itself is a secret.
     fileprivate func withOtherSecrets(isSecret: Bool) -> YAMLNode {
         var other = self
         switch content {
@@ -183,7 +183,7 @@ extension YAMLNode {
         return other
     }
 
-    /// Exchanges the characters of base64 by pairs, each for one with the same lower bits: base64 stays base64.
+    /// Exchanges pairs of base64 characters with the same lower bits, so that base64 stays base64.
     private static func exchanged(_ text: String) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".unicodeScalars)
         var exchanged = String.UnicodeScalarView()

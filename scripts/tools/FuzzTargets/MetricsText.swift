@@ -3,9 +3,9 @@
 
 import Diagnostics
 
-/// The input: metrics, one after the other, with names, label values and numbers.
+/// The input: metrics with names, label values and numbers.
 ///
-/// What Prometheus reads is what was set: every name, label value, type and number.
+/// Prometheus reads what was set: every name, label value, type and number.
 enum MetricsText {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         let registry = MetricsRegistry()
@@ -24,7 +24,7 @@ enum MetricsText {
         let found = read.families.filter { !$0.samples.isEmpty }
         try require(
             found.sorted { $0.name < $1.name } == expected.sorted { $0.name < $1.name },
-            "the text says something else: \(text)"
+            "the text has other metrics: \(text)"
         )
         try require(found.map(\.name) == found.map(\.name).sorted(), "metrics are not sorted: \(text)")
     }
@@ -45,7 +45,7 @@ enum MetricsText {
         }
     }
 
-    /// A name as the metrics of a program have them: they are no input.
+    /// A valid name, because the names of metrics do not come from outside.
     private static func name(_ prefix: String, _ input: inout FuzzInput) -> String {
         let alphabet = Array("abcdefghijklmnopqrstuvwxyz_0123456789")
         return prefix + "_"
@@ -56,7 +56,7 @@ enum MetricsText {
         description.labelNames.map { _ in input.text() }
     }
 
-    /// Any number; one that may be infinite or no number at all.
+    /// Any number, also infinity and NaN.
     private static func value(_ input: inout FuzzInput) -> Double {
         Double(bitPattern: input.word())
     }

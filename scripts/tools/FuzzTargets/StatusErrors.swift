@@ -8,8 +8,8 @@ import SwiftProtobuf
 
 /// The input: a line with the HTTP status and, after a space, the Retry-After header; the body.
 ///
-/// An error says which request failed and how, in one bounded line where the server gave no Status; a Status says the same
-/// in protobuf and in JSON.
+/// An error names the failed request and the reason, in one bounded line where the response has no Status. A Status has
+/// the same meaning in protobuf and in JSON.
 enum StatusErrors {
     private static let info = RequestInfo(verb: .list, resource: PersistentVolume.resource)
 
@@ -21,7 +21,7 @@ enum StatusErrors {
         let error = error(httpStatus, retryAfter, body)
         try check(error, httpStatus)
         guard let status = error.status else { return try checkExcerpt(error) }
-        try check(status, saysTheSameAs: error, httpStatus, retryAfter)
+        try check(status, isEquivalentTo: error, httpStatus, retryAfter)
     }
 
     private static func error(_ httpStatus: Int, _ retryAfter: String?, _ body: [UInt8]) -> KubernetesError {
@@ -29,15 +29,15 @@ enum StatusErrors {
     }
 
     private static func check(_ error: KubernetesError, _ httpStatus: Int) throws(InvariantViolation) {
-        try require(error.httpStatus == httpStatus, "the HTTP status is the answer's")
+        try require(error.httpStatus == httpStatus, "the HTTP status is not the response's")
         try require(
             error.message.utf8.starts(with: "\(info): \(httpStatus): ".utf8),
-            "the message names the request: \(error)"
+            "the message does not name the request: \(error)"
         )
         if let retryAfter = error.retryAfter {
             try require(
                 (Duration.seconds(1)...KubernetesError.maximumRetryAfter).contains(retryAfter),
-                "the pause is bounded, it is \(retryAfter)"
+                "the pause is not bounded: \(retryAfter)"
             )
         }
         let expected: Set<KubernetesError.Code> =
@@ -56,25 +56,25 @@ enum StatusErrors {
         try require(expected.contains(error.code), "\(httpStatus) is \(error.code)")
         try require(
             error.code != .forbidden || error.message.contains(info.rbacRule),
-            "what is forbidden names the rule"
+            "an error for a missing RBAC rule does not name the rule"
         )
-        try require(!error.isMissingRule || error.code == .forbidden, "only 403 speaks of a rule")
+        try require(!error.isMissingRule || error.code == .forbidden, "an error other than 403 names an RBAC rule")
         try require(
             error.wasDefinitelyNotApplied
                 == (httpStatus == 503
                     || (300..<500).contains(httpStatus) && (httpStatus != 404 || error.code == .notFound)),
-            "whether the request was served is up to the HTTP status"
+            "the HTTP status does not decide whether the request was applied"
         )
     }
 
     private static func checkExcerpt(_ error: KubernetesError) throws(InvariantViolation) {
-        try require(error.message.utf8.count < 1200, "a body of unknown origin is shown in \(error.message.utf8.count)")
-        try require(error.message.utf8.allSatisfy { $0 >= 0x20 }, "a body of unknown origin is shown on one line")
+        try require(error.message.utf8.count < 1200, "a message of \(error.message.utf8.count) bytes")
+        try require(error.message.utf8.allSatisfy { $0 >= 0x20 }, "a message of several lines")
     }
 
     private static func check(
         _ status: Status,
-        saysTheSameAs error: KubernetesError,
+        isEquivalentTo error: KubernetesError,
         _ httpStatus: Int,
         _ retryAfter: String?
     ) throws(InvariantViolation) {
@@ -85,17 +85,17 @@ enum StatusErrors {
         do {
             envelope.raw = try status.serializedBytes()
             bodies.append(try Envelope.prefix + envelope.serializedBytes())
-            // Without a code it could be any JSON.
+            // Without a code, JSON is not recognised as a Status.
             if status.code != 0 { bodies.append(try status.jsonUTF8Bytes()) }
         } catch {
             throw InvariantViolation(message: "a Status cannot be encoded: \(error)")
         }
         for body in bodies {
             let again = self.error(httpStatus, retryAfter, body)
-            try require(again.status == status, "a Status that is encoded again is another one: \(status)")
+            try require(again.status == status, "a Status changes when it is encoded again: \(status)")
             try require(
                 again.code == error.code && again.message == error.message && again.retryAfter == error.retryAfter,
-                "a Status that is encoded again says something else: \(again), not \(error)"
+                "the error changes when the Status is encoded again: \(again), not \(error)"
             )
         }
     }

@@ -10,9 +10,9 @@ import VolumeHealth
 
 /// The input: a byte for the resource, one for list or watch, the lengths of the pieces, the body.
 ///
-/// However a watch is cut, it says the same; what was decoded and is encoded again, says the same; what is read of many
-/// objects without decoding them whole, says the same; nothing that the cluster shows makes anybody be reported that
-/// something is wrong. Whatever the bytes of one object are, the objects around it arrive.
+/// However a watch is split, its events are the same; a decoded object that is encoded and decoded again is the same; the
+/// lean readers and the generated messages agree; objects of the cluster alone never cause a report on a volume's health.
+/// Whatever the bytes of one object are, the objects around it are decoded.
 enum WatchFrames {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         switch input.number(below: 6) {
@@ -36,13 +36,13 @@ enum WatchFrames {
         let isList = again.byte() & 1 == 1
         let body = again.pieces().flatMap(\.self)
         try requireNeighbours(Read.self, of: body)
-        // One by one: each of the two may skip what the other reads.
+        // One by one, because each of the two may skip an object that the other decodes.
         for bytes in isList ? itemBytes(body) : objectBytes(body) {
             guard let object = try? O(reading: bytes.span) else { continue }
             guard let part = try? Read(reading: bytes.span) else {
-                throw InvariantViolation(message: "an object can be decoded and not be read: \(object)")
+                throw InvariantViolation(message: "the lean reader fails for a valid object: \(object)")
             }
-            try require(isRead(object, part), "an object is read as something else: \(object), \(part)")
+            try require(isRead(object, part), "the lean reader's object differs: \(object), \(part)")
         }
         let parts = isList ? listed(Read.self, body) : read(Read.self, [body]).changes.filter { $0.object != nil }
         var core = WatchedCluster()
@@ -70,9 +70,9 @@ enum WatchFrames {
             }
         } else {
             let watch = read(O.self, [body])
-            try require(watch.changes == changes(O.self, body), "frames are lost or made up")
-            try require(read(O.self, pieces) == watch, "a watch that is cut says something else")
-            try require(read(O.self, body.map { [$0] }) == watch, "a watch that is cut everywhere says something else")
+            try require(watch.changes == changes(O.self, body), "frames are lost or invented")
+            try require(read(O.self, pieces) == watch, "a watch in pieces has other events")
+            try require(read(O.self, body.map { [$0] }) == watch, "a watch in single bytes has other events")
             for change in watch.changes {
                 if let object = change.object { try requireRoundTrip(object) }
                 core.apply(change)
@@ -90,10 +90,10 @@ enum WatchFrames {
         } catch {
             throw InvariantViolation(message: "a decoded object cannot be encoded and decoded: \(error.message)")
         }
-        try require(decoded == object, "an object that is encoded and decoded is another one: \(object)")
+        try require(decoded == object, "an object changes when it is encoded and decoded: \(object)")
     }
 
-    /// A list in pages and a watch of three objects, of which the one in the middle has these bytes.
+    /// A list and a watch of three objects, of which the middle one has these bytes.
     private static func requireNeighbours<O: ListedObject>(_: O.Type, of bytes: [UInt8]) throws(InvariantViolation) {
         func version(_ number: UInt8) -> [UInt8] { [0x0A, 3, 0x32, 1, number] }
         let objects = [version(0x31), bytes, version(0x33)]
@@ -103,7 +103,7 @@ enum WatchFrames {
         )
         try require(
             items.first?.resourceVersion == "1" && items.last?.resourceVersion == "3",
-            "an object of a list keeps others from being read"
+            "an object of a list hides others"
         )
         var decoder = WatchFrameDecoder()
         var versions: [String] = []
@@ -120,11 +120,11 @@ enum WatchFrames {
                 }
             }
         } catch {
-            throw InvariantViolation(message: "an object ends a watch: \(error.message)")
+            throw InvariantViolation(message: "an object fails a watch: \(error.message)")
         }
         try require(
             versions.count == 3 && versions.first == "1" && versions.last == "3",
-            "an object of a watch keeps others from being read: \(versions)"
+            "an object of a watch hides others: \(versions)"
         )
     }
 
@@ -137,7 +137,7 @@ enum WatchFrames {
         WireField.header(number: number, length: content.count) + content
     }
 
-    /// The objects of a page that can be decoded; none when the bytes are no page.
+    /// The objects of a page that can be decoded; empty when the page is malformed.
     private static func items<O: ListedObject>(_: O.Type, _ body: [UInt8]) -> [O] {
         guard var page = try? ListPage<O>(body, request: RequestInfo(verb: .list, resource: O.resource)) else {
             return []
@@ -151,15 +151,15 @@ enum WatchFrames {
         guard case .status(let status) = end else { return }
         let info = RequestInfo(verb: .watch, resource: resource)
         let error = KubernetesError(watchStatus: status, request: info)
-        try require(error.message.utf8.starts(with: "\(info): \(status.code): ".utf8), "an error names its request")
+        try require(error.message.utf8.starts(with: "\(info): \(status.code): ".utf8), "an error does not name its request: \(error)")
         try require(
             (Duration.seconds(1)...Duration.seconds(86_400)).contains(error.retryAfter ?? .seconds(1)),
-            "the pause is bounded, it is \(error.retryAfter, default: "none")"
+            "the pause is not bounded: \(error.retryAfter, default: "none")"
         )
     }
 }
 
-// MARK: Reading a watch
+// MARK: Decoding a watch
 
 extension WatchFrames {
     struct Change<O: Equatable>: Equatable {
@@ -213,7 +213,7 @@ extension WatchFrames {
 }
 
 extension WatchFrames {
-    /// The changes up to the first frame that is broken, framed in another way.
+    /// The changes up to the first malformed frame, split by other code than the client's.
     private static func changes<O: KubernetesObject & Equatable>(_: O.Type, _ body: [UInt8]) -> [Change<O>] {
         var changes: [Change<O>] = []
         var rest = FuzzInput(body)
@@ -244,16 +244,16 @@ extension WatchFrames.Change where O: ListedObject {
     }
 }
 
-// MARK: The bytes of objects
+// MARK: Objects as bytes
 
 extension WatchFrames {
-    /// Of a page, as far as it can be read.
+    /// The objects of a page, as far as it is well-formed.
     private static func itemBytes(_ body: [UInt8]) -> [[UInt8]] {
         guard body.starts(with: Envelope.prefix), let list = fields(2, Array(body.dropFirst(4))).last else { return [] }
         return fields(2, list)
     }
 
-    /// Of the frames of a watch, as far as they can be read.
+    /// The objects of a watch, as far as it is well-formed.
     private static func objectBytes(_ body: [UInt8]) -> [[UInt8]] {
         var objects: [[UInt8]] = []
         var rest = FuzzInput(body)
@@ -269,7 +269,7 @@ extension WatchFrames {
         return objects
     }
 
-    /// What the fields of this number hold, up to where no field begins.
+    /// The contents of the fields of this number, up to the first malformed field.
     private static func fields(_ number: Int, _ bytes: [UInt8]) -> [[UInt8]] {
         var contents: [[UInt8]] = []
         var reader = WireReader()
@@ -280,7 +280,7 @@ extension WatchFrames {
     }
 }
 
-// MARK: What is read of an object, from the whole of it
+// MARK: The lean readers' objects, derived from the generated messages
 
 extension PersistentVolume {
     fileprivate func isWhole(of volume: WatchedVolume) -> Bool {
@@ -329,6 +329,6 @@ extension PersistentVolumeClaim {
 }
 
 extension String {
-    /// As names are read: one that is too long is empty.
+    /// As the lean readers treat names: one that is too long becomes empty.
     fileprivate var asName: String { utf8.count > 253 ? "" : self }
 }

@@ -5,7 +5,7 @@ import HealthMonitor
 import KubernetesAPI
 import VolumeHealth
 
-/// The core as the watches fill it. One claim with its volume is there from the beginning, and a node with a pod.
+/// The core with caches filled by the watches. At first there are a claim with its volume and a pod on a node.
 struct WatchedCluster {
     static let driverName = "driver.example"
 
@@ -65,19 +65,19 @@ struct WatchedCluster {
         }
     }
 
-    /// The driver said nothing: no claim is reported anything, but what stands in a status without a volume is cleared. A
-    /// node may have failed; who is reported of it is ours, and the text fits into an event.
+    /// Without a reply of the driver there is no report, except that the status of a claim without a volume is cleared. A
+    /// node may have failed; that is reported only on claims with a volume of the driver.
     mutating func requireSilence() throws(InvariantViolation) {
         healthState.restore(reported, at: now)
         let later = now + .seconds(7200)
         if case .report(let pendingReport) = healthState.nextEvent(at: later) {
-            throw InvariantViolation(message: "reported without the driver's word: \(pendingReport.state)")
+            throw InvariantViolation(message: "a report without a reply of the driver: \(pendingReport.state)")
         }
         if case .report(let pendingReport) = healthState.nextUnknownEvent(at: later) {
-            throw InvariantViolation(message: "reported without the driver's word: \(pendingReport.state)")
+            throw InvariantViolation(message: "a report without a reply of the driver: \(pendingReport.state)")
         }
         while case .report(let pendingReport) = healthState.nextStatus(at: later) {
-            try require(pendingReport.state.isClear, "written without the driver's word: \(pendingReport.state)")
+            try require(pendingReport.state.isClear, "a status without a reply of the driver: \(pendingReport.state)")
             healthState.complete(status: pendingReport, .reported, at: later)
         }
         nodes.endNodeRelist(at: now)
@@ -86,7 +86,7 @@ struct WatchedCluster {
         while case .report(let pendingReport) = nodes.next(at: later, claim: healthState.claim(at:)) {
             try require(
                 healthState.claim(at: pendingReport.claim.key) == pendingReport.claim,
-                "reported of a node without a volume of ours"
+                "a node failure is reported on a claim without a volume of the driver"
             )
             nodes.complete(pendingReport, .reported, at: later)
         }

@@ -6,26 +6,26 @@ import Glibc
 
 /// The target that scripts/fuzz.sh names.
 private let target: FuzzTarget = {
-    // getenv(3): nobody changes the environment of this process.
+    // getenv(3): safe, because nothing changes the environment of this process.
     guard let name = unsafe getenv("FUZZ_TARGET"), let target = unsafe FuzzTarget(rawValue: String(cString: name))
     else {
-        // libFuzzer's `main` has no way to be reported that the set-up is wrong.
+        // libFuzzer's `main` has no other way to report a wrong set-up.
         fatalError("set FUZZ_TARGET to one of \(FuzzTarget.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return target
 }()
 
-/// What libFuzzer, which has `main`, calls with every input. A trap makes it keep the input.
+/// libFuzzer, which has `main`, calls this with every input. After a trap it keeps the input.
 ///
 /// Source: https://llvm.org/docs/LibFuzzer.html#fuzz-target
 @c(LLVMFuzzerTestOneInput)
 package func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
-    // libFuzzer's bytes are there for as long as this call.
+    // libFuzzer's bytes are valid during this call.
     let bytes = unsafe Array(UnsafeBufferPointer(start: data, count: size))
     do {
         try target.run(bytes)
     } catch {
-        // The finding: libFuzzer learns of it by the trap.
+        // The trap reports the finding to libFuzzer.
         fatalError("\(target.rawValue): \(error)")
     }
     return 0

@@ -3,19 +3,19 @@
 
 import VolumeHealth
 
-/// A cluster with a few volumes, the core that monitors them, and what the claims were reported.
-struct MonitoredWorld {
+/// A cluster with a few volumes, the core that monitors them, and the reports on their claims.
+struct MonitoredCluster {
     /// A PersistentVolume and its claim.
     private struct Pair {
         var claim: Claim
         var volumeName: String
         var handle: String
         var isBound = true
-        /// Whether the claim is there.
+        /// Whether the claim exists.
         var isPresent = true
     }
 
-    /// The last one is no volume's.
+    /// The last one does not belong to a volume.
     static let handles = ["a", "b", "c", "d", "x"]
 
     private var pairs = [
@@ -57,16 +57,16 @@ struct MonitoredWorld {
         healthState.apply(pair.claim, volumeName: pair.volumeName, at: now)
     }
 
-    /// What is wrong, as the core knows it, by claim uid.
+    /// The unhealthy states by claim uid, as the core knows them.
     private var unhealthy: [String: VolumeState] {
         healthState.unhealthyStates(of: healthState.unhealthyClaims).reduce(into: [:]) { $0[$1.claim.uid] = $1.state }
     }
 }
 
-// MARK: What the driver says
+// MARK: Replies of the driver
 
-extension MonitoredWorld {
-    /// A page of a list; nil: no page, so the list is broken.
+extension MonitoredCluster {
+    /// A page of a list; nil for a malformed page, which fails the list.
     mutating func list(_ page: [DriverReplies.Listed]?) throws(InvariantViolation) {
         if !isListing { healthState.beginSweep(at: now) }
         isListing = true
@@ -81,7 +81,7 @@ extension MonitoredWorld {
         }
     }
 
-    /// The list is complete. Of what is not in it the driver says `answer`; nil: it cannot be asked for one volume.
+    /// The list is complete. `answer` is for the volumes that are not in it; nil when the driver cannot get one volume.
     mutating func completeList(
         _ kind: HealthState.ListKind,
         confirming answer: ProbeAnswer?
@@ -89,13 +89,13 @@ extension MonitoredWorld {
         guard isListing else { return }
         isListing = false
         let absent = healthState.endSweep(.complete(kind, canConfirm: answer != nil), at: now)
-        try require(answer != nil || absent.isEmpty, "asks to confirm what cannot be confirmed: \(absent)")
+        try require(answer != nil || absent.isEmpty, "absent volumes that cannot be confirmed: \(absent)")
         for handle in absent {
-            if let answer { try self.answer(answer, of: handle) }
+            if let answer { try receive(answer, of: handle) }
         }
     }
 
-    /// A page did not come: whose volume is not well, that stays so (rules 1 and 2).
+    /// A page failed: unhealthy volumes stay unhealthy (rules 1 and 2).
     mutating func breakList() throws(InvariantViolation) {
         guard isListing else { return }
         isListing = false
@@ -107,31 +107,31 @@ extension MonitoredWorld {
         }
     }
 
-    mutating func answer(_ answer: ProbeAnswer, of handle: String) throws(InvariantViolation) {
+    mutating func receive(_ answer: ProbeAnswer, of handle: String) throws(InvariantViolation) {
         let before = unhealthy
         if case .report(let report) = answer { try report.requireBounds() }
         healthState.receive(answer, ofVolumeHandle: handle, at: now)
         switch answer {
         case .failed, .interrupted:
-            try require(unhealthy == before, "a failed call changes what is known")
+            try require(unhealthy == before, "a failed call changes the state")
         case .notFound:
-            for uid in before.keys { try require(unhealthy[uid] != nil, "a volume that is not found is well") }
+            for uid in before.keys { try require(unhealthy[uid] != nil, "a volume that is not found is healthy") }
         case .report(let report) where report.conditions.isEmpty && !report.isHealthy:
-            try require(unhealthy == before, "what is not understood changes what is known")
+            try require(unhealthy == before, "a report without known conditions changes the state")
         case .report, .withoutHealth:
             break
         }
     }
 }
 
-// MARK: What happens
+// MARK: Changes and reports
 
-extension MonitoredWorld {
+extension MonitoredCluster {
     mutating func advance(_ duration: Duration) {
         now += duration
     }
 
-    /// A claim is deleted, or made anew with another uid.
+    /// Deletes a claim, or creates it again with another uid.
     mutating func change(_ choice: UInt8) {
         let position = Int(choice) % pairs.count
         if pairs[position].isPresent {
@@ -150,15 +150,15 @@ extension MonitoredWorld {
         unknowns.forget(uid)
     }
 
-    /// Whether a claim is one that a volume of the driver is bound to.
+    /// Requires a claim that is bound to a volume of the driver.
     private func requireKnown(_ claim: Claim) throws(InvariantViolation) {
         try require(
             pairs.contains { $0.isPresent && $0.isBound && $0.claim == claim },
-            "reported a claim that has no volume of ours: \(claim)"
+            "a report on a claim without a volume of the driver: \(claim)"
         )
     }
 
-    /// Reports what is due, each with the same outcome, until nothing is due any more.
+    /// Reports everything that is due, always with the same outcome.
     mutating func reportAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
         while case .report(let pendingReport) = healthState.nextEvent(at: now) {
             try requireKnown(pendingReport.claim)
@@ -180,7 +180,7 @@ extension MonitoredWorld {
         }
     }
 
-    /// The watch brings what was written.
+    /// The watch delivers a written status.
     private mutating func show(_ pendingReport: PendingReport<ClaimNumber, VolumeState>) {
         guard let pair = pairs.first(where: { $0.claim.key == pendingReport.claim.key }) else { return }
         healthState.written(

@@ -6,17 +6,17 @@ import HealthMonitor
 import KubernetesClient
 import VolumeHealth
 
-/// What claims were reported of their volumes in one way, checked from outside.
+/// The states that were reported on claims by events or by status, to check further reports from outside.
 struct ReportedStates {
     private struct Reported {
-        /// nil: nothing, or that it has passed.
+        /// nil before the first report and after a recovery.
         var state: VolumeState?
         var time: Duration
-        /// The answer was lost, so the claim may know something else.
+        /// Whether the response was lost, so that another state may be recorded.
         var isUncertain = false
     }
 
-    /// How long the same lasts before it is reported once more; nil: it is not.
+    /// How long a state lasts before it is reported again; nil when it is reported once only.
     private let refreshInterval: Duration?
     private var reported: [String: Reported] = [:]
 
@@ -26,7 +26,7 @@ struct ReportedStates {
 
     static var events: ReportedStates { ReportedStates(refreshInterval: .seconds(1800)) }
 
-    /// What was written stays; the watch shows it.
+    /// A written status stays, and the watch shows it.
     static var fields: ReportedStates { ReportedStates(refreshInterval: nil) }
 
     mutating func forget(_ uid: String) {
@@ -44,23 +44,26 @@ struct ReportedStates {
         try requireBounds(state)
         switch pendingReport.cause {
         case .transition:
-            try require(known.isUncertain || news(state) != news(known.state), "reported twice: \(uid): \(state)")
+            let isChange = fingerprint(of: state) != fingerprint(of: known.state)
+            try require(known.isUncertain || isChange, "reported twice: \(uid): \(state)")
         case .refresh:
             try require(!state.isClear, "a recovery is reported again: \(uid)")
-            try require(news(state) == news(known.state), "other news are no refresh: \(uid): \(state)")
+            let isChange = fingerprint(of: state) != fingerprint(of: known.state)
+            try require(!isChange, "a change is reported as a refresh: \(uid): \(state)")
             let interval = state == known.state ? refreshInterval : .seconds(600)
             try require(interval.map { now - known.time >= $0 } ?? false, "reported again too soon: \(uid): \(state)")
         }
         switch outcome {
         case .reported: known = Reported(state: state.isClear ? nil : state, time: now)
         case .unanswered, .failed, .refused, .unreachable:
-            if outcome.isUncertain { known.isUncertain = known.isUncertain || news(state) != news(known.state) }
+            let isChange = fingerprint(of: state) != fingerprint(of: known.state)
+            if outcome.isUncertain, isChange { known.isUncertain = true }
         case .gone: if refreshInterval != nil { known = Reported(state: nil, time: .zero) }
         }
         reported[uid] = known
     }
 
-    private func news(_ state: VolumeState?) -> Fingerprint? {
+    private func fingerprint(of state: VolumeState?) -> Fingerprint? {
         state.flatMap { $0.isClear ? nil : $0.fingerprint }
     }
 
@@ -69,7 +72,7 @@ struct ReportedStates {
     }
 }
 
-/// What claims were reported of conditions of unknown types: each once, and not too many.
+/// The conditions of unknown types that were reported on claims: each once, and at most 16 on a claim.
 struct RecordedUnknownConditions {
     private var reported: [String: Set<Fingerprint>] = [:]
 
@@ -87,7 +90,7 @@ struct RecordedUnknownConditions {
         try require(reported[uid]?.contains(fingerprint) != true, "an unknown condition is reported twice: \(uid)")
         try pendingReport.state.condition.requireBounds()
         if outcome == .reported { reported[uid, default: []].insert(fingerprint) }
-        // Then the claim is forgotten, and what it was reported with it.
+        // The claim and its reports are forgotten.
         if outcome == .gone { reported[uid]?.remove(fingerprint) }
         try require((reported[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are reported of \(uid)")
     }
@@ -111,32 +114,32 @@ extension UnknownCondition {
 }
 
 extension [VolumeHealthCondition] {
-    /// What the API server takes, in the order in which it is reported.
+    /// The API server accepts these conditions, and they are in the order of reports.
     func requireBounds() throws(InvariantViolation) {
         try require(count <= 16, "\(count) conditions of a volume")
         for condition in self {
             try require((1...256).contains(condition.reason.utf8.count), "a reason of \(condition.reason.utf8.count)")
             try require(condition.message.utf8.count <= 1024, "a message of \(condition.message.utf8.count) bytes")
         }
-        try require(Set(map(\.identity)).count == count, "a condition twice: \(self)")
+        try require(Set(map(\.identity)).count == count, "a duplicate condition: \(self)")
         try require(zip(self, dropFirst()).allSatisfy { $0.status >= $1.status }, "the worst is not first: \(self)")
     }
 }
 
 extension PendingReport<ClaimNumber, VolumeState> {
-    /// The event that reports it is one that the API server takes, and is recognised later.
+    /// The API server accepts its event, and the event's name can be parsed.
     func requireEventBounds() throws(InvariantViolation) {
         let component = EventVocabulary.component(driverName: WatchedCluster.driverName)
         let reason = EventVocabulary.abnormalReason
         let name = EventName.make(claim: claim, component: component, reason: reason, fingerprint: state.fingerprint)
         try require(name.utf8.count <= 253, "an event's name of \(name.utf8.count) bytes")
         let read = EventName.fingerprint(in: name, claimUID: claim.uid, component: component, reason: reason)
-        try require(read == state.fingerprint, "an event is not recognised by its name: \(name)")
+        try require(read == state.fingerprint, "the event's name has another fingerprint: \(name)")
         let message = EventRecord.bounded(EventVocabulary.abnormalMessage(state.conditions))
         try require(message.utf8.count <= 1024, "an event's message of \(message.utf8.count) bytes")
     }
 
-    /// The patch that writes it is JSON, and has the texts unchanged.
+    /// Its patch is JSON with unchanged texts.
     func requirePatch() throws(InvariantViolation) {
         let patch = MergePatch.healthStatus(
             state.conditions,
@@ -145,7 +148,7 @@ extension PendingReport<ClaimNumber, VolumeState> {
             transition: since.components.seconds
         )
         guard let written = try? JSONDecoder().decode(WrittenClaim.self, from: Data(patch.json)) else {
-            throw InvariantViolation(message: "a patch is no JSON: \(String(decoding: patch.json, as: UTF8.self))")
+            throw InvariantViolation(message: "a patch is not JSON: \(String(decoding: patch.json, as: UTF8.self))")
         }
         let conditions = written.status.healthStatus?.healthConditions ?? []
         try require(
@@ -153,12 +156,12 @@ extension PendingReport<ClaimNumber, VolumeState> {
                 $0.status == $1.status.rawValue && $0.reason.utf8.elementsEqual($1.reason.utf8)
                     && $0.message.utf8.elementsEqual($1.message.utf8)
             },
-            "a patch says something else: \(conditions), not \(state)"
+            "a patch has other conditions: \(conditions), not \(state)"
         )
     }
 }
 
-/// What a patch of a claim's status says.
+/// A patch of a claim's status.
 private struct WrittenClaim: Decodable {
     struct Status: Decodable {
         struct HealthStatus: Decodable {
