@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-// What glibc's own malloc family is called besides; free needs no replacement.
+// The other names of glibc's malloc family; free needs no replacement.
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);

@@ -10,11 +10,11 @@ import KubernetesClient
 import SwiftProtobuf
 import VolumeHealth
 
-/// Counts the blocks of memory that a volume costs where there are many: in the pages of a healthy driver's list, and in
-/// the pages of the API server's. The bytes are decoded and handed to the core as the monitor does it, without sockets.
+/// Counts the allocations for each volume in large lists: in a healthy driver's pages, and in the API server's. The bytes
+/// are decoded and passed to the core as by the monitor, without sockets.
 ///
-/// Fails where a count exceeds its limit. The limits are of an optimised build and deterministic but for the growth of
-/// tables; who lowers a count lowers its limit.
+/// Fails when a count exceeds its limit. The limits are for an optimised build, and deterministic except for the growth of
+/// tables. When a count gets lower, lower its limit too.
 @main
 enum Allocations {
     static let volumes = 1000
@@ -112,14 +112,14 @@ enum Allocations {
         return counted / Double(sweeps)
     }
 
-    /// How many blocks `body` asks for, for each volume.
+    /// The allocations of `body` for each volume.
     private static func allocations(_ body: () throws -> Void) rethrows -> Double {
         let before = CAllocationCounter_count()
         try body()
         return Double(CAllocationCounter_count() - before) / Double(volumes)
     }
 
-    /// A list as the API server sends it.
+    /// A page of a list, as the API server sends it.
     private static func page<Object: KubernetesObject>(of objects: [Object]) throws -> [UInt8] {
         var list = ObjectList()
         list.metadata.resourceVersion = "2000000"
@@ -132,15 +132,15 @@ enum Allocations {
         return Envelope.prefix + bytes
     }
 
-    /// As long as names and handles of provisioned volumes are.
+    /// As long as the names and handles of provisioned volumes.
     private static func name(_ number: Int) -> String { "pvc-\(uid(number))" }
     private static func handle(_ number: Int) -> String { "vol-\(uid(number))" }
     private static func uid(_ number: Int) -> String { "0b8b2c6e-7f3d-4e0a-9c55-\(100_000_000_000 + number)" }
 }
 
-/// More is allocated than there was.
+/// More is allocated than the limits allow.
 struct LimitExceeded: Error, CustomStringConvertible {
     let what: [String]
 
-    var description: String { "more than their limits: \(what.joined(separator: ", "))" }
+    var description: String { "above the limit: \(what.joined(separator: ", "))" }
 }

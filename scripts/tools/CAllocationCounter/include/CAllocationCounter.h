@@ -4,9 +4,9 @@
 #ifndef CALLOCATIONCOUNTER_H
 #define CALLOCATIONCOUNTER_H
 
-/// How many blocks of memory this process has asked for so far, in all of its threads.
+/// The number of allocations of this process so far, in all threads.
 ///
-/// Whoever links this module has its malloc instead of glibc's, which it hands every request on to.
+/// A program that links this module has its malloc, which calls glibc's.
 unsigned long CAllocationCounter_count(void);
 
 #endif

@@ -5,15 +5,15 @@ import ArgumentParser
 import Foundation
 import HealthMonitorTestKit
 
-/// Rounds of random faults on three replicas, with the promises checked all the time.
+/// Rounds of random faults with three replicas; the promises are checked all the time.
 struct ChaosCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chaos",
-        abstract: "Rounds of random faults; the promises are checked all the time.",
+        abstract: "Run three replicas with random faults and check the monitor's promises.",
         discussion: """
-            Each round brings about a fault or two, breaks and mends volumes while they last, ends them, and waits until \
-            everything has been reported. A promise that was broken ends the run with the history around it. The same seed \
-            makes the same rounds.
+            Each round begins one or two faults, changes the health of volumes, ends the faults, and waits until \
+            everything is reported. A broken promise ends the run and prints the history. The same seed makes the same \
+            rounds.
 
             The faults: \(ChaosFault.all.map(\.name).joined(separator: ", ")).
             """
@@ -21,29 +21,29 @@ struct ChaosCommand: AsyncParsableCommand {
 
     @OptionGroup var options: MonitorOptions
 
-    @Option(help: "Decides all that is random; by default a new one, which is printed.")
+    @Option(help: "The seed of the rounds; by default a random one, which is printed.")
     var seed: UInt64 = .random(in: 1...999_999)
 
-    @Option(help: "How long to go on.")
+    @Option(help: "The duration of the run.")
     var minutes = 2.0
 
-    @Option(help: "Only this fault, in every round.")
+    @Option(help: "The only fault in every round.")
     var fault: String?
 
-    @Option(help: "A library that fakes clocks (libfaketime), for skewed ones; without it they are not skewed.")
+    @Option(help: "The path of libfaketime; without it, clocks are not skewed.")
     var fakeTimeLibrary: String?
 
     private static let volumes = 12
 
     func validate() throws {
         if let fault, !ChaosFault.all.contains(where: { $0.name == fault }) {
-            throw ValidationError("there is no fault \"\(fault)\": --help has their names")
+            throw ValidationError("unknown fault \"\(fault)\", see --help")
         }
         guard minutes > 0 else { throw ValidationError("--minutes must be more than 0") }
     }
 
     func run() async throws {
-        say("seed \(seed)")
+        printLine("seed \(seed)")
         var failure: String?
         try await withDirectory(options.directory) { directory in
             var configuration = SimulatedAPIServer.Configuration()
@@ -66,18 +66,18 @@ struct ChaosCommand: AsyncParsableCommand {
                 return failure
             }
             if let failure {
-                say(failure)
-                // Its directory stays, with the logs.
+                printLine(failure)
+                // The directory with the logs stays.
                 throw ExitCode.failure
             }
         }
     }
 
-    /// Returns what went wrong; nil: nothing.
+    /// Returns the failure; nil when there was none.
     private func rounds(_ server: SimulatedAPIServer, _ replicas: Replicas) async throws -> String? {
         let world = try SimulatedWorld(
             server: server,
-            replicas: replicas.inWorld,
+            replicas: replicas.worldReplicas,
             volumes: (0..<Self.volumes).map { VolumeFixture(number: $0) },
             tokenFiles: replicas.tokenFiles,
             leaseDuration: Replicas.Timing.leaseDuration
@@ -94,12 +94,12 @@ struct ChaosCommand: AsyncParsableCommand {
             if let only = ChaosFault.all.first(where: { $0.name == fault }) { round.faults = [only] }
             failure = try await scene.play(round, into: &report)
         }
-        say(report.table)
-        say(report.failovers)
+        printLine(report.table)
+        printLine(report.failovers)
         return failure.map { failure in
             """
             FAILED: \(failure)
-            seed \(seed), to be repeated with --seed \(seed); the history, the latest last:
+            seed \(seed): repeat with --seed \(seed); the history, the latest last:
             \(scene.world.history.suffix(120).joined(separator: "\n"))
             \(replicas.logs(lines: 30))
             """

@@ -3,21 +3,21 @@
 
 import HealthMonitorTestKit
 
-/// What goes wrong with the replicas of the monitor.
+/// A fault of the monitor's replicas.
 enum ReplicaFault: String, CaseIterable {
-    /// The leader's process is killed, and started again at the end.
+    /// The leader's process is killed; at the end it is started again.
     case leaderKilled = "leader-killed"
-    /// The leader is asked to end (SIGTERM), and started again at the end.
+    /// The leader gets SIGTERM; at the end it is started again.
     case leaderTerminated = "leader-terminated"
-    /// The leader is stopped for longer than the lease lasts, and goes on at the end.
+    /// The leader is stopped (SIGSTOP) for longer than the lease lasts; at the end it continues.
     case leaderFrozen = "leader-frozen"
-    /// Nothing passes between the leader and the API server.
+    /// The leader is partitioned from the API server.
     case leaderPartitioned = "leader-partitioned"
-    /// The driver of the leader alone ends, and is started again at the end.
+    /// Only the leader's driver ends; at the end it is started again.
     case leaderDriverKilled = "leader-driver-killed"
-    /// All are killed, and started at the same moment at the end.
+    /// All replicas are killed; at the end they are started at the same moment.
     case allStartedAtOnce = "all-started-at-once"
-    /// The replicas' clocks differ by 20 seconds, until they are started again.
+    /// The replicas' clocks differ by 20 seconds until they are started again.
     case clocksSkewed = "clocks-skewed"
 }
 
@@ -36,22 +36,23 @@ enum ChaosFault: Hashable {
         }
     }
 
-    /// Whether both may happen at the same time: at most one of a seam, and one at most stops a driver.
-    func goesTogether(with other: ChaosFault) -> Bool {
-        let seams = Set([self, other].map { $0.name.prefix { $0 != "/" } })
-        return seams.count == 2 && !(seams.contains("driver") && [self, other].contains(.replica(.leaderDriverKilled)))
+    /// Whether both may be active at the same time: not two of the same component, and at most one that stops a driver.
+    func canOverlap(with other: ChaosFault) -> Bool {
+        let components = Set([self, other].map { $0.name.prefix { $0 != "/" } })
+        let bothStopDrivers = components.contains("driver") && [self, other].contains(.replica(.leaderDriverKilled))
+        return components.count == 2 && !bothStopDrivers
     }
 }
 
-/// The rounds of a run, which the seed decides: the same seed, the same faults, changes and durations.
+/// The rounds of a run. The seed determines their faults, changes and durations.
 struct ChaosPlan {
-    /// A time of faults, after which all must become well.
+    /// A period of faults, after which everything must be reported.
     struct Round {
-        /// The first is what this round is for; another one may happen at the same time.
+        /// The first is the round's own; another one may be active at the same time.
         var faults: [ChaosFault]
-        /// The volumes that break or recover when the faults have begun.
+        /// The volumes whose health changes after the faults have begun.
         var changes: [Int]
-        /// Those of them that change back while the faults last.
+        /// Those of them that change back before the faults end.
         var relapses: [Int]
         /// How long the faults last, in milliseconds.
         var milliseconds: Int
@@ -62,19 +63,19 @@ struct ChaosPlan {
     private var remaining: [ChaosFault] = []
 
     /// - Parameters:
-    ///   - seed: decides everything.
-    ///   - volumes: how many there are.
+    ///   - seed: determines the rounds.
+    ///   - volumes: their number.
     init(seed: UInt64, volumes: Int) {
         random = SeededGenerator(seed: seed)
         self.volumes = volumes
     }
 
-    /// The next round. Every fault has its turn before one has its second.
+    /// The next round. Every fault comes once before any comes again.
     mutating func next() -> Round {
         if remaining.isEmpty { remaining = ChaosFault.all.shuffled(using: &random) }
         var faults = [remaining.removeLast()]
         if Int.random(in: 0..<3, using: &random) == 0, let other = ChaosFault.all.randomElement(using: &random),
-            other.goesTogether(with: faults[0])
+            other.canOverlap(with: faults[0])
         {
             faults.append(other)
         }

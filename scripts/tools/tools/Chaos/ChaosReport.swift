@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a run has seen, fault by fault.
+/// The results of a run by fault.
 struct ChaosReport {
     private struct Row {
         var rounds = 0
@@ -14,13 +14,13 @@ struct ChaosReport {
     private var rows: [ChaosFault: Row] = [:]
     private var failoverTimes: [ReplicaFault: [Duration]] = [:]
 
-    /// A round is over.
+    /// Adds a round.
     ///
     /// - Parameters:
-    ///   - reported: how often something was reported.
-    ///   - lost: whether something was not reported in time.
-    ///   - twice: how often something was reported once more than it became so.
-    ///   - settling: how long after the faults all had been reported.
+    ///   - reported: the number of reports.
+    ///   - lost: 1 when a report was missing in the end, otherwise 0.
+    ///   - twice: the number of repeated reports.
+    ///   - settling: the time from the end of the faults until everything was reported.
     mutating func add(
         _ fault: ChaosFault,
         reported: Int,
@@ -60,7 +60,7 @@ struct ChaosReport {
         return (head + lines + [last]).joined(separator: "\n")
     }
 
-    /// From the fault to the first question of the next leader.
+    /// The times from the fault to the next leader's first probe.
     var failovers: String {
         let lines = ReplicaFault.allCases.compactMap { fault in
             failoverTimes[fault].map { times in

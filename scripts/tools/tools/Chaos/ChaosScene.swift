@@ -5,13 +5,13 @@ import Foundation
 import HealthMonitorTestKit
 import Subprocess
 
-/// A world with the replicas in it, and the rounds that are played there.
+/// Plays rounds with the replicas in a simulated world.
 struct ChaosScene {
     private(set) var world: SimulatedWorld
     let replicas: Replicas
     let fakeTimeLibrary: String?
     private let clock = ContinuousClock()
-    /// The leader that a fault is about.
+    /// The leader that a fault applies to.
     private var victim: String?
 
     init(world: SimulatedWorld, replicas: Replicas, fakeTimeLibrary: String?) {
@@ -20,14 +20,14 @@ struct ChaosScene {
         self.fakeTimeLibrary = fakeTimeLibrary
     }
 
-    /// How long after the faults everything must have been reported: as long as the longest pause of a watch that failed.
+    /// The time after the faults within which everything must be reported: the longest back-off of a failed watch.
     private static let settleLimit = Duration.seconds(90)
-    /// When another replica must have taken over, on a machine that is busy with other work too.
+    /// The time within which another replica must take over, also on a busy machine.
     private static let failoverLimit = Replicas.Timing.leaseDuration * 10
-    /// How long nothing may be written when nothing happens.
+    /// How long the steady state is observed, in which nothing may be written.
     private static let steady = Replicas.Timing.listInterval * 2 + .milliseconds(500)
 
-    /// Faults, changes while they last, their end, and what must be so afterwards. Returns what went wrong.
+    /// Plays a round: begins the faults, changes volumes, ends the faults and checks the promises. Returns the failure.
     mutating func play(_ round: ChaosPlan.Round, into report: inout ChaosReport) async throws -> String? {
         let name = round.faults.map(\.name).joined(separator: " + ")
         let before = world.ledger
@@ -51,21 +51,21 @@ struct ChaosScene {
             settling: settling,
             failovers: failovers
         )
-        say("\(name): \(world.ledger.reports - before.reports) reported, settled after \(settling.tenths) s")
+        printLine("\(name): \(world.ledger.reports - before.reports) reported, settled after \(settling.tenths) s")
         if let failure { return "\(name): \(failure)" }
         if failovers.isEmpty, needsFailover(round) { return "\(name): no other replica took over" }
-        return try await restIn(name)
+        return try await observeSteadyState(after: name)
     }
 
-    /// Waits until everything has been reported. Returns what went wrong.
+    /// Waits until everything is reported. Returns the failure.
     mutating func settle() async throws -> String? {
         let limit = clock.now + Self.settleLimit
-        // What the objects show may be in the journal a moment later: a write that counts as one of the steady state.
+        // A write may be in the journal a moment later than in the objects, and must not count for the steady state.
         var wasSettled = false
         while true {
             let unsettled = try world.unsettled()
             if let failure = brokenPromise() { return failure }
-            // Somebody leads again, and looks.
+            // There must be a leader again.
             let isSettled = unsettled.isEmpty && world.ledger.holder != nil
             if isSettled, wasSettled { return nil }
             wasSettled = isSettled
@@ -76,8 +76,8 @@ struct ChaosScene {
         }
     }
 
-    /// Nothing happens, so nothing is written (e).
-    private mutating func restIn(_ name: String) async throws -> String? {
+    /// Checks that nothing is written while nothing changes (e). Returns the failure.
+    private mutating func observeSteadyState(after name: String) async throws -> String? {
         let writes = world.ledger.writes
         try await wait(Self.steady)
         guard world.ledger.writes == writes else {
@@ -96,17 +96,17 @@ struct ChaosScene {
         world.observe()
     }
 
-    /// The claim of a broken volume is made anew: without a watch that goes on, its new claim is never reported of.
+    /// Recreates the claim of a broken volume: if the watch had ended for good, nothing would be reported on the new claim.
     private mutating func recreateClaim(_ round: ChaosPlan.Round) throws {
         guard let first = round.changes.first else { return }
-        let broken = round.changes.first { world.health(ofVolume: $0) != .well }
+        let broken = round.changes.first { world.health(ofVolume: $0) != .healthy }
         if broken == nil { flip(first) }
         try world.recreateClaim(ofVolume: broken ?? first)
     }
 
     private mutating func flip(_ index: Int) {
         let broken = SimulatedWorld.Health.unhealthy("volume \(index) is broken")
-        world.set(world.health(ofVolume: index) == .well ? broken : .well, ofVolume: index)
+        world.set(world.health(ofVolume: index) == .healthy ? broken : .healthy, ofVolume: index)
     }
 }
 
@@ -121,7 +121,7 @@ extension ChaosScene {
             world.observe()
             victim = world.ledger.holder
             let leader = victim.flatMap(replicas.process)
-            world.note("\(fault.rawValue): \(victim ?? "nobody leads")")
+            world.note("\(fault.rawValue): \(victim ?? "no leader")")
             switch fault {
             case .leaderKilled: leader?.send(.kill)
             case .leaderTerminated: leader?.send(.terminate)
@@ -173,14 +173,14 @@ extension ChaosScene {
         ]
     }
 
-    /// Whether another replica must take over in a round: nothing else is wrong, and there was a leader.
+    /// Whether another replica must take over in a round: the fault is its only one, and there was a leader.
     private func needsFailover(_ round: ChaosPlan.Round) -> Bool {
         guard case .replica(let fault) = round.faults[0], round.faults.count == 1, victim != nil else { return false }
         return [.leaderKilled, .leaderTerminated, .leaderFrozen, .leaderPartitioned, .leaderDriverKilled]
             .contains(fault)
     }
 
-    /// How long no replica probed the driver after the leader went; the fault lasts until another one does, or for
+    /// The time from the fault until another replica probes the driver. The fault lasts until then, at most for
     /// ``failoverLimit``.
     private mutating func failovers(
         of round: ChaosPlan.Round,
@@ -199,7 +199,7 @@ extension ChaosScene {
 }
 
 extension Duration {
-    /// In seconds, to a tenth.
+    /// In seconds, with one decimal.
     var tenths: String {
         let tenths = Int((self / .milliseconds(100)).rounded())
         return "\(tenths / 10).\(tenths % 10)"

@@ -6,77 +6,77 @@ import Foundation
 import HealthMonitorTestKit
 import UnixSignals
 
-/// A Kubernetes API server and a CSI driver to try the monitor on: no cluster, no storage, nothing to clean up.
+/// A simulated Kubernetes API server and CSI driver in which to try the monitor.
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
         abstract:
-            "Runs a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until it is interrupted.",
+            "Run a simulated API server (HTTPS) and a simulated CSI driver (Unix socket) until interrupted.",
         discussion: """
-            In the directory it makes: kubeconfig, for kubectl and for the monitor, and token, which it names; csi.sock, \
-            the driver's socket; volumes/HANDLE, the backing directory of each volume; and, when all is there, ready.
+            It creates in the directory: kubeconfig, for kubectl and the monitor, and the token that it refers to; \
+            csi.sock, the driver's socket; volumes/HANDLE, the backing directory of each volume; and finally ready.
 
-            A volume is broken as with csi-driver-host-path. In the legacy generation, it is not well while its backing \
-            directory is missing. In the health generation, a file volumes/HANDLE.health says what is wrong with it: \
+            Volumes become unhealthy as with csi-driver-host-path. With --driver-generation legacy, a volume is abnormal \
+            while its backing directory is missing. With health, a file volumes/HANDLE.health has its health: \
             {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
             DATA_LOSS, or a list of such objects.
 
-            Faults, for --fault and for the command of this name: \(Fault.all.map(\.name).joined(separator: ", ")).
+            Faults, for --fault and for the command fault: \(Fault.all.map(\.name).joined(separator: ", ")).
 
-            With --control, a program controls it: each line of standard input is a command, and for each there is a \
-            line on standard output, a JSON object, {"error": "..."} when it failed. The first line, \
-            {"ready": true, "url": "..."}, comes unasked, when all is there. When standard input ends, so does all \
-            else. The commands:
+            With --control, each line of standard input is a command, and for each there is a line on standard output \
+            with a JSON object, {"error": "..."} for a command that failed. The first line is \
+            {"ready": true, "url": "..."}, when everything is ready. The program ends when standard input ends. The \
+            commands:
 
             \(Control.help)
             """
     )
 
-    @Option(help: "Where to put kubeconfig, csi.sock and volumes/.")
+    @Option(help: "The directory for kubeconfig, csi.sock and volumes/.")
     var directory: String
 
     @Option(help: "The driver's name.")
     var driverName = "hostpath.csi.k8s.io"
 
     @Option(
-        help: "How the driver reports health: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
+        help: "The driver's health RPCs: legacy (VolumeCondition, up to CSI 1.12) or health (CSI 1.13)."
     )
     var driverGeneration = Generation.legacy
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Whether the API server keeps status.healthStatus of claims: its feature gate CSIVolumeHealth."
+        help: "Whether the API server stores status.healthStatus of claims: its feature gate CSIVolumeHealth."
     )
     var volumeHealthStatus = true
 
     @Flag(inversion: .prefixedNo, help: "Whether the API server streams lists: its feature gate WatchList.")
     var watchList = true
 
-    @Option(help: "The API server's port on 127.0.0.1; 0 takes any free one.")
+    @Option(help: "The API server's port on 127.0.0.1; 0 chooses a free one.")
     var port = 0
 
-    @Option(help: "How many bound pairs of a PersistentVolume and a PersistentVolumeClaim there are.")
+    @Option(help: "The number of PersistentVolumes, each bound to a PersistentVolumeClaim.")
     var volumes = 1
 
-    @Flag(inversion: .prefixedNo, help: "Whether the driver lists volumes; otherwise it is asked for each.")
+    @Flag(inversion: .prefixedNo, help: "Whether the driver can list volumes; otherwise it must be called for each.")
     var lists = true
 
-    @Option(help: "The driver's page size for lists of volumes; 0 puts all on one page.")
+    @Option(help: "The driver's page size for lists; 0 for one page.")
     var pageSize = 0
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Whether volumes have backing directories; without them, only commands break volumes."
+        help: "Whether volumes have backing directories; without them, only commands change their health."
     )
     var backingDirectories = true
 
-    @Option(help: "A fault to begin with, which lasts; may be given more than once. With --control they come and go.")
+    @Option(help: "A fault that is active from the start; may be repeated. --control can end it.")
     var fault: [String] = []
 
-    @Flag(help: "Take commands on standard input, and answer on standard output.")
+    @Flag(help: "Read commands from standard input and write their results to standard output.")
     var control = false
 
-    /// The generations of CSI.
+    /// The generations of CSI's health RPCs.
     enum Generation: String, ExpressibleByArgument, CaseIterable {
         case legacy
         case health
@@ -88,11 +88,11 @@ struct ClusterCommand: AsyncParsableCommand {
             }
         }
 
-        /// When a volume is not well.
-        var breakage: String {
+        /// When a volume is unhealthy.
+        var unhealthyCondition: String {
             switch self {
-            case .legacy: "while its directory in it is missing"
-            case .health: "while there is a file HANDLE.health in it"
+            case .legacy: "while its directory is missing"
+            case .health: "while there is a file HANDLE.health"
             }
         }
     }
@@ -112,7 +112,7 @@ struct ClusterCommand: AsyncParsableCommand {
             throw ValidationError("--port must be between 0 and 65535")
         }
         for name in fault where Fault(name: name) == nil {
-            throw ValidationError("there is no fault \"\(name)\": --help has their names")
+            throw ValidationError("unknown fault \"\(name)\", see --help")
         }
     }
 
@@ -122,7 +122,7 @@ struct ClusterCommand: AsyncParsableCommand {
         let backing = root.appendingPathComponent("volumes", isDirectory: true)
         try FileManager.default.createDirectory(at: backing, withIntermediateDirectories: true)
         let ready = root.appendingPathComponent("ready")
-        // An earlier run that was killed has left it.
+        // An earlier run that was killed may have left it.
         try? FileManager.default.removeItem(at: ready)
         var driverConfiguration = driverGeneration.configuration
         driverConfiguration.name = driverName
@@ -162,7 +162,7 @@ struct ClusterCommand: AsyncParsableCommand {
             for fault in fault.compactMap(Fault.init) { try await injector.begin(fault) }
             try Data().write(to: ready)
             if control {
-                Control.answer(["ready": true, "url": .string(server.url)])
+                Control.write(["ready": true, "url": .string(server.url)])
                 let cluster = ControlledCluster(server: server, driver: driver, injector: injector)
                 let control = Control(cluster: cluster)
                 await Self.first {
@@ -171,7 +171,7 @@ struct ClusterCommand: AsyncParsableCommand {
                     for await _ in interruptions { break }
                 }
             } else {
-                report(server, driver, backing: backing, kubeconfig: kubeconfig)
+                printSummary(server, driver, backing: backing, kubeconfig: kubeconfig)
                 for await _ in interruptions { break }
             }
             try? FileManager.default.removeItem(at: ready)
@@ -179,7 +179,7 @@ struct ClusterCommand: AsyncParsableCommand {
         }
     }
 
-    /// Returns when either has ended; the other is cancelled.
+    /// Returns when either has ended, and cancels the other.
     private static func first(
         _ one: @escaping @Sendable () async -> Void,
         or other: @escaping @Sendable () async -> Void
@@ -192,13 +192,13 @@ struct ClusterCommand: AsyncParsableCommand {
         }
     }
 
-    /// At once, also where standard output is a file.
-    private func report(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
+    /// Unbuffered, also when standard output is a file.
+    private func printSummary(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
         let text = """
             API server  \(server.url)
             kubeconfig  \(kubeconfig)
             CSI driver  \(driverName) at \(driver.socket)
-            volumes     \(volumes) in \(backing.path), each not well \(driverGeneration.breakage)
+            volumes     \(volumes) in \(backing.path), each unhealthy \(driverGeneration.unhealthyCondition)
             ready
 
             """

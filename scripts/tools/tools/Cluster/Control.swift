@@ -4,24 +4,24 @@
 import Foundation
 import HealthMonitorTestKit
 
-/// The control interface: a command on each line of standard input, and for each, in their order, an answer on a line of
-/// standard output, which is a JSON object. Of a command that failed it is `{"error": "..."}`.
+/// The control interface: each line of standard input is a command, and for each there is, in order, a line of standard
+/// output with a JSON object, `{"error": "..."}` for a command that failed.
 struct Control {
     let cluster: ControlledCluster
 
-    /// Answers commands until standard input ends.
+    /// Runs commands until standard input ends.
     func run() async {
         for await line in Self.lines() {
             let words = line.split(separator: " ").map(String.init)
             guard let name = words.first else { continue }
-            Self.answer(await answer(to: name, Array(words.dropFirst())))
+            Self.write(await result(of: name, Array(words.dropFirst())))
         }
     }
 
-    private func answer(to name: String, _ arguments: [String]) async -> JSONValue {
+    private func result(of name: String, _ arguments: [String]) async -> JSONValue {
         guard let command = ControlCommand.all.first(where: { $0.name == name }) else {
             let names = ControlCommand.all.map(\.name).joined(separator: ", ")
-            return ["error": .string("there is no command \"\(name)\", only \(names)")]
+            return ["error": .string("unknown command \"\(name)\", use one of \(names)")]
         }
         do {
             return try await command.run(cluster, arguments)
@@ -30,12 +30,13 @@ struct Control {
         }
     }
 
-    static func answer(_ value: JSONValue) {
+    /// Writes a line to standard output.
+    static func write(_ value: JSONValue) {
         FileHandle.standardOutput.write(Data(value.serialized + [UInt8(ascii: "\n")]))
     }
 
-    /// The lines of standard input. To read one blocks, and cannot be interrupted: the thread that does it ends with the
-    /// input or with the process.
+    /// The lines of standard input. Reading blocks and cannot be interrupted: its thread ends with the input or with the
+    /// process.
     private static func lines() -> AsyncStream<String> {
         AsyncStream { continuation in
             Thread.detachNewThread {

@@ -4,19 +4,19 @@
 import HealthMonitorTestKit
 import Synchronization
 
-/// A command that a program gives to a simulated cluster which runs with `--control`. To add one, add it to ``all``.
+/// A command for a simulated cluster that runs with `--control`. ``all`` lists them.
 struct ControlCommand: Sendable {
     /// The first word of its line.
     let name: String
     /// The words after it, for the help: `[COUNT]`.
     var arguments = ""
-    /// What it does, for the help.
+    /// For the help.
     let abstract: String
-    /// Carries it out; what it returns is the answer, an object.
+    /// Runs it; returns the result, a JSON object.
     let run: @Sendable (ControlledCluster, _ arguments: [String]) async throws -> JSONValue
 }
 
-/// What commands act on.
+/// The cluster that commands act on.
 struct ControlledCluster: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
@@ -31,23 +31,23 @@ struct ControlledCluster: Sendable {
 extension Fault {
     fileprivate init(arguments: [String]) throws(ControlError) {
         guard arguments.count == 1, let fault = Fault(name: arguments[0]) else {
-            throw ControlError(description: "there is no fault \"\(arguments.joined(separator: " "))\"")
+            throw ControlError(description: "unknown fault \"\(arguments.joined(separator: " "))\"")
         }
         self = fault
     }
 }
 
-/// How many requests there were, by verb, resource and status.
+/// Counts requests by verb, resource and status.
 final class RequestCounter: Sendable {
     private let counts = Mutex<[String: Int64]>([:])
 
-    /// Counts what is new, which leaves the journal: it would grow for ever.
+    /// Counts the new requests and removes them from the journal, so that it does not grow without bound.
     func update(from journal: Journal<RequestRecord>) -> [String: Int64] {
         counts.withLock { counts in
             for record in journal.takeAll() {
                 let request = record.request
                 let resource = [request.resource, request.subresource].filter { !$0.isEmpty }.joined(separator: "/")
-                let code = record.code.map { "\($0)" } ?? "unanswered"
+                let code = record.code.map { "\($0)" } ?? "no-response"
                 counts["\(request.verb?.rawValue ?? request.method) \(resource) \(code)", default: 0] += 1
             }
             return counts
@@ -55,7 +55,7 @@ final class RequestCounter: Sendable {
     }
 }
 
-/// A command that is none, or that cannot be carried out: the text of the answer.
+/// A command has invalid arguments or cannot run.
 struct ControlError: Error, CustomStringConvertible {
     let description: String
 }
@@ -66,7 +66,7 @@ extension ControlCommand {
     private static let fault = ControlCommand(
         name: "fault",
         arguments: "NAME",
-        abstract: "Brings a fault about."
+        abstract: "Begin a fault."
     ) { cluster, arguments in
         try await cluster.injector.begin(Fault(arguments: arguments))
         return cluster.activeFaults
@@ -75,7 +75,7 @@ extension ControlCommand {
     private static let end = ControlCommand(
         name: "end",
         arguments: "[NAME]",
-        abstract: "Ends a fault, or all."
+        abstract: "End a fault, or all."
     ) { cluster, arguments in
         if arguments.isEmpty {
             try await cluster.injector.endAll()
@@ -88,7 +88,7 @@ extension ControlCommand {
     private static let abnormal = ControlCommand(
         name: "abnormal",
         arguments: "[COUNT]",
-        abstract: "Makes the first COUNT volumes abnormal, or all, at once."
+        abstract: "Make the first COUNT volumes abnormal, or all, at once."
     ) { cluster, arguments in
         try cluster.changeVolumes(arguments) { volume in
             volume.becomeAbnormal("The backend has lost the volume")
@@ -98,7 +98,7 @@ extension ControlCommand {
     private static let abnormalEach = ControlCommand(
         name: "abnormal-each",
         arguments: "[COUNT]",
-        abstract: "As abnormal, and each message names its volume."
+        abstract: "Like abnormal, but each message names its volume."
     ) { cluster, arguments in
         try cluster.changeVolumes(arguments) { volume in
             volume.becomeAbnormal("The backend has lost the volume \(volume.id)")
@@ -108,7 +108,7 @@ extension ControlCommand {
     private static let healthy = ControlCommand(
         name: "healthy",
         arguments: "[COUNT]",
-        abstract: "Makes the first COUNT volumes healthy, or all, at once."
+        abstract: "Make the first COUNT volumes healthy, or all, at once."
     ) { cluster, arguments in
         try cluster.changeVolumes(arguments) { volume in
             volume.condition = .healthy
@@ -119,10 +119,10 @@ extension ControlCommand {
     private static let latency = ControlCommand(
         name: "latency",
         arguments: "MILLISECONDS",
-        abstract: "How long the driver takes for each call from now on."
+        abstract: "Set the latency of the driver's calls."
     ) { cluster, arguments in
         guard arguments.count == 1, let milliseconds = Int(arguments[0]), milliseconds >= 0 else {
-            throw ControlError(description: "latency takes a number of milliseconds")
+            throw ControlError(description: "latency requires a number of milliseconds")
         }
         cluster.driver.configuration.latency = .milliseconds(milliseconds)
         return [:]
@@ -132,13 +132,13 @@ extension ControlCommand {
         name: "array",
         arguments: "SERVERS MILLISECONDS [JITTER_PERCENT [SEED]]",
         abstract: """
-            From now on the driver's storage serves SERVERS calls about volumes at a time, each for MILLISECONDS, and the \
-            others wait; SERVERS 0: no storage.
+            Limit the driver's storage to SERVERS calls about volumes at a time, each of MILLISECONDS; other calls wait. 0 \
+            SERVERS removes the limit.
             """
     ) { cluster, arguments in
         let numbers = arguments.compactMap { Int($0) }
         guard (2...4).contains(arguments.count), numbers.count == arguments.count, numbers.allSatisfy({ $0 >= 0 })
-        else { throw ControlError(description: "array takes two to four numbers") }
+        else { throw ControlError(description: "array requires two to four numbers") }
         cluster.driver.configuration.array =
             numbers[0] == 0
             ? nil
@@ -154,12 +154,12 @@ extension ControlCommand {
     private static let load = ControlCommand(
         name: "load",
         abstract: """
-            What the driver's storage served since the last load or array: {"seconds": 5.0, "calls": 400, \
-            "median": 0.05, "p99": 0.07, "deepestQueue": 2}, the latencies in seconds.
+            Print the load of the driver's storage since the last load or array: {"seconds": 5.0, "calls": 400, \
+            "median": 0.05, "p99": 0.07, "deepestQueue": 2}, latencies in seconds.
             """
     ) { cluster, _ in
         guard let array = cluster.driver.configuration.array else {
-            throw ControlError(description: "the driver has no storage; see array")
+            throw ControlError(description: "the driver's storage has no limit, see array")
         }
         let load = array.takeLoad()
         func latency(percentile: Int) -> JSONValue {
@@ -178,7 +178,7 @@ extension ControlCommand {
 
     private static let requests = ControlCommand(
         name: "requests",
-        abstract: #"How many requests the API server had so far: {"create events 201": 3, ...}."#
+        abstract: #"Print the number of requests to the API server: {"create events 201": 3, ...}."#
     ) { cluster, _ in
         .object(cluster.requests.update(from: cluster.server.journal).mapValues { .integer($0) })
     }
@@ -187,8 +187,8 @@ extension ControlCommand {
         name: "calls",
         arguments: "[METHOD]",
         abstract: """
-            How many calls the driver had so far: {"ListVolumes": 3, ...}; or of one method when it received each, in \
-            seconds since the machine's start, and for which volume: {"received": [17.2], "volumes": ["volume-1"]}.
+            Print the number of calls to the driver: {"ListVolumes": 3, ...}; or for one METHOD the time of each call, in \
+            seconds since the machine's start, and its volume: {"received": [17.2], "volumes": ["volume-1"]}.
             """
     ) { cluster, arguments in
         guard let method = arguments.first else {
@@ -208,10 +208,11 @@ extension ControlCommand {
         name: "events",
         arguments: "REASON",
         abstract: """
-            How many events of a reason there are, on how many objects, and how many of these have more than one.
+            Print the number of events with a reason, of the objects that they are on, and of the objects with more than \
+            one of them.
             """
     ) { cluster, arguments in
-        guard arguments.count == 1 else { throw ControlError(description: "events takes a reason") }
+        guard arguments.count == 1 else { throw ControlError(description: "events requires a reason") }
         var counts: [JSONValue: Int] = [:]
         for event in try cluster.server.objects(kind: "Event") where event["reason"]?.string == arguments[0] {
             counts[event["involvedObject", "uid"] ?? .null, default: 0] += 1
@@ -225,7 +226,7 @@ extension ControlCommand {
 }
 
 extension ControlledCluster {
-    /// Changes the first COUNT volumes, or all, as one step that no list of the driver sees a part of.
+    /// Changes the first COUNT volumes, or all, atomically for the driver's lists.
     fileprivate func changeVolumes(
         _ arguments: [String],
         _ change: (inout SimulatedVolume) -> Void

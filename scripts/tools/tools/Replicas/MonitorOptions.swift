@@ -3,11 +3,11 @@
 
 import ArgumentParser
 
-/// Which monitor to run, and how.
+/// The options of chaos and soak.
 struct MonitorOptions: ParsableArguments {
-    @Option(help: "The monitor's binary.")
+    @Option(help: "The path of csi-health-monitor.")
     var monitor: String
 
-    @Option(help: "Where sockets, kubeconfigs and logs go; by default a temporary directory, which is removed.")
+    @Option(help: "The directory for sockets, kubeconfigs and logs; by default a temporary one, which is removed.")
     var directory: String?
 }

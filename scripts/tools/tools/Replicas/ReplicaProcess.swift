@@ -6,13 +6,13 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// A replica of the monitor as a process: started, stopped, frozen and killed as a run likes.
+/// A replica of the monitor as a process that can be started, stopped, frozen and killed.
 final class ReplicaProcess: Sendable {
     private struct State {
         var signals: AsyncStream<Signal>.Continuation?
         var processID: Int32?
-        /// Whether the end of the process was asked for.
-        var mayEnd = false
+        /// Whether the process was told to end by a signal.
+        var isEndExpected = false
         var failures: [String] = []
     }
 
@@ -24,9 +24,9 @@ final class ReplicaProcess: Sendable {
     private let starts: AsyncStream<[String: String]>.Continuation
     private let state = Mutex(State())
 
-    /// Not started yet.
+    /// Prepares a replica; ``start(environment:)`` starts it.
     ///
-    /// - Parameter log: the file that standard error goes to, of one process after the other.
+    /// - Parameter log: the file for standard error of all its processes.
     init(identity: String, path: String, arguments: [String], log: String) {
         self.identity = identity
         self.path = path
@@ -35,29 +35,29 @@ final class ReplicaProcess: Sendable {
         (environments, starts) = AsyncStream.makeStream()
     }
 
-    /// The process's number; nil while there is none.
+    /// nil while no process runs.
     var processID: Int32? { state.withLock { $0.processID } }
 
-    /// Processes that ended without having been asked to.
+    /// Unexpected ends of processes.
     var failures: [String] { state.withLock { $0.failures } }
 
-    /// Starts a process, when the last one has ended.
+    /// Starts a process as soon as the last one has ended.
     ///
-    /// - Parameter environment: additions to ours. With some, the process is started by way of env(1): libfaketime, loaded
-    ///   into the first program of a process, keeps Swift from reading its arguments.
+    /// - Parameter environment: in addition to that of this process. If not empty, the process is started by env(1): with
+    ///   libfaketime in the first program of a process, Swift cannot read its arguments.
     func start(environment: [String: String] = [:]) {
         starts.yield(environment)
     }
 
-    /// Sends a signal to the process that runs, if one does.
+    /// Sends a signal to the running process, if there is one.
     func send(_ signal: Signal) {
         state.withLock { state in
-            if signal == .kill || signal == .terminate { state.mayEnd = true }
+            if signal == .kill || signal == .terminate { state.isEndExpected = true }
             state.signals?.yield(signal)
         }
     }
 
-    /// Runs the processes that are started, one after the other, until it is cancelled, which kills the last.
+    /// Runs the started processes one after the other, until it is cancelled, which kills the last.
     func run() async throws {
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
@@ -65,7 +65,7 @@ final class ReplicaProcess: Sendable {
             let (signals, continuation) = AsyncStream.makeStream(of: Signal.self)
             state.withLock { state in
                 state.signals = continuation
-                state.mayEnd = false
+                state.isEndExpected = false
             }
             var environment: [Environment.Key: String?] = ["POD_NAME": identity]
             for (key, value) in additions { environment[Environment.Key(stringLiteral: key)] = value }
@@ -92,7 +92,7 @@ final class ReplicaProcess: Sendable {
             }
             state.withLock { state in
                 (state.signals, state.processID) = (nil, nil)
-                if !state.mayEnd { state.failures.append("\(identity) ended: \(result.terminationStatus)") }
+                if !state.isEndExpected { state.failures.append("\(identity) ended: \(result.terminationStatus)") }
             }
         }
     }

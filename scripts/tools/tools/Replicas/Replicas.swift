@@ -4,9 +4,9 @@
 import Foundation
 import HealthMonitorTestKit
 
-/// The replicas of a monitor, each with a driver, a token and a process of its own, on one simulated API server.
+/// The replicas of a monitor on one simulated API server, each with its own driver, token and process.
 struct Replicas {
-    /// The timing of a run: short, so that much happens in it.
+    /// Short intervals, so that a run has many of them.
     enum Timing {
         static let listInterval = Duration.seconds(1)
         static let leaseDuration = Duration.seconds(3)
@@ -51,7 +51,7 @@ struct Replicas {
                 ReplicaProcess(
                     identity: identity,
                     path: binary,
-                    // Every second one keeps its caches while it stands by.
+                    // Every second replica has warm caches on standby.
                     arguments: Self.arguments(path: path, listInterval: listInterval)
                         + (number % 2 == 1 ? ["--warm-standby"] : []),
                     log: "\(path).log"
@@ -78,8 +78,8 @@ struct Replicas {
         ]
     }
 
-    /// The replicas as the world sees them.
-    var inWorld: [SimulatedWorld.Replica] {
+    /// The replicas for ``SimulatedWorld``.
+    var worldReplicas: [SimulatedWorld.Replica] {
         zip(processes, drivers).map { .init(identity: $0.identity, driver: $1) }
     }
 
@@ -91,7 +91,7 @@ struct Replicas {
         zip(processes, drivers).first { $0.0.identity == identity }?.1
     }
 
-    /// What was logged last, of all replicas.
+    /// The last lines of all logs.
     func logs(lines: Int) -> String {
         tokenFiles.map { $0.replacing(".token", with: ".log") }.map { path in
             let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
@@ -104,12 +104,12 @@ struct Replicas {
     }
 }
 
-/// Says how it goes, at once, also where standard output is a file.
-func say(_ text: String) {
+/// Prints a line unbuffered, also when standard output is a file.
+func printLine(_ text: String) {
     FileHandle.standardOutput.write(Data((text + "\n").utf8))
 }
 
-/// Runs `body` with a directory that is removed afterwards, unless it was named or something failed.
+/// Runs `body` with a directory. A temporary one, without a `name`, is removed unless `body` throws.
 func withDirectory<Result>(_ name: String?, _ body: (String) async throws -> Result) async throws -> Result {
     // A Unix socket's path has at most 107 bytes.
     let path = name ?? "/tmp/chaos-\(UUID().uuidString.prefix(8))"

@@ -5,27 +5,27 @@ import ArgumentParser
 import Foundation
 import HealthMonitorTestKit
 
-/// One replica for a long time, with volumes that come, go, break and recover: memory and file descriptors stay flat.
+/// Runs one replica for a long time while volumes come, go, break and recover: memory and file descriptors must stay flat.
 struct SoakCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "soak",
-        abstract: "One replica for a long time; memory and file descriptors must stay flat."
+        abstract: "Run one replica for a long time and check that memory and file descriptors stay flat."
     )
 
     @OptionGroup var options: MonitorOptions
 
-    @Option(help: "How long to go on.")
+    @Option(help: "The duration of the run.")
     var hours = 1.0
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 100
 
-    @Option(help: "Decides what breaks when.")
+    @Option(help: "The seed of the changes.")
     var seed: UInt64 = 1
 
-    /// Between lists.
+    /// The interval between lists.
     private static let interval = Duration.milliseconds(50)
-    /// Etcd's is five minutes; a list must end within.
+    /// Five minutes in a real cluster. A list must end within it.
     private static let compactionInterval = Duration.seconds(10)
     /// Growth beyond this is a leak.
     private static let allowedBytesPerSweep = 100.0
@@ -49,14 +49,14 @@ struct SoakCommand: AsyncParsableCommand {
                     return try await churn(server, replicas)
                 }
                 await replicas.stopDrivers()
-                try judge(samples)
+                try check(samples)
             }
         }
     }
 
-    /// What a process holds at a moment.
+    /// The resources of a process at a moment.
     private struct Sample {
-        /// How many lists had been asked for.
+        /// The lists so far.
         var sweeps: Double
         var residentBytes: Double
         var fileDescriptors: Double
@@ -65,7 +65,7 @@ struct SoakCommand: AsyncParsableCommand {
     private func churn(_ server: SimulatedAPIServer, _ replicas: Replicas) async throws -> [Sample] {
         var world = try SimulatedWorld(
             server: server,
-            replicas: replicas.inWorld,
+            replicas: replicas.worldReplicas,
             volumes: (0..<volumes).map { VolumeFixture(number: $0) },
             tokenFiles: replicas.tokenFiles,
             leaseDuration: Replicas.Timing.leaseDuration
@@ -81,8 +81,8 @@ struct SoakCommand: AsyncParsableCommand {
         var nextCompaction = began + Self.compactionInterval
         while clock.now < end {
             let index = Int.random(in: 0..<volumes, using: &random)
-            let isWell = world.health(ofVolume: index) == .well
-            world.set(isWell ? .unhealthy("volume \(index) is broken") : .well, ofVolume: index)
+            let isHealthy = world.health(ofVolume: index) == .healthy
+            world.set(isHealthy ? .unhealthy("volume \(index) is broken") : .healthy, ofVolume: index)
             if Int.random(in: 0..<10, using: &random) == 0 {
                 try await world.begin(.cluster(.claimRecreated))
                 try await world.end(.cluster(.claimRecreated))
@@ -101,7 +101,7 @@ struct SoakCommand: AsyncParsableCommand {
             if clock.now >= next, let sample = sample(replicas.processes[0], sweeps) {
                 samples.append(sample)
                 next += sampleInterval
-                say(
+                printLine(
                     "\(sweeps) lists, \(world.ledger.reports) reported: \(Int(sample.residentBytes / 1024)) KiB resident, "
                         + "\(Int(sample.fileDescriptors)) file descriptors"
                 )
@@ -128,20 +128,20 @@ struct SoakCommand: AsyncParsableCommand {
         )
     }
 
-    /// The second half of the run, when caches are full and everything has happened once, must be flat.
-    private func judge(_ samples: [Sample]) throws {
+    /// Fails unless the second half of the run, when caches are full, is flat.
+    private func check(_ samples: [Sample]) throws {
         let later = samples.suffix((samples.count + 1) / 2)
         guard later.count >= 3 else { throw SoakError(description: "too short: \(samples.count) samples") }
         let memory = slope(later.map { ($0.sweeps, $0.residentBytes) })
         let descriptors = slope(later.map { ($0.sweeps, $0.fileDescriptors) })
-        say("slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors")
+        printLine("slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors")
         guard memory <= Self.allowedBytesPerSweep, abs(descriptors) <= 0.001 else {
             throw SoakError(description: "memory or file descriptors grow")
         }
     }
 
-    /// The median of the slopes between any two points (Theil and Sen): a single step, as a new connection or thread makes
-    /// it, is no slope.
+    /// The median of the slopes between any two points (Theil-Sen), which a single step, as by a new connection or thread,
+    /// does not change.
     private func slope(_ points: [(x: Double, y: Double)]) -> Double {
         let slopes = points.indices.flatMap { first in
             points[(first + 1)...].filter { $0.x > points[first].x }.map { second in
@@ -152,7 +152,7 @@ struct SoakCommand: AsyncParsableCommand {
     }
 }
 
-/// Why a long run has failed.
+/// A run failed.
 private struct SoakError: Error, CustomStringConvertible {
     var description: String
 }
