@@ -3,15 +3,15 @@
 
 import ArgumentParser
 
-/// Measures a sidecar against the simulated cluster: memory, CPU and time, as docs/benchmarks.md lists them.
+/// Measures a sidecar's memory, CPU and time with a simulated cluster: the benchmarks of docs/benchmarks.md.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measures a health monitor sidecar against the simulated cluster.",
+        abstract: "Measure a health monitor sidecar with a simulated cluster.",
         discussion: """
-            Each scenario runs the sidecar and the simulated cluster as processes of their own, some times, and prints \
-            medians and spreads as a Markdown table. Times are of the whole machine: they mean something only when \
-            nothing else runs. Memory and CPU time do not mind.
+            Each scenario runs the sidecar and the simulated cluster as separate processes, several times, and prints \
+            medians and spreads as a Markdown table. Unlike memory and CPU time, durations are meaningful only when \
+            nothing else runs on the machine.
             """,
         subcommands: [
             MemoryScenario.self, SweepScenario.self, StartupScenario.self, GetScenario.self, OutageScenario.self,
@@ -21,11 +21,11 @@ struct BenchCommand: AsyncParsableCommand {
     )
 }
 
-/// What the figures were taken on.
+/// Describes the machine that figures are measured on.
 struct MachineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "machine",
-        abstract: "Describes this machine and the versions of what the sidecar is made of."
+        abstract: "Describe this machine and the versions of the sidecar's libraries."
     )
 
     func run() async throws {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How long volumes were left alone while a driver is asked for each of them again and again.
+/// The times without a call for a volume, while a monitor calls for each volume periodically.
 struct CallGaps: Equatable, Sendable {
-    /// For each volume the longest time without a call, in ascending order: between two calls, from the beginning to the
-    /// first, from the last to the end.
+    /// For each volume the longest gap, in ascending order: between two calls, before the first, or after the last.
     let longest: [Double]
-    /// The shortest time between two calls for one volume; nil when no volume had two.
+    /// The shortest time between two calls for the same volume; nil when no volume had two.
     let shortest: Double?
 
     /// - Parameters:
-    ///   - calls: in the order of their times.
-    ///   - volumes: how many there are, called for or not.
-    ///   - observed: from when to when calls were watched for.
+    ///   - calls: in the order of time.
+    ///   - volumes: the number of volumes, with and without calls.
+    ///   - observed: the period to look at.
     init(_ calls: [(volume: String, time: Double)], volumes: Int, observed: ClosedRange<Double>) {
         var last: [String: Double] = [:]
         var longest: [String: Double] = [:]
@@ -30,7 +29,7 @@ struct CallGaps: Equatable, Sendable {
         self.shortest = shortest
     }
 
-    /// How many volumes were left alone for longer than this.
+    /// The number of volumes with a gap longer than `limit`.
     func count(longerThan limit: Double) -> Int {
         longest.count { $0 > limit }
     }

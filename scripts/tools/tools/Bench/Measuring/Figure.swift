@@ -3,17 +3,16 @@
 
 /// One figure of one run.
 struct Figure: Equatable, Sendable {
-    /// What was measured; the same in every run.
+    /// The name of the figure; the same in every run.
     let what: String
     /// In the unit's base: bytes, seconds.
     let value: Double
     let unit: Unit
-    /// What it should be; nil where there is no target.
     var target: Target?
 
     /// - Parameters:
-    ///   - target: the most that it should be.
-    ///   - least: the least that it should be.
+    ///   - target: an upper bound.
+    ///   - least: a lower bound.
     init(_ what: String, _ value: Double, _ unit: Unit, target: Double? = nil, least: Double? = nil) {
         self.what = what
         self.value = value
@@ -21,7 +20,6 @@ struct Figure: Equatable, Sendable {
         self.target = target.map { Target(bound: .most, value: $0) } ?? least.map { Target(bound: .least, value: $0) }
     }
 
-    /// What a figure should be.
     struct Target: Codable, Equatable, Sendable {
         enum Bound: String, Codable, Sendable {
             case most
@@ -39,17 +37,15 @@ struct Figure: Equatable, Sendable {
 }
 
 extension Figure {
-    /// What a value counts.
     enum Unit: String, Codable, Sendable {
         case bytes
         case seconds
         case count
-        /// So many in a second.
         case perSecond
-        /// One figure by another: a share of a core, times a baseline.
+        /// A quotient of two figures, such as a share of a core.
         case ratio
 
-        /// A value as people read it: `36.7 MB`, `1.24 µs`; a megabyte has 1,000,000 bytes.
+        /// Formats a value: `36.7 MB`, `1.24 µs`; a megabyte has 1,000,000 bytes.
         func text(_ value: Double) -> String {
             switch self {
             case .bytes: Self.scaled(value, [(1e6, "MB"), (1e3, "kB"), (1, "B")])
@@ -66,7 +62,7 @@ extension Figure {
             return "\(rounded(value / unit.size)) \(unit.name)"
         }
 
-        /// With three significant digits, and all digits of a whole number.
+        /// With three significant digits, or all digits of a greater whole number.
         private static func rounded(_ value: Double) -> String {
             if value == 0 { return "0" }
             let decimals = abs(value) >= 100 ? 0 : abs(value) >= 10 ? 1 : abs(value) >= 0.1 ? 2 : 4

@@ -3,7 +3,7 @@
 
 import Foundation
 
-/// What figures were taken on.
+/// The machine that figures are measured on.
 struct Machine: Codable, Equatable, Sendable {
     let processor: String
     let cores: Int
@@ -11,7 +11,7 @@ struct Machine: Codable, Equatable, Sendable {
     /// Name and version of the distribution.
     let system: String
     let kernel: String
-    /// Versions of Swift, and by Debian's package of the libraries that the sidecar links.
+    /// The versions of Swift and of the sidecar's libraries, by Debian package.
     let versions: [String: String]
 
     /// This machine, and the Swift compiler on the PATH.
@@ -35,7 +35,7 @@ struct Machine: Codable, Equatable, Sendable {
         return "\(cores) cores (\(processor)), \(Int(gibibytes)) GiB, Linux \(kernel); \(system); \(list)"
     }
 
-    /// The first line that begins with a name: what comes after the separator, without quotes.
+    /// The value of the first line with this name, without quotes.
     static func field(_ name: String, of text: String, separator: Character) -> String? {
         for line in text.split(separator: "\n") {
             let sides = line.split(separator: separator, maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }

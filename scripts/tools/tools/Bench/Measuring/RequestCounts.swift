@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What an API server's requests were, by verb, resource and status: `create events 201`.
+/// The numbers of requests to an API server, by verb, resource and status: `create events 201`.
 extension [String: Int] {
-    /// Everything that changes objects, but for leases, which a leader renews all the time.
+    /// All writes but those of leases, which a leader renews all the time.
     var writes: Int { total { $0.isWrite && $0.resource != "leases" } }
 
-    /// Those of them that the server refused.
+    /// The writes that the server refused.
     var refusedWrites: Int { total { $0.isWrite && $0.resource != "leases" && $0.isRefused } }
 
-    /// Events that were made.
     var createdEvents: Int { self["create events 201"] ?? 0 }
 
-    /// Changes of claims' status.
+    /// Successful writes of claims' status.
     var statusWrites: Int { total { $0.isWrite && $0.resource == "persistentvolumeclaims/status" && !$0.isRefused } }
 
     private func total(_ isCounted: (RequestKind) -> Bool) -> Int {

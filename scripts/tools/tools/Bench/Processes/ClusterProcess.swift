@@ -5,41 +5,40 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// A simulated cluster in a process of its own. For one task to use.
+/// A simulated cluster in its own process. For use by one task.
 final class ClusterProcess {
-    /// What it is made of.
     struct Configuration {
         var volumes: Int
         var generation = Generation.legacy
-        /// Of the driver's lists.
+        /// For the driver's lists.
         var pageSize = 1000
-        /// Whether the driver lists volumes; otherwise it is asked for each.
+        /// Whether the driver can list volumes; otherwise it must be called for each.
         var hasLists = true
     }
 
-    /// How the driver reports health.
+    /// The generations of CSI's health RPCs.
     enum Generation: String, CaseIterable {
         case legacy
         case health
 
-        /// The call that lists what is not well.
+        /// The RPC that lists volumes with their health.
         var listMethod: String { self == .legacy ? "ListVolumes" : "ControllerListVolumeHealth" }
-        /// The call for one volume.
+        /// The RPC for one volume's health.
         var getMethod: String { self == .legacy ? "ControllerGetVolume" : "ControllerGetVolumeHealth" }
     }
 
     let configuration: Configuration
     let processID: Int32
-    /// Where its files are; they go with it.
+    /// The directory of its files; it is removed at the end.
     let directory: String
     /// `https://127.0.0.1:PORT`
     let url: String
     private let commands: StandardInputWriter
-    private var answers: SubprocessOutputSequence.StringSequence<UTF8>.AsyncIterator
+    private var results: SubprocessOutputSequence.StringSequence<UTF8>.AsyncIterator
 
     var socket: String { directory + "/csi.sock" }
     var kubeconfig: String { directory + "/kubeconfig" }
-    /// For the standard error of whoever is measured.
+    /// The file for the sidecar's standard error.
     var log: String { directory + "/log" }
 
     private init(
@@ -47,17 +46,17 @@ final class ClusterProcess {
         processID: Int32,
         directory: String,
         commands: StandardInputWriter,
-        answers: SubprocessOutputSequence
+        results: SubprocessOutputSequence
     ) async throws {
         self.configuration = configuration
         self.processID = processID
         self.directory = directory
         self.commands = commands
-        self.answers = answers.strings(bufferingPolicy: .unbounded).makeAsyncIterator()
+        self.results = results.strings(bufferingPolicy: .unbounded).makeAsyncIterator()
         struct Ready: Decodable {
             let url: String
         }
-        url = try Self.decode(Ready.self, from: try await self.answers.next())?.url ?? ""
+        url = try Self.decode(Ready.self, from: try await self.results.next())?.url ?? ""
     }
 
     /// Runs a cluster for as long as `body` runs. When `body` throws, the error has the end of the log.
@@ -65,7 +64,7 @@ final class ClusterProcess {
         _ configuration: Configuration,
         _ body: (ClusterProcess) async throws -> Result
     ) async throws -> Result {
-        // A short path: that of a socket has at most 107 bytes.
+        // A short path, because a socket's path has at most 107 bytes.
         let directory = "/tmp/bench-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -87,7 +86,7 @@ final class ClusterProcess {
                     processID: execution.processIdentifier.value,
                     directory: directory,
                     commands: execution.standardInputWriter,
-                    answers: execution.standardOutput
+                    results: execution.standardOutput
                 )
                 result = .success(try await body(cluster))
             } catch {
@@ -105,50 +104,50 @@ final class ClusterProcess {
 
     // MARK: Commands
 
-    /// Makes so many volumes abnormal at once.
+    /// Makes the first `count` volumes abnormal at once.
     ///
-    /// - Parameter ownMessages: whether each message names its volume; otherwise all are the same.
+    /// - Parameter ownMessages: whether each message names its volume; otherwise all are equal.
     func makeAbnormal(_ count: Int, ownMessages: Bool) async throws {
         try await command("\(ownMessages ? "abnormal-each" : "abnormal") \(count)")
     }
 
-    /// Makes so many volumes healthy at once.
+    /// Makes the first `count` volumes healthy at once.
     func makeHealthy(_ count: Int) async throws { try await command("healthy \(count)") }
 
-    /// How long the driver takes for each call from now on.
+    /// Sets the latency of the driver's calls.
     func setLatency(milliseconds: Int) async throws { try await command("latency \(milliseconds)") }
 
-    /// From now on the driver's storage serves so many calls at a time, each for about the same time, as the seed decides.
+    /// Limits the driver's storage to `servers` calls at a time. The seed determines their service times.
     func setArray(servers: Int, milliseconds: Int, jitterPercent: Int, seed: Int) async throws {
         try await command("array \(servers) \(milliseconds) \(jitterPercent) \(seed)")
     }
 
-    /// What the driver's storage served in some time, as the driver saw it.
+    /// The load of the driver's storage, measured by the driver.
     struct Load: Decodable {
         let seconds: Double
         let calls: Int
-        /// In seconds; nil where there was no call.
+        /// In seconds; nil without calls.
         let median: Double?
         let p99: Double?
-        /// The most calls that waited at a time.
+        /// The greatest number of calls that waited at the same time.
         let deepestQueue: Int
 
         var callsPerSecond: Double { Double(calls) / seconds }
     }
 
-    /// What the driver's storage serves from now on for so many seconds.
+    /// The load in the following seconds.
     func load(seconds: Double) async throws -> Load {
         _ = try await command("load", returning: Load.self)
         try await ContinuousClock().sleep(for: .seconds(seconds))
         return try await command("load", returning: Load.self)
     }
 
-    /// How many calls of a method the driver had.
+    /// The number of calls of a method so far.
     func callCount(_ method: String) async throws -> Int {
         try await command("calls", returning: [String: Int].self)[method] ?? 0
     }
 
-    /// When the driver was called, on the clock of ``now``, and for which volumes.
+    /// The calls of a method so far, with their times on the clock of ``now``.
     func calls(_ method: String) async throws -> [(volume: String, time: Double)] {
         struct Calls: Decodable {
             let received: [Double]
@@ -158,22 +157,20 @@ final class ClusterProcess {
         return Array(zip(calls.volumes, calls.received))
     }
 
-    /// How many requests the API server had, by verb, resource and status: `create events 201`.
+    /// The numbers of requests to the API server, by verb, resource and status: `create events 201`.
     func requests() async throws -> [String: Int] {
         try await command("requests", returning: [String: Int].self)
     }
 
-    /// What the API server has of events.
     struct Events: Decodable {
-        /// How many.
         let events: Int
-        /// On how many objects.
+        /// The objects that have one.
         let objects: Int
-        /// On how many of these there is more than one.
+        /// The objects that have more than one.
         let repeated: Int
     }
 
-    /// The events of a reason.
+    /// The numbers of events with a reason.
     func events(_ reason: String) async throws -> Events {
         try await command("events \(reason)", returning: Events.self)
     }
@@ -188,35 +185,35 @@ final class ClusterProcess {
         _ = try await command(line, returning: Nothing.self)
     }
 
-    private func command<Answer: Decodable>(_ line: String, returning: Answer.Type) async throws -> Answer {
+    private func command<Result: Decodable>(_ line: String, returning: Result.Type) async throws -> Result {
         _ = try await commands.write(line + "\n")
-        let text = try await answers.next()
+        let text = try await results.next()
         if let failure = try? Self.decode(Failure.self, from: text) { throw ToolError(message: failure.error) }
-        guard let answer = try Self.decode(Answer.self, from: text) else {
+        guard let result = try Self.decode(Result.self, from: text) else {
             throw ToolError(message: "the simulated cluster has ended")
         }
-        return answer
+        return result
     }
 
-    private static func decode<Answer: Decodable>(_ type: Answer.Type, from line: String?) throws -> Answer? {
+    private static func decode<Result: Decodable>(_ type: Result.Type, from line: String?) throws -> Result? {
         try line.map { try JSONDecoder().decode(type, from: Data($0.utf8)) }
     }
 
     // MARK: Waiting
 
-    /// Seconds since the machine's start, as the cluster reports times.
+    /// Seconds since the machine's start, as in the cluster's results.
     static var now: Double { ContinuousClock().systemEpoch.duration(to: .now) / .seconds(1) }
 
-    /// Returns when the driver has had so many calls of a method.
+    /// Returns when the driver has had `count` calls of a method.
     func wait(for method: String, count: Int, by process: Int32, within limit: Duration = .seconds(120)) async throws {
         try await wait(for: "\(count) calls of \(method)", by: process, within: limit) {
             try await self.callCount(method) >= count
         }
     }
 
-    /// Returns when a condition holds, which is looked at ten times a second.
+    /// Returns when a condition holds, which is polled ten times a second.
     ///
-    /// - Throws: ``ToolError`` when it does not after `limit`, or the process ends.
+    /// - Throws: ``ToolError`` after `limit`, or when the process ends.
     func wait(
         for what: String,
         by process: Int32,

@@ -4,13 +4,13 @@
 import Foundation
 import Glibc
 
-/// Memory of a process, from `/proc/PID/status` (proc(5)).
+/// The memory of a process in bytes, from `/proc/PID/status` (proc(5)).
 struct ProcessMemory: Equatable, Sendable {
-    /// VmRSS: now, in bytes.
+    /// VmRSS.
     let resident: Double
-    /// VmHWM: at the most so far.
+    /// VmHWM: the peak of VmRSS.
     let peakResident: Double
-    /// RssAnon: what is no page of a file.
+    /// RssAnon: the part of VmRSS that is not backed by files.
     let anonymous: Double
 
     init(of process: Int32) throws {
@@ -30,13 +30,13 @@ struct ProcessMemory: Equatable, Sendable {
         anonymous = try bytes("RssAnon")
     }
 
-    /// Makes the peak of a process what is resident now (proc(5), clear_refs).
+    /// Resets the peak of a process to its present resident memory (proc(5), clear_refs).
     static func resetPeak(of process: Int32) throws {
         try "5".write(toFile: "/proc/\(process)/clear_refs", atomically: false, encoding: .utf8)
     }
 }
 
-/// CPU time of a process with all its threads, also those that have ended, from `/proc/PID/stat` (proc(5)).
+/// The CPU time of a process with all its threads, also ended ones, from `/proc/PID/stat` (proc(5)).
 struct ProcessTime: Equatable, Sendable {
     /// User and system time, in seconds.
     let seconds: Double
@@ -46,21 +46,21 @@ struct ProcessTime: Equatable, Sendable {
         self = try Self(parsing: stat, ticksPerSecond: Double(sysconf(Int32(_SC_CLK_TCK))))
     }
 
-    /// - Throws: also when the process has ended and is only waited for.
+    /// - Throws: also for a zombie process.
     init(parsing stat: String, ticksPerSecond: Double) throws(ProcessStatisticsError) {
-        // The name, in parentheses, may have spaces and parentheses of its own.
-        guard let end = stat.lastIndex(of: ")") else { throw ProcessStatisticsError(message: "no stat of a process") }
+        // The name, in parentheses, may contain spaces and parentheses.
+        guard let end = stat.lastIndex(of: ")") else { throw ProcessStatisticsError(message: "malformed stat file") }
         let fields = stat[stat.index(after: end)...].split(separator: " ")
         // Fields 14 (utime) and 15 (stime); the first one here is 3 (state).
         guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-            throw ProcessStatisticsError(message: "no stat of a process")
+            throw ProcessStatisticsError(message: "malformed stat file")
         }
         guard fields[0] != "Z", fields[0] != "X" else { throw ProcessStatisticsError(message: "the process has ended") }
         seconds = (user + system) / ticksPerSecond
     }
 }
 
-/// Why there are no statistics.
+/// A process has ended, or its files in /proc are malformed.
 struct ProcessStatisticsError: Error, Equatable, CustomStringConvertible {
     let message: String
 

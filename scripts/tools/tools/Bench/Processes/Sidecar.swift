@@ -3,18 +3,18 @@
 
 import Foundation
 
-/// A binary to be measured. It takes the flags of external-health-monitor.
+/// A binary to measure. It accepts the flags of external-health-monitor.
 struct Sidecar: Sendable {
-    /// For the table.
+    /// In the table.
     let name: String
     let path: String
 
-    /// Runs it against a cluster, as a Deployment would: with a lease and an endpoint.
+    /// Runs it in a cluster as a Deployment would, with leader election and an HTTP endpoint.
     ///
     /// - Parameters:
-    ///   - name: its identity in the lease; nil: the host's name.
-    ///   - log: where its standard error goes; nil: to the cluster's log.
-    ///   - body: is given its process id.
+    ///   - name: its identity in the lease; by default the host's name.
+    ///   - log: the file for its standard error; by default the cluster's log.
+    ///   - body: gets its process id.
     func run<Result: Sendable>(
         in cluster: ClusterProcess,
         _ flags: [String] = [],

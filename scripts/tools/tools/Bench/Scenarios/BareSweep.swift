@@ -6,19 +6,19 @@ import CSISpec
 import GRPCTransport
 import SwiftProtobuf
 
-/// The baseline of sweeps: receives and decodes a legacy driver's lists with what the sidecar uses for that, and does
-/// nothing with them.
+/// The baseline of sweeps: receives a legacy driver's lists with the sidecar's gRPC transport, decodes them, and discards
+/// them.
 struct BareSweep: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bare-sweep",
-        abstract: "Lists a driver's volumes, decodes the answers and forgets them, until it is ended.",
+        abstract: "List a driver's volumes, decode the responses and discard them, until terminated.",
         shouldDisplay: false
     )
 
     @Option(help: "The driver's socket.")
     var csiAddress: String
 
-    @Option(help: "How often to list them; 0: for ever.")
+    @Option(help: "The number of lists; 0 for no limit.")
     var sweeps = 0
 
     func run() async throws {
@@ -28,15 +28,15 @@ struct BareSweep: AsyncParsableCommand {
             var request = CSIListVolumesRequest()
             repeat {
                 let bytes: [UInt8] = try request.serializedBytes()
-                let answer = try await channel.unary(CSIMethodName.listVolumes, request: bytes, timeout: .seconds(60))
-                request.startingToken = try CSIListVolumesResponse(serializedBytes: answer).nextToken
+                let reply = try await channel.unary(CSIMethodName.listVolumes, request: bytes, timeout: .seconds(60))
+                request.startingToken = try CSIListVolumesResponse(serializedBytes: reply).nextToken
             } while !request.startingToken.isEmpty
             count += 1
         } while count != sweeps
         await channel.shutdown()
     }
 
-    /// Runs it in a process of its own.
+    /// Runs it in its own process.
     static func run<Result: Sendable>(
         in cluster: ClusterProcess,
         _ body: (Int32) async throws -> Result

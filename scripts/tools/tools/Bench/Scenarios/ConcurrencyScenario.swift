@@ -6,40 +6,40 @@ import CSISpec
 import GRPCTransport
 import SwiftProtobuf
 
-/// Whether the calls for single volumes follow what a driver's storage can take: a short queue, and nearly the throughput
-/// of the fixed concurrency that is best for it.
+/// Whether the concurrency of calls for single volumes adapts to the driver's storage: a short queue, and nearly the
+/// throughput of the best fixed concurrency.
 struct ConcurrencyScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "concurrency",
-        abstract: "Latency and throughput of a driver whose storage has a queue, against fixed concurrencies."
+        abstract: "Measure latency and throughput with a driver whose storage has a queue, against fixed concurrencies."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(parsing: .upToNextOption, help: "Numbers of calls that the storage serves at a time, each measured.")
+    @Option(parsing: .upToNextOption, help: "The numbers of calls that the storage serves at a time.")
     var servers = [1, 4, 16]
 
-    @Option(help: "How long the storage serves a call, in milliseconds.")
+    @Option(help: "The storage's service time for a call, in milliseconds.")
     var service = 20
 
-    @Option(help: "How much shorter or longer that may be, in percent.")
+    @Option(help: "The greatest deviation of the service time, in percent.")
     var jitter = 10
 
-    @Option(help: "Decides the sequence of service times.")
+    @Option(help: "The seed of the service times.")
     var seed = 1
 
     @Option(help: "--worker-threads, and the highest fixed concurrency.")
     var workerThreads = 32
 
-    @Option(help: "Seconds that are measured; a quarter of them for each fixed concurrency.")
+    @Option(help: "The duration of the measurement in seconds; a quarter of it for each fixed concurrency.")
     var seconds = 8.0
 
-    @Option(help: "Seconds before that, from the first call on.")
+    @Option(help: "The seconds from the first call to the measurement.")
     var warmUp = 5.0
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         var figures: [Figure] = []
-        // More than the storage can serve in the shortest interval, so that there is always a volume to probe.
+        // More than the storage can serve in an interval, so that a volume is always due.
         let volumes = 2 * (servers.max() ?? 1) * 1000 / max(1, service)
         try await withCluster(.init(volumes: volumes, hasLists: false)) { cluster in
             for servers in servers {
@@ -72,7 +72,7 @@ struct ConcurrencyScenario: Scenario {
         var callers = 1
         while callers <= workerThreads {
             let load = try await withCallers(callers, socket: cluster.socket) {
-                // The first calls meet an empty queue.
+                // Let the queue fill.
                 try await ContinuousClock().sleep(for: .milliseconds(20 * service))
                 return try await cluster.load(seconds: seconds / 4)
             }
@@ -122,7 +122,7 @@ struct ConcurrencyScenario: Scenario {
             let median = adaptive.median, let p99 = adaptive.p99
         else { throw ToolError(message: "the driver's storage served no call") }
         let subject = "\(servers) at a time"
-        // Shorter runs are at the mercy of the machine.
+        // Shorter runs vary too much.
         let isTarget = seconds >= 8
         return [
             Figure(

@@ -5,19 +5,19 @@ import ArgumentParser
 import Foundation
 import Glibc
 
-/// How long a failover takes with a cold standby and with a warm one, and what each costs.
+/// The time of a failover with a cold and with a warm standby, and the memory of each.
 struct FailoverScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "failover",
-        abstract: "Time from SIGKILL of the leader to the first list of the next one, with a lease of 3 seconds."
+        abstract: "Measure the time from SIGKILL of the leader to the first list of the next, with a lease of 3 seconds."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 20_000
 
-    @Option(help: "How long the standby stands by before it is measured, in seconds.")
+    @Option(help: "The seconds from the start of the standby to the measurement.")
     var settling = 5.0
 
     @Flag(inversion: .prefixedNo, help: "Whether to measure a standby with --warm-standby too.")
@@ -40,17 +40,16 @@ struct FailoverScenario: Scenario {
     }
 }
 
-/// What a failover took.
 private struct Failover {
-    /// In seconds, until the first call for volumes.
+    /// Seconds until the first list.
     var sinceKill: Double
     var sinceLease: Double
-    /// Of the standby before it led, in bytes.
+    /// The standby's bytes before the failover.
     var resident: Double
 }
 
 extension Sidecar {
-    /// Kills a leader beside which another replica stands by.
+    /// Kills a leader and measures the standby.
     fileprivate func failover(
         in cluster: ClusterProcess,
         _ flags: [String],
@@ -73,7 +72,7 @@ extension Sidecar {
                 guard kill(leader, SIGKILL) == 0 else { throw ToolError(message: "the leader has ended") }
                 try await cluster.wait(for: method, count: before + 1, by: standby)
                 let listed = try await cluster.calls(method)[before].time
-                // The log has the wall clock's time.
+                // The log has the time of the wall clock.
                 let sinceEpoch = Date().timeIntervalSince1970 - ClusterProcess.now
                 let taken = try timeOfLeading(inLog: log) - sinceEpoch
                 return Failover(sinceKill: listed - killed, sinceLease: listed - taken, resident: resident)
@@ -81,10 +80,10 @@ extension Sidecar {
         }
     }
 
-    /// When a replica became leader, in seconds since 1970, by its log.
+    /// The time in a log at which the replica became leader, in seconds since 1970.
     private func timeOfLeading(inLog path: String) throws -> Double {
         struct Line: Decodable {
-            /// In milliseconds since 1970.
+            /// Milliseconds since 1970.
             let ts: Double
             let msg: String
         }

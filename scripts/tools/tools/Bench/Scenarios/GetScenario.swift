@@ -3,30 +3,30 @@
 
 import ArgumentParser
 
-/// Whether a driver without lists is asked for every volume once in each interval.
+/// Whether every volume is probed once in each interval with a driver that cannot list volumes.
 struct GetScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "get",
-        abstract: "Gaps between the calls for each volume of a driver that cannot list them."
+        abstract: "Measure the gaps between calls for each volume with a driver that cannot list volumes."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 2000
 
-    @Option(help: "How long the driver takes for each call, in milliseconds.")
+    @Option(help: "The latency of the driver's calls, in milliseconds.")
     var latency = 50
 
-    @Option(help: "Another --monitor-interval than the default of 1 minute, in seconds.")
+    @Option(help: "--monitor-interval in seconds; by default it is omitted, and 1 minute applies.")
     var interval: Int?
 
-    @Option(help: "How many intervals are watched.")
+    @Option(help: "The number of intervals to measure.")
     var intervals = 3
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         let length = Double(interval ?? 60)
-        // Shorter intervals are at the mercy of the machine.
+        // Shorter intervals vary too much.
         let isTarget = interval == nil
         return try await withCluster(.init(volumes: volumes, hasLists: false)) { cluster in
             try await cluster.setLatency(milliseconds: latency)
@@ -43,7 +43,7 @@ struct GetScenario: Scenario {
             }
             return [
                 Figure(
-                    "volumes left alone for more than 1.1 intervals",
+                    "volumes without a call for more than 1.1 intervals",
                     Double(gaps.count(longerThan: 1.1 * length)),
                     .count,
                     target: isTarget ? 0 : nil

@@ -3,19 +3,19 @@
 
 import ArgumentParser
 
-/// Whether memory and sweeps grow in proportion to the number of volumes.
+/// Whether memory and sweep time grow in proportion to the number of volumes.
 struct GrowthScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "growth",
-        abstract: "Memory, time and CPU of sweeps at numbers of volumes that grow."
+        abstract: "Measure memory, time and CPU of sweeps at growing numbers of volumes."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(parsing: .upToNextOption, help: "Numbers of volumes, in ascending order.")
+    @Option(parsing: .upToNextOption, help: "The numbers of volumes, in ascending order.")
     var volumes = [1000, 10_000, 100_000]
 
-    @Option(help: "Seconds of sweep after sweep that are measured for each.")
+    @Option(help: "The seconds of continuous sweeps to measure for each.")
     var seconds = 5.0
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {

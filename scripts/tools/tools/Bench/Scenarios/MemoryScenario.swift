@@ -3,19 +3,19 @@
 
 import ArgumentParser
 
-/// Resident memory at rest and at its peak, by the number of volumes and the driver's generation.
+/// Resident memory at rest and at its peak, by the number of volumes and the driver's health RPCs.
 struct MemoryScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "memory",
-        abstract: "Peak and steady resident memory of a sidecar that lists healthy volumes."
+        abstract: "Measure the peak and steady resident memory of a sidecar that lists healthy volumes."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(parsing: .upToNextOption, help: "Numbers of volumes, in ascending order.")
+    @Option(parsing: .upToNextOption, help: "The numbers of volumes, in ascending order.")
     var volumes = [10, 2000, 20_000, 100_000]
 
-    @Option(parsing: .upToNextOption, help: "The driver's generations: legacy, health.")
+    @Option(parsing: .upToNextOption, help: "The driver's health RPCs: legacy, health.")
     var generations = ClusterProcess.Generation.allCases
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
@@ -64,13 +64,13 @@ struct MemoryScenario: Scenario {
 }
 
 extension ClusterProcess {
-    /// How many calls a list of all volumes takes.
+    /// The number of calls for a list of all volumes.
     var callsPerSweep: Int {
         guard configuration.generation == .legacy else { return 1 }
         return max(1, (configuration.volumes + configuration.pageSize - 1) / configuration.pageSize)
     }
 
-    /// The memory of a sidecar that lists all volumes again and again, when it has done so three times.
+    /// The memory of a sidecar after its third list of all volumes.
     func memoryAtRest(of process: Int32) async throws -> ProcessMemory {
         let calls = 3 * callsPerSweep + 1
         try await wait(for: configuration.generation.listMethod, count: calls, by: process, within: .seconds(600))

@@ -3,32 +3,32 @@
 
 import ArgumentParser
 
-/// What becomes of an outage: all volumes turn abnormal between two sweeps, and recover when all of that is reported.
+/// An outage: all volumes become abnormal between two sweeps, and recover after everything is reported.
 struct OutageScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "outage",
         abstract:
-            "All volumes turn abnormal at once: what is reported, dropped, reported twice, how soon, at what cost."
+            "Measure an outage of all volumes: missing and repeated reports, time, memory and CPU."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 20_000
 
-    @Option(help: "The driver's generation: legacy or health.")
+    @Option(help: "The driver's health RPCs: legacy or health.")
     var generation = ClusterProcess.Generation.legacy
 
-    @Flag(help: "Each volume's message names it; otherwise all are the same.")
+    @Flag(help: "Give each volume its own message.")
     var ownMessages = false
 
-    @Option(help: "--kube-api-qps and --kube-api-burst; 0 leaves them at their defaults.")
+    @Option(help: "--kube-api-qps and --kube-api-burst; 0 for their defaults.")
     var queriesPerSecond = 10_000
 
     @Option(help: "--list-volumes-interval, in seconds.")
     var interval = 10
 
-    @Option(help: "After so many seconds what is not reported counts as dropped.")
+    @Option(help: "The seconds after which a missing report counts as lost.")
     var patience = 900
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
@@ -39,7 +39,7 @@ struct OutageScenario: Scenario {
         return try await withCluster(.init(volumes: volumes, generation: generation)) { cluster in
             try await sidecar.run(in: cluster, flags) { process in
                 let steady = try await cluster.memoryAtRest(of: process)
-                // A sweep has begun: one that finds some volumes abnormal and others not would leave these to the next.
+                // A sweep that is under way would find only some volumes abnormal.
                 try await cluster.waitForTheEndOfASweep(by: process, self)
                 try ProcessMemory.resetPeak(of: process)
 
@@ -59,14 +59,14 @@ struct OutageScenario: Scenario {
                 let isTarget = volumes == 20_000 && queriesPerSecond >= 10_000
                 return [
                     Figure(
-                        "volumes of which nothing was reported",
+                        "volumes without a report",
                         Double(volumes - abnormal.objects),
                         .count,
                         target: 0
                     ),
                     Figure("reported twice", Double(abnormal.repeated + normal.repeated), .count, target: 0),
                     Figure("recoveries not reported", Double(volumes - normal.objects), .count, target: 0),
-                    Figure("from the sweep until all is reported", reported, .seconds),
+                    Figure("from the sweep until everything is reported", reported, .seconds),
                     Figure("from the sweep until all recoveries are reported", recovered, .seconds),
                     Figure("writes", Double(requests.writes), .count),
                     Figure("of them refused", Double(requests.refusedWrites), .count),
@@ -82,7 +82,7 @@ struct OutageScenario: Scenario {
     }
 }
 
-/// CPU so far.
+/// CPU seconds so far.
 private struct Costs {
     let sidecar: Double
     let cluster: Double
@@ -102,8 +102,8 @@ extension ClusterProcess {
         try await ContinuousClock().sleep(for: .seconds(1))
     }
 
-    /// The time from the first call for a list from now on until as many events were made as there are volumes and, if
-    /// the sidecar writes claims' status, as many further writes of that.
+    /// The time from the next list call until each volume has a new event and, if the sidecar writes claims' status, a new
+    /// status.
     fileprivate func timeUntilReported(
         by process: Int32,
         _ scenario: OutageScenario

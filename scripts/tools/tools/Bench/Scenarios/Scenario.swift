@@ -4,10 +4,10 @@
 import ArgumentParser
 import Foundation
 
-/// What is measured, of which binaries, how often. A subcommand each.
+/// A benchmark, as a subcommand.
 protocol Scenario: AsyncParsableCommand {
     var benchmark: BenchmarkOptions { get }
-    /// Measures a binary once, from nothing to the end.
+    /// Measures a binary once, with a new cluster.
     func measure(_ sidecar: Sidecar) async throws -> [Figure]
 }
 
@@ -31,26 +31,25 @@ extension Scenario {
     }
 }
 
-/// The options that all scenarios have.
+/// The options of all scenarios.
 struct BenchmarkOptions: ParsableArguments {
-    @Option(help: "The sidecar; by default the binary that scripts/build.sh makes.")
+    @Option(help: "The sidecar; by default the binary of scripts/build.sh.")
     var sidecar = ".build-release/release/csi-health-monitor"
 
     @Option(
-        help: "Another sidecar that takes external-health-monitor's flags, measured in the same runs, by turns."
+        help: "Another sidecar with external-health-monitor's flags, measured alternately in the same runs."
     )
     var against: String?
 
-    @Option(help: "How often everything is measured.")
+    @Option(help: "The number of runs.")
     var runs = 5
 
-    @Option(help: "Where to write the report as JSON, besides the table on standard output.")
+    @Option(help: "A file for the report as JSON, besides the table on standard output.")
     var json: String?
 
     @Flag(
         help: """
-            Fail when something that is counted misses its target: a volume of which nothing was reported, an event reported \
-            twice, a write at rest.
+            Fail when a count misses its target: volumes without a report, repeated reports, writes in the steady state.
             """
     )
     var check = false
@@ -59,7 +58,7 @@ struct BenchmarkOptions: ParsableArguments {
         guard runs > 0 else { throw ValidationError("--runs must be at least 1") }
         for program in [sidecar, against].compactMap(\.self)
         where !FileManager.default.isExecutableFile(atPath: program) {
-            throw ValidationError("there is no program \(program)")
+            throw ValidationError("\(program) is not an executable file")
         }
     }
 
@@ -70,11 +69,11 @@ struct BenchmarkOptions: ParsableArguments {
         return [first, Sidecar(name: name == first.name ? "against" : name, path: against)]
     }
 
-    /// Measures all binaries by turns, so that what changes on the machine changes for all.
+    /// Measures all binaries alternately, so that changes of the machine affect all of them.
     fileprivate func report(
         of scenario: String,
         _ measure: (Sidecar) async throws -> [Figure]
-    ) async throws -> Report {
+    ) async throws -> BenchmarkReport {
         let sidecars = sidecars
         var results = sidecars.map { (binary: $0.name, runs: [[Figure]]()) }
         for run in 1...runs {
@@ -83,7 +82,7 @@ struct BenchmarkOptions: ParsableArguments {
                 results[index].runs.append(try await measure(sidecar))
             }
         }
-        return Report(
+        return BenchmarkReport(
             scenario: scenario,
             arguments: Array(CommandLine.arguments.dropFirst()),
             machine: try await .current(),

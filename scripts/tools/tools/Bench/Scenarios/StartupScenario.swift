@@ -4,22 +4,21 @@
 import ArgumentParser
 import Foundation
 
-/// How long it takes from the start of the process to the end of the first sweep, beside what the same bytes take with
-/// curl and a bare reader.
+/// The time from the start of the process to the end of the first sweep, against curl and a bare reader for the same bytes.
 struct StartupScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "startup",
-        abstract: "Time from the start of the process to its first complete sweep, against curl and one bare sweep."
+        abstract: "Measure the time from the start to the first complete sweep, against curl and one bare sweep."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 20_000
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         try await withCluster(.init(volumes: volumes)) { cluster in
-            // Whoever is the first to ask meets a server that has never been asked.
+            // The first download warms up the server.
             _ = try await cluster.downloadLists()
             let download = try await cluster.downloadLists()
             let bare = try await BareSweep.run(in: cluster) { process in
@@ -34,7 +33,7 @@ struct StartupScenario: Scenario {
                 let cost = try ProcessTime(of: process).seconds
                 return (try await cluster.calls(method)[before..<count].map(\.time), cost)
             }
-            // From the call for the last page on, what is left of the sweep is one page.
+            // The sweep ends one page after the call for the last page.
             let page = bare / Double(cluster.callsPerSweep)
             let first = calls[0] - start
             let complete = calls[calls.count - 1] + page - start
@@ -56,7 +55,7 @@ struct StartupScenario: Scenario {
 }
 
 extension ClusterProcess {
-    /// How long curl takes to download what a sidecar has to know, in protobuf, over one connection.
+    /// The time that curl takes to download both lists in protobuf over one connection.
     fileprivate func downloadLists() async throws -> Double {
         let kubeconfig = try String(contentsOfFile: kubeconfig, encoding: .utf8)
         let certificates = "\(directory)/ca.pem"

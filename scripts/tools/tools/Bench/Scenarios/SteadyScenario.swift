@@ -3,22 +3,22 @@
 
 import ArgumentParser
 
-/// What a sidecar does when nothing happens: with default intervals, and after its first sweep.
+/// The steady state: after the first sweep, with default intervals, while volumes stay healthy.
 struct SteadyScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "steady",
-        abstract: "API writes and CPU of a sidecar whose volumes stay healthy."
+        abstract: "Measure API writes and CPU of a sidecar while volumes stay healthy."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 20_000
 
-    @Option(help: "Another --list-volumes-interval than the default of 5 minutes, in seconds.")
+    @Option(help: "--list-volumes-interval in seconds; by default it is omitted, and 5 minutes apply.")
     var interval: Int?
 
-    @Option(help: "How many intervals are watched, each with one sweep.")
+    @Option(help: "The number of intervals to measure, each with one sweep.")
     var intervals = 1
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
@@ -36,7 +36,7 @@ struct SteadyScenario: Scenario {
                 let share = (after.0 - before.0) / (after.2 - before.2)
                 let writes = Double(after.1.writes - before.1.writes)
                 return [
-                    Figure("API writes but for the lease", writes, .count, target: 0),
+                    Figure("API writes without the lease", writes, .count, target: 0),
                     Figure("share of a core", share, .ratio, target: length == 300 ? 0.01 : nil),
                     Figure("resident", try ProcessMemory(of: process).resident, .bytes),
                 ]

@@ -3,20 +3,20 @@
 
 import ArgumentParser
 
-/// What a sweep costs, beside what it would cost to receive and decode the same pages and do nothing else.
+/// The cost of a sweep, against receiving and decoding the same pages only.
 struct SweepScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "sweep",
         abstract:
-            "CPU time for each volume and sweep of a healthy legacy driver's lists, against a bare reader of them."
+            "Measure CPU time for each volume and sweep with a healthy legacy driver, against a bare reader."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions
 
-    @Option(help: "How many volumes there are.")
+    @Option(help: "The number of volumes.")
     var volumes = 20_000
 
-    @Option(help: "Seconds of sweep after sweep that are measured.")
+    @Option(help: "The seconds of continuous sweeps to measure.")
     var seconds = 10.0
 
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
@@ -43,15 +43,15 @@ struct SweepScenario: Scenario {
     }
 }
 
-/// What sweeps cost on average.
+/// The average cost of sweeps.
 struct SweepCost {
     let cpuPerVolume: Double
     let wallPerSweep: Double
 }
 
 extension ClusterProcess {
-    /// Measures a process that lists all volumes without a pause, after its second sweep, for some seconds and at least
-    /// three sweeps. What a page more or less at the ends makes is within one part in the number of pages.
+    /// Measures a process that sweeps without a pause, after its second sweep, for some seconds and at least three sweeps.
+    /// The error is at most one page at each end.
     func costOfSweeps(of process: Int32, seconds: Double) async throws -> SweepCost {
         let method = configuration.generation.listMethod
         try await wait(for: method, count: 2 * callsPerSweep + 1, by: process, within: .seconds(600))

@@ -5,12 +5,11 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// Runs a program beside `body`, which is given its process id, and ends it when `body` has ended: by SIGTERM, and by
-/// SIGKILL five seconds later.
+/// Runs a program while `body` runs, which gets its process id. Then ends it by SIGTERM, and by SIGKILL five seconds later.
 ///
 /// - Parameters:
-///   - environment: additions to ours.
-///   - log: where its standard error goes, in addition to what is there.
+///   - environment: in addition to that of this process.
+///   - log: the file that its standard error is appended to.
 func withProcess<Result: Sendable>(
     _ path: String,
     _ arguments: [String],
@@ -46,9 +45,9 @@ func withProcess<Result: Sendable>(
     return try outcome.closureResult.get()
 }
 
-/// What a program that is found on the PATH says on standard output.
+/// Runs a program on the PATH and returns its standard output.
 ///
-/// - Throws: ToolError when it fails.
+/// - Throws: ``ToolError`` when it fails.
 func output(of name: String, _ arguments: [String]) async throws -> String {
     let outcome = try await Subprocess.run(
         .name(name),
@@ -62,12 +61,12 @@ func output(of name: String, _ arguments: [String]) async throws -> String {
     return outcome.standardOutput
 }
 
-/// Where this program is, to start itself with another subcommand (proc(5)).
+/// The path of this program, to run another of its subcommands (proc(5)).
 func pathOfThisProgram() throws -> String {
     try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
 }
 
-/// A program did not do what it was run for.
+/// A program failed.
 struct ToolError: Error, CustomStringConvertible {
     let message: String
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import tools
 
-@Suite struct ReportTests {
+@Suite struct BenchmarkReportTests {
     static let machine = Machine(
         processor: "Z80",
         cores: 1,
@@ -16,8 +16,8 @@ import Testing
         versions: ["swift": "6.3.1", "libc6": "2.36"]
     )
 
-    static func report(_ results: [(binary: String, runs: [[Figure]])]) -> Report {
-        Report(scenario: "memory", arguments: ["memory"], machine: machine, runs: 3, results: results)
+    static func report(_ results: [(binary: String, runs: [[Figure]])]) -> BenchmarkReport {
+        BenchmarkReport(scenario: "memory", arguments: ["memory"], machine: machine, runs: 3, results: results)
     }
 
     @Test func `the table has medians, spreads and targets`() {
@@ -62,7 +62,7 @@ import Testing
 
     @Test func `the JSON has every value`() throws {
         let report = Self.report([("ours", [3.0, 1, 2].map { [Figure("a", $0, .seconds, target: 5)] })])
-        let read = try JSONDecoder().decode(Report.self, from: try report.json())
+        let read = try JSONDecoder().decode(BenchmarkReport.self, from: try report.json())
         let cell = try #require(read.rows.first?.cells.first)
         #expect(cell.values == [3, 1, 2])
         #expect((cell.median, cell.minimum, cell.maximum) == (2, 1, 3))

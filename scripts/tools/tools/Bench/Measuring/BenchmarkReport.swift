@@ -3,8 +3,8 @@
 
 import Foundation
 
-/// What a scenario found: for each figure, a summary for each binary.
-struct Report: Codable, Sendable {
+/// The results of a scenario: for each figure, a summary for each binary.
+struct BenchmarkReport: Codable, Sendable {
     struct Row: Codable, Sendable {
         struct Cell: Codable, Sendable {
             let binary: String
@@ -17,20 +17,20 @@ struct Report: Codable, Sendable {
         let what: String
         let unit: Figure.Unit
         let target: Figure.Target?
-        /// In the order of the report's binaries; one that has no such figure is missing.
+        /// In the order of the report's binaries, without those that do not have the figure.
         fileprivate(set) var cells: [Cell]
     }
 
     let scenario: String
-    /// The arguments of this program.
+    /// Of this program.
     let arguments: [String]
     let machine: Machine
     let runs: Int
-    /// The first is the one that targets are about.
+    /// Targets apply to the first.
     let binaries: [String]
     let rows: [Row]
 
-    /// - Parameter results: of each binary, in their order, the figures of its runs.
+    /// - Parameter results: for each binary, in order, the figures of its runs.
     init(
         scenario: String,
         arguments: [String],
@@ -66,7 +66,7 @@ struct Report: Codable, Sendable {
         self.rows = rows
     }
 
-    /// Whether the first binary's median is within a row's target; nil where there is no target or no median.
+    /// Whether the first binary's median meets a row's target; nil without a target or a median.
     func isMet(_ row: Row) -> Bool? {
         guard let target = row.target, let cell = row.cells.first(where: { $0.binary == binaries.first }) else {
             return nil
@@ -74,7 +74,7 @@ struct Report: Codable, Sendable {
         return target.isMet(by: cell.median)
     }
 
-    /// A Markdown table: medians, and in parentheses the spread from the least to the greatest where they differ.
+    /// A Markdown table: medians, and in parentheses minimum and maximum where they differ.
     var markdown: String {
         let head = ["\(scenario), runs: \(runs)"] + binaries + ["Target", ""]
         var lines = [head, head.map { _ in "---" }]
@@ -88,7 +88,6 @@ struct Report: Codable, Sendable {
         return lines.map { "| " + $0.joined(separator: " | ") + " |" }.joined(separator: "\n")
     }
 
-    /// The machine-readable form.
     func json() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
