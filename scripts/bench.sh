@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Measures the sidecar against the simulated cluster, one scenario after the other, and puts the figures under
-# .build-bench/report: a table in Markdown (also on standard output) and a JSON file for each scenario.
+# Measures the sidecar with the simulated cluster, one scenario after the other. Writes to .build-bench/report a table
+# in Markdown, which is also printed, and a JSON file for each scenario.
 #
-#   scripts/bench.sh                        all scenarios, with optimised binaries; takes about two hours
-#   scripts/bench.sh memory sweep           these
+#   scripts/bench.sh                        all scenarios with optimised binaries, about two hours
+#   scripts/bench.sh memory sweep           these scenarios
 #   scripts/bench.sh --runs 3 --against PATH [SCENARIO ...]
-#                                           beside another sidecar that takes external-health-monitor's flags
-#   scripts/bench.sh --quick                whether all of it works: debug binaries, a few volumes, under a minute
+#                                           also measure another sidecar with external-health-monitor's flags
+#   scripts/bench.sh --quick                check that the benchmarks work: debug binaries, few volumes, under a minute
 #
-# Times, unlike memory, mean something only when nothing else runs on the machine.
+# Unlike memory, durations are meaningful only when nothing else runs on the machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,7 +53,7 @@ else
 fi
 bench=("$binaries/tools" bench)
 
-# arguments NAME: the scenario of this name, and its arguments where they are not the defaults.
+# arguments NAME: prints a scenario's subcommand and the arguments that differ from its defaults.
 arguments() {
     case "$quick$1" in
         yesmemory) echo memory --volumes 10 --generations legacy health ;;
@@ -66,7 +66,7 @@ arguments() {
         yessteady) echo steady --volumes 20 --interval 2 ;;
         yesgrowth) echo growth --volumes 10 20 --seconds 0.5 ;;
         yesfailover) echo failover --volumes 20 --settling 1 ;;
-        # Older than CSI 1.13, external-health-monitor 0.18 knows no other driver.
+        # external-health-monitor 0.18 does not support the health RPCs of CSI 1.13.
         memory) echo memory ${against:+--generations legacy} ;;
         failover) echo failover ${against:+--no-warm} ;;
         outage-default-limits) echo outage --volumes 2000 --queries-per-second 0 ;;
@@ -86,6 +86,6 @@ mkdir -p "$report"
         "${bench[@]}" "${words[@]}" --sidecar "$sidecar" "${extra[@]}" --runs "$runs" --json "$report/$scenario.json"
     done
     printf '\n`allocations`\n\n'
-    # The limits are those of an optimised build.
+    # The limits are for an optimised build.
     "$binaries/allocations" ${quick:+--no-limits}
 } | tee "$report/report.md"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Builds the binary that ships: optimised, stripped, with the Swift runtime, gRPC core and the C++ library linked
-# in. Prints where it is.
+# Builds the binary that ships, and prints its path: optimised, stripped, with the Swift runtime, gRPC core and the C++
+# library linked statically.
 #
-# Without exported symbols the linker can drop what nobody calls; a stripped binary has no names for a crash's backtrace.
-# docs/benchmarks.md says what each of these options gains.
+# Without exported symbols the linker can drop unused code. A stripped binary has no symbols for backtraces. See
+# docs/benchmarks.md for the effect of each option.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh
 
-# The linker finds these before the shared libraries of the same names; each is a linker script that names archives.
+# Linker scripts that name archives; the linker finds them before the shared libraries of the same names.
 libraries=$PWD/.build-release/libraries
 system=$(dirname "$(gcc -print-file-name=libgrpc_unsecure.a)")
 mkdir -p "$libraries"
@@ -21,7 +21,7 @@ options=(--configuration release --product csi-health-monitor --scratch-path .bu
     -Xswiftc -O -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
     -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
     -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --strip-all)
-# For the metric csi_volume_health_build_info. Without git, as in an image's build, the caller may set it.
+# For the metric csi_volume_health_build_info. The caller may set it, for example in an image build without git.
 CSI_HEALTH_MONITOR_REVISION=${CSI_HEALTH_MONITOR_REVISION:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
 export CSI_HEALTH_MONITOR_REVISION
 swift build --quiet "${options[@]}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Breaks everything around three replicas of the monitor and checks all the time what it promises: told, once, cleared,
-# once, one leader, no write in the steady state, no health from an error (docs/reliability.md).
+# Injects faults around three replicas of the monitor and checks its promises all the time: conditions and recoveries
+# are reported once, there is one leader, no write in the steady state, no health from an error (docs/reliability.md).
 #
 #   scripts/chaos.sh [--seed N] [--minutes M] [--fault NAME] [--directory DIR]
 #
-# The same seed makes the same rounds. What failed is printed with its seed and the history around it.
+# The same seed makes the same rounds. A failure is printed with its seed and the history.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,6 @@ echo "Building (some minutes the first time) ..."
 swift build --quiet --product csi-health-monitor
 swift build --quiet --product tools
 binaries=$(swift build --show-bin-path)
-# Skews the clocks of replicas.
+# To skew the clocks of replicas.
 fake_time=$(dpkg-query --listfiles libfaketime | grep --max-count=1 '/libfaketimeMT.so.1$')
 exec "$binaries/tools" chaos --monitor "$binaries/csi-health-monitor" --fake-time-library "$fake_time" "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Shows a volume break and recover, as a person sees it with kubectl: a simulated cluster and CSI driver, and the real
-# monitor, as processes of their own. Ends with 0 only if the events really were in the API server.
+# Shows with kubectl how a volume becomes unhealthy and recovers. The cluster and the CSI driver are simulated, the
+# monitor is real. Succeeds only when the API server has the expected events.
 #
-# --driver=legacy (the default) plays a driver with VolumeCondition, --driver=health one with the health RPCs of CSI 1.13.
-# --keep leaves all of it running and tells how to look at it.
+# --driver=legacy (the default) simulates a driver with VolumeCondition, --driver=health one with the health RPCs of CSI
+# 1.13. --keep leaves everything running and prints how to use it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,7 +39,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# until_true SECONDS WHAT COMMAND...: runs the command until it succeeds.
+# until_true SECONDS WHAT COMMAND...: repeats the command until it succeeds, or fails after SECONDS.
 until_true() {
     local deadline=$((SECONDS + $1)) what=$2
     shift 2
@@ -63,7 +63,7 @@ export KUBECONFIG=$directory/kubeconfig
 monitor_pid=$!
 until_true 20 "list of volumes by the monitor" grep -q "Listed all volumes" "$directory/monitor.log"
 
-# events REASON: how many events of this reason are on the claim, and how often they were told.
+# events REASON: prints type, message and count of the claim's events with this reason.
 events() {
     kubectl get events --namespace default \
         --field-selector "involvedObject.kind=PersistentVolumeClaim,involvedObject.name=csi-pvc,reason=$1" \
@@ -81,7 +81,7 @@ show() {
     kubectl get pvc csi-pvc --output 'jsonpath={.status.healthStatus}'
     echo
 }
-# The conditions in the claim's status.
+# conditions: prints the health conditions in the claim's status.
 conditions() {
     kubectl get pvc csi-pvc --namespace default \
         --output 'jsonpath={range .status.healthStatus.healthConditions[*]}{.status}|{.reason}|{.message}{"\n"}{end}'
@@ -110,7 +110,7 @@ case "$driver" in
         status="DataLoss|BadBlocks|7 blocks cannot be read"
         ;;
 esac
-show "The volume is well:"
+show "The volume is healthy:"
 
 break_volume
 until_true 20 "abnormal event" has_event VolumeConditionAbnormal "Warning|$event|1"
@@ -121,24 +121,24 @@ mend_volume
 until_true 20 "recovery event" \
     has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
 until_true 20 "empty status" has_conditions ""
-# Two more sweeps must not tell it again.
+# Two more lists must not repeat the events.
 sweeps=$(grep -c "Listed all volumes" "$directory/monitor.log")
 more_sweeps() { [ "$(grep -c "Listed all volumes" "$directory/monitor.log")" -ge $((sweeps + 2)) ]; }
 until_true 20 "further lists of volumes" more_sweeps
-show "And it is well again:"
+show "The volume has recovered:"
 has_event VolumeConditionAbnormal "Warning|$event|1"
 has_event VolumeConditionNormal "Normal|The Volume returns to the healthy state|1"
 
 echo
 if [ -n "$keep" ]; then
-    echo "Left running; look with:   export KUBECONFIG=$KUBECONFIG"
-    echo "break the volume with:     $by_hand"
-    echo "stop all of it with:       kill $monitor_pid $cluster_pid"
+    echo "Left running; connect by:  export KUBECONFIG=$KUBECONFIG"
+    echo "break the volume by:       $by_hand"
+    echo "stop everything by:        kill $monitor_pid $cluster_pid"
 else
     kill -TERM "$monitor_pid"
     wait "$monitor_pid"
     monitor_pid=
-    echo "The monitor stopped on SIGTERM, with exit code 0 and the lease released:"
+    echo "The monitor exited with 0 on SIGTERM and released the lease:"
     grep "Released the lease" "$directory/monitor.log"
-    echo "Both events were in the API server, each once."
+    echo "The API server has each of the two events once."
 fi

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Fuzzes what parses bytes from outside, by libFuzzer and with AddressSanitizer:
+# Fuzzes the parsers of bytes from outside with libFuzzer and AddressSanitizer:
 #
-#     scripts/fuzz.sh TARGET SECONDS [SEED] one target, or "all", each for so long; without a seed, with a new one
+#     scripts/fuzz.sh TARGET SECONDS [SEED] one target, or "all", each for SECONDS; by default with a random seed
 #     scripts/fuzz.sh --replay TARGET FILE  one input
-#     scripts/fuzz.sh --minimize TARGET     put what was found here and adds coverage into the committed corpus
+#     scripts/fuzz.sh --minimize TARGET     add the inputs that increase coverage to the committed corpus
 #
-# The targets are FuzzTarget's in scripts/tools/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. What a run finds
-# anew is kept in .build-fuzz/corpora. Exits not 0 when an input crashes, hangs, leaks or breaks an invariant.
+# The targets are in scripts/tools/FuzzTargets, the corpora in Tests/FuzzTargetsTests/Corpora. New inputs of a run are
+# kept in .build-fuzz/corpora. Fails when an input crashes, hangs, leaks or breaks an invariant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 committed=Tests/FuzzTargetsTests/Corpora
-# A test checks that these are all.
+# A test checks that there is a corpus for each target.
 mapfile -t targets < <(ls "$committed")
 scratch=.build-fuzz/corpora
 findings=.build-fuzz/findings
@@ -22,8 +22,8 @@ usage() {
     exit 2
 }
 
-# Optimised, for the targets are many times faster then; overflows trap all the same. lld, because gold writes
-# hundreds of warnings about symbols of AddressSanitizer.
+# Optimised, which makes the targets many times faster and still traps overflows. lld, because gold prints hundreds of
+# warnings about symbols of AddressSanitizer.
 build() {
     scripts/setup.sh
     local options=(--configuration release --product fuzzer --scratch-path .build-fuzz --sanitize fuzzer
@@ -33,7 +33,7 @@ build() {
     fuzzer=$(swift build "${options[@]}" --show-bin-path)/fuzzer
 }
 
-# run_fuzzer TARGET LIMIT ARGUMENTS...: Swift's own backtrace would come before libFuzzer keeps the input.
+# run_fuzzer TARGET LIMIT ARGUMENTS...: without Swift's backtraces, which would come before libFuzzer keeps the input.
 run_fuzzer() {
     local target=$1 limit=$2
     shift 2
@@ -57,8 +57,8 @@ fuzz() {
     grep --text --extended-regexp 'Fatal error|runtime error|ERROR: |SUMMARY: ' "$log" >&2 || tail -n 20 "$log" >&2
     echo "$target: FAILED with $status after ${executions:-0} executions; the log is $log" >&2
     if [ -n "$input" ]; then
-        echo "    again: scripts/fuzz.sh --replay $target $input" >&2
-        echo "    when it is mended: mv $input $committed/$target/WHAT-IT-IS" >&2
+        echo "    to reproduce: scripts/fuzz.sh --replay $target $input" >&2
+        echo "    when it is fixed: mv $input $committed/$target/DESCRIPTIVE-NAME" >&2
     fi
     return 1
 }
@@ -78,7 +78,7 @@ case ${1:-} in
     build
     minimized=$(mktemp --directory)
     run_fuzzer "$2" 600 -merge=1 -max_len=4096 "$minimized" "$committed/$2" "$scratch/$2" 2>&1 | grep 'MERGE-OUTER' | tail -n 1
-    # What has a name of its own stays: somebody put it there.
+    # Only inputs named by a hash are replaced; the others were added by hand.
     find "$committed/$2" -type f -regextype egrep -regex '.*/[0-9a-f]{40}' -delete
     for input in "$minimized"/*; do
         known=0

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the Swift code of Protos/ anew. With --check, changes nothing and fails when the committed code differs.
+# Generates the Swift code of Protos/. With --check, changes nothing and fails when the committed code differs.
 #
-# Needs Debian's protobuf-compiler and libprotobuf-dev; the Swift plug-in is built from the swift-protobuf that the package depends on.
+# Requires Debian's protobuf-compiler and libprotobuf-dev. The Swift plug-in is built from this package's
+# swift-protobuf.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +31,7 @@ generate KubernetesAPI kubernetes/meta.proto kubernetes/core.proto kubernetes/co
 if [ "$destination" != Sources ]; then
     for module in CSISpec KubernetesAPI; do
         if ! diff -r "Sources/$module/Generated" "$destination/$module/Generated"; then
-            echo "generate.sh: Sources/$module/Generated is not what Protos/ gives: run scripts/generate.sh and commit" >&2
+            echo "generate.sh: Sources/$module/Generated is out of date: run scripts/generate.sh and commit" >&2
             exit 1
         fi
     done

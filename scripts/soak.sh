@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs one monitor for a long time, with volumes that come, go, break and recover, and short intervals: memory and file
-# descriptors must stay flat. Prints the slope, and fails when there is one.
+# Runs one monitor for a long time with short intervals, while volumes come, go, break and recover. Prints the slopes of
+# memory and file descriptors, and fails when they grow.
 #
 #   scripts/soak.sh [--hours H] [--volumes N] [--seed N]
 set -euo pipefail

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The checks that need no test: format, imports as designed, generated code up to date. Warnings are errors in
-# Package.swift already.
+# Checks format, licence headers, imports and generated code. Warnings are errors by Package.swift.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
 
-# check "WHAT" COMMAND...: the command prints nothing and succeeds when all is well.
+# check "WHAT" COMMAND...: runs a command, and prints its output when it fails.
 check() {
     local what=$1 output
     shift
@@ -18,13 +17,15 @@ check() {
     fi
 }
 
+# nowhere GREP-ARGUMENTS...: succeeds when grep finds nothing.
 nowhere() {
     ! grep --recursive --line-number --extended-regexp "$@"
 }
 
-# only_in MODULE C_MODULE: nobody else imports it.
+# only_in MODULE C_MODULE: succeeds when no other module imports C_MODULE.
 only_in() {
-    ! grep --recursive --files-with-matches --extended-regexp "^ *((public|package|internal) )?import $2\$" Sources Tests scripts/tools |
+    ! grep --recursive --files-with-matches --extended-regexp "^ *((public|package|internal) )?import $2\$" \
+        Sources Tests scripts/tools |
         grep --invert-match "^Sources/$1/"
 }
 
@@ -46,10 +47,10 @@ check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
 check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
 check "VolumeHealth imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/VolumeHealth
-check "nothing that ships imports all of Foundation" nowhere '^ *((public|package|internal) )?import Foundation$' Sources \
-    --exclude-dir=HealthMonitorTestKit --exclude-dir=Generated
-check "no force try and no sleep in tests" nowhere 'try!|Task\.sleep|usleep\(|Thread\.sleep' Sources Tests scripts/tools --include='*.swift' \
-    --exclude-dir=Generated
+check "nothing that ships imports all of Foundation" \
+    nowhere '^ *((public|package|internal) )?import Foundation$' Sources --exclude-dir=HealthMonitorTestKit --exclude-dir=Generated
+check "no force try and no sleep in tests" \
+    nowhere 'try!|Task\.sleep|usleep\(|Thread\.sleep' Sources Tests scripts/tools --include='*.swift' --exclude-dir=Generated
 check "imports are declared dependencies" swift build --build-tests --explicit-target-dependency-import-check error --quiet
 check "generated code is up to date" scripts/generate.sh --check
 exit $failed

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests. Arguments go to `swift test`: scripts/test.sh --filter VolumeHealthTests
+# Installs what is missing and runs all tests. Arguments are passed to `swift test`: scripts/test.sh --filter
+# CSIClientTests
 #
-# --sanitize=thread or --sanitize=address, as the first argument, does so under that sanitizer, in a build directory of
-# its own: .build-tsan, .build-asan. A report of the sanitizer fails the run, also one about a program that a test runs.
+# With --sanitize=thread or --sanitize=address as the first argument, tests run under that sanitizer, built in
+# .build-tsan or .build-asan. A report of the sanitizer fails the run, also one of a program that a test runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,12 +13,12 @@ case "${1-}" in
         shift
         mkdir -p .build-tsan
         clang -c -O2 -fPIC scripts/tsan-mutex.c -o .build-tsan/tsan-mutex.o
-        # One test at a time: slowed down and all at once, some reach their time limits.
+        # One test at a time: in parallel, some would exceed their time limits under this sanitizer.
         options=(--sanitize=thread --scratch-path .build-tsan -Xlinker "$PWD/.build-tsan/tsan-mutex.o" --no-parallel)
         ;;
     --sanitize=address)
         shift
-        # XCTest, in which there are no tests here, leaks.
+        # There are no XCTest tests here, and XCTest leaks.
         options=(--sanitize=address --scratch-path .build-asan --disable-xctest)
         export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
         export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan-suppressions.txt:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// For test.sh --sanitize=thread: shows the thread sanitizer the locking that it cannot see by itself.
+// For test.sh --sanitize=thread: tells the thread sanitizer about locking that it cannot observe.
 //
-// Swift's Mutex takes a free lock by an atomic operation, which is compiled into our code, and one that is held by a system
-// call in libswiftSynchronization, which is not instrumented: what only the latter orders would be reported as a race.
-// Linked into the tests, these functions stand before those of the library (Swift 6.3, Mutex/LinuxImpl.swift), call
-// them and say what they order.
+// Swift's Mutex acquires a free lock by an atomic operation, which is compiled into our code, but a contended one by a
+// system call in libswiftSynchronization, which is not instrumented. The sanitizer would report a race between accesses
+// that only the latter orders. Linked into the tests, these functions override the library's (Swift 6.3,
+// Mutex/LinuxImpl.swift), call them and declare the order.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 #include <stdint.h>
 
-// A method's self comes in the register of the context.
+// A method's self is passed in the context register.
 #define METHOD __attribute__((swiftcall))
 #define SELF __attribute__((swift_context)) void *self
 

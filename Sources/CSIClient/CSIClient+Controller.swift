@@ -45,8 +45,8 @@ extension CSIClient {
     /// The response is taken for the requested volume even where its `volume_id` differs or is missing. That is logged
     /// once for each driver and is in the call's observation.
     ///
-    /// - Throws: ``CSIError``. For a volume that does not exist, drivers return NotFound, or OK with an abnormal condition.
-    ///   A response with neither a volume nor a condition is ``CSIError/Code/invalidResponse``.
+    /// - Throws: ``CSIError``. For a missing volume, drivers return NotFound, or OK with an abnormal condition. A response
+    ///   with neither a volume nor a condition is ``CSIError/Code/invalidResponse``.
     ///
     /// Source: CSI specification, ControllerGetVolume (GET_VOLUME).
     package func getVolume(id: String) async throws(CSIError) -> DriverVolume {

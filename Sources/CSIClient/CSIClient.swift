@@ -12,8 +12,8 @@ import Synchronization
 /// It has one connection, which gRPC makes for the first call and again after it breaks. Calls may run concurrently. A
 /// cancelled call throws a ``CSIError`` with the status Cancelled.
 ///
-/// Calls are logged with requests and responses at the `trace` level. Secrets are never logged: those that were sent with a
-/// call are removed from everything in its response.
+/// Calls are logged with requests and responses at the `trace` level. Secrets are never logged: those that were sent
+/// with a call are removed from everything in its response.
 package final class CSIClient: Sendable {
     package struct Configuration: Sendable {
         /// A path, or a gRPC address: `unix:///run/csi/socket`.
@@ -82,7 +82,8 @@ package final class CSIClient: Sendable {
         channel.connectivityState(tryToConnect: true) == .ready
     }
 
-    /// The driver's name and version, for metrics; `unknown-driver` and empty until it is identified, as in csi-lib-utils.
+    /// The driver's name and version, for metrics; `unknown-driver` and empty until it is identified, as in
+    /// csi-lib-utils.
     package var driverInfo: (name: String, version: String) {
         driver.withLock { ($0.name, $0.version) }
     }

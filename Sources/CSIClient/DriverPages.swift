@@ -3,7 +3,8 @@
 
 import GRPCTransport
 
-/// A driver's list, page by page. Each page is a call of its own with the client's timeout, made when the iterator needs it.
+/// A driver's list, page by page. Each page is a call of its own with the client's timeout, made when the iterator
+/// needs it.
 ///
 /// The pages are not a snapshot: a volume may be missing or come twice. A list that ends without an error is complete.
 /// ABORTED means that a token has expired: the list starts over, once, and its volumes come again.

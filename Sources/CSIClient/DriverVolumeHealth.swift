@@ -117,7 +117,6 @@ extension DriverVolumeHealth {
     }
 }
 
-
 private struct TooManyEntries: Error, CustomStringConvertible {
     var description: String { "more than \(DriverVolumeHealth.maximumEntries) health entries for one volume" }
 }

@@ -4,13 +4,13 @@
 import CSISpec
 import SwiftProtobuf
 
-/// Removes secrets from a driver's texts: a backend's error may repeat the secrets that were sent to it, and goes to logs
-/// and events, which many users may read.
+/// Removes secrets from a driver's texts: a backend's error may repeat the secrets that were sent to it, and goes to
+/// logs and events, which many users may read.
 ///
-/// A secret's value is removed as it was sent; without white space at its ends (`echo secret | base64` adds a newline, which
-/// drivers trim); line by line (a PEM key); and, for a JSON object (a service account's key file), string by string. Each
-/// of these is also removed as JSON escapes it. Values of less than four bytes, and parts of less than eight, are not
-/// removed, because they would match ordinary text.
+/// A secret's value is removed as it was sent; without white space at its ends (`echo secret | base64` adds a newline,
+/// which drivers trim); line by line (a PEM key); and, for a JSON object (a service account's key file), string by
+/// string. Each of these is also removed as JSON escapes it. Values of less than four bytes, and parts of less than
+/// eight, are not removed, because they would match ordinary text.
 struct Redaction {
     static let placeholder = "(redacted)"
     private static let minimumBytes = 4

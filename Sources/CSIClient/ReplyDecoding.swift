@@ -6,8 +6,8 @@ import SwiftProtobuf
 
 // Decodes replies and checks them against the specification. Pure, so that tests and fuzzing can pass any bytes.
 //
-// Volumes, of which there may be many, are read field by field, without the generated messages. Field 1 of every reply must
-// have its wire type: otherwise protobuf would take it for an unknown field, and the reply for an empty one.
+// Volumes, of which there may be many, are read field by field, without the generated messages. Field 1 of every reply
+// must have its wire type: otherwise protobuf would take it for an unknown field, and the reply for an empty one.
 
 extension Message {
     /// Decodes a reply.
@@ -48,7 +48,8 @@ func decoding<Result>(
     }
 }
 
-/// The beginning of a driver's text, to keep messages readable. By the specification identifiers have at most 128 bytes.
+/// The beginning of a driver's text, to keep messages readable. By the specification identifiers have at most 128
+/// bytes.
 func excerpt(_ text: String) -> String {
     text.utf8.count <= 256 ? text : String(text.unicodeScalars.prefix(256)) + "..."
 }

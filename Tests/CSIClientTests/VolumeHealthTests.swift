@@ -166,7 +166,10 @@ import Testing
     }
 
     @Test func `one volume is read`() async throws {
-        let volume = try await getVolumeHealth("a", .success(Wire.message(1, health("a", (2, "PathDown", "all paths")))))
+        let volume = try await getVolumeHealth(
+            "a",
+            .success(Wire.message(1, health("a", (2, "PathDown", "all paths"))))
+        )
         #expect(try volume.get().entries.map(\.status) == [.inaccessible])
         #expect(try volume.get().entries.map(\.reason) == ["PathDown"])
     }

@@ -222,8 +222,8 @@ import Testing
     /// Replies to ControllerGetVolume of real drivers: volume=1 { volume_id=2 }, status=2 { volume_condition=2 {
     /// abnormal=1, message=2 } }.
     ///
-    /// - dell/csi-powerstore (pkg/controller/controller.go, 8db0ba6): handle `UUID/ARRAY/scsi`, reply with the bare UUID.
-    /// - dell/csi-powerflex (service/controller.go, ce1dbd0c): abnormal without `volume` for a volume that is not found.
+    /// - dell/csi-powerstore (pkg/controller/controller.go, 8db0ba6): handle `UUID/ARRAY/scsi`, reply with the UUID only.
+    /// - dell/csi-powerflex (service/controller.go, ce1dbd0c): abnormal without `volume` for a missing volume.
     static let deviations: [(kind: ReplyDeviation.Kind, volume: [UInt8])] = [
         (.volumeIDDiffers, Wire.message(1, Wire.text(2, "3f1c"))),
         (.volumeIDMissing, Wire.message(1, Wire.integer(1, 1 << 30))),

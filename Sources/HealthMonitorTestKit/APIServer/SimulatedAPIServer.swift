@@ -9,8 +9,9 @@ import Synchronization
 ///
 /// It serves PersistentVolumes, PersistentVolumeClaims, Events, Namespaces, Pods, Nodes, Secrets and Leases as the real
 /// server does: get, list (pages, selectors), watch (bookmarks, 410), create, update, merge patch, delete, the status
-/// subresource, optimistic locking, finalizers, feature gates, RBAC by bearer token; kubectl works with it. No controller
-/// runs: nothing is bound, scheduled or collected unless the test does so, and a deleted Pod is gone at once.
+/// subresource, optimistic locking, finalizers, feature gates, RBAC by bearer token; kubectl works with it. No
+/// controller runs: nothing is bound, scheduled or collected unless the test does so, and a deleted Pod is gone at
+/// once.
 ///
 /// A test creates objects with `create` and its siblings, injects faults with `intercept` and `watches`, and asserts on
 /// `journal` and on the objects.
@@ -135,8 +136,8 @@ package final class SimulatedAPIServer: Sendable {
         self.interceptor.current = interceptor
     }
 
-    /// The enabled feature gates; at first CSIVolumeHealth and WatchList. A field behind a disabled gate is dropped from
-    /// writes without an error, unless the object already has it.
+    /// The enabled feature gates; at first CSIVolumeHealth and WatchList. A field behind a disabled gate is dropped
+    /// from writes without an error, unless the object already has it.
     package var featureGates: Set<FeatureGate> {
         get { cluster.featureGates }
         set { cluster.featureGates = newValue }

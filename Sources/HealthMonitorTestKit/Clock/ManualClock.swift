@@ -37,8 +37,8 @@ package final class ManualClock: Clock, Sendable {
     /// Zero: every instant can be reached.
     package var minimumResolution: Duration { .zero }
 
-    /// Advances the clock and resumes the sleepers that are due: by deadline, and of equal deadlines in the order in which
-    /// they began to sleep.
+    /// Advances the clock and resumes the sleepers that are due: by deadline, and of equal deadlines in the order in
+    /// which they began to sleep.
     package func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now = state.now.advanced(by: duration)

@@ -15,8 +15,8 @@ package func pollingPause() async {
 
 /// Runs one exit test at a time.
 ///
-/// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave none
-/// for other tests. Source: swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
+/// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave
+/// none for other tests. Source: swift-testing of Swift 6.3, `ExitTest._processRecords(fromBackChannel:)`.
 package func runExitTest(_ test: () async -> Void) async {
     await withCheckedContinuation { continuation in
         exitTests.withLock { $0.begin(continuation) }?.resume()

@@ -3,8 +3,8 @@
 
 import Synchronization
 
-/// The storage array behind a ``SimulatedDriver``: it serves a limited number of calls at a time, and the others wait in
-/// the order of their arrival. A call's latency is its waiting time and its service time.
+/// The storage array behind a ``SimulatedDriver``: it serves a limited number of calls at a time, and the others wait
+/// in the order of their arrival. A call's latency is its waiting time and its service time.
 package final class SimulatedArray: Sendable {
     /// The load of an array in some time.
     package struct Load: Sendable {
@@ -33,8 +33,8 @@ package final class SimulatedArray: Sendable {
         state = Mutex(State(queue: ArrayQueue(servers: servers, serviceTime: serviceTime, jitter: jitter, seed: seed)))
     }
 
-    /// Returns when a call that arrives now has been served, or on cancellation. A cancelled call keeps its turn: an array
-    /// finishes what it has accepted.
+    /// Returns when a call that arrives now has been served, or on cancellation. A cancelled call keeps its turn: an
+    /// array finishes what it has accepted.
     func serve() async {
         let arrival = ContinuousClock.now
         let end = state.withLock { state in

@@ -4,7 +4,8 @@
 package import GRPCTransport
 import Synchronization
 
-/// A CSI driver for tests and the demo: real gRPC on a Unix socket, volumes whose condition the test sets, and no storage.
+/// A CSI driver for tests and the demo: real gRPC on a Unix socket, volumes whose condition the test sets, and no
+/// storage.
 ///
 /// It implements the Identity service and the Controller RPCs that a health monitor calls, in an encoding of its own.
 /// Volumes may change at any time, ``intercept(_:)`` injects faults, and ``journal`` has all calls.
@@ -31,7 +32,8 @@ package final class SimulatedDriver: Sendable {
         package static let listCapabilities = [3, 17]
         /// GET_VOLUME_HEALTH (16) and LIST_VOLUME_HEALTH (17).
         package static let healthCapabilities = [16, 17]
-        /// A driver of CSI 1.3 to 1.12 that reports conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME (12).
+        /// A driver of CSI 1.3 to 1.12 that reports conditions: LIST_VOLUMES (3), VOLUME_CONDITION (11), GET_VOLUME
+        /// (12).
         package static let legacy = Configuration()
         /// A driver of CSI 1.13 that reports health.
         package static let health = Configuration(controllerCapabilities: healthCapabilities)
@@ -75,7 +77,8 @@ package final class SimulatedDriver: Sendable {
         set { state.withLock { $0.configuration = newValue } }
     }
 
-    /// The driver's volumes, in the order of its lists. Of several with the same id, calls for one volume find the first.
+    /// The driver's volumes, in the order of its lists. Of several with the same id, calls for one volume find the
+    /// first.
     ///
     /// Reading and setting take time in proportion to their number; `set(_:ofVolume:)` does not.
     package var volumes: [SimulatedVolume] {

@@ -31,7 +31,8 @@ extension SimulatedResponse {
         .reply(volume.encoded)
     }
 
-    /// A response to ControllerGetVolumeHealth, for whatever volume was requested; nil omits the required volume_health.
+    /// A response to ControllerGetVolumeHealth, for whatever volume was requested; nil omits the required
+    /// volume_health.
     package static func volumeHealth(_ volume: SimulatedVolume?) -> SimulatedResponse {
         var response = WireWriter()
         if let volume { response.bytes(volume.encodedHealth, field: 1) }

@@ -51,8 +51,8 @@ package struct SimulatedVolume: Sendable {
     package var health: [HealthEntry]
     /// When set, the volume's health follows the file system, as with the reference driver (csi-driver-host-path).
     ///
-    /// Its condition is abnormal while this directory is missing, whatever ``condition`` is. Its health comes from a marker
-    /// file beside the directory, or is ``health`` while there is none. The file has the directory's name with
+    /// Its condition is abnormal while this directory is missing, whatever ``condition`` is. Its health comes from a
+    /// marker file beside the directory, or is ``health`` while there is none. The file has the directory's name with
     /// `.controller.health`, or else `.health`, appended; it holds a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
     /// `DATA_LOSS`), reason and message, or a list of them. An unknown status counts as DEGRADED, a file that cannot be
     /// decoded as healthy.

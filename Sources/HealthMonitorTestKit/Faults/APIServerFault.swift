@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A fault of the API server or of the connection to it. It lasts until it is ended; an instantaneous one happens when it
-/// begins.
+/// A fault of the API server or of the connection to it. It lasts until it is ended; an instantaneous one happens when
+/// it begins.
 package enum APIServerFault: String, CaseIterable, Sendable {
     /// The port is closed, and open connections are cut.
     case connectionRefused = "connection-refused"
@@ -40,8 +40,8 @@ package enum APIServerFault: String, CaseIterable, Sendable {
     case connectionReset = "connection-reset"
     /// Every open watch is cut inside a frame, one byte later each time that the fault begins.
     case frameCut = "frame-cut"
-    /// Every watch expires, and the following watches send nothing for ever, as through a proxy that keeps connections and
-    /// forwards nothing. Its end applies to new watches only; the client must give up the silent ones.
+    /// Every watch expires, and the following watches send nothing for ever, as through a proxy that keeps connections
+    /// and forwards nothing. Its end applies to new watches only; the client must give up the silent ones.
     case silentWatches = "silent-watches"
     /// No watch gets a bookmark.
     case noBookmarks = "no-bookmarks"
@@ -60,7 +60,8 @@ package enum APIServerFault: String, CaseIterable, Sendable {
     /// `status.healthStatus` is dropped from writes: the feature gate is off.
     case statusFieldDropped = "status-field-dropped"
     /// The server shuts down with `--shutdown-send-retry-after`: watches end, and everything is refused with 429,
-    /// Retry-After and `Connection: close`. At the end connections are refused for a second, then another process listens.
+    /// Retry-After and `Connection: close`. At the end connections are refused for a second, then another process
+    /// listens.
     case shutdown
 }
 

@@ -158,7 +158,8 @@ extension HTTPListener {
 
     private func configureHTTP2(_ channel: any Channel) -> EventLoopFuture<Void> {
         // Tests need no protection against floods, and libcurl sends a control frame with every request. A short window
-        // lifts the limits; a high count would not do, because NIO allocates memory for it, and Int.max overflows its sum.
+        // lifts the limits; a high count would not do, because NIO allocates memory for it, and Int.max overflows its
+        // sum.
         var configuration = NIOHTTP2Handler.ConnectionConfiguration()
         configuration.controlFrameRateLimit.windowLength = .nanoseconds(1)
         var streamConfiguration = NIOHTTP2Handler.StreamConfiguration()

@@ -32,8 +32,8 @@ package struct TestHTTPResponse: Sendable {
 
     /// At least 200.
     package var status: Int
-    /// Besides those that HTTP itself needs. With `Connection: close` the connection ends with the response; over HTTP/2
-    /// by GOAWAY, as in Go's net/http.
+    /// Besides those that HTTP itself needs. With `Connection: close` the connection ends with the response; over
+    /// HTTP/2 by GOAWAY, as in Go's net/http.
     package var headers: [String: String]
     package var body: Body
 

@@ -5,8 +5,8 @@ import NIOCore
 
 /// Combines the parts of a small response into one write, and so into one TLS record, as Go's servers do.
 ///
-/// swift-nio writes the head, the body and the end of a response one by one. Each would be a TLS record of its own, which
-/// costs a client two more system calls than a response of the API server.
+/// swift-nio writes the head, the body and the end of a response one by one. Each would be a TLS record of its own,
+/// which costs a client two more system calls than a response of the API server.
 final class WriteCombiner: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -75,8 +75,8 @@ extension HealthLedger.Event {
 }
 
 extension HealthLedger.Claim {
-    /// How often a text may have been reported by now: once each time that it became true, and once more for each refresh
-    /// interval while it lasts. A recovery is reported only after a condition was.
+    /// How often a text may have been reported by now: once each time that it became true, and once more for each
+    /// refresh interval while it lasts. A recovery is reported only after a condition was.
     fileprivate func reportsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
         var allowed = 0
         for (index, period) in periods.enumerated() where period.text == text {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Checks the promises of a health monitor from outside: compares the true health of volumes with the reports, the lease
-/// and the calls in the journals of the API server and the drivers.
+/// Checks the promises of a health monitor from outside: compares the true health of volumes with the reports, the
+/// lease and the calls in the journals of the API server and the drivers.
 ///
 /// - a: every condition that lasts is reported;
 /// - b: nothing is reported twice, and there are no duplicate events;
@@ -10,8 +10,8 @@
 /// - d: only the holder of the lease probes the driver;
 /// - f: an error is never reported as health, and only what was true is reported.
 ///
-/// Promise e, that the steady state writes nothing, is for the caller to check by ``writes``. A value; its methods must be
-/// called in the order of time.
+/// Promise e, that the steady state writes nothing, is for the caller to check by ``writes``. A value; its methods must
+/// be called in the order of time.
 package struct HealthLedger: Sendable {
     /// A broken promise.
     package struct Violation: Sendable, Hashable, CustomStringConvertible {
@@ -93,8 +93,8 @@ package struct HealthLedger: Sendable {
 
     /// Records that the API server's objects were restored to what they were at the time of `backup`.
     ///
-    /// Reports since then are lost and may come again. The lease may be back with an earlier holder while another replica
-    /// leads: until that replica notices, within the lease duration, both may probe the driver.
+    /// Reports since then are lost and may come again. The lease may be back with an earlier holder while another
+    /// replica leads: until that replica notices, within the lease duration, both may probe the driver.
     package mutating func restore(to backup: HealthLedger, at now: Duration) {
         holder = backup.holder
         doubtfulUntil = now + leaseDuration
@@ -133,7 +133,7 @@ extension HealthLedger {
                 return Violation(
                     promise: "a",
                     description:
-                        "\(claim.name) is \"\(text)\", the last report is \(reported.map { $0 ?? "healthy" } ?? "missing")"
+                        "\(claim.name) is \"\(text)\", last report: \(reported.map { $0 ?? "healthy" } ?? "none")"
                 )
             }
         }

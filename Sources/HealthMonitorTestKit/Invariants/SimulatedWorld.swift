@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An API server, CSI drivers, the true health of their volumes, faults, and a ledger that checks the monitors' promises.
+/// An API server, CSI drivers, the true health of their volumes, faults, and a ledger that checks the monitors'
+/// promises.
 ///
-/// A test or a chaos run changes volumes and injects faults through it, calls ``observe()`` to read the journals, and reads
-/// violations and missing reports from it. For use by one task.
+/// A test or a chaos run changes volumes and injects faults through it, calls ``observe()`` to read the journals, and
+/// reads violations and missing reports from it. For use by one task.
 package struct SimulatedWorld {
     /// The true health of a volume.
     package enum Health: Sendable, Hashable {
@@ -123,8 +124,8 @@ package struct SimulatedWorld {
         }
     }
 
-    /// Deletes the claim and the PersistentVolume of a volume and creates them again, which only a watch or a list shows.
-    /// Does nothing when the volume has no claim now.
+    /// Deletes the claim and the PersistentVolume of a volume and creates them again, which only a watch or a list
+    /// shows. Does nothing when the volume has no claim now.
     package mutating func recreateClaim(ofVolume index: Int) throws {
         guard !uids[index].isEmpty else { return }
         note("\(volumes[index].claimName) is recreated")

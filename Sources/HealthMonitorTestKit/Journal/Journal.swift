@@ -27,8 +27,8 @@ package final class Journal<Record: Sendable>: AsyncSequence, Sendable {
         state.withLock { $0.records }
     }
 
-    /// Removes and returns the records so far, so that a long run does not keep them all. An iteration continues with the
-    /// next record.
+    /// Removes and returns the records so far, so that a long run does not keep them all. An iteration continues with
+    /// the next record.
     package func takeAll() -> [Record] {
         state.withLock { state in
             defer { state.records = [] }

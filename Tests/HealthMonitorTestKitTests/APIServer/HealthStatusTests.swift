@@ -122,7 +122,8 @@ import Testing
         #expect(bytes.suffix(health.count) == health[...])
     }
 
-    @Test(arguments: [true, false]) func `the gate decides whether a claim's health is stored`(isOn: Bool) async throws {
+    @Test(arguments: [true, false]) func `the gate decides whether a claim's health is stored`(isOn: Bool) async throws
+    {
         try await withClient { server, client in
             server.featureGates = isOn ? [.csiVolumeHealth] : []
             let volume = VolumeFixture(number: 0)

@@ -60,8 +60,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "0"]) func `without a resource version, a watch begins with the present objects`(version: String) async throws
-    {
+    @Test(arguments: ["", "0"]) func `without a resource version, a watch begins with the present objects`(
+        version: String
+    ) async throws {
         func prepare(_ server: SimulatedAPIServer) throws { try server.create(Self.lease("old")) }
         try await withWatch(["resourceVersion": version], prepare: prepare) { server, _, events in
             try server.create(Self.lease("new"))

@@ -6,7 +6,8 @@ import GRPCTransport
 import HealthMonitorTestKit
 import Testing
 
-/// Against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for length-delimited fields.
+/// Against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for length-delimited
+/// fields.
 @Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
     @Test func `GetPluginInfo returns name and version`() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
@@ -57,8 +58,7 @@ import Testing
     ]
 
     @Test(arguments: conditions)
-    func `a volume is listed with its condition`(condition: SimulatedVolume.Condition?, status: [UInt8]) async throws
-    {
+    func `a volume is listed with its condition`(condition: SimulatedVolume.Condition?, status: [UInt8]) async throws {
         try await withRawClient { driver, client in
             driver.volumes = [SimulatedVolume(id: "a", capacity: 300, condition: condition)]
             // volume=1 { capacity_bytes=1 300, volume_id=2 "a" }

@@ -6,8 +6,8 @@ import CSISpec
 import HealthMonitor
 import VolumeHealth
 
-/// The input: a sequence of replies of the driver, outcomes of reports and changes of the cluster. Each step is a byte that
-/// selects it, and its arguments.
+/// The input: a sequence of replies of the driver, outcomes of reports and changes of the cluster. Each step is a byte
+/// that selects it, and its arguments.
 ///
 /// ``MonitoredCluster`` keeps what was reported on every claim, and checks each pending report against it.
 enum DriverReplies {

@@ -7,8 +7,8 @@ import NIOEmbedded
 
 /// The input: the lengths of the pieces, and a client's bytes, which are sent in these pieces.
 ///
-/// A connection gets at most one response, with the required headers and a body of their length, and is closed after it or
-/// after the time limit.
+/// A connection gets at most one response, with the required headers and a body of their length, and is closed after it
+/// or after the time limit.
 enum EndpointRequests {
     private static let timeLimit = TimeAmount.seconds(10)
     private static let sizeLimit = 1024

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A parser of Prometheus' text format. Stricter than Prometheus: it accepts only what the format's description allows, and
-/// of that only what the endpoint may write.
+/// A parser of Prometheus' text format. Stricter than Prometheus: it accepts only what the format's description allows,
+/// and of that only what the endpoint may write.
 ///
 /// Source: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 struct Exposition {

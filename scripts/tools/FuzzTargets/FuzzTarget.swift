@@ -3,8 +3,8 @@
 
 /// A parser of bytes from outside, with invariants that must hold for any input.
 ///
-/// A target is pure: it opens no sockets and no files that the input names, starts no tasks and does not wait. The result
-/// depends on the input only.
+/// A target is pure: it opens no sockets and no files that the input names, starts no tasks and does not wait. The
+/// result depends on the input only.
 package enum FuzzTarget: String, CaseIterable, Sendable {
     /// The API server: watches, split anywhere, and pages of lists.
     case watchFrames = "watch-frames"

@@ -6,8 +6,8 @@ import KubernetesClient
 
 /// The input: a kubeconfig. The files that it names come from a small table, not from the file system.
 ///
-/// An error names its position, and its message does not depend on a secret. An accepted configuration is usable: libcurl
-/// accepts it, and OpenSSL accepts the certificates and the key.
+/// An error names its position, and its message does not depend on a secret. An accepted configuration is usable:
+/// libcurl accepts it, and OpenSSL accepts the certificates and the key.
 enum Kubeconfigs {
     private static let path = "folder/config"
     private static let files = [

@@ -10,9 +10,9 @@ import VolumeHealth
 
 /// The input: a byte for the resource, one for list or watch, the lengths of the pieces, the body.
 ///
-/// However a watch is split, its events are the same; a decoded object that is encoded and decoded again is the same; the
-/// lean readers and the generated messages agree; objects of the cluster alone never cause a report on a volume's health.
-/// Whatever the bytes of one object are, the objects around it are decoded.
+/// However a watch is split, its events are the same; a decoded object that is encoded and decoded again is the same;
+/// the lean readers and the generated messages agree; objects of the cluster alone never cause a report on a volume's
+/// health. Whatever the bytes of one object are, the objects around it are decoded.
 enum WatchFrames {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         switch input.number(below: 6) {
@@ -151,7 +151,10 @@ enum WatchFrames {
         guard case .status(let status) = end else { return }
         let info = RequestInfo(verb: .watch, resource: resource)
         let error = KubernetesError(watchStatus: status, request: info)
-        try require(error.message.utf8.starts(with: "\(info): \(status.code): ".utf8), "an error does not name its request: \(error)")
+        try require(
+            error.message.utf8.starts(with: "\(info): \(status.code): ".utf8),
+            "an error does not name its request: \(error)"
+        )
         try require(
             (Duration.seconds(1)...Duration.seconds(86_400)).contains(error.retryAfter ?? .seconds(1)),
             "the pause is not bounded: \(error.retryAfter, default: "none")"

@@ -65,8 +65,8 @@ struct WatchedCluster {
         }
     }
 
-    /// Without a reply of the driver there is no report, except that the status of a claim without a volume is cleared. A
-    /// node may have failed; that is reported only on claims with a volume of the driver.
+    /// Without a reply of the driver there is no report, except that the status of a claim without a volume is cleared.
+    /// A node may have failed; that is reported only on claims with a volume of the driver.
     mutating func requireSilence() throws(InvariantViolation) {
         healthState.restore(reported, at: now)
         let later = now + .seconds(7200)

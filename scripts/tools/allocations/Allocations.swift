@@ -10,11 +10,11 @@ import KubernetesClient
 import SwiftProtobuf
 import VolumeHealth
 
-/// Counts the allocations for each volume in large lists: in a healthy driver's pages, and in the API server's. The bytes
-/// are decoded and passed to the core as by the monitor, without sockets.
+/// Counts the allocations for each volume in large lists: in a healthy driver's pages, and in the API server's. The
+/// bytes are decoded and passed to the core as by the monitor, without sockets.
 ///
-/// Fails when a count exceeds its limit. The limits are for an optimised build, and deterministic except for the growth of
-/// tables. When a count gets lower, lower its limit too.
+/// Fails when a count exceeds its limit. The limits are for an optimised build, and deterministic except for the growth
+/// of tables. When a count gets lower, lower its limit too.
 @main
 enum Allocations {
     static let volumes = 1000

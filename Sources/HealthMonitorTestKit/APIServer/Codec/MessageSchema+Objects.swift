@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// k8s.io/api/core/v1/generated.proto: events, namespaces, pods, nodes and secrets; coordination/v1/generated.proto: leases
+// k8s.io/api/core/v1/generated.proto: events, namespaces, pods, nodes and secrets; coordination/v1/generated.proto:
+// leases
 
 extension MessageSchema {
     // MARK: Event

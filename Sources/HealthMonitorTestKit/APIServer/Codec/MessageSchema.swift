@@ -28,8 +28,8 @@ struct FieldSchema: Sendable {
     let name: String
     let number: Int
     let type: FieldType
-    /// Whether Go holds the field by pointer, which distinguishes absent from empty. Any other field is absent from JSON
-    /// when it is empty (`omitempty`) and is written on the wire even then, as the real server does.
+    /// Whether Go holds the field by pointer, which distinguishes absent from empty. Any other field is absent from
+    /// JSON when it is empty (`omitempty`) and is written on the wire even then, as the real server does.
     let isPointer: Bool
 
     static func field(_ name: String, _ number: Int, _ type: FieldType) -> FieldSchema {
@@ -44,8 +44,8 @@ struct FieldSchema: Sendable {
 /// A Kubernetes type: its fields in ascending order of their numbers.
 ///
 /// Written by hand from generated.proto of k8s.io/api and k8s.io/apimachinery, independently of the generated messages
-/// that the client uses: a wrong number there cannot hide behind the same wrong number here. Unknown fields are dropped,
-/// as by a real server.
+/// that the client uses: a wrong number there cannot hide behind the same wrong number here. Unknown fields are
+/// dropped, as by a real server.
 final class MessageSchema: Sendable, CustomStringConvertible {
     let name: String
     let fields: [FieldSchema]

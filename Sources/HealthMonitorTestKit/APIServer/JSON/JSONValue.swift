@@ -44,8 +44,8 @@ extension JSONValue {
 
     /// The value under a path of member names: `claim["metadata", "labels", "app"]`.
     ///
-    /// Reading returns nil when any step is missing or is not an object. Writing creates the objects on the way; writing
-    /// nil removes the last member and creates nothing.
+    /// Reading returns nil when any step is missing or is not an object. Writing creates the objects on the way;
+    /// writing nil removes the last member and creates nothing.
     package subscript(path: String...) -> JSONValue? {
         get { value(at: path[...]) }
         set { set(newValue, at: path[...]) }

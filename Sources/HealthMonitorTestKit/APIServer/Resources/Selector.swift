@@ -24,7 +24,7 @@ struct Selector: Sendable {
     /// Whether it selects everything.
     var isEmpty: Bool { requirements.isEmpty }
 
-    /// - Throws: `StatusError` 400 for a field that the type cannot select by, and for a selector other than by equality.
+    /// - Throws: `StatusError` 400 for a field that the type cannot select by, and for other selectors.
     init(_ type: ResourceType, fields: String?, labels: String?) throws(StatusError) {
         for (name, value, isEqual) in try Self.split(fields ?? "") {
             let paths: [[String]]

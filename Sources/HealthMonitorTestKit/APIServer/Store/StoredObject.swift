@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An object as a protobuf message, as etcd stores it. Protobuf lists and watches copy it, and 100,000 objects take some
-/// tens of megabytes.
+/// An object as a protobuf message, as etcd stores it. Protobuf lists and watches copy it, and 100,000 objects take
+/// some tens of megabytes.
 struct StoredObject: Hashable, Sendable {
     /// The message, without an envelope.
     let bytes: [UInt8]

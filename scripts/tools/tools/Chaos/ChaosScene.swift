@@ -96,7 +96,8 @@ struct ChaosScene {
         world.observe()
     }
 
-    /// Recreates the claim of a broken volume: if the watch had ended for good, nothing would be reported on the new claim.
+    /// Recreates the claim of a broken volume: if the watch had ended for good, nothing would be reported on the new
+    /// claim.
     private mutating func recreateClaim(_ round: ChaosPlan.Round) throws {
         guard let first = round.changes.first else { return }
         let broken = round.changes.first { world.health(ofVolume: $0) != .healthy }

@@ -16,8 +16,8 @@ struct ClusterCommand: AsyncParsableCommand {
             It creates in the directory: kubeconfig, for kubectl and the monitor, and the token that it refers to; \
             csi.sock, the driver's socket; volumes/HANDLE, the backing directory of each volume; and finally ready.
 
-            Volumes become unhealthy as with csi-driver-host-path. With --driver-generation legacy, a volume is abnormal \
-            while its backing directory is missing. With health, a file volumes/HANDLE.health has its health: \
+            Volumes become unhealthy as with csi-driver-host-path. With --driver-generation=legacy, a volume is abnormal \
+            while its backing directory is missing. With =health, the file volumes/HANDLE.health has its health: \
             {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
             DATA_LOSS, or a list of such objects.
 
@@ -193,7 +193,8 @@ struct ClusterCommand: AsyncParsableCommand {
     }
 
     /// Unbuffered, also when standard output is a file.
-    private func printSummary(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String) {
+    private func printSummary(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String)
+    {
         let text = """
             API server  \(server.url)
             kubeconfig  \(kubeconfig)

@@ -35,8 +35,8 @@ struct Control {
         FileHandle.standardOutput.write(Data(value.serialized + [UInt8(ascii: "\n")]))
     }
 
-    /// The lines of standard input. Reading blocks and cannot be interrupted: its thread ends with the input or with the
-    /// process.
+    /// The lines of standard input. Reading blocks and cannot be interrupted: its thread ends with the input or with
+    /// the process.
     private static func lines() -> AsyncStream<String> {
         AsyncStream { continuation in
             Thread.detachNewThread {

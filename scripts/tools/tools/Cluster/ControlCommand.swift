@@ -132,8 +132,8 @@ extension ControlCommand {
         name: "array",
         arguments: "SERVERS MILLISECONDS [JITTER_PERCENT [SEED]]",
         abstract: """
-            Limit the driver's storage to SERVERS calls about volumes at a time, each of MILLISECONDS; other calls wait. 0 \
-            SERVERS removes the limit.
+            Limit the driver's storage to SERVERS calls about volumes at a time, each of MILLISECONDS; other calls wait. \
+            SERVERS 0 removes the limit.
             """
     ) { cluster, arguments in
         let numbers = arguments.compactMap { Int($0) }
@@ -187,7 +187,7 @@ extension ControlCommand {
         name: "calls",
         arguments: "[METHOD]",
         abstract: """
-            Print the number of calls to the driver: {"ListVolumes": 3, ...}; or for one METHOD the time of each call, in \
+            Print the number of calls to the driver: {"ListVolumes": 3, ...}; or for one METHOD the time of each call in \
             seconds since the machine's start, and its volume: {"received": [17.2], "volumes": ["volume-1"]}.
             """
     ) { cluster, arguments in
@@ -208,8 +208,8 @@ extension ControlCommand {
         name: "events",
         arguments: "REASON",
         abstract: """
-            Print the number of events with a reason, of the objects that they are on, and of the objects with more than \
-            one of them.
+            Print the number of events with a reason, of the objects with such events, and of the objects with more \
+            than one.
             """
     ) { cluster, arguments in
         guard arguments.count == 1 else { throw ControlError(description: "events requires a reason") }

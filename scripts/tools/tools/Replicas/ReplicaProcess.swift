@@ -43,8 +43,8 @@ final class ReplicaProcess: Sendable {
 
     /// Starts a process as soon as the last one has ended.
     ///
-    /// - Parameter environment: in addition to that of this process. If not empty, the process is started by env(1): with
-    ///   libfaketime in the first program of a process, Swift cannot read its arguments.
+    /// - Parameter environment: in addition to that of this process. If it is not empty, env(1) starts the program:
+    ///   with libfaketime in the first program of a process, Swift cannot read its arguments.
     func start(environment: [String: String] = [:]) {
         starts.yield(environment)
     }

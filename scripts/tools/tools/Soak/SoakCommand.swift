@@ -5,7 +5,8 @@ import ArgumentParser
 import Foundation
 import HealthMonitorTestKit
 
-/// Runs one replica for a long time while volumes come, go, break and recover: memory and file descriptors must stay flat.
+/// Runs one replica for a long time while volumes come, go, break and recover: memory and file descriptors must stay
+/// flat.
 struct SoakCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "soak",
@@ -134,14 +135,16 @@ struct SoakCommand: AsyncParsableCommand {
         guard later.count >= 3 else { throw SoakError(description: "too short: \(samples.count) samples") }
         let memory = slope(later.map { ($0.sweeps, $0.residentBytes) })
         let descriptors = slope(later.map { ($0.sweeps, $0.fileDescriptors) })
-        printLine("slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors")
+        printLine(
+            "slope over the second half, for each list: \(memory.rounded()) bytes, \(descriptors) file descriptors"
+        )
         guard memory <= Self.allowedBytesPerSweep, abs(descriptors) <= 0.001 else {
             throw SoakError(description: "memory or file descriptors grow")
         }
     }
 
-    /// The median of the slopes between any two points (Theil-Sen), which a single step, as by a new connection or thread,
-    /// does not change.
+    /// The median of the slopes between any two points (Theil-Sen), which a single step, as by a new connection or
+    /// thread, does not change.
     private func slope(_ points: [(x: Double, y: Double)]) -> Double {
         let slopes = points.indices.flatMap { first in
             points[(first + 1)...].filter { $0.x > points[first].x }.map { second in

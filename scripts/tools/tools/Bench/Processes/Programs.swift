@@ -5,7 +5,8 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// Runs a program while `body` runs, which gets its process id. Then ends it by SIGTERM, and by SIGKILL five seconds later.
+/// Runs a program while `body` runs, which gets its process id. Then ends it by SIGTERM, and by SIGKILL five seconds
+/// later.
 ///
 /// - Parameters:
 ///   - environment: in addition to that of this process.

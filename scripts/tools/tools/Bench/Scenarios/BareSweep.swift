@@ -6,8 +6,8 @@ import CSISpec
 import GRPCTransport
 import SwiftProtobuf
 
-/// The baseline of sweeps: receives a legacy driver's lists with the sidecar's gRPC transport, decodes them, and discards
-/// them.
+/// The baseline of sweeps: receives a legacy driver's lists with the sidecar's gRPC transport, decodes them, and
+/// discards them.
 struct BareSweep: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bare-sweep",

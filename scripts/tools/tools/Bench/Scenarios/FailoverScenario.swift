@@ -9,7 +9,7 @@ import Glibc
 struct FailoverScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "failover",
-        abstract: "Measure the time from SIGKILL of the leader to the first list of the next, with a lease of 3 seconds."
+        abstract: "Measure the time from SIGKILL of the leader to the next leader's first list, with a lease of 3 s."
     )
 
     @OptionGroup var benchmark: BenchmarkOptions

@@ -102,8 +102,8 @@ extension ClusterProcess {
         try await ContinuousClock().sleep(for: .seconds(1))
     }
 
-    /// The time from the next list call until each volume has a new event and, if the sidecar writes claims' status, a new
-    /// status.
+    /// The time from the next list call until each volume has a new event and, if the sidecar writes claims' status, a
+    /// new status.
     fileprivate func timeUntilReported(
         by process: Int32,
         _ scenario: OutageScenario

@@ -4,7 +4,8 @@
 import ArgumentParser
 import Foundation
 
-/// The time from the start of the process to the end of the first sweep, against curl and a bare reader for the same bytes.
+/// The time from the start of the process to the end of the first sweep, against curl and a bare reader for the same
+/// bytes.
 struct StartupScenario: Scenario {
     static let configuration = CommandConfiguration(
         commandName: "startup",

@@ -50,8 +50,8 @@ struct SweepCost {
 }
 
 extension ClusterProcess {
-    /// Measures a process that sweeps without a pause, after its second sweep, for some seconds and at least three sweeps.
-    /// The error is at most one page at each end.
+    /// Measures a process that sweeps without a pause, after its second sweep, for some seconds and at least three
+    /// sweeps. The error is at most one page at each end.
     func costOfSweeps(of process: Int32, seconds: Double) async throws -> SweepCost {
         let method = configuration.generation.listMethod
         try await wait(for: method, count: 2 * callsPerSweep + 1, by: process, within: .seconds(600))
