@@ -18,7 +18,7 @@ case "${1-}" in
         ;;
     --sanitize=address)
         shift
-        # There are no XCTest tests here, and XCTest leaks.
+        # XCTest leaks, and this package has no XCTest tests.
         options=(--sanitize=address --scratch-path .build-asan --disable-xctest)
         export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
         export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan-suppressions.txt:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"

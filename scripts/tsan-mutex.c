@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// For test.sh --sanitize=thread: tells the thread sanitizer about locking that it cannot observe.
+// For test.sh --sanitize=thread: declares locking to the thread sanitizer that it cannot observe.
 //
 // Swift's Mutex acquires a free lock by an atomic operation, which is compiled into our code, but a contended one by a
 // system call in libswiftSynchronization, which is not instrumented. The sanitizer would report a race between accesses

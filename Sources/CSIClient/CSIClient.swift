@@ -152,7 +152,7 @@ package final class CSIClient: Sendable {
         return value
     }
 
-    /// Keeps the driver's name and version. Another driver or version is warned of anew.
+    /// Sets the driver's name and version. Warnings are logged again for another driver or version.
     func setDriver(name: String, version: String) {
         driver.withLock { driver in
             guard (driver.name, driver.version) != (name, version) else { return }

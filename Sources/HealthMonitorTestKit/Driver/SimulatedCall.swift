@@ -64,7 +64,7 @@ extension Journal<SimulatedCall> {
         records.filter { $0.isCall(of: method) }
     }
 
-    /// Returns when a method, by its short name, has been called so many times in all, or on cancellation.
+    /// Returns when a method, by its short name, has had `count` calls, or on cancellation.
     package func wait(for method: String, count: Int) async {
         var missing = count
         guard missing > 0 else { return }

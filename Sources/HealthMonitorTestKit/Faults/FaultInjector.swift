@@ -140,7 +140,7 @@ extension FaultInjector {
                         }
                     }
                 }
-                // Without a call it dies all the same.
+                // Without such a call the driver dies after 5 seconds.
                 group.addTask { try? await ContinuousClock().sleep(for: .seconds(5)) }
                 await group.next()
                 group.cancelAll()
@@ -246,7 +246,7 @@ extension FaultInjector {
     }
 
     private func refuseTokens() throws {
-        guard !tokenFiles.isEmpty else { throw Impossible(description: "there is no token file to rotate") }
+        guard !tokenFiles.isEmpty else { throw Impossible(description: "no token file to rotate") }
         for path in tokenFiles {
             let token = try String(contentsOfFile: path, encoding: .utf8)
             let user = server.users.removeValue(forKey: token)
@@ -268,7 +268,7 @@ extension FaultInjector {
 
 extension FaultInjector {
     private func nextVolume() throws -> VolumeFixture {
-        guard !volumes.isEmpty else { throw Impossible(description: "there is no volume to change") }
+        guard !volumes.isEmpty else { throw Impossible(description: "no volume to change") }
         return state.withLock { state in
             defer { state.nextVolume += 1 }
             return volumes[state.nextVolume % volumes.count]

@@ -25,7 +25,7 @@ func withClient(
 
 /// An HTTP client for a simulated API server, with its CA, but without types of Kubernetes.
 struct APIClient: Sendable {
-    struct Answer: Sendable {
+    struct Response: Sendable {
         let status: Int
         let headers: HTTPHeaders
         let body: [UInt8]
@@ -59,13 +59,13 @@ struct APIClient: Sendable {
         contentType: String = Representation.jsonType,
         accept: String = Representation.jsonType,
         token: String? = SimulatedAPIServer.adminToken
-    ) async throws -> Answer {
+    ) async throws -> Response {
         var request = request(method, path, query: query, accept: accept, token: token)
         request.body = bytes ?? body?.serialized
         if request.body != nil { request.headers["Content-Type"] = contentType }
         let response = try await http.execute(request)
         let body = try await response.body.collect(upTo: 1 << 24)
-        return Answer(status: response.status, headers: response.headers, body: body)
+        return Response(status: response.status, headers: response.headers, body: body)
     }
 
     /// Returns when the watch has begun.

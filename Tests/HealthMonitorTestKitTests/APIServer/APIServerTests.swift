@@ -60,9 +60,9 @@ import Testing
 
     @Test func `an error is a Status in the requested encoding`() async throws {
         try await withClient { _, client in
-            let answer = try await client.send("GET", "\(Self.claims)/x", accept: Representation.protobufType)
-            #expect(answer.status == 404)
-            let envelope = try Envelope(parsing: answer.body)
+            let response = try await client.send("GET", "\(Self.claims)/x", accept: Representation.protobufType)
+            #expect(response.status == 404)
+            let envelope = try Envelope(parsing: response.body)
             #expect((envelope.apiVersion, envelope.kind) == ("v1", "Status"))
             #expect(
                 try MessageSchema.status.decode(envelope.raw) == [
@@ -242,9 +242,9 @@ import Testing
         )
         try await withClient(configuration) { server, client in
             for token in [nil, "wrong"] as [String?] {
-                let answer = try await client.send("GET", Self.leases, token: token)
-                #expect(answer.status == 401)
-                #expect(try answer.json["reason"] == "Unauthorized")
+                let response = try await client.send("GET", Self.leases, token: token)
+                #expect(response.status == 401)
+                #expect(try response.json["reason"] == "Unauthorized")
             }
             #expect(try await client.send("GET", "/healthz", token: nil).status == 200)
             #expect(try await client.send("GET", "/api/v1", token: "limited").status == 200)
@@ -334,11 +334,11 @@ import Testing
                 for await _ in gate {}
                 return nil
             }
-            async let answer = client.send("GET", "\(Self.leases)/l")
+            async let response = client.send("GET", "\(Self.leases)/l")
             _ = await arrivals.first { true }
             #expect(server.journal.records.isEmpty)
             release.finish()
-            let status = try await answer.status
+            let status = try await response.status
             #expect(status == 404)
         }
     }

@@ -86,7 +86,7 @@ import Testing
     }
 
     static let wrong: [(JSONValue, String)] = [
-        (["status": "Sick", "reason": "R"], "status"),
+        (["status": "Broken", "reason": "R"], "status"),
         (["status": "Degraded"], "reason"),
         (["status": "Degraded", "reason": .string(String(repeating: "é", count: 129))], "reason"),
         (
@@ -130,7 +130,7 @@ import Testing
             let uid = try volume.create(in: server)
             let path = "\(APIServerTests.claims)/\(volume.claimName)/status"
             let before = try server.object(kind: "PersistentVolumeClaim", namespace: "default", name: volume.claimName)
-            func patch(_ version: JSONValue?, _ conditions: JSONValue) async throws -> APIClient.Answer {
+            func patch(_ version: JSONValue?, _ conditions: JSONValue) async throws -> APIClient.Response {
                 try await client.send(
                     "PATCH",
                     path,
@@ -143,9 +143,9 @@ import Testing
                 )
             }
             let version = before?["metadata", "resourceVersion"]
-            let answer = try await patch(version, [["status": "Degraded", "reason": "Slow"]])
-            #expect(answer.status == 200)
-            let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: answer.body).raw))
+            let response = try await patch(version, [["status": "Degraded", "reason": "Slow"]])
+            #expect(response.status == 200)
+            let claim = try PersistentVolumeClaim(serializedBytes: Array(Envelope(parsing: response.body).raw))
             #expect(claim.status.hasHealthStatus == isOn)
             #expect(claim.status.phase == "Bound")
             // A dropped field still changes managedFields.
@@ -154,7 +154,7 @@ import Testing
             if isOn {
                 let stale = try await patch(version, [])
                 #expect(stale.status == 409)
-                let invalid = try await patch(nil, [["status": "Sick", "reason": "Slow"]])
+                let invalid = try await patch(nil, [["status": "Broken", "reason": "Slow"]])
                 #expect(invalid.status == 422)
             }
         }

@@ -211,17 +211,17 @@ import Testing
     @Test func `streaming lists are refused as by an older server`() async throws {
         try await withClient { server, client in
             server.featureGates.remove(.watchList)
-            let answer = try await client.send(
+            let response = try await client.send(
                 "GET",
                 Self.leases,
                 query: ["watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"]
             )
-            #expect(answer.status == 422)
-            #expect(try answer.json["reason"] == "Invalid")
+            #expect(response.status == 422)
+            #expect(try response.json["reason"] == "Invalid")
         }
     }
 
-    // MARK: Streaming lists, as client-go's informers ask for them
+    // MARK: Streaming lists, as client-go's informers request them
 
     static let streamingList = [
         "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true",
@@ -271,9 +271,9 @@ import Testing
         try await withClient { server, client in
             server.featureGates.insert(.watchList)
             let query = ["watch": "true", "sendInitialEvents": "true"]
-            let answer = try await client.send("GET", Self.leases, query: query)
-            #expect(answer.status == 422)
-            #expect(try answer.json["message"]?.string?.contains("resourceVersionMatch to NotOlderThan") == true)
+            let response = try await client.send("GET", Self.leases, query: query)
+            #expect(response.status == 422)
+            #expect(try response.json["message"]?.string?.contains("resourceVersionMatch to NotOlderThan") == true)
         }
     }
 }

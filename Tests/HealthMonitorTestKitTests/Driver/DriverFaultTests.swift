@@ -23,8 +23,8 @@ import Testing
     @Test func `a response can have any bytes`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { _ in .reply([0xFF, 0, 0xFF]) }
-            let answer = try await client.call("Identity/Probe")
-            #expect(answer == [0xFF, 0, 0xFF])
+            let response = try await client.call("Identity/Probe")
+            #expect(response == [0xFF, 0, 0xFF])
         }
     }
 
@@ -39,8 +39,8 @@ import Testing
             await driver.journal.wait(for: "Probe", count: 1)
             #expect(await client.code("Identity/GetPluginInfo") == .ok, "others do not wait")
             opener.finish()
-            let answer = try await probe.value
-            #expect(answer == [0x0A, 2, 0x08, 1])
+            let response = try await probe.value
+            #expect(response == [0x0A, 2, 0x08, 1])
         }
     }
 
@@ -68,14 +68,14 @@ import Testing
             #expect(await client.code("Identity/Probe") == .unavailable)
             driver.configuration.controllerCapabilities = [12]
             try driver.start()
-            // gRPC connects again after a back-off of its own; until then calls fail at once.
+            // gRPC reconnects after its own back-off; until then calls fail at once.
             var state = client.channel.connectivityState(tryToConnect: true)
             while state != .ready {
                 state = await client.channel.waitForConnectivityChange(from: state, timeout: .seconds(3600))
                 _ = client.channel.connectivityState(tryToConnect: true)
             }
-            let answer = try await client.call("Controller/ControllerGetCapabilities")
-            #expect(answer == [0x0A, 4, 0x0A, 2, 0x08, 12])
+            let response = try await client.call("Controller/ControllerGetCapabilities")
+            #expect(response == [0x0A, 4, 0x0A, 2, 0x08, 12])
         }
     }
 

@@ -11,30 +11,30 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
     @Test func `GetPluginInfo returns name and version`() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
-            let answer = try await client.call("Identity/GetPluginInfo")
-            #expect(answer == [0x0A] + counted("a.example") + [0x12] + counted("v2"))
+            let response = try await client.call("Identity/GetPluginInfo")
+            #expect(response == [0x0A] + counted("a.example") + [0x12] + counted("v2"))
         }
     }
 
     @Test func `Probe returns ready`() async throws {
         try await withRawClient { _, client in
-            let answer = try await client.call("Identity/Probe")
-            #expect(answer == [0x0A, 2, 0x08, 1])
+            let response = try await client.call("Identity/Probe")
+            #expect(response == [0x0A, 2, 0x08, 1])
         }
     }
 
     @Test func `capabilities are returned`() async throws {
         try await withRawClient(.init(controllerCapabilities: [3, 11, 12])) { _, client in
             #expect(try await client.call("Identity/GetPluginCapabilities") == [0x0A, 4, 0x0A, 2, 0x08, 1])
-            let answer = try await client.call("Controller/ControllerGetCapabilities")
-            #expect(answer == [3, 11, 12].flatMap { [0x0A, 4, 0x0A, 2, 0x08, $0] })
+            let response = try await client.call("Controller/ControllerGetCapabilities")
+            #expect(response == [3, 11, 12].flatMap { [0x0A, 4, 0x0A, 2, 0x08, $0] })
         }
     }
 
     @Test func `without a controller service, controller methods are unimplemented`() async throws {
         try await withRawClient(.init(controllerCapabilities: nil)) { _, client in
-            let answer = try await client.call("Identity/GetPluginCapabilities")
-            #expect(answer == [])
+            let response = try await client.call("Identity/GetPluginCapabilities")
+            #expect(response == [])
             #expect(await client.code("Controller/ControllerGetCapabilities") == .unimplemented)
             #expect(await client.code("Controller/ListVolumes") == .unimplemented)
         }
@@ -97,8 +97,8 @@ import Testing
             let text = "rpc error: code = NotFound desc = volume id a does not exist in the volumes list"
             let condition: [UInt8] = [0x08, 1, 0x12] + counted(text)
             let status: [UInt8] = [0x12, UInt8(condition.count)] + condition
-            let answer = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("a"))
-            #expect(answer == [0x0A, 3, 0x12, 1, 0x61, 0x12, UInt8(status.count)] + status)
+            let response = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("a"))
+            #expect(response == [0x0A, 3, 0x12, 1, 0x61, 0x12, UInt8(status.count)] + status)
         }
     }
 
@@ -106,8 +106,8 @@ import Testing
         try await withRawClient { driver, client in
             driver.volumes = (0..<100_000).map { SimulatedVolume(id: "v\($0)", capacity: 0, condition: nil) }
             driver.set(.healthy, ofVolume: "v99999")
-            let answer = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("v99999"))
-            #expect(answer == [0x0A, 8, 0x12] + counted("v99999") + [0x12, 2, 0x12, 0])
+            let response = try await client.call("Controller/ControllerGetVolume", [0x0A] + counted("v99999"))
+            #expect(response == [0x0A, 8, 0x12] + counted("v99999") + [0x12, 2, 0x12, 0])
             #expect(driver.volumes.count == 100_000)
         }
     }

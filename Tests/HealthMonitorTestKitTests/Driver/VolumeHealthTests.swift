@@ -9,13 +9,13 @@ import Testing
 /// The health RPCs of CSI 1.13, against bytes written by hand.
 @Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
     /// volume_id=1 "v", health_statuses=2 { status=1: 3, reason=2 "R", message=3 "m" }
-    static let sick: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
+    static let unhealthy: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
 
     @Test func `a volume is listed with its health entries`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 3, reason: "R", message: "m")], ofVolume: "v")
-            let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
-            #expect(answer == [0x0A, 13] + Self.sick)
+            let response = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
+            #expect(response == [0x0A, 13] + Self.unhealthy)
             let call = driver.journal.calls("ControllerGetVolumeHealth").first
             #expect(call?.volumeID == "v")
             #expect(call?.secrets == [:])
@@ -25,8 +25,8 @@ import Testing
     @Test func `a volume may have several entries of any status`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [.init(status: 0, reason: ""), .init(status: 300, reason: "R")], ofVolume: "v")
-            let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
-            #expect(answer == [0x0A, 13, 0x0A, 1, 0x76, 0x12, 0, 0x12, 6, 0x08, 0xAC, 2, 0x12, 1, 0x52])
+            let response = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
+            #expect(response == [0x0A, 13, 0x0A, 1, 0x76, 0x12, 0, 0x12, 6, 0x08, 0xAC, 2, 0x12, 1, 0x52])
         }
     }
 
@@ -42,8 +42,8 @@ import Testing
             driver.configuration.listsHealthyVolumes = listsHealthy
             driver.set(health: [], ofVolume: "w")
             driver.set(health: [.init(status: 3, reason: "R", message: "m")], ofVolume: "v")
-            let answer = try await client.call("Controller/ControllerListVolumeHealth")
-            #expect(answer == (listsHealthy ? [0x0A, 3, 0x0A, 1, 0x77] : []) + [0x0A, 13] + Self.sick)
+            let response = try await client.call("Controller/ControllerListVolumeHealth")
+            #expect(response == (listsHealthy ? [0x0A, 3, 0x0A, 1, 0x77] : []) + [0x0A, 13] + Self.unhealthy)
         }
     }
 
@@ -85,24 +85,24 @@ import Testing
     @Test func `a test chooses the response`() async throws {
         try await withRawClient(.health) { driver, client in
             driver.set(health: [], ofVolume: "v")
-            let sick = SimulatedVolume(id: "w", health: [.init(status: 9, reason: "R")])
+            let unhealthy = SimulatedVolume(id: "w", health: [.init(status: 9, reason: "R")])
             let entry: [UInt8] = [0x0A, 10, 0x0A, 1, 0x77, 0x12, 5, 0x08, 9, 0x12, 1, 0x52]
             let abnormal = SimulatedVolume(id: "w", capacity: 0, condition: .abnormal(""))
             let condition: [UInt8] = [0x0A, 3, 0x12, 1, 0x77, 0x12, 4, 0x12, 2, 0x08, 1]
-            let answers: [(method: String, answer: SimulatedResponse, bytes: [UInt8])] = [
+            let responses: [(method: String, response: SimulatedResponse, bytes: [UInt8])] = [
                 ("ControllerGetVolumeHealth", .volumeHealth(nil), []),
-                ("ControllerGetVolumeHealth", .volumeHealth(sick), entry),
+                ("ControllerGetVolumeHealth", .volumeHealth(unhealthy), entry),
                 (
-                    "ControllerListVolumeHealth", .volumeHealth([sick, sick], nextToken: "t"),
+                    "ControllerListVolumeHealth", .volumeHealth([unhealthy, unhealthy], nextToken: "t"),
                     entry + entry + [0x12] + counted("t")
                 ),
                 ("ControllerGetVolume", .volume(abnormal), condition),
                 ("ListVolumes", .volumes([abnormal]), [0x0A, 11] + condition),
             ]
-            for (method, answer, bytes) in answers {
-                driver.intercept { _ in answer }
-                let answered = try await client.call("Controller/\(method)")
-                #expect(answered == bytes)
+            for (method, response, bytes) in responses {
+                driver.intercept { _ in response }
+                let received = try await client.call("Controller/\(method)")
+                #expect(received == bytes)
             }
         }
     }
@@ -138,8 +138,8 @@ import Testing
         try Data(text.utf8).write(to: directory.appending(path: "v.health"))
         try await withRawClient(.health) { driver, client in
             driver.volumes = [SimulatedVolume(id: "v", backingDirectory: directory.appending(path: "v").path)]
-            let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
-            #expect(answer == [0x0A, UInt8(3 + health.count), 0x0A, 1, 0x76] + health)
+            let response = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
+            #expect(response == [0x0A, UInt8(3 + health.count), 0x0A, 1, 0x76] + health)
         }
     }
 
@@ -160,8 +160,8 @@ import Testing
                         to: directory.appending(path: file)
                     )
                 }
-                let answer = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
-                statuses.append(answer.dropFirst(8).first)
+                let response = try await client.call("Controller/ControllerGetVolumeHealth", [0x0A, 1, 0x76])
+                statuses.append(response.dropFirst(8).first)
             }
             #expect(statuses == [1, 2, 3])
         }

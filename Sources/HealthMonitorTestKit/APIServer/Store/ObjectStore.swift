@@ -35,7 +35,7 @@ struct ObjectStore: Sendable {
         var compactedRevision: Int64 = 0
     }
 
-    /// At least so many of the latest changes of each kind are kept, and at most twice as many.
+    /// The minimum number of latest changes that are kept for each kind; at most twice as many are.
     static let keptChanges = 100_000
 
     /// The revision of the latest change.
