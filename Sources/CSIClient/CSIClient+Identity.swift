@@ -70,13 +70,7 @@ extension CSIClient {
             CSIGetPluginInfoRequest(),
             returning: CSIGetPluginInfoResponse.self
         )
-        guard !info.name.isEmpty else {
-            throw CSIError(
-                code: .invalidResponse,
-                method: CSIMethodName.getPluginInfo,
-                message: "the response has no name, which the CSI specification requires"
-            )
-        }
+        guard !info.name.isEmpty else { throw .missing("name", method: CSIMethodName.getPluginInfo) }
         setDriver(name: info.name, version: info.vendorVersion)
         var identity = DriverIdentity(name: info.name, vendorVersion: info.vendorVersion, controllerCapabilities: [])
         if try await hasControllerService() { identity.controllerCapabilities = try await controllerCapabilities() }

@@ -57,7 +57,7 @@ extension DriverFault {
             // With a field that no version of the specification has: valid, but above the limit.
             guard case .reply(let bytes) = regular() else { return nil }
             return .reply(bytes + Self.padding)
-        case .wrongWireTypes where call.reportsHealth: return .reply(Self.wrongWireTypes)
+        case .wrongWireTypes where call.reportsHealth: return .reply(Self.varints)
         case .repeatingToken where call.isList: return regular().adding(nextToken: "again")
         case .expiredToken where call.isList:
             return call.startingToken.isEmpty
@@ -78,7 +78,7 @@ extension DriverFault {
     }()
 
     /// Fields 1 and 2 of every response are messages and strings; here they are numbers.
-    private static let wrongWireTypes: [UInt8] = {
+    private static let varints: [UInt8] = {
         var message = WireWriter()
         message.varint(7, field: 1)
         message.varint(7, field: 2)
