@@ -36,6 +36,6 @@ import Testing
     }
 
     @Test func `the description is one line`() {
-        #expect(ReportTests.machine.text == "1 cores (Z80), 1 GiB, Linux 2.2; CP/M; libc6 2.36, swift 6.3.1")
+        #expect(BenchmarkReportTests.machine.text == "1 cores (Z80), 1 GiB, Linux 2.2; CP/M; libc6 2.36, swift 6.3.1")
     }
 }
