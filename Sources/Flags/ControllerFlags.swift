@@ -85,6 +85,12 @@ struct ReportFlags: ParsableArguments {
     )
     var missingVolumesHold = GoDuration.minutes(10)
 
+    @Option(
+        "Report a claim when calls for its volume have failed for this long, where volumes are probed one by one. "
+            + "0 disables it."
+    )
+    var reportUnansweredAfter = GoDuration.minutes(15)
+
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
     var legacyStatus = true
 

@@ -52,6 +52,8 @@ package struct ControllerOptions: Sendable, Equatable {
     package var missingVolumesHold: Duration
     /// Whether missing volumes are reported.
     package var reportMissingVolumes: Bool
+    /// After what time without a response for its volume a claim is reported; nil: never.
+    package var reportUnansweredAfter: Duration?
     /// Whether conditions of legacy drivers go to the claims' status.
     package var legacyStatus: Bool
     /// When a claim's health is shown as a condition in its status.
@@ -90,6 +92,8 @@ package struct ControllerOptions: Sendable, Equatable {
         probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
+        let unansweredLimit = flags.reports.reportUnansweredAfter.duration
+        reportUnansweredAfter = unansweredLimit == .zero ? nil : unansweredLimit
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -126,6 +130,9 @@ package struct ControllerOptions: Sendable, Equatable {
         }
         guard missingVolumesHold >= .zero else {
             throw UsageError(message: "--missing-volumes-hold must not be negative, such as 10m")
+        }
+        guard reportUnansweredAfter.map({ $0 > .zero }) ?? true else {
+            throw UsageError(message: "--report-unanswered-after must not be negative; 0 disables it")
         }
         guard verbosity >= 0 else {
             throw UsageError(message: "--v must not be negative; 0 logs the least")
@@ -204,6 +211,7 @@ extension ControllerOptions {
         configuration.probesPerSecond = probesPerSecond
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
+        configuration.unansweredLimit = reportUnansweredAfter
         configuration.writesLegacyStatus = legacyStatus
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration

@@ -16,6 +16,10 @@ package enum EventVocabulary {
     static let normalReason = "VolumeConditionNormal"
     /// Warning: the driver says something that we do not understand.
     static let unknownReason = "UnknownVolumeHealthCondition"
+    /// Warning: the driver does not respond to health calls for the volume.
+    static let unansweredReason = "VolumeHealthUnknown"
+    /// Normal: it does again.
+    static let answeredReason = "VolumeHealthKnown"
 
     /// Warning, on the CSIDriver: so many volumes are missing at once that none is reported.
     static let volumesVanishedReason = "VolumesVanished"
@@ -24,6 +28,12 @@ package enum EventVocabulary {
 
     /// The message of ``normalReason``.
     static let normalMessage = "The Volume returns to the healthy state"
+
+    /// The message of ``unansweredReason``.
+    static let unansweredMessage =
+        "The CSI driver does not respond to health calls for this volume, its health is unknown"
+    /// The message of ``answeredReason``.
+    static let answeredMessage = "The CSI driver responds to health calls for this volume again"
 
     /// The message of ``abnormalReason``: all that is wrong, worst first. A legacy condition is the driver's own words.
     package static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {

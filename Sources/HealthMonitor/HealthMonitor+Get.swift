@@ -15,10 +15,13 @@ extension HealthMonitor {
             () -> DispatchStep<String, C.Instant> in
             let asked = now
             guard !state.probing.isPaused, state.generation != nil else { return .wait(until: nil) }
-            let (round, interval, step) = state.withHealthState { healthState in
+            let (round, interval, step, hasResponseEvents) = state.withHealthState { healthState in
+                let before = healthState.plans.responseEvents
                 let round = healthState.completedRound(at: asked)
-                return (round, healthState.keptProbeInterval, healthState.nextProbe(at: asked))
+                let hasResponseEvents = healthState.plans.responseEvents != before
+                return (round, healthState.keptProbeInterval, healthState.nextProbe(at: asked), hasResponseEvents)
             }
+            if hasResponseEvents { state.responseEvents.signal() }
             if let round { state.lastRound.withLock { $0 = round } }
             // One volume that cannot be probed does not blind the others.
             if let round, round.answered > 0 || round.volumes == 0 {

@@ -39,6 +39,17 @@ extension HealthMonitor {
         }
     }
 
+    /// Records events on claims whose volumes' health is unknown, until cancelled.
+    func reportResponses(from state: MonitorState) async throws {
+        try await report(.unanswered, wakeUp: state.responseEvents) { now in
+            state.withHealthState { $0.nextResponseEvent(at: now) }
+        } complete: { pendingReport, outcome, now in
+            state.withHealthState { $0.complete(responseEvent: pendingReport, outcome, at: now) }
+        } report: { pendingReport in
+            try await report(event(pendingReport, of: state), isKnown: pendingReport.cause == .refresh)
+        }
+    }
+
     /// Takes one stream of pendingReports from the core, reports them, and says how it went, for ever.
     ///
     /// - Parameters:
@@ -133,6 +144,21 @@ extension HealthMonitor {
             type: .warning,
             reason: EventVocabulary.unknownReason,
             message: EventVocabulary.unknownMessage(pendingReport.state.condition),
+            fingerprint: pendingReport.state.fingerprint,
+            attemptID: state.name(of: pendingReport)
+        )
+    }
+
+    private func event(
+        _ pendingReport: PendingReport<ClaimNumber, ResponseState>,
+        of state: MonitorState
+    ) -> EventRecord {
+        let isUnanswered = pendingReport.state.isUnanswered
+        return event(
+            on: pendingReport.claim,
+            type: isUnanswered ? .warning : .normal,
+            reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
+            message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage,
             fingerprint: pendingReport.state.fingerprint,
             attemptID: state.name(of: pendingReport)
         )

@@ -63,7 +63,10 @@ extension HealthMonitor {
     }
 
     private func readBack() async throws -> RecordedHistory {
-        let reasons = [EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason]
+        let reasons = [
+            EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason,
+            EventVocabulary.unansweredReason, EventVocabulary.answeredReason,
+        ]
         let component = EventVocabulary.component(driverName: configuration.driverName)
         return try await readBack(reasons, into: RecordedHistory(component: component)) { $0.add($1) }
     }
@@ -151,6 +154,9 @@ package struct RecordedHistory: Sendable {
     private(set) var volumes: [ClaimIdentity: Recorded] = [:]
     private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
 
+    /// The last event on whether the driver responds for a claim's volume.
+    private(set) var responses: [ClaimIdentity: (isUnanswered: Bool, version: UInt64, time: Int64)] = [:]
+
     package init(component: String) {
         self.component = component
     }
@@ -170,6 +176,13 @@ package struct RecordedHistory: Sendable {
         case EventVocabulary.abnormalReason:
             // An event that is not ours by name is EHM's, which knew nothing but an abnormal condition.
             add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy)
+        case EventVocabulary.unansweredReason, EventVocabulary.answeredReason:
+            guard fingerprint != nil else { return }
+            let claim = ClaimIdentity(key: key, uid: uid)
+            let version = UInt64(event.metadata.resourceVersion) ?? 0
+            if let earlier = responses[claim], earlier.version > version { return }
+            let isUnanswered = event.reason == EventVocabulary.unansweredReason
+            responses[claim] = (isUnanswered, version, event.lastTimestamp.seconds)
         case EventVocabulary.normalReason:
             add(event, ClaimIdentity(key: key, uid: uid), nil)
         default: break
@@ -218,6 +231,10 @@ extension HealthState {
         }
         let known = events.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
         restoreFromStatuses(except: Set(known.map(\.uid)), at: now, wall: wall)
+        for (identity, recorded) in events.responses where recorded.isUnanswered {
+            let age = Duration.age(of: recorded.time, now: wall)
+            restoreUnanswered(claimUID: identity.uid, key: identity.key, reportedAt: now - age)
+        }
         for (uid, key, fingerprint) in events.unknowns {
             restore(reportedUnknown: fingerprint, claimUID: uid, key: key)
         }

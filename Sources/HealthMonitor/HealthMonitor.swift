@@ -120,6 +120,7 @@ package struct HealthMonitor<C: Clock>: Sendable where C.Duration == Duration {
             { try await reportAbsence(from: state) },
             { try await reportEvents(from: state) },
             { try await reportUnknownConditions(from: state) },
+            { try await reportResponses(from: state) },
             { try await writeStatuses(from: state) },
             { try await maintainStatuses(of: state) },
             { try await watchNodes(claimsOf: state) },
@@ -193,6 +194,8 @@ package struct MonitorConfiguration: Sendable {
     package var missingVolumesHold = Duration.seconds(600)
     /// Whether a volume that the driver does not find any more is reported as one.
     package var reportsMissingVolumes = true
+    /// How long calls for a volume must fail before its claim is reported, where volumes are probed one by one; nil: it is not.
+    package var unansweredLimit: Duration? = .seconds(15 * 60)
     /// Whether conditions of legacy drivers go to the claims' `status.healthStatus` too.
     package var writesLegacyStatus = true
     /// When a claim's health is shown as a condition in its status.
@@ -224,7 +227,8 @@ extension HealthState.Configuration {
         self.init(
             reportsMissingVolumes: configuration.reportsMissingVolumes,
             absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold),
-            claimConditions: configuration.claimConditions
+            claimConditions: configuration.claimConditions,
+            unansweredLimit: configuration.unansweredLimit
         )
     }
 }

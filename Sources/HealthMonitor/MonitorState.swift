@@ -46,6 +46,8 @@ final class MonitorState: Sendable {
     let events = WakeUp()
     /// There may be an event on an unknown condition to report.
     let unknownEvents = WakeUp()
+    /// There may be an event to record on a volume for which the driver does not respond, or does again.
+    let responseEvents = WakeUp()
     /// There may be a status to write.
     let statuses = WakeUp()
     /// There may be something to do for the claims' status that nothing else causes.
@@ -123,6 +125,7 @@ final class MonitorState: Sendable {
         // In an outage every write comes back as a change; mostly it is news to nobody.
         if before.events != after.events { events.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
+        if before.responseEvents != after.responseEvents { responseEvents.signal() }
         if before.statuses != after.statuses { statuses.signal() }
         probeable.signal()
         return result

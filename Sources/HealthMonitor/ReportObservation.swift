@@ -11,6 +11,8 @@ package struct ReportObservation: Sendable, Hashable {
         case event
         /// An event on a condition of an unknown type.
         case unknownCondition = "unknown_condition"
+        /// An event on a volume for which the driver does not respond, or does again.
+        case unanswered
         /// An event on a node's failure or recovery.
         case nodeFailure = "node_failure"
         /// The status of a claim.

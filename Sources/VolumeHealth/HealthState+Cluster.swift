@@ -133,7 +133,7 @@ extension HealthState {
 
     /// Everybody who was reported something and has no volume of ours any more.
     private mutating func releaseOthers(at now: Duration) {
-        let reported = Array(events.keys) + Array(statuses.keys) + Array(unknownFingerprints.keys)
+        let reported = Array(events.keys) + Array(statuses.keys) + Array(responses.keys) + Array(unknownFingerprints.keys)
         for claim in reported where !index.hasVolume(claim) {
             release(claim, at: now)
         }
@@ -143,6 +143,7 @@ extension HealthState {
     /// cleared.
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)
+        responses.remove(claim)
         removeUnknowns(of: claim)
         if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
@@ -150,6 +151,7 @@ extension HealthState {
     /// The claim is gone, or another one has its name: its number is another's from now on.
     private mutating func forget(_ claim: ClaimNumber) {
         events.remove(claim)
+        responses.remove(claim)
         removeUnknowns(of: claim)
         statuses.remove(claim)
     }

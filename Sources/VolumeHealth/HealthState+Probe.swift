@@ -65,6 +65,7 @@ extension HealthState {
     /// An interval that has ended and in which every volume was probed; each once. nil where there is none, or the calls did
     /// not get through in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
+        reviewUnanswered(at: now)
         guard probesEveryVolume, let round = probes?.completedRound(at: now) else { return nil }
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
@@ -139,7 +140,9 @@ extension HealthState {
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
         }
-        let isUnhealthy = index.number(ofVolumeHandle: handle).map(isKnownUnhealthy) ?? false
+        let number = index.number(ofVolumeHandle: handle)
+        if let number, outcome == .answered || outcome == .unconfirmed { responded(for: number, at: now) }
+        let isUnhealthy = number.map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What to report now, in three streams, each with `next` and `complete`.
+/// What to report now, in four streams, each with `next` and `complete`.
 extension HealthState {
     /// An earlier process reported this on the claim's events, and nothing else since (rule 9). Before anything is reported.
     ///
@@ -139,13 +139,15 @@ extension HealthState {
         package var events: UInt64
         /// Of ``nextUnknownEvent(at:)``.
         package var unknownEvents: UInt64
+        /// Of ``nextResponseEvent(at:)``.
+        package var responseEvents: UInt64
         /// Of ``nextStatus(at:)``.
         package var statuses: UInt64
     }
 
     /// How often something to report became due, or will.
     package var plans: Plans {
-        Plans(events: events.plans, unknownEvents: unknowns.plans, statuses: statuses.plans)
+        Plans(events: events.plans, unknownEvents: unknowns.plans, responseEvents: responses.plans, statuses: statuses.plans)
     }
 
     /// The claims whose volumes are unhealthy, as the driver says or, before it was asked in this term, as was reported.

@@ -144,6 +144,10 @@ extension HealthState {
         for handle in recovered where isListed(handle) && !unhealthy.contains(handle) {
             setHealth(.clear, of: handle, at: now)
         }
+        // A driver that was probed volume by volume has a list now.
+        for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
+            responses.set(.answered, for: claim, at: now)
+        }
         switch kind {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)

@@ -28,6 +28,7 @@ extension HealthState {
         next.index.forgetReplies()
         next.events = ReportQueue(timing: .lastingEvents, after: events)
         next.statuses = ReportQueue(timing: .fields, after: statuses)
+        next.responses = ReportQueue(timing: .lastingEvents, after: responses)
         next.unknowns = ReportQueue(timing: .singleEvents, after: unknowns)
         self = next
     }

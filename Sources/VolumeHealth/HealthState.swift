@@ -19,16 +19,20 @@ package struct HealthState: Sendable {
         package var absenceLimits: AbsenceLimits
         /// When a claim's health is shown as a condition in its status.
         package var claimConditions: ClaimConditionPolicy
+        /// How long calls for a volume must fail before its claim is reported; nil: it is not.
+        package var unansweredLimit: Duration?
 
         /// Describes what is reported.
         package init(
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
-            claimConditions: ClaimConditionPolicy = .auto
+            claimConditions: ClaimConditionPolicy = .auto,
+            unansweredLimit: Duration? = .seconds(15 * 60)
         ) {
             self.reportsMissingVolumes = reportsMissingVolumes
             self.absenceLimits = absenceLimits
             self.claimConditions = claimConditions
+            self.unansweredLimit = unansweredLimit
         }
     }
 
@@ -42,6 +46,8 @@ package struct HealthState: Sendable {
     var reportedBefore: [ClaimNumber: VolumeState] = [:]
     var statuses = ReportQueue<ClaimNumber, VolumeState>(timing: .fields)
     var unknowns = ReportQueue<UnknownConditionKey, UnknownConditionState>(timing: .singleEvents)
+    var responses = ReportQueue<ClaimNumber, ResponseState>(timing: .lastingEvents)
+    var unansweredReviewedAt: Duration?
     /// What is in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.

@@ -260,7 +260,7 @@ extension SidecarMetrics {
             case .event: "events"
             case .status: "status"
             // Short queues, which are in no other metric.
-            case .unknownCondition, .nodeFailure: nil
+            case .unknownCondition, .unanswered, .nodeFailure: nil
             }
         guard let queue else { return }
         let isRetried = report.result == .retried || report.result == .refused

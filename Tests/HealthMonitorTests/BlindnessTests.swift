@@ -183,6 +183,36 @@ import VolumeHealth
         }
     }
 
+    @Test func `a claim whose volume cannot be probed gets one event, and one when it can`() async throws {
+        let other = VolumeFixture(number: 1)
+        try await Self.run { scene in
+            scene.driver.configuration.controllerCapabilities = [11, 12]
+            try other.create(in: scene.server)
+            scene.driver.set(.healthy, ofVolume: other.handle)
+        } _: { scene, terms, monitor in
+            func events() throws -> [[String?]] {
+                try scene.events().map { event in
+                    [event["involvedObject", "name"]?.string, event["type"]?.string, event["reason"]?.string]
+                }
+            }
+            terms.begin()
+            try await scene.advance { monitor.snapshot()?.healthyVolumes == 2 }
+            let began = scene.clock.now.offset
+            scene.driver.intercept { call in call.volumeID == Self.volume.handle ? .fail(.internal, "no") : nil }
+            try await scene.advance { try !events().isEmpty }
+            #expect(scene.clock.now.offset - began > .seconds(15 * 60 - 60))
+            #expect(try events() == [[Self.volume.claimName, "Warning", "VolumeHealthUnknown"]])
+            // A new leader knows what was reported, and that it has not ended.
+            terms.end()
+            terms.begin()
+            try await scene.advance { monitor.snapshot()?.unansweredClaims.isEmpty == false }
+            #expect(try events().count == 1)
+            scene.driver.intercept(nil)
+            try await scene.advance { try events().count == 2 }
+            #expect(try events().last == [Self.volume.claimName, "Normal", "VolumeHealthKnown"])
+        }
+    }
+
     @Test func `without the timeout a leader goes on`() async throws {
         try await Scene.set { scene in
             try Self.volume.create(in: scene.server)
