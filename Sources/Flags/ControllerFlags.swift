@@ -2,9 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
-import HealthMonitor
-import VolumeHealth
+import HealthCore
+import HealthRuntime
 
 /// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
 ///

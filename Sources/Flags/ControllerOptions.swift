@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+package import ControllerCore
+package import ControllerMonitor
 package import Diagnostics
-package import HealthMonitor
+import HealthCore
+import HealthRuntime
 package import LeaderElection
-package import VolumeHealth
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
@@ -29,7 +31,7 @@ package struct ControllerOptions: Sendable, Equatable {
         package var timing: LeaderElectionTiming
         package var labels: [String: String]
         /// After what time a leader that sees nothing steps down; nil: never.
-        package var blindnessTimeout: Duration?
+        package var dependencyTimeout: Duration?
         /// Whether a standby keeps its caches up to date.
         package var warmStandby: Bool
     }
@@ -195,7 +197,7 @@ package struct ControllerOptions: Sendable, Equatable {
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
             timing: timing,
             labels: flags.leaderElectionLabels.values,
-            blindnessTimeout: blindness == .zero ? nil : blindness,
+            dependencyTimeout: blindness == .zero ? nil : blindness,
             warmStandby: flags.warmStandby
         )
     }
@@ -216,7 +218,7 @@ extension ControllerOptions {
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
-        configuration.blindnessTimeout = leaderElection?.blindnessTimeout
+        configuration.dependencyTimeout = leaderElection?.dependencyTimeout
         configuration.driverCheckInterval = .seconds(10)
         return configuration
     }

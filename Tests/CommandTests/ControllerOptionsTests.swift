@@ -2,12 +2,14 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
 import Foundation
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import LeaderElection
 import Testing
-import VolumeHealth
 
 @testable import Flags
 @testable import csi_health_monitor
@@ -82,7 +84,7 @@ import VolumeHealth
                         retryPeriod: .seconds(26)
                     ),
                     labels: ["team": "storage"],
-                    blindnessTimeout: .seconds(120),
+                    dependencyTimeout: .seconds(120),
                     warmStandby: true
                 )
         )

@@ -24,7 +24,8 @@ import Testing
         "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
-        "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m", "report-unanswered-after": "15m",
+        "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
+        "report-unanswered-after": "15m",
         "warm-standby": "false", "driver-unavailable-timeout": "",
     ]
 
