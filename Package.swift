@@ -6,6 +6,7 @@ let package = Package(
     name: "csi-health-monitor",
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // Without its default traits, which would bring Foundation and ICU into the binary.
@@ -26,30 +27,40 @@ let package = Package(
 
 // MARK: Ships, in Sources
 
-package.targets += programs(
-    [
-        "csi-health-monitor": [
-            "CBuildSettings", "CMalloc", "CSIClient", "Diagnostics", "Flags", "GRPCTransport", "HealthMonitor",
-            "KubernetesAPI", "KubernetesClient", "LeaderElection", .argumentParser, .logging, .serviceLifecycle,
-            .unixSignals,
-        ]
-    ],
-    settings: .handwrittenWithRevision
+package.targets.append(
+    .executableTarget(
+        name: "csi-health-monitor",
+        dependencies: [
+            "CBuildSettings", "CMalloc", "CSIClient", "ControllerMonitor", "Diagnostics", "Flags", "GRPCTransport",
+            "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", .argumentParser, .logging,
+            .serviceLifecycle, .unixSignals,
+        ],
+        swiftSettings: .handwrittenWithRevision
+    )
 )
 package.targets += modules([
     "CSIClient": ["CSISpec", "GRPCTransport", "ProtobufWire", .logging, .swiftProtobuf],
+    "CompactStorage": [],
+    "ControllerCore": ["CompactStorage", "HealthCore"],
+    "ControllerMonitor": [
+        "CSIClient", "ControllerCore", "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient",
+        "ProtobufWire", .logging,
+    ],
     "Diagnostics": [.logging, .nioCore, .nioHTTP1, .nioPosix],
-    "Flags": ["Diagnostics", "GRPCTransport", "HealthMonitor", "LeaderElection", "VolumeHealth", .argumentParser],
+    "Flags": [
+        "ControllerCore", "ControllerMonitor", "Diagnostics", "GRPCTransport", "HealthCore", "HealthRuntime",
+        "LeaderElection", .argumentParser,
+    ],
     "GRPCTransport": ["CGRPC"],
     "HTTPTransport": ["CCurl", "COpenSSL"],
-    "HealthMonitor": ["CSIClient", "KubernetesAPI", "KubernetesClient", "ProtobufWire", "VolumeHealth", .logging],
+    "HealthCore": [.heapModule],
+    "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
     "KubernetesClient": [
         "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
         .systemPackage,
     ],
     "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
     "ProtobufWire": [],
-    "VolumeHealth": [],
 ])
 package.targets += modules(["CSISpec": [.swiftProtobuf]], settings: .generated)
 package.targets += modules(["KubernetesAPI": ["ProtobufWire", .swiftProtobuf]], settings: .generated)
@@ -67,17 +78,18 @@ package.targets += modules([
 ])
 package.targets += tests([
     "CommandTests": [
-        "CSIClient", "Diagnostics", "Flags", "GRPCTransport", "HealthMonitor", "KubernetesAPI", "KubernetesClient",
-        "LeaderElection", "VolumeHealth", "csi-health-monitor", .argumentParser,
+        "CSIClient", "ControllerCore", "ControllerMonitor", "Diagnostics", "Flags", "GRPCTransport", "HealthCore",
+        "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "csi-health-monitor", .argumentParser,
+    ],
+    "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"],
+    "ControllerMonitorTests": [
+        "CSIClient", "ControllerCore", "ControllerMonitor", "GRPCTransport", "HealthCore", "HealthRuntime",
+        "KubernetesAPI", "KubernetesClient", "LeaderElection", .swiftProtobuf,
     ],
     "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"],
     "DiagnosticsTests": ["Diagnostics", .nioCore, .nioHTTP1, .nioPosix],
     "GRPCTransportTests": ["GRPCTransport"],
     "HTTPTransportTests": ["HTTPTransport"],
-    "HealthMonitorTests": [
-        "CSIClient", "GRPCTransport", "HealthMonitor", "KubernetesAPI", "KubernetesClient", "LeaderElection",
-        "VolumeHealth", .swiftProtobuf,
-    ],
     "HealthMonitorTestKitTests": [
         "GRPCTransport", "HTTPTransport", "KubernetesAPI", .swiftASN1, .swiftProtobuf, .x509,
     ],
@@ -85,44 +97,37 @@ package.targets += tests([
     "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
     "ProtobufWireTests": ["ProtobufWire"],
     "ToolsTests": ["tools", .argumentParser],
-    "VolumeHealthTests": ["VolumeHealth"],
 ])
 package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])
 
 // MARK: Tools, in scripts/tools, which the scripts run
 
-package.targets += programs(
-    [
-        // On its own, because it replaces malloc.
-        "allocations": [
-            "CAllocationCounter", "CSIClient", "CSISpec", "HealthMonitor", "KubernetesAPI", "KubernetesClient",
-            "VolumeHealth", .swiftProtobuf,
-        ],
-        "tools": [
-            "CSISpec", "GRPCTransport", "HealthMonitorTestKit", .argumentParser, .subprocess, .swiftProtobuf,
-            .systemPackage, .unixSignals,
-        ],
+package.targets += tools([
+    // A program of its own, because it replaces malloc.
+    "allocations": [
+        "CAllocationCounter", "CSIClient", "CSISpec", "ControllerCore", "ControllerMonitor", "HealthCore",
+        "HealthRuntime", "KubernetesAPI", "KubernetesClient", .swiftProtobuf,
     ],
-    in: "scripts/tools"
-)
+    "tools": [
+        "CSISpec", "GRPCTransport", "HealthMonitorTestKit", .argumentParser, .subprocess, .swiftProtobuf,
+        .systemPackage, .unixSignals,
+    ],
+])
 package.targets += modules(
     [
         "CAllocationCounter": [],
         "FuzzTargets": [
-            "CSIClient", "CSISpec", "Diagnostics", "Flags", "HTTPTransport", "HealthMonitor", "KubernetesAPI",
-            "KubernetesClient", "LeaderElection", "ProtobufWire", "VolumeHealth", .argumentParser, .nioCore,
-            .nioEmbedded, .swiftProtobuf,
+            "CSIClient", "CSISpec", "ControllerCore", "ControllerMonitor", "Diagnostics", "Flags", "HTTPTransport",
+            "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "ProtobufWire",
+            .argumentParser, .nioCore, .nioEmbedded, .swiftProtobuf,
         ],
     ],
     in: "scripts/tools"
 )
 // It links only with libFuzzer's main, which scripts/fuzz.sh brings.
 if Context.environment["CSI_HEALTH_MONITOR_FUZZING"] != nil {
-    package.targets += programs(
-        ["fuzzer": ["FuzzTargets"]],
-        in: "scripts/tools",
-        settings: [SwiftSetting].handwritten + [.unsafeFlags(["-parse-as-library"])]
-    )
+    let settings: [SwiftSetting] = .handwritten + [.unsafeFlags(["-parse-as-library"])]
+    package.targets += tools(["fuzzer": ["FuzzTargets"]], settings: settings)
 }
 
 // MARK: Helpers
@@ -130,12 +135,12 @@ if Context.environment["CSI_HEALTH_MONITOR_FUZZING"] != nil {
 /// What each target imports, by its name.
 typealias Imports = KeyValuePairs<String, [Target.Dependency]>
 
-func programs(_ imports: Imports, in root: String = "Sources", settings: [SwiftSetting] = .handwritten) -> [Target] {
-    imports.map { .executableTarget(name: $0, dependencies: $1, path: "\(root)/\($0)", swiftSettings: settings) }
-}
-
 func modules(_ imports: Imports, in root: String = "Sources", settings: [SwiftSetting] = .handwritten) -> [Target] {
     imports.map { .target(name: $0, dependencies: $1, path: "\(root)/\($0)", swiftSettings: settings) }
+}
+
+func tools(_ imports: Imports, settings: [SwiftSetting] = .handwritten) -> [Target] {
+    imports.map { .executableTarget(name: $0, dependencies: $1, path: "scripts/tools/\($0)", swiftSettings: settings) }
 }
 
 /// Every test may use the test kit and keep logs in memory.
@@ -148,10 +153,8 @@ extension [SwiftSetting] {
     /// For generated code: Swift 6 mode, explicit imports and existentials, no warnings.
     static var generated: Self {
         [
-            .swiftLanguageMode(.v6),
-            .enableUpcomingFeature("ExistentialAny"),
-            .enableUpcomingFeature("InternalImportsByDefault"),
-            .enableUpcomingFeature("MemberImportVisibility"),
+            .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
             .treatAllWarnings(as: .error),
         ]
     }
@@ -170,6 +173,7 @@ extension [SwiftSetting] {
 extension Target.Dependency {
     static var argumentParser: Self { .product(name: "ArgumentParser", package: "swift-argument-parser") }
     static var crypto: Self { .product(name: "Crypto", package: "swift-crypto") }
+    static var heapModule: Self { .product(name: "HeapModule", package: "swift-collections") }
     static var inMemoryLogging: Self { .product(name: "InMemoryLogging", package: "swift-log") }
     static var logging: Self { .product(name: "Logging", package: "swift-log") }
     static var nioCore: Self { .product(name: "NIOCore", package: "swift-nio") }

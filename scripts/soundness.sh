@@ -29,6 +29,12 @@ only_in() {
         grep --invert-match "^Sources/$1/"
 }
 
+# only_imports MODULE REGEX: it imports no other module.
+only_imports() {
+    ! grep --recursive --extended-regexp '^ *((public|package|internal) )?import ' "Sources/$1" |
+        grep --invert-match --extended-regexp "import ($2)\$"
+}
+
 has_header() {
     local file bad=0
     while IFS= read -r file; do
@@ -46,7 +52,9 @@ check "CGRPC is imported by GRPCTransport only" only_in GRPCTransport CGRPC
 check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
 check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
-check "VolumeHealth imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/VolumeHealth
+check "CompactStorage imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/CompactStorage
+check "HealthCore imports only HeapModule" only_imports HealthCore HeapModule
+check "ControllerCore imports only pure modules" only_imports ControllerCore 'CompactStorage|HealthCore'
 check "nothing that ships imports all of Foundation" \
     nowhere '^ *((public|package|internal) )?import Foundation$' Sources --exclude-dir=HealthMonitorTestKit --exclude-dir=Generated
 check "no force try and no sleep in tests" \

@@ -3,8 +3,10 @@
 
 import CSIClient
 import CSISpec
-import HealthMonitor
-import VolumeHealth
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 
 /// The input: a sequence of replies of the driver, outcomes of reports and changes of the cluster. Each step is a byte
 /// that selects it, and its arguments.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerCore
+import ControllerMonitor
 import FoundationEssentials
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesClient
-import VolumeHealth
 
 /// The states that were reported on claims by events or by status, to check further reports from outside.
 struct ReportedStates {
@@ -34,7 +36,7 @@ struct ReportedStates {
     }
 
     mutating func report(
-        _ pendingReport: PendingReport<ClaimNumber, VolumeState>,
+        _ pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) throws(InvariantViolation) {
@@ -81,7 +83,7 @@ struct RecordedUnknownConditions {
     }
 
     mutating func report(
-        _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState>,
+        _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
         _ outcome: ReportOutcome
     ) throws(InvariantViolation) {
         let uid = pendingReport.claim.uid
@@ -126,14 +128,20 @@ extension [VolumeHealthCondition] {
     }
 }
 
-extension PendingReport<ClaimNumber, VolumeState> {
+extension PendingReport<ClaimNumber, VolumeState, Claim> {
     /// The API server accepts its event, and the event's name can be parsed.
     func requireEventBounds() throws(InvariantViolation) {
         let component = EventVocabulary.component(driverName: WatchedCluster.driverName)
         let reason = EventVocabulary.abnormalReason
-        let name = EventName.make(claim: claim, component: component, reason: reason, fingerprint: state.fingerprint)
+        let name = EventName.make(
+            object: claim.key.name,
+            uid: claim.uid,
+            component: component,
+            reason: reason,
+            fingerprint: state.fingerprint
+        )
         try require(name.utf8.count <= 253, "an event's name of \(name.utf8.count) bytes")
-        let read = EventName.fingerprint(in: name, claimUID: claim.uid, component: component, reason: reason)
+        let read = EventName.fingerprint(in: name, uid: claim.uid, component: component, reason: reason)
         try require(read == state.fingerprint, "the event's name has another fingerprint: \(name)")
         let message = EventRecord.bounded(EventVocabulary.abnormalMessage(state.conditions))
         try require(message.utf8.count <= 1024, "an event's message of \(message.utf8.count) bytes")

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesAPI
-import VolumeHealth
 
 /// The core with caches filled by the watches. At first there are a claim with its volume and a pod on a node.
 struct WatchedCluster {

@@ -4,11 +4,13 @@
 import CAllocationCounter
 import CSIClient
 import CSISpec
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 import SwiftProtobuf
-import VolumeHealth
 
 /// Counts the allocations for each volume in large lists: in a healthy driver's pages, and in the API server's. The
 /// bytes are decoded and passed to the core as by the monitor, without sockets.
