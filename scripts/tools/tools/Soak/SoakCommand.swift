@@ -114,17 +114,12 @@ struct SoakCommand: AsyncParsableCommand {
     private var sampleInterval: Duration { .milliseconds(max(Int(hours * 3_600_000) / 60, 1000)) }
 
     private func sample(_ process: ReplicaProcess, _ sweeps: Int) -> Sample? {
-        guard let id = process.processID,
-            let status = try? String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8),
-            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") }),
-            let kilobytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({
-                Double($0)
-            }),
+        guard let id = process.processID, let memory = try? ProcessMemory(of: id),
             let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(id)/fd").count
         else { return nil }
         return Sample(
             sweeps: Double(sweeps),
-            residentBytes: kilobytes * 1024,
+            residentBytes: memory.resident,
             fileDescriptors: Double(descriptors)
         )
     }
