@@ -8,7 +8,7 @@ import Testing
 
 struct CompactDurationTests {
     @Test(arguments: 0..<20 as Range<UInt64>)
-    func `it keeps whole nanoseconds and the order`(seed: UInt64) {
+    func `a duration keeps whole nanoseconds and its order`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             let nanoseconds = Int64.random(in: -(1 << 60)...(1 << 60), using: &random)
@@ -21,11 +21,11 @@ struct CompactDurationTests {
         }
     }
 
-    @Test func `what is too long is as long as possible`() {
+    @Test func `a duration that is too long becomes the longest one`() {
         let longest = Duration.nanoseconds(Int64.max)
         #expect(CompactDuration(.seconds(Int64.max)).duration == longest)
         #expect(CompactDuration(longest + .nanoseconds(1)).duration == longest)
-        // More than a `Duration` shows as components.
+        // Larger than the components of a `Duration` can represent.
         #expect(CompactDuration(.seconds(Int64.max) + .seconds(Int64.max)).duration == longest)
         #expect(CompactDuration(.seconds(Int64.min)).duration == .nanoseconds(Int64.min))
     }

@@ -8,10 +8,10 @@ import Testing
 
 struct DueQueueTests {
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `comes out by due time and then by insertion`(seed: UInt64) {
+    func `elements come out by due time, then in order of insertion`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var queue = DueQueue<Int>()
-        // Tickets begin anew among these.
+        // The 32-bit tickets wrap around within these elements.
         if seed.isMultiple(of: 2) { queue.insertions = UInt64(UInt32.max) - 50 }
         var expected: [(due: Duration, element: Int)] = []
         for element in 0..<Int.random(in: 0...100, using: &random) {

@@ -12,7 +12,7 @@ struct SightTests {
         sight.failed(.driver, reason: "second", since: .seconds(101))
         #expect(sight.verdict(timeout: .seconds(30), at: .seconds(129)) == .keepUntil(.seconds(130)))
         guard case .stepDown(let failure) = sight.verdict(timeout: .seconds(30), at: .seconds(130)) else {
-            Issue.record("went on without sight")
+            Issue.record("did not step down")
             return
         }
         #expect(failure.sense == .driver)
@@ -21,7 +21,7 @@ struct SightTests {
         #expect(sight.failures == [failure])
     }
 
-    @Test mutating func `calls may have a timeout of their own`() {
+    @Test mutating func `calls can have a timeout of their own`() {
         for attempt in 0..<2 { sight.failed(.calls, reason: "no", since: .seconds(attempt)) }
         let until = sight.verdict(timeout: .seconds(30), callsTimeout: .seconds(60), at: .seconds(59))
         #expect(until == .keepUntil(.seconds(60)))
@@ -33,23 +33,23 @@ struct SightTests {
                 at: .seconds(59)
             )
         else {
-            Issue.record("went on without sight")
+            Issue.record("did not step down")
             return
         }
         #expect(failure.sense == .claims)
     }
 
-    @Test mutating func `one failed attempt is never enough`() {
+    @Test mutating func `a single failed attempt never ends the term`() {
         sight.failed(.calls, reason: "once", since: .zero)
         #expect(sight.verdict(timeout: .seconds(30), at: .seconds(3600)) == .keep)
         sight.failed(.calls, reason: "twice", since: .seconds(3600))
         guard case .stepDown = sight.verdict(timeout: .seconds(30), at: .seconds(3600)) else {
-            Issue.record("went on without sight")
+            Issue.record("did not step down")
             return
         }
     }
 
-    @Test mutating func `success begins the time anew, for its own sense alone`() {
+    @Test mutating func `a success restarts the time of its own sense alone`() {
         for sense in [Sense.driver, .claims] {
             for attempt in 0..<2 { sight.failed(sense, reason: "no", since: .seconds(attempt)) }
         }
@@ -60,13 +60,13 @@ struct SightTests {
         sight.failed(.driver, reason: "no", since: .seconds(29))
         sight.failed(.driver, reason: "no", since: .seconds(30))
         guard case .stepDown(let failure) = sight.verdict(timeout: .seconds(30), at: .seconds(30)) else {
-            Issue.record("went on without sight")
+            Issue.record("did not step down")
             return
         }
         #expect(failure.sense == .claims)
     }
 
-    @Test mutating func `what failed before a term has to fail in it as long as anything else`() {
+    @Test mutating func `what failed before a term must fail in it as long as anything else`() {
         for attempt in 0..<5 { sight.failed(.calls, reason: "no", since: .seconds(attempt)) }
         sight.beginTerm(at: .seconds(100))
         #expect(sight.verdict(timeout: .seconds(30), at: .seconds(200)) == .keep)
