@@ -11,7 +11,7 @@ import VolumeHealth
 
 /// What is logged at which level, with which keys.
 @Suite(.timeLimit(.minutes(30))) struct LogTests {
-    @Test func `many events at once are one line with the first five claims, and each is a line at the next level`()
+    @Test func `many events at once are one line with the first five claims, and a line each at the next level`()
         async throws
     {
         let volumes = (1...25).map { VolumeFixture(number: $0) }
@@ -39,7 +39,7 @@ import VolumeHealth
         }
     }
 
-    @Test func `20 events at once are no burst`() async throws {
+    @Test func `20 events at once are not a burst`() async throws {
         let volumes = (1...20).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             for volume in volumes { try volume.create(in: scene.server) }
@@ -51,7 +51,7 @@ import VolumeHealth
         }
     }
 
-    @Test func `that the status field is missing is information, once in a process`() async throws {
+    @Test func `a missing status field is logged once in a process, as information`() async throws {
         try await Scene.set { scene in
             try StatusSupportTests.brokenVolumes(scene)
             let terms = Terms()

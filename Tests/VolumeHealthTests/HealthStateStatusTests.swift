@@ -167,7 +167,7 @@ struct HealthStateStatusTests {
     @Test(.tags(.rule11)) mutating func `the status of a recreated claim is not cleared`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.writeAll(at: .zero)
-        healthState.apply(Claim.named("csi-pvc", uid: "anew"), volumeName: "", at: .seconds(1))
+        healthState.apply(Claim.named("csi-pvc", uid: "recreated"), volumeName: "", at: .seconds(1))
         #expect(healthState.writeAll(at: .seconds(1)).isEmpty)
         healthState.sweep([.abnormal("h1")], at: .seconds(2))
         #expect(healthState.writeAll(at: .seconds(2)).isEmpty)

@@ -131,7 +131,7 @@ struct HealthStateTests {
     @Test(.tags(.rule11)) mutating func `a recreated claim is reported as another claim`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
-        let recreated = Claim.named("csi-pvc", uid: "anew")
+        let recreated = Claim.named("csi-pvc", uid: "recreated")
         healthState.bind(recreated, handle: "h1")
         healthState.sweep([.abnormal("h1")], at: .seconds(1))
         #expect(healthState.reportAll(at: .seconds(1)).map(\.claim) == [recreated])
