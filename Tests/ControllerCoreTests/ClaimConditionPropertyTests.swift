@@ -7,9 +7,9 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Whatever has happened: what is written brings the claim's status to what it should show, in a few writes.
+/// After any history of changes, a few writes bring the claim's status to what it should show.
 @Suite struct ClaimConditionPropertyTests {
-    /// A claim at an API server that keeps `status.healthStatus`, or drops it.
+    /// A claim on an API server that keeps or drops `status.healthStatus`.
     private struct Server {
         struct Condition: Equatable {
             var isHealthy: Bool
@@ -62,7 +62,7 @@ import Testing
         ],
     ]
 
-    @Test(arguments: 0..<60) func `the status comes to show what holds`(_ seed: UInt64) throws {
+    @Test(arguments: 0..<60) func `the claim's status converges to the volume's health`(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let policy = ClaimConditionPolicy.allCases[Int(seed) % 3]
         var server = Server(keepsField: Bool.random(using: &random))
@@ -75,7 +75,7 @@ import Testing
             now += .seconds(700)
             switch Int.random(in: 0..<10, using: &random) {
             case 0:
-                // Another program, or the administrator.
+                // Another client or an administrator changes the condition.
                 server.condition = .init(isHealthy: .random(using: &random), reason: "Other", message: "x")
                 show(server, to: &healthState, at: now)
             case 1:
@@ -87,7 +87,7 @@ import Testing
                 show(server, to: &healthState, at: now)
                 healthState.setKeepsHealthStatus(server.keepsField, at: now)
             case 3:
-                // Another leader begins with what stands there.
+                // A new leader starts from what the claim shows.
                 healthState = HealthState(configuration: .init(claimConditions: policy))
                 healthState.bind(Self.claim, handle: "h")
                 show(server, to: &healthState, at: now)
@@ -139,22 +139,24 @@ import Testing
         _ comment: Comment
     ) {
         let isUnhealthy = server.condition.map { !$0.isHealthy } ?? false
-        let says = server.shown?.match(state) == .all
+        let conditionShowsState = server.shown?.match(state) == .all
         switch (healthState.configuration.claimConditions, healthState.keepsHealthStatus) {
         case (.never, false): #expect(!isUnhealthy, comment)
         case (.never, _), (.auto, true):
             #expect(VolumeState(server.field) == state, comment)
             #expect(!isUnhealthy, comment)
         case (.auto, nil):
-            #expect(state.isClear ? !isUnhealthy : VolumeState(server.field) == state || says, comment)
-        case (.auto, false): #expect(state.isClear ? !isUnhealthy : says, comment)
+            #expect(state.isClear ? !isUnhealthy : VolumeState(server.field) == state || conditionShowsState, comment)
+        case (.auto, false): #expect(state.isClear ? !isUnhealthy : conditionShowsState, comment)
         case (.always, let isKept):
-            #expect(state.isClear ? !isUnhealthy : says, comment)
-            if isKept != false || server.keepsField { #expect(says || VolumeState(server.field) == state, comment) }
+            #expect(state.isClear ? !isUnhealthy : conditionShowsState, comment)
+            if isKept != false || server.keepsField {
+                #expect(conditionShowsState || VolumeState(server.field) == state, comment)
+            }
         }
     }
 
-    @Test func `a new message alone is the same news`() {
+    @Test func `a new message alone is not a new state`() {
         let shown = ShownCondition(status: "False", reason: "Slow", message: "Degraded (Slow): a", transition: 0)
         func match(_ reason: String, _ message: String) -> ShownCondition.Match {
             shown.match(VolumeState([VolumeHealthCondition(status: .degraded, reason: reason, message: message)]))

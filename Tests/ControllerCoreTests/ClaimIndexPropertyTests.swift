@@ -8,9 +8,9 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Long random lives of an index, held against two dictionaries of whole objects.
+/// Random histories of an index, compared with a model of two dictionaries.
 struct ClaimIndexPropertyTests {
-    /// What the index is to know, kept in the simplest way.
+    /// What the index should contain, stored in the simplest way.
     struct Model {
         var volumes: [String: MonitoredVolume] = [:]
         var claims: [ClaimKey: (claim: Claim, volumeName: String)] = [:]
@@ -28,7 +28,7 @@ struct ClaimIndexPropertyTests {
     static let names = ["a", "b", "c", "d", "", "é", String(repeating: "long-", count: 60)]
 
     @Test(arguments: 0..<10 as Range<UInt64>)
-    func `it knows what two dictionaries know`(seed: UInt64) {
+    func `the index agrees with a model of two dictionaries`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var index = ClaimIndex()
         var model = Model()
@@ -65,12 +65,12 @@ struct ClaimIndexPropertyTests {
                 model.claims = kept
             }
             if step % 20 == 0 {
-                // As after many changes.
+                // Pretend that many records were abandoned, so that texts are reclaimed.
                 index.abandonedRecords += 1001
                 index.reclaimTexts()
             }
             Self.expect(index, is: model, "seed \(seed), step \(step)")
-            // As long as a claim is there, its number is its own.
+            // A claim keeps its number while it exists, and no two claims share one.
             numbers = numbers.filter { model.claims[$0.key] != nil }
             for key in model.claims.keys {
                 let number = index.number(at: key)
@@ -105,14 +105,14 @@ struct ClaimIndexPropertyTests {
         #expect(index.healthCounts.values.reduce(0, +) == Set(model.volumes.values.map(\.handle)).count, comment)
     }
 
-    /// docs/architecture.md has these numbers.
-    @Test func `records are small`() {
+    /// docs/architecture.md quotes these sizes.
+    @Test func `records have the documented sizes`() {
         #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 32)
         #expect(MemoryLayout<ClaimIndex.HandleEntry>.stride == 16)
         #expect(MemoryLayout<ClaimIndex.ClaimRecord>.stride == 32)
     }
 
-    @Test func `texts that nobody uses are left behind`() {
+    @Test func `texts that are no longer referenced are reclaimed`() {
         var index = ClaimIndex()
         for number in 0..<5000 {
             let claim = Claim.named("claim-\(number)")

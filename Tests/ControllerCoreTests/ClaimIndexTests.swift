@@ -18,7 +18,7 @@ struct ClaimIndexTests {
         MonitoredVolume(name: name, handle: handle, claim: claim.key, claimUID: claimUID, isBound: isBound)
     }
 
-    @Test func `a bound pair is found whichever comes first`() {
+    @Test func `a bound pair is found, whichever object arrives first`() {
         var volumeFirst = ClaimIndex()
         volumeFirst.apply(volume())
         #expect(volumeFirst.claims(ofVolumeHandle: "h1").isEmpty)
@@ -32,7 +32,7 @@ struct ClaimIndexTests {
         #expect(claimFirst.claims(ofVolumeHandle: "h1") == [claim])
     }
 
-    @Test func `a volume that is not yet bound is found once it is`() {
+    @Test func `a volume is found once it is bound`() {
         var index = ClaimIndex()
         index.apply(claim, volumeName: "pv-1")
         index.apply(volume(isBound: false))
@@ -42,28 +42,28 @@ struct ClaimIndexTests {
         #expect(index.claims(ofVolumeHandle: "h1") == [claim])
     }
 
-    @Test(.tags(.rule11)) func `a volume without claim reference has no claim`() {
+    @Test(.tags(.rule11)) func `a volume without a claimRef has no claim`() {
         var index = ClaimIndex()
         index.apply(MonitoredVolume(name: "pv-1", handle: "h1", claim: nil, claimUID: "", isBound: true))
         index.apply(claim, volumeName: "pv-1")
         #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
     }
 
-    @Test(.tags(.rule11)) func `a claim made anew under the same name is another claim`() {
+    @Test(.tags(.rule11)) func `a claim recreated under the same name is another claim`() {
         var index = ClaimIndex()
         index.bind(claim, handle: "h1")
         index.apply(Claim.named("csi-pvc", uid: "another"), volumeName: "pv-csi-pvc")
         #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
     }
 
-    @Test(.tags(.rule11)) func `a claim that names another volume is not this volumes`() {
+    @Test(.tags(.rule11)) func `a claim that names another volume does not belong to this volume`() {
         var index = ClaimIndex()
         index.apply(volume())
         index.apply(claim, volumeName: "pv-other")
         #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
     }
 
-    @Test(.tags(.rule11)) func `two volumes with one handle have both claims`() {
+    @Test(.tags(.rule11)) func `two volumes with the same handle have both claims`() {
         var index = ClaimIndex()
         let other = Claim.named("other")
         index.bind(other, handle: "shared")
@@ -74,7 +74,7 @@ struct ClaimIndexTests {
         #expect(index.claims(ofVolumeHandle: "shared") == [claim])
     }
 
-    @Test func `a volume whose handle changed is found under the new one only`() {
+    @Test func `a volume whose handle changed is found under the new handle only`() {
         var index = ClaimIndex()
         index.bind(claim, handle: "old")
         index.bind(claim, handle: "new")
@@ -82,14 +82,14 @@ struct ClaimIndexTests {
         #expect(index.claims(ofVolumeHandle: "new") == [claim])
     }
 
-    @Test func `a deleted claim is gone`() {
+    @Test func `a deleted claim is not found`() {
         var index = ClaimIndex()
         index.bind(claim, handle: "h1")
         index.removeClaim(claim.key)
         #expect(index.claims(ofVolumeHandle: "h1").isEmpty)
     }
 
-    @Test func `a relist keeps what is known until it is complete`() {
+    @Test func `a relist keeps the known objects until it is complete`() {
         var index = ClaimIndex()
         let gone = Claim.named("gone")
         index.bind(claim, handle: "h1")
@@ -107,7 +107,7 @@ struct ClaimIndexTests {
         #expect(index.claims(ofVolumeHandle: "h2").isEmpty)
     }
 
-    @Test(.tags(.rule11)) func `long and strange handles are ordinary`() {
+    @Test(.tags(.rule11)) func `long handles with unusual characters are accepted`() {
         var index = ClaimIndex()
         let handle = String(repeating: "projects/p/zones/z/disks/🪵\n", count: 100)
         index.bind(claim, handle: handle)
@@ -126,7 +126,7 @@ struct ClaimIndexTests {
         #expect(index.healthCounts.isEmpty)
     }
 
-    @Test func `the health status of a claim goes with it`() {
+    @Test func `a claim's health status is forgotten with the claim`() {
         var index = ClaimIndex()
         let state = VolumeState([VolumeHealthCondition(abnormalMessage: "m")])
         index.apply(claim, volumeName: "pv-1", healthStatus: state)

@@ -9,7 +9,7 @@ import Testing
 
 struct DueQueueTests {
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `comes out by due time and then by insertion`(seed: UInt64) {
+    func `elements come out by due time, then in order of insertion`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var queue = DueQueue<Int>()
         var expected: [(due: Duration, element: Int)] = []

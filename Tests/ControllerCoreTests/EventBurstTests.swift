@@ -8,7 +8,7 @@ import Testing
 @Suite struct EventBurstTests {
     private var burst = EventBurst()
 
-    @Test mutating func `20 events are no burst`() {
+    @Test mutating func `20 events are not a burst`() {
         #expect(begins(at: (0..<20).map { .milliseconds($0) }) == nil)
         #expect(burst.end == nil)
         #expect(finish() == nil)
@@ -24,11 +24,11 @@ import Testing
         #expect(finish() == nil)
     }
 
-    @Test mutating func `events of more than ten seconds do not add up`() {
+    @Test mutating func `events spread over more than ten seconds do not add up`() {
         #expect(begins(at: (0..<100).map { .milliseconds($0 * 500) }) == nil)
     }
 
-    @Test mutating func `a burst may begin anywhere among other events`() {
+    @Test mutating func `a burst can begin after other events`() {
         #expect(begins(at: [.zero] + Array(repeating: .seconds(10), count: 21)) == 21)
         #expect(finish() == .init(events: 21, claims: (1..<6).map(Self.claim), duration: .zero))
     }
@@ -39,12 +39,12 @@ import Testing
         #expect(finish() == .init(events: 290, claims: (0..<5).map(Self.claim), duration: .seconds(57)))
     }
 
-    @Test mutating func `a claim is named once`() {
+    @Test mutating func `a claim with many events is named once`() {
         for _ in 0..<30 { _ = burst.recorded(Self.claim(7), at: .zero) }
         #expect(finish()?.claims == [Self.claim(7)])
     }
 
-    /// Which of these events, on one claim after the other, begins a burst.
+    /// The number of the first event that begins a burst; each event is on a claim of its own.
     private mutating func begins(at times: [Duration]) -> Int? {
         var first: Int?
         for (number, time) in times.enumerated() where burst.recorded(Self.claim(number), at: time) {

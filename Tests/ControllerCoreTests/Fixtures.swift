@@ -11,7 +11,7 @@ extension Claim {
 }
 
 extension MonitoredVolume {
-    /// The volume `pv-NAME` of a claim.
+    /// The volume `pv-NAME`, bound to the claim.
     static func of(_ claim: Claim, handle: String, secret: SecretName? = nil) -> MonitoredVolume {
         MonitoredVolume(
             name: "pv-\(claim.key.name)",
@@ -25,7 +25,7 @@ extension MonitoredVolume {
 }
 
 extension ClaimIndex {
-    /// Adds a bound pair: volume `pv-NAME` and the claim that it belongs to.
+    /// Adds a bound pair: the volume `pv-NAME` and its claim.
     mutating func bind(_ claim: Claim, handle: String) {
         apply(.of(claim, handle: handle))
         apply(claim, volumeName: "pv-\(claim.key.name)")
@@ -53,7 +53,7 @@ extension VolumeHealthReport {
 }
 
 extension HealthState {
-    /// A bound pair, as the watches bring it.
+    /// Adds a bound pair, as the watches deliver it.
     mutating func bind(
         _ claim: Claim,
         handle: String,
@@ -64,7 +64,7 @@ extension HealthState {
         apply(claim, volumeName: "pv-\(claim.key.name)", healthStatus: healthStatus, at: now)
     }
 
-    /// A sweep in which the driver says exactly this. Returns what it is to confirm.
+    /// Runs a sweep in which the driver returns these reports. Returns the volumes to confirm by a call.
     @discardableResult
     mutating func sweep(
         _ reports: [VolumeHealthReport],
@@ -78,7 +78,7 @@ extension HealthState {
         return endSweep(end, at: now)
     }
 
-    /// Every event that is due now, each reported successfully.
+    /// Completes every event that is due now as reported, and returns them.
     mutating func reportAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState, Claim>] {
         var reported: [PendingReport<ClaimNumber, VolumeState, Claim>] = []
         while case .report(let pendingReport) = nextEvent(at: now) {
@@ -88,7 +88,7 @@ extension HealthState {
         return reported
     }
 
-    /// Every status that is due now, each written successfully.
+    /// Completes every status that is due now as written, and returns them.
     mutating func writeAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState, Claim>] {
         var written: [PendingReport<ClaimNumber, VolumeState, Claim>] = []
         while case .report(let pendingReport) = nextStatus(at: now) {
@@ -98,7 +98,7 @@ extension HealthState {
         return written
     }
 
-    /// Every event on an unknown condition that is due now, each reported successfully.
+    /// Completes every event about an unknown condition that is due now as reported, and returns the conditions.
     mutating func reportUnknowns(at now: Duration) -> [UnknownCondition] {
         var reported: [UnknownCondition] = []
         while case .report(let pendingReport) = nextUnknownEvent(at: now) {

@@ -7,31 +7,31 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Long random lives over restarts, with every way to ask a driver, checked from outside: by what the API server holds.
+/// Random histories across restarts, with every probe strategy, checked against the contents of the API server.
 struct HealthStateLifePropertyTests {
-    enum Way: CaseIterable {
+    enum Strategy: CaseIterable {
         case listEveryVolume, listEveryVolumeAndGet, listUnhealthyVolumes, listUnhealthyVolumesAndGet, get
     }
 
-    /// A driver, an API server and a monitor between them, whose process may end at any time.
+    /// A driver, an API server and a monitor whose process may end at any time.
     struct World {
         var random: SeededGenerator
-        let way: Way
+        let strategy: Strategy
         var now = Duration.zero
         var healthState = HealthState()
         let claims = (0..<6).map { Claim.named("claim-\($0)") }
-        /// What is wrong with each volume; nil: the driver does not have it.
+        /// The conditions of each volume; nil if the driver does not have the volume.
         var truth: [String: [VolumeHealthCondition]?] = [:]
-        /// By claim uid: what its last event said.
+        /// By claim UID: the conditions in its last event.
         var events: [String: [VolumeHealthCondition]] = [:]
-        /// By claim uid: what its status says.
+        /// By claim UID: the conditions in its status.
         var statuses: [String: [VolumeHealthCondition]] = [:]
-        /// Claims that were reported something whose answer was lost, by this process: it may repeat itself.
+        /// Claims for which this process lost the response to a report, and may repeat it.
         var uncertain: Set<String> = []
 
-        init(seed: UInt64, way: Way) {
+        init(seed: UInt64, strategy: Strategy) {
             random = SeededGenerator(seed: seed)
-            self.way = way
+            self.strategy = strategy
             for number in claims.indices { truth[Self.handle(number)] = [] }
             restart()
         }
@@ -39,8 +39,8 @@ struct HealthStateLifePropertyTests {
         /// The last two claims share a volume.
         static func handle(_ claim: Int) -> String { "h\(min(claim, 4))" }
 
-        /// A term ends and another one begins, in a process of its own or in the same one, which keeps its caches; it knows
-        /// what the API server holds.
+        /// Ends a term and begins another one, in a new process or in the same one, which keeps its caches. The new
+        /// term reads back what the API server holds.
         mutating func restart(keepingCaches: Bool = false) {
             uncertain = []
             if keepingCaches {
@@ -66,7 +66,7 @@ struct HealthStateLifePropertyTests {
                 )
             }
             healthState.beginStrategy(writesStatus: true)
-            if way == .get {
+            if strategy == .get {
                 healthState.beginProbing(interval: .seconds(60), at: now, using: &random)
             }
         }
@@ -86,14 +86,14 @@ struct HealthStateLifePropertyTests {
             }
         }
 
-        /// Asks the driver for all volumes. When it fails, some answers are missing.
-        mutating func ask(failing: Bool) {
-            if way == .get {
+        /// Probes all volumes. If this fails, some responses are missing.
+        mutating func probeAll(failing: Bool) {
+            if strategy == .get {
                 probe(failing: failing)
                 return
             }
-            let leavesOutHealthy = way == .listUnhealthyVolumes || way == .listUnhealthyVolumesAndGet
-            let canConfirm = way == .listEveryVolumeAndGet || way == .listUnhealthyVolumesAndGet
+            let leavesOutHealthy = strategy == .listUnhealthyVolumes || strategy == .listUnhealthyVolumesAndGet
+            let canConfirm = strategy == .listEveryVolumeAndGet || strategy == .listUnhealthyVolumesAndGet
             healthState.beginSweep(at: now)
             for (handle, conditions) in truth.sorted(by: { $0.key < $1.key }) {
                 if failing, Bool.random(using: &random) { continue }
@@ -103,17 +103,17 @@ struct HealthStateLifePropertyTests {
             let kind: HealthState.ListKind = leavesOutHealthy ? .unhealthyVolumes : .everyVolume
             let absent = healthState.endSweep(failing ? .incomplete : .complete(kind, canConfirm: canConfirm), at: now)
             #expect(canConfirm || absent.isEmpty)
-            for handle in absent { answer(handle, failing: Int.random(in: 0..<4, using: &random) == 0) }
+            for handle in absent { call(handle, failing: Int.random(in: 0..<4, using: &random) == 0) }
         }
 
         private mutating func probe(failing: Bool) {
             for _ in 0..<20 {
                 guard case .probe(let handle) = healthState.nextProbe(at: now) else { return }
-                answer(handle, failing: failing && Bool.random(using: &random))
+                call(handle, failing: failing && Bool.random(using: &random))
             }
         }
 
-        private mutating func answer(_ handle: String, failing: Bool) {
+        private mutating func call(_ handle: String, failing: Bool) {
             let answer: ProbeAnswer =
                 if failing {
                     Bool.random(using: &random) ? .failed : .interrupted
@@ -125,7 +125,7 @@ struct HealthStateLifePropertyTests {
             healthState.receive(answer, ofVolumeHandle: handle, at: now)
         }
 
-        /// Reports the next event and writes the next status, each with any outcome.
+        /// Attempts the next event and the next status, each with a random outcome.
         mutating func report(failing: Bool) {
             if case .report(let event) = healthState.nextEvent(at: now) {
                 let outcome = outcome(failing: failing)
@@ -166,13 +166,13 @@ struct HealthStateLifePropertyTests {
             if !uncertain.contains(event.claim.uid) {
                 #expect(
                     (before != after) == (event.cause == .transition),
-                    "reported twice, or a change called a refresh"
+                    "reported twice, or a change reported as a refresh"
                 )
             }
             events[event.claim.uid] = event.state.conditions
         }
 
-        /// The watch brings the claims as they are.
+        /// The watch delivers the claims as they are.
         mutating func watch() {
             for claim in claims {
                 healthState.apply(
@@ -185,26 +185,26 @@ struct HealthStateLifePropertyTests {
         }
     }
 
-    @Test(arguments: Way.allCases, 0..<30 as Range<UInt64>)
-    func `in the end the API server holds what is so`(way: Way, seed: UInt64) {
-        var world = World(seed: seed, way: way)
+    @Test(arguments: Strategy.allCases, 0..<30 as Range<UInt64>)
+    func `in the end, the API server shows the health of every volume`(strategy: Strategy, seed: UInt64) {
+        var world = World(seed: seed, strategy: strategy)
         for _ in 0..<300 {
             world.now += .seconds(Int.random(in: 0...60, using: &world.random))
             switch Int.random(in: 0..<20, using: &world.random) {
             case 0..<5: world.change()
-            case 5..<11: world.ask(failing: Bool.random(using: &world.random))
+            case 5..<11: world.probeAll(failing: Bool.random(using: &world.random))
             case 11..<18: world.report(failing: true)
             case 18: world.watch()
             default: world.restart(keepingCaches: Bool.random(using: &world.random))
             }
         }
-        // Everything works again: the driver has all its volumes and answers, and the API server too.
+        // All faults end: the driver has all its volumes, and the driver and the API server respond.
         for (handle, conditions) in world.truth { world.truth[handle] = conditions ?? [] }
         world.watch()
         for _ in 0..<30 {
-            // Also volumes that failed for long are asked for again.
+            // Volumes that failed for a long time are due again too.
             world.now += .seconds(60)
-            world.ask(failing: false)
+            world.probeAll(failing: false)
             for _ in 0..<40 { world.report(failing: false) }
         }
         for (number, claim) in world.claims.enumerated() {
@@ -212,9 +212,9 @@ struct HealthStateLifePropertyTests {
             #expect(Set((world.events[claim.uid] ?? []).map(\.identity)) == expected, "seed \(seed), \(claim.uid)")
             #expect(Set((world.statuses[claim.uid] ?? []).map(\.identity)) == expected, "seed \(seed), \(claim.uid)")
         }
-        // And then nothing is reported but refreshes.
+        // After that, only refreshes are reported.
         world.now += .seconds(60)
-        world.ask(failing: false)
+        world.probeAll(failing: false)
         let step = world.healthState.nextEvent(at: world.now)
         if case .report(let event) = step { #expect(event.cause == .refresh, "seed \(seed)") }
         let status = world.healthState.nextStatus(at: world.now)

@@ -7,7 +7,7 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Volumes asked for one by one.
+/// Volumes probed one by one.
 struct HealthStateProbeTests {
     let claim = Claim.named("csi-pvc")
     var healthState = HealthState()
@@ -19,7 +19,7 @@ struct HealthStateProbeTests {
         healthState.beginProbing(interval: Self.interval, at: .zero, using: &random)
     }
 
-    /// The next volume to ask for, whenever it is due.
+    /// The next volume to probe, and when it is due.
     mutating func due() -> (handle: String, at: Duration)? {
         var now = Duration.zero
         while true {
@@ -31,7 +31,7 @@ struct HealthStateProbeTests {
         }
     }
 
-    @Test(.tags(.rule3)) mutating func `an explicitly healthy answer clears at once`() throws {
+    @Test(.tags(.rule3)) mutating func `an explicitly healthy reply clears the condition at once`() throws {
         let (handle, now) = try #require(due())
         healthState.receive(.report(.abnormal(handle)), ofVolumeHandle: handle, at: now)
         #expect(healthState.reportAll(at: now).count == 1)
@@ -49,7 +49,7 @@ struct HealthStateProbeTests {
         #expect(healthState.healthCounts == [.unhealthy: 1])
     }
 
-    @Test(.tags(.rule5)) mutating func `not found is confirmed by a second call soon after`() throws {
+    @Test(.tags(.rule5)) mutating func `NOT_FOUND is confirmed by a second call five seconds later`() throws {
         let (handle, first) = try #require(due())
         healthState.receive(.notFound, ofVolumeHandle: handle, at: first)
         #expect(healthState.reportAll(at: first).isEmpty)
@@ -60,11 +60,11 @@ struct HealthStateProbeTests {
         healthState.receive(.notFound, ofVolumeHandle: handle, at: second)
         let reported = healthState.reportAll(at: second)
         #expect(reported.map { $0.state.conditions.map(\.reason) } == [["VolumeNotFound"]])
-        // And from then on it is asked for as ever.
+        // After that, the volume is probed at its normal interval.
         #expect(healthState.nextProbe(at: second) == .wait(until: first + Self.interval))
     }
 
-    @Test(.tags(.rule5)) mutating func `found after all is not missing`() throws {
+    @Test(.tags(.rule5)) mutating func `a volume found by a later call is not missing`() throws {
         let (handle, now) = try #require(due())
         for answer in [ProbeAnswer.notFound, .report(.healthy(handle)), .notFound, .withoutHealth, .notFound] {
             healthState.receive(answer, ofVolumeHandle: handle, at: now)
@@ -72,32 +72,32 @@ struct HealthStateProbeTests {
         #expect(healthState.reportAll(at: now).isEmpty)
     }
 
-    @Test mutating func `a volume that turns up is asked for at once`() {
+    @Test mutating func `a new volume is probed at once`() {
         let now = Duration.seconds(7)
-        // In whatever order the watches bring it.
+        // The volume and its claim may arrive in either order.
         let other = Claim.named("other")
         healthState.apply(other, volumeName: "pv-other", at: now)
         healthState.apply(.of(other, handle: "new"), at: now)
         let third = Claim.named("third")
         healthState.apply(.of(third, handle: "newer"), at: now)
         healthState.apply(third, volumeName: "pv-third", at: now)
-        var asked: Set<String> = []
+        var probed: Set<String> = []
         for step in 0..<5 {
             if case .probe(let handle) = healthState.nextProbe(at: now + .milliseconds(100 * step)) {
-                asked.insert(handle)
+                probed.insert(handle)
             }
         }
-        #expect(asked.isSuperset(of: ["new", "newer"]))
+        #expect(probed.isSuperset(of: ["new", "newer"]))
     }
 
-    @Test mutating func `a volume without a claim is not asked for`() {
+    @Test mutating func `a volume without a claim is not probed`() {
         healthState.removeClaim(claim.key, at: .zero)
         #expect(due() == nil)
         healthState.apply(claim, volumeName: "pv-csi-pvc", at: .seconds(100))
         #expect(healthState.nextProbe(at: .seconds(100)) == .probe("h1"))
     }
 
-    @Test(.tags(.rule6)) mutating func `an answer that is not understood clears nothing`() throws {
+    @Test(.tags(.rule6)) mutating func `a reply with only unknown conditions clears nothing`() throws {
         let (handle, now) = try #require(due())
         healthState.receive(.report(.abnormal(handle)), ofVolumeHandle: handle, at: now)
         _ = healthState.reportAll(at: now)

@@ -7,13 +7,15 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Long random lives of a small cluster, checked from outside: by what people were reported and what is so.
+/// Random histories of a small cluster, checked against what was reported and the real health of the volumes.
 struct HealthStatePropertyTests {
-    /// What a reader of the claims knows, and the rules that every pendingReport must keep.
+    /// What a reader of the events knows. Checks the rules that every report must keep.
     struct Reader {
-        /// By claim uid: what was reported last; nothing, when reported of a recovery or never reported anything.
+        /// By claim UID: the conditions that were reported last. Empty after a recovery, absent before the first
+        /// report.
         var known: [String: [VolumeHealthCondition]] = [:]
-        /// Claims whose last pendingReport was not answered: the next one may repeat it, or end what never began.
+        /// Claims whose last report had no response. The next report may repeat it, or be the recovery from a condition
+        /// that was never recorded.
         var unanswered: Set<String> = []
 
         mutating func read(_ pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>) {
@@ -21,24 +23,27 @@ struct HealthStatePropertyTests {
             defer { known[pendingReport.claim.uid] = pendingReport.state.conditions }
             if unanswered.remove(pendingReport.claim.uid) != nil { return }
             let changed = Set(before.map(\.identity)) != Set(pendingReport.state.conditions.map(\.identity))
-            #expect(changed == (pendingReport.cause == .transition), "reported twice, or a change called a refresh")
-            #expect(!(before.isEmpty && pendingReport.state.conditions.isEmpty), "a recovery from nothing")
+            #expect(
+                changed == (pendingReport.cause == .transition),
+                "reported twice, or a change reported as a refresh"
+            )
+            #expect(!(before.isEmpty && pendingReport.state.conditions.isEmpty), "a recovery without a condition")
         }
     }
 
     @Test(arguments: 0..<300 as Range<UInt64>)
-    func `in the end every claim knows what is so`(seed: UInt64) {
+    func `in the end, the last report on every claim is true`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var healthState = HealthState()
         var reader = Reader()
         var now = Duration.zero
-        /// The truth: what is wrong with each volume. The last two share a handle.
+        /// The real conditions of each volume. The last two claims share a handle.
         let claims = (0..<6).map { Claim.named("claim-\($0)", in: "namespace-\($0 % 4)") }
         func handle(_ claim: Int) -> String { "h\(min(claim, 4))" }
-        var truth: [String: [VolumeHealthCondition]] = [:]
+        var health: [String: [VolumeHealthCondition]] = [:]
         for (number, claim) in claims.enumerated() {
             healthState.bind(claim, handle: handle(number))
-            truth[handle(number)] = []
+            health[handle(number)] = []
         }
 
         for _ in 0..<200 {
@@ -46,26 +51,26 @@ struct HealthStatePropertyTests {
             switch Int.random(in: 0..<10, using: &random) {
             case 0..<3:
                 let volume = handle(Int.random(in: 0..<claims.count, using: &random))
-                truth[volume] = Self.conditions(using: &random)
+                health[volume] = Self.conditions(using: &random)
             case 3..<7:
-                Self.sweep(&healthState, truth, complete: Bool.random(using: &random), at: now, using: &random)
+                Self.sweep(&healthState, health, complete: Bool.random(using: &random), at: now, using: &random)
             default:
                 Self.report(&healthState, to: &reader, at: now, using: &random)
             }
         }
 
-        // The API server is back, the driver answers in full: now everything must come right.
+        // The API server is back and the driver replies in full: the reports must become true.
         now += .seconds(120)
-        Self.sweep(&healthState, truth, complete: true, at: now, using: &random)
+        Self.sweep(&healthState, health, complete: true, at: now, using: &random)
         for pendingReport in healthState.reportAll(at: now) {
             reader.read(pendingReport)
         }
         for (number, claim) in claims.enumerated() {
-            let expected = Set(truth[handle(number), default: []].map(\.identity))
+            let expected = Set(health[handle(number), default: []].map(\.identity))
             #expect(Set(reader.known[claim.uid, default: []].map(\.identity)) == expected, "seed \(seed)")
         }
-        // And then there is silence until a refresh is due.
-        Self.sweep(&healthState, truth, complete: true, at: now, using: &random)
+        // After that, nothing is reported until a refresh is due.
+        Self.sweep(&healthState, health, complete: true, at: now, using: &random)
         #expect(healthState.reportAll(at: now).isEmpty, "seed \(seed)")
     }
 
@@ -79,16 +84,16 @@ struct HealthStatePropertyTests {
         }
     }
 
-    /// A sweep over the truth. An incomplete one misses volumes and may take sick ones for healthy.
+    /// A sweep over the real conditions. An incomplete one leaves out some volumes and returns the others as healthy.
     private static func sweep(
         _ healthState: inout HealthState,
-        _ truth: [String: [VolumeHealthCondition]],
+        _ health: [String: [VolumeHealthCondition]],
         complete: Bool,
         at now: Duration,
         using random: inout SeededGenerator
     ) {
         healthState.beginSweep(at: now)
-        for (handle, conditions) in truth.sorted(by: { $0.key < $1.key }) {
+        for (handle, conditions) in health.sorted(by: { $0.key < $1.key }) {
             if !complete, Bool.random(using: &random) { continue }
             let reported = complete || conditions.isEmpty ? conditions : []
             healthState.receive(VolumeHealthReport(volumeHandle: handle, conditions: reported), at: now)
@@ -96,7 +101,7 @@ struct HealthStatePropertyTests {
         _ = healthState.endSweep(complete ? .complete(.everyVolume, canConfirm: false) : .incomplete, at: now)
     }
 
-    /// Up to three steps, some of which fail.
+    /// Attempts up to three reports, some of which fail.
     private static func report(
         _ healthState: inout HealthState,
         to reader: inout Reader,

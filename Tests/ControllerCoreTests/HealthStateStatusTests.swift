@@ -6,7 +6,7 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// What goes to `status.healthStatus`, and what a new leader knows.
+/// What is written to `status.healthStatus`, and what a new leader reads back.
 struct HealthStateStatusTests {
     let claim = Claim.named("csi-pvc")
     let legacy = VolumeHealthCondition(abnormalMessage: "broken")
@@ -16,7 +16,7 @@ struct HealthStateStatusTests {
         healthState.bind(claim, handle: "h1")
     }
 
-    @Test(.tags(.rule7)) mutating func `a legacy condition is written as degraded`() {
+    @Test(.tags(.rule7)) mutating func `a legacy condition is written as Degraded`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         let written = healthState.writeAll(at: .zero)
         #expect(
@@ -26,7 +26,7 @@ struct HealthStateStatusTests {
         )
     }
 
-    @Test(.tags(.rule12)) mutating func `what stands there is not written again`() {
+    @Test(.tags(.rule12)) mutating func `an unchanged status is not written again`() {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         for second in 0..<10_000 where second.isMultiple(of: 500) {
             healthState.sweep([.abnormal("h1")], at: .seconds(second))
@@ -34,15 +34,16 @@ struct HealthStateStatusTests {
         }
     }
 
-    @Test(.tags(.rule9)) mutating func `a status of an earlier process is cleared when the volume is well`() {
+    @Test(.tags(.rule9)) mutating func `a status written by an earlier process is cleared when the volume is healthy`()
+    {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         #expect(healthState.writeAll(at: .zero).isEmpty)
         healthState.sweep([.healthy("h1")], at: .zero)
         #expect(healthState.writeAll(at: .zero).map(\.state.isClear) == [true])
     }
 
-    /// A role made for external-health-monitor 0.18.
-    @Test mutating func `a status that may not be written is no backlog`() throws {
+    /// A ClusterRole written for external-health-monitor 0.18 lacks the rule.
+    @Test mutating func `a status that RBAC forbids does not count in the backlog`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
         #expect(healthState.statusBacklog.depth == 1)
         var now = Duration.zero
@@ -61,8 +62,8 @@ struct HealthStateStatusTests {
         #expect(healthState.isStatusSupported)
     }
 
-    /// The reply to a write may be ahead of the watch, which then brings what was before it.
-    @Test mutating func `an older version of a claim that the watch brings late changes nothing`() {
+    /// The response to a write may be ahead of the watch, which then delivers an older version.
+    @Test mutating func `an older version of a claim that the watch delivers late changes nothing`() {
         var old = claim
         old.resourceVersion = "4"
         var written = claim
@@ -72,14 +73,14 @@ struct HealthStateStatusTests {
         healthState.written(written, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         healthState.apply(old, volumeName: "pv-csi-pvc", at: .seconds(1))
         #expect(healthState.writeAll(at: .seconds(1)).isEmpty)
-        // A server that was restored from a backup: what it lists is so.
+        // After the API server was restored from a backup, the listed version is the current one.
         healthState.beginClaimRelist()
         healthState.apply(old, volumeName: "pv-csi-pvc", at: .seconds(2))
         healthState.endClaimRelist(at: .seconds(2))
         #expect(healthState.writeAll(at: .seconds(2)).map(\.claim.resourceVersion) == ["4"])
     }
 
-    @Test(.tags(.rule6)) mutating func `a new message is written later and is no transition`() {
+    @Test(.tags(.rule6)) mutating func `a new message is written later and is not a transition`() {
         healthState.sweep([.abnormal("h1", "one")], at: .zero)
         _ = healthState.writeAll(at: .zero)
         healthState.sweep([.abnormal("h1", "two")], at: .seconds(60))
@@ -89,8 +90,8 @@ struct HealthStateStatusTests {
         #expect(written.map(\.since) == [.zero])
     }
 
-    /// The change comes between our write and its answer.
-    @Test mutating func `a status that somebody takes away while it is written is written again`() throws {
+    /// The change arrives between the write and its response.
+    @Test mutating func `a status that another client removes during a write is written again`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
         let step = healthState.nextStatus(at: .zero)
         guard case .report(let pendingReport) = step else {
@@ -108,8 +109,8 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .zero).count == 1)
     }
 
-    /// An older change arrives between our write and its answer.
-    @Test mutating func `a watch that lags behind a write does not repeat it`() throws {
+    /// An older change arrives between the write and its response.
+    @Test mutating func `a watch that lags behind a write does not cause a second write`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
         let step = healthState.nextStatus(at: .zero)
         guard case .report(let pendingReport) = step else {
@@ -126,7 +127,7 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .zero).isEmpty)
     }
 
-    @Test mutating func `a status that somebody takes away is written again`() {
+    @Test mutating func `a status that another client removes is written again`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.writeAll(at: .zero)
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
@@ -135,7 +136,7 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(1)).count == 1)
     }
 
-    @Test mutating func `without legacy status nothing is written and what stands there is cleared`() {
+    @Test mutating func `without legacy status, nothing is written and an existing status is cleared`() {
         healthState.beginStrategy(writesStatus: false)
         healthState.sweep([.abnormal("h1")], at: .zero)
         #expect(healthState.writeAll(at: .zero).isEmpty)
@@ -146,13 +147,13 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(1)).map(\.state.isClear) == [true])
     }
 
-    @Test(.tags(.rule11)) mutating func `the status is cleared when the volume is gone and the claim is not`() {
+    @Test(.tags(.rule11)) mutating func `the status is cleared when the volume is deleted and the claim remains`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.writeAll(at: .zero)
         _ = healthState.reportAll(at: .zero)
         healthState.removeVolume(named: "pv-csi-pvc", at: .seconds(1))
         #expect(healthState.writeAll(at: .seconds(1)).map(\.state.isClear) == [true])
-        // It has not recovered: nobody is reported that it has.
+        // The volume has not recovered, so no recovery is reported.
         #expect(healthState.reportAll(at: .seconds(1)).isEmpty)
     }
 
@@ -164,16 +165,16 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .zero).map(\.state.isClear) == [true])
     }
 
-    @Test(.tags(.rule11)) mutating func `a claim made anew is not cleared`() {
+    @Test(.tags(.rule11)) mutating func `the status of a recreated claim is not cleared`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.writeAll(at: .zero)
-        healthState.apply(Claim.named("csi-pvc", uid: "anew"), volumeName: "", at: .seconds(1))
+        healthState.apply(Claim.named("csi-pvc", uid: "recreated"), volumeName: "", at: .seconds(1))
         #expect(healthState.writeAll(at: .seconds(1)).isEmpty)
         healthState.sweep([.abnormal("h1")], at: .seconds(2))
         #expect(healthState.writeAll(at: .seconds(2)).isEmpty)
     }
 
-    @Test(.tags(.rule11)) mutating func `a relist without the volume releases its claim`() {
+    @Test(.tags(.rule11)) mutating func `a relist without the volume clears its claim's status`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.writeAll(at: .zero)
         healthState.beginVolumeRelist()
@@ -182,7 +183,7 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(1)).map(\.state.isClear) == [true])
     }
 
-    @Test mutating func `what was written is known before the watch brings it`() {
+    @Test mutating func `a written status is known before the watch delivers it`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         guard case .report(let status) = healthState.nextStatus(at: .zero) else {
             Issue.record("there is nothing to write")
@@ -196,13 +197,13 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(1)).map(\.claim.resourceVersion) == ["2"])
     }
 
-    @Test mutating func `a claim deleted meanwhile is not brought back by a write`() {
+    @Test mutating func `a write does not bring back a deleted claim`() {
         healthState.removeClaim(claim.key, at: .zero)
         healthState.written(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         #expect(healthState.claim(at: claim.key) == nil)
     }
 
-    @Test(.tags(.rule9)) mutating func `a lasting condition of an earlier process is not reported again`() {
+    @Test(.tags(.rule9)) mutating func `a lasting condition that an earlier process reported is not reported again`() {
         healthState.restore(
             reported: VolumeState.abnormal("").fingerprint,
             claimUID: claim.uid,
@@ -216,7 +217,7 @@ struct HealthStateStatusTests {
         #expect(healthState.reportAll(at: .seconds(1740)).map(\.cause) == [.refresh])
     }
 
-    @Test(.tags(.rule9)) mutating func `what was reported of a claim made anew counts for nothing`() {
+    @Test(.tags(.rule9)) mutating func `a report on an earlier claim of the same name is ignored`() {
         healthState.restore(
             reported: VolumeState.abnormal("").fingerprint,
             claimUID: "of an earlier claim",
@@ -228,11 +229,11 @@ struct HealthStateStatusTests {
         #expect(healthState.reportAll(at: .zero).isEmpty)
     }
 
-    @Test(.tags(.rule9)) mutating func `an unknown condition of an earlier process is not reported again`() {
-        let strange = UnknownCondition(type: 9, reason: "New", message: "m")
-        let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])
+    @Test(.tags(.rule9)) mutating func `an unknown condition that an earlier process reported is not reported again`() {
+        let unknown = UnknownCondition(type: 9, reason: "New", message: "m")
+        let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [unknown])
         healthState.restore(
-            reportedUnknown: UnknownConditionState(condition: strange).fingerprint,
+            reportedUnknown: UnknownConditionState(condition: unknown).fingerprint,
             claimUID: claim.uid,
             key: claim.key
         )
@@ -253,10 +254,10 @@ struct HealthStateStatusTests {
         #expect(healthState.healthCounts == [.unknown: 1])
     }
 
-    @Test(.tags(.rule11)) mutating func `an unknown condition of a claim that is gone is not reported`() {
-        let strange = UnknownCondition(type: 9, reason: "New", message: "m")
+    @Test(.tags(.rule11)) mutating func `an unknown condition of a deleted volume is not reported`() {
+        let unknown = UnknownCondition(type: 9, reason: "New", message: "m")
         healthState.sweep(
-            [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])],
+            [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [unknown])],
             at: .zero
         )
         healthState.removeVolume(named: "pv-csi-pvc", at: .zero)
@@ -264,29 +265,29 @@ struct HealthStateStatusTests {
         #expect(healthState.unknowns.isEmpty)
     }
 
-    @Test(.tags(.rule6)) mutating func `an unknown condition is never health`() {
+    @Test(.tags(.rule6)) mutating func `an unknown condition does not count as healthy`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
-        let strange = UnknownCondition(type: 0, reason: "", message: "")
-        let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])
+        let unknown = UnknownCondition(type: 0, reason: "", message: "")
+        let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [unknown])
         healthState.sweep([.healthy("h1"), report], at: .seconds(1))
         healthState.sweep([report, .healthy("h1")], at: .seconds(2))
         #expect(healthState.reportAll(at: .seconds(2)).isEmpty)
         #expect(healthState.healthCounts == [.unhealthy: 1])
     }
 
-    @Test mutating func `what is wrong is known by claim`() {
+    @Test mutating func `unhealthy volumes are known by claim`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         #expect(healthState.unhealthyStates(of: healthState.unhealthyClaims).map(\.claim) == [claim])
         healthState.removeClaim(claim.key, at: .zero)
         #expect(healthState.unhealthyClaims.isEmpty)
     }
 
-    @Test(.tags(.rule11)) mutating func `a pending status of a deleted claim holds up nobody`() {
+    @Test(.tags(.rule11)) mutating func `a pending status of a deleted claim does not delay others`() {
         let other = Claim.named("other")
         healthState.bind(other, handle: "h2")
         healthState.sweep([.abnormal("h1"), .abnormal("h2")], at: .zero)
-        // The volume's event comes before the claim's: two streams.
+        // The volume's event arrives before the claim's: these are two watches.
         healthState.removeVolume(named: "pv-csi-pvc", at: .zero)
         healthState.removeClaim(claim.key, at: .zero)
         #expect(healthState.statusBacklog.depth == 1)
@@ -298,28 +299,28 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(300)).map(\.claim) == [other])
     }
 
-    @Test(.tags(.rule9)) mutating func `a status without any event says what was reported`() {
+    @Test(.tags(.rule9)) mutating func `a status without an event counts as reported`() {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         healthState.restoreFromStatuses(except: [], at: .zero)
         healthState.sweep([.healthy("h1")], at: .zero)
         #expect(healthState.reportAll(at: .zero).map(\.state.isClear) == [true])
     }
 
-    @Test(.tags(.rule9)) mutating func `a lasting status without any event is reported as a refresh`() {
+    @Test(.tags(.rule9)) mutating func `a lasting status without an event is reported as a refresh`() {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         healthState.restoreFromStatuses(except: [], at: .zero)
         healthState.sweep([.abnormal("h1")], at: .zero)
         #expect(healthState.reportAll(at: .zero).map(\.cause) == [.refresh])
     }
 
-    @Test(.tags(.rule9)) mutating func `where events say more they count`() {
+    @Test(.tags(.rule9)) mutating func `events take precedence over the status`() {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         healthState.restoreFromStatuses(except: [claim.uid], at: .zero)
         healthState.sweep([.healthy("h1")], at: .zero)
         #expect(healthState.reportAll(at: .zero).isEmpty)
     }
 
-    @Test(.tags(.rule9)) mutating func `a status whose volume went while nobody watched is cleared`() {
+    @Test(.tags(.rule9)) mutating func `a status whose volume was deleted while no process watched is cleared`() {
         healthState.apply(claim, volumeName: "pv-csi-pvc", healthStatus: [legacy], at: .zero)
         healthState.removeVolume(named: "pv-csi-pvc", at: .zero)
         var fresh = HealthState()
@@ -335,11 +336,11 @@ struct HealthStateStatusTests {
         #expect(fresh.reportAll(at: .zero).isEmpty)
     }
 
-    @Test mutating func `a driver that never says the same twice is not reported for ever`() {
+    @Test mutating func `at most 16 unknown conditions of a volume are reported`() {
         for number in 0..<100 {
-            let strange = UnknownCondition(type: 9, reason: "\(number)", message: "")
+            let unknown = UnknownCondition(type: 9, reason: "\(number)", message: "")
             healthState.sweep(
-                [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])],
+                [VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [unknown])],
                 at: .seconds(number)
             )
         }

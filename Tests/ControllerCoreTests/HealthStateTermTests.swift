@@ -7,12 +7,12 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// A healthState keeps its caches from one term to the next, and nothing else.
+/// The health state keeps its caches from one term to the next, and nothing else.
 struct HealthStateTermTests {
-    /// What is done to a healthState; returns what it gave.
+    /// An operation on a health state. Returns its results as text.
     private typealias Action = (inout HealthState) -> [String]
 
-    /// The objects of a cluster, and what may happen to them and to a healthState that watches them.
+    /// The objects of a cluster, and what can happen to them and to a health state that watches them.
     private struct Cluster {
         var random: SeededGenerator
         var now = Duration.zero
@@ -22,7 +22,7 @@ struct HealthStateTermTests {
 
         init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-        /// A new healthState that lists what there is.
+        /// A new health state that has listed the objects.
         func list() -> HealthState {
             var healthState = HealthState()
             for volume in volumes.values { healthState.apply(volume, at: now) }
@@ -51,7 +51,7 @@ struct HealthStateTermTests {
                     return []
                 }
             case 2:
-                // Released: the volume is there, and not the claim's.
+                // Released: the volume exists and is no longer bound to the claim.
                 volumes[volumeName]?.isBound = false
                 let volume = volumes[volumeName]
                 return { healthState in
@@ -74,7 +74,7 @@ struct HealthStateTermTests {
             }
         }
 
-        /// The reports of earlier terms are read back.
+        /// Reads back the reports of earlier terms.
         mutating func restore() -> Action {
             let now = now
             let reported = claims.values.sorted { $0.claim.uid < $1.claim.uid }.compactMap { claim, _, _ in
@@ -96,9 +96,9 @@ struct HealthStateTermTests {
             }
         }
 
-        /// Something that happens in a term.
+        /// A random operation within a term.
         ///
-        /// - Parameter outcomes: of reports.
+        /// - Parameter outcomes: The outcomes of reports to choose from.
         mutating func act(_ outcomes: [ReportOutcome]) -> Action {
             let now = now
             switch Int.random(in: 0..<7, using: &random) {
@@ -156,7 +156,7 @@ struct HealthStateTermTests {
         .reported, .gone, .refused, .unreachable, .unanswered, .failed(RequestFailure()),
     ]
 
-    /// Everything that is due, whatever numbers claims and reports have.
+    /// Every report that is due, without the numbers of claims and reports.
     private static func reports(
         of healthState: inout HealthState,
         _ outcome: ReportOutcome,
@@ -178,7 +178,7 @@ struct HealthStateTermTests {
         return reports.sorted()
     }
 
-    /// What it shows to metrics and health pages.
+    /// What the health state shows to metrics and health checks.
     private static func view(of healthState: HealthState) -> [String] {
         [
             "\(healthState.healthCounts.map { "\($0)" }.sorted())",
@@ -188,7 +188,7 @@ struct HealthStateTermTests {
         ]
     }
 
-    /// Without its example, which may be any handle.
+    /// The problem without its example, which may be any handle.
     private static func problem(of healthState: HealthState) -> String {
         switch healthState.listProblem {
         case nil: "none"
@@ -198,7 +198,7 @@ struct HealthStateTermTests {
     }
 
     @Test(.tags(.rule9), arguments: 0..<200 as Range<UInt64>)
-    func `a new term knows what a new process knows that lists the same objects`(seed: UInt64) {
+    func `a new term knows what a new process knows after listing the same objects`(seed: UInt64) {
         var cluster = Cluster(seed: seed)
         var kept = cluster.list()
         for _ in 0..<Int.random(in: 0..<4, using: &cluster.random) {
@@ -206,7 +206,7 @@ struct HealthStateTermTests {
                 cluster.now += .seconds(Int.random(in: 0...60, using: &cluster.random))
                 _ = cluster.act(Self.outcomes)(&kept)
             }
-            // Reports are under way.
+            // Leave reports in flight.
             _ = (kept.nextEvent(at: cluster.now), kept.nextStatus(at: cluster.now))
             kept.endTerm()
             for _ in 0..<10 {
@@ -224,7 +224,7 @@ struct HealthStateTermTests {
         #expect(restore(&kept) == restore(&new))
         for step in 0..<60 {
             cluster.now += .seconds(Int.random(in: 0...120, using: &cluster.random))
-            // After other failures one report is tried, which may be any of several that are due.
+            // After other failures a single report is attempted, which may be any of those that are due.
             let action = cluster.act([.reported, .refused, .gone])
             #expect(action(&kept).sorted() == action(&new).sorted(), "seed \(seed), step \(step)")
             #expect(Self.view(of: kept) == Self.view(of: new), "seed \(seed), step \(step)")
@@ -232,7 +232,7 @@ struct HealthStateTermTests {
     }
 
     @Test(arguments: outcomes)
-    func `the outcome of a report of an earlier term changes nothing`(outcome: ReportOutcome) throws {
+    func `the outcome of an earlier term's report changes nothing`(outcome: ReportOutcome) throws {
         let claim = Claim.named("data")
         var healthState = HealthState()
         healthState.bind(claim, handle: "h", at: .zero)

@@ -6,7 +6,7 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// The contract of docs/architecture.md, each test named after its rule.
+/// The contract in docs/architecture.md. Each test has the tag of its rule.
 struct HealthStateTests {
     let claim = Claim.named("csi-pvc")
     let broken = VolumeHealthCondition(abnormalMessage: "broken")
@@ -51,7 +51,7 @@ struct HealthStateTests {
         #expect(healthState.reportAll(at: .zero).count == 1)
     }
 
-    @Test(.tags(.rule2)) mutating func `a list that was never ended leaves nothing behind`() {
+    @Test(.tags(.rule2)) mutating func `a list that never ended leaves nothing behind`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
         healthState.beginSweep(at: .seconds(1))
@@ -61,7 +61,7 @@ struct HealthStateTests {
         #expect(healthState.reportAll(at: .seconds(2)).isEmpty)
     }
 
-    @Test(.tags(.rule2)) mutating func `pages that disagree mean the worse`() {
+    @Test(.tags(.rule2)) mutating func `when pages disagree, the worse one counts`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
         healthState.sweep([.healthy("h1"), .abnormal("h1")], at: .seconds(1))
@@ -76,7 +76,7 @@ struct HealthStateTests {
         #expect(healthState.reportAll(at: .seconds(1)).map(\.state.conditions) == [[]])
     }
 
-    @Test(.tags(.rule6)) mutating func `a changed message is no transition and is throttled`() {
+    @Test(.tags(.rule6)) mutating func `a new message is not a transition and is throttled`() {
         healthState.sweep([.abnormal("h1", "one")], at: .zero)
         _ = healthState.reportAll(at: .zero)
 
@@ -88,7 +88,7 @@ struct HealthStateTests {
         #expect(reported.first?.state.conditions.first?.message == "two")
     }
 
-    @Test(.tags(.rule6)) mutating func `another reason is a transition`() {
+    @Test(.tags(.rule6)) mutating func `a new reason is a transition`() {
         let worse = VolumeHealthCondition(status: .inaccessible, reason: "Unreachable", message: "broken")
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
@@ -96,7 +96,7 @@ struct HealthStateTests {
         #expect(healthState.reportAll(at: .seconds(1)).map(\.cause) == [.transition])
     }
 
-    @Test(.tags(.rule8)) mutating func `what lasts is reported once and refreshed slowly`() {
+    @Test(.tags(.rule8)) mutating func `a lasting condition is reported once and refreshed slowly`() {
         var causes: [ReportCause] = []
         for minute in 0...60 {
             healthState.sweep([.abnormal("h1")], at: .seconds(minute * 60))
@@ -116,26 +116,26 @@ struct HealthStateTests {
         #expect(reported.map(\.state.conditions) == [[]])
     }
 
-    @Test(.tags(.rule10)) mutating func `a volume that recovers before it was reported is not reported`() {
+    @Test(.tags(.rule10)) mutating func `a volume that recovers before the report is not reported`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         healthState.sweep([.healthy("h1")], at: .seconds(1))
         #expect(healthState.reportAll(at: .seconds(1)).isEmpty)
         #expect(healthState.reportAll(at: .seconds(7200)).isEmpty)
     }
 
-    @Test(.tags(.rule11)) mutating func `a claim deleted meanwhile is not reported`() {
+    @Test(.tags(.rule11)) mutating func `a deleted claim is not reported`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         healthState.removeClaim(claim.key, at: .zero)
         #expect(healthState.reportAll(at: .zero).isEmpty)
     }
 
-    @Test(.tags(.rule11)) mutating func `a claim made anew is reported on its own`() {
+    @Test(.tags(.rule11)) mutating func `a recreated claim is reported as another claim`() {
         healthState.sweep([.abnormal("h1")], at: .zero)
         _ = healthState.reportAll(at: .zero)
-        let anew = Claim.named("csi-pvc", uid: "anew")
-        healthState.bind(anew, handle: "h1")
+        let recreated = Claim.named("csi-pvc", uid: "recreated")
+        healthState.bind(recreated, handle: "h1")
         healthState.sweep([.abnormal("h1")], at: .seconds(1))
-        #expect(healthState.reportAll(at: .seconds(1)).map(\.claim) == [anew])
+        #expect(healthState.reportAll(at: .seconds(1)).map(\.claim) == [recreated])
     }
 
     @Test(.tags(.rule11)) mutating func `both claims of a shared handle are reported`() {
@@ -145,19 +145,19 @@ struct HealthStateTests {
         #expect(healthState.reportAll(at: .zero).map(\.claim) == [claim, other])
     }
 
-    @Test(.tags(.rule11)) mutating func `volumes that nobody claims are ignored`() {
-        healthState.sweep([.abnormal("nobodys")], at: .zero)
+    @Test(.tags(.rule11)) mutating func `volumes without a claim are ignored`() {
+        healthState.sweep([.abnormal("unclaimed")], at: .zero)
         #expect(healthState.nextEvent(at: .zero) == .wait(until: nil))
     }
 
-    @Test(.tags(.rule12)) mutating func `a healthy fleet is reported nothing`() {
+    @Test(.tags(.rule12)) mutating func `healthy volumes cause no report`() {
         for minute in 0..<120 {
-            healthState.sweep([.healthy("h1"), .healthy("nobodys")], at: .seconds(minute * 60))
+            healthState.sweep([.healthy("h1"), .healthy("unclaimed")], at: .seconds(minute * 60))
             #expect(healthState.nextEvent(at: .seconds(minute * 60)) == .wait(until: nil))
         }
     }
 
-    @Test(.tags(.rule2)) mutating func `conditions split over pages are one set`() {
+    @Test(.tags(.rule2)) mutating func `the conditions of one volume on several pages are one set`() {
         let (one, two) = (
             VolumeHealthCondition(status: .degraded, reason: "A", message: ""),
             VolumeHealthCondition(status: .dataLoss, reason: "B", message: "")
@@ -174,7 +174,7 @@ struct HealthStateTests {
             _ = healthState.endSweep(.complete(.everyVolume, canConfirm: false), at: .seconds(second))
             #expect(healthState.reportAll(at: .seconds(second)).isEmpty)
         }
-        // A list that ends after the first page clears nothing of the second.
+        // A list that fails after the first page clears nothing of the second.
         healthState.sweep([pages[0]], .incomplete, at: .seconds(4))
         #expect(healthState.reportAll(at: .seconds(4)).isEmpty)
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Mass absence is not absence. Drivers: docs/migration.md, "How drivers behave".
+/// Mass absence is not absence. The behaviour of real drivers is in docs/migration.md, "How drivers behave".
 struct MassAbsenceTests {
     static let list = HealthState.SweepEnd.complete(.everyVolume, canConfirm: false)
     static let listAndGet = HealthState.SweepEnd.complete(.everyVolume, canConfirm: true)
@@ -21,14 +21,18 @@ struct MassAbsenceTests {
 
     static func healthy(_ range: Range<Int>) -> [VolumeHealthReport] { range.map { .healthy("h\($0)") } }
 
-    /// What the driver lists from the second list on, and how many of it are reported before the hold is over.
+    /// What the driver lists from the second list on, and how many missing volumes are reported before the hold ends.
     @Test(arguments: [
         (of: 50, left: 0, reported: 0), (of: 50, left: 25, reported: 0), (of: 50, left: 44, reported: 0),
         (of: 50, left: 45, reported: 5), (of: 2, left: 0, reported: 0), (of: 2, left: 1, reported: 1),
         (of: 1, left: 0, reported: 1), (of: 3, left: 1, reported: 2), (of: 3, left: 0, reported: 0),
         (of: 1000, left: 950, reported: 50), (of: 1000, left: 949, reported: 0),
     ])
-    func `lists without a part of the volumes`(of count: Int, left: Int, reported: Int) {
+    func `before the hold ends, missing volumes are reported only up to the limit`(
+        of count: Int,
+        left: Int,
+        reported: Int
+    ) {
         for canConfirm in [true, false] {
             var healthState = Self.healthState(count)
             healthState.sweep(Self.healthy(0..<count), canConfirm ? Self.listAndGet : Self.list, at: .zero)
@@ -45,7 +49,7 @@ struct MassAbsenceTests {
             }
             #expect(early == reported)
             #expect((healthState.absenceSuspicion != nil) == (reported == 0))
-            // It is believed when it has lasted.
+            // After the hold, the absence is believed.
             let late = Duration.seconds(3 * Self.interval)
             let absent = healthState.sweep(Self.healthy(0..<left), canConfirm ? Self.listAndGet : Self.list, at: late)
             for handle in absent { healthState.receive(.notFound, ofVolumeHandle: handle, at: late) }
@@ -54,7 +58,7 @@ struct MassAbsenceTests {
         }
     }
 
-    @Test func `a call that finds a volume is believed, whatever the list has`() {
+    @Test func `a call that finds a volume overrides the list`() {
         var healthState = Self.healthState(50)
         healthState.sweep(Self.healthy(0..<50), Self.listAndGet, at: .zero)
         let absent = healthState.sweep([], Self.listAndGet, at: .seconds(300))
@@ -65,9 +69,9 @@ struct MassAbsenceTests {
         #expect(healthState.reportAll(at: .seconds(301)).isEmpty)
     }
 
-    /// Other clusters' volumes vanish with ours: the list has shrunk to nothing, although only one volume here is missing.
+    /// Volumes of other clusters vanish too: the list is empty, although only one volume of this cluster is missing.
     @Test(arguments: [true, false])
-    func `an empty list after a full one is no absence`(canConfirm: Bool) {
+    func `an empty list after a full one does not count as an absence`(canConfirm: Bool) {
         var healthState = Self.healthState(1)
         let end = canConfirm ? Self.listAndGet : Self.list
         healthState.sweep(Self.healthy(0..<50), end, at: .zero)
@@ -79,7 +83,7 @@ struct MassAbsenceTests {
         }
     }
 
-    @Test func `what was reported before stays, and volumes that are found again are reported as before`() {
+    @Test func `during a mass absence, reported conditions remain, and volumes found again are reported as before`() {
         var healthState = Self.healthState(50)
         healthState.sweep(Self.healthy(0..<49) + [.abnormal("h49")], Self.list, at: .zero)
         #expect(healthState.reportAll(at: .zero).count == 1)
@@ -93,7 +97,7 @@ struct MassAbsenceTests {
         #expect(reported.map(\.state.isClear) == [true])
     }
 
-    @Test func `the few that are left of many are missed once more before they are reported`() {
+    @Test func `the last few missing volumes are reported only after another list`() {
         var healthState = Self.healthState(50)
         healthState.sweep(Self.healthy(0..<50), Self.list, at: .zero)
         for second in [300, 400] { healthState.sweep([], Self.list, at: .seconds(second)) }
@@ -104,9 +108,9 @@ struct MassAbsenceTests {
         #expect(healthState.reportAll(at: .seconds(600)).count == 1)
     }
 
-    // MARK: One by one
+    // MARK: Volumes probed one by one
 
-    /// A world in which volumes are probed one by one, each call taking no time.
+    /// Probes volumes one by one. Each call takes no time.
     struct GetWorld {
         var healthState: HealthState
         var now = Duration.zero
@@ -118,13 +122,13 @@ struct MassAbsenceTests {
             healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
         }
 
-        mutating func run(for duration: Duration, answer: (String, Duration) -> ProbeAnswer) {
+        mutating func run(for duration: Duration, reply: (String, Duration) -> ProbeAnswer) {
             let end = now + duration
             while now < end {
                 _ = healthState.completedRound(at: now)
                 switch healthState.nextProbe(at: now) {
                 case .probe(let handle):
-                    healthState.receive(answer(handle, now), ofVolumeHandle: handle, at: now)
+                    healthState.receive(reply(handle, now), ofVolumeHandle: handle, at: now)
                     for pendingReport in healthState.reportAll(at: now) {
                         reported.append((now, pendingReport.state.isClear))
                     }
@@ -134,9 +138,9 @@ struct MassAbsenceTests {
         }
     }
 
-    /// csi-unity and csi-powerstore answer NOT_FOUND while the array's management interface restarts.
+    /// csi-unity and csi-powerstore return NOT_FOUND while the array's management interface restarts.
     @Test(arguments: [2, 3, 10, 50, 1000])
-    func `all volumes not found for three minutes`(count: Int) {
+    func `nothing is reported when no volume is found for three minutes`(count: Int) {
         var world = GetWorld(count)
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
         world.run(for: .seconds(180)) { _, _ in .notFound }
@@ -148,7 +152,7 @@ struct MassAbsenceTests {
     }
 
     @Test(arguments: [10, 50, 1000])
-    func `nearly all volumes not found`(count: Int) {
+    func `when nearly all volumes are missing, they are reported only after the hold`(count: Int) {
         var world = GetWorld(count)
         let found: Set = ["h3", "h4"]
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
@@ -159,7 +163,7 @@ struct MassAbsenceTests {
     }
 
     @Test(arguments: [1, 2, 3, 50, 1000])
-    func `one deleted volume is reported within seconds of the first reply`(count: Int) {
+    func `one deleted volume is reported within seconds of the first NOT_FOUND`(count: Int) {
         var world = GetWorld(count)
         world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
         var first: Duration?
@@ -181,10 +185,10 @@ struct MassAbsenceTests {
         #expect(world.reported.count == 3)
     }
 
-    // MARK: The thresholds
+    // MARK: The limits
 
-    /// Whatever is found, missed and confirmed in whatever order: of volumes that are missing for less than the hold, no more
-    /// than the larger of 5 and 5 % are reported within any such time, and never all of two or more.
+    /// In any order of found, missing and confirmed volumes: of the volumes that are missing for less than the hold, at
+    /// most max(5, 5 %) are reported within any period of that length, and never all of two or more.
     @Test(arguments: 0..<400 as Range<UInt64>)
     func `no sequence reports more than the limit within the hold`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)

@@ -7,9 +7,9 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Rule 10: a namespace in which requests fail or hang holds up no other.
+/// Rule 10: a namespace in which requests fail or hang does not delay the others.
 struct NamespaceGatesTests {
-    /// Keys are `namespace/name`.
+    /// The keys are `namespace/name`.
     var queue = ReportQueue<String, VolumeState, Claim>(timing: .lastingEvents)
     var sent: [(time: Duration, pendingReport: PendingReport<String, VolumeState, Claim>)] = []
 
@@ -19,7 +19,7 @@ struct NamespaceGatesTests {
         }
     }
 
-    /// What goes out at this moment, without an outcome yet.
+    /// The reports that are sent at this moment. They have no outcome yet.
     mutating func send(at now: Duration) -> [PendingReport<String, VolumeState, Claim>] {
         var found: [PendingReport<String, VolumeState, Claim>] = []
         while true {
@@ -35,7 +35,8 @@ struct NamespaceGatesTests {
         return Claim.named(parts[1], in: parts[0], uid: key)
     }
 
-    /// Goes on until a time, with an outcome for each namespace; returns how many requests each got, by second.
+    /// Runs until a time, with one outcome for each namespace. Returns the seconds at which each namespace had a
+    /// request.
     mutating func run(
         from start: Int = 0,
         to end: Int,
@@ -56,7 +57,7 @@ struct NamespaceGatesTests {
         return requests
     }
 
-    @Test mutating func `requests that hang in one namespace leave room for others`() {
+    @Test mutating func `requests that hang in one namespace leave capacity for others`() {
         setBroken("hangs", "good", claims: 100)
         let sent = send(at: .zero)
         #expect(sent.count { $0.claim.key.namespace == "hangs" } == 4)
@@ -67,14 +68,14 @@ struct NamespaceGatesTests {
         #expect(more.map(\.claim.key.namespace) == ["good", "good", "good", "good"])
     }
 
-    @Test mutating func `a namespace that fails gets one request at a time, after a growing back-off`() {
+    @Test mutating func `a failing namespace gets one request at a time, with a growing back-off`() {
         setBroken("dead", claims: 200)
         let requests = run(to: 300) { _ in .failed(RequestFailure(isUncertain: true)) }
-        // The first four were under way together.
+        // The first four were in flight together.
         #expect(requests["dead"] == [0, 0, 0, 0, 1, 3, 7, 15, 31, 63, 123, 183, 243])
     }
 
-    @Test mutating func `each claim of a namespace that fails has its turn`() {
+    @Test mutating func `every claim of a failing namespace is attempted`() {
         setBroken("dead", claims: 8)
         var turns: Set<String> = []
         for second in 0..<300 {
@@ -86,24 +87,24 @@ struct NamespaceGatesTests {
         #expect(turns.count == 8)
     }
 
-    @Test mutating func `a new condition elsewhere is reported at once beside a namespace that fails`() {
+    @Test mutating func `a new condition in another namespace is reported at once`() {
         setBroken("dead", claims: 200)
         _ = run(to: 600) { _ in .failed(RequestFailure()) }
         setBroken("good", claims: 1, at: .seconds(600))
         #expect(send(at: .seconds(600)).contains { $0.claim.key.namespace == "good" })
     }
 
-    @Test mutating func `a success opens the namespace for all that waited`() {
+    @Test mutating func `a success opens the namespace for all waiting claims`() {
         setBroken("dead", claims: 50)
         _ = run(to: 100) { _ in .failed(RequestFailure()) }
         let requests = run(from: 100, to: 200) { _ in .reported }
-        // At the end of the back-off one, then all.
+        // One at the end of the back-off, then all.
         #expect(requests["dead"]?.count == 50)
         #expect(requests["dead"]?.first == 123)
         #expect(requests["dead"]?.last == 123)
     }
 
-    @Test mutating func `a claim that always fails does not close its namespace for others`() {
+    @Test mutating func `a claim that always fails does not delay others in its namespace`() {
         setBroken("mixed", claims: 20)
         var reported: Set<String> = []
         for second in 0..<60 {
@@ -116,7 +117,7 @@ struct NamespaceGatesTests {
         #expect(reported.count == 19)
     }
 
-    @Test mutating func `Retry-After holds for its namespace`() {
+    @Test mutating func `Retry-After applies to its namespace`() {
         setBroken("limited", "good", claims: 10)
         let requests = run(to: 60) { namespace in
             namespace == "good" ? .reported : .failed(RequestFailure(retryAfter: .seconds(20)))
@@ -125,13 +126,13 @@ struct NamespaceGatesTests {
         #expect(requests["limited"] == [0, 0, 0, 0, 20, 40])
     }
 
-    @Test mutating func `failures in several namespaces and no success pause all, and one success ends it`() {
+    @Test mutating func `failures in several namespaces without a success pause all, and one success ends the pause`() {
         let namespaces = (0..<50).map { "namespace-\($0)" }
         for namespace in namespaces { setBroken(namespace, claims: 4) }
         let requests = run(to: 600) { _ in .failed(RequestFailure()) }
-        // The first four of three namespaces, then each namespace once, then each at its back-off.
+        // The first four of three namespaces, then each namespace once, then each after its back-off.
         #expect(requests.values.joined().count <= 50 * (4 + 14))
-        // What has not failed yet is tried at once.
+        // A namespace that has not failed is tried at once.
         setBroken("new", claims: 1, at: .seconds(600))
         let probes = run(from: 600, to: 603) { $0 == "new" ? .reported : .failed(RequestFailure()) }
         #expect(probes["new"]?.count == 1)
@@ -140,7 +141,7 @@ struct NamespaceGatesTests {
         #expect(after.values.joined().count { $0 > 605 } <= 3 * 4)
     }
 
-    @Test mutating func `several namespaces that fail leave others alone while those succeed`() {
+    @Test mutating func `several failing namespaces do not delay others that succeed`() {
         setBroken("a", "b", "c", "d", claims: 20)
         for minute in 0..<20 {
             setBroken("good-\(minute)", claims: 1, at: .seconds(minute * 60))
@@ -152,7 +153,7 @@ struct NamespaceGatesTests {
         }
     }
 
-    @Test mutating func `a failure is a warning once for its namespace`() {
+    @Test mutating func `a failing namespace is one warning`() {
         setBroken("dead", "good", claims: 10)
         var warnings = 0
         for second in 0..<300 {
@@ -165,15 +166,16 @@ struct NamespaceGatesTests {
         #expect(warnings == 1)
     }
 
-    /// Any namespaces fail, hang or answer, in any order: nothing is lost, and one that always answers is served soon,
-    /// also where most others have just begun to fail.
+    /// Namespaces fail, hang or succeed in any order. No report is lost, and a namespace that always succeeds is served
+    /// soon, even when most others have just begun to fail.
     @Test(arguments: 0..<50 as Range<UInt64>)
-    mutating func `no namespace holds up another, and in the end all are reported`(seed: UInt64) {
+    mutating func `no namespace delays another, and in the end all claims are reported`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let namespaces = (0..<Int.random(in: 2...12, using: &random)).map { "n\($0)" }
         var isDead: [String: Bool] = [:]
         var hanging: [(end: Duration, pendingReport: PendingReport<String, VolumeState, Claim>)] = []
-        /// What is reported of claims in the namespace that always answers, and since when it is otherwise.
+        /// For the namespace that always succeeds: the reported state of each claim, and the second since when it is
+        /// outdated.
         var reported: [String: Bool] = [:]
         var changed: [String: Int] = [:]
         for second in 0..<400 {

@@ -7,9 +7,9 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Long random lives of a few nodes, pods and claims, checked from outside: by what people were reported and what is so.
+/// Random histories of a few nodes, pods and claims, checked against what was reported and the real state of the nodes.
 struct NodeFailuresPropertyTests {
-    /// The cluster, and what its people know.
+    /// The cluster, and what its users know from events.
     struct World {
         static let duration = Duration.seconds(300)
         static let nodeNames = ["n0", "n1", "n2"]
@@ -18,15 +18,16 @@ struct NodeFailuresPropertyTests {
         var random: SeededGenerator
         var failures = NodeFailures(notReadyDuration: duration)
         var now = Duration.zero
-        /// When a node became not Ready; nil while it is. Nodes that are not here are deleted.
+        /// When a node became not ready; nil while it is ready. A deleted node has no entry.
         var nodes: [String: Duration?] = [:]
         var pods: [String: MonitoredPod] = [:]
-        /// Those of our driver.
+        /// The claims of the monitored driver.
         var claims: [ClaimKey: Claim] = [:]
         var nextUID = 0
-        /// Who knows of a failure and of no recovery since.
+        /// The failures that were reported and whose recovery was not.
         var known: Set<NodeFailureKey> = []
-        /// Whose last pendingReport was not answered: the next one may repeat it, or end what never began.
+        /// The reports without a response. The next report may repeat one, or be the recovery from a failure that was
+        /// never recorded.
         var unanswered: Set<NodeFailureKey> = []
 
         init(seed: UInt64) {
@@ -36,7 +37,7 @@ struct NodeFailuresPropertyTests {
             for name in Self.claimNames { makeClaim(name) }
         }
 
-        /// Both watches begin anew.
+        /// Both watches list again.
         mutating func relist() {
             failures.beginNodeRelist()
             failures.beginPodRelist()
@@ -62,7 +63,7 @@ struct NodeFailuresPropertyTests {
             claims[claim.key] = claim
         }
 
-        /// Something happens.
+        /// Makes a random change.
         mutating func change() {
             let node = Self.nodeNames.randomElement(using: &random)!
             let name = Self.claimNames.randomElement(using: &random)!
@@ -70,13 +71,13 @@ struct NodeFailuresPropertyTests {
             switch Int.random(in: 0..<12, using: &random) {
             case 0..<3: set(node: node, notReadySince: nil)
             case 3..<5:
-                // A node that stays not Ready does so since the same moment.
+                // A node that stays not ready keeps its transition time.
                 set(node: node, notReadySince: nodes[node].flatMap(\.self) ?? now)
             case 5:
                 nodes[node] = nil
                 failures.removeNode(named: node, at: now)
             case 6..<9:
-                // A pod is bound to a node that is there.
+                // A pod can only be bound to a node that exists.
                 guard nodes[node] != nil else { return }
                 let using = Self.claimNames.filter { _ in Bool.random(using: &random) }
                 let key = MonitoredPod.Key(namespace: "default", name: pod)
@@ -92,7 +93,7 @@ struct NodeFailuresPropertyTests {
                     makeClaim(name)
                 }
             default:
-                // Nobody saw it go.
+                // Objects vanish while no watch is open.
                 if Bool.random(using: &random) { nodes[node] = nil }
                 if Bool.random(using: &random) { pods[pod] = nil }
                 relist()
@@ -114,7 +115,7 @@ struct NodeFailuresPropertyTests {
                 .sorted()
         }
 
-        /// Whose failure ended without a word, by now.
+        /// Drops the failures that end without a report.
         mutating func forget() {
             known = known.filter { key in
                 guard let claim = claims.values.first(where: { $0.uid == key.claimUID }) else { return false }
@@ -129,21 +130,24 @@ struct NodeFailuresPropertyTests {
             return pendingReport
         }
 
-        /// The pendingReport is true, and news.
+        /// Checks that the report is a change or a refresh, and notes what it says.
         mutating func read(_ pendingReport: PendingNodeReport) {
             let key = pendingReport.key
-            let isDoubtful = unanswered.remove(key) != nil
+            let isUncertain = unanswered.remove(key) != nil
             if pendingReport.state.isClear {
-                #expect(isDoubtful || known.contains(key), "a recovery from nothing")
+                #expect(isUncertain || known.contains(key), "a recovery without a failure")
                 known.remove(key)
             } else {
                 let isRefresh = pendingReport.cause == .refresh
-                #expect(isDoubtful || known.contains(key) == isRefresh, "reported twice, or news called a refresh")
+                #expect(
+                    isUncertain || known.contains(key) == isRefresh,
+                    "reported twice, or a change reported as a refresh"
+                )
                 known.insert(key)
             }
         }
 
-        /// What an pendingReport that is handed out says is so at that moment.
+        /// Checks that the report is true at this moment.
         func check(_ pendingReport: PendingNodeReport) {
             let node = pendingReport.key.node
             if pendingReport.state.isClear {
@@ -155,7 +159,7 @@ struct NodeFailuresPropertyTests {
             }
         }
 
-        /// Up to three pendingReports, some of which fail, and during which something may happen.
+        /// Attempts up to three reports. Some fail, and the cluster may change meanwhile.
         mutating func report() {
             for _ in 0..<3 {
                 guard let pendingReport = next() else { return }
@@ -174,7 +178,7 @@ struct NodeFailuresPropertyTests {
             }
         }
 
-        /// Another process takes over: what people know is read back.
+        /// Another process takes over and reads back what was reported.
         mutating func restart() {
             forget()
             failures = NodeFailures(notReadyDuration: Self.duration)
@@ -187,7 +191,7 @@ struct NodeFailuresPropertyTests {
             relist()
         }
 
-        /// Time passes in which the API server answers.
+        /// Time passes while the API server responds.
         mutating func complete() {
             for _ in 0..<10 {
                 now += .seconds(61)
@@ -201,7 +205,7 @@ struct NodeFailuresPropertyTests {
     }
 
     @Test(arguments: 0..<300 as Range<UInt64>)
-    func `in the end every claim knows what is so`(seed: UInt64) {
+    func `in the end, the last report on every claim is true`(seed: UInt64) {
         var world = World(seed: seed)
         for _ in 0..<300 {
             world.now += .seconds(Int.random(in: 0...100, using: &world.random))
@@ -224,7 +228,7 @@ struct NodeFailuresPropertyTests {
                 }
             }
         }
-        // And then there is silence until a refresh is due.
+        // After that, nothing is reported until a refresh is due.
         #expect(world.next() == nil, "seed \(seed)")
     }
 }

@@ -13,7 +13,7 @@ extension NodeFailures {
         apply(MonitoredNode(name: node, readiness: readiness), at: now)
     }
 
-    /// A pod of the namespace default.
+    /// Adds a pod in the namespace `default`.
     mutating func apply(pod: String, on node: String, using claims: [String], at now: Duration) {
         let key = MonitoredPod.Key(namespace: "default", name: pod)
         apply(MonitoredPod(key: key, nodeName: node, claimNames: claims), at: now)
@@ -23,7 +23,7 @@ extension NodeFailures {
         removePod(MonitoredPod.Key(namespace: "default", name: pod), at: now)
     }
 
-    /// Everything that is due now, each reported successfully.
+    /// Completes every report that is due now as reported, and returns them.
     mutating func reportAll(at now: Duration, claim: (ClaimKey) -> Claim?) -> [PendingNodeReport] {
         var reported: [PendingNodeReport] = []
         while case .report(let pendingReport) = next(at: now, claim: claim) {
@@ -36,10 +36,10 @@ extension NodeFailures {
 
 struct NodeFailuresTests {
     var failures = NodeFailures(notReadyDuration: .seconds(300))
-    /// The claims of our driver.
+    /// The claims of the monitored driver.
     var claims: [ClaimKey: Claim] = [:]
 
-    /// The node `worker`, ready, and the pod `web-0` on it, which uses the claim `data`.
+    /// The ready node `worker`, and on it the pod `web-0`, which uses the claim `data`.
     init() {
         failures.beginNodeRelist()
         failures.apply(node: "worker", .ready, at: .zero)
@@ -59,7 +59,7 @@ struct NodeFailuresTests {
         return failures.next(at: now) { claims[$0] }
     }
 
-    /// Everything that is due now, reported: "data: web-0 on worker" of a failure, "data: worker" of a recovery.
+    /// Reports everything that is due now: "data: web-0 on worker" for a failure, "data: worker" for a recovery.
     mutating func reported(at now: Duration) -> [String] {
         let claims = claims
         return failures.reportAll(at: now) { claims[$0] }.map { pendingReport in
@@ -83,31 +83,31 @@ struct NodeFailuresTests {
 
     // MARK: When a node has failed
 
-    @Test mutating func `a ready node costs nothing`() {
+    @Test mutating func `a ready node schedules nothing`() {
         #expect(step(at: .zero) == .wait(until: nil))
         #expect(step(at: .seconds(86_400)) == .wait(until: nil))
     }
 
-    @Test mutating func `a node that is not ready for the duration has failed`() {
+    @Test mutating func `a node that is not ready for the configured duration has failed`() {
         fail(at: .seconds(100))
         #expect(reported(at: .seconds(399)) == [])
         #expect(step(at: .seconds(399)) == .wait(until: .seconds(400)))
         #expect(reported(at: .seconds(400)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `the time before it was first seen counts`() {
+    @Test mutating func `the time before the node was first seen counts`() {
         failures.apply(node: "worker", .notReady(since: .seconds(-290)), at: .zero)
         #expect(reported(at: .seconds(9)) == [])
         #expect(reported(at: .seconds(10)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `a change from false to unknown does not begin anew`() {
+    @Test mutating func `a change from False to Unknown does not restart the time`() {
         fail(at: .zero)
         fail(at: .seconds(200))
         #expect(reported(at: .seconds(300)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `a node that is ready again in time has not failed`() {
+    @Test mutating func `a node that becomes ready in time has not failed`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(299)) == [])
         failures.apply(node: "worker", .ready, at: .seconds(299))
@@ -116,15 +116,15 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(600)) == ["data: web-0 on worker"])
     }
 
-    /// EHM dies of a deleted Node.
-    @Test mutating func `a deleted node has failed at once and nothing crashes`() {
+    /// EHM crashes when a Node is deleted.
+    @Test mutating func `a deleted node has failed at once, and nothing crashes`() {
         failures.removeNode(named: "worker", at: .seconds(5))
         failures.removeNode(named: "worker", at: .seconds(5))
         failures.removeNode(named: "never seen", at: .seconds(5))
         #expect(reported(at: .seconds(5)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `a node that is missing in a new list was deleted`() {
+    @Test mutating func `a node missing from a relist was deleted`() {
         failures.beginNodeRelist()
         failures.apply(node: "other", .ready, at: .seconds(5))
         #expect(reported(at: .seconds(5)) == [])
@@ -138,13 +138,13 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(310)) == ["data: web-0 on new"])
     }
 
-    @Test mutating func `the watch of pods may be ahead of that of nodes`() {
+    @Test mutating func `the pod watch may be ahead of the node watch`() {
         failures.apply(pod: "web-0", on: "new", using: ["data"], at: .seconds(10))
         failures.apply(node: "new", .ready, at: .seconds(11))
         #expect(reported(at: .seconds(1000)) == [])
     }
 
-    @Test mutating func `a node without the condition has neither failed nor recovered`() {
+    @Test mutating func `a node without the Ready condition has neither failed nor recovered`() {
         failures.apply(node: "worker", .unknown, at: .zero)
         #expect(reported(at: .seconds(1000)) == [])
         fail(at: .seconds(1000))
@@ -155,7 +155,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(1302)) == ["data: worker"])
     }
 
-    @Test func `nothing is decided before both lists are there`() {
+    @Test func `nothing is decided before both lists are complete`() {
         var failures = NodeFailures(notReadyDuration: .zero)
         failures.beginPodRelist()
         failures.apply(pod: "web-0", on: "worker", using: ["data"], at: .zero)
@@ -167,7 +167,7 @@ struct NodeFailuresTests {
         #expect(failures.next(at: .zero) { .named($0.name) } == .wait(until: nil))
     }
 
-    // MARK: Who is reported
+    // MARK: Which claims are reported
 
     @Test mutating func `the pods of a claim are reported together`() {
         add(.named("logs"))
@@ -179,7 +179,7 @@ struct NodeFailuresTests {
         #expect(Set(reported(at: .seconds(300))) == ["data: web-0 web-1 web-2 on worker", "logs: web-2 on worker"])
     }
 
-    @Test mutating func `a claim on two failed nodes is reported of both`() {
+    @Test mutating func `a claim with pods on two failed nodes is reported for both`() {
         failures.apply(pod: "web-1", on: "other", using: ["data"], at: .zero)
         failures.apply(node: "other", .notReady(since: .zero), at: .zero)
         fail(at: .zero)
@@ -194,7 +194,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(300)) == [])
     }
 
-    @Test mutating func `a claim that turns out to be ours later is reported within a minute`() {
+    @Test mutating func `a claim that becomes one of this driver later is reported within a minute`() {
         claims = [:]
         fail(at: .zero)
         #expect(reported(at: .seconds(300)) == [])
@@ -203,7 +203,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(360)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `a claim that is made anew is another one`() {
+    @Test mutating func `a recreated claim is another claim`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)
         add(.named("data", uid: "another"))
@@ -212,7 +212,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(361)) == ["data: worker"])
     }
 
-    @Test mutating func `a claim that is gone is forgotten`() {
+    @Test mutating func `a deleted claim is forgotten`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)
         claims = [:]
@@ -222,7 +222,7 @@ struct NodeFailuresTests {
         #expect(failures.concerns.isEmpty)
     }
 
-    @Test mutating func `a pod that comes to a failed node is reported`() {
+    @Test mutating func `a pod that is bound to a failed node is reported`() {
         failures.remove(pod: "web-0", at: .zero)
         fail(at: .zero)
         #expect(reported(at: .seconds(300)) == [])
@@ -230,7 +230,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(301)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `pods without claims or nodes are not kept`() {
+    @Test mutating func `pods without claims or nodes are not stored`() {
         failures.apply(pod: "idle", on: "worker", using: [], at: .zero)
         failures.apply(pod: "pending", on: "", using: ["data"], at: .zero)
         #expect(failures.podsByNode.values.reduce(0) { $0 + $1.count } == 1)
@@ -238,9 +238,9 @@ struct NodeFailuresTests {
         #expect(failures.podsByNode.isEmpty)
     }
 
-    // MARK: Once
+    // MARK: Each failure is reported once
 
-    @Test mutating func `a failure that lasts is reported once and refreshed slowly`() {
+    @Test mutating func `a lasting failure is reported once and refreshed slowly`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)
         for minute in 6..<35 {
@@ -260,21 +260,21 @@ struct NodeFailuresTests {
         #expect(failures.concerns.isEmpty)
     }
 
-    @Test mutating func `a recovery before the failure was reported is not reported`() {
+    @Test mutating func `if a node recovers before its failure was reported, nothing is reported`() {
         fail(at: .zero)
         _ = step(at: .seconds(299))
         failures.apply(node: "worker", .ready, at: .seconds(300))
         #expect(reported(at: .seconds(301)) == [])
     }
 
-    @Test mutating func `a recovery of a deleted node is reported`() {
+    @Test mutating func `the recovery of a deleted node is reported`() {
         failures.removeNode(named: "worker", at: .zero)
         #expect(reported(at: .zero).count == 1)
         failures.apply(node: "worker", .ready, at: .seconds(1))
         #expect(reported(at: .seconds(1)) == ["data: worker"])
     }
 
-    @Test mutating func `whose pods moved waits for the node that is not ready`() {
+    @Test mutating func `a claim whose pods moved away still gets the node's recovery`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)
         failures.apply(node: "other", .ready, at: .seconds(301))
@@ -284,7 +284,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(10_001)) == ["data: worker"])
     }
 
-    @Test mutating func `pods that come back to the failed node are no news`() {
+    @Test mutating func `pods that return to the failed node are not reported again`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)
         failures.remove(pod: "web-0", at: .seconds(301))
@@ -293,7 +293,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(302)) == [])
     }
 
-    @Test mutating func `whose pods moved from a deleted node is forgotten`() {
+    @Test mutating func `a claim whose pods left a deleted node is forgotten`() {
         failures.removeNode(named: "worker", at: .zero)
         #expect(reported(at: .zero).count == 1)
         failures.remove(pod: "web-0", at: .seconds(1))
@@ -304,7 +304,7 @@ struct NodeFailuresTests {
         #expect(failures.absences.isEmpty)
     }
 
-    @Test mutating func `pods that leave before it is reported are not reported`() throws {
+    @Test mutating func `pods that leave before the report are not reported`() throws {
         fail(at: .zero)
         failures.complete(try pendingReport(at: .seconds(300)), .unreachable, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
@@ -313,9 +313,9 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(401)) == [])
     }
 
-    // MARK: While an pendingReport is under way
+    // MARK: While a report is in flight
 
-    @Test mutating func `a node that recovers meanwhile is reported after it`() throws {
+    @Test mutating func `a recovery during a report is reported after it`() throws {
         fail(at: .zero)
         let failure = try pendingReport(at: .seconds(300))
         failures.apply(node: "worker", .ready, at: .seconds(301))
@@ -324,7 +324,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(302)) == ["data: worker"])
     }
 
-    @Test mutating func `pods that leave meanwhile leave someone who waits`() throws {
+    @Test mutating func `a claim whose pods leave during the report still gets the recovery`() throws {
         fail(at: .zero)
         let failure = try pendingReport(at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(301))
@@ -335,7 +335,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(303)) == ["data: worker"])
     }
 
-    @Test mutating func `a recovery after a lost answer is reported`() throws {
+    @Test mutating func `a recovery after a lost response is reported`() throws {
         fail(at: .zero)
         failures.complete(try pendingReport(at: .seconds(300)), .unanswered, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
@@ -344,7 +344,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(401)) == ["data: worker"])
     }
 
-    @Test mutating func `after a lost answer it is reported again`() throws {
+    @Test mutating func `a failure whose response was lost is reported again`() throws {
         fail(at: .zero)
         failures.complete(try pendingReport(at: .seconds(300)), .unanswered, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
@@ -353,7 +353,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(301)) == ["data: web-0 on worker"])
     }
 
-    @Test mutating func `a namespace that is gone ends it`() throws {
+    @Test mutating func `a namespace that is gone ends the reports`() throws {
         fail(at: .zero)
         failures.complete(try pendingReport(at: .seconds(300)), .gone, at: .seconds(300))
         #expect(reported(at: .seconds(300)) == [])
@@ -363,7 +363,7 @@ struct NodeFailuresTests {
 
     // MARK: Rule 9
 
-    @Test(.tags(.rule9)) mutating func `a failure that was reported is not reported again`() {
+    @Test(.tags(.rule9)) mutating func `a reported failure is not reported again`() {
         failures.restore(reportedFailureOf: "worker", to: .named("data"), reportedAt: .seconds(-60))
         failures.apply(node: "worker", .notReady(since: .seconds(-1000)), at: .zero)
         #expect(reported(at: .zero) == [])
@@ -371,12 +371,12 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(1740)) == ["data: web-0 on worker"])
     }
 
-    @Test(.tags(.rule9)) mutating func `a recovery while nobody watched is reported`() {
+    @Test(.tags(.rule9)) mutating func `a recovery while no process watched is reported`() {
         failures.restore(reportedFailureOf: "worker", to: .named("data"), reportedAt: .seconds(-60))
         #expect(reported(at: .zero) == ["data: worker"])
     }
 
-    @Test(.tags(.rule9)) mutating func `whose pods moved meanwhile waits for the node`() {
+    @Test(.tags(.rule9)) mutating func `a claim whose pods moved while no process watched still gets the recovery`() {
         failures.restore(reportedFailureOf: "worker", to: .named("data"), reportedAt: .seconds(-60))
         failures.remove(pod: "web-0", at: .zero)
         fail(at: .zero)
@@ -385,7 +385,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(1001)) == ["data: worker"])
     }
 
-    @Test(.tags(.rule9)) mutating func `a node that is gone with its pods is forgotten`() {
+    @Test(.tags(.rule9)) mutating func `a deleted node without pods is forgotten`() {
         failures.restore(reportedFailureOf: "old", to: .named("data"), reportedAt: .seconds(-60))
         #expect(reported(at: .zero) == [])
         #expect(failures.concerns.isEmpty)

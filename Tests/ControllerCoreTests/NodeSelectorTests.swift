@@ -5,11 +5,11 @@ import ControllerCore
 import HealthCore
 import Testing
 
-/// Source of the cases: `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity_test.go`
+/// The cases restate `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity_test.go`
 /// (TestNodeSelectorMatch, TestPodMatchesNodeSelectorAndAffinityTerms, TestNodeSelectorRequirementsAsSelector) and
-/// `k8s.io/apimachinery/pkg/labels/selector.go`, restated.
+/// `k8s.io/apimachinery/pkg/labels/selector.go`.
 @Suite struct NodeSelectorTests {
-    @Test func `a selector names another node where no value is this one's name`() {
+    @Test func `a selector that does not admit this node by name names another node`() {
         func selector(_ operator: String, _ values: String...) -> NodeSelector {
             let requirement = NodeSelectorRequirement(
                 key: "topology.hostpath.csi/node",
@@ -83,7 +83,7 @@ import Testing
     ]
 
     @Test(arguments: labelCases)
-    func `a requirement on a label`(_ entry: Case) {
+    func `a requirement on a label matches as in Kubernetes`(_ entry: Case) {
         let selector = NodeSelector(terms: [NodeSelectorTerm(matchExpressions: [entry.requirement])])
         var labels = ["other": "bar"]
         labels["foo"] = entry.label
@@ -104,12 +104,15 @@ import Testing
     ]
 
     @Test(arguments: fieldCases)
-    func `a requirement on the name`(_ requirement: NodeSelectorRequirement, matches: Bool) {
+    func `a requirement on the node's name matches as in Kubernetes`(
+        _ requirement: NodeSelectorRequirement,
+        matches: Bool
+    ) {
         let selector = NodeSelector(terms: [NodeSelectorTerm(matchFields: [requirement])])
         #expect(selector.admits(name: "host_1", labels: [:]) == matches)
     }
 
-    @Test func `no term and an empty term admit no node`() {
+    @Test func `a selector without terms and an empty term admit no node`() {
         #expect(!NodeSelector().admits(name: "host_1", labels: ["foo": "bar"]))
         #expect(!NodeSelector(terms: [NodeSelectorTerm()]).admits(name: "host_1", labels: ["foo": "bar"]))
     }
@@ -134,7 +137,7 @@ import Testing
         #expect(!expressions.admits(name: "host_1", labels: ["GPU": "AMD"]))
     }
 
-    @Test func `one term is enough, whatever the others are`() {
+    @Test func `one matching term is enough, whatever the others are`() {
         let second = NodeSelectorTerm(
             matchFields: [Requirement(key: "metadata.name", operator: "In", values: ["host_1"])]
         )

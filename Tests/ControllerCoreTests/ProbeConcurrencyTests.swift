@@ -16,7 +16,7 @@ import Testing
             _ = array.run(&concurrency, calls: 2000)
             let steady = array.run(&concurrency, calls: 3000)
             #expect(steady.median <= 1.5 * service)
-            // More calls than servers only make the queue longer.
+            // More calls than servers only lengthen the queue.
             let best =
                 (1...min(maximum, servers + 1)).map { limit in
                     var fixed = SimulatedArray(servers: servers, service: service, seed: seed)
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [1.0 / 3, 3])
-    func `an array that becomes slower or faster for good is followed`(factor: Double) {
+    func `the limit follows an array that becomes slower or faster for good`(factor: Double) {
         for servers in [1, 4, 16] {
             var array = SimulatedArray(servers: servers, service: 0.1, seed: 7)
             var concurrency = ProbeConcurrency(maximum: 32)
@@ -56,7 +56,7 @@ import Testing
         #expect(concurrency.limit == 1)
     }
 
-    @Test func `the limit does not grow where calls do not reach it`() {
+    @Test func `the limit does not grow while calls do not reach it`() {
         var concurrency = ProbeConcurrency(maximum: 16)
         var largest = 0
         for second in 1...2000 {
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test(arguments: [-3, 0, 1])
-    func `a maximum of one, or less, allows one call`(maximum: Int) {
+    func `a maximum of one or less allows one call`(maximum: Int) {
         var concurrency = ProbeConcurrency(maximum: maximum)
         #expect(concurrency.limit == 1)
         for second in 1...200 {
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `the limit is between one and the maximum whatever happens`(seed: UInt64) {
+    func `the limit stays between one and the maximum`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let maximum = Int.random(in: 1...40, using: &random)
         var concurrency = ProbeConcurrency(maximum: maximum)
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// A limit that fast calls, one a second until second 1000 at most, have brought there.
+    /// The concurrency after fast calls, one every 100 ms for at most 900 s, have raised its limit.
     private func grown(to limit: Int) -> ProbeConcurrency {
         var concurrency = ProbeConcurrency(maximum: limit)
         var milliseconds = 0
@@ -123,8 +123,8 @@ import Testing
     }
 }
 
-/// An array that serves some calls in parallel, each for the same time give or take a fifth, and lets the others wait in
-/// line; the caller has as many calls under way as it may.
+/// An array that serves some calls in parallel, each for the same time give or take 20 %, and queues the others. The
+/// caller keeps as many calls in flight as its limit allows.
 private struct SimulatedArray {
     let servers: Int
     /// In seconds.
@@ -151,7 +151,7 @@ private struct SimulatedArray {
         run(calls: calls, limit: limit) { _, _, _ in limit }
     }
 
-    /// Calls the closure when a call ends; it returns the limit from there on.
+    /// Calls `ended` at the end of each call. It returns the new limit.
     private mutating func run(
         calls: Int,
         limit: Int,

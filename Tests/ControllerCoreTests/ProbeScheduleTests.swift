@@ -20,36 +20,36 @@ struct ProbeScheduleTests {
         )
     }
 
-    /// Runs the schedule with answers that come at once; when each volume was asked for.
+    /// Runs the schedule with immediate responses. Returns when each volume was probed.
     static func run(
         _ schedule: inout ProbeSchedule<String>,
         until end: Duration,
         outcome: (String, Duration) -> ProbeSchedule<String>.Outcome = { _, _ in .answered }
     ) -> [String: [Duration]] {
-        var asked: [String: [Duration]] = [:]
+        var probed: [String: [Duration]] = [:]
         var now = Duration.zero
         while now < end {
             switch schedule.next(at: now) {
             case .probe(let handle):
-                asked[handle, default: []].append(now)
+                probed[handle, default: []].append(now)
                 schedule.finish(handle, outcome(handle, now), at: now)
             case .wait(let until): now = until ?? end
             }
         }
-        return asked
+        return probed
     }
 
-    /// EHM asks for 20 of 2,000 in the first 70 seconds.
-    @Test func `every one of 2000 volumes is asked for once in every interval`() {
+    /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
+    @Test func `each of 2,000 volumes is probed once in every interval`() {
         var schedule = Self.schedule(of: 2000)
-        let asked = Self.run(&schedule, until: Self.interval * 3)
-        #expect(asked.count == 2000)
-        for times in asked.values {
+        let probed = Self.run(&schedule, until: Self.interval * 3)
+        #expect(probed.count == 2000)
+        for times in probed.values {
             #expect(times.map { Int($0 / Self.interval) } == [0, 1, 2])
         }
     }
 
-    @Test func `the calls are spread evenly with jitter`() {
+    @Test func `the calls are spread evenly, with jitter`() {
         var schedule = Self.schedule(of: 600)
         let times = Self.run(&schedule, until: Self.interval).values.flatMap(\.self)
         // Ten volumes a second, each somewhere in a tenth of its own.
@@ -59,26 +59,26 @@ struct ProbeScheduleTests {
         #expect(Set(times.map { $0 / .milliseconds(100) }).count == times.count)
     }
 
-    @Test func `who keeps failing is asked for less often and the others are not`() {
+    @Test func `a failing volume is probed less often, and the others are not`() {
         var schedule = Self.schedule(of: 10)
-        let asked = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
+        let probed = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
             handle == "h3" ? .failed : .answered
         }
-        let slots = asked["h3", default: []].map { Int($0 / Self.interval) }
+        let slots = probed["h3", default: []].map { Int($0 / Self.interval) }
         #expect(slots == [0, 1, 3, 7, 15, 23, 31])
-        #expect(asked["h4"]?.count == 32)
+        #expect(probed["h4"]?.count == 32)
     }
 
-    @Test func `one answer ends the back off`() {
+    @Test func `one response ends the back-off`() {
         var schedule = Self.schedule(of: 1)
-        let asked = Self.run(&schedule, until: Self.interval * 8) { _, now in
+        let probed = Self.run(&schedule, until: Self.interval * 8) { _, now in
             now < Self.interval * 3 ? .failed : .answered
         }
-        #expect(asked["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 3, 4, 5, 6, 7])
+        #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 3, 4, 5, 6, 7])
     }
 
-    /// EHM asks for the same volume in bursts when it has few.
-    @Test func `a late answer skips slots and causes no burst`() throws {
+    /// With few volumes, EHM probes the same one in bursts.
+    @Test func `a late response skips slots and causes no burst`() throws {
         var schedule = Self.schedule(of: 1)
         guard case .wait(let slot?) = schedule.next(at: .zero) else {
             Issue.record("the first slot is not at zero")
@@ -90,25 +90,25 @@ struct ProbeScheduleTests {
         #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
     }
 
-    /// The driver was away, and everybody is overdue.
+    /// The driver was unavailable, and every volume is overdue.
     @Test func `an outage ends without a burst`() {
         var schedule = Self.schedule(of: 2000)
         var now = Self.interval * 1.5
         let end = now + .seconds(1)
-        var asked = 0
+        var probed = 0
         while now < end {
             switch schedule.next(at: now) {
             case .probe(let handle):
-                asked += 1
+                probed += 1
                 schedule.finish(handle, .answered, at: now)
             case .wait(let until): now = until ?? end
             }
         }
-        // Twice the even rate of 33.3 a second.
-        #expect((60...68).contains(asked))
+        // Twice the even rate of 33.3 per second.
+        #expect((60...68).contains(probed))
     }
 
-    @Test func `one volume that fails does not make an interval incomplete, and is named after a while`() {
+    @Test func `one failing volume does not make an interval incomplete, and is named after a while`() {
         var schedule = Self.schedule(of: 2)
         var rounds: [ProbeRound] = []
         var now = Duration.zero
@@ -125,7 +125,7 @@ struct ProbeScheduleTests {
         #expect(schedule.unanswered(for: Self.interval * 21, at: now).isEmpty)
     }
 
-    @Test func `an answer ends the time without one`() {
+    @Test func `a response resets the time without one`() {
         var schedule = Self.schedule(of: 1)
         var now = Duration.zero
         while now < Self.interval * 20 {
@@ -140,46 +140,46 @@ struct ProbeScheduleTests {
         #expect(schedule.unanswered(for: Self.interval * 2, at: now).isEmpty)
     }
 
-    @Test func `a volume that is gone is not asked for`() {
+    @Test func `a removed volume is not probed`() {
         var schedule = Self.schedule(of: 2)
         schedule.remove("h0")
-        let asked = Self.run(&schedule, until: Self.interval)
-        #expect(Array(asked.keys) == ["h1"])
+        let probed = Self.run(&schedule, until: Self.interval)
+        #expect(Array(probed.keys) == ["h1"])
     }
 
-    @Test func `gone and come again it is asked for once`() {
+    @Test func `a volume removed and added again is probed once`() {
         var schedule = Self.schedule(of: 1)
         schedule.remove("h0")
         schedule.add("h0", at: .zero)
         schedule.add("h0", at: .zero)
-        let asked = Self.run(&schedule, until: Self.interval * 2)
-        #expect(asked["h0"] == [.zero, Self.interval])
+        let probed = Self.run(&schedule, until: Self.interval * 2)
+        #expect(probed["h0"] == [.zero, Self.interval])
     }
 
-    @Test func `an unreachable driver is not the volumes fault`() {
+    @Test func `an unavailable driver is not the volume's fault`() {
         var schedule = Self.schedule(of: 1)
-        let asked = Self.run(&schedule, until: Self.interval * 5) { _, now in
+        let probed = Self.run(&schedule, until: Self.interval * 5) { _, now in
             now < Self.interval * 3 ? .interrupted : .answered
         }
-        #expect(asked["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 2, 3, 4])
+        #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 2, 3, 4])
     }
 
-    @Test func `a round is complete when every volume answered in it`() {
+    @Test func `a round is complete when every volume has responded in it`() {
         var schedule = Self.schedule(of: 5)
         _ = Self.run(&schedule, until: Self.interval)
-        // In the second interval nobody is asked.
+        // In the second interval no volume is probed.
         let times = [Self.interval - .seconds(1), Self.interval, Self.interval, Self.interval * 2]
         let completed = times.map { schedule.completedRound(at: $0) != nil }
         #expect(completed == [false, true, false, false])
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `nobody is forgotten or asked twice at a time`(seed: UInt64) {
+    func `no volume is forgotten or probed twice at a time`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var schedule = Self.schedule(of: 8, seed: seed)
         var present = Set((0..<8).map { "h\($0)" })
         var underWay: Set<String> = []
-        var lastAsked: [String: Duration] = [:]
+        var lastProbed: [String: Duration] = [:]
         var now = Duration.zero
         for _ in 0..<2000 {
             now += .milliseconds(Int.random(in: 0...4000, using: &random))
@@ -192,7 +192,7 @@ struct ProbeScheduleTests {
                 } else {
                     present.insert(handle)
                     schedule.add(handle, at: now)
-                    lastAsked[handle] = now
+                    lastProbed[handle] = now
                 }
             case 1..<8:
                 if let handle = underWay.sorted().randomElement(using: &random) {
@@ -204,17 +204,17 @@ struct ProbeScheduleTests {
                 if case .probe(let handle) = schedule.next(at: now) {
                     #expect(present.contains(handle), "seed \(seed)")
                     #expect(underWay.insert(handle).inserted, "seed \(seed)")
-                    lastAsked[handle] = now
+                    lastProbed[handle] = now
                 }
             }
         }
         for handle in underWay { schedule.finish(handle, .answered, at: now) }
-        var asked: Set<String> = []
+        var probed: Set<String> = []
         now += Self.interval * (ProbeSchedule<String>.maximumSkip + 1)
         for _ in 0..<20 {
             now += .milliseconds(100)
-            if case .probe(let handle) = schedule.next(at: now) { asked.insert(handle) }
+            if case .probe(let handle) = schedule.next(at: now) { probed.insert(handle) }
         }
-        #expect(asked == present, "seed \(seed)")
+        #expect(probed == present, "seed \(seed)")
     }
 }

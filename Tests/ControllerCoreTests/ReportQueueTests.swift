@@ -10,7 +10,7 @@ struct ReportQueueTests {
     let first = Claim.named("first")
     let second = Claim.named("second")
     let broken = VolumeState.abnormal("broken")
-    let well = VolumeState([])
+    let healthy = VolumeState([])
     var queue = ReportQueue<String, VolumeState, Claim>(timing: .lastingEvents)
 
     mutating func pendingReport(at now: Duration) throws -> PendingReport<String, VolumeState, Claim> {
@@ -22,7 +22,7 @@ struct ReportQueueTests {
         return pendingReport
     }
 
-    @Test mutating func `transitions come before refreshes in the order they were found`() throws {
+    @Test mutating func `transitions come before refreshes, in the order they were found`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
         let later = Duration.seconds(1800)
@@ -36,7 +36,7 @@ struct ReportQueueTests {
         #expect(refresh.cause == .refresh)
     }
 
-    @Test mutating func `adds count changes and what is tried again, not refreshes`() throws {
+    @Test mutating func `adds count changes and retries, not refreshes`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "1", at: .seconds(1))
         #expect(queue.adds == 1)
@@ -46,7 +46,7 @@ struct ReportQueueTests {
         #expect(queue.adds == 2)
     }
 
-    @Test mutating func `a state holds since its status and reason are the same`() {
+    @Test mutating func `a state holds since its status or reason last changed`() {
         queue.set(broken, for: "1", at: .seconds(1))
         queue.set(.abnormal("another message"), for: "1", at: .seconds(2))
         #expect(queue.since("1") == .seconds(1))
@@ -55,7 +55,7 @@ struct ReportQueueTests {
         #expect(queue.since("2") == nil)
     }
 
-    @Test mutating func `finding the same again keeps the place in the queue`() throws {
+    @Test mutating func `the same state again keeps its place in the queue`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "2", at: .zero)
         queue.set(broken, for: "1", at: .seconds(1))
@@ -64,7 +64,7 @@ struct ReportQueueTests {
         #expect(queue.next(at: .seconds(1)) == .wait(until: nil))
     }
 
-    @Test mutating func `an unreachable server pauses everything and loses nothing`() throws {
+    @Test mutating func `an unreachable server pauses all reports and loses none`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "2", at: .zero)
         queue.complete(try pendingReport(at: .zero), .unreachable, at: .zero)
@@ -89,7 +89,7 @@ struct ReportQueueTests {
         #expect(try pendingReport(at: .seconds(17)).claim == first)
     }
 
-    @Test mutating func `a refused report does not hold up the others`() throws {
+    @Test mutating func `a refused report does not delay the others`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "2", at: .zero)
         queue.complete(try pendingReport(at: .zero), .refused, at: .zero)
@@ -98,39 +98,39 @@ struct ReportQueueTests {
         #expect(try pendingReport(at: .seconds(1)).claim == first)
     }
 
-    @Test mutating func `a recovery while the report is under way is reported after it`() throws {
+    @Test mutating func `a recovery during a report is reported after it`() throws {
         queue.set(broken, for: "1", at: .zero)
         let abnormal = try pendingReport(at: .zero)
-        queue.set(well, for: "1", at: .seconds(1))
+        queue.set(healthy, for: "1", at: .seconds(1))
         #expect(queue.next(at: .seconds(1)) == .wait(until: nil))
         queue.complete(abnormal, .reported, at: .seconds(2))
         #expect(try pendingReport(at: .seconds(2)).state.isClear)
     }
 
-    @Test mutating func `a recovery while the report fails is not reported`() throws {
+    @Test mutating func `a recovery during a report that fails is not reported`() throws {
         queue.set(broken, for: "1", at: .zero)
         let abnormal = try pendingReport(at: .zero)
-        queue.set(well, for: "1", at: .seconds(1))
+        queue.set(healthy, for: "1", at: .seconds(1))
         queue.complete(abnormal, .refused, at: .seconds(2))
         #expect(queue.next(at: .seconds(3600)) == .wait(until: nil))
         #expect(queue.isEmpty)
     }
 
-    @Test mutating func `a recovery after a lost answer is reported`() throws {
+    @Test mutating func `a recovery after a lost response is reported`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
         #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
-        queue.set(well, for: "1", at: .zero)
+        queue.set(healthy, for: "1", at: .zero)
         let recovery = try pendingReport(at: .seconds(1))
         #expect(recovery.state.isClear)
         queue.complete(recovery, .reported, at: .seconds(1))
         #expect(queue.isEmpty)
     }
 
-    @Test mutating func `a relapse after a recovery whose answer was lost is reported`() throws {
+    @Test mutating func `a relapse after a recovery whose response was lost is reported`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
-        queue.set(well, for: "1", at: .seconds(1))
+        queue.set(healthy, for: "1", at: .seconds(1))
         queue.complete(try pendingReport(at: .seconds(1)), .unanswered, at: .seconds(1))
         queue.set(broken, for: "1", at: .seconds(1))
         let again = try pendingReport(at: .seconds(2))
@@ -138,14 +138,14 @@ struct ReportQueueTests {
         #expect(again.cause == .transition)
     }
 
-    @Test mutating func `a refresh whose answer was lost is a refresh`() throws {
+    @Test mutating func `a refresh whose response was lost is a refresh again`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
         queue.complete(try pendingReport(at: .seconds(1800)), .unanswered, at: .seconds(1800))
         #expect(try pendingReport(at: .seconds(1801)).cause == .refresh)
     }
 
-    @Test mutating func `what was not answered is reported again`() throws {
+    @Test mutating func `a report without a response is repeated`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
         let again = try pendingReport(at: .seconds(1))
@@ -153,13 +153,13 @@ struct ReportQueueTests {
         #expect(again.cause == .transition)
     }
 
-    @Test mutating func `a repetition of what may have been reported is the same attempt`() throws {
+    @Test mutating func `a repeated report keeps its attempt ID`() throws {
         queue.set(broken, for: "1", at: .zero)
         let attempt = try pendingReport(at: .seconds(5))
         queue.complete(attempt, .unanswered, at: .seconds(6))
         let second = try pendingReport(at: .seconds(10))
         #expect(second.attemptID == attempt.attemptID)
-        // Still the first one counts, and a refusal of another takes nothing back.
+        // The first attempt still counts. The refusal of a repetition takes nothing back.
         queue.complete(second, .unanswered, at: .seconds(11))
         let third = try pendingReport(at: .seconds(20))
         queue.complete(third, .unreachable, at: .seconds(20))
@@ -170,11 +170,11 @@ struct ReportQueueTests {
         #expect(refresh.attemptID != attempt.attemptID)
     }
 
-    @Test mutating func `other news than those whose answer was lost are another attempt`() throws {
+    @Test mutating func `another state after a lost response is another attempt`() throws {
         queue.set(broken, for: "1", at: .zero)
         let attempt = try pendingReport(at: .zero)
         queue.complete(attempt, .unanswered, at: .zero)
-        queue.set(well, for: "1", at: .seconds(1))
+        queue.set(healthy, for: "1", at: .seconds(1))
         let recovery = try pendingReport(at: .seconds(1))
         #expect(recovery.attemptID != attempt.attemptID)
     }
@@ -186,7 +186,7 @@ struct ReportQueueTests {
         #expect(queue.next(at: .seconds(3600)) == .wait(until: nil))
     }
 
-    @Test mutating func `an outcome that comes after the claim was forgotten changes nothing`() throws {
+    @Test mutating func `an outcome that arrives after the claim was forgotten changes nothing`() throws {
         queue.set(broken, for: "1", at: .zero)
         let pendingReport = try pendingReport(at: .zero)
         queue.remove("1")
@@ -194,7 +194,7 @@ struct ReportQueueTests {
         #expect(queue.isEmpty)
     }
 
-    @Test mutating func `an outcome of an earlier life is not taken for this ones`() throws {
+    @Test mutating func `an outcome for an earlier entry of the same key changes nothing`() throws {
         queue.set(broken, for: "1", at: .zero)
         let earlier = try pendingReport(at: .zero)
         queue.remove("1")
@@ -205,7 +205,7 @@ struct ReportQueueTests {
         #expect(try pendingReport(at: .seconds(1)).cause == .transition)
     }
 
-    @Test mutating func `sweeps do not pile up in the queues`() throws {
+    @Test mutating func `repeated sweeps do not grow the queues`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
         for second in 1...1000 {
@@ -214,7 +214,7 @@ struct ReportQueueTests {
         #expect(queue.queuedItems <= 2)
     }
 
-    @Test mutating func `many that fail together are one failure`() throws {
+    @Test mutating func `failures of reports in flight together count as one`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "2", at: .zero)
         let underWay = [try pendingReport(at: .zero), try pendingReport(at: .zero)]
@@ -222,8 +222,8 @@ struct ReportQueueTests {
         #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
     }
 
-    /// OpenShift's `eventTTLMinutes` goes down to 5 (https://github.com/openshift/api/pull/2520).
-    @Test mutating func `the time between refreshes follows an event lifetime of five minutes`() throws {
+    /// OpenShift's `eventTTLMinutes` can be as low as 5 (https://github.com/openshift/api/pull/2520).
+    @Test mutating func `the refresh interval follows an event lifetime of five minutes`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
         var last = Duration.zero
@@ -232,7 +232,7 @@ struct ReportQueueTests {
             guard case .wait(let due?) = queue.next(at: last) else { break }
             intervals.append(due - last)
             let refresh = try pendingReport(at: due)
-            // Many more at the same time make no difference.
+            // More of them at the same time make no difference.
             if due - last > .seconds(300) { for _ in 0..<3 { queue.shortenRefreshInterval(at: due) } }
             queue.complete(refresh, .reported, at: due)
             last = due
@@ -240,13 +240,13 @@ struct ReportQueueTests {
         #expect(intervals == [1800, 900, 450, 225, 225, 225, 225].map { .seconds($0) })
     }
 
-    @Test mutating func `since is when the news began`() throws {
+    @Test mutating func `since is when the state began, not its message`() throws {
         queue.set(broken, for: "1", at: .seconds(5))
         queue.set(.abnormal("other words"), for: "1", at: .seconds(9))
         #expect(try pendingReport(at: .seconds(10)).since == .seconds(5))
     }
 
-    @Test(.tags(.rule9)) mutating func `what another process reported is not reported again`() throws {
+    @Test(.tags(.rule9)) mutating func `a state that another process reported is not reported again`() throws {
         queue.restore(reported: broken.fingerprint, for: "1", reportedAt: .seconds(-600))
         #expect(queue.next(at: .zero) == .wait(until: nil))
         queue.set(broken, for: "1", at: .zero)
@@ -254,28 +254,28 @@ struct ReportQueueTests {
         #expect(try pendingReport(at: .seconds(1200)).cause == .refresh)
     }
 
-    @Test(.tags(.rule9)) mutating func `the recovery from what another process reported is reported`() throws {
+    @Test(.tags(.rule9)) mutating func `the recovery from a state that another process reported is reported`() throws {
         queue.restore(reported: broken.fingerprint, for: "1", reportedAt: .zero)
-        queue.set(well, for: "1", at: .zero)
+        queue.set(healthy, for: "1", at: .zero)
         #expect(try pendingReport(at: .zero).state.isClear)
     }
 
-    @Test(.tags(.rule9)) mutating func `other news than another process reported are reported at once`() throws {
+    @Test(.tags(.rule9)) mutating func `a change since another process reported is reported at once`() throws {
         queue.restore(reported: Fingerprint(rawValue: 1), for: "1", reportedAt: .zero)
         queue.set(broken, for: "1", at: .zero)
         #expect(try pendingReport(at: .zero).cause == .transition)
     }
 
-    @Test mutating func `what the cluster shows is what was reported`() throws {
+    @Test mutating func `what the cluster shows counts as reported`() throws {
         queue.observe(reported: broken, for: "1", at: .zero)
         queue.set(broken, for: "1", at: .zero)
         #expect(queue.next(at: .zero) == .wait(until: .seconds(1800)))
-        // Somebody takes it away.
-        queue.observe(reported: well, for: "1", at: .seconds(1))
+        // Another client removes it.
+        queue.observe(reported: healthy, for: "1", at: .seconds(1))
         #expect(try pendingReport(at: .seconds(1)).cause == .transition)
     }
 
-    @Test mutating func `what is reported once is kept and not reported again`() throws {
+    @Test mutating func `a single event is kept and not reported again`() throws {
         queue = ReportQueue(timing: .singleEvents)
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
@@ -294,14 +294,14 @@ struct ReportQueueTests {
         queue.complete(pendingReport, .reported, at: .seconds(5))
         #expect(queue.backlog == (1, .seconds(4)))
         queue.remove("2")
-        // A refresh is no news.
+        // A refresh does not count.
         _ = try self.pendingReport(at: .seconds(2000))
         #expect(queue.backlog == (0, nil))
     }
 }
 
 extension ReportQueue<String, VolumeState, Claim> {
-    /// As if these claims were there, and no others.
+    /// Resolves the keys of three claims, and no others.
     fileprivate mutating func next(at now: Duration) -> ReportStep<String, VolumeState, Claim> {
         let names = ["1": "first", "2": "second", "3": "third"]
         return next(at: now) { names[$0].map { Claim.named($0) } }

@@ -6,7 +6,7 @@ import Testing
 @testable import ControllerCore
 @testable import HealthCore
 
-/// Claims and volume handles are known by numbers, which others get when they are gone.
+/// Claims and volume handles are known by numbers, which are reused when they are gone.
 struct ReusedNumberTests {
     let old = Claim.named("old")
     let new = Claim.named("new")
@@ -17,7 +17,7 @@ struct ReusedNumberTests {
     }
 
     @Test(arguments: [true, false])
-    mutating func `a new claim is reported nothing of the one whose number it gets`(byRelist: Bool) throws {
+    mutating func `a new claim gets no report of the claim whose number it reuses`(byRelist: Bool) throws {
         let number = try #require(healthState.index.number(at: old.key))
         healthState.sweep([.abnormal("h-old")], at: .zero)
         guard case .report(let event) = healthState.nextEvent(at: .zero),
@@ -36,7 +36,7 @@ struct ReusedNumberTests {
         #expect(healthState.index.number(at: new.key) == number)
         #expect(healthState.unhealthyClaims.isEmpty)
 
-        // What was under way for the old one is over, and nobody's.
+        // The reports in flight for the old claim are over, and count for no other claim.
         healthState.complete(event: event, .unanswered, at: .zero)
         healthState.complete(status: status, .reported, at: .zero)
         healthState.sweep([.healthy("h-new")], at: .seconds(60))
@@ -47,7 +47,7 @@ struct ReusedNumberTests {
         #expect(healthState.writeAll(at: .seconds(120)).map(\.state) == [.abnormal("worn")])
     }
 
-    @Test mutating func `a claim of the same name and another UID is another`() {
+    @Test mutating func `a claim with the same name and another UID is another claim`() {
         healthState.sweep([.abnormal("h-old")], at: .zero)
         #expect(healthState.reportAll(at: .zero).map(\.claim) == [old])
         let again = Claim.named("old", uid: "another")
@@ -59,7 +59,7 @@ struct ReusedNumberTests {
     }
 
     @Test(arguments: [HealthState.SweepEnd.incomplete, .complete(.everyVolume, canConfirm: false)])
-    mutating func `what a sweep said of a volume is not said of the one that gets its handles number`(
+    mutating func `what a sweep found of a volume does not apply to the one that reuses its handle's number`(
         end: HealthState.SweepEnd
     ) {
         let number = healthState.index.number(ofVolumeHandle: "h-old")
@@ -80,7 +80,7 @@ struct ReusedNumberTests {
         }
     }
 
-    @Test mutating func `a volume that was well is not the one that gets its handles number`() {
+    @Test mutating func `a healthy volume is not taken for the one that reuses its handle's number`() {
         healthState.bind(new, handle: "h-new")
         healthState.sweep([.abnormal("h-old"), .abnormal("h-new")], at: .zero)
         #expect(healthState.reportAll(at: .zero).count == 2)
@@ -88,7 +88,7 @@ struct ReusedNumberTests {
         healthState.beginSweep(at: .seconds(60))
         healthState.receive(.healthy("h-old"), at: .seconds(60))
         healthState.removeVolume(named: "pv-old", at: .seconds(60))
-        // Another handle of the volume: the number is free, and given to it.
+        // The volume gets another handle, which reuses the free number.
         healthState.apply(.of(new, handle: "h-other"), at: .seconds(60))
         _ = healthState.endSweep(.complete(.everyVolume, canConfirm: false), at: .seconds(60))
         #expect(healthState.unhealthyStates(of: healthState.unhealthyClaims).map(\.claim) == [new])

@@ -14,7 +14,7 @@ struct SweepScheduleTests {
         #expect(schedule.end(complete: true, at: .seconds(20)) == .seconds(300))
     }
 
-    @Test mutating func `a sweep longer than the interval is followed at once`() {
+    @Test mutating func `a sweep longer than the interval is followed by the next at once`() {
         schedule.begin(at: .zero)
         #expect(schedule.end(complete: true, at: .seconds(400)) == .seconds(400))
     }
@@ -36,9 +36,9 @@ struct SweepScheduleTests {
         #expect(schedule.end(complete: false, at: now) == now + .seconds(5))
     }
 
-    @Test mutating func `the back off is never longer than a short interval`() {
-        var brisk = SweepSchedule(interval: .seconds(1))
-        brisk.begin(at: .zero)
-        #expect(brisk.end(complete: false, at: .zero) == .seconds(1))
+    @Test mutating func `the back-off is never longer than a short interval`() {
+        var schedule = SweepSchedule(interval: .seconds(1))
+        schedule.begin(at: .zero)
+        #expect(schedule.end(complete: false, at: .zero) == .seconds(1))
     }
 }

@@ -16,7 +16,7 @@ struct VolumeHealthReportTests {
         VolumeHealthCondition(status: status, reason: reason, message: message)
     }
 
-    @Test func `the worst comes first then by reason`() {
+    @Test func `conditions are ordered by severity, then by reason`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: [
@@ -27,7 +27,7 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.map(\.reason) == ["Z", "M", "A", "B"])
     }
 
-    @Test func `the same status and reason come once`() {
+    @Test func `conditions with the same status and reason are one`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: [
@@ -38,7 +38,7 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.map(\.message) == ["third", "first"])
     }
 
-    @Test func `of more than the server takes the worst stay`() {
+    @Test func `of more conditions than the server accepts, the worst remain`() {
         let report = VolumeHealthReport(
             volumeHandle: "h",
             conditions: (0..<40).map { Self.condition($0 == 39 ? .dataLoss : .degraded, "R\($0 + 100)") },
@@ -49,12 +49,12 @@ struct VolumeHealthReportTests {
         #expect(report.unknownConditions.count == 16)
     }
 
-    @Test func `an empty reason is unspecified`() {
+    @Test func `an empty reason becomes Unspecified`() {
         #expect(Self.condition(.degraded, "").reason == "Unspecified")
     }
 
     @Test(arguments: ["a", "é", "字", "🪵"])
-    func `long texts are cut on a character`(character: String) {
+    func `long texts are cut at a character boundary`(character: String) {
         let condition = Self.condition(
             .degraded,
             String(repeating: character, count: 1000),
@@ -67,7 +67,7 @@ struct VolumeHealthReportTests {
         #expect(condition.message.allSatisfy { String($0) == character })
     }
 
-    @Test func `reasons that are equal once cut are one condition`() {
+    @Test func `reasons that are equal after truncation are one condition`() {
         let long = String(repeating: "R", count: 256)
         let report = VolumeHealthReport(
             volumeHandle: "h",
@@ -76,9 +76,7 @@ struct VolumeHealthReportTests {
         #expect(report.conditions.count == 1)
     }
 
-    /// Whatever a driver sends, the API server accepts what is made of it (facts of the API: at most 16, unique, not
-    /// empty, 256 and 1,024 bytes).
-    /// kubernetes/kubernetes#142280: a driver that gives one reason twice, in the order of a Go map.
+    /// kubernetes/kubernetes#142280: a driver that returns one reason twice, in the order of a Go map.
     @Test(arguments: 0..<100 as Range<UInt64>)
     func `the order of conditions does not matter`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
@@ -106,8 +104,9 @@ struct VolumeHealthReportTests {
         #expect(VolumeState(report.conditions) == VolumeState(shuffled.conditions))
     }
 
+    /// Limits of the API: at most 16 conditions, unique, not empty, reasons of 256 bytes and messages of 1,024 bytes.
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func `every report can be written`(seed: UInt64) {
+    func `the API server accepts every report`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var report = VolumeHealthReport(volumeHandle: "h", conditions: [])
         for _ in 0..<Int.random(in: 0...4, using: &random) {

@@ -6,7 +6,7 @@ import HealthCore
 import HealthMonitorTestKit
 import Testing
 
-/// What an event says is read back as the state that it was made of, or not at all.
+/// The message of an event is read back as the state it was made from, or not at all.
 struct VolumeStateSummaryTests {
     private func readBack(_ conditions: [VolumeHealthCondition]) -> VolumeState? {
         VolumeState(summary: conditions.summary, fingerprint: VolumeState(conditions).fingerprint)
@@ -22,11 +22,11 @@ struct VolumeStateSummaryTests {
             VolumeHealthCondition(status: .degraded, reason: "Old (v1)", message: "firmware"),
         ],
     ])
-    func `a summary is read back`(conditions: [VolumeHealthCondition]) {
+    func `a summary is read back as its state`(conditions: [VolumeHealthCondition]) {
         #expect(readBack(conditions)?.conditions == conditions)
     }
 
-    @Test func `a text of another state is not read`() {
+    @Test func `the summary of another state is rejected`() {
         let state = VolumeState([VolumeHealthCondition(status: .dataLoss, reason: "Gone", message: "all")])
         for text in ["", "Degraded (Gone): all", "DataLoss (Go", "DataLoss (Gone", "x; DataLoss (Gone): all"] {
             #expect(VolumeState(summary: text, fingerprint: state.fingerprint) == nil, "\(text)")
@@ -35,7 +35,7 @@ struct VolumeStateSummaryTests {
     }
 
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func `whatever a driver says, the fingerprint is that of the event`(seed: UInt64) {
+    func `a state that is read back has the fingerprint of its event`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let words = ["; ", "Degraded (", "): ", ")", "x", "DataLoss", ""]
         func text() -> String {

@@ -9,7 +9,7 @@ import Testing
 
 struct VolumeStateTests {
     @Test(arguments: 0..<100 as Range<UInt64>)
-    func `what is put in comes out`(seed: UInt64) {
+    func `a state contains the conditions it was made from`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let conditions = (0..<Int.random(in: 0...16, using: &random)).map { _ in
             let message = VolumeHealthReportTests.text(upTo: 1024, using: &random)
@@ -34,7 +34,7 @@ struct VolumeStateTests {
         #expect(VolumeState(conditions).conditions == conditions)
     }
 
-    @Test func `states differ by their messages and fingerprints do not`() {
+    @Test func `states differ by their messages, fingerprints do not`() {
         let states = ["a", "b", ""].map { VolumeState([VolumeHealthCondition(abnormalMessage: $0)]) }
         #expect(Set(states.map(\.conditions)).count == 3)
         #expect(states[0] != states[1])
@@ -42,7 +42,7 @@ struct VolumeStateTests {
     }
 
     @Test func `fingerprints are the same in every version`() {
-        // Written down: events of earlier versions are recognised by them.
+        // Fixed values: events of earlier versions are recognised by them.
         let state = VolumeState([VolumeHealthReportTests.condition(.degraded, "A", "any")])
         #expect(state.fingerprint.rawValue == 0x4734_9adf)
         #expect(Fingerprint(["Degraded/A"]).rawValue == 0x4734_9adf)

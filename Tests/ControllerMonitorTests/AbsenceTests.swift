@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Fault 8 of EHM: volumes that are gone are only logged.
+/// Fault 8 of EHM: missing volumes are only logged.
 @Suite(.timeLimit(.minutes(30))) struct AbsenceTests {
     static let volume = VolumeFixture(number: 0)
 
@@ -18,7 +18,8 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule4)) func `a volume that vanishes from the list is confirmed and reported`() async throws {
+    @Test(.tags(.rule4)) func `a volume that vanishes from the list is confirmed by a call and reported`() async throws
+    {
         try await Scene.run(prepare: Self.healthy([3, 11, 12])) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             scene.driver.volumes = []
@@ -37,7 +38,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule4)) func `without get volume two complete lists are needed`() async throws {
+    @Test(.tags(.rule4)) func `without ControllerGetVolume, two complete lists are needed`() async throws {
         try await Scene.run(prepare: Self.healthy([3, 11])) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             scene.driver.volumes = []
@@ -49,7 +50,7 @@ import Testing
         }
     }
 
-    /// A volume that was lost while nothing led: no list of this process had it.
+    /// A volume that was lost while no replica led: no list of this process had it.
     @Test func `a volume that was lost before the monitor started is reported`() async throws {
         let lost = VolumeFixture(number: 1)
         try await Scene.run { scene in
@@ -64,9 +65,10 @@ import Testing
         }
     }
 
-    /// csi-powerflex skips arrays that it cannot reach and answers OK; vsphere-csi-driver#2150 listed nothing after a start.
+    /// csi-powerflex skips arrays that it cannot reach and returns OK; vsphere-csi-driver#2150 listed nothing after a
+    /// start.
     @Test(arguments: [[3, 11, 12], [3, 11]], [0, 10])
-    func `a list of nothing, or of a part, is no absence`(capabilities: [Int], left: Int) async throws {
+    func `an empty or partial list does not count as an absence`(capabilities: [Int], left: Int) async throws {
         let volumes = (0..<20).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             scene.driver.configuration.controllerCapabilities = capabilities
@@ -92,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `many that stay missing are believed after the hold`() async throws {
+    @Test func `many missing volumes are believed after the hold`() async throws {
         let volumes = (0..<20).map { VolumeFixture(number: $0) }
         try await Scene.run {
             $0.missingVolumesHold = .seconds(600)
@@ -106,7 +108,7 @@ import Testing
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             scene.driver.volumes = []
             for _ in 0..<3 { await scene.sweepAgain() }
-            // 20 claims, the suspicion and its end.
+            // Events on 20 claims, one for the suspicion and one for its end.
             _ = await scene.write(22)
             let reasons = try scene.events().map { $0["reason"]?.string ?? "" }
             #expect(reasons.count { $0 == "VolumeConditionAbnormal" } == 20)
@@ -114,8 +116,8 @@ import Testing
         }
     }
 
-    /// csi-powerstore answers NOT_FOUND for every error of its array.
-    @Test func `a confirming call that hangs holds up no list`() async throws {
+    /// csi-powerstore returns NOT_FOUND for every error of its array.
+    @Test func `a confirming call that hangs does not delay lists`() async throws {
         let volumes = (0..<4).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             scene.driver.configuration.controllerCapabilities = [3, 11, 12]
@@ -138,7 +140,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule5)) func `missing volumes are not reported where that is switched off`() async throws {
+    @Test(.tags(.rule5)) func `missing volumes are not reported where that is disabled`() async throws {
         try await Scene.run {
             $0.reportsMissingVolumes = false
         } prepare: { scene in

@@ -9,7 +9,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-/// Times of objects are what anybody wrote there: whoever may write events must not end the process.
+/// Timestamps of objects can have any value. A client that can write events must not be able to end the process.
 struct AgeTests {
     @Test(
         arguments: [
@@ -17,12 +17,12 @@ struct AgeTests {
             (.min, .seconds(100) - .seconds(Int64.min)),
         ] as [(Int64, Duration)]
     )
-    func `any time has an age`(time: Int64, expected: Duration) {
+    func `every timestamp has an age`(time: Int64, expected: Duration) {
         #expect(Duration.age(of: time, now: 100) == expected)
     }
 
     @Test(arguments: [Int64.min, -1, Int64.max])
-    func `an event of any time is read back`(time: Int64) {
+    func `an event with any timestamp is read back`(time: Int64) {
         let claim = Claim(key: ClaimKey(namespace: "shop", name: "data"), uid: "uid", resourceVersion: "1")
         var healthState = HealthState()
         let volume = MonitoredVolume(
@@ -44,7 +44,7 @@ struct AgeTests {
         reported.add(event)
         healthState.restore(reported, at: .zero)
 
-        // It is known: the recovery is reported.
+        // The report is known, because its recovery is reported.
         healthState.receive(
             .report(VolumeHealthReport(volumeHandle: "a", conditions: [])),
             ofVolumeHandle: "a",
@@ -58,7 +58,7 @@ struct AgeTests {
     }
 
     @Test(arguments: [Int64.min, -1, Int64.max])
-    func `a node is not ready since any time`(time: Int64) {
+    func `a node with any transition time can be not ready`(time: Int64) {
         var ready = NodeCondition()
         ready.type = "Ready"
         ready.status = "False"

@@ -9,7 +9,7 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// A leader that does not see gives the lease back.
+/// A leader that cannot probe or watch releases the lease.
 @Suite(.timeLimit(.minutes(30))) struct BlindnessTests {
     private static let volume = VolumeFixture(number: 0)
 
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    /// Moves the clock on until the term has ended by itself; returns why.
+    /// Advances the clock until the term has ended by itself. Returns why.
     private static func stepDown(_ scene: Scene, _ terms: Terms) async throws -> DependencyError {
         let began = scene.clock.now
         try await scene.advance { terms.dependencyError != nil }
@@ -37,7 +37,7 @@ import Testing
         return try #require(terms.takeDependencyError())
     }
 
-    @Test func `a driver that has ended ends the term, and the next one begins when it answers again`() async throws {
+    @Test func `a driver that exits ends the term, and the next one begins when it responds again`() async throws {
         try await Self.run { scene, terms, monitor in
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that answers Probe alone ends the term`() async throws {
+    @Test func `a driver that responds only to Probe ends the term`() async throws {
         try await Self.run { scene, terms, _ in
             scene.driver.intercept { call in call.method.hasSuffix("GetPluginInfo") ? .fail(.internal, "no") : nil }
             terms.begin()
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test func `lists that all fail end the term, and are held against the standby for five minutes`() async throws {
+    @Test func `lists that all fail end the term, and the replica stays unfit to lead for five minutes`() async throws {
         try await Self.run { scene, terms, monitor in
             scene.driver.intercept { call in
                 call.method.hasSuffix("ListVolumes") ? .fail(.internal, "array unreachable") : nil
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `probes that all fail end the term, those of some volumes do not`() async throws {
+    @Test func `the term ends when all probes fail, not when some do`() async throws {
         let others = (1..<8).map { VolumeFixture(number: $0) }
         let other = others[0]
         try await Self.run { scene in
@@ -106,7 +106,7 @@ import Testing
                 scene.driver.set(.healthy, ofVolume: volume.handle)
             }
         } _: { scene, terms, monitor in
-            // All but one: for the most part of an interval no call succeeds.
+            // All volumes but one fail: for most of an interval no call succeeds.
             scene.driver.intercept { call in
                 call.method.hasSuffix("ControllerGetVolume") && call.volumeID != other.handle
                     ? .fail(.internal, "no") : nil
@@ -123,12 +123,12 @@ import Testing
     }
 
     @Test(arguments: ["persistentvolumes", "persistentvolumeclaims"], [401, 403])
-    func `watches that are refused end the term`(resource: String, code: Int) async throws {
+    func `refused watches end the term`(resource: String, code: Int) async throws {
         try await Self.run { scene, terms, monitor in
             let error = StatusError(code: code, reason: code == 401 ? "Unauthorized" : "Forbidden", message: "no")
             scene.server.intercept { $0.resource == resource ? .fail(error, headers: [:]) : nil }
             terms.begin()
-            // The delays between the attempts of a watch are on a clock of their own.
+            // A watch delays its attempts on a clock of its own.
             try await scene.advance { terms.dependencyError != nil }
             #expect(terms.takeDependencyError()?.dependency == (resource == "persistentvolumes" ? .volumes : .claims))
             #expect(!monitor.isReadyToLead)
@@ -137,12 +137,12 @@ import Testing
         }
     }
 
-    @Test func `what is known of volumes gets stale while no list is complete`() async throws {
+    @Test func `volumes become stale while no list is complete`() async throws {
         try await Scene.set { scene in
-            let sick = VolumeFixture(number: 1)
-            for volume in [Self.volume, sick] { try volume.create(in: scene.server) }
+            let unhealthy = VolumeFixture(number: 1)
+            for volume in [Self.volume, unhealthy] { try volume.create(in: scene.server) }
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
-            scene.driver.set(.abnormal("broken"), ofVolume: sick.handle)
+            scene.driver.set(.abnormal("broken"), ofVolume: unhealthy.handle)
             try await scene.monitor { monitor in
                 func counts() -> [Int?] {
                     let snapshot = monitor.snapshot()
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test func `a volume that cannot be probed is visible, and blinds no other`() async throws {
+    @Test func `a volume that cannot be probed is visible and makes no other volume stale`() async throws {
         let other = VolumeFixture(number: 1)
         try await Self.run { scene in
             scene.driver.configuration.controllerCapabilities = [11, 12]
@@ -215,7 +215,7 @@ import Testing
         }
     }
 
-    @Test func `without the timeout a leader goes on`() async throws {
+    @Test func `without the timeout, a leader keeps the lease`() async throws {
         try await Scene.set { scene in
             try Self.volume.create(in: scene.server)
             let terms = Terms()

@@ -9,7 +9,7 @@ import HealthRuntime
 import Synchronization
 import Testing
 
-/// The condition `csi-health-monitor/VolumeHealthy` of claims.
+/// The condition `csi-health-monitor/VolumeHealthy` of PersistentVolumeClaims.
 @Suite(.timeLimit(.minutes(30))) struct ClaimConditionTests {
     typealias Entry = SimulatedVolume.HealthEntry
     static let volume = VolumeFixture(number: 0)
@@ -43,7 +43,7 @@ import Testing
         try await scene.advance { try condition(scene)?["status"] == "True" }
     }
 
-    /// As if it had been long ago.
+    /// Sets the transition time that the claim shows.
     static func set(transition: String, _ scene: Scene) throws {
         var condition = try #require(try condition(scene))
         condition["lastTransitionTime"] = .string(transition)
@@ -59,7 +59,9 @@ import Testing
         )
     }
 
-    @Test func `it holds the worst reason and every message, becomes True, and goes after a day`() async throws {
+    @Test func `it has the worst reason and every message, becomes True on recovery, and is removed after a day`()
+        async throws
+    {
         try await Scene.run(prepare: Self.oneVolume()) { scene in
             try await scene.advance { try Self.condition(scene) != nil }
             let condition = try #require(try Self.condition(scene))
@@ -75,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func `one of a recovery within the last day stays`() async throws {
+    @Test func `a recovery within the last day stays visible`() async throws {
         try await Scene.run(prepare: Self.oneVolume()) { scene in
             try await scene.advance { try Self.condition(scene) != nil }
             try await Self.recover(scene)
@@ -85,7 +87,7 @@ import Testing
         }
     }
 
-    @Test func `a new message alone moves no transition time`() async throws {
+    @Test func `a new message alone does not change the transition time`() async throws {
         try await Scene.run(prepare: Self.oneVolume()) { scene in
             try await scene.advance { try Self.condition(scene) != nil }
             try Self.set(transition: "2020-01-01T00:00:00Z", scene)
@@ -95,8 +97,8 @@ import Testing
         }
     }
 
-    /// external-resizer sets conditions of its own on the same claims: pkg/controller, `markPVCAsFSResizeRequired`.
-    @Test func `conditions of others stay, also those that come in the moment of the write`() async throws {
+    /// external-resizer sets its own conditions on the same claims: pkg/controller, `markPVCAsFSResizeRequired`.
+    @Test func `conditions of other clients stay, even when they are set during the write`() async throws {
         let resizing: JSONValue = ["type": "FileSystemResizePending", "status": "True"]
         let isFirst = Atomic(true)
         try await Scene.run { scene in
@@ -112,7 +114,7 @@ import Testing
             try await scene.advance { try Self.condition(scene) != nil }
             #expect(try Self.conditions(scene).map { $0["type"] }.contains("FileSystemResizePending"))
             #expect(StatusTests.writes(scene).contains { $0.code == 409 })
-            // The resizer takes its own away, without a word on ours, as it patches with the same list type.
+            // external-resizer removes its own condition and leaves ours, because it patches with the same list type.
             let ours = try #require(try Self.condition(scene))
             try Self.set(conditions: [ours], scene)
             try await Self.recover(scene)
@@ -120,8 +122,8 @@ import Testing
         }
     }
 
-    /// Rule 9, where no event is left.
-    @Test func `a new leader reads it back and reports the recovery`() async throws {
+    /// Rule 9 when no event is left.
+    @Test func `a new leader reads the condition back and reports the recovery`() async throws {
         try await Scene.set { scene in
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
@@ -142,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func `a new leader does not write again what stands there`() async throws {
+    @Test func `a new leader does not write an unchanged condition again`() async throws {
         try await Scene.set { scene in
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
@@ -159,7 +161,7 @@ import Testing
         }
     }
 
-    @Test func `always sets it beside the field`() async throws {
+    @Test func `with the policy always, the condition is set beside the field`() async throws {
         try await Scene.run {
             $0.claimConditions = .always
         } prepare: {
@@ -174,7 +176,7 @@ import Testing
     }
 
     @Test(arguments: [ClaimConditionPolicy.auto, .never])
-    func `where the field is kept it is not set`(_ policy: ClaimConditionPolicy) async throws {
+    func `where the server keeps the field, the condition is not set`(_ policy: ClaimConditionPolicy) async throws {
         try await Scene.run {
             $0.claimConditions = policy
         } prepare: {
@@ -185,7 +187,7 @@ import Testing
         }
     }
 
-    @Test func `never removes one that was set before`() async throws {
+    @Test func `with the policy never, an existing condition is removed`() async throws {
         try await Scene.set { scene in
             try Self.oneVolume()(scene)
             try await scene.monitor { _ in
@@ -199,7 +201,7 @@ import Testing
         }
     }
 
-    @Test func `it becomes False again with the relapse`() async throws {
+    @Test func `a relapse sets it to False again`() async throws {
         try await Scene.run(prepare: Self.oneVolume()) { scene in
             try await scene.advance { try Self.condition(scene) != nil }
             try await Self.recover(scene)
@@ -208,7 +210,7 @@ import Testing
         }
     }
 
-    @Test func `a legacy condition is the driver's own words`() async throws {
+    @Test func `the message of a legacy condition is the driver's own`() async throws {
         try await Scene.run { scene in
             try StatusTests.legacy(.abnormal("The volume isn't mounted"))(scene)
             scene.server.featureGates = []

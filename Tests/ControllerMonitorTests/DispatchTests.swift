@@ -11,16 +11,16 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct DispatchTests {
     private typealias Step = DispatchStep<Int>
 
-    /// Runs a dispatcher whose steps are taken from `steps`, while `body` runs, and cancels it.
+    /// Runs a dispatcher with the steps of `step` while `body` runs, then cancels it.
     ///
-    /// - Parameter body: gets what the dispatcher asked for so far, one element for each time.
+    /// - Parameter body: Receives the number of each step that the dispatcher requested.
     private func dispatching(
         clock: CountingClock,
         wakeUp: WakeUp,
         step: @escaping @Sendable (_ number: Int) -> Step,
         _ body: (inout AsyncStream<Int>.Iterator) async throws -> Void
     ) async throws {
-        let (asked, continuation) = AsyncStream.makeStream(of: Int.self)
+        let (requested, continuation) = AsyncStream.makeStream(of: Int.self)
         let count = Shared(0)
         try await withThrowingTaskGroup { group in
             group.addTask {
@@ -34,34 +34,34 @@ import Testing
                 } run: { _ in
                 }
             }
-            var iterator = asked.makeAsyncIterator()
+            var iterator = requested.makeAsyncIterator()
             try await body(&iterator)
             group.cancelAll()
         }
     }
 
-    @Test func `what is due is asked for at its time`() async throws {
+    @Test func `a step that is due later is requested at its time`() async throws {
         let clock = CountingClock()
         try await dispatching(clock: clock, wakeUp: WakeUp()) { number in
             .wait(until: .seconds(5 * number))
-        } _: { asked in
+        } _: { requested in
             for number in 1...3 {
-                #expect(await asked.next() == number)
+                #expect(await requested.next() == number)
                 #expect(await clock.manual.sleeper(ofAtLeast: .nanoseconds(1)) == .seconds(5))
                 clock.manual.advance(by: .seconds(5))
             }
         }
     }
 
-    /// Each sleep that is cancelled would take memory until its moment.
+    /// A cancelled sleep would use memory until its deadline.
     @Test func `signals leave no sleeps behind`() async throws {
         let clock = CountingClock()
         let wakeUp = WakeUp()
         try await dispatching(clock: clock, wakeUp: wakeUp) { number in
             .wait(until: .seconds(1800 + number))
-        } _: { asked in
+        } _: { requested in
             for number in 1...1000 {
-                #expect(await asked.next() == number)
+                #expect(await requested.next() == number)
                 wakeUp.signal()
             }
             await clock.manual.sleeper()
@@ -69,23 +69,23 @@ import Testing
         }
     }
 
-    @Test func `what is due earlier is not missed`() async throws {
+    @Test func `an earlier deadline is not missed`() async throws {
         let clock = CountingClock()
         let wakeUp = WakeUp()
         try await dispatching(clock: clock, wakeUp: wakeUp) { number in
             .wait(until: .seconds(number == 2 ? 5 : 1800))
-        } _: { asked in
-            _ = await asked.next()
+        } _: { requested in
+            _ = await requested.next()
             wakeUp.signal()
-            _ = await asked.next()
+            _ = await requested.next()
             #expect(await clock.manual.sleeper(atMost: .seconds(5)) == .seconds(5))
             clock.manual.advance(by: .seconds(5))
-            #expect(await asked.next() == 3)
+            #expect(await requested.next() == 3)
             #expect(clock.sleeps == 2)
         }
     }
 
-    @Test func `a dispatcher that stops waits for nothing`() async throws {
+    @Test func `a dispatcher that stops does not wait`() async throws {
         let wakeUp = WakeUp()
         let stops = Shared(false)
         let clock = CountingClock()
@@ -104,8 +104,8 @@ import Testing
         #expect(clock.manual.now.offset == .zero)
     }
 
-    /// The outcome of the first shows that more may be under way.
-    @Test func `a task that goes on lets others begin`() async throws {
+    /// The outcome of the first task shows that more may be in flight.
+    @Test func `a task in flight does not keep others from starting`() async throws {
         let (begun, begins) = AsyncStream.makeStream(of: Int.self)
         let (release, released) = AsyncStream.makeStream(of: Void.self)
         let next = Shared(0)
@@ -118,7 +118,7 @@ import Testing
                     }
                 } run: { job in
                     if job == 1 {
-                        // Ends when the dispatcher has found nothing more to do.
+                        // Ends once the dispatcher has found nothing more to do.
                         for await _ in release { break }
                         return
                     }
@@ -138,13 +138,13 @@ import Testing
         }
     }
 
-    @Test func `cancellation ends it`() async throws {
+    @Test func `cancellation ends the dispatcher`() async throws {
         let clock = CountingClock()
         await #expect(throws: CancellationError.self) {
             try await dispatching(clock: clock, wakeUp: WakeUp()) { _ in
                 .wait(until: nil)
-            } _: { asked in
-                _ = await asked.next()
+            } _: { requested in
+                _ = await requested.next()
                 throw CancellationError()
             }
         }
@@ -159,7 +159,7 @@ private final class Shared<Value: Sendable>: Sendable {
     init(_ value: Value) { self.value = Mutex(value) }
 }
 
-/// A manual clock that knows how often somebody began to sleep.
+/// A manual clock that counts the sleeps that began.
 private final class CountingClock: Clock {
     typealias Duration = Swift.Duration
 

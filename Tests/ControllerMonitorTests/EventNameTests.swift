@@ -30,12 +30,12 @@ struct EventNameTests {
         VolumeState(conditions).fingerprint
     }
 
-    @Test func `the same fact has the same name in every process`() {
-        // Written down: a name that changes with a version would report everything twice after an upgrade.
+    @Test func `the same report has the same event name in every process`() {
+        // A fixed value: a name that changed with the version would report every condition twice after an upgrade.
         #expect(name() == "csi-pvc.4581e850811c9dc5")
     }
 
-    @Test func `every part of the fact counts`() {
+    @Test func `every part of a report is part of the name`() {
         var other = claim
         other.uid = "uid-2"
         let degraded = VolumeHealthCondition(abnormalMessage: "m")
@@ -46,14 +46,14 @@ struct EventNameTests {
         #expect(names.count == 6)
     }
 
-    @Test func `the message and the order do not`() {
+    @Test func `the messages and the order of conditions do not change the name`() {
         let one = VolumeHealthCondition(status: .degraded, reason: "A", message: "1")
         let two = VolumeHealthCondition(status: .inaccessible, reason: "B", message: "2")
         let reported = VolumeHealthCondition(status: .degraded, reason: "A", message: "other")
         #expect(name([one, two]) == name([two, reported]))
     }
 
-    @Test func `the name of a long claim is cut to an events length`() {
+    @Test func `the name for a long claim is cut to the length limit of event names`() {
         var long = claim
         long.key.name = String(repeating: "a", count: 235) + ".b" + String(repeating: "c", count: 16)
         let name = name(of: long)
@@ -62,7 +62,7 @@ struct EventNameTests {
         #expect(!name.contains(".."))
     }
 
-    @Test(.tags(.rule9)) func `what was reported is read back from the name`() {
+    @Test(.tags(.rule9)) func `a report is read back from the event name`() {
         let conditions = [VolumeHealthCondition(abnormalMessage: "m")]
         let name = name(conditions)
         func read(_ name: String, reason: String = "r") -> Fingerprint? {

@@ -10,8 +10,8 @@ import KubernetesClient
 import Synchronization
 import Testing
 
-/// Every fault of the fault plan, against every generation: a minute of it, in which one volume recovers and another one
-/// breaks. After it, everything has been reported, once.
+/// Every fault of the fault plan, with drivers of both generations. It lasts a minute, in which one volume recovers and
+/// another breaks. After it, every change has been reported once.
 @Suite(.timeLimit(.minutes(30))) struct FaultTests {
     enum Generation: CaseIterable {
         case legacy, health
@@ -24,11 +24,11 @@ import Testing
         }
     }
 
-    /// A world has connections and many tasks: not all at once.
+    /// A world has connections and many tasks, so only some run at the same time.
     private static let slots = Slots(12)
 
     @Test(arguments: Fault.all, Generation.allCases)
-    func `nothing is lost nothing is reported twice and no error is health`(
+    func `no change is lost or reported twice, and no error counts as healthy`(
         _ fault: Fault,
         _ generation: Generation
     ) async throws {
@@ -42,9 +42,9 @@ import Testing
             try await world.begin(fault)
             world.set(.healthy, ofVolume: 0)
             world.set(.unhealthy("second"), ofVolume: 1)
-            // A silent watch is given up after a real minute: that is for chaos runs.
+            // A silent watch ends only after a minute of real time: that is left to chaos runs.
             if fault != .apiServer(.silentWatches) { try world.recreateClaim(ofVolume: 1) }
-            // It lasts a minute on the monitor's clock: several lists, writes and their repetitions.
+            // A minute on the monitor's clock: several lists, writes and retries.
             try await clock.sleep(for: .seconds(60))
             world.observe()
             try await world.end(fault)
@@ -53,21 +53,21 @@ import Testing
             try await world.complete(clock)
 
             #expect(world.ledger.violations == [], "\(world.history.joined(separator: "\n"))")
-            // By four states three reports at least; a claim made anew is another one.
+            // Four states cause at least three reports. A recreated claim is another claim.
             #expect(world.ledger.reports >= 3)
         }
     }
 }
 
 extension Fault {
-    /// Whether it ends only for a client that gives requests or calls up.
+    /// Whether the fault ends only for a client whose requests or calls time out.
     fileprivate var isSilence: Bool {
         [.driver(.slow), .apiServer(.noResponses), .apiServer(.lateResponses)].contains(self)
     }
 }
 
 extension SimulatedWorld {
-    /// Returns when everything has been reported, and stays so for two more lists.
+    /// Returns two lists after every change has been reported.
     fileprivate mutating func complete(_ clock: AcceleratedClock) async throws {
         while try !unsettled().isEmpty {
             try Task.checkCancellation()
@@ -77,16 +77,16 @@ extension SimulatedWorld {
     }
 }
 
-/// A monitor on a fast clock in a world of two volumes.
+/// A monitor on an accelerated clock, with two volumes.
 enum FaultScene {
     static let interval = Duration.seconds(10)
     private static let factor = 100
 
-    /// How long requests and calls may take, in real time.
+    /// The timeouts of requests and calls, in real time.
     enum Deadlines {
-        /// Several times in a fault.
+        /// Several timeouts within a fault.
         case short
-        /// For ever: a slow machine is no fault.
+        /// Never within a test: a slow machine is not a fault.
         case ample
     }
 
@@ -165,7 +165,7 @@ extension Result where Success == Void, Failure == any Error {
     }
 }
 
-/// Lets so many through at a time.
+/// Limits how many tests run at the same time.
 private final class Slots: Sendable {
     private let state: Mutex<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
 

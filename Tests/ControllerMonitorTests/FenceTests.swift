@@ -7,9 +7,9 @@ import HealthRuntime
 import Synchronization
 import Testing
 
-/// A leader that was frozen goes on where it was, for a moment, while another one leads already.
+/// A leader that was frozen continues for a moment while another replica already leads.
 @Suite(.timeLimit(.minutes(30))) struct FenceTests {
-    /// Whether the lease is held, and who was reported that it is not.
+    /// A lease that the test takes away. It counts the attempts to act without it.
     private final class Lease: Sendable {
         private let isHeld = Mutex(true)
         private let refused = AsyncStream.makeStream(of: Void.self)
@@ -22,7 +22,7 @@ import Testing
 
         func lose() { isHeld.withLock { $0 = false } }
 
-        /// Returns when so many have been refused.
+        /// Returns after this number of attempts.
         func refusals(_ count: Int) async {
             var iterator = refused.stream.makeAsyncIterator()
             for _ in 0..<count { await iterator.next() }
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [[3, 11, 12], [11, 12], [16, 17], [16]])
-    func `without the lease nothing is asked and nothing is written`(_ capabilities: [Int]?) async throws {
+    func `without the lease, no call is made and nothing is written`(_ capabilities: [Int]?) async throws {
         let volume = VolumeFixture(number: 0)
         let lease = Lease()
         try await Scene.set { scene in
@@ -39,18 +39,18 @@ import Testing
             scene.driver.set(health: [.init(status: 3, reason: "broken")], ofVolume: volume.handle)
             scene.driver.configuration.controllerCapabilities = capabilities
             try await scene.monitor(isLeading: { lease.isLeading() }) { _ in
-                // Where volumes are asked for one by one, the first question is not due at once.
+                // Where volumes are probed one by one, the first probe is not due at once.
                 while try scene.events().isEmpty {
                     scene.clock.advance(by: .seconds(1))
                     await pollingPause()
                 }
                 _ = await scene.write(1, .patch, of: "persistentvolumeclaims")
                 lease.lose()
-                // The next question is due.
+                // The next probe is due.
                 scene.clock.advance(by: Scene.interval)
                 await lease.refusals(1)
-                let questions = scene.driver.journal.records.filter(\.reportsHealth).count
-                // Somebody else has changed the status, which would be written again.
+                let calls = scene.driver.journal.records.filter(\.reportsHealth).count
+                // Another client changed the status, so it would be written again.
                 try scene.server.patch(
                     kind: "PersistentVolumeClaim",
                     namespace: "default",
@@ -58,7 +58,7 @@ import Testing
                     ["status": ["healthStatus": .null]]
                 )
                 await lease.refusals(1)
-                #expect(scene.driver.journal.records.filter(\.reportsHealth).count == questions)
+                #expect(scene.driver.journal.records.filter(\.reportsHealth).count == calls)
                 #expect(scene.server.journal.records.filter(\.isWritten).count == 2)
             }
         }

@@ -14,25 +14,25 @@ import Synchronization
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// An API server, a driver and a monitor between them, on a clock that the test moves.
+/// An API server, a driver and a monitor between them, on a clock that the test advances.
 struct Scene: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
     let clock: ManualClock
-    /// What the monitor counted.
+    /// The observations of the monitor.
     let observations = Observations()
-    /// What the monitor logged.
+    /// The log of the monitor.
     let log = InMemoryLogHandler()
 
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
 
     private static let token = "monitor"
-    /// Sets a scene, runs a monitor in it for as long as `body` runs, and clears up.
+    /// Sets up a scene, runs a monitor in it while `body` runs, and tears it down.
     ///
     /// - Parameters:
-    ///   - configure: how the monitor is configured.
-    ///   - prepare: sets the scene before the monitor starts.
+    ///   - configure: Changes the configuration of the monitor.
+    ///   - prepare: Sets up the scene before the monitor starts.
     static func run(
         configure: (inout MonitorConfiguration) -> Void = { _ in },
         prepare: (Scene) throws -> Void,
@@ -46,10 +46,10 @@ struct Scene: Sendable {
         }
     }
 
-    /// Sets a scene without a monitor.
+    /// Sets up a scene without a monitor.
     static func set(_ body: (Scene) async throws -> Void) async throws {
         var configuration = SimulatedAPIServer.Configuration()
-        // What the monitor may do: exactly what manifests/ grant.
+        // The monitor may do exactly what the manifests grant.
         let rules = try await Manifests.example.rules
         configuration.users[token] = APIUser(name: "csi-health-monitor", rules: rules)
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
@@ -69,13 +69,13 @@ struct Scene: Sendable {
         }
     }
 
-    /// Runs a monitor, in the role of one process, for as long as `body` runs.
+    /// Runs a monitor as one process while `body` runs.
     ///
     /// - Parameters:
-    ///   - leaseNamespace: where it contends for a lease first; nil: it works without one.
-    ///   - terms: when it leads, in place of a lease; nil: always.
-    ///   - warmStandby: whether it keeps its caches before its first term.
-    ///   - isLeading: whether it may ask and write.
+    ///   - leaseNamespace: The namespace of its lease; nil: it runs without leader election.
+    ///   - terms: The terms in which it leads, in place of a lease; nil: it always leads.
+    ///   - warmStandby: Whether it fills its caches before the first term.
+    ///   - isLeading: Whether it may make calls and write.
     func monitor(
         _ configuration: MonitorConfiguration = .init(
             driverName: "hostpath.csi.k8s.io",
@@ -94,7 +94,7 @@ struct Scene: Sendable {
             configuration: .load(kubeconfig: kubeconfig),
             userAgent: "test",
             rateLimit: nil,
-            // Neither requests nor calls end by their own timeout, however slow the machine is.
+            // Requests and calls never time out, however slow the machine is.
             requestTimeout: .seconds(3600),
             logger: quiet
         )
@@ -127,7 +127,7 @@ struct Scene: Sendable {
                                 retryPeriod: .milliseconds(20)
                             )
                         ),
-                        // Not the test's clock: moved by half an hour, it would cost the lease.
+                        // Not the test's clock: advancing that by half an hour would lose the lease.
                         clock: ContinuousClock(),
                         health: LeaderElectionHealth(leaseDuration: .seconds(3600), clock: ContinuousClock()),
                         logger: quiet
@@ -135,8 +135,8 @@ struct Scene: Sendable {
                     try await monitor.run(warmStandby: warmStandby) { try await elector.run($0) }
                 }
             }
-            // What polls, and moves the clock, must not take the processor from what it waits for: a busy machine would
-            // see more and more time pass on the clock, and ever more work become due.
+            // The body polls and advances the clock. It must not take the processor from the monitor: on a busy
+            // machine, ever more time would pass and ever more work become due.
             group.addTask(priority: .background) { await Result { try await body(monitor) } }
             let first = await group.next() ?? .success(())
             group.cancelAll()
@@ -147,14 +147,14 @@ struct Scene: Sendable {
         try result.get()
     }
 
-    /// Moves on by an interval, and returns when the driver is asked for all volumes again.
+    /// Advances by an interval, and returns when the driver is listed again.
     func sweepAgain() async {
         let count = driver.journal.calls("ListVolumes").count
         clock.advance(by: Self.interval)
         await driver.journal.wait(for: "ListVolumes", count: count + 1)
     }
 
-    /// Moves the clock on by a second at a time until `reached`, as fast as the monitor goes to sleep again.
+    /// Advances the clock by one second at a time until `reached`, whenever the monitor sleeps again.
     func advance(until reached: () throws -> Bool) async throws {
         while try !reached() {
             await clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: .seconds(86_400))
@@ -163,7 +163,7 @@ struct Scene: Sendable {
         }
     }
 
-    /// The `count`th successful write of an event, which is awaited; dry runs do not count.
+    /// Waits for the `count`th successful write of a resource. Dry runs do not count.
     func write(
         _ count: Int,
         _ verb: APIRequest.Verb = .create,
@@ -180,7 +180,7 @@ struct Scene: Sendable {
         return nil
     }
 
-    /// All events in the API server, in the order of their making.
+    /// All events on the API server, in order of creation.
     func events() throws -> [JSONValue] {
         try server.objects(kind: "Event").sorted {
             (Int($0["metadata", "resourceVersion"]?.string ?? "") ?? 0)
@@ -189,10 +189,10 @@ struct Scene: Sendable {
     }
 }
 
-/// The terms of a monitor, which a test begins and ends.
+/// The terms of a monitor, which the test begins and ends.
 final class Terms: Sendable {
     private let begins = AsyncStream.makeStream(of: Void.self)
-    /// Of the term that is going on: a stream whose consumer was cancelled has ended.
+    /// Belongs to the current term, because a stream whose consumer was cancelled has ended.
     private let ends = Mutex<AsyncStream<Void>.Continuation?>(nil)
     private let ended = AsyncStream.makeStream(of: Void.self)
     private let errorOfTerm = Mutex<DependencyError?>(nil)
@@ -200,7 +200,7 @@ final class Terms: Sendable {
     /// Why the last term ended by itself.
     var dependencyError: DependencyError? { errorOfTerm.withLock { $0 } }
 
-    /// As ``blindness``, which is nil then.
+    /// Returns ``blindness`` and resets it to nil.
     func takeDependencyError() -> DependencyError? { errorOfTerm.withLock { $0.take() } }
 
     /// Runs `lead` in each term.
@@ -247,7 +247,7 @@ final class Terms: Sendable {
     }
 }
 
-/// What a monitor reported its observer.
+/// The observations that a monitor reported.
 final class Observations: Sendable {
     private let list = Mutex<[MonitorObservation]>([])
 

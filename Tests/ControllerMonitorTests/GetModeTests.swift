@@ -7,11 +7,11 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Drivers that do not list: volumes are asked for one by one.
+/// Drivers that do not list: volumes are probed one by one.
 @Suite(.timeLimit(.minutes(30))) struct GetModeTests {
     static let interval = Duration.seconds(60)
 
-    /// Bound pairs at a driver with VOLUME_CONDITION and GET_VOLUME only.
+    /// Bound pairs, and a driver with only VOLUME_CONDITION and GET_VOLUME.
     static func volumes(_ count: Int) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = [11, 12]
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    /// Moves the clock on in small steps until `reached`, as fast as the calls are answered.
+    /// Advances the clock in small steps until `reached`, whenever the monitor sleeps again.
     static func advance(_ scene: Scene, until reached: @Sendable () throws -> Bool) async throws {
         while try !reached() {
             await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: interval)
@@ -40,11 +40,11 @@ import Testing
         calls(scene)[volume.handle, default: 0]
     }
 
-    /// Fault 1 of EHM: at its defaults it asks for 20 of 2,000 volumes in 70 seconds.
-    @Test func `every volume is asked for in the first interval and once in each later one`() async throws {
+    /// Fault 1 of EHM: with its defaults it probes 20 of 2,000 volumes in 70 seconds.
+    @Test func `every volume is probed in the first interval and once in each later one`() async throws {
         try await Scene.run(prepare: Self.volumes(300)) { scene in
             for call in 1...900 {
-                // To the next slot, and no further before the driver has been asked.
+                // To the next slot, and no further before the driver has been called.
                 scene.clock.advance(by: await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: Self.interval))
                 await scene.driver.journal.wait(for: "ControllerGetVolume", count: call)
                 if call.isMultiple(of: 300) {
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `an abnormal volume is reported and its recovery too`() async throws {
+    @Test func `an abnormal volume and its recovery are reported`() async throws {
         let volume = VolumeFixture(number: 0)
         try await Scene.run { scene in
             try Self.volumes(3)(scene)
@@ -72,13 +72,13 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule5)) func `a volume that is not found twice is reported`() async throws {
+    @Test(.tags(.rule5)) func `a volume is reported after two replies of NOT_FOUND`() async throws {
         try await Scene.run { scene in
             try Self.volumes(1)(scene)
             scene.driver.volumes = []
         } _: { scene in
             try await Self.advance(scene) { try scene.events().count == 1 }
-            // On a slow machine the clock may run on before the event is there.
+            // On a slow machine the clock may run on before the event is recorded.
             #expect(scene.driver.journal.calls("ControllerGetVolume").count >= 2)
             let event = try #require(try scene.events().first)
             #expect(event["reason"] == "VolumeConditionAbnormal")
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule1)) func `a failure is no health and holds up nobody else`() async throws {
+    @Test(.tags(.rule1)) func `a failed call does not clear a condition or delay other volumes`() async throws {
         let broken = VolumeFixture(number: 0)
         let other = VolumeFixture(number: 1)
         try await Scene.run { scene in
@@ -111,9 +111,9 @@ import Testing
         }
     }
 
-    /// Two at first, and one where no more are allowed: how they become more is in ProbeConcurrencyTests.
+    /// Two at first, and one where the limit is one. How the limit grows is in ProbeConcurrencyTests.
     @Test(arguments: [(workerThreads: 1, calls: 1), (workerThreads: 4, calls: 2)])
-    func `no more calls are under way than worker threads, and few at first`(
+    func `at most as many calls as worker threads are in flight, and few at first`(
         workerThreads: Int,
         calls: Int
     ) async throws {
@@ -124,7 +124,7 @@ import Testing
             scene.driver.intercept { call in call.method.hasSuffix("ControllerGetVolume") ? .never : nil }
         } _: { scene in
             await scene.clock.sleeper(ofAtLeast: .nanoseconds(1), atMost: Self.interval)
-            // All of them are due now.
+            // All volumes are due now.
             scene.clock.advance(by: Self.interval)
             for call in 1...calls {
                 await scene.driver.journal.wait(for: "ControllerGetVolume", count: call)
@@ -135,7 +135,7 @@ import Testing
         }
     }
 
-    @Test func `a volume that turns up is asked for at once`() async throws {
+    @Test func `a new volume is probed at once`() async throws {
         try await Scene.run(prepare: Self.volumes(1)) { scene in
             try await Self.advance(scene) { scene.clock.now.offset > Self.interval }
             let volume = VolumeFixture(number: 7)
@@ -148,7 +148,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that restarts is asked on`() async throws {
+    @Test func `probing continues after the driver restarts`() async throws {
         try await Scene.run(prepare: Self.volumes(2)) { scene in
             try await Self.advance(scene) { Self.calls(scene).count == 2 }
             await scene.driver.stop()

@@ -7,11 +7,11 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// The whole controller between two simulated servers, over real sockets.
+/// The whole controller between a simulated API server and a simulated driver, over real sockets.
 @Suite(.timeLimit(.minutes(30))) struct HealthMonitorTests {
     static let volume = VolumeFixture(number: 0)
 
-    /// One bound pair, and what the driver says of it.
+    /// One bound pair, and the condition that the driver returns.
     static func oneVolume(_ condition: SimulatedVolume.Condition?) -> (Scene) throws -> Void {
         { scene in
             try volume.create(in: scene.server)
@@ -36,7 +36,7 @@ import Testing
             #expect(event["metadata", "namespace"] == "default")
             var involved = try #require(event["involvedObject"])
             #expect(involved["resourceVersion"]?.string?.isEmpty == false)
-            // Its status is written at the same time.
+            // The status is written at the same time.
             involved["resourceVersion"] = nil
             #expect(
                 involved == [
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `a recovery is reported once after it`() async throws {
+    @Test func `a recovery is reported once after the condition`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule12)) func `a healthy volume costs no write and no more reads`() async throws {
+    @Test(.tags(.rule12)) func `a healthy volume causes no writes and no further reads`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             for count in 2...5 {
@@ -90,14 +90,14 @@ import Testing
             let requests = scene.server.journal.records.map(\.request)
             #expect(Set(requests.map(\.verb)).isSubset(of: [.list, .watch]))
             #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
-            // Volumes and claims, each a list with its watch behind it.
+            // Volumes and claims: a list and its watch in one request each.
             #expect(requests.filter { $0.verb == .watch }.count == 2)
-            // What was reported: abnormal, normal and unknown conditions, and volumes without a response.
-            #expect(requests.filter { $0.verb == .list }.count == 4)
+            // The reports to read back: abnormal, normal and unknown conditions.
+            #expect(requests.filter { $0.verb == .list }.count == 3)
         }
     }
 
-    @Test(.tags(.rule1)) func `a failed list changes nothing and is tried again soon`() async throws {
+    @Test(.tags(.rule1)) func `a failed list changes nothing and is retried soon`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -106,7 +106,7 @@ import Testing
             }
             await scene.sweepAgain()
             await scene.driver.journal.wait(for: "ListVolumes", count: 2)
-            // Not at the next interval, but after five seconds.
+            // After five seconds, not at the next interval.
             await scene.clock.sleeper(ofAtLeast: .milliseconds(1), atMost: .seconds(5))
             let unchanged = try scene.events()
             #expect(unchanged.count == 1)
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule2)) func `a list that fails half way reports what it found and clears nothing`() async throws {
+    @Test(.tags(.rule2)) func `a list that fails halfway reports what it found and clears nothing`() async throws {
         let broken = VolumeFixture(number: 1)
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("first"))(scene)
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `volumes of other drivers and claims without volumes are left alone`() async throws {
+    @Test func `volumes of other drivers and claims without volumes are ignored`() async throws {
         let other = VolumeFixture(number: 1, driverName: "other.csi.example")
         try await Scene.run { scene in
             try other.create(in: scene.server)
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    /// EHM never monitors a volume again that was not yet Bound when it was first seen.
+    /// EHM never monitors a volume that was not Bound when it was first seen.
     @Test(.tags(.rule11)) func `a volume that is bound later is monitored`() async throws {
         try await Scene.run { scene in
             scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
@@ -165,7 +165,7 @@ import Testing
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             try scene.server.delete(kind: "PersistentVolume", name: Self.volume.volumeName)
             try Self.volume.create(in: scene.server)
-            // The watch delivers when it does: sweep until it has.
+            // The watch takes its own time: sweep until the event is there.
             while try scene.events().isEmpty {
                 scene.clock.advance(by: Scene.interval)
                 await pollingPause()
@@ -189,7 +189,7 @@ import Testing
     }
 
     /// Fault 5 of EHM: it watches all events, nodes and pods of the cluster.
-    @Test func `nothing is watched but volumes and claims`() async throws {
+    @Test func `only volumes and claims are watched`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.abnormal("broken"))) { scene in
             _ = await scene.write(1)
             let watched = scene.server.journal.records.map(\.request).filter { $0.verb == .watch }.map(\.resource)
@@ -220,8 +220,8 @@ import Testing
         }
     }
 
-    /// The server stores the event and the connection breaks before it can say so; the volume is well by then.
-    @Test(.tags(.rule10)) func `a recovery after a lost answer is reported`() async throws {
+    /// The server stores the event, and the connection breaks before the response. Meanwhile the volume recovers.
+    @Test(.tags(.rule10)) func `a recovery after a lost response is reported`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             let server = scene.server
@@ -246,7 +246,7 @@ import Testing
         }
     }
 
-    @Test func `a driver without the capability is asked again and nothing ends`() async throws {
+    @Test func `a driver without the capability is checked again, and the monitor keeps running`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume(.abnormal("broken"))(scene)
             scene.driver.configuration.controllerCapabilities = [1, 3]
@@ -263,7 +263,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that restarts is found again`() async throws {
+    @Test func `a driver that restarts is probed again`() async throws {
         try await Scene.run(prepare: Self.oneVolume(.healthy)) { scene in
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             await scene.driver.stop()

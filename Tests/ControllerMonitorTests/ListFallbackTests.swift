@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Drivers whose list does not say how the volumes are, while single calls do.
+/// Drivers whose lists lack the health that single calls return.
 @Suite(.timeLimit(.minutes(30))) struct ListFallbackTests {
     static func prepare(_ count: Int, _ capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
@@ -30,8 +30,8 @@ import Testing
         )
     }
 
-    /// dell/csi-powerstore 2.14 (pkg/controller, listPowerStoreVolumes): LIST_VOLUMES, GET_VOLUME and VOLUME_CONDITION, and no
-    /// entry of a list has a condition.
+    /// dell/csi-powerstore 2.14 (pkg/controller, listPowerStoreVolumes): LIST_VOLUMES, GET_VOLUME and VOLUME_CONDITION,
+    /// and no list entry has a condition.
     @Test func `a list without any condition is replaced by single calls`() async throws {
         let volume = VolumeFixture(number: 1)
         try await Scene.run { scene in
@@ -42,7 +42,7 @@ import Testing
         } _: { scene in
             try await scene.advance { try scene.events().count == 1 }
             #expect(try scene.events().first?["message"] == "Volume is in Failed state")
-            // All of them in each interval; the list at every tenth only.
+            // All volumes in each interval; the list only in every tenth.
             try await scene.advance { scene.clock.now.offset > GetModeTests.interval * 4 }
             let calls = GetModeTests.calls(scene)
             #expect(calls.count == 3)
@@ -67,8 +67,8 @@ import Testing
         }
     }
 
-    /// The next list is far away then.
-    @Test func `single calls go on after a restart of the driver`() async throws {
+    /// The next list is far away at that time.
+    @Test func `single calls continue after a restart of the driver`() async throws {
         let volume = VolumeFixture(number: 1)
         try await Scene.run { scene in
             try Self.prepare(3, [3, 11, 12])(scene)
@@ -87,7 +87,7 @@ import Testing
     }
 
     /// weka/csi-wekafs leaves the condition out of some entries on purpose.
-    @Test func `entries without a condition are probed one by one and the list does for the rest`() async throws {
+    @Test func `entries without a condition are probed one by one, and the list covers the rest`() async throws {
         let silent = VolumeFixture(number: 1)
         let broken = VolumeFixture(number: 2)
         try await Scene.run { scene in
@@ -96,21 +96,21 @@ import Testing
             scene.driver.set(.abnormal("broken"), ofVolume: broken.handle)
             scene.driver.intercept { call in
                 guard call.method.hasSuffix("ControllerGetVolume"), call.volumeID == silent.handle else { return nil }
-                return .volume(SimulatedVolume(id: silent.handle, condition: .abnormal("only asked")))
+                return .volume(SimulatedVolume(id: silent.handle, condition: .abnormal("only probed")))
             }
         } _: { scene in
             try await scene.advance { try scene.events().count == 2 }
             let messages = try scene.events().map { $0["message"]?.string ?? "" }
-            #expect(Set(messages) == ["broken", "only asked"])
+            #expect(Set(messages) == ["broken", "only probed"])
             try await scene.advance { scene.clock.now.offset > Scene.interval * 2 }
             #expect(Set(GetModeTests.calls(scene).keys) == [silent.handle])
             #expect(scene.driver.journal.calls("ListVolumes").count >= 2)
         }
     }
 
-    /// dell/csi-powerstore lists bare UUIDs, its handles are `UUID/ARRAY/PROTOCOL`.
+    /// dell/csi-powerstore lists bare UUIDs, while its handles are `UUID/ARRAY/PROTOCOL`.
     @Test(arguments: [[3, 11, 12], [3, 11]])
-    func `a list of other ids than the handles is no absence`(capabilities: [Int]) async throws {
+    func `a list with other IDs than the handles does not count as an absence`(capabilities: [Int]) async throws {
         let volume = VolumeFixture(number: 1)
         var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "csi-hostpathplugin-0")
         configuration.missingVolumesHold = .seconds(600)
@@ -136,7 +136,8 @@ import Testing
         }
     }
 
-    /// dell/csi-powerflex (service/controller.go, ControllerGetVolume): no `volume`, and the time in the message.
+    /// dell/csi-powerflex (service/controller.go, ControllerGetVolume): no `volume` in the reply, and the time in the
+    /// message.
     @Test func `an abnormal reply without a volume, whose message changes with every call, is one event`() async throws
     {
         let volume = VolumeFixture(number: 0)
@@ -156,7 +157,7 @@ import Testing
             #expect(events.count == 1)
             #expect(events.first?["reason"] == "VolumeConditionAbnormal")
             #expect(events.first?["count"]?.integer == 1)
-            // The message follows at most every 10 minutes.
+            // The message is updated at most every 10 minutes.
             try await scene.advance { GetModeTests.calls(scene, for: volume) >= 25 }
             let later = try scene.events()
             #expect(later.count == 1)

@@ -13,7 +13,7 @@ import Testing
 
 /// What is logged at which level, with which keys.
 @Suite(.timeLimit(.minutes(30))) struct LogTests {
-    @Test func `many events at once are one line with the first five claims, and each is a line at the next level`()
+    @Test func `many events at once are one line with the first five claims, and a line each at the next level`()
         async throws
     {
         let volumes = (1...25).map { VolumeFixture(number: $0) }
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func `20 events at once are no burst`() async throws {
+    @Test func `20 events at once are not a burst`() async throws {
         let volumes = (1...20).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             for volume in volumes { try volume.create(in: scene.server) }
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `that the status field is missing is information, once in a process`() async throws {
+    @Test func `a missing status field is logged once in a process, as information`() async throws {
         try await Scene.set { scene in
             try StatusSupportTests.brokenVolumes(scene)
             let terms = Terms()

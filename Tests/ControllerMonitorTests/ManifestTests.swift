@@ -8,15 +8,15 @@ import Testing
 
 @testable import KubernetesClient
 
-/// What manifests/ grant, held against what the monitor asks for.
+/// What the manifests grant, compared with what the monitor requests.
 @Suite(.timeLimit(.minutes(30))) struct ManifestTests {
     @Test(arguments: ["base", "examples/hostpath", "examples/node-deployment"])
-    func `a kustomization builds`(path: String) async throws {
+    func `the kustomization builds`(path: String) async throws {
         let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })
         #expect(kinds.isSuperset(of: ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]))
     }
 
-    @Test func `every binding binds our service account`() async throws {
+    @Test func `every binding is for the monitor's ServiceAccount`() async throws {
         let manifests = try await Manifests.example
         let account = try #require(manifests.objects("ServiceAccount").first)
         let bindings = manifests.objects("RoleBinding") + manifests.objects("ClusterRoleBinding")
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func `the container is confined`() async throws {
+    @Test func `the container is restricted`() async throws {
         let example = try await Manifests.example
         let deployment = try #require(example.objects("Deployment").first)
         #expect(deployment["spec"]?["replicas"]?.text == "3")
@@ -60,8 +60,8 @@ import Testing
         #expect(container["args"]?.texts.contains("--leader-election") == true)
     }
 
-    /// A monitor with everything switched on, under the example's rules, until it has used each of them.
-    @Test func `no rule is missing and none is unused`() async throws {
+    /// Runs a monitor with every feature enabled, under the example's rules, until it has used each of them.
+    @Test func `no rule is missing and no rule is unused`() async throws {
         let rules = try await Manifests.example.rules
         let volume = VolumeFixture(number: 0)
         try await Scene.set { scene in
@@ -71,9 +71,9 @@ import Testing
             scene.driver.configuration.controllerCapabilities = SimulatedDriver.Configuration.healthCapabilities
             try scene.prepareForEverything(volume)
             let server = scene.server
-            // Where lists are not streamed, they need a rule of their own.
+            // Without streaming lists, the verb list is used too.
             server.featureGates.remove(.watchList)
-            // The first write of a status meets a change by somebody else.
+            // Another client changes the claim during the first write of its status.
             server.intercept { request in
                 guard request.verb == .patch, request.subresource == "status" else { return nil }
                 server.intercept(nil)
@@ -90,7 +90,7 @@ import Testing
                     let unused = rules.filter { !scene.uses($0) }
                     if unused.isEmpty { break }
                     if unused.map(\.resources) == [["csidrivers"]] {
-                        // A driver whose list has none of its volumes any more.
+                        // The driver's list no longer has any of the volumes.
                         scene.driver.configuration.controllerCapabilities = [3, 11]
                         scene.driver.volumes = []
                     }
@@ -108,7 +108,7 @@ import Testing
 }
 
 extension Scene {
-    /// A sick volume with a Secret.
+    /// Sets up an unhealthy volume with a Secret.
     func prepareForEverything(_ volume: VolumeFixture) throws {
         try server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "csi-hostpath"]])
         try server.create([
@@ -128,7 +128,7 @@ extension Scene {
         driver.set(health: [.init(status: 1, reason: "Slow")], ofVolume: volume.handle)
     }
 
-    /// Whether every verb of the rule was used with every resource of it.
+    /// Whether every verb of the rule was used with each of its resources.
     func uses(_ rule: PolicyRule) -> Bool {
         let requests = server.journal.records.map(\.request)
         return rule.verbs.allSatisfy { verb in

@@ -7,18 +7,18 @@ import Testing
 
 @testable import KubernetesClient
 
-/// The objects of a kustomization under manifests/, as `kubectl kustomize` makes them.
+/// The objects of a kustomization under manifests/, as built by `kubectl kustomize`.
 struct Manifests: Sendable {
     let objects: [YAMLNode]
 
     private static let loading = Task { try await Manifests("examples/hostpath") }
 
-    /// The example with all parts.
+    /// The example with every feature.
     static var example: Manifests {
         get async throws { try await loading.value }
     }
 
-    /// - Parameter path: below manifests/: `base`.
+    /// - Parameter path: The kustomization's path below manifests/, such as `base`.
     init(_ path: String) async throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -34,7 +34,7 @@ struct Manifests: Sendable {
         objects.filter { $0["kind"]?.text == kind }
     }
 
-    /// Every rule of every Role and ClusterRole; those of a Role hold in its namespace.
+    /// Every rule of every Role and ClusterRole. The rules of a Role apply in its namespace.
     var rules: [PolicyRule] {
         var rules: [PolicyRule] = []
         for role in objects("ClusterRole") + objects("Role") {

@@ -42,7 +42,7 @@ import Testing
         ]
     }
 
-    /// The driver of node a, which has the first volume alone, and answers NOT_FOUND for all others.
+    /// The driver of node a, which has only the first volume and returns NOT_FOUND for all others.
     static func prepare(_ capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = capabilities
@@ -74,9 +74,9 @@ import Testing
         }
     }
 
-    /// The driver of each node runs beside a monitor that is not reported of it by the flag.
+    /// The driver runs on each node, beside a monitor without --node-deployment.
     @Test(arguments: [[11, 12], [3, 11, 12], [3, 11]])
-    func `without the flag a driver that knows only its node's volumes is named once and loses none`(
+    func `without the flag, a driver that knows only its node's volumes is named once, and no volume counts as lost`(
         capabilities: [Int]
     ) async throws {
         try await Scene.run {
@@ -89,19 +89,19 @@ import Testing
             let end = scene.clock.now.offset + .seconds(1500)
             try await scene.advance { try scene.clock.now.offset > end && !scene.events().isEmpty }
             let claims = try scene.events().map { $0["involvedObject", "name"]?.string ?? "" }
-            // Nor is there an event on the CSIDriver that says that volumes vanished.
+            // There is no event about vanished volumes on the CSIDriver either.
             #expect(Set(claims) == [Self.mine.claimName])
             #expect(Self.advice(in: scene) == 1)
             #expect(!scene.log.entries.contains { "\($0.message)".contains("suspecting the driver") })
         }
     }
 
-    /// How many warnings name the flag.
+    /// The number of warnings that name the flag.
     private static func advice(in scene: Scene) -> Int {
         scene.log.entries.count { $0.level == .warning && "\($0.message)".contains("--node-deployment") }
     }
 
-    @Test func `without the flag a volume of this node that is lost is reported`() async throws {
+    @Test func `without the flag, a lost volume of this node is reported`() async throws {
         try await Scene.run {
             $0.hostNodeName = "a"
         } prepare: { scene in
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    /// Claims of which an event says that their volume is missing.
+    /// The claims with an event that says that their volume is missing.
     private static func lost(in scene: Scene) throws -> [String] {
         try scene.events().filter {
             $0["involvedObject", "kind"] == "PersistentVolumeClaim"
@@ -124,7 +124,7 @@ import Testing
         }.compactMap { $0["involvedObject", "name"]?.string }
     }
 
-    @Test func `volumes follow the labels of the node`() async throws {
+    @Test func `the monitored volumes follow the labels of the node`() async throws {
         try await Scene.run {
             $0.nodeName = "node-a"
         } prepare: { scene in

@@ -9,7 +9,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-/// The bytes of `VolumeNodeAffinity`, written here by the numbers of `k8s.io/api/core/v1/generated.proto`.
+/// The bytes of `VolumeNodeAffinity`, encoded with the field numbers of `k8s.io/api/core/v1/generated.proto`.
 @Suite struct NodeSelectorWireTests {
     private func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
         precondition(content.count < 0x80)
@@ -24,7 +24,7 @@ import Testing
         try NodeSelector.required(nodeAffinity: bytes.span)
     }
 
-    @Test func `a selector is read`() throws {
+    @Test func `a selector is decoded`() throws {
         let zone = field(1, "zone") + field(2, "In") + field(3, "a") + field(3, "") + field(3, "b")
         let name = field(1, "metadata.name") + field(2, "NotIn") + field(3, "n1")
         let gpu = field(1, "gpu") + field(2, "Exists")
@@ -43,12 +43,12 @@ import Testing
         )
     }
 
-    @Test func `an affinity without a selector is not one without terms`() throws {
+    @Test func `an affinity without a selector differs from a selector without terms`() throws {
         #expect(try required([]) == nil)
         #expect(try required(field(1, [])) == NodeSelector())
     }
 
-    @Test func `a field of another wire type is not known`() throws {
+    @Test func `a field of another wire type is ignored`() throws {
         #expect(try required([0x08, 1]) == nil)
         let requirement: [UInt8] = field(1, "gpu") + [0x18, 1] + field(2, "Exists")
         #expect(
@@ -59,7 +59,7 @@ import Testing
         )
     }
 
-    @Test func `what is cut or is not UTF-8 is refused`() {
+    @Test func `truncated bytes and texts that are not UTF-8 are refused`() {
         let requirement = field(1, "gpu") + field(2, "Exists")
         let whole = field(1, field(1, field(1, requirement)))
         for length in 1..<whole.count {

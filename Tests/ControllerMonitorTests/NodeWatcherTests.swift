@@ -17,12 +17,12 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct NodeWatcherTests {
     static let volume = VolumeFixture(number: 0)
 
-    /// An API server, a node watcher and a clock that the test moves.
+    /// An API server and a node watcher, on a clock that the test advances.
     struct NodeScene: Sendable {
         let server: SimulatedAPIServer
         let clock = ManualClock()
 
-        /// The base's ClusterRole as far as it is needed here, and what the watcher needs beyond it.
+        /// The rules of the base's ClusterRole that are needed here, and those that the node watcher adds.
         static let rules = [
             PolicyRule(
                 verbs: ["list", "watch"],
@@ -37,13 +37,13 @@ import Testing
             var configuration = SimulatedAPIServer.Configuration()
             configuration.users["monitor"] = APIUser(name: "csi-health-monitor", rules: rules)
             try await SimulatedAPIServer.withServer(configuration: configuration) { server in
-                // A list that is read whole comes before its watch: see `watches`.
+                // A list that is not streamed comes before its watch: see `watches`.
                 server.featureGates.remove(.watchList)
                 try await body(NodeScene(server: server))
             }
         }
 
-        /// Runs the watcher, in the role of one process, for as long as `body` runs.
+        /// Runs the watcher as one process while `body` runs.
         func watch(_ body: @escaping @Sendable () async throws -> Void) async throws {
             let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
             try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
@@ -88,13 +88,13 @@ import Testing
             try result.get()
         }
 
-        /// Makes a node, or changes it.
+        /// Creates or changes a node.
         func set(node: String, ready: String, since time: Date = Date()) throws {
             let since = Int64(time.timeIntervalSince1970)
             try NodeFixture(name: node, readiness: .init(rawValue: ready), since: since).store(in: server)
         }
 
-        /// Makes a running pod with these volumes.
+        /// Creates a running pod with these volumes.
         func create(pod: String, on node: String = "worker", volumes: JSONValue) throws {
             try server.create([
                 "apiVersion": "v1",
@@ -105,19 +105,19 @@ import Testing
             ])
         }
 
-        /// Makes a running pod that uses a claim.
+        /// Creates a running pod that uses a claim.
         func create(pod: String, on node: String = "worker", using claim: String) throws {
             try PodFixture(name: pod, nodeName: node, claimNames: [claim]).create(in: server)
         }
 
-        /// A bound volume, a node, and a pod on it that uses the volume's claim.
+        /// Creates a bound volume, a node, and a pod on it that uses the volume's claim.
         func prepare(ready: String, since time: Date = Date()) throws {
             try NodeWatcherTests.volume.create(in: server)
             try set(node: "worker", ready: ready, since: time)
             try create(pod: "web-0", using: NodeWatcherTests.volume.claimName)
         }
 
-        /// Moves the clock, from one moment that the watcher waits for to the next.
+        /// Advances the clock from one deadline of the watcher to the next.
         func pass(_ duration: Duration) async {
             let end = clock.now.offset + duration
             while clock.now.offset < end, !Task.isCancelled {
@@ -126,7 +126,7 @@ import Testing
             }
         }
 
-        /// The `count`th successful write of an event, which is awaited.
+        /// Waits for the `count`th successful creation of an event.
         func event(_ count: Int) async throws -> JSONValue {
             var seen = 0
             for await record in server.journal
@@ -139,7 +139,7 @@ import Testing
 
         func events() throws -> Int { try server.objects(kind: "Event").count }
 
-        /// Returns when the watcher watches nodes and pods, and has their lists.
+        /// Returns when the watcher has listed nodes and pods and watches both.
         func watches() async {
             var missing: Set = ["nodes", "pods"]
             for await record in server.journal where record.request.verb == .watch && record.code == 200 {
@@ -151,7 +151,7 @@ import Testing
 
     @Test func `a node that is not ready for five minutes is reported`() async throws {
         try await NodeScene.run { scene in
-            // A clock that is ahead of ours makes nothing happen earlier.
+            // A transition time from a clock that is ahead makes nothing happen earlier.
             try scene.prepare(ready: "Unknown", since: Date() + 3600)
             try scene.create(pod: "web-1", using: Self.volume.claimName)
             try await scene.watch {
@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    @Test func `a node that is ready again is reported once as a normal event`() async throws {
+    @Test func `a node that is ready again is reported once, as a Normal event`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch {
@@ -200,8 +200,8 @@ import Testing
         }
     }
 
-    /// EHM dies of a deleted Node.
-    @Test func `a deleted node is reported and nothing crashes`() async throws {
+    /// EHM crashes when a Node is deleted.
+    @Test func `a deleted node is reported, and nothing crashes`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "True")
             try await scene.watch {
@@ -216,7 +216,7 @@ import Testing
         }
     }
 
-    @Test func `pods that ended or wait for a node use nothing`() async throws {
+    @Test func `pods that ended or have no node are not reported`() async throws {
         try await NodeScene.run { scene in
             let others = (1...3).map { VolumeFixture(number: $0) }
             for other in others { try other.create(in: scene.server) }
@@ -233,7 +233,8 @@ import Testing
                     name: "broken",
                     ["status": ["phase": "Failed"]]
                 )
-                // The first that the watcher waits for; it comes by the same watch, after the pod's end.
+                // The watcher's first deadline is for this pod, which arrives on the same watch after the other pod's
+                // end.
                 try scene.create(pod: "marker", on: "elsewhere", using: "none")
                 await scene.clock.sleeper()
                 try scene.set(node: "worker", ready: "False")
@@ -260,7 +261,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `another process reports no failure twice and loses no recovery`() async throws {
+    @Test(.tags(.rule9)) func `a new process reports no failure twice and loses no recovery`() async throws {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch { _ = try await scene.event(1) }
@@ -274,7 +275,7 @@ import Testing
                 let event = try await scene.event(2)
                 #expect(event["reason"] == "NodeRecovered")
             }
-            // What has ended is over: the next process waits for nothing.
+            // The failure is over: the next process waits for nothing.
             try await scene.watch {
                 await scene.watches()
                 try scene.set(node: "worker", ready: "False", since: Date() - 301)
@@ -286,7 +287,7 @@ import Testing
         }
     }
 
-    @Test func `nothing is watched without the flag`() async throws {
+    @Test func `without the flag, nodes and pods are not watched`() async throws {
         try await Scene.run(prepare: HealthMonitorTests.oneVolume(.healthy)) { scene in
             await scene.sweepAgain()
             let requests = scene.server.journal.records.map(\.request)
@@ -308,7 +309,7 @@ extension Result where Success == Void, Failure == any Error {
 struct NodeEventsTests {
     let claim = ClaimKey(namespace: "shop", name: "data")
 
-    @Test func `the node is found in the messages`() {
+    @Test func `the node is read back from the messages`() {
         let state = NodeFailureState(node: "worker-1.example", pods: ["a", "b"])
         let failed = EventVocabulary.nodeFailedMessage(state, claim: claim)
         #expect(
@@ -323,7 +324,7 @@ struct NodeEventsTests {
         #expect(EventVocabulary.node(inRecoveredMessage: "Node: recovered") == nil)
     }
 
-    @Test func `however many pods there are the message keeps the node`() {
+    @Test func `the message keeps the node, however many pods there are`() {
         for count in 1...200 {
             let pods = (0..<count).map { "pod-\($0)" }
             let state = NodeFailureState(node: "worker", pods: pods)
@@ -335,7 +336,7 @@ struct NodeEventsTests {
         }
     }
 
-    @Test func `the last word on a claim and a node counts`() {
+    @Test func `the last event on a claim and a node counts`() {
         var reported = RecordedNodeFailures()
         func event(_ reason: String, node: String, version: Int) -> Event {
             var event = Event()
@@ -356,7 +357,7 @@ struct NodeEventsTests {
         reported.add(event("NodeRecovered", node: "c", version: 10))
         reported.add(event("NodeFailed", node: "c", version: 9))
         reported.add(Event())
-        // In another namespace, with the same uid.
+        // In another namespace, with the same UID.
         var forged = event("NodeRecovered", node: "b", version: 11)
         forged.involvedObject.namespace = "tenant"
         reported.add(forged)

@@ -6,11 +6,11 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Fault 2 of EHM: when 2,000 volumes turn abnormal at once it reports five a second and drops the rest.
+/// Fault 2 of EHM: when 2,000 volumes become abnormal at once, it reports five per second and drops the rest.
 @Suite(.timeLimit(.minutes(30))) struct OutageTests {
     static let volumes = (1...2000).map { VolumeFixture(number: $0) }
 
-    @Test(.tags(.rule10)) func `of 2000 volumes every one is reported and none twice`() async throws {
+    @Test(.tags(.rule10)) func `each of 2,000 volumes is reported exactly once`() async throws {
         try await Scene.run { scene in
             for volume in Self.volumes { try volume.create(in: scene.server) }
             scene.driver.volumes = Self.volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
@@ -24,8 +24,8 @@ import Testing
         }
     }
 
-    /// A quota or an admission webhook refuses with 403 as a missing rule does.
-    @Test func `a namespace that takes no events holds up nobody else`() async throws {
+    /// A quota or an admission webhook refuses with 403, as a missing rule does.
+    @Test func `a namespace that refuses events does not delay the others`() async throws {
         var full = VolumeFixture(number: 1)
         full.namespace = "full"
         let refused = full
@@ -53,10 +53,10 @@ import Testing
         }
     }
 
-    /// An admission webhook with failurePolicy Fail that does not answer: the API server answers 500 after the webhook's
-    /// timeout (kubernetes, staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go). Here it does not
-    /// answer at all.
-    @Test func `a namespace in which requests hang holds up no other`() async throws {
+    /// An admission webhook with failurePolicy Fail that does not respond: the API server returns 500 after the
+    /// webhook's timeout (kubernetes, staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go).
+    /// Here it does not respond at all.
+    @Test func `a namespace in which requests hang does not delay the others`() async throws {
         try await Scene.run { scene in
             try Self.createDeadNamespace(in: scene)
             scene.server.intercept { request in
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `a namespace in which requests fail gets one at a time and holds up no other`() async throws {
+    @Test func `a namespace in which requests fail gets one at a time and does not delay the others`() async throws {
         try await Scene.run { scene in
             try Self.createDeadNamespace(in: scene)
             scene.server.intercept { request in
@@ -101,7 +101,7 @@ import Testing
         scene.driver.volumes = volumes + [SimulatedVolume(id: other.handle, condition: .abnormal("elsewhere"))]
     }
 
-    @Test(.tags(.rule10)) func `an overloaded server is left alone for as long as it asks`() async throws {
+    @Test(.tags(.rule10)) func `an overloaded server gets no new request before its Retry-After`() async throws {
         let volumes = Self.volumes.prefix(20)
         try await Scene.run { scene in
             for volume in volumes { try volume.create(in: scene.server) }
@@ -117,13 +117,13 @@ import Testing
             _ = await scene.server.journal.first { $0.code == 429 }
             let pause = await scene.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(17))
             #expect(pause == .seconds(17))
-            // What was under way, and nothing after it.
+            // Only the requests that were in flight.
             #expect(scene.server.journal.records.count { $0.code == 429 } <= 4)
             scene.server.intercept(nil)
             await withTaskGroup { group in
                 group.addTask { _ = await scene.write(20) }
                 group.addTask {
-                    // An answer that is taken after the pause makes another one.
+                    // A response that is received after the pause causes another pause.
                     while !Task.isCancelled {
                         scene.clock.advance(by: .seconds(17))
                         _ = await scene.clock.sleeper(ofAtLeast: .seconds(10), atMost: .seconds(17))

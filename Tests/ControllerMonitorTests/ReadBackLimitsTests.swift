@@ -10,14 +10,14 @@ import Testing
 /// Rule 9: how long the monitor waits for the events of earlier processes.
 @Suite struct ReadBackLimitsTests {
     @Test(arguments: [KubernetesError.Code.forbidden, .timeout, .serverError, .decoding])
-    func `three tries`(code: KubernetesError.Code) {
+    func `reading back is attempted three times`(code: KubernetesError.Code) {
         var limits = ReadBackLimits()
         let error = KubernetesError(code: code, message: "")
         let pauses = (0..<3).map { limits.pause(after: error, at: .seconds($0)) }
         #expect(pauses == [.seconds(5), .seconds(15), nil])
     }
 
-    @Test func `no try begins a minute after the first has failed`() {
+    @Test func `no attempt begins more than a minute after the first failure`() {
         var limits = ReadBackLimits()
         let error = KubernetesError(code: .timeout, message: "")
         #expect(limits.pause(after: error, at: .seconds(60)) == .seconds(5))
@@ -25,8 +25,8 @@ import Testing
         #expect(limits.pause(after: error, at: .seconds(125)) == nil)
     }
 
-    /// What is recorded in an outage of the API server, by a new leader: nothing. So there is time to read back.
-    @Test func `an outage of the API server uses up no try`() {
+    /// During an outage of the API server a new leader records nothing, so there is time to read back.
+    @Test func `an outage of the API server uses up no attempt`() {
         var limits = ReadBackLimits()
         let error = KubernetesError(code: .transport, message: "")
         for minute in 0..<60 {

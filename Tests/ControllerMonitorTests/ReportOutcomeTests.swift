@@ -25,25 +25,26 @@ import Testing
     }
 
     @Test(arguments: ["namespaces", "persistentvolumeclaims", "events"])
-    func `a claim is gone where a Status says so`(kind: String) {
+    func `a claim is gone if a Status says so`(kind: String) {
         #expect(outcome(404, reason: "NotFound", kind: kind) == .gone)
     }
 
-    @Test func `a 404 that says nothing of the claim is a failure to be retried`() {
+    @Test func `a 404 that does not name the claim is a failure to retry`() {
         #expect(outcome(404, reason: nil) == outcome(502, reason: nil))
         #expect(outcome(404, reason: "") == .failed(RequestFailure(isUncertain: true)))
         #expect(outcome(404, reason: "NotFound") == .failed(RequestFailure()))
         #expect(outcome(404, reason: "NotFound", kind: "leases") == .failed(RequestFailure()))
     }
 
-    /// A quota, an admission webhook, an authorizer and a limit of events can each be of one namespace: field-reports 7 and 8.
+    /// A quota, an admission webhook, an authorizer and an event rate limit can each apply to a single namespace:
+    /// docs/reliability.md, "Assumptions about others".
     @Test(arguments: [403, 429, 500, 503, 504])
-    func `what may be the fault of one namespace is not taken for that of all`(httpStatus: Int) {
+    func `a failure that may concern one namespace does not count for all`(httpStatus: Int) {
         let failure = RequestFailure(isUncertain: [500, 504].contains(httpStatus), isForbidden: httpStatus == 403)
         #expect(outcome(httpStatus, reason: "Any") == .failed(failure))
     }
 
-    @Test func `a metric counts what is queued again as retried, or refused where the API server said no to it`() {
+    @Test func `reports that are queued again count as retried, or as refused where the API server refused them`() {
         func result(_ outcome: ReportOutcome) -> ReportObservation.Result { ReportObservation.Result(outcome) }
         #expect(result(.reported) == .recorded)
         #expect(result(.gone) == .gone)
@@ -64,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func `a snapshot has the method, the conditions, their age and what was queued`() async throws {
+    @Test func `a snapshot has the method, the conditions, their age and the number of queued reports`() async throws {
         try await Scene.set { scene in
             try ClaimConditionTests.oneVolume()(scene)
             try await scene.monitor { monitor in
@@ -82,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func `a connection that fails is that of all`() {
+    @Test func `a failed connection counts for all namespaces`() {
         #expect(ReportOutcome(KubernetesError(code: .transport, message: "")) == .unanswered)
         #expect(outcome(401, reason: "Unauthorized") == .unreachable)
     }

@@ -6,7 +6,8 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Rule 9: what was reported survives the process. Each `monitor` is a process of its own, after the one before has ended.
+/// Rule 9: reports survive the process. Each `monitor` is a process of its own, which starts after the previous one has
+/// ended.
 @Suite(.timeLimit(.minutes(30))) struct RestoreTests {
     static let volume = VolumeFixture(number: 0)
 
@@ -30,7 +31,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `a recovery while nobody watched is reported`() async throws {
+    @Test(.tags(.rule9)) func `a recovery while no process watched is reported`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)
@@ -40,7 +41,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `a recovery that was reported is not reported again`() async throws {
+    @Test(.tags(.rule9)) func `a reported recovery is not reported again`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in
                 _ = await scene.write(1)
@@ -73,8 +74,8 @@ import Testing
         }
     }
 
-    /// The Go sidecar's events have names that nobody can foresee.
-    @Test(.tags(.rule9)) func `what the go sidecar reported is known too`() async throws {
+    /// The events of external-health-monitor have names that cannot be predicted.
+    @Test(.tags(.rule9)) func `the reports of external-health-monitor are known too`() async throws {
         try await Self.run(.healthy) { scene in
             let claim = try #require(
                 try scene.server.object(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
@@ -99,8 +100,8 @@ import Testing
         }
     }
 
-    /// The API server checks that an event is in the namespace of its object, not the object's uid.
-    @Test func `an event in another namespace with the uid of a claim changes nothing`() async throws {
+    /// The API server checks that an event is in the namespace of its object. It does not check the object's UID.
+    @Test func `an event in another namespace with the UID of a claim changes nothing`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             let uid = try #require(try scene.events().first?["involvedObject", "uid"])
@@ -120,7 +121,7 @@ import Testing
         }
     }
 
-    /// The recovery's event is answered once by something that is not the API server.
+    /// One response to the recovery's event does not come from the API server.
     @Test(arguments: ["<html>404 Not Found</html>", "404 page not found\n"])
     func `a 404 without a Status does not lose a recovery`(body: String) async throws {
         try await Self.run(.abnormal("broken")) { scene in
@@ -151,7 +152,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `nothing is reported before it is known what was reported`() async throws {
+    @Test(.tags(.rule9)) func `nothing is reported before earlier reports have been read back`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             scene.server.intercept { request in
@@ -177,13 +178,13 @@ import Testing
         }
     }
 
-    /// A rule that is missing; a list that takes the API server longer than it allows
+    /// A missing rule, and a list that takes longer than the API server allows
     /// (https://github.com/kubernetes/kubernetes/issues/81906).
     @Test(arguments: [
         StatusError(code: 403, reason: "Forbidden", message: "no"),
         StatusError(code: 504, reason: "Timeout", message: "the server was unable to return a response"),
     ])
-    func `events that cannot be read back hold up nothing for more than three tries`(error: StatusError) async throws {
+    func `events that cannot be read back delay nothing for more than three attempts`(error: StatusError) async throws {
         try await Self.run(.abnormal("broken")) { scene in
             scene.server.intercept { request in
                 guard request.verb == .list, request.resource == "events" else { return nil }
@@ -201,7 +202,7 @@ import Testing
         }
     }
 
-    @Test func `what ended before events could be read back is recorded when they can`() async throws {
+    @Test func `a recovery before events could be read back is recorded once they can`() async throws {
         try await Self.run(.abnormal("broken")) { scene in
             try await scene.monitor { _ in _ = await scene.write(1) }
             scene.driver.set(.healthy, ofVolume: Self.volume.handle)

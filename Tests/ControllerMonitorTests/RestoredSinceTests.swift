@@ -9,7 +9,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-/// Since when a volume is unhealthy, as far as events say it.
+/// Since when a volume is unhealthy, according to its events.
 struct RestoredSinceTests {
     private static let claim = Claim(key: ClaimKey(namespace: "shop", name: "data"), uid: "uid", resourceVersion: "1")
     private static let component = "csi-pv-monitor-controller-d"
@@ -24,7 +24,7 @@ struct RestoredSinceTests {
 
     private static let ehm = Recorded(reason: EventVocabulary.abnormalReason, name: "data.17a", first: 100, last: 400)
 
-    /// Of a legacy driver, under the name that this monitor gives it.
+    /// The event of this monitor for a legacy driver.
     private static func own(first: Int64, last: Int64) -> Recorded {
         let fingerprint = VolumeState([VolumeHealthCondition(abnormalMessage: "broken")]).fingerprint
         let name = EventName.make(
@@ -41,7 +41,7 @@ struct RestoredSinceTests {
         Recorded(reason: EventVocabulary.normalReason, name: "n", first: time, last: time)
     }
 
-    /// Versions are in the order of the last times.
+    /// Resource versions are in the order of the last timestamps.
     private func firstTime(_ events: [Recorded]) -> Int64? {
         var reported = RecordedHistory(component: Self.component)
         for recorded in events {
@@ -57,13 +57,13 @@ struct RestoredSinceTests {
         return reported.volumes.values.first.flatMap { $0.fingerprint == nil ? nil : $0.firstTime }
     }
 
-    @Test func `after the switch from external-health-monitor it is the time of its event`() {
+    @Test func `after the switch from external-health-monitor, the time is that of its event`() {
         #expect(firstTime([Self.ehm]) == 100)
         #expect(firstTime([Self.ehm, Self.own(first: 500, last: 900)]) == 100)
         #expect(firstTime([Self.own(first: 500, last: 900), Self.ehm]) == 100)
     }
 
-    @Test func `a recovery in between begins the time anew`() {
+    @Test func `a recovery in between restarts the time`() {
         #expect(firstTime([Self.own(first: 100, last: 900), Self.normal(600)]) == 600)
         #expect(firstTime([Self.normal(600), Self.own(first: 100, last: 900)]) == 600)
         #expect(firstTime([Self.own(first: 100, last: 500), Self.normal(600)]) == nil)

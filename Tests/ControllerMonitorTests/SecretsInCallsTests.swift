@@ -6,11 +6,11 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Credentials that a driver wants with its health RPCs.
+/// Credentials that a driver expects in its health RPCs.
 @Suite(.timeLimit(.minutes(30))) struct SecretsInCallsTests {
     static let volumes = [VolumeFixture(number: 0), VolumeFixture(number: 1)]
 
-    /// Two volumes; each refers to the Secret of its name.
+    /// Two volumes, each with a reference to the Secret of this name.
     static func prepare(_ secrets: [String], capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = capabilities
@@ -19,7 +19,7 @@ import Testing
                 try scene.server.create([
                     "apiVersion": "v1", "kind": "Secret",
                     "metadata": ["namespace": "csi-hostpath", "name": .string(name)],
-                    // "of NAME"
+                    // Base64 of "of one" or "of two".
                     "data": ["password": name == "one" ? "b2Ygb25l" : "b2YgdHdv"],
                 ])
             }
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func `every call has the secret of its volume and each is read once`() async throws {
+    @Test func `every call has the Secret of its volume, and each Secret is read once`() async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test(arguments: [(["one", "one"], ["password": "of one"]), (["one", "two"], [:])])
-    func `a list has the secret that all volumes share`(names: [String], sent: [String: String]) async throws {
+    func `a list has the Secret that all volumes share`(names: [String], sent: [String: String]) async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test func `without the flag no secret is read or sent`() async throws {
+    @Test func `without the flag, no Secret is read or sent`() async throws {
         try await Scene.run(prepare: Self.prepare(["one", "one"], capabilities: [16, 17])) { scene in
             _ = await scene.write(2)
             #expect(scene.driver.journal.calls("ControllerListVolumeHealth").first?.secrets == [:])
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule1)) func `a secret that cannot be read is no health`() async throws {
+    @Test(.tags(.rule1)) func `a Secret that cannot be read changes no health`() async throws {
         try await Scene.run {
             $0.volumeSecrets = .controllerPublish
         } prepare: { scene in
@@ -90,7 +90,7 @@ import Testing
             try scene.server.delete(kind: "Secret", namespace: "csi-hostpath", name: "one")
         } _: { scene in
             _ = await scene.server.journal.first { $0.request.resource == "secrets" && $0.code == 404 }
-            // The list is tried again soon, and works when the Secret is there.
+            // The list is retried soon, and succeeds once the Secret exists.
             try scene.server.create([
                 "apiVersion": "v1", "kind": "Secret", "metadata": ["namespace": "csi-hostpath", "name": "one"],
                 "data": ["password": "b2Ygb25l"],

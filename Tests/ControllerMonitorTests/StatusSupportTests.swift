@@ -9,7 +9,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-/// API servers that do not keep `status.healthStatus`: all before 1.37, and later ones whose feature gate is off.
+/// API servers that do not keep `status.healthStatus`: all before 1.37, and later ones with the feature gate off.
 @Suite(.timeLimit(.minutes(30))) struct StatusSupportTests {
     typealias Entry = SimulatedVolume.HealthEntry
     static let volumes = (1...5).map { VolumeFixture(number: $0) }
@@ -36,8 +36,8 @@ import Testing
         try volumes.allSatisfy { try StatusTests.healthStatus(scene, of: $0) != nil }
     }
 
-    /// What is dropped would still be written to managedFields: review, "What the real servers and drivers did".
-    @Test func `finding out writes nothing to any claim`() async throws {
+    /// A write would leave the dropped field in managedFields: docs/reliability.md, "Assumptions about others".
+    @Test func `the support check writes nothing to any claim`() async throws {
         try await Scene.set { scene in
             try Self.brokenVolumes(scene)
             let before = try Self.versions(scene)
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `a feature gate that is switched on is found out`() async throws {
+    @Test func `a feature gate that is switched on later is noticed`() async throws {
         try await Scene.run {
             $0.claimConditions = .never
         } prepare: {
@@ -77,14 +77,14 @@ import Testing
             scene.server.version = "v1.36.2"
         } _: { scene in
             _ = await scene.write(5)
-            // Its version is known.
+            // The version is known.
             try await scene.advance { scene.server.journal.records.contains { $0.request.path == "/version" } }
             let start = scene.clock.now.offset
             scene.server.version = "v1.37.0"
             scene.server.featureGates = [.csiVolumeHealth]
             try await scene.advance { try Self.showHealth(scene) }
             #expect(scene.clock.now.offset - start < .seconds(300))
-            // Where the field is kept it takes the condition's place.
+            // Where the server keeps the field, it takes the condition's place.
             try await scene.advance {
                 try Self.volumes.allSatisfy { try ClaimConditionTests.condition(scene, of: $0) == nil }
             }
@@ -92,7 +92,7 @@ import Testing
     }
 
     /// k8s.io/apiserver, pkg/admission/plugin/webhook/errors, `NewDryRunUnsupportedErr`.
-    @Test func `where a webhook refuses dry runs the write itself shows it`() async throws {
+    @Test func `where a webhook refuses dry runs, the write itself shows the support`() async throws {
         try await Scene.run { scene in
             try Self.brokenVolumes(scene)
             scene.server.intercept { request in
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func `it is due soon at first, then every ten minutes`() {
+    @Test func `the check is due soon at first, then every ten minutes`() {
         var review = SupportReview()
         var now = Duration.zero
         var last = Duration.zero
@@ -128,7 +128,7 @@ import Testing
         #expect(pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600].map { .seconds($0) })
     }
 
-    @Test func `the version is read every minute, and another one makes it due`() {
+    @Test func `the version is read every minute, and a new one makes the check due`() {
         var review = SupportReview()
         var now = Duration.zero
         var reads: [Duration] = []

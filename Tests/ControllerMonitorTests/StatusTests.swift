@@ -7,7 +7,7 @@ import HealthRuntime
 import Synchronization
 import Testing
 
-/// `status.healthStatus` of claims.
+/// `status.healthStatus` of PersistentVolumeClaims.
 @Suite(.timeLimit(.minutes(30))) struct StatusTests {
     static let volume = VolumeFixture(number: 0)
     typealias Entry = SimulatedVolume.HealthEntry
@@ -27,12 +27,12 @@ import Testing
         ]
     }
 
-    /// The `count`th write of a status that the server took.
+    /// Waits for the `count`th successful write of a status.
     static func write(_ scene: Scene, _ count: Int) async {
         _ = await scene.write(count, .patch, of: "persistentvolumeclaims")
     }
 
-    /// Dry runs are none.
+    /// The writes of a status, without dry runs.
     static func writes(_ scene: Scene) -> [RequestRecord] {
         patches(scene).filter { $0.request.query["dryRun"] == nil }
     }
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule7)) func `a legacy condition is written as degraded`() async throws {
+    @Test(.tags(.rule7)) func `a legacy condition is written as Degraded`() async throws {
         try await Scene.run(prepare: Self.legacy(.abnormal("The volume isn't mounted"))) { scene in
             await Self.write(scene, 1)
             let conditions = try Self.healthStatus(scene)?["healthConditions"]
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `without legacy status a legacy condition is reported by its event alone`() async throws {
+    @Test func `without legacy status, a legacy condition is reported only by its event`() async throws {
         try await Scene.run {
             $0.writesLegacyStatus = false
         } prepare: { scene in
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule12)) func `what stands there is not written again`() async throws {
+    @Test(.tags(.rule12)) func `an unchanged status is not written again`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             await Self.write(scene, 1)
             for count in 2...5 { await VolumeHealthTests.list(scene, again: count) }
@@ -114,10 +114,10 @@ import Testing
     }
 
     /// Fault 11 of EHM: a changed message resets lastTransitionTime.
-    @Test(.tags(.rule6)) func `a new message moves no transition time`() async throws {
+    @Test(.tags(.rule6)) func `a new message does not change the transition time`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath", message: "one")])) { scene in
             await Self.write(scene, 1)
-            // As if it had been long ago.
+            // Pretend that the transition was long ago.
             try scene.server.patch(
                 kind: "PersistentVolumeClaim",
                 namespace: "default",
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func `a conflict is met with the fresh claim`() async throws {
+    @Test func `a conflict is resolved with the current claim`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -147,7 +147,7 @@ import Testing
                     request.query["dryRun"] == nil
                 else { return nil }
                 server.intercept(nil)
-                // Somebody changes the claim in this moment.
+                // Another client changes the claim at this moment.
                 _ = try? server.patch(
                     kind: "PersistentVolumeClaim",
                     namespace: "default",
@@ -169,7 +169,7 @@ import Testing
         }
     }
 
-    @Test func `a conflict without the rule to read claims holds up nobody else`() async throws {
+    @Test func `a conflict without permission to get claims is resolved by the watch`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -189,19 +189,19 @@ import Testing
             }
         } _: { scene in
             _ = await scene.server.journal.first { $0.code == 403 }
-            // As soon as the watch has brought the change, whenever that is.
+            // Once the watch has delivered the change, whenever that is.
             try await scene.advance { try Self.healthStatus(scene) != nil }
         }
     }
 
-    /// Says once that it is the first time.
+    /// Whether a request is the first to meet a conflict.
     private final class Conflicts: Sendable {
         private let seen = Atomic(false)
 
         func isFirst() -> Bool { !seen.exchange(true, ordering: .relaxed) }
     }
 
-    @Test(.tags(.rule11)) func `a claim made anew in that moment is left alone`() async throws {
+    @Test(.tags(.rule11)) func `a claim recreated during the write is left alone`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             let server = scene.server
@@ -217,7 +217,7 @@ import Testing
             }
             let journal = scene.driver.journal
             scene.driver.intercept { call in
-                // What is written is about the claim that was there first.
+                // No later list: the status to write belongs to the earlier claim.
                 call.method.hasSuffix("ControllerListVolumeHealth")
                     && journal.calls("ControllerListVolumeHealth").count > 1 ? .never : nil
             }
@@ -229,7 +229,7 @@ import Testing
         }
     }
 
-    @Test func `a server that forbids it is no reason to stop`() async throws {
+    @Test func `a server that forbids the write does not stop the monitor`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             scene.server.intercept { request in
@@ -246,7 +246,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule11)) func `the status is cleared when the volume is deleted and the claim is not`() async throws {
+    @Test(.tags(.rule11)) func `the status is cleared when the volume is deleted and the claim remains`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             await Self.write(scene, 1)
             try scene.server.delete(kind: "PersistentVolume", name: Self.volume.volumeName)
@@ -258,7 +258,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `a new leader clears what its predecessor wrote`() async throws {
+    @Test(.tags(.rule9)) func `a new leader clears the status that its predecessor wrote`() async throws {
         try await Scene.set { scene in
             try Self.oneVolume([Entry(status: 2, reason: "NoPath")])(scene)
             try await scene.monitor { _ in
@@ -277,8 +277,8 @@ import Testing
         }
     }
 
-    /// Fault 11 of EHM: duplicates and long strings give a 422 for ever.
-    @Test func `whatever the driver says can be written`() async throws {
+    /// Fault 11 of EHM: duplicates and long texts cause a 422 forever.
+    @Test func `any health that a driver returns can be written`() async throws {
         let long = String(repeating: "字🪵", count: 600)
         let entries =
             (0..<40).map { Entry(status: $0 % 3 + 1, reason: "\(long)\($0 / 2)", message: long) }

@@ -6,13 +6,13 @@ import InMemoryLogging
 import Logging
 import Testing
 
-/// What the log says of an outage: one line for each change of the picture.
+/// What is logged in an outage: one line for each change of the counts.
 @Suite(.timeLimit(.minutes(30))) struct SummaryTests {
     private static func lines(_ scene: Scene) -> [Logger.Metadata] {
         scene.log.entries.filter { "\($0.message)" == "Volume health changed" }.map(\.metadata)
     }
 
-    @Test func `a sweep whose counts changed has one line, by status and reason`() async throws {
+    @Test func `a sweep that changes the counts is one line, by status and reason`() async throws {
         let volumes = (0..<5).map { VolumeFixture(number: $0) }
         try await Scene.run { scene in
             scene.driver.configuration.controllerCapabilities =

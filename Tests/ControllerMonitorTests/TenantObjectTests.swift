@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import HealthRuntime
 import Testing
 
-/// Objects that a tenant can create do not keep the claims of others from being reported.
+/// Objects that a tenant can create do not keep other claims from being reported.
 @Suite(.timeLimit(.minutes(30))) struct TenantObjectTests {
     static let volume = VolumeFixture(number: 0)
     static let later = VolumeFixture(number: 1)
@@ -15,7 +15,7 @@ import Testing
     enum Fields: CaseIterable {
         /// `spec.volumeName`: FF FE. kube-apiserver does not validate it.
         case text
-        /// `spec`, in it a text that ends before it should. No real server sends it.
+        /// `spec` with a truncated text. No real server sends it.
         case truncated
 
         var bytes: [UInt8] {
@@ -34,10 +34,10 @@ import Testing
     }
 
     @Test(arguments: Fields.allCases, [true, false])
-    func `a claim with such bytes holds up no other claim`(fields: Fields, streamsLists: Bool) async throws {
+    func `a claim with such bytes does not delay other claims`(fields: Fields, streamsLists: Bool) async throws {
         try await Scene.run { scene in
             if !streamsLists { scene.server.featureGates.remove(.watchList) }
-            // Before and behind the other claim in the order of the list.
+            // Before and after the other claim in the order of the list.
             try Self.createClaim("a", fields, in: scene.server)
             try Self.createClaim("z", fields, in: scene.server)
             try Self.volume.create(in: scene.server)
@@ -49,7 +49,7 @@ import Testing
             try Self.createClaim("b", fields, in: scene.server)
             try Self.later.create(in: scene.server)
             scene.driver.set(.abnormal("second"), ofVolume: Self.later.handle)
-            // The watch reports in its own time.
+            // The watch delivers in its own time.
             let clock = scene.clock
             await withTaskGroup { group in
                 group.addTask { _ = await scene.write(2) }
@@ -64,7 +64,7 @@ import Testing
             }
             let names = try scene.events().map { $0["involvedObject", "name"]?.string }
             #expect(names.contains(Self.later.claimName))
-            // Nothing was listed again for it; a server without streaming lists refuses the first.
+            // Nothing was listed again because of it. A server without streaming lists refuses the first request.
             let lists = scene.server.journal.records.filter {
                 $0.request.resource == "persistentvolumeclaims"
                     && ($0.request.verb == .list || $0.request.query["sendInitialEvents"] != nil)
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func `an event with a message that is not UTF-8 holds up no report`() async throws {
+    @Test func `an event with a message that is not UTF-8 does not delay reports`() async throws {
         try await Scene.run { scene in
             try Self.volume.create(in: scene.server)
             scene.driver.volumes = [SimulatedVolume(id: Self.volume.handle, condition: .abnormal("broken"))]

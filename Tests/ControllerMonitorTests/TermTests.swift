@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct TermTests {
     private static let volume = VolumeFixture(number: 0)
 
-    /// Runs a monitor with one volume, whose terms the test begins and ends.
+    /// Runs a monitor with one volume, in terms that the test begins and ends.
     private static func run(
         warmStandby: Bool = false,
         _ body: @escaping @Sendable (Scene, Terms, HealthMonitor) async throws -> Void
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `a replica that leads again begins without a list`() async throws {
+    @Test func `a replica that leads again does not list again`() async throws {
         try await Self.run { scene, terms, monitor in
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
@@ -36,13 +36,13 @@ import Testing
                 terms.begin()
                 await scene.driver.journal.wait(for: "ListVolumes", count: term)
             }
-            // Not one request more, for a list or a watch.
+            // No further request for a list or a watch.
             #expect(scene.watches.count == 2)
             #expect(scene.watches.allSatisfy { $0.isListOfCaches })
         }
     }
 
-    @Test(.tags(.rule9)) func `what happens while another replica leads is reported once`() async throws {
+    @Test(.tags(.rule9)) func `changes while another replica leads are reported once`() async throws {
         try await Self.run { scene, terms, _ in
             func sweepTwice() async {
                 for _ in 0..<2 { await scene.sweepAgain() }
@@ -71,9 +71,9 @@ import Testing
         }
     }
 
-    /// Alerts do not resolve at a failover, and "since when" is that of the report.
+    /// Alerts do not resolve at a failover, and the age of a condition counts from its first report.
     @Test(arguments: [false, true])
-    func `what was reported is shown before the driver is asked`(hasStatus: Bool) async throws {
+    func `reported conditions are shown before the driver is probed`(hasStatus: Bool) async throws {
         try await Self.run { scene, terms, monitor in
             if !hasStatus { scene.server.featureGates.remove(.csiVolumeHealth) }
             scene.driver.set(.abnormal("broken"), ofVolume: Self.volume.handle)
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func `objects that come, change and go while another replica leads are known`() async throws {
+    @Test func `objects that are created, changed or deleted while another replica leads are known`() async throws {
         let (other, last) = (VolumeFixture(number: 1), VolumeFixture(number: 2))
         try await Self.run { scene, terms, _ in
             try other.create(in: scene.server)
@@ -146,14 +146,14 @@ import Testing
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             await terms.end()
-            // One is gone, the claim of another is made anew, a third is new.
+            // One volume is deleted, the claim of another is recreated, a third is new.
             try Self.volume.delete(in: scene.server)
             try other.delete(in: scene.server)
             let uid = try other.create(in: scene.server)
             try last.create(in: scene.server)
             scene.driver.set(.abnormal("new"), ofVolume: last.handle)
             terms.begin()
-            // Once the last change has come, the others have.
+            // Once the last change has arrived, the others have too.
             try await scene.advance { try !scene.events().isEmpty }
             for volume in [Self.volume, other] { scene.driver.set(.abnormal("old"), ofVolume: volume.handle) }
             await scene.sweepAgain()
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func `a list that is under way when the lease is lost goes on`() async throws {
+    @Test func `a list in flight continues when the lease is lost`() async throws {
         let list = AsyncStream.makeStream(of: Void.self)
         try await Self.run { scene, terms, _ in
             scene.server.intercept { request in
@@ -184,8 +184,8 @@ import Testing
         }
     }
 
-    /// Its cache may lack a claim on which another leader has recorded an event.
-    @Test func `a watch that has failed lists at the beginning of a term`() async throws {
+    /// The cache may lack a claim on which another leader has recorded an event.
+    @Test func `a failed watch lists again at the beginning of a term`() async throws {
         try await Self.run { scene, terms, _ in
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
@@ -208,7 +208,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `a standby sends requests for the lease, and a warm one watches`(isWarm: Bool) async throws {
+    func `a standby only requests the lease, and a warm one also watches`(isWarm: Bool) async throws {
         let (namespace, lease) = ("csi-hostpath", "external-health-monitor-leader-hostpath-csi-k8s-io")
         try await Scene.set { scene in
             try Self.volume.create(in: scene.server)
@@ -258,7 +258,7 @@ import Testing
 }
 
 extension Scene {
-    /// Lists and watches of what a monitor has caches of.
+    /// The lists and watches of the resources that a monitor caches.
     fileprivate var watches: [RequestRecord] {
         server.journal.records.filter { record in
             ["persistentvolumes", "persistentvolumeclaims"].contains(record.request.resource)
@@ -268,7 +268,7 @@ extension Scene {
 }
 
 extension RequestRecord {
-    /// A list, or a watch that begins with one, of what a monitor has caches of.
+    /// Whether this is a list, or a watch that begins with one, of a cached resource.
     fileprivate var isListOfCaches: Bool {
         ["persistentvolumes", "persistentvolumeclaims"].contains(request.resource)
             && (request.verb == .list || request.query["sendInitialEvents"] != nil)

@@ -23,15 +23,15 @@ import Testing
         }
     }
 
-    /// Moves on to the next list.
+    /// Advances to the next list.
     ///
-    /// - Parameter least: what others wait for less than; the list is waited for longer.
+    /// - Parameter least: A bound that is longer than all other waits and shorter than the wait for the list.
     static func list(_ scene: Scene, again count: Int, ofAtLeast least: Duration = .milliseconds(1)) async {
         scene.clock.advance(by: await scene.clock.sleeper(ofAtLeast: least, atMost: Scene.interval))
         await scene.driver.journal.wait(for: "ControllerListVolumeHealth", count: count)
     }
 
-    @Test func `one event reports the whole set worst first`() async throws {
+    @Test func `one event reports all conditions, the worst first`() async throws {
         let entries = [
             Entry(status: 1, reason: "Slow", message: "a disk is missing"),
             Entry(status: 3, reason: "BadBlocks", message: "7 blocks"), Entry(status: 2, reason: "NoPath"),
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule4)) func `a volume that the list leaves out is confirmed to be well`() async throws {
+    @Test(.tags(.rule4)) func `a volume left out of the list is confirmed to be healthy`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [], ofVolume: Self.volume.handle)
@@ -62,7 +62,7 @@ import Testing
 
     /// Fault 11 of EHM: a reply without volume_health clears conditions.
     @Test(.tags(.rule1), arguments: [[], [0x0A, 7, 0x0A, 5] + Array("other".utf8)] as [[UInt8]])
-    func `a reply without the volumes health clears nothing`(reply: [UInt8]) async throws {
+    func `a reply without the volume's health clears nothing`(reply: [UInt8]) async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [], ofVolume: Self.volume.handle)
@@ -75,14 +75,14 @@ import Testing
             }
             let events = try scene.events()
             #expect(events.count == 1)
-            // And when the answer is one, it counts.
+            // A reply with the volume's health counts.
             scene.driver.intercept(nil)
             await Self.list(scene, again: 5)
             _ = await scene.write(2)
         }
     }
 
-    @Test(.tags(.rule4)) func `a driver that only lists needs two lists to clear`() async throws {
+    @Test(.tags(.rule4)) func `a driver that can only list needs two lists to clear a condition`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")], capabilities: [17])) {
             scene in
             _ = await scene.write(1)
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `a driver with both generations is asked in the new one`() async throws {
+    @Test func `a driver with both generations is probed with the new one`() async throws {
         try await Scene.run(
             prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")], capabilities: [3, 11, 12, 16, 17])
         ) { scene in
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `a driver that only gets is asked volume by volume`() async throws {
+    @Test func `a driver that can only get is probed volume by volume`() async throws {
         try await Scene.run(
             prepare: Self.oneVolume([Entry(status: 1, reason: "Slow", message: "m")], capabilities: [16])
         ) { scene in
@@ -115,8 +115,8 @@ import Testing
         }
     }
 
-    /// A live upgrade: the driver learns the new RPCs between two lists.
-    @Test func `a driver that is upgraded is asked in the new generation`() async throws {
+    /// A live upgrade: the driver gains the new RPCs between two lists.
+    @Test func `a driver that is upgraded is probed with the new generation`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([], capabilities: [3, 11, 12])(scene)
         } _: { scene in
@@ -130,7 +130,9 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule6)) func `a condition of an unknown type is reported once and is no health`() async throws {
+    @Test(.tags(.rule6)) func `a condition of an unknown type is reported once and does not count as healthy`()
+        async throws
+    {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 2, reason: "NoPath")])) { scene in
             _ = await scene.write(1)
             scene.driver.set(health: [Entry(status: 9, reason: "New", message: "m")], ofVolume: Self.volume.handle)
@@ -171,7 +173,7 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule2)) func `duplicates over pages merge`() async throws {
+    @Test(.tags(.rule2)) func `conditions of one volume on several pages are merged`() async throws {
         try await Scene.run { scene in
             try Self.oneVolume([])(scene)
             // { volume_id, [DEGRADED (A)] } and { volume_id, [] }, { volume_id, [DATA_LOSS (B)] }
@@ -193,7 +195,7 @@ import Testing
         }
     }
 
-    @Test func `a condition without a reason is unspecified and counted`() async throws {
+    @Test func `a condition without a reason is Unspecified and counted`() async throws {
         try await Scene.run(prepare: Self.oneVolume([Entry(status: 1, reason: "", message: "m")])) { scene in
             _ = await scene.write(1)
             let messages = try scene.events().map { $0["message"] }

@@ -16,7 +16,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct VolumeSecretsTests {
     static let name = SecretName(namespace: "default", name: "array")
 
-    /// Secrets of a simulated API server, read by a cache whose clock the test moves.
+    /// A simulated API server and a cache of its Secrets, on a clock that the test advances.
     struct Scene: Sendable {
         let server: SimulatedAPIServer
         let clock = ManualClock()
@@ -27,7 +27,7 @@ import Testing
             self.secrets = VolumeSecrets(client: client, time: ElapsedTime(clock))
         }
 
-        /// The server has a Secret with these contents; nil: it has none.
+        /// Replaces the Secret; nil: deletes it.
         func set(_ contents: [String: String]?, of name: SecretName = VolumeSecretsTests.name) throws {
             try set(bytes: contents?.mapValues { Data($0.utf8) }, of: name)
         }
@@ -45,20 +45,20 @@ import Testing
             ])
         }
 
-        /// How often a Secret was read.
+        /// How often a Secret was read from the API server.
         var reads: Int { server.journal.records.count { $0.request.resource == "secrets" } }
 
-        func ask(_ name: SecretName = VolumeSecretsTests.name) async -> Answer {
+        func read(_ name: SecretName = VolumeSecretsTests.name) async -> ReadResult {
             do {
-                return Answer(contents: try await secrets.secrets(for: name))
+                return ReadResult(contents: try await secrets.secrets(for: name))
             } catch {
-                return Answer(error: error)
+                return ReadResult(error: error)
             }
         }
     }
 
-    /// What asking for a Secret comes to.
-    struct Answer: Sendable {
+    /// The result of a read.
+    struct ReadResult: Sendable {
         var contents: [String: String]?
         var error: KubernetesError?
     }
@@ -91,31 +91,31 @@ import Testing
         }
     }
 
-    @Test func `what was read serves for its lifetime`() async throws {
+    @Test func `a Secret is cached for its lifetime`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
-            #expect(await scene.ask().contents == ["user": "admin"])
+            #expect(await scene.read().contents == ["user": "admin"])
             try scene.set(["user": "root", "zone": ""])
             scene.clock.advance(by: .seconds(299))
-            #expect(await scene.ask().contents == ["user": "admin"])
+            #expect(await scene.read().contents == ["user": "admin"])
             #expect(scene.reads == 1)
             scene.clock.advance(by: .seconds(1))
-            #expect(await scene.ask().contents == ["user": "root", "zone": ""])
+            #expect(await scene.read().contents == ["user": "root", "zone": ""])
             #expect(scene.reads == 2)
         }
     }
 
-    @Test func `it asks for that one secret alone`() async throws {
+    @Test func `only the one Secret is requested`() async throws {
         try await Self.run { scene in
             try scene.set([:])
-            #expect(await scene.ask().contents == [:])
+            #expect(await scene.read().contents == [:])
             let request = try #require(scene.server.journal.records.first?.request)
             #expect(request.verb == .get)
             #expect(request.path == "/api/v1/namespaces/default/secrets/array")
         }
     }
 
-    @Test func `those who ask at the same time share one read`() async throws {
+    @Test func `concurrent readers share one request`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
             let (gate, open) = AsyncStream.makeStream(of: Void.self)
@@ -123,12 +123,12 @@ import Testing
                 for await _ in gate {}
                 return nil
             }
-            let answers = await withTaskGroup { group in
+            let results = await withTaskGroup { group in
                 let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
                 for _ in 0..<20 {
                     group.addTask {
                         arrival.yield()
-                        return await scene.ask()
+                        return await scene.read()
                     }
                 }
                 var arrived = arrivals.makeAsyncIterator()
@@ -136,26 +136,26 @@ import Testing
                 open.finish()
                 return await group.reduce(into: []) { $0.append($1.contents) }
             }
-            #expect(answers == Array(repeating: ["user": "admin"], count: 20))
+            #expect(results == Array(repeating: ["user": "admin"], count: 20))
             #expect(scene.reads == 1)
         }
     }
 
-    @Test func `a failure is remembered for a while`() async throws {
+    @Test func `a failure is cached for 30 seconds`() async throws {
         try await Self.run { scene in
             for _ in 0..<2_000 {
-                #expect(await scene.ask().error?.code == .notFound)
+                #expect(await scene.read().error?.code == .notFound)
             }
             #expect(scene.reads == 1)
             try scene.set([:])
             scene.clock.advance(by: .seconds(29))
-            #expect(await scene.ask().error?.code == .notFound)
+            #expect(await scene.read().error?.code == .notFound)
             scene.clock.advance(by: .seconds(1))
-            #expect(await scene.ask().contents == [:])
+            #expect(await scene.read().contents == [:])
         }
     }
 
-    @Test func `a server that asks for a pause gets it`() async throws {
+    @Test func `Retry-After is honoured`() async throws {
         try await Self.run { scene in
             scene.server.intercept { _ in
                 .fail(
@@ -163,17 +163,17 @@ import Testing
                     headers: ["Retry-After": "45"]
                 )
             }
-            _ = await scene.ask()
+            _ = await scene.read()
             scene.clock.advance(by: .seconds(44))
-            _ = await scene.ask()
+            _ = await scene.read()
             #expect(scene.reads == 1)
             scene.clock.advance(by: .seconds(1))
-            _ = await scene.ask()
+            _ = await scene.read()
             #expect(scene.reads == 2)
         }
     }
 
-    @Test func `a reader that is cancelled takes nobody with it`() async throws {
+    @Test func `cancelling one reader does not cancel the others`() async throws {
         try await Self.run { scene in
             try scene.set(["user": "admin"])
             let first = Mutex(true)
@@ -185,23 +185,23 @@ import Testing
                 }
                 if isFirst {
                     arrival.finish()
-                    // Until the client gives up.
+                    // Until the client cancels the request.
                     let (never, _) = AsyncStream.makeStream(of: Never.self)
                     for await _ in never {}
                     return .cut
                 }
                 return nil
             }
-            let reader = Task { await scene.ask() }
+            let reader = Task { await scene.read() }
             for await _ in arrivals {}
-            let other = Task { await scene.ask() }
+            let other = Task { await scene.read() }
             reader.cancel()
             #expect(await reader.value.error?.code == .cancelled)
             #expect(await other.value.contents == ["user": "admin"])
         }
     }
 
-    @Test func `one who waits and is cancelled goes`() async throws {
+    @Test func `a waiting reader returns when it is cancelled`() async throws {
         try await Self.run { scene in
             let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
             let (gate, open) = AsyncStream.makeStream(of: Void.self)
@@ -210,9 +210,9 @@ import Testing
                 for await _ in gate {}
                 return .cut
             }
-            let reader = Task { await scene.ask() }
+            let reader = Task { await scene.read() }
             for await _ in arrivals {}
-            let other = Task { await scene.ask() }
+            let other = Task { await scene.read() }
             other.cancel()
             #expect(await other.value.error?.code == .cancelled)
             open.finish()
@@ -224,22 +224,22 @@ import Testing
     @Test func `a value that is not text is named and not shown`() async throws {
         try await Self.run { scene in
             try scene.set(bytes: ["key": Data("hunter".utf8) + [0xFF], "user": Data("admin".utf8)])
-            let error = await scene.ask().error
+            let error = await scene.read().error
             #expect(error?.code == .decoding)
             #expect(error?.message.hasPrefix("secret default/array: the value of key is not UTF-8") == true)
             #expect(error?.message.contains("hunter") == false)
         }
     }
 
-    @Test func `secrets that nobody asks for are forgotten`() async throws {
+    @Test func `Secrets that are no longer read are forgotten`() async throws {
         try await Self.run { scene in
             let other = SecretName(namespace: "default", name: "other")
             try scene.set([:])
             try scene.set([:], of: other)
-            _ = await scene.ask(other)
+            _ = await scene.read(other)
             #expect(scene.secrets.count == 1)
             scene.clock.advance(by: .seconds(300))
-            _ = await scene.ask()
+            _ = await scene.read()
             #expect(scene.secrets.count == 1)
         }
     }
@@ -250,7 +250,7 @@ import Testing
         (.controllerExpand, SecretName(namespace: "b", name: "expand")),
         (.nodeStage, SecretName(namespace: "c", name: "stage")),
     ])
-    func `the kind picks the reference`(kind: VolumeSecretsKind, expected: SecretName?) throws {
+    func `the kind selects the reference`(kind: VolumeSecretsKind, expected: SecretName?) throws {
         func reference(_ namespace: String, _ name: String) -> SecretReference {
             var reference = SecretReference()
             reference.namespace = namespace

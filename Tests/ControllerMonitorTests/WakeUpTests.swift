@@ -13,7 +13,7 @@ struct WakeUpTests {
         wakeUp.signal()
         wakeUp.signal()
         await wakeUp.wait()
-        // Only once: the next wait needs a signal of its own, and gets it from the cancellation.
+        // Remembered once: the next wait needs another signal, or ends by cancellation.
         let second = Task { await wakeUp.wait() }
         second.cancel()
         await second.value

@@ -11,8 +11,8 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-/// What is read of volumes and claims, against what the generated messages have. `WatchFrames` of FuzzTargets does the
-/// same with any bytes.
+/// Volumes and claims as they are read from bytes, compared with the generated messages. `WatchFrames` in FuzzTargets
+/// does the same with any bytes.
 @Suite struct WatchedObjectTests {
     private func bound() -> PersistentVolume {
         .with {
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func `a volume`() throws {
+    @Test func `a bound volume is read`() throws {
         let volume = try WatchedVolume(bound())
         #expect(volume.driver == "driver")
         #expect(volume.resourceVersion == "7")
@@ -44,7 +44,7 @@ import Testing
         )
     }
 
-    @Test func `a volume of nobody`() throws {
+    @Test func `a volume without a claim is read`() throws {
         var volume = bound()
         volume.spec.clearClaimRef()
         volume.status.phase = "Available"
@@ -53,13 +53,13 @@ import Testing
         #expect(!monitored.isBound)
     }
 
-    @Test func `a volume of no CSI driver`() throws {
+    @Test func `a volume without a CSI source has no driver`() throws {
         var volume = bound()
         volume.spec.clearPersistentVolumeSource()
         #expect(try WatchedVolume(volume).driver.isEmpty)
     }
 
-    @Test func `a claim`() throws {
+    @Test func `a claim is read`() throws {
         var claim = PersistentVolumeClaim()
         claim.metadata.namespace = "default"
         claim.metadata.name = "data"
@@ -82,7 +82,7 @@ import Testing
         #expect(watched.healthStatus.map(\.reason) == ["a", "c"])
     }
 
-    @Test func `what is no object is refused`() {
+    @Test func `bytes that are not an object are refused`() {
         for bytes in [[0x0A, 5, 1], [0x12, 2, 0x12, 5]] as [[UInt8]] {
             #expect(throws: (any Error).self) { try WatchedVolume(reading: bytes.span) }
             #expect(throws: (any Error).self) { try PersistentVolume(serializedBytes: bytes) }
@@ -90,15 +90,15 @@ import Testing
         #expect(throws: (any Error).self) { try WatchedClaim(reading: ([0x0A, 3, 0x0A, 5, 1] as [UInt8]).span) }
     }
 
-    @Test func `texts that are not UTF-8 match no name of ours`() throws {
+    @Test func `texts that are not UTF-8 match no valid name`() throws {
         // spec.volumeName: FF FE
         let claim = try WatchedClaim(reading: ([0x0A, 3, 0x0A, 1, 0x61, 0x12, 4, 0x1A, 2, 0xFF, 0xFE] as [UInt8]).span)
         #expect(claim.claim.key.name == "a")
         #expect(claim.volumeName == "\u{FFFD}\u{FFFD}")
     }
 
-    /// It cannot be monitored, and somebody should know.
-    @Test func `a volume whose handle is not UTF-8 counts as one that cannot be decoded`() {
+    /// Such a volume cannot be monitored; the count makes it visible.
+    @Test func `a volume whose handle is not UTF-8 counts as undecodable`() {
         // spec.persistentVolumeSource.csi: driver "d", volumeHandle FF
         let source: [UInt8] = [0xB2, 1, 6, 0x0A, 1, 0x64, 0x12, 1, 0xFF]
         let spec: [UInt8] = [0x12, 9] + source
@@ -107,7 +107,7 @@ import Testing
     }
 
     @Test(arguments: [(253, true), (254, false)])
-    func `a name that is longer than a name can be takes no memory`(length: Int, isKept: Bool) throws {
+    func `a name longer than the limit takes no memory`(length: Int, isKept: Bool) throws {
         var claim = PersistentVolumeClaim()
         claim.spec.volumeName = String(repeating: "a", count: length)
         #expect(try WatchedClaim(claim).volumeName == (isKept ? claim.spec.volumeName : ""))
