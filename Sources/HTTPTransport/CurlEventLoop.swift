@@ -7,9 +7,9 @@ import Synchronization
 
 /// libcurl's multi handle, and the thread that drives it.
 ///
-/// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up. Tasks may also run on it.
+/// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up.
 @safe
-final class CurlEventLoop: TaskExecutor {
+final class CurlEventLoop: Sendable {
     enum Command: Sendable {
         case start(Transfer)
         case resume(Transfer)
@@ -20,7 +20,6 @@ final class CurlEventLoop: TaskExecutor {
 
     private struct State {
         var commands: [Command] = []
-        var jobs: [UnownedJob] = []
         /// The thread sees what is left for it only when it is woken up.
         var isWaiting = false
         var isShutDown = false
@@ -75,16 +74,6 @@ final class CurlEventLoop: TaskExecutor {
             return !state.isShutDown
         }
         if !isAccepted, case .start(let transfer) = command { transfer.complete(.failure(.shutDown)) }
-    }
-
-    /// Leaves a task's job for the thread; where that has ended the global executor takes it.
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        let isAccepted = post { state in
-            if !state.hasEnded { state.jobs.append(job) }
-            return !state.hasEnded
-        }
-        if !isAccepted { globalConcurrentExecutor.enqueue(job) }
     }
 
     /// Changes what the thread looks at, and wakes it up where it would not look.
@@ -149,7 +138,7 @@ extension CurlEventLoop {
             let mayWait =
                 !hasDoneSomething
                 && state.withLock { state in
-                    state.isWaiting = state.commands.isEmpty && state.jobs.isEmpty && !state.isShutDown
+                    state.isWaiting = state.commands.isEmpty && !state.isShutDown
                     return state.isWaiting
                 }
             unsafe poller.poll(atMost: mayWait ? timeout : 0)
@@ -158,46 +147,28 @@ extension CurlEventLoop {
                 active.hasNews = false
                 active.transfer.wake()
             }
-            // After a look at the sockets: what waits there was not sent too late because tasks took long here.
             timeout = checkTimeouts(&work)
         }
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
         work.idleHandles = []
         unsafe curl_multi_cleanup(multi)
         handleCount.live.subtract(1, ordering: .relaxed)
-        // Tasks whose transfers have ended here go on, and may leave more.
-        while let jobs = lastJobs() { for job in jobs { run(job) } }
-        for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
+        let waiters = state.withLock { state in
+            state.hasEnded = true
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
-    /// Does what tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is
-    /// a system call. Returns whether there was anything; nil: the shutdown has begun.
+    /// Carries out the commands that tasks have left. Returns whether there were any; nil: the shutdown has begun.
     private func drainCommands(_ work: inout Work) -> Bool? {
-        for round in 0..<16 {
-            let (commands, jobs, isShutDown) = state.withLock { state in
-                state.isWaiting = false
-                defer { (state.commands, state.jobs) = ([], []) }
-                return (state.commands, state.jobs, state.isShutDown)
-            }
-            for command in commands { perform(command, &work) }
-            for job in jobs { run(job) }
-            if isShutDown { return nil }
-            if commands.isEmpty, jobs.isEmpty { return round > 0 }
+        let (commands, isShutDown) = state.withLock { state in
+            state.isWaiting = false
+            defer { state.commands = [] }
+            return (state.commands, state.isShutDown)
         }
-        return true
-    }
-
-    /// nil: there are none, and what comes now is for others.
-    private func lastJobs() -> [UnownedJob]? {
-        state.withLock { state in
-            defer { state.jobs = [] }
-            state.hasEnded = state.jobs.isEmpty
-            return state.hasEnded ? nil : state.jobs
-        }
-    }
-
-    private func run(_ job: UnownedJob) {
-        unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+        for command in commands { perform(command, &work) }
+        return isShutDown ? nil : !commands.isEmpty
     }
 
     private func perform(_ command: Command, _ work: inout Work) {

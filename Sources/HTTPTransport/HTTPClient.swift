@@ -65,11 +65,6 @@ package final class HTTPClient: Sendable {
         loop.send(.use(tls))
     }
 
-    /// The thread that carries out the transfers, for tasks that do little but send many small requests: no other thread
-    /// has to be woken up for each response. What they compute holds up all transfers of this client. After the shutdown
-    /// such tasks run elsewhere.
-    package var taskExecutor: any TaskExecutor { loop }
-
     /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
     /// under way. For tests of leaks.
     package var liveHandles: Int { loop.liveHandles }

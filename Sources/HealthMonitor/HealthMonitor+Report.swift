@@ -51,24 +51,21 @@ extension HealthMonitor {
         complete: @escaping @Sendable (PendingReport<Key, State>, ReportOutcome, Duration) -> Bool,
         report: @escaping @Sendable (PendingReport<Key, State>) async throws -> ReportAttempt
     ) async throws {
-        // There are many in an outage: no thread has to wake up another one for each answer.
-        try await withTaskExecutorPreference(kubernetes.taskExecutor) {
-            try await dispatch(atMost: { concurrentReports }, wakeUp: wakeUp, clock: clock) {
-                switch next(now) {
-                case .report(let pendingReport): .run(pendingReport)
-                case .wait(let due): .wait(until: due.map(instant(at:)))
-                }
-            } run: { pendingReport in
-                try await haltUnlessLeading()
-                let began = now
-                let attempt = try await report(pendingReport)
-                let result = ReportObservation.Result(attempt.outcome)
-                observer(.reported(ReportObservation(kind: kind, result: result, duration: now - began)))
-                let isFirstFailure = complete(pendingReport, attempt.outcome, now)
-                if let failure = attempt.failure {
-                    // Each fault has one line that is seen; its repetitions are there for those who look for them.
-                    logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
-                }
+        try await dispatch(atMost: { concurrentReports }, wakeUp: wakeUp, clock: clock) {
+            switch next(now) {
+            case .report(let pendingReport): .run(pendingReport)
+            case .wait(let due): .wait(until: due.map(instant(at:)))
+            }
+        } run: { pendingReport in
+            try await haltUnlessLeading()
+            let began = now
+            let attempt = try await report(pendingReport)
+            let result = ReportObservation.Result(attempt.outcome)
+            observer(.reported(ReportObservation(kind: kind, result: result, duration: now - began)))
+            let isFirstFailure = complete(pendingReport, attempt.outcome, now)
+            if let failure = attempt.failure {
+                // Each fault has one line that is seen; its repetitions are there for those who look for them.
+                logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
             }
         }
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Glibc
 import HTTPTransport
 import HealthMonitorTestKit
 import Synchronization
@@ -247,34 +246,6 @@ import Testing
         #expect(count.load(ordering: .relaxed) == 39)
     }
 
-    @Test func `tasks run on the thread of the transfers until the shutdown`() async throws {
-        try await withTLSServer { _ in
-            TestHTTPResponse(bytes: [1])
-        } _: { client, url in
-            try await withTaskExecutorPreference(client.taskExecutor) {
-                let threads = try await withThrowingTaskGroup(of: Set<pthread_t>.self) { group in
-                    for _ in 0..<20 {
-                        group.addTask {
-                            var threads: Set = [currentThread()]
-                            for _ in 0..<5 {
-                                let body = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 1)
-                                #expect(body == [1])
-                                threads.insert(currentThread())
-                            }
-                            return threads
-                        }
-                    }
-                    return try await group.reduce(into: Set()) { $0.formUnion($1) }
-                }
-                #expect(threads.count == 1)
-                // The thread cannot wait for its own end: the rest runs elsewhere.
-                await client.shutdown()
-                let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
-                #expect(error?.code == .shutdown)
-            }
-        }
-    }
-
     @Test func `requests after the shutdown fail`() async throws {
         let client = try HTTPClient(configuration: .init(userAgent: "test"))
         await client.shutdown()
@@ -310,8 +281,6 @@ import Testing
         }
     }
 }
-
-private func currentThread() -> pthread_t { pthread_self() }
 
 /// Lets everybody wait until so many are there, again and again.
 private actor Meeting {
