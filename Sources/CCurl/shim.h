@@ -72,26 +72,6 @@ static inline CURLMcode CCurl_multi_setopt_long(CURLM *handle, CURLMoption optio
     return curl_multi_setopt(handle, option, value);
 }
 
-/// curl_multi_setopt for options that take a pointer, which libcurl passes on to callbacks.
-static inline CURLMcode CCurl_multi_setopt_pointer(CURLM *handle, CURLMoption option, void *value) {
-    return curl_multi_setopt(handle, option, value);
-}
-
-/// CURLMOPT_SOCKETFUNCTION
-static inline CURLMcode CCurl_multi_setopt_socket_callback(CURLM *handle, curl_socket_callback value) {
-    return curl_multi_setopt(handle, CURLMOPT_SOCKETFUNCTION, value);
-}
-
-/// CURLMOPT_TIMERFUNCTION
-static inline CURLMcode CCurl_multi_setopt_timer_callback(CURLM *handle, curl_multi_timer_callback value) {
-    return curl_multi_setopt(handle, CURLMOPT_TIMERFUNCTION, value);
-}
-
-/// CURL_SOCKET_TIMEOUT: a macro with a cast.
-static inline curl_socket_t CCurl_socket_timeout(void) {
-    return CURL_SOCKET_TIMEOUT;
-}
-
 /// The result of a finished transfer; it is in a union.
 static inline CURLcode CCurl_message_result(const CURLMsg *message) {
     return message->data.result;

@@ -20,8 +20,6 @@ final class CurlEventLoop: Sendable {
 
     private struct State {
         var commands: [Command] = []
-        /// The thread sees what is left for it only when it is woken up.
-        var isWaiting = false
         var isShutDown = false
         /// The multi handle is gone.
         var hasEnded = false
@@ -34,12 +32,8 @@ final class CurlEventLoop: Sendable {
     /// Used by the thread only, once that runs.
     nonisolated(unsafe) private var settings: ClientSettings
     private let handleCount: HandleCount
-    /// `CURLM *`; used by the thread only.
+    /// `CURLM *`; used by the thread only, but for curl_multi_wakeup(3), which may be called from every thread.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
-    /// Used by the thread only.
-    nonisolated(unsafe) private let poller: SocketPoller
-    /// Ends the thread's wait.
-    private let wakeUp: WakeUpPipe
     private let state = Mutex(State())
 
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
@@ -49,13 +43,11 @@ final class CurlEventLoop: Sendable {
         guard let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
-        do throws(HTTPError) {
-            wakeUp = try WakeUpPipe()
-        } catch {
+        // curl_multi_wakeup(3): fails where curl_multi_init(3) found no file descriptors for it.
+        guard unsafe curl_multi_wakeup(multi) == CURLM_OK else {
             unsafe curl_multi_cleanup(multi)
-            throw error
+            throw HTTPError(code: .transport, message: "libcurl cannot be initialised: too many open files")
         }
-        unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
         unsafe self.multi = unsafe multi
         handleCount.live.add(1, ordering: .relaxed)
         // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
@@ -69,26 +61,30 @@ final class CurlEventLoop: Sendable {
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
-        let isAccepted = post { state in
-            if !state.isShutDown { state.commands.append(command) }
-            return !state.isShutDown
+        let isAccepted = state.withLock { state in
+            guard !state.isShutDown else { return false }
+            state.commands.append(command)
+            // The thread takes all commands at once: one signal is enough for all that wait.
+            if state.commands.count == 1 { wakeUp() }
+            return true
         }
         if !isAccepted, case .start(let transfer) = command { transfer.complete(.failure(.shutDown)) }
     }
 
-    /// Changes what the thread looks at, and wakes it up where it would not look.
-    private func post<Result: Sendable>(_ body: (inout sending State) -> Result) -> Result {
-        let (result, isWaiting) = state.withLock { state in
-            defer { state.isWaiting = false }
-            return (body(&state), state.isWaiting)
-        }
-        if isWaiting { wakeUp.signal() }
-        return result
-    }
-
     /// Ends all transfers; the thread ends after that.
     func beginShutdown() {
-        post { $0.isShutDown = true }
+        state.withLock { state in
+            guard !state.isShutDown else { return }
+            state.isShutDown = true
+            wakeUp()
+        }
+    }
+
+    /// Ends the thread's wait, or its next one. Called with the lock: the multi handle is there until the thread has seen
+    /// `isShutDown`.
+    private func wakeUp() {
+        // curl_multi_wakeup(3): fails only for a multi handle without a wake-up descriptor, which `init` has refused.
+        unsafe _ = curl_multi_wakeup(multi)
     }
 
     /// Returns when the thread has ended, which needs ``beginShutdown()``.
@@ -133,21 +129,18 @@ extension CurlEventLoop {
 
     private func run() {
         var work = Work()
-        var timeout: CInt = 0
-        while let hasDoneSomething = drainCommands(&work) {
-            let mayWait =
-                !hasDoneSomething
-                && state.withLock { state in
-                    state.isWaiting = state.commands.isEmpty && !state.isShutDown
-                    return state.isWaiting
-                }
-            unsafe poller.poll(atMost: mayWait ? timeout : 0)
+        while drainCommands(&work) {
+            var running: CInt = 0
+            // curl_multi_perform(3): what goes wrong with a transfer is reported when it ends.
+            unsafe _ = curl_multi_perform(multi, &running)
             finishTransfers(&work)
             for active in work.transfers.values where active.hasNews {
                 active.hasNews = false
                 active.transfer.wake()
             }
-            timeout = checkTimeouts(&work)
+            let timeout = checkTimeouts(&work)
+            // curl_multi_poll(3): ends early for a socket, for a timer of libcurl's and for curl_multi_wakeup.
+            unsafe _ = curl_multi_poll(multi, nil, 0, timeout, nil)
         }
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
         work.idleHandles = []
@@ -160,15 +153,14 @@ extension CurlEventLoop {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Carries out the commands that tasks have left. Returns whether there were any; nil: the shutdown has begun.
-    private func drainCommands(_ work: inout Work) -> Bool? {
+    /// Carries out the commands that tasks have left. Returns false when the shutdown has begun.
+    private func drainCommands(_ work: inout Work) -> Bool {
         let (commands, isShutDown) = state.withLock { state in
-            state.isWaiting = false
             defer { state.commands = [] }
             return (state.commands, state.isShutDown)
         }
         for command in commands { perform(command, &work) }
-        return isShutDown ? nil : !commands.isEmpty
+        return !isShutDown
     }
 
     private func perform(_ command: Command, _ work: inout Work) {
