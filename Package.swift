@@ -253,6 +253,7 @@ let package = Package(
         .target(
             name: "HealthMonitorTestKit",
             dependencies: [
+                "CMalloc",
                 "GRPCTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),

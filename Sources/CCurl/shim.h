@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// libcurl, and inline functions for what Swift cannot call: curl_easy_setopt, curl_easy_getinfo and curl_multi_setopt
-// take a variadic argument whose type depends on the option. There is one function for each type that is used here.
+// libcurl, and inline functions for what Swift cannot call: curl_easy_setopt and curl_multi_setopt take a variadic
+// argument whose type depends on the option. There is one function for each type that is used here.
 
 #ifndef CCURL_SHIM_H
 #define CCURL_SHIM_H
@@ -60,11 +60,6 @@ static inline CURLcode CCurl_setopt_socket_options_callback(CURL *handle, curl_s
 /// CURLOPT_SSL_CTX_FUNCTION
 static inline CURLcode CCurl_setopt_ssl_context_callback(CURL *handle, curl_ssl_ctx_callback value) {
     return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
-}
-
-/// curl_easy_getinfo for infos that are a long.
-static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
-    return curl_easy_getinfo(handle, info, value);
 }
 
 /// curl_multi_setopt for options that take a long.

@@ -15,11 +15,10 @@ final class ActiveTransfer {
     var hasNews = false
     private var head = HeadParser()
 
-    /// - Parameter handle: one that no other transfer uses.
-    /// - Throws: when libcurl refuses an option, which for the URL means that it is none.
-    init(_ transfer: Transfer, handle: EasyHandle) throws(HTTPError) {
+    /// - Throws: InvalidRequest, when the URL is invalid; Transport, when libcurl refuses another option.
+    init(_ transfer: Transfer, settings: ClientSettings) throws(HTTPError) {
         self.transfer = transfer
-        self.handle = handle
+        handle = try EasyHandle(settings: settings)
         let refusal = handle.prepare(transfer.request, for: self)
         if refusal != CURLE_OK { throw error(refusal) }
     }

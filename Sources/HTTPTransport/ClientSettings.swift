@@ -2,28 +2,22 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
-import Synchronization
 
 /// What all transfers of a client share: its configuration, checked.
 final class ClientSettings: Sendable {
     let configuration: HTTPClient.Configuration
     /// Those of the configuration's authorities that can be read, in PEM; nil: the system's.
     let authorities: [UInt8]?
-    let handleCount: HandleCount
 
     /// - Throws: TLS, where the authorities, the client certificate or its key cannot be used; Transport, when libcurl
     ///   cannot be initialised.
-    init(
-        _ configuration: HTTPClient.Configuration,
-        handleCount: HandleCount = HandleCount()
-    ) throws(HTTPError) {
+    init(_ configuration: HTTPClient.Configuration) throws(HTTPError) {
         guard Self.isLibraryReady else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
         authorities = try configuration.tls.readableAuthorities()
         try configuration.tls.checkClientCertificate()
         self.configuration = configuration
-        self.handleCount = handleCount
     }
 
     /// The same with other certificates and keys.
@@ -32,17 +26,11 @@ final class ClientSettings: Sendable {
     func with(_ tls: TLSConfiguration) throws(HTTPError) -> ClientSettings {
         var configuration = configuration
         configuration.tls = tls
-        return try ClientSettings(configuration, handleCount: handleCount)
+        return try ClientSettings(configuration)
     }
 
     /// curl_global_init(3): once in a process, before anything else; never taken back.
     private static let isLibraryReady = CCurl_global_init() == CURLE_OK
-}
-
-/// How many of a client's handles of libcurl there are.
-final class HandleCount: Sendable {
-    /// Those that were made and not yet given back, without those that wait for transfers: for tests of leaks.
-    let live = Atomic(0)
 }
 
 extension HTTPClient.Configuration {

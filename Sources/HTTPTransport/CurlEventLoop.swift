@@ -26,12 +26,8 @@ final class CurlEventLoop: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
-    private static let idleHandles = 16
-
     /// Used by the thread only, once that runs.
     nonisolated(unsafe) private var settings: ClientSettings
-    private let handleCount: HandleCount
     /// `CURLM *`; used by the thread only, but for curl_multi_wakeup(3), which may be called from every thread.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
     private let state = Mutex(State())
@@ -39,7 +35,6 @@ final class CurlEventLoop: Sendable {
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
         let settings = try ClientSettings(configuration)
         unsafe self.settings = settings
-        handleCount = settings.handleCount
         guard let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
@@ -49,15 +44,11 @@ final class CurlEventLoop: Sendable {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised: too many open files")
         }
         unsafe self.multi = unsafe multi
-        handleCount.live.add(1, ordering: .relaxed)
         // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
         // ends: then every request makes one anew, TLS and all. More than are ever in use together.
         unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
         startThread()
     }
-
-    /// See ``HandleCount/live``.
-    var liveHandles: Int { handleCount.live.load(ordering: .relaxed) }
 
     /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
     func send(_ command: Command) {
@@ -123,8 +114,6 @@ extension CurlEventLoop {
     /// The thread's own.
     private struct Work {
         var transfers: [ObjectIdentifier: ActiveTransfer] = [:]
-        /// For the next transfers.
-        var idleHandles: [EasyHandle] = []
     }
 
     private func run() {
@@ -143,9 +132,7 @@ extension CurlEventLoop {
             unsafe _ = curl_multi_poll(multi, nil, 0, timeout, nil)
         }
         for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
-        work.idleHandles = []
         unsafe curl_multi_cleanup(multi)
-        handleCount.live.subtract(1, ordering: .relaxed)
         let waiters = state.withLock { state in
             state.hasEnded = true
             return state.waiters
@@ -169,15 +156,9 @@ extension CurlEventLoop {
             // Cancelled before it was started.
             guard !transfer.hasEnded else { return }
             do throws(HTTPError) {
-                let handle: EasyHandle
-                if let idle = work.idleHandles.popLast() {
-                    handle = idle
-                } else {
-                    handle = unsafe try EasyHandle(settings: settings)
-                }
-                let active = try ActiveTransfer(transfer, handle: handle)
+                let active = unsafe try ActiveTransfer(transfer, settings: settings)
                 work.transfers[ObjectIdentifier(transfer)] = active
-                unsafe curl_multi_add_handle(multi, handle.pointer)
+                unsafe curl_multi_add_handle(multi, active.handle.pointer)
             } catch {
                 transfer.complete(.failure(error))
             }
@@ -185,8 +166,6 @@ extension CurlEventLoop {
             // `TLSFiles.read` has checked it. One that cannot be used changes nothing.
             guard let changed = unsafe try? settings.with(tls) else { break }
             unsafe settings = changed
-            work.idleHandles = []
-            for active in work.transfers.values { active.handle.isOutdated = true }
         case .resume(let transfer):
             work.transfers[ObjectIdentifier(transfer)]?.resume()
         case .cancel(let transfer):
@@ -220,13 +199,6 @@ extension CurlEventLoop {
     private func end(_ active: ActiveTransfer, _ end: Result<Void, HTTPError>, _ work: inout Work) {
         unsafe curl_multi_remove_handle(multi, active.handle.pointer)
         work.transfers[ObjectIdentifier(active.transfer)] = nil
-        // After a failure nothing is certain: that one is not used again.
-        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection,
-            !active.handle.isOutdated
-        {
-            active.handle.rest()
-            work.idleHandles.append(active.handle)
-        }
         active.transfer.complete(end)
     }
 

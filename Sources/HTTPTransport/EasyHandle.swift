@@ -2,26 +2,21 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
-import Synchronization
 
-/// A `CURL *` with what all requests of a client share, and all that libcurl reads and writes for it; for one transfer
-/// after the other, as making one takes longer than most of what is done with it. Used by the loop's thread only.
+/// A `CURL *` for one transfer, and all that libcurl reads and writes for it. Used by the loop's thread only.
+///
+/// Not for several transfers: libcurl counts the requests that it sends again because a kept connection had died, for
+/// each handle, and refuses after five, however long ago they were. Connections are the multi handle's, and are kept.
 @safe
 final class EasyHandle {
     /// `CURL *`
     let pointer: UnsafeMutableRawPointer
     private let settings: ClientSettings
-    /// `struct curl_slist *`: must stay until libcurl knows another one.
+    /// `struct curl_slist *`: must outlive the transfer.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
-    /// The client's TLS configuration has changed since: not for another transfer.
-    var isOutdated = false
-    /// Waits for a transfer, and does not count as live.
-    private var isIdle = false {
-        didSet { settings.handleCount.live.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
-    }
 
     /// - Throws: when there is no memory, or libcurl refuses an option.
     init(settings: ClientSettings) throws(HTTPError) {
@@ -30,7 +25,6 @@ final class EasyHandle {
         }
         unsafe self.pointer = unsafe pointer
         self.settings = settings
-        settings.handleCount.live.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let refusal = configure(settings.configuration)
@@ -48,16 +42,6 @@ final class EasyHandle {
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        if !isIdle { settings.handleCount.live.subtract(1, ordering: .relaxed) }
-    }
-
-    /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and
-    /// libcurl counts those for each handle and refuses after five, however long ago they were.
-    var madeConnection: Bool {
-        // CURLINFO_NUM_CONNECTS(3): of the last transfer.
-        var connections = 0
-        let result = unsafe CCurl_getinfo_long(pointer, CURLINFO_NUM_CONNECTS, &connections)
-        return result != CURLE_OK || connections > 0
     }
 
     /// What libcurl says of the last failure.
@@ -73,13 +57,6 @@ final class EasyHandle {
     func resume() {
         // curl_easy_pause(3): what was held back may be delivered through the callback before this returns.
         unsafe _ = curl_easy_pause(pointer, CURLPAUSE_CONT)
-    }
-
-    /// After a transfer: keeps nothing of its request, which may hold a token.
-    func rest() {
-        unsafe _ = CCurl_setopt_string(pointer, CURLOPT_COPYPOSTFIELDS, nil)
-        _ = setLists(headers: [:], connectTo: nil)
-        isIdle = true
     }
 }
 
@@ -111,16 +88,14 @@ extension EasyHandle {
         return result
     }
 
-    /// Sets every option that differs from request to request, whatever the last one was. Returns the first refusal.
+    /// Sets what a request asks for; to be called once. Returns the first refusal.
     ///
     /// - Parameter transfer: is called back, and must stay until the handle was removed from the multi handle.
     func prepare(_ request: HTTPRequest, for transfer: ActiveTransfer) -> CURLcode {
-        isIdle = false
         var result = CURLE_OK
         func set(_ code: CURLcode) {
             if result == CURLE_OK { result = code }
         }
-        unsafe errorBuffer.pointee = 0
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
         unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context))
         unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context))
@@ -132,15 +107,14 @@ extension EasyHandle {
     }
 
     private func setMethod(_ request: HTTPRequest) -> CURLcode {
-        // CURLOPT_HTTPGET(3): takes CURLOPT_NOBODY back, and what a body had set.
-        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_HTTPGET, 1)
-        if result == CURLE_OK, let body = request.body {
-            result = unsafe body.withUnsafeBytes { unsafe CCurl_setopt_body(pointer, $0.baseAddress, $0.count) }
+        if let body = request.body {
+            let result = unsafe body.withUnsafeBytes { unsafe CCurl_setopt_body(pointer, $0.baseAddress, $0.count) }
+            guard result == CURLE_OK else { return result }
         }
-        let isHead = request.method == "HEAD"
-        if result == CURLE_OK, isHead { result = unsafe CCurl_setopt_long(pointer, CURLOPT_NOBODY, 1) }
-        guard result == CURLE_OK else { return result }
-        return unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, isHead ? nil : request.method)
+        // CURLOPT_CUSTOMREQUEST(3): changes the method's name only; libcurl would wait for the body of a HEAD's response.
+        return request.method == "HEAD"
+            ? unsafe CCurl_setopt_long(pointer, CURLOPT_NOBODY, 1)
+            : unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, request.method)
     }
 
     private func setServer(_ request: HTTPRequest) -> CURLcode {
@@ -164,9 +138,6 @@ extension EasyHandle {
 
     /// Headers, and where to connect to in place of the URL's server.
     private func setLists(headers: HTTPHeaders, connectTo: String?) -> CURLcode {
-        unsafe curl_slist_free_all(headerList)
-        unsafe curl_slist_free_all(connectToList)
-        unsafe (headerList, connectToList) = (nil, nil)
         for field in headers.fields {
             guard !field.name.utf8.contains(where: isLineEnd), !field.value.utf8.contains(where: isLineEnd) else {
                 return CURLE_BAD_FUNCTION_ARGUMENT

@@ -65,10 +65,6 @@ package final class HTTPClient: Sendable {
         loop.send(.use(tls))
     }
 
-    /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
-    /// under way. For tests of leaks.
-    package var liveHandles: Int { loop.liveHandles }
-
     /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
     package func shutdown() async {
         loop.beginShutdown()

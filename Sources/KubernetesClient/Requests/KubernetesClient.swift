@@ -114,9 +114,6 @@ package final class KubernetesClient: Sendable {
     package func shutdown() async {
         await http.shutdown()
     }
-
-    /// `HTTPClient.liveHandles` of the connections: for tests of leaks.
-    package var liveHandles: Int { http.liveHandles }
 }
 
 // MARK: - Requests
