@@ -203,7 +203,7 @@ let package = Package(
         ),
         .target(
             name: "GRPCTransport",
-            dependencies: ["CGRPC"],
+            dependencies: ["CGRPC", "Threads"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -213,7 +213,7 @@ let package = Package(
         ),
         .target(
             name: "HTTPTransport",
-            dependencies: ["CCurl", "COpenSSL"],
+            dependencies: ["CCurl", "COpenSSL", "Threads"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -253,8 +253,10 @@ let package = Package(
         .target(
             name: "HealthMonitorTestKit",
             dependencies: [
+                "CGRPC",
                 "CMalloc",
                 "GRPCTransport",
+                "Threads",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -370,6 +372,15 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Threads",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ThreadsTests",
+            dependencies: ["HealthMonitorTestKit", "Threads"],
             swiftSettings: settings
         ),
         .target(

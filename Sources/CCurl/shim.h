@@ -7,7 +7,7 @@
 #ifndef CCURL_SHIM_H
 #define CCURL_SHIM_H
 
-// First: some builds define what sys/select.h needs only after it was read.
+// First: in some builds sys/select.h is read before the macros that it needs are defined.
 #include <features.h>
 
 #include <curl/curl.h>
@@ -17,7 +17,7 @@ static inline CURLcode CCurl_setopt_long(CURL *handle, CURLoption option, long v
     return curl_easy_setopt(handle, option, value);
 }
 
-/// curl_easy_setopt for options that take a string, which libcurl copies; NULL takes the option back.
+/// curl_easy_setopt for options that take a string, which libcurl copies; NULL resets the option.
 static inline CURLcode CCurl_setopt_string(CURL *handle, CURLoption option, const char *value) {
     return curl_easy_setopt(handle, option, value);
 }
@@ -67,7 +67,7 @@ static inline CURLMcode CCurl_multi_setopt_long(CURLM *handle, CURLMoption optio
     return curl_multi_setopt(handle, option, value);
 }
 
-/// The result of a finished transfer; it is in a union.
+/// The result of a finished transfer, which is in a union.
 static inline CURLcode CCurl_message_result(const CURLMsg *message) {
     return message->data.result;
 }
