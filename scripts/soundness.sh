@@ -22,10 +22,10 @@ nowhere() {
     ! grep --recursive --line-number --extended-regexp "$@"
 }
 
-# only_in MODULE C_MODULE: nobody else imports it.
+# only_in MODULE C_MODULE: no other module imports it; MODULE is an extended regular expression.
 only_in() {
     ! grep --recursive --files-with-matches --extended-regexp "^ *((public|package|internal) )?import $2\$" Sources Tests |
-        grep --invert-match "^Sources/$1/"
+        grep --invert-match --extended-regexp "^Sources/$1/"
 }
 
 has_header() {
@@ -41,11 +41,11 @@ has_header() {
 
 # What ships: everything but the test kit, the simulated cluster, the fuzz targets and the tests.
 shipped=(Sources/CSIClient Sources/Diagnostics Sources/Flags Sources/GRPCTransport Sources/HTTPTransport Sources/HealthMonitor
-    Sources/KubernetesClient Sources/LeaderElection Sources/VolumeHealth Sources/csi-health-monitor)
+    Sources/KubernetesClient Sources/LeaderElection Sources/Threads Sources/VolumeHealth Sources/csi-health-monitor)
 
 check "format" swift format lint --strict --recursive Package.swift Sources Tests
 check "licence headers" has_header
-check "CGRPC is imported by GRPCTransport only" only_in GRPCTransport CGRPC
+check "CGRPC is imported by GRPCTransport and the test kit only" only_in '(GRPCTransport|HealthMonitorTestKit)' CGRPC
 check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
 check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML

@@ -11,8 +11,8 @@ package enum ProcessResources {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
     }
 
-    /// How many bytes of the heap are allocated, Swift's objects and those of C libraries; 0 under a sanitizer, which has a
-    /// heap of its own.
+    /// How many bytes of the heap are allocated, Swift's objects and those of C libraries; 0 under a sanitizer, which
+    /// has a heap of its own.
     ///
     /// Source: mallinfo(3), `uordblks` and `hblkhd`.
     package static var heapBytes: Int {
