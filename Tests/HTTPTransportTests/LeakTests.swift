@@ -77,7 +77,7 @@ private struct Requests {
             underWay.add(1, ordering: .relaxed)
             defer { underWay.subtract(1, ordering: .relaxed) }
             switch request.path {
-            case "/answer": return TestHTTPResponse(bytes: [UInt8](repeating: 1, count: 5000))
+            case "/read": return TestHTTPResponse(bytes: [UInt8](repeating: 1, count: 5000))
             case "/refuse": return TestHTTPResponse(status: 403, bytes: Array("no".utf8))
             case "/cut": throw CancellationError()
             case "/stream":
@@ -118,7 +118,7 @@ private struct Requests {
     private func result(_ outcome: Outcome, _ delivery: HTTPRequest.Delivery) async -> Result<Int, HTTPError> {
         do throws(HTTPError) {
             switch outcome {
-            case .read: return .success(try await get("/answer", delivery).body.collect(upTo: 10_000).count)
+            case .read: return .success(try await get("/read", delivery).body.collect(upTo: 10_000).count)
             case .refused: return .success(try await get("/refuse", delivery).body.collect(upTo: 10_000).count)
             case .dropped: return .success(try await get("/stream", delivery).status)
             case .halfRead:
