@@ -51,8 +51,8 @@ package.targets += modules([
         "ControllerCore", "ControllerMonitor", "Diagnostics", "GRPCTransport", "HealthCore", "HealthRuntime",
         "LeaderElection", .argumentParser,
     ],
-    "GRPCTransport": ["CGRPC"],
-    "HTTPTransport": ["CCurl", "COpenSSL"],
+    "GRPCTransport": ["CGRPC", "Threads"],
+    "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
     "HealthCore": [.heapModule],
     "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
     "KubernetesClient": [
@@ -61,6 +61,7 @@ package.targets += modules([
     ],
     "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
     "ProtobufWire": [],
+    "Threads": [],
 ])
 package.targets += modules(["CSISpec": [.swiftProtobuf]], settings: .generated)
 package.targets += modules(["KubernetesAPI": ["ProtobufWire", .swiftProtobuf]], settings: .generated)
@@ -72,8 +73,8 @@ package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CMalloc", "COpenSSL", "
 
 package.targets += modules([
     "HealthMonitorTestKit": [
-        "GRPCTransport", .crypto, .nioCore, .nioHTTP1, .nioHTTP2, .nioPosix, .nioSSL, .subprocess, .swiftASN1,
-        .systemPackage, .x509,
+        "CGRPC", "CMalloc", "GRPCTransport", "Threads", .crypto, .nioCore, .nioHTTP1, .nioHTTP2, .nioPosix, .nioSSL,
+        .subprocess, .swiftASN1, .systemPackage, .x509,
     ]
 ])
 package.targets += tests([
@@ -96,6 +97,7 @@ package.targets += tests([
     "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
     "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
     "ProtobufWireTests": ["ProtobufWire"],
+    "ThreadsTests": ["Threads"],
     "ToolsTests": ["tools", .argumentParser],
 ])
 package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// libcurl, and inline functions for what Swift cannot call: curl_easy_setopt, curl_easy_getinfo and curl_multi_setopt
-// take a variadic argument whose type depends on the option. There is one function for each type that is used here.
+// libcurl, and inline functions for what Swift cannot call: curl_easy_setopt and curl_multi_setopt take a variadic
+// argument whose type depends on the option. There is one function for each type that is used here.
 
 #ifndef CCURL_SHIM_H
 #define CCURL_SHIM_H
 
-// First: some builds define what sys/select.h needs only after it was read.
+// First: in some builds sys/select.h is read before the macros that it needs are defined.
 #include <features.h>
 
 #include <curl/curl.h>
@@ -17,7 +17,7 @@ static inline CURLcode CCurl_setopt_long(CURL *handle, CURLoption option, long v
     return curl_easy_setopt(handle, option, value);
 }
 
-/// curl_easy_setopt for options that take a string, which libcurl copies; NULL takes the option back.
+/// curl_easy_setopt for options that take a string, which libcurl copies; NULL resets the option.
 static inline CURLcode CCurl_setopt_string(CURL *handle, CURLoption option, const char *value) {
     return curl_easy_setopt(handle, option, value);
 }
@@ -62,37 +62,12 @@ static inline CURLcode CCurl_setopt_ssl_context_callback(CURL *handle, curl_ssl_
     return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
 }
 
-/// curl_easy_getinfo for infos that are a long.
-static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
-    return curl_easy_getinfo(handle, info, value);
-}
-
 /// curl_multi_setopt for options that take a long.
 static inline CURLMcode CCurl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);
 }
 
-/// curl_multi_setopt for options that take a pointer, which libcurl passes on to callbacks.
-static inline CURLMcode CCurl_multi_setopt_pointer(CURLM *handle, CURLMoption option, void *value) {
-    return curl_multi_setopt(handle, option, value);
-}
-
-/// CURLMOPT_SOCKETFUNCTION
-static inline CURLMcode CCurl_multi_setopt_socket_callback(CURLM *handle, curl_socket_callback value) {
-    return curl_multi_setopt(handle, CURLMOPT_SOCKETFUNCTION, value);
-}
-
-/// CURLMOPT_TIMERFUNCTION
-static inline CURLMcode CCurl_multi_setopt_timer_callback(CURLM *handle, curl_multi_timer_callback value) {
-    return curl_multi_setopt(handle, CURLMOPT_TIMERFUNCTION, value);
-}
-
-/// CURL_SOCKET_TIMEOUT: a macro with a cast.
-static inline curl_socket_t CCurl_socket_timeout(void) {
-    return CURL_SOCKET_TIMEOUT;
-}
-
-/// The result of a finished transfer; it is in a union.
+/// The result of a finished transfer, which is in a union.
 static inline CURLcode CCurl_message_result(const CURLMsg *message) {
     return message->data.result;
 }

@@ -6,7 +6,7 @@
 #ifndef CGRPC_SHIM_H
 #define CGRPC_SHIM_H
 
-// First: some builds define what sys/select.h needs only after it was read.
+// First: in some builds sys/select.h is read before the macros that it needs are defined.
 #include <features.h>
 
 #include <grpc/byte_buffer.h>
@@ -22,7 +22,7 @@ static inline const uint8_t *CGRPC_slice_start(const grpc_slice *slice) {
     return GRPC_SLICE_START_PTR(*slice);
 }
 
-/// GRPC_SLICE_LENGTH: the slice's number of bytes.
+/// GRPC_SLICE_LENGTH: the number of bytes of the slice.
 static inline size_t CGRPC_slice_length(const grpc_slice *slice) {
     return GRPC_SLICE_LENGTH(*slice);
 }

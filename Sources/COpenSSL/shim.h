@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// OpenSSL, the one that libcurl uses, and inline functions for what Swift cannot call: stacks are typed by macros.
+// OpenSSL, the same that libcurl uses, and inline functions for what Swift cannot call: macros define the types of stacks.
 
 #ifndef COPENSSL_SHIM_H
 #define COPENSSL_SHIM_H
 
-// First: some builds define what sys/select.h needs only after it was read.
+// First: in some builds sys/select.h is read before the macros that it needs are defined.
 #include <features.h>
 
 #include <openssl/err.h>
@@ -20,7 +20,7 @@ static inline int COpenSSL_count(const STACK_OF(X509) *certificates) {
     return sk_X509_num(certificates);
 }
 
-/// sk_X509_value: no reference is handed over.
+/// sk_X509_value: a borrowed reference.
 static inline X509 *COpenSSL_certificate(const STACK_OF(X509) *certificates, int index) {
     return sk_X509_value(certificates, index);
 }

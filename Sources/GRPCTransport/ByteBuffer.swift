@@ -3,18 +3,18 @@
 
 import CGRPC
 
-/// Makes a `grpc_byte_buffer` of bytes. The caller destroys it.
+/// Copies `bytes` into a `grpc_byte_buffer`, which the caller has to destroy.
 func makeByteBuffer(_ bytes: [UInt8]) -> UnsafeMutablePointer<grpc_byte_buffer>? {
-    // slice.h: copies; an empty slice needs no memory.
+    // slice.h: copies the bytes.
     var slice = unsafe bytes.withUnsafeBytes { bytes in
         unsafe grpc_slice_from_copied_buffer(bytes.baseAddress, bytes.count)
     }
     defer { unsafe grpc_slice_unref(slice) }
-    // byte_buffer.h: takes a reference to each slice of its own.
+    // byte_buffer.h: takes its own reference to each slice.
     return unsafe grpc_raw_byte_buffer_create(&slice, 1)
 }
 
-/// The bytes of a `grpc_byte_buffer`, which is left as it is; nil when it cannot be decompressed.
+/// Copies the bytes of a `grpc_byte_buffer`; nil when they cannot be decompressed.
 func bytes(of buffer: UnsafeMutablePointer<grpc_byte_buffer>) -> [UInt8]? {
     var reader = unsafe grpc_byte_buffer_reader()
     guard unsafe grpc_byte_buffer_reader_init(&reader, buffer) != 0 else { return nil }
@@ -29,7 +29,7 @@ func bytes(of buffer: UnsafeMutablePointer<grpc_byte_buffer>) -> [UInt8]? {
     return bytes
 }
 
-/// A slice's bytes as text; invalid UTF-8 is repaired.
+/// A slice's bytes as text; invalid UTF-8 is replaced by U+FFFD.
 func text(of slice: grpc_slice) -> String {
     var bytes: [UInt8] = []
     unsafe append(slice, to: &bytes)
@@ -37,7 +37,7 @@ func text(of slice: grpc_slice) -> String {
 }
 
 private func append(_ slice: grpc_slice, to bytes: inout [UInt8]) {
-    // The pointer is used before `slice` goes away; short slices keep their bytes inside the struct.
+    // Valid for as long as `slice` is: a short slice has its bytes inside the struct.
     var slice = unsafe slice
     unsafe bytes.append(
         contentsOf: UnsafeBufferPointer(start: CGRPC_slice_start(&slice), count: CGRPC_slice_length(&slice))

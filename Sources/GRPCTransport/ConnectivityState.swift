@@ -3,19 +3,16 @@
 
 import CGRPC
 
-/// How a channel's connection is.
+/// The state of a channel's connection.
 ///
 /// Source: gRPC, "gRPC Connectivity Semantics and API".
 package enum ConnectivityState: Sendable, Hashable {
-    /// Not connected, and nobody wants it to be.
+    /// Not connected, and not connecting before the next call.
     case idle
-    /// About to be connected.
     case connecting
-    /// Connected.
     case ready
-    /// The last attempt failed; the next one follows after a back-off.
+    /// The last attempt to connect failed; the next one follows after a back-off.
     case transientFailure
-    /// Closed for good.
     case shutdown
 
     init(_ state: grpc_connectivity_state) {

@@ -5,32 +5,33 @@ import CGRPC
 import Glibc
 
 extension GRPCChannel {
-    /// The most bytes of headers or trailers that are received, the status message among them: what Go's gRPC takes.
-    /// Beyond gRPC core's own 8 KiB a call would end with ResourceExhausted, whatever the server said.
+    /// The limit in bytes for headers and for trailers, the status message included: that of grpc-go. With gRPC core's
+    /// default of 8 KiB, a call with a longer status message ends with ResourceExhausted in place of the server's
+    /// status.
     private static let maximumMetadataSize: Int32 = 16 << 20
 
-    /// Returns a `grpc_channel *`, which the caller owns.
+    /// - Returns: a `grpc_channel *`, which the caller owns.
     static func makeChannel(_ target: GRPCTarget, _ configuration: Configuration) -> OpaquePointer? {
         var arguments = ChannelArguments()
         arguments.set("grpc.max_receive_message_length", configuration.maximumReceiveMessageSize)
         arguments.set("grpc.initial_reconnect_backoff_ms", configuration.initialReconnectBackoff.milliseconds)
         arguments.set("grpc.max_reconnect_backoff_ms", configuration.maximumReconnectBackoff.milliseconds)
-        // Left alone: grpc.min_reconnect_backoff_ms. In spite of its name it is how long one attempt may take, its
-        // default of 20 s leaves a busy server the time to answer, and an absent one is noticed at once anyway.
+        // grpc.min_reconnect_backoff_ms keeps its default of 20 s: in spite of its name it limits one attempt to
+        // connect. A busy server has that time to accept, and a missing one is noticed at once anyway.
         arguments.set("grpc.max_metadata_size", maximumMetadataSize)
-        // Without this an unused connection is closed after half an hour. Kept, it reports when the server goes away.
+        // By default an unused connection is closed after half an hour. A kept one notices when the server goes away.
         arguments.set("grpc.client_idle_timeout_ms", .max)
-        // Neither a proxy nor a service configuration from DNS has business between a sidecar and its driver.
+        // A sidecar and its driver need neither a proxy nor a service configuration from DNS.
         arguments.set("grpc.enable_http_proxy", 0)
         arguments.set("grpc.service_config_disable_resolution", 1)
-        // Channels share nothing: the state of a connection is its channel's own.
+        // Channels do not share connections: each has its own connectivity state.
         arguments.set("grpc.use_local_subchannel_pool", 1)
         if target.isUnixSocket {
-            // Otherwise the authority is the percent-encoded path, which some servers refuse.
+            // By default the authority is the percent-encoded path, which some servers reject.
             arguments.set("grpc.default_authority", "localhost")
         }
         return unsafe arguments.withUnsafeArguments { arguments in
-            // grpc_security.h: credentials are referenced by the channel; ours are released here.
+            // grpc_security.h: the channel takes its own reference to the credentials.
             let credentials = unsafe grpc_insecure_credentials_create()
             defer { unsafe grpc_channel_credentials_release(credentials) }
             return unsafe grpc_channel_create(target.uri, credentials, arguments)
@@ -38,8 +39,8 @@ extension GRPCChannel {
     }
 }
 
-/// Channel arguments: keys with an integer or a text. gRPC core copies them.
-struct ChannelArguments {
+/// Names with an integer or a string. gRPC core copies them.
+private struct ChannelArguments {
     private enum Value {
         case integer(Int32)
         case text(String)
@@ -55,7 +56,7 @@ struct ChannelArguments {
         values.append((key, .text(value)))
     }
 
-    /// The pointer is valid inside `body` only.
+    /// The pointer is valid only until `body` returns.
     func withUnsafeArguments<R>(_ body: (UnsafePointer<grpc_channel_args>) -> R) -> R {
         var strings: [UnsafeMutablePointer<CChar>?] = unsafe []
         defer {
@@ -87,7 +88,7 @@ struct ChannelArguments {
     }
 }
 
-/// The moment after a duration, on the clock that gRPC core likes best for deadlines.
+/// The deadline of a timeout that starts now, on the monotonic clock.
 func deadline(after duration: Duration) -> gpr_timespec {
     let (seconds, attoseconds) = max(.zero, duration).components
     return gpr_time_add(

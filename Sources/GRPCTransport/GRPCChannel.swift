@@ -4,28 +4,27 @@
 import CGRPC
 import Synchronization
 
-/// A connection to a server, made when it is first needed and made anew when it breaks.
+/// A connection to a server, made on demand and again when it breaks.
 ///
-/// Owns a thread (gRPC core has a few of its own) until ``shutdown()``, or until nobody refers to it any more.
-/// Everything may be called from every task.
+/// Owns a thread, beside gRPC core's own, until ``shutdown()`` or until the last reference to the channel is released.
+/// All methods may be called concurrently.
 package final class GRPCChannel: Sendable {
-    /// Limits of a channel.
     package struct Configuration: Sendable {
-        /// The largest message that is received, in bytes; a larger one ends the call with ResourceExhausted.
+        /// The largest response in bytes; a larger one ends the call with ResourceExhausted.
         package var maximumReceiveMessageSize: Int32 = 64 << 20
-        /// The wait after a first failed attempt to connect. It grows with each further one.
+        /// The back-off after the first failed attempt to connect; it grows with each further failure.
         package var initialReconnectBackoff: Duration = .milliseconds(200)
-        /// The longest wait between attempts to connect.
+        /// The longest back-off.
         package var maximumReconnectBackoff: Duration = .seconds(1)
 
         /// The defaults suit a server on the same machine.
         package init() {}
     }
 
+    // @unchecked Sendable: gRPC core's functions on a channel may be called from every thread.
     @safe
-    // Sendable because gRPC core's functions on a channel may be called from every thread.
     private struct State: @unchecked Sendable {
-        /// `grpc_channel *`; nil once the channel is destroyed.
+        /// `grpc_channel *`; nil after it was destroyed.
         var handle: OpaquePointer?
         var isShutDown = false
         var calls: [ObjectIdentifier: UnaryCall] = [:]
@@ -33,39 +32,36 @@ package final class GRPCChannel: Sendable {
 
     private let target: GRPCTarget
     let queue: CompletionQueue
+    /// gRPC core's own locks are taken while this one is held, and no other lock of ours.
     private let state: Mutex<State>
 
-    /// Prepares a connection. Nothing is sent before the first call.
+    /// Does not connect before the first call.
     ///
-    /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of
-    ///   a Unix domain socket.
-    /// - Throws: InvalidArgument when there is no target, or when its path is none that a socket can have.
+    /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of a
+    ///   Unix domain socket.
+    /// - Throws: InvalidArgument, when `target` is empty or its path cannot be that of a socket.
     package init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
         self.target = try GRPCTarget(target)
         queue = CompletionQueue()
-        // grpc.h: never NULL; a channel that cannot be made fails its calls.
+        // grpc.h: never NULL; on an error it is a channel whose calls all fail.
         unsafe state = Mutex(State(handle: Self.makeChannel(self.target, configuration)))
-        queue.liveHandles.add(1, ordering: .relaxed)
     }
 
-    /// How many C objects of this channel were made and not yet given back: itself, its calls, what calls read and
-    /// write. For tests of leaks.
-    var liveHandles: Int { queue.liveHandles.load(ordering: .relaxed) }
-
     deinit {
-        // Calls hold the channel, so none is under way. The queue's thread ends by itself.
+        // No call is in flight, for it would retain the channel. The queue's thread ends by itself.
         state.withLock { $0.isShutDown = true }
         destroyWhenIdle()
     }
 
-    /// One call: sends `request` and returns the response's bytes.
+    /// Calls a unary method and returns the response.
     ///
     /// - Parameters:
-    ///   - method: the full name: `/csi.v1.Identity/Probe`.
-    ///   - timeout: how long the whole call may take, connecting included.
-    /// - Throws: the status that the call ended with, unless that is OK. Unavailable: the server cannot be reached;
-    ///   fails at once while it is known to be away. DeadlineExceeded: after `timeout`. Cancelled: the task was
-    ///   cancelled, or the channel shut down.
+    ///   - method: the full name, such as `/csi.v1.Identity/Probe`.
+    ///   - request: the encoded message.
+    ///   - timeout: for the whole call, connecting included.
+    /// - Throws: the status of the call unless it is OK. Unavailable: the server cannot be reached; while the channel
+    ///   backs off, the call fails at once. DeadlineExceeded: `timeout` has passed. Cancelled: the task was cancelled,
+    ///   or the channel shut down.
     package func unary(_ method: String, request: [UInt8], timeout: Duration) async throws(GRPCError) -> [UInt8] {
         let call = UnaryCall(queue: queue)
         let result = await withTaskCancellationHandler {
@@ -80,8 +76,8 @@ package final class GRPCChannel: Sendable {
         return try result.get()
     }
 
-    /// Ends the calls in flight with Cancelled, closes the connection and returns when all is freed. Later calls end
-    /// with Cancelled at once. May be called more than once.
+    /// Ends the calls in flight with Cancelled, closes the connection and returns when everything is freed. Later calls
+    /// fail with Cancelled at once. May be called more than once.
     package func shutdown() async {
         let calls = state.withLock { state in
             state.isShutDown = true
@@ -101,7 +97,7 @@ package final class GRPCChannel: Sendable {
     ) {
         let handle: OpaquePointer? = unsafe state.withLock { state in
             guard !state.isShutDown, let channel = unsafe state.handle else { return nil }
-            // grpc.h: the slices are copied or referenced, the caller keeps its own references; no host, no parent.
+            // grpc.h: the caller keeps its reference to the slice. Without a parent call and without a host.
             let path = unsafe grpc_slice_from_copied_string(method)
             defer { unsafe grpc_slice_unref(path) }
             let handle = unsafe grpc_channel_create_call(
@@ -114,10 +110,7 @@ package final class GRPCChannel: Sendable {
                 deadline(after: timeout),
                 nil
             )
-            if unsafe handle != nil {
-                state.calls[ObjectIdentifier(call)] = call
-                queue.liveHandles.add(1, ordering: .relaxed)
-            }
+            if unsafe handle != nil { state.calls[ObjectIdentifier(call)] = call }
             return unsafe handle
         }
         guard let handle = unsafe handle else {
@@ -131,18 +124,17 @@ package final class GRPCChannel: Sendable {
         }
     }
 
-    /// Lends the `grpc_channel *`, nil after the shutdown. It cannot be destroyed meanwhile.
+    /// Passes the `grpc_channel *`, nil after the shutdown, to `body`. It is not destroyed before `body` has returned.
     func withHandle<R>(_ body: (OpaquePointer?) -> R) -> R {
         state.withLock { unsafe body($0.handle) }
     }
 
-    /// The order that gRPC core asks for: calls done, channel destroyed, queue shut down.
+    /// In the order that gRPC core requires: the calls have ended, the channel is destroyed, the queue shuts down.
     private func destroyWhenIdle() {
         state.withLock { state in
             guard state.isShutDown, state.calls.isEmpty, let handle = unsafe state.handle else { return }
             unsafe state.handle = nil
             unsafe grpc_channel_destroy(handle)
-            queue.liveHandles.subtract(1, ordering: .relaxed)
             queue.beginShutdown()
         }
     }

@@ -1,62 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How a call ended: a code and, unless it is OK, a sentence.
+/// How a call ended: a code and, unless it is OK, a message.
 ///
 /// Source: gRPC, "Status codes and their use in gRPC".
 package struct GRPCStatus: Sendable, Hashable {
-    /// What kind of end it was.
     package struct Code: RawRepresentable, Sendable, Hashable {
         /// The number on the wire.
         package var rawValue: UInt32
 
-        /// Any number; unknown ones are kept.
+        /// Unknown numbers are kept.
         package init(rawValue: UInt32) {
             self.rawValue = rawValue
         }
 
-        /// Success.
         package static let ok = Code(rawValue: 0)
-        /// The caller gave up.
+        /// The caller has cancelled the call.
         package static let cancelled = Code(rawValue: 1)
-        /// An error that says nothing of its kind.
         package static let unknown = Code(rawValue: 2)
-        /// The request is wrong, whatever the state of the server.
+        /// The request is invalid, whatever the state of the server.
         package static let invalidArgument = Code(rawValue: 3)
-        /// The time was over before the answer was there.
         package static let deadlineExceeded = Code(rawValue: 4)
-        /// What was asked for does not exist.
         package static let notFound = Code(rawValue: 5)
-        /// What was to be created exists.
         package static let alreadyExists = Code(rawValue: 6)
-        /// The caller may not.
         package static let permissionDenied = Code(rawValue: 7)
-        /// Out of something; a message above the size limit, too.
+        /// A quota is used up, or a message exceeds the size limit.
         package static let resourceExhausted = Code(rawValue: 8)
-        /// Not in this state of the server.
+        /// The server is not in a state in which it can serve the call.
         package static let failedPrecondition = Code(rawValue: 9)
-        /// Broken off by a conflict; for CSI lists: the token has expired.
+        /// The call conflicts with another one. In the CSI list RPCs: the starting token is invalid or has expired.
         package static let aborted = Code(rawValue: 10)
-        /// Past the valid range.
         package static let outOfRange = Code(rawValue: 11)
-        /// The server has no such method.
+        /// The server does not have the method.
         package static let unimplemented = Code(rawValue: 12)
-        /// Something that must hold does not.
+        /// An invariant of the server or of gRPC is broken.
         package static let `internal` = Code(rawValue: 13)
-        /// The server cannot be reached, now.
+        /// The server cannot be reached at present.
         package static let unavailable = Code(rawValue: 14)
-        /// Data is lost for good.
+        /// Data is lost or corrupted, and cannot be recovered.
         package static let dataLoss = Code(rawValue: 15)
-        /// The caller is nobody.
         package static let unauthenticated = Code(rawValue: 16)
     }
 
-    /// What kind of end it was.
     package var code: Code
-    /// The server's sentence, or gRPC's own.
+    /// The server's message, or gRPC core's.
     package var message: String
 
-    /// An end.
     package init(code: Code, message: String) {
         self.code = code
         self.message = message
@@ -64,7 +53,7 @@ package struct GRPCStatus: Sendable, Hashable {
 }
 
 extension GRPCStatus.Code: CustomStringConvertible {
-    /// The name as Go's gRPC prints it, which metrics use as a label: `DeadlineExceeded`.
+    /// The name that grpc-go prints, which metrics have as a label: `DeadlineExceeded`.
     package var description: String {
         let names = [
             "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
@@ -74,8 +63,8 @@ extension GRPCStatus.Code: CustomStringConvertible {
         return rawValue < names.count ? names[Int(rawValue)] : "Code(\(rawValue))"
     }
 
-    /// ``description`` for a metric's label: a code that gRPC does not define is `Unknown`, so that a server cannot make more
-    /// series than there are codes (gRPC, "Status codes and their use": clients treat it as UNKNOWN).
+    /// ``description`` with `Unknown` for the codes that gRPC does not define, so that a server cannot add series to a
+    /// metric (gRPC, "Status codes and their use": clients treat them as UNKNOWN).
     package var shortDescription: String {
         rawValue <= Self.unauthenticated.rawValue ? description : Self.unknown.description
     }
@@ -83,19 +72,15 @@ extension GRPCStatus.Code: CustomStringConvertible {
 
 /// A call that did not end with OK.
 package struct GRPCError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// How it ended.
     package var status: GRPCStatus
 
-    /// An error with this status.
     package init(_ status: GRPCStatus) {
         self.status = status
     }
 
-    /// An error with this code and message.
     package init(code: GRPCStatus.Code, message: String) {
         self.init(GRPCStatus(code: code, message: message))
     }
 
-    /// Code and message.
     package var description: String { "\(status.code): \(status.message)" }
 }

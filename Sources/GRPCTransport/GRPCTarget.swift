@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An address as gRPC core takes it.
+/// The address of a server, as gRPC core takes it.
 ///
 /// Source: gRPC, "gRPC Name Resolution".
 struct GRPCTarget: Sendable, Hashable {
-    /// The most bytes of a Unix domain socket's path: `sun_path` of unix(7) without its final zero.
+    /// The longest path of a Unix domain socket in bytes: `sun_path` of unix(7) without its terminating zero.
     private static let maximumPathLength = 107
 
-    /// What gRPC core is given.
     let uri: String
-    /// Whether it names a Unix domain socket.
     let isUnixSocket: Bool
 
-    /// Takes what gRPC core takes, and a bare path for a Unix domain socket.
-    ///
-    /// - Throws: InvalidArgument for an address at which there can never be anything; gRPC core would accept it and end
-    ///   each call with an Unknown that does not say why.
+    /// - Parameter address: an address as gRPC core takes it, or the absolute path of a Unix domain socket.
+    /// - Throws: InvalidArgument for an address that no server can have. gRPC core would accept it, and end each call
+    ///   with Unknown and without a reason.
     init(_ address: String) throws(GRPCError) {
         guard !address.isEmpty else {
             throw Self.invalid("the address is empty: give one like unix:///run/csi/socket")
@@ -43,4 +40,11 @@ struct GRPCTarget: Sendable, Hashable {
     private static func invalid(_ message: String) -> GRPCError {
         GRPCError(code: .invalidArgument, message: message)
     }
+}
+
+/// Checks the address of a server without connecting.
+///
+/// - Throws: InvalidArgument with a sentence, when no server can have the address.
+package func checkTarget(_ address: String) throws(GRPCError) {
+    _ = try GRPCTarget(address)
 }

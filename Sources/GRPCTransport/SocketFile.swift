@@ -3,12 +3,12 @@
 
 import Glibc
 
-/// What is at the path of a Unix domain socket: why a connection to it fails, where gRPC core's text does not say.
+/// What exists at the path of a Unix domain socket: the reason why a connection fails, which gRPC core's message lacks.
 ///
-/// Source: unix(7), "Pathname socket ownership and permissions": connect(2) needs write permission on the socket and search
-/// permission on its directories.
+/// Source: unix(7), "Pathname socket ownership and permissions": connect(2) needs write permission on the socket and
+/// search permission on its directories.
 package struct SocketFile: Sendable, Equatable {
-    /// A user of the system, as `id` prints it.
+    /// A user and a group, by number.
     package struct Owner: Sendable, Equatable {
         package var user: UInt32
         package var group: UInt32
@@ -20,21 +20,20 @@ package struct SocketFile: Sendable, Equatable {
     }
 
     package enum State: Sendable, Equatable {
-        /// A socket that this process may connect to.
+        /// A socket to which this process may connect.
         case permitted
-        /// Nothing is at the path.
         case missing
-        /// A socket without write permission for this process; `mode` has the permission bits.
+        /// A socket without write permission for this process; `mode` is the permission bits.
         case forbidden(mode: UInt32, owner: Owner)
         /// Another kind of file, such as "a directory".
         case notSocket(kind: String)
-        /// stat(2) fails, with the system's text.
+        /// stat(2) failed, with the system's message.
         case unknown(String)
     }
 
     package var path: String
     package var state: State
-    /// The user that this process runs as.
+    /// The user and group of this process.
     package var process: Owner
 
     package init(path: String, state: State, process: Owner) {
@@ -43,7 +42,7 @@ package struct SocketFile: Sendable, Equatable {
         self.process = process
     }
 
-    /// Looks at the file system, which may change at any time.
+    /// Reads the file system, which may change at any time.
     package init(path: String) {
         self.init(path: path, state: Self.state(of: path), process: Owner(user: geteuid(), group: getegid()))
     }
@@ -58,7 +57,7 @@ package struct SocketFile: Sendable, Equatable {
         return nil
     }
 
-    /// Why this process cannot connect, in one sentence; nil where the file is not the reason.
+    /// Why this process cannot connect, in one sentence; nil when the file is not the reason.
     package var problem: String? {
         switch state {
         case .permitted: nil
@@ -76,9 +75,8 @@ package struct SocketFile: Sendable, Equatable {
 
     private static func state(of path: String) -> State {
         var status = stat()
-        // Safe: the pointer is to a local variable.
         guard unsafe stat(path, &status) == 0 else {
-            // Safe: the texts of the errors of stat(2) are constants of glibc.
+            // strerror(3) is not thread-safe, but the messages of stat(2)'s errors are constants of glibc.
             return errno == ENOENT ? .missing : unsafe .unknown(String(cString: strerror(errno)))
         }
         switch status.st_mode & S_IFMT {
@@ -87,7 +85,6 @@ package struct SocketFile: Sendable, Equatable {
         case S_IFREG: return .notSocket(kind: "a regular file")
         default: return .notSocket(kind: "a device or a pipe")
         }
-        // Safe: the string is only read, and only during the call.
         guard unsafe faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 else {
             return .forbidden(
                 mode: status.st_mode & 0o7777,
@@ -101,11 +98,4 @@ package struct SocketFile: Sendable, Equatable {
         let digits = String(mode, radix: 8)
         return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
-}
-
-/// Checks an address without a connection.
-///
-/// - Throws: InvalidArgument with a sentence, where no socket can ever be at the address.
-package func checkTarget(_ address: String) throws(GRPCError) {
-    _ = try GRPCTarget(address)
 }

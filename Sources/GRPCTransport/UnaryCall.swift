@@ -4,20 +4,21 @@
 import CGRPC
 import Synchronization
 
-/// One unary call from its start to its end.
+/// One unary call.
 ///
-/// Everything that gRPC core writes to or reads from while the call is under way lives in ``Memory``, at an address
-/// that does not move, and is freed when the call has ended.
+/// What gRPC core reads and writes while the call is in flight is in ``Memory``, at addresses that do not change, and
+/// is freed when the call has ended.
 final class UnaryCall: Sendable {
+    // @unchecked Sendable: gRPC core's functions on a call may be called from every thread.
     @safe
-    // Sendable because gRPC core's functions on a call may be called from every thread.
     private struct State: @unchecked Sendable {
-        /// `grpc_call *`; nil once the call has ended.
+        /// `grpc_call *`; nil before the start and after the end.
         var handle: OpaquePointer?
         var isCancelled = false
     }
 
     private let queue: CompletionQueue
+    /// gRPC core's own locks are taken while this one is held, and no other lock of ours.
     private let state = Mutex(State())
 
     init(queue: CompletionQueue) {
@@ -28,14 +29,14 @@ final class UnaryCall: Sendable {
     ///
     /// - Parameters:
     ///   - handle: a `grpc_call *`, owned by this object from now on.
-    ///   - completion: called once, on the queue's thread or, when the call could not be started, on this one.
+    ///   - completion: called once: on the queue's thread, or on the current one when the call could not be started.
     func start(
         _ handle: OpaquePointer,
         request: [UInt8],
         completion: @escaping @Sendable (Result<[UInt8], GRPCError>) -> Void
     ) {
-        let memory = Memory(request: request, queue: queue)
-        // The lock keeps a cancellation from another thread away until the call is complete in itself.
+        let memory = Memory(request: request)
+        // A cancellation on another thread has to wait until the batch has been started.
         let isStarted = state.withLock { state in
             unsafe state.handle = handle
             if state.isCancelled { unsafe cancel(handle) }
@@ -52,7 +53,7 @@ final class UnaryCall: Sendable {
         }
     }
 
-    /// Ends the call early, with the status Cancelled. Does nothing once it has ended; may come before the start.
+    /// Ends the call with the status Cancelled. May be called before the start; does nothing after the end.
     func cancel() {
         state.withLock { state in
             state.isCancelled = true
@@ -61,7 +62,7 @@ final class UnaryCall: Sendable {
     }
 
     private func cancel(_ handle: OpaquePointer) {
-        // grpc.h: thread safe; must not be called after the call was unreferenced, which the lock sees to.
+        // grpc.h: thread-safe; not to be called after grpc_call_unref, which the lock guarantees.
         unsafe _ = grpc_call_cancel(handle, nil)
     }
 
@@ -70,19 +71,17 @@ final class UnaryCall: Sendable {
             guard let handle = unsafe state.handle else { return }
             unsafe grpc_call_unref(handle)
             unsafe state.handle = nil
-            queue.liveHandles.subtract(1, ordering: .relaxed)
         }
     }
 }
 
 /// What gRPC core reads and writes during a call.
+// @unchecked Sendable: one thread at a time uses it, first the one that starts the call, then gRPC core's, then the
+// queue's.
 @safe
-// Sendable because it is used by one thread at a time: the one that starts the call, gRPC core's own while it is under
-// way, and then the queue's.
 private final class Memory: @unchecked Sendable {
     static let operationCount = 6
 
-    private let queue: CompletionQueue
     let operations: UnsafeMutablePointer<grpc_op>
     private let initialMetadata: UnsafeMutablePointer<grpc_metadata_array>
     private let trailingMetadata: UnsafeMutablePointer<grpc_metadata_array>
@@ -91,9 +90,7 @@ private final class Memory: @unchecked Sendable {
     private let request: UnsafeMutablePointer<grpc_byte_buffer>?
     private let response: UnsafeMutablePointer<UnsafeMutablePointer<grpc_byte_buffer>?>
 
-    init(request bytes: [UInt8], queue: CompletionQueue) {
-        self.queue = queue
-        queue.liveHandles.add(1, ordering: .relaxed)
+    init(request bytes: [UInt8]) {
         unsafe operations = .allocate(capacity: Self.operationCount)
         unsafe operations.initialize(repeating: grpc_op(), count: Self.operationCount)
         unsafe initialMetadata = .allocate(capacity: 1)
@@ -134,17 +131,16 @@ private final class Memory: @unchecked Sendable {
         unsafe status.deallocate()
         unsafe details.deallocate()
         unsafe response.deallocate()
-        queue.liveHandles.subtract(1, ordering: .relaxed)
     }
 
-    /// How the call ended, once the batch is complete.
+    /// The response or the status, once the batch is complete.
     func result() -> Result<[UInt8], GRPCError> {
         let code = unsafe GRPCStatus.Code(rawValue: UInt32(bitPattern: status.pointee.rawValue))
         guard code == .ok else {
             return .failure(GRPCError(code: code, message: unsafe text(of: details.pointee)))
         }
         guard let response = unsafe response.pointee, let bytes = unsafe bytes(of: response) else {
-            return .failure(GRPCError(code: .internal, message: "the server answered OK and sent no message"))
+            return .failure(GRPCError(code: .internal, message: "the server returned OK without a message"))
         }
         return .success(bytes)
     }

@@ -3,62 +3,96 @@
 
 import CCurl
 
-/// A transfer that libcurl carries out. Used by the loop's thread only.
+/// A transfer that libcurl carries out, and what its callbacks receive.
 final class ActiveTransfer {
     let transfer: Transfer
     let handle: EasyHandle
-    /// For the total timeout.
-    let start = ContinuousClock.now
-    /// When the server last sent something, for the idle timeout.
-    var lastActivity = ContinuousClock.now
-    /// Something has arrived of which nobody was reported.
-    var hasNews = false
+    private let start = ContinuousClock.now
+    /// When the server last sent something, or the reader last held it up.
+    private var lastActivity = ContinuousClock.now
+    /// Something has arrived since the waiting task was last woken.
+    private var hasArrivals = false
     private var head = HeadParser()
 
-    /// - Parameter handle: one that no other transfer uses.
-    /// - Throws: when libcurl refuses an option, which for the URL means that it is none.
-    init(_ transfer: Transfer, handle: EasyHandle) throws(HTTPError) {
+    /// - Throws: Code.invalidRequest, when the URL is invalid; Code.transport, when libcurl refuses another option.
+    init(_ transfer: Transfer, settings: ClientSettings) throws(HTTPError) {
         self.transfer = transfer
-        self.handle = handle
-        let refusal = handle.prepare(transfer.request, for: self)
-        if refusal != CURLE_OK { throw error(refusal) }
+        handle = try EasyHandle(settings: settings)
+        do throws(EasyHandle.RefusedOption) {
+            try handle.prepare(transfer.request, for: self)
+        } catch {
+            throw self.error(error.code)
+        }
     }
 
     /// How the transfer ended, from libcurl's result.
-    func end(_ result: CURLcode) -> Result<Void, HTTPError> {
-        result == CURLE_OK ? .success(()) : .failure(error(result))
+    func result(_ code: CURLcode) -> Result<Void, HTTPError> {
+        code == CURLE_OK ? .success(()) : .failure(error(code))
     }
 
-    /// Goes on after a pause.
+    private func error(_ code: CURLcode) -> HTTPError {
+        HTTPError(code, detail: handle.errorText, request: transfer.request)
+    }
+
+    /// Continues after a pause.
     func resume() {
         lastActivity = .now
         handle.resume()
     }
 
-    private func error(_ result: CURLcode) -> HTTPError {
-        HTTPError(result, detail: handle.errorText, request: transfer.request)
+    /// Once for all that arrived in one go: waking a task costs more than receiving.
+    func wakeWaiter() {
+        guard hasArrivals else { return }
+        hasArrivals = false
+        transfer.wake()
     }
 
-    /// CURLOPT_HEADERFUNCTION: one line, with its line end.
+    /// Returns the error of a timeout that has passed. Otherwise shortens `wait` so that it ends with the next one.
+    func checkTimeouts(at now: ContinuousClock.Instant, shortening wait: inout Duration) -> HTTPError? {
+        let request = transfer.request
+        if transfer.isPaused { lastActivity = now }
+        if let idle = transfer.idleTimeout {
+            let remaining = idle - (now - lastActivity)
+            if remaining <= .zero { return .timeout("\(request): nothing received for \(idle)") }
+            wait = min(wait, remaining)
+        }
+        if let total = request.timeouts.total {
+            let remaining = total - (now - start)
+            if remaining <= .zero { return .timeout("\(request): not complete after \(total)") }
+            wait = min(wait, remaining)
+        }
+        return nil
+    }
+}
+
+// MARK: Callbacks of libcurl
+
+extension ActiveTransfer {
+    /// CURLOPT_HEADERFUNCTION(3): one line, with its line end.
     func receiveHeader(_ line: UnsafeRawBufferPointer) {
         lastActivity = .now
         guard let head = unsafe head.receive(line) else { return }
         transfer.receive(head)
-        hasNews = true
+        hasArrivals = true
     }
 
-    /// CURLOPT_WRITEFUNCTION: some bytes of the body.
+    /// CURLOPT_WRITEFUNCTION(3): some bytes of the body. Returns how many were taken; any other number than all of them
+    /// fails the transfer with CURLE_WRITE_ERROR. After a pause libcurl delivers the same bytes again.
     func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
         lastActivity = .now
-        hasNews = true
-        // CURLOPT_WRITEFUNCTION(3): after a pause the same bytes are delivered again.
-        // Another number than was offered fails the transfer with CURLE_WRITE_ERROR.
+        hasArrivals = true
         switch unsafe transfer.receive([UInt8](bytes)) {
         case .taken: return bytes.count
         case .paused: return CCurl_writefunc_pause()
         case .overflowed:
-            handle.giveUpConnection()
+            handle.forbidConnectionReuse()
             return 0
         }
+    }
+}
+
+extension HTTPError {
+    fileprivate static func timeout(_ message: String) -> HTTPError {
+        HTTPError(code: .timeout, message: message)
     }
 }

@@ -4,20 +4,18 @@
 import COpenSSL
 import FoundationEssentials
 
-/// Certificate authorities as Go reads them: certificates that cannot be read are skipped, and so are blocks that are no
+/// Certificate authorities as Go reads them: unreadable certificates are skipped, and so are other blocks than
 /// certificates. libcurl itself refuses the whole bundle.
 ///
 /// Source: `AppendCertsFromPEM` in crypto/x509/cert_pool.go.
 package struct CertificateBundle: Sendable, Hashable {
     /// In DER.
     private let certificates: [[UInt8]]
-    /// Which of the bundle's `CERTIFICATE` blocks cannot be read, counted from 1.
+    /// The positions, from 1, of the `CERTIFICATE` blocks that cannot be read.
     package let skipped: [Int]
-
-    /// Whether every block has its end; a file that is being written has not.
+    /// Whether every block has its end line, which a file that is still being written lacks.
     package let isComplete: Bool
 
-    /// Reads a bundle.
     package init(pem: [UInt8]) {
         var certificates: [[UInt8]] = []
         var skipped: [Int] = []
@@ -35,10 +33,10 @@ package struct CertificateBundle: Sendable, Hashable {
             lines.count { $0.starts(with: "-----BEGIN ".utf8) } == lines.count { $0.starts(with: "-----END ".utf8) }
     }
 
-    /// How many can be read. With none, no server can be trusted.
+    /// The number of readable certificates. With 0, no server can be trusted.
     package var count: Int { certificates.count }
 
-    /// Those that can be read.
+    /// The readable certificates.
     var pem: [UInt8] {
         certificates.flatMap { certificate in
             let base64 = Data(certificate).base64EncodedString(options: [.lineLength64Characters, .endLineWithLineFeed])
@@ -50,11 +48,11 @@ package struct CertificateBundle: Sendable, Hashable {
         ERR_set_mark()
         defer { ERR_pop_to_mark() }
         return unsafe contents.withUnsafeBufferPointer { buffer in
-            // d2i_X509(3): moves the pointer behind what it has read; NULL where that is no certificate.
+            // d2i_X509(3): moves the pointer past what it has read; returns NULL for anything but a certificate.
             var position = buffer.baseAddress
             guard let certificate = unsafe d2i_X509(nil, &position, buffer.count) else { return false }
             defer { unsafe X509_free(certificate) }
-            // A certificate with a key that cannot be used would only fail the verification of others.
+            // An authority whose key cannot be used would only make the verification of other certificates fail.
             return unsafe position == buffer.baseAddress.map { unsafe $0 + buffer.count }
                 && X509_get0_pubkey(certificate) != nil
         }

@@ -4,9 +4,8 @@
 import COpenSSL
 
 extension TLSConfiguration.ClientCertificate {
-    /// Why a client certificate or its key cannot be used. The message shows nothing of either.
+    /// Why a client certificate or its key cannot be used. The message has no part of either.
     package struct Problem: Error, Sendable, Hashable {
-        /// What has to be changed.
         package enum Part: Sendable, Hashable {
             case certificate
             case privateKey
@@ -16,12 +15,10 @@ extension TLSConfiguration.ClientCertificate {
         package var message: String
     }
 
-    /// Loads both as libcurl does for each connection, so that what cannot be used is noticed at the start.
+    /// Loads both as libcurl does for each connection, so that the program fails at its start and not with its first
+    /// request.
     ///
-    /// libcurl 7.88 crashes for a key that is encrypted, unless it has a password:
-    /// https://github.com/curl/curl/issues/16806.
-    ///
-    /// - Throws: ``Problem``, where no server could be shown the certificate.
+    /// libcurl 7.88 crashes for an encrypted key without a password: https://github.com/curl/curl/issues/16806.
     package func check() throws(Problem) {
         // SSL_CTX_new(3)
         guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
@@ -42,7 +39,7 @@ extension TLSConfiguration.ClientCertificate {
         }
     }
 
-    /// The first certificate, which the caller has to free; those behind it are read too.
+    /// The first certificate, which the caller has to free. Checks that the rest of the chain can be read.
     private func leaf(in context: OpaquePointer) throws(Problem) -> OpaquePointer {
         let chain: [OpaquePointer]
         let isComplete: Bool
@@ -51,7 +48,7 @@ extension TLSConfiguration.ClientCertificate {
             while let certificate = unsafe PEM_read_bio_X509(bio, nil, noPassword, nil) {
                 unsafe chain.append(certificate)
             }
-            // PEM_read_bio_X509(3): the end, too, is an error.
+            // PEM_read_bio_X509(3): the end of the text is an error too.
             let error = ERR_peek_last_error()
             return unsafe (
                 chain, ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE
@@ -105,14 +102,14 @@ extension TLSConfiguration.ClientCertificate {
         }
     }
 
-    /// A sentence of OpenSSL's, which shows nothing of what it is about.
+    /// OpenSSL's sentence about the last error. It has no part of the certificate or the key.
     private static var reason: String {
         guard let reason = unsafe ERR_reason_error_string(ERR_peek_last_error()) else { return "unknown error" }
         return unsafe String(cString: reason)
     }
 }
 
-/// pem_password_cb(3): returns no password. The default asks at the terminal.
+/// pem_password_cb(3): has no password. The default callback prompts for one on the terminal.
 private func noPassword(
     _: UnsafeMutablePointer<CChar>?,
     _: CInt,

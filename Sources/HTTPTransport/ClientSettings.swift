@@ -2,53 +2,40 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
-import Synchronization
 
-/// What all transfers of a client share: its configuration, checked.
+/// The checked configuration of a client, which all its transfers share.
 final class ClientSettings: Sendable {
     let configuration: HTTPClient.Configuration
-    /// Those of the configuration's authorities that can be read, in PEM; nil: the system's.
+    /// The readable ones of the configuration's authorities, in PEM; nil trusts the system's.
     let authorities: [UInt8]?
-    let handleCount: HandleCount
 
-    /// - Throws: TLS, where the authorities, the client certificate or its key cannot be used; Transport, when libcurl
-    ///   cannot be initialised.
-    init(
-        _ configuration: HTTPClient.Configuration,
-        handleCount: HandleCount = HandleCount()
-    ) throws(HTTPError) {
+    /// - Throws: Code.tls, when the authorities, the client certificate or its key cannot be used; Code.transport, when
+    ///   libcurl cannot be initialised.
+    init(_ configuration: HTTPClient.Configuration) throws(HTTPError) {
         guard Self.isLibraryReady else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
         authorities = try configuration.tls.readableAuthorities()
         try configuration.tls.checkClientCertificate()
         self.configuration = configuration
-        self.handleCount = handleCount
     }
 
-    /// The same with other certificates and keys.
-    ///
-    /// - Throws: TLS, where these cannot be used.
+    /// - Throws: Code.tls, when `tls` cannot be used.
     func with(_ tls: TLSConfiguration) throws(HTTPError) -> ClientSettings {
         var configuration = configuration
         configuration.tls = tls
-        return try ClientSettings(configuration, handleCount: handleCount)
+        return try ClientSettings(configuration)
     }
 
-    /// curl_global_init(3): once in a process, before anything else; never taken back.
+    /// curl_global_init(3): once in a process, before any other function. Never undone.
     private static let isLibraryReady = CCurl_global_init() == CURLE_OK
 }
 
-/// How many of a client's handles of libcurl there are.
-final class HandleCount: Sendable {
-    /// Those that were made and not yet given back, without those that wait for transfers: for tests of leaks.
-    let live = Atomic(0)
-}
-
 extension HTTPClient.Configuration {
-    /// Does what a client does before its first connection, without a network and a thread: for fuzzing.
+    /// Does what a client does before its first connection, without a network and without a thread, so that it can be
+    /// fuzzed.
     ///
-    /// - Throws: as a client's `init` and its first request.
+    /// - Throws: what the client's `init` or its first request would throw.
     package func check() throws(HTTPError) {
         _ = try EasyHandle(settings: ClientSettings(self))
         if let proxy, !HTTPRequest.isURL(proxy.curlURL) {
@@ -58,7 +45,7 @@ extension HTTPClient.Configuration {
 }
 
 extension HTTPRequest {
-    /// Whether libcurl takes this for a URL.
+    /// Whether libcurl accepts the URL.
     package static func isURL(_ url: String) -> Bool {
         guard let handle = unsafe curl_url() else { return false }
         defer { unsafe curl_url_cleanup(handle) }

@@ -2,16 +2,18 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
-import Glibc
 import Synchronization
+import Threads
 
-/// libcurl's multi handle, and the thread that drives it.
+/// The thread that carries out a client's transfers.
 ///
-/// libcurl's handles are used by that thread alone; tasks leave commands for it and wake it up. Tasks may also run on it.
+/// Tasks post commands; the thread takes them, lets libcurl transfer what it can, and waits for sockets, timers and the
+/// next command. Only the thread uses libcurl's handles.
 @safe
-final class CurlEventLoop: TaskExecutor {
+final class CurlEventLoop: Sendable {
     enum Command: Sendable {
         case start(Transfer)
+        /// Continues a paused transfer.
         case resume(Transfer)
         case cancel(Transfer)
         /// For the transfers that start after it.
@@ -20,281 +22,82 @@ final class CurlEventLoop: TaskExecutor {
 
     private struct State {
         var commands: [Command] = []
-        var jobs: [UnownedJob] = []
-        /// The thread sees what is left for it only when it is woken up.
-        var isWaiting = false
         var isShutDown = false
-        /// The multi handle is gone.
-        var hasEnded = false
-        var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// How many handles wait for further transfers at most: as many as a client has under way in an outage.
-    private static let idleHandles = 16
-
-    /// Used by the thread only, once that runs.
-    nonisolated(unsafe) private var settings: ClientSettings
-    private let handleCount: HandleCount
-    /// `CURLM *`; used by the thread only.
+    private let settings: ClientSettings
+    /// `CURLM *`, which the thread frees once it has seen `isShutDown`. Safe: it belongs to the thread, but for
+    /// curl_multi_wakeup(3), which every thread may call.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer
-    /// Used by the thread only.
-    nonisolated(unsafe) private let poller: SocketPoller
-    /// Ends the thread's wait.
-    private let wakeUp: WakeUpPipe
+    private let thread = DedicatedThread()
+    /// No other lock is taken while this one is held.
     private let state = Mutex(State())
 
+    /// - Throws: Code.tls, when the authorities, the client certificate or its key cannot be used; Code.transport, when
+    ///   libcurl cannot be initialised.
     init(configuration: HTTPClient.Configuration) throws(HTTPError) {
-        let settings = try ClientSettings(configuration)
-        unsafe self.settings = settings
-        handleCount = settings.handleCount
+        settings = try ClientSettings(configuration)
         guard let multi = unsafe curl_multi_init() else {
             throw HTTPError(code: .transport, message: "libcurl cannot be initialised")
         }
-        do throws(HTTPError) {
-            wakeUp = try WakeUpPipe()
-        } catch {
+        // curl_multi_wakeup(3): fails when curl_multi_init(3) could not open a file descriptor for it.
+        guard unsafe curl_multi_wakeup(multi) == CURLM_OK else {
             unsafe curl_multi_cleanup(multi)
-            throw error
+            throw HTTPError(code: .transport, message: "libcurl cannot be initialised: too many open files")
         }
-        unsafe poller = SocketPoller(multi, wakeUp: wakeUp)
         unsafe self.multi = unsafe multi
-        handleCount.live.add(1, ordering: .relaxed)
-        // CURLMOPT_MAXCONNECTS(3): those in use count too, and while there are more of them none is kept when its transfer
-        // ends: then every request makes one anew, TLS and all. More than are ever in use together.
-        unsafe CCurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
-        startThread()
+        thread.start { self.run() }
     }
 
-    /// See ``HandleCount/live``.
-    var liveHandles: Int { handleCount.live.load(ordering: .relaxed) }
-
-    /// Leaves a command for the thread. After the shutdown a transfer that starts ends at once.
+    /// Posts a command to the thread. After the shutdown a transfer that would start fails at once.
     func send(_ command: Command) {
-        let isAccepted = post { state in
-            if !state.isShutDown { state.commands.append(command) }
-            return !state.isShutDown
+        let isAccepted = state.withLock { state in
+            guard !state.isShutDown else { return false }
+            state.commands.append(command)
+            // The thread takes all commands at once, so the first one's signal does for the others.
+            if state.commands.count == 1 { wakeUp() }
+            return true
         }
         if !isAccepted, case .start(let transfer) = command { transfer.complete(.failure(.shutDown)) }
     }
 
-    /// Leaves a task's job for the thread; where that has ended the global executor takes it.
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        let isAccepted = post { state in
-            if !state.hasEnded { state.jobs.append(job) }
-            return !state.hasEnded
-        }
-        if !isAccepted { globalConcurrentExecutor.enqueue(job) }
-    }
-
-    /// Changes what the thread looks at, and wakes it up where it would not look.
-    private func post<Result: Sendable>(_ body: (inout sending State) -> Result) -> Result {
-        let (result, isWaiting) = state.withLock { state in
-            defer { state.isWaiting = false }
-            return (body(&state), state.isWaiting)
-        }
-        if isWaiting { wakeUp.signal() }
-        return result
-    }
-
-    /// Ends all transfers; the thread ends after that.
+    /// Ends all transfers, and then the thread. May be called more than once.
     func beginShutdown() {
-        post { $0.isShutDown = true }
+        state.withLock { state in
+            guard !state.isShutDown else { return }
+            state.isShutDown = true
+            wakeUp()
+        }
     }
 
     /// Returns when the thread has ended, which needs ``beginShutdown()``.
     func ended() async {
-        await withCheckedContinuation { continuation in
-            let hasEnded = state.withLock { state in
-                if !state.hasEnded { state.waiters.append(continuation) }
-                return state.hasEnded
-            }
-            if hasEnded { continuation.resume() }
-        }
+        await thread.ended()
     }
 
-    private func startThread() {
-        var thread = pthread_t()
-        // The thread owns the loop until it ends: retained here, taken once by the thread.
-        let argument = unsafe Unmanaged.passRetained(self)
-        let failure = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<CurlEventLoop>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            unsafe argument.toOpaque()
-        )
-        precondition(failure == 0, "cannot start a thread: error \(failure)")
-        pthread_detach(thread)
-    }
-}
-
-// MARK: The thread
-
-extension CurlEventLoop {
-    /// The thread's own.
-    private struct Work {
-        var transfers: [ObjectIdentifier: ActiveTransfer] = [:]
-        /// For the next transfers.
-        var idleHandles: [EasyHandle] = []
+    /// Ends the thread's wait, or else its next one. To be called with the lock held: the thread frees the multi handle
+    /// after it has seen `isShutDown`.
+    private func wakeUp() {
+        // Cannot fail: `init` has tried.
+        unsafe _ = curl_multi_wakeup(multi)
     }
 
     private func run() {
-        var work = Work()
-        var timeout: CInt = 0
-        while let hasDoneSomething = drainCommands(&work) {
-            let mayWait =
-                !hasDoneSomething
-                && state.withLock { state in
-                    state.isWaiting = state.commands.isEmpty && state.jobs.isEmpty && !state.isShutDown
-                    return state.isWaiting
-                }
-            unsafe poller.poll(atMost: mayWait ? timeout : 0)
-            finishTransfers(&work)
-            for active in work.transfers.values where active.hasNews {
-                active.hasNews = false
-                active.transfer.wake()
+        let handle = unsafe MultiHandle(multi, settings: settings)
+        while true {
+            let (commands, isShutDown) = state.withLock { state in
+                defer { state.commands = [] }
+                return (state.commands, state.isShutDown)
             }
-            // After a look at the sockets: what waits there was not sent too late because tasks took long here.
-            timeout = checkTimeouts(&work)
+            for command in commands { handle.execute(command) }
+            if isShutDown { break }
+            handle.perform()
+            handle.poll(atMost: handle.failOverdueTransfers())
         }
-        for active in Array(work.transfers.values) { end(active, .failure(.shutDown), &work) }
-        work.idleHandles = []
-        unsafe curl_multi_cleanup(multi)
-        handleCount.live.subtract(1, ordering: .relaxed)
-        // Tasks whose transfers have ended here go on, and may leave more.
-        while let jobs = lastJobs() { for job in jobs { run(job) } }
-        for waiter in state.withLock({ $0.waiters }) { waiter.resume() }
-    }
-
-    /// Does what tasks have left for the thread, for some rounds: one thing leads to another, and a look at the sockets is
-    /// a system call. Returns whether there was anything; nil: the shutdown has begun.
-    private func drainCommands(_ work: inout Work) -> Bool? {
-        for round in 0..<16 {
-            let (commands, jobs, isShutDown) = state.withLock { state in
-                state.isWaiting = false
-                defer { (state.commands, state.jobs) = ([], []) }
-                return (state.commands, state.jobs, state.isShutDown)
-            }
-            for command in commands { perform(command, &work) }
-            for job in jobs { run(job) }
-            if isShutDown { return nil }
-            if commands.isEmpty, jobs.isEmpty { return round > 0 }
-        }
-        return true
-    }
-
-    /// nil: there are none, and what comes now is for others.
-    private func lastJobs() -> [UnownedJob]? {
-        state.withLock { state in
-            defer { state.jobs = [] }
-            state.hasEnded = state.jobs.isEmpty
-            return state.hasEnded ? nil : state.jobs
-        }
-    }
-
-    private func run(_ job: UnownedJob) {
-        unsafe job.runSynchronously(on: asUnownedTaskExecutor())
-    }
-
-    private func perform(_ command: Command, _ work: inout Work) {
-        switch command {
-        case .start(let transfer):
-            // Cancelled before it was started.
-            guard !transfer.hasEnded else { return }
-            do throws(HTTPError) {
-                let handle: EasyHandle
-                if let idle = work.idleHandles.popLast() {
-                    handle = idle
-                } else {
-                    handle = unsafe try EasyHandle(settings: settings)
-                }
-                let active = try ActiveTransfer(transfer, handle: handle)
-                work.transfers[ObjectIdentifier(transfer)] = active
-                unsafe curl_multi_add_handle(multi, handle.pointer)
-            } catch {
-                transfer.complete(.failure(error))
-            }
-        case .use(let tls):
-            // `TLSFiles.read` has checked it. One that cannot be used changes nothing.
-            guard let changed = unsafe try? settings.with(tls) else { break }
-            unsafe settings = changed
-            work.idleHandles = []
-            for active in work.transfers.values { active.handle.isOutdated = true }
-        case .resume(let transfer):
-            work.transfers[ObjectIdentifier(transfer)]?.resume()
-        case .cancel(let transfer):
-            let failure = HTTPError(code: .cancelled, message: "\(transfer.request): cancelled")
-            if let active = work.transfers[ObjectIdentifier(transfer)] {
-                giveUp(active, failure, &work)
-            } else {
-                // Not started yet, and it must find itself ended then; or over already.
-                transfer.complete(.failure(failure))
-            }
-        }
-    }
-
-    private func finishTransfers(_ work: inout Work) {
-        var remaining: Int32 = 0
-        while let message = unsafe curl_multi_info_read(multi, &remaining) {
-            guard unsafe message.pointee.msg == CURLMSG_DONE else { continue }
-            // Few transfers run at a time.
-            let finished = work.transfers.values.first { unsafe $0.handle.pointer == message.pointee.easy_handle }
-            guard let finished else { continue }
-            unsafe end(finished, finished.end(CCurl_message_result(message)), &work)
-        }
-    }
-
-    /// Ends a transfer that is not over.
-    private func giveUp(_ active: ActiveTransfer, _ failure: HTTPError, _ work: inout Work) {
-        active.handle.giveUpConnection()
-        end(active, .failure(failure), &work)
-    }
-
-    private func end(_ active: ActiveTransfer, _ end: Result<Void, HTTPError>, _ work: inout Work) {
-        unsafe curl_multi_remove_handle(multi, active.handle.pointer)
-        work.transfers[ObjectIdentifier(active.transfer)] = nil
-        // After a failure nothing is certain: that one is not used again.
-        if case .success = end, work.idleHandles.count < Self.idleHandles, !active.handle.madeConnection,
-            !active.handle.isOutdated
-        {
-            active.handle.rest()
-            work.idleHandles.append(active.handle)
-        }
-        active.transfer.complete(end)
-    }
-
-    /// Ends transfers whose time is over. Returns the milliseconds until that may be so for the next one.
-    ///
-    /// CURLOPT_TIMEOUT_MS counts the time while a transfer is paused.
-    private func checkTimeouts(_ work: inout Work) -> Int32 {
-        let now = ContinuousClock.now
-        var wait = Duration.seconds(60)
-        for active in Array(work.transfers.values) {
-            let timeouts = active.transfer.request.timeouts
-            if active.transfer.isPaused { active.lastActivity = now }
-            let idleTimeout = active.transfer.idleTimeout
-            if let idle = idleTimeout, now - active.lastActivity >= idle {
-                giveUp(active, .timeout(active, "nothing received for \(idle)"), &work)
-            } else if let total = timeouts.total, now - active.start >= total {
-                giveUp(active, .timeout(active, "not complete after \(total)"), &work)
-            } else {
-                if let idle = idleTimeout { wait = min(wait, idle - (now - active.lastActivity)) }
-                if let total = timeouts.total { wait = min(wait, total - (now - active.start)) }
-            }
-        }
-        let (seconds, attoseconds) = wait.components
-        return Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000 + 1)
+        handle.close()
     }
 }
 
 extension HTTPError {
-    fileprivate static let shutDown = HTTPError(code: .shutdown, message: "the HTTP client is shut down")
-
-    fileprivate static func timeout(_ active: ActiveTransfer, _ reason: String) -> HTTPError {
-        HTTPError(code: .timeout, message: "\(active.transfer.request): \(reason)")
-    }
+    static let shutDown = HTTPError(code: .shutdown, message: "the HTTP client is shut down")
 }

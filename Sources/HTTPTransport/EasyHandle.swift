@@ -2,260 +2,223 @@
 // Copyright the csi-health-monitor authors
 
 import CCurl
-import Synchronization
+import Threads
 
-/// A `CURL *` with what all requests of a client share, and all that libcurl reads and writes for it; for one transfer
-/// after the other, as making one takes longer than most of what is done with it. Used by the loop's thread only.
+/// A `CURL *` for one transfer, and all that libcurl reads and writes for it. Belongs to the thread that made it.
+///
+/// Not for several transfers: libcurl counts, for each handle, the requests that it sends again because a kept
+/// connection had died, and refuses after five, however long ago they were. Connections belong to the multi handle,
+/// which keeps them.
 @safe
 final class EasyHandle {
-    /// `CURL *`
-    let pointer: UnsafeMutableRawPointer
+    /// libcurl does not accept an option or its value.
+    struct RefusedOption: Error {
+        let code: CURLcode
+    }
+
+    private let thread = OwningThread()
+    private let handle: UnsafeMutableRawPointer
     private let settings: ClientSettings
-    /// `struct curl_slist *`: must stay until libcurl knows another one.
+    /// `struct curl_slist *`; both must outlive the transfer.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectToList: UnsafeMutablePointer<curl_slist>?
     /// Where libcurl writes its sentence about a failure.
     private let errorBuffer: UnsafeMutablePointer<CChar>
-    /// The client's TLS configuration has changed since: not for another transfer.
-    var isOutdated = false
-    /// Waits for a transfer, and does not count as live.
-    private var isIdle = false {
-        didSet { settings.handleCount.live.add((oldValue ? 1 : 0) - (isIdle ? 1 : 0), ordering: .relaxed) }
-    }
 
-    /// - Throws: when there is no memory, or libcurl refuses an option.
+    /// - Throws: Code.transport, when there is no memory or libcurl refuses an option.
     init(settings: ClientSettings) throws(HTTPError) {
-        guard let pointer = unsafe curl_easy_init() else {
+        guard let handle = unsafe curl_easy_init() else {
             throw HTTPError(code: .transport, message: "libcurl has no memory for a transfer")
         }
-        unsafe self.pointer = unsafe pointer
+        unsafe self.handle = unsafe handle
         self.settings = settings
-        settings.handleCount.live.add(1, ordering: .relaxed)
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        let refusal = configure(settings.configuration)
-        if refusal != CURLE_OK {
+        do throws(RefusedOption) {
+            try configure(settings.configuration)
+        } catch {
             throw HTTPError(
                 code: .transport,
-                message: "libcurl refuses an option: \(unsafe String(cString: curl_easy_strerror(refusal)))"
+                message: "libcurl refuses an option: \(unsafe String(cString: curl_easy_strerror(error.code)))"
             )
         }
     }
 
     deinit {
-        // curl_easy_cleanup(3): not before the handle was removed from the multi handle; what it refers to goes after it.
+        // curl_easy_cleanup(3): after the handle was removed from the multi handle, and before what it refers to is
+        // freed.
         unsafe curl_easy_cleanup(pointer)
         unsafe curl_slist_free_all(headerList)
         unsafe curl_slist_free_all(connectToList)
         unsafe errorBuffer.deallocate()
-        if !isIdle { settings.handleCount.live.subtract(1, ordering: .relaxed) }
     }
 
-    /// Whether the last transfer made a connection. One that was sent again because its connection had died did so, and
-    /// libcurl counts those for each handle and refuses after five, however long ago they were.
-    var madeConnection: Bool {
-        // CURLINFO_NUM_CONNECTS(3): of the last transfer.
-        var connections = 0
-        let result = unsafe CCurl_getinfo_long(pointer, CURLINFO_NUM_CONNECTS, &connections)
-        return result != CURLE_OK || connections > 0
+    /// `CURL *`; every call to libcurl takes the handle from here.
+    var pointer: UnsafeMutableRawPointer {
+        thread.preconditionIsCurrent()
+        return unsafe handle
     }
 
-    /// What libcurl says of the last failure.
+    /// libcurl's sentence about the failure of the transfer; empty when it has none.
     var errorText: String { unsafe String(cString: errorBuffer) }
 
-    /// To be called before a transfer ends early: its connection closes with it, and the handle must not be used again.
-    func giveUpConnection() {
+    /// Closes the connection when the transfer ends. To be called before a transfer is ended early.
+    func forbidConnectionReuse() {
         // CURLOPT_FORBID_REUSE(3): read when the transfer ends.
         unsafe _ = CCurl_setopt_long(pointer, CURLOPT_FORBID_REUSE, 1)
     }
 
-    /// Goes on after a pause.
+    /// Continues after a pause.
     func resume() {
         // curl_easy_pause(3): what was held back may be delivered through the callback before this returns.
         unsafe _ = curl_easy_pause(pointer, CURLPAUSE_CONT)
-    }
-
-    /// After a transfer: keeps nothing of its request, which may hold a token.
-    func rest() {
-        unsafe _ = CCurl_setopt_string(pointer, CURLOPT_COPYPOSTFIELDS, nil)
-        _ = setLists(headers: [:], connectTo: nil)
-        isIdle = true
     }
 }
 
 // MARK: Options
 
 extension EasyHandle {
-    /// What holds for every request. Returns the first refusal.
-    private func configure(_ configuration: HTTPClient.Configuration) -> CURLcode {
-        var result = CURLE_OK
-        func set(_ code: CURLcode) {
-            if result == CURLE_OK { result = code }
-        }
-        unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_ERRORBUFFER, errorBuffer))
-        unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROTOCOLS_STR, "http,https"))
-        unsafe set(CCurl_setopt_string(pointer, CURLOPT_USERAGENT, configuration.userAgent))
-        // CURLOPT_NOSIGNAL(3): to be set in programs with threads.
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_NOSIGNAL, 1))
-        // CURLOPT_QUICK_EXIT(3): a shutdown does not wait for a thread that resolves a name with a dead DNS server.
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_QUICK_EXIT, 1))
-        set(setKeepAlive())
-        // CURLOPT_UPLOAD_BUFFERSIZE(3): 64 KiB otherwise, for each request with a body; most bodies have less than 2.
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10))
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
-        // The headers of a proxy's answer to CONNECT are none of the response's.
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1))
-        set(setProxy(configuration.proxy))
-        set(setTLS(configuration.tls, authorities: settings.authorities))
-        set(setCallbacks())
-        return result
+    /// Sets what all requests of a client share.
+    private func configure(_ configuration: HTTPClient.Configuration) throws(RefusedOption) {
+        try check(unsafe CCurl_setopt_pointer(pointer, CURLOPT_ERRORBUFFER, errorBuffer))
+        try set(CURLOPT_PROTOCOLS_STR, "http,https")
+        try set(CURLOPT_USERAGENT, configuration.userAgent)
+        // CURLOPT_NOSIGNAL(3): required in programs with threads.
+        try set(CURLOPT_NOSIGNAL, 1)
+        // CURLOPT_QUICK_EXIT(3): the shutdown does not wait for a thread that resolves a name with a dead DNS server.
+        try set(CURLOPT_QUICK_EXIT, 1)
+        // CURLOPT_UPLOAD_BUFFERSIZE(3): the default of 64 KiB is allocated for each request with a body; most bodies
+        // have less than 2 KiB.
+        try set(CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10)
+        try set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        // The headers of a proxy's response to CONNECT are not those of the response.
+        try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        try setKeepAlive()
+        try setProxy(configuration.proxy)
+        try setTLS(configuration.tls, authorities: settings.authorities)
+        try setCallbacks()
     }
 
-    /// Sets every option that differs from request to request, whatever the last one was. Returns the first refusal.
+    /// Sets what one request asks for. To be called once.
     ///
-    /// - Parameter transfer: is called back, and must stay until the handle was removed from the multi handle.
-    func prepare(_ request: HTTPRequest, for transfer: ActiveTransfer) -> CURLcode {
-        isIdle = false
-        var result = CURLE_OK
-        func set(_ code: CURLcode) {
-            if result == CURLE_OK { result = code }
-        }
-        unsafe errorBuffer.pointee = 0
+    /// - Parameter transfer: receives the callbacks, and must live until the handle was removed from the multi handle.
+    func prepare(_ request: HTTPRequest, for transfer: ActiveTransfer) throws(RefusedOption) {
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
-        unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context))
-        unsafe set(CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context))
-        let connect = request.timeouts.connect.milliseconds
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_CONNECTTIMEOUT_MS, connect))
-        set(setMethod(request))
-        set(setServer(request))
-        return result
+        try check(unsafe CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context))
+        try check(unsafe CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context))
+        // CURLOPT_CONNECTTIMEOUT_MS(3): 0 is the default of 300 seconds.
+        try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, request.timeouts.connect.milliseconds))
+        try setMethod(request)
+        try setServer(request)
     }
 
-    private func setMethod(_ request: HTTPRequest) -> CURLcode {
-        // CURLOPT_HTTPGET(3): takes CURLOPT_NOBODY back, and what a body had set.
-        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_HTTPGET, 1)
-        if result == CURLE_OK, let body = request.body {
-            result = unsafe body.withUnsafeBytes { unsafe CCurl_setopt_body(pointer, $0.baseAddress, $0.count) }
+    private func setMethod(_ request: HTTPRequest) throws(RefusedOption) {
+        if let body = request.body {
+            try check(unsafe body.withUnsafeBytes { unsafe CCurl_setopt_body(pointer, $0.baseAddress, $0.count) })
         }
-        let isHead = request.method == "HEAD"
-        if result == CURLE_OK, isHead { result = unsafe CCurl_setopt_long(pointer, CURLOPT_NOBODY, 1) }
-        guard result == CURLE_OK else { return result }
-        return unsafe CCurl_setopt_string(pointer, CURLOPT_CUSTOMREQUEST, isHead ? nil : request.method)
+        if request.method == "HEAD" {
+            // CURLOPT_CUSTOMREQUEST(3): changes the method's name only; libcurl would wait for a body.
+            try set(CURLOPT_NOBODY, 1)
+        } else {
+            try set(CURLOPT_CUSTOMREQUEST, request.method)
+        }
     }
 
-    private func setServer(_ request: HTTPRequest) -> CURLcode {
+    private func setServer(_ request: HTTPRequest) throws(RefusedOption) {
         var headers = request.headers
         var url = request.url
-        var connectTo: String?
         if let name = settings.configuration.tls.serverName {
-            guard let server = RenamedServer(request.url, name: name) else { return CURLE_URL_MALFORMAT }
+            guard let server = RenamedServer(request.url, name: name) else {
+                throw RefusedOption(code: CURLE_URL_MALFORMAT)
+            }
             headers["Host"] = server.host
-            (url, connectTo) = (server.url, server.connectTo)
+            url = server.url
+            // curl_slist_append(3): copies the string; returns NULL when there is no memory.
+            unsafe connectToList = curl_slist_append(nil, server.connectTo)
+            guard unsafe connectToList != nil else { throw RefusedOption(code: CURLE_OUT_OF_MEMORY) }
+            try check(unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList))
         }
-        // CURLOPT_HTTPHEADER(3): a name with nothing behind it keeps libcurl from adding its own. A form is what it
-        // takes every body for, and waiting for "100 Continue" only costs time.
+        // CURLOPT_HTTPHEADER(3): a field without a value keeps libcurl from adding its own. It would declare every body
+        // a form, and wait for "100 Continue".
         if request.body != nil {
             if headers["Content-Type"] == nil { headers.add("Content-Type", "") }
             headers.add("Expect", "")
         }
-        let result = unsafe CCurl_setopt_string(pointer, CURLOPT_URL, url)
-        return result == CURLE_OK ? setLists(headers: headers, connectTo: connectTo) : result
+        try set(CURLOPT_URL, url)
+        try setHeaders(headers)
     }
 
-    /// Headers, and where to connect to in place of the URL's server.
-    private func setLists(headers: HTTPHeaders, connectTo: String?) -> CURLcode {
-        unsafe curl_slist_free_all(headerList)
-        unsafe curl_slist_free_all(connectToList)
-        unsafe (headerList, connectToList) = (nil, nil)
+    private func setHeaders(_ headers: HTTPHeaders) throws(RefusedOption) {
         for field in headers.fields {
+            // libcurl sends a line end as it is: a value could add fields, or a second request.
             guard !field.name.utf8.contains(where: isLineEnd), !field.value.utf8.contains(where: isLineEnd) else {
-                return CURLE_BAD_FUNCTION_ARGUMENT
+                throw RefusedOption(code: CURLE_BAD_FUNCTION_ARGUMENT)
             }
-            // curl_slist_append(3): copies the string; returns NULL and leaves the list as it is when it has no memory.
+            // curl_slist_append(3): returns NULL, and leaves the list as it is, when there is no memory.
             guard let list = unsafe curl_slist_append(headerList, "\(field.name): \(field.value)") else {
-                return CURLE_OUT_OF_MEMORY
+                throw RefusedOption(code: CURLE_OUT_OF_MEMORY)
             }
             unsafe headerList = list
         }
-        if let connectTo {
-            unsafe connectToList = curl_slist_append(nil, connectTo)
-            guard unsafe connectToList != nil else { return CURLE_OUT_OF_MEMORY }
-        }
-        let result = unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList)
-        return result == CURLE_OK ? unsafe CCurl_setopt_list(pointer, CURLOPT_CONNECT_TO, connectToList) : result
+        try check(unsafe CCurl_setopt_list(pointer, CURLOPT_HTTPHEADER, headerList))
     }
 
-    /// Which proxy to use was decided by Go's rules, see ``ProxySettings``: nothing is left to the environment.
-    private func setProxy(_ proxy: ProxyURL?) -> CURLcode {
-        // CURLOPT_PROXY(3), CURLOPT_NOPROXY(3): "" is no proxy, and no exception, whatever the environment says.
-        var result = unsafe CCurl_setopt_string(pointer, CURLOPT_PROXY, proxy?.curlURL ?? "")
-        func set(_ code: CURLcode) {
-            if result == CURLE_OK { result = code }
-        }
-        unsafe set(CCurl_setopt_string(pointer, CURLOPT_NOPROXY, ""))
-        // Not as a part of the URL, which libcurl shows in error messages.
+    /// The proxy was chosen by Go's rules, see ``ProxySettings``; libcurl must not read the environment by its own.
+    private func setProxy(_ proxy: ProxyURL?) throws(RefusedOption) {
+        // CURLOPT_PROXY(3), CURLOPT_NOPROXY(3): "" means no proxy, and no exception, whatever the environment says.
+        try set(CURLOPT_PROXY, proxy?.curlURL ?? "")
+        try set(CURLOPT_NOPROXY, "")
+        // Not in the URL, which libcurl shows in error messages.
         if let user = proxy?.user, let password = proxy?.password {
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYUSERNAME, user))
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_PROXYPASSWORD, password))
+            try set(CURLOPT_PROXYUSERNAME, user)
+            try set(CURLOPT_PROXYPASSWORD, password)
         }
-        return result
     }
 
     /// See ``KeepAlive``.
-    private func setKeepAlive() -> CURLcode {
-        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPALIVE, 1)
-        func set(_ code: CURLcode) {
-            if result == CURLE_OK { result = code }
-        }
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPIDLE, Int(KeepAlive.idleSeconds)))
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_TCP_KEEPINTVL, Int(KeepAlive.intervalSeconds)))
+    private func setKeepAlive() throws(RefusedOption) {
+        try set(CURLOPT_TCP_KEEPALIVE, 1)
+        try set(CURLOPT_TCP_KEEPIDLE, Int(KeepAlive.idleSeconds))
+        try set(CURLOPT_TCP_KEEPINTVL, Int(KeepAlive.intervalSeconds))
         // CURLOPT_SOCKOPTFUNCTION(3): called for each new socket before it connects.
-        unsafe set(
-            CCurl_setopt_socket_options_callback(pointer) { _, socket, _ in
+        try check(
+            unsafe CCurl_setopt_socket_options_callback(pointer) { _, socket, _ in
                 KeepAlive.setOptions(of: socket)
                 return CURL_SOCKOPT_OK
             }
         )
-        return result
     }
 
-    private func setTLS(_ tls: TLSConfiguration, authorities: [UInt8]?) -> CURLcode {
-        var result = unsafe CCurl_setopt_long(pointer, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
-        func set(_ code: CURLcode) {
-            if result == CURLE_OK { result = code }
-        }
+    private func setTLS(_ tls: TLSConfiguration, authorities: [UInt8]?) throws(RefusedOption) {
+        try set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
         // CURLOPT_SSL_VERIFYHOST(3): 2 checks the name, 0 does not.
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYPEER, tls.verifiesServer ? 1 : 0))
-        unsafe set(CCurl_setopt_long(pointer, CURLOPT_SSL_VERIFYHOST, tls.verifiesServer ? 2 : 0))
+        try set(CURLOPT_SSL_VERIFYPEER, tls.verifiesServer ? 1 : 0)
+        try set(CURLOPT_SSL_VERIFYHOST, tls.verifiesServer ? 2 : 0)
         if let authorities {
-            set(setBlob(CURLOPT_CAINFO_BLOB, authorities))
-            // These authorities and no others: the directory that libcurl was built with would be asked too.
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_CAPATH, nil))
+            try set(CURLOPT_CAINFO_BLOB, authorities)
+            // Otherwise the directory that libcurl was built with would be trusted too.
+            try set(CURLOPT_CAPATH, nil)
         }
-        // CURLOPT_SSL_CTX_FUNCTION(3): called for each new connection, before its handshake. libcurl 7.88 puts the
-        // authorities into the context's store after that, newer ones before it.
         if tls.verifiesServer {
-            unsafe set(
-                CCurl_setopt_ssl_context_callback(pointer) { _, context, _ in
+            // CURLOPT_SSL_CTX_FUNCTION(3): called for each new connection, before its handshake. libcurl 7.88 puts the
+            // authorities into the context's store after that, newer versions before it.
+            try check(
+                unsafe CCurl_setopt_ssl_context_callback(pointer) { _, context, _ in
                     if let context = unsafe context { unsafe IssuerSelection.install(in: OpaquePointer(context)) }
                     return CURLE_OK
                 }
             )
         }
         if let client = tls.clientCertificate {
-            // An encrypted key was refused before. Without a password libcurl 7.88 crashes for one, with one it fails.
-            unsafe set(CCurl_setopt_string(pointer, CURLOPT_KEYPASSWD, ""))
-            set(setBlob(CURLOPT_SSLCERT_BLOB, client.certificate))
-            set(setBlob(CURLOPT_SSLKEY_BLOB, client.privateKey))
+            // `TLSConfiguration.ClientCertificate.check` has refused an encrypted key: libcurl 7.88 crashes for one
+            // without a password, and fails the transfer with one.
+            try set(CURLOPT_KEYPASSWD, "")
+            try set(CURLOPT_SSLCERT_BLOB, client.certificate)
+            try set(CURLOPT_SSLKEY_BLOB, client.privateKey)
         }
-        return result
     }
 
-    private func setBlob(_ option: CURLoption, _ bytes: [UInt8]) -> CURLcode {
-        unsafe bytes.withUnsafeBytes { unsafe CCurl_setopt_blob(pointer, option, $0.baseAddress, $0.count) }
-    }
-
-    private func setCallbacks() -> CURLcode {
+    private func setCallbacks() throws(RefusedOption) {
         let body: CCurl_data_callback = { bytes, size, count, context in
             guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
             let transfer = unsafe Unmanaged<ActiveTransfer>.fromOpaque(context).takeUnretainedValue()
@@ -267,8 +230,24 @@ extension EasyHandle {
             unsafe transfer.receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
             return size * count
         }
-        let result = unsafe CCurl_setopt_callback(pointer, CURLOPT_WRITEFUNCTION, body)
-        return result == CURLE_OK ? unsafe CCurl_setopt_callback(pointer, CURLOPT_HEADERFUNCTION, header) : result
+        try check(unsafe CCurl_setopt_callback(pointer, CURLOPT_WRITEFUNCTION, body))
+        try check(unsafe CCurl_setopt_callback(pointer, CURLOPT_HEADERFUNCTION, header))
+    }
+
+    private func set(_ option: CURLoption, _ value: Int) throws(RefusedOption) {
+        try check(unsafe CCurl_setopt_long(pointer, option, value))
+    }
+
+    private func set(_ option: CURLoption, _ value: String?) throws(RefusedOption) {
+        try check(unsafe CCurl_setopt_string(pointer, option, value))
+    }
+
+    private func set(_ option: CURLoption, _ blob: [UInt8]) throws(RefusedOption) {
+        try check(unsafe blob.withUnsafeBytes { unsafe CCurl_setopt_blob(pointer, option, $0.baseAddress, $0.count) })
+    }
+
+    private func check(_ code: CURLcode) throws(RefusedOption) {
+        if code != CURLE_OK { throw RefusedOption(code: code) }
     }
 }
 
@@ -277,9 +256,9 @@ private func isLineEnd(_ byte: UInt8) -> Bool {
 }
 
 extension Duration {
-    /// At least 1: libcurl takes 0 for "for ever".
-    fileprivate var milliseconds: Int {
+    /// Rounded up: a wait of so many milliseconds is not shorter.
+    var milliseconds: Int {
         let (seconds, attoseconds) = components
-        return max(1, Int(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000))
+        return Int(clamping: seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }

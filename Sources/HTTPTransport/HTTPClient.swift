@@ -1,28 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Synchronization
-
-/// An HTTP client over libcurl: HTTP/1.1, a connection for each request under way, kept for the next.
+/// An HTTP/1.1 client over libcurl. Each request in flight has a connection of its own, which is kept for later ones.
 ///
-/// Not HTTP/2: libcurl 7.88 (Debian 12) starts requests on a connection whose server has said GOAWAY, where they wait for
-/// ever, keeps up to 64 MiB of a paused stream in memory and then fails it, and reports the server that a stream was given
-/// up when it next has something to send. All were seen.
+/// Not HTTP/2, because libcurl 7.88 (Debian 12) was seen to start requests on a connection on which the server had sent
+/// GOAWAY, where they hang; to keep up to 64 MiB of a paused stream in memory and then fail it; and to reset a
+/// cancelled stream only when it next has something to send.
 ///
-/// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in progress end then.
-/// Everything may be called from every task, and any number of requests may run at the same time. Redirects are not
-/// followed: a token stays where it was sent.
+/// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in flight end
+/// then. All methods may be called concurrently. Redirects are not followed: a token goes only to the server that it is
+/// for.
 package final class HTTPClient: Sendable {
     /// What all requests of a client share.
     package struct Configuration: Sendable {
-        /// Whom to trust.
         package var tls: TLSConfiguration
-        /// The proxy for all servers; nil: none. The environment is for the caller to read, see ``ProxySettings``.
+        /// The proxy for all servers; nil connects directly. The environment is not read, see ``ProxySettings``.
         package var proxy: ProxyURL?
         /// The `User-Agent` header.
         package var userAgent: String
 
-        /// A configuration.
         package init(tls: TLSConfiguration = TLSConfiguration(), proxy: ProxyURL? = nil, userAgent: String) {
             self.tls = tls
             self.proxy = proxy
@@ -32,10 +28,10 @@ package final class HTTPClient: Sendable {
 
     private let loop: CurlEventLoop
 
-    /// A client without a connection.
+    /// Starts the thread; connects to nothing.
     ///
-    /// - Throws: TLS, where there is no certificate among the authorities, or the client certificate or its key cannot be
-    ///   used; Transport, when libcurl cannot be initialised.
+    /// - Throws: Code.tls, when there is no certificate among the authorities, or the client certificate or its key
+    ///   cannot be used; Code.transport, when libcurl cannot be initialised.
     package init(configuration: Configuration) throws(HTTPError) {
         loop = try CurlEventLoop(configuration: configuration)
     }
@@ -44,37 +40,30 @@ package final class HTTPClient: Sendable {
         loop.beginShutdown()
     }
 
-    /// Sends a request and returns when its response is there, see ``HTTPRequest/Delivery``.
+    /// Sends a request and waits for its response, see ``HTTPRequest/Delivery``. Any status is a response.
     ///
-    /// - Throws: ``HTTPError``; no status is an error. On cancellation, Cancelled, and the transfer ends.
+    /// Cancelling the task ends the transfer with Code.cancelled. libcurl sends a request again when the kept
+    /// connection that it was sent on turns out to be closed.
     package func execute(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         let transfer = Transfer(request: request, loop: loop)
         let head = try await transfer.start()
         return HTTPResponse(head, body: HTTPBody(transfer))
     }
 
-    /// From the next request on, connections are made with `tls`; those that were made with something else are not used
-    /// again. Requests under way go on.
+    /// Uses `tls` for all later requests; connections made with another configuration serve none of them. Requests in
+    /// flight continue.
     ///
-    /// That libcurl uses a connection again only for the same certificate and the same authorities:
+    /// libcurl reuses a connection only with the same client certificate and authorities: see
     /// [`Curl_ssl_config_matches`](https://github.com/curl/curl/blob/curl-7_88_1/lib/vtls/vtls.c), which compares
-    /// `cert_blob` and `ca_info_blob`, not the key; a certificate names its key.
+    /// `cert_blob` and `ca_info_blob`. It does not compare the key, which the certificate determines.
     ///
-    /// - Parameter tls: with the same server name as before.
+    /// - Parameter tls: must have the server name of the configuration before it.
     package func use(_ tls: TLSConfiguration) {
         loop.send(.use(tls))
     }
 
-    /// The thread that carries out the transfers, for tasks that do little but send many small requests: no other thread
-    /// has to be woken up for each response. What they compute holds up all transfers of this client. After the shutdown
-    /// such tasks run elsewhere.
-    package var taskExecutor: any TaskExecutor { loop }
-
-    /// How many of libcurl's handles were made and not yet given back: one until the shutdown, and one for each transfer
-    /// under way. For tests of leaks.
-    package var liveHandles: Int { loop.liveHandles }
-
-    /// Ends the transfers under way with Shutdown and returns when all is freed. May be called more than once.
+    /// Ends the transfers in flight with Code.shutdown and returns when everything is freed. May be called more than
+    /// once.
     package func shutdown() async {
         loop.beginShutdown()
         await loop.ended()

@@ -3,9 +3,8 @@
 
 import CCurl
 
-/// A request that brought no response, or not all of it.
+/// Why a request has no response, or not all of it.
 package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure it is.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case invalidRequest
@@ -20,50 +19,46 @@ package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
 
         private let kind: Kind
 
-        /// The request cannot be sent: no URL, or neither http nor https.
+        /// The request cannot be sent: its URL is invalid, or its scheme is neither http nor https.
         package static let invalidRequest = Code(kind: .invalidRequest)
-        /// The server's name is unknown, or nobody listens there.
+        /// The server's name cannot be resolved, or it refuses connections.
         package static let connect = Code(kind: .connect)
-        /// No trust: an unknown authority, another name, an expired certificate, or ours is refused.
+        /// The server's certificate is not trusted (its authority, its name, its dates), or the server refuses the
+        /// client's.
         package static let tls = Code(kind: .tls)
-        /// A limit of ``HTTPRequest/Timeouts`` is over.
+        /// One of ``HTTPRequest/Timeouts`` has passed.
         package static let timeout = Code(kind: .timeout)
-        /// The connection broke, or what came is no HTTP.
+        /// The connection broke, or the server does not speak HTTP.
         package static let transport = Code(kind: .transport)
-        /// More bytes than the reader wants.
+        /// The body has more bytes than the limit.
         package static let bodyTooLarge = Code(kind: .bodyTooLarge)
-        /// The task was cancelled.
         package static let cancelled = Code(kind: .cancelled)
-        /// The client is shut down.
         package static let shutdown = Code(kind: .shutdown)
 
-        /// A word for logs and metrics.
+        /// One word, for logs and metrics.
         package var description: String { kind.rawValue }
     }
 
-    /// What kind of failure it is.
     package var code: Code
-    /// What happened, where, and what to do where that is known.
+    /// The request, what failed, and what to do about it when that is known.
     package var message: String
 
-    /// A failure.
     package init(code: Code, message: String) {
         self.code = code
         self.message = message
     }
 
-    /// Kind and message.
     package var description: String { "\(code): \(message)" }
 }
 
 extension HTTPError {
-    /// - Parameter detail: libcurl's own sentence on this transfer, if it has one.
+    /// - Parameter detail: libcurl's sentence about this transfer; empty when it has none.
     init(_ result: CURLcode, detail: String, request: HTTPRequest) {
         let sentence = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(result)) : detail
         let (code, advice): (Code, String) =
             switch result {
             case CURLE_UNSUPPORTED_PROTOCOL where request.url.lowercased().hasPrefix("http"):
-                // Not ours: the server has answered in something that is no HTTP.
+                // The request's scheme is supported; the server does not speak HTTP.
                 (.transport, "")
             case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
                 (.invalidRequest, "")
@@ -72,7 +67,7 @@ extension HTTPError {
             case CURLE_PEER_FAILED_VERIFICATION:
                 (.tls, ": check the server's certificate, its name and the certificate authority")
             case CURLE_SSL_CACERT_BADFILE:
-                (.tls, ": the certificate authority is no PEM")
+                (.tls, ": the certificate authority is not PEM")
             case CURLE_SSL_CERTPROBLEM:
                 (.tls, ": check the client certificate and its key")
             case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED:
@@ -89,8 +84,9 @@ extension HTTPError {
         self.init(code: code, message: "\(request): \(sentence)\(advice)")
     }
 
-    /// Whether the server has refused our certificate, which in TLS 1.3 comes after the handshake, in place of the response:
-    /// RFC 8446, 6.2, in OpenSSL's words ("tlsv13 alert certificate required", "tlsv1 alert unknown ca").
+    /// Whether the server has refused the client certificate. In TLS 1.3 the alert comes after the handshake, in place
+    /// of the response (RFC 8446, section 6.2). OpenSSL words it "tlsv13 alert certificate required" or "tlsv1 alert
+    /// unknown ca".
     private static func isCertificateAlert(_ sentence: String) -> Bool {
         sentence.contains(" alert ") && (sentence.contains("certificate") || sentence.contains("unknown ca"))
     }

@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Header fields in their order; names are compared without regard to case.
+/// Header fields in order. Names are case-insensitive.
 package struct HTTPHeaders: Sendable, Hashable, ExpressibleByDictionaryLiteral {
-    /// One field.
     package struct Field: Sendable, Hashable {
-        /// As it was given or received; HTTP/2 has lower-case names only.
+        /// As given or received.
         package var name: String
-        /// Without white space around it.
+        /// Without surrounding whitespace.
         package var value: String
     }
 
-    /// All fields, repeated ones one by one.
+    /// A repeated field is there as often as it was added.
     package private(set) var fields: [Field] = []
 
-    /// No fields.
     package init() {}
 
-    /// These fields, in this order.
     package init(dictionaryLiteral elements: (String, String)...) {
         fields = elements.map { Field(name: $0.0, value: $0.1) }
     }
 
-    /// Adds a field, even where there is one of this name.
+    /// Adds a field, also when one of this name exists.
     package mutating func add(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
     }
@@ -38,7 +35,7 @@ package struct HTTPHeaders: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 }
 
 extension HTTPHeaders.Field {
-    /// RFC 9110: names are ASCII, and without regard to case.
+    /// RFC 9110, section 5.1: names are ASCII and case-insensitive.
     fileprivate func isNamed(_ name: String) -> Bool {
         self.name.utf8.count == name.utf8.count
             && zip(self.name.utf8, name.utf8).allSatisfy { lowercase($0) == lowercase($1) }

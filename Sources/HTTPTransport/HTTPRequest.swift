@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A request, its body in memory.
 package struct HTTPRequest: Sendable, CustomStringConvertible {
-    /// How long things may take; nil: for ever.
+    /// nil is no limit.
     package struct Timeouts: Sendable, Hashable {
-        /// Until the connection stands, TLS included.
+        /// Until the connection is established, TLS included.
         package var connect: Duration
-        /// Without a byte from the server. Time in which nobody reads the body does not count.
+        /// Without a byte from the server. Time in which the server waits for the reader does not count.
         package var idle: Duration?
-        /// From the beginning to the last byte of the body.
+        /// From the start of the request to the last byte of the body.
         package var total: Duration?
 
-        /// Limits for a transfer.
         package init(connect: Duration = .seconds(10), idle: Duration? = nil, total: Duration? = nil) {
             self.connect = connect
             self.idle = idle
@@ -20,28 +18,24 @@ package struct HTTPRequest: Sendable, CustomStringConvertible {
         }
     }
 
-    /// When a response is there.
+    /// When ``HTTPClient/execute(_:)`` returns.
     package enum Delivery: Sendable, Hashable {
-        /// When its body is complete and in memory, up to 256 MiB; more fails with BodyTooLarge.
+        /// When the whole body is in memory. More than 256 MiB fail with Code.bodyTooLarge.
         case buffered
-        /// When its head is. The server waits for whoever reads the body.
+        /// When the head has arrived. The server has to wait for the reader of the body.
         case streamed
     }
 
-    /// `GET`, `POST`, ...
     package var method: String
     /// An absolute URL, `http` or `https`.
     package var url: String
-    /// Fields to send beside those that HTTP itself needs.
+    /// Sent beside those that HTTP requires.
     package var headers: HTTPHeaders
-    /// nil sends none.
+    /// nil sends no body.
     package var body: [UInt8]?
-    /// When the response is there.
     package var delivery: Delivery
-    /// How long things may take.
     package var timeouts: Timeouts
 
-    /// A request.
     package init(
         method: String = "GET",
         url: String,
@@ -58,7 +52,7 @@ package struct HTTPRequest: Sendable, CustomStringConvertible {
         self.timeouts = timeouts
     }
 
-    /// Method and location, and nothing that may be secret: no query, no user, no header, no body.
+    /// The method and the URL without what may be secret: user and query. No headers, no body.
     package var description: String { "\(method) \(location)" }
 
     /// The URL without user and query.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A response; the body of a streamed one may still be on its way.
+/// A response. The body of a streamed one may still be arriving.
 package struct HTTPResponse: Sendable {
-    /// Any status from 200 on; none of them is an error here.
+    /// 200 or more.
     package let status: Int
-    /// The body. Read it, or drop the response to cancel the rest of it.
+    /// To be read; releasing the response cancels the rest of it.
     package let body: HTTPBody
     private let headerLines: [UInt8]
 
@@ -15,21 +15,21 @@ package struct HTTPResponse: Sendable {
         self.body = body
     }
 
-    /// What the server sent before the body; read anew whenever it is asked for, as few responses' headers ever are.
+    /// Parsed on each access: the headers of most responses are never read.
     package var headers: HTTPHeaders { HTTPHeaders(lines: headerLines) }
 }
 
-/// The body of a response, piece by piece as it arrives.
+/// The body of a response, in chunks as it arrives.
 ///
-/// Single pass: one iterator at a time, and what it has read is gone. When the body and its iterators are dropped before
-/// the end, the transfer is cancelled.
+/// Single pass: one iterator at a time, and what it has read is gone. The transfer is cancelled when the body and its
+/// iterators are released before the end.
 package struct HTTPBody: AsyncSequence, Sendable {
-    /// From so many unread bytes of a streamed body on, the server has to wait.
+    /// With this many unread bytes of a streamed body, the server has to wait.
     static let highWaterMark = 256 << 10
-    /// From so many unread bytes of a buffered body on, the transfer fails.
+    /// With this many bytes of a buffered body, the transfer fails when more arrive.
     static let bufferLimit = 256 << 20
 
-    /// Cancels the transfer when nobody can read it any more.
+    /// Cancels the transfer when the last reference to it is released.
     fileprivate final class Reader: Sendable {
         let transfer: Transfer
 
@@ -48,19 +48,18 @@ package struct HTTPBody: AsyncSequence, Sendable {
         reader = Reader(transfer)
     }
 
-    /// How long the server may be silent (``HTTPRequest/Timeouts/idle``), from its last byte on. A shorter time takes
-    /// effect within a minute, or when the server sends something.
+    /// How long the server may be silent (``HTTPRequest/Timeouts/idle``), counted from its last byte. A shorter time
+    /// takes effect within a minute, or when the server sends something.
     package var idleTimeout: Duration? {
         get { reader.transfer.idleTimeout }
         nonmutating set { reader.transfer.idleTimeout = newValue }
     }
 
-    /// A reader. One at a time.
+    /// One at a time.
     package func makeAsyncIterator() -> Iterator {
         Iterator(reader: reader)
     }
 
-    /// Reads piece by piece.
     package struct Iterator: AsyncIteratorProtocol {
         private let reader: Reader
 
@@ -70,7 +69,7 @@ package struct HTTPBody: AsyncSequence, Sendable {
 
         /// The next bytes, at least one; nil at the end.
         ///
-        /// - Throws: what broke the transfer; Cancelled when the task was cancelled, which ends the transfer.
+        /// - Throws: the error that ended the transfer; Code.cancelled on cancellation, which ends it.
         package mutating func next() async throws(HTTPError) -> [UInt8]? {
             try await reader.transfer.nextChunk()
         }
@@ -78,7 +77,7 @@ package struct HTTPBody: AsyncSequence, Sendable {
 
     /// The whole body.
     ///
-    /// - Throws: as the iterator does; BodyTooLarge as soon as there are more than `limit` bytes.
+    /// - Throws: as the iterator does; Code.bodyTooLarge as soon as there are more than `limit` bytes.
     package func collect(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
         var bytes: [UInt8] = []
         var iterator = makeAsyncIterator()
@@ -91,7 +90,7 @@ package struct HTTPBody: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// The beginning of the body, up to `limit` bytes, or all of it. Nothing behind that is kept.
+    /// The first `limit` bytes of the body, or all of a shorter one.
     ///
     /// - Throws: as the iterator does.
     package func beginning(upTo limit: Int) async throws(HTTPError) -> [UInt8] {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Puts a response's head together from the lines that libcurl passes on.
+/// Assembles the head of a response from the lines that libcurl passes on.
 ///
-/// Interim responses (1xx) are passed over; what follows the head, trailers, is ignored.
+/// Skips interim responses (1xx), and the trailers that follow the body.
 struct HeadParser {
     private var head: Transfer.Head?
     private var isComplete = false
 
-    /// Takes the next line with its end. Returns the head with its last, empty, line.
+    /// Takes the next line with its line end. Returns the head on its last line, which is empty.
     mutating func receive(_ line: some Collection<UInt8>) -> Transfer.Head? {
         if isComplete { return nil }
         if line.starts(with: "HTTP/".utf8) {
@@ -23,7 +23,7 @@ struct HeadParser {
         return nil
     }
 
-    /// `HTTP/1.1 200 OK`; a proxy may be less exact: `HTTP/1.1 200`
+    /// Of `HTTP/1.1 200 OK`. Some proxies leave the reason out: `HTTP/1.1 200`.
     private static func status(of line: some Collection<UInt8>) -> Int? {
         let words = line.split(maxSplits: 2) { $0 <= UInt8(ascii: " ") }
         return words.count > 1 ? Int(String(decoding: words[1], as: UTF8.self)) : nil
@@ -31,7 +31,7 @@ struct HeadParser {
 }
 
 extension HTTPHeaders {
-    /// The fields of a head's lines; what has no colon is none.
+    /// The fields of a head's lines. A line without a colon is skipped.
     init(lines: [UInt8]) {
         self.init()
         for line in lines.split(separator: UInt8(ascii: "\n")) {

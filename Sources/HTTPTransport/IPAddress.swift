@@ -3,12 +3,12 @@
 
 import Glibc
 
-/// An IPv4 or IPv6 address. An IPv4 address in IPv6's form (`::ffff:10.0.0.1`) is the IPv4 address, as in Go.
+/// An IPv4 or IPv6 address. An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) equals the IPv4 address, as in Go.
 struct IPAddress: Sendable, Hashable {
-    /// 4 or 16.
+    /// 4 or 16 bytes.
     private let bytes: [UInt8]
 
-    /// - Returns: nil for what is no address, or one with a zone.
+    /// - Returns: nil for an invalid address, and for one with a zone.
     init?(_ text: some StringProtocol) {
         guard let bytes = Self.parse(String(text)) else { return nil }
         self.init(bytes)
@@ -21,7 +21,7 @@ struct IPAddress: Sendable, Hashable {
     private static let mappedPrefix = [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF]
 
     private static func parse(_ text: String) -> [UInt8]? {
-        // inet_pton(3): writes 4 or 16 bytes, and takes decimal numbers without leading zeros only.
+        // inet_pton(3): writes 4 or 16 bytes, and accepts only decimal numbers without leading zeros.
         var bytes = [UInt8](repeating: 0, count: 16)
         if unsafe inet_pton(AF_INET6, text, &bytes) == 1 { return bytes }
         return unsafe inet_pton(AF_INET, text, &bytes) == 1 ? Array(bytes[..<4]) : nil
@@ -31,12 +31,12 @@ struct IPAddress: Sendable, Hashable {
         bytes.count == 4 ? bytes[0] == 127 : bytes == [UInt8](repeating: 0, count: 15) + [1]
     }
 
-    /// An address with a prefix length, as in 10.0.0.0/8.
+    /// An address block in CIDR notation: `10.0.0.0/8`.
     struct Network: Sendable, Hashable {
         private let bytes: [UInt8]
         private let length: Int
 
-        /// - Returns: nil for what is no CIDR.
+        /// - Returns: nil for invalid CIDR notation.
         init?(_ text: String) {
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
             guard parts.count == 2, let bytes = IPAddress.parse(String(parts[0])),

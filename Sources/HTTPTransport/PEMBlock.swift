@@ -3,7 +3,7 @@
 
 import FoundationEssentials
 
-/// A block of a PEM text, as Go's encoding/pem finds them: lines end with LF or CRLF, text around the blocks is ignored.
+/// A block of a PEM text, as Go's encoding/pem reads it: lines end with LF or CRLF, text around the blocks is ignored.
 ///
 /// Source: RFC 7468; encoding/pem/pem.go.
 struct PEMBlock: Sendable, Hashable {
@@ -11,13 +11,13 @@ struct PEMBlock: Sendable, Hashable {
     let label: String
     /// `Proc-Type: 4,ENCRYPTED` and others, before the base64.
     private(set) var headers: [String] = []
-    /// What is encoded; nil where it is no base64, or the block has no end.
+    /// The decoded bytes; nil for invalid base64, and when the block has no end line.
     private(set) var contents: [UInt8]?
 
-    /// The blocks of a text, in its order.
+    /// The blocks of a text, in order.
     static func blocks(of text: [UInt8]) -> [PEMBlock] {
         var blocks: [PEMBlock] = []
-        // Of the last block, while it is open.
+        // Of the last block; nil after its end line.
         var base64: [UInt8]?
         for line in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             let line = line[..<((line.lastIndex { !isWhitespace($0) } ?? line.startIndex - 1) + 1)]
@@ -38,7 +38,7 @@ struct PEMBlock: Sendable, Hashable {
         return blocks
     }
 
-    /// The label of a line that begins or ends a block.
+    /// The label of a begin line or end line.
     private static func label(in line: ArraySlice<UInt8>, after prefix: String) -> String? {
         guard line.starts(with: prefix.utf8) else { return nil }
         let label = line.dropFirst(prefix.utf8.count)

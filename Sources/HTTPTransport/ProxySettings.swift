@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The proxies that the environment names, by the rules of Go's clients, which kubectl and client-go are. libcurl's differ:
-/// it obeys ALL_PROXY, has no `*.suffix`, no ports and no IPv6 CIDR in NO_PROXY, and proxies loopback addresses.
+/// The proxies of the environment by Go's rules, which kubectl and client-go follow. libcurl's differ: it reads
+/// ALL_PROXY, supports neither `*.suffix` nor ports nor IPv6 CIDR in NO_PROXY, and proxies loopback addresses.
 ///
-/// - `HTTPS_PROXY` holds for https servers and `HTTP_PROXY` for http servers; each, and `NO_PROXY`, in capitals or else in
-///   small letters. An empty value is no value.
-/// - `localhost` and loopback addresses are never proxied, nor is what `NO_PROXY` names, separated by commas: `*`, an IP
-///   address or a host, either with an optional `:PORT`, or a CIDR. A host stands for itself and its subdomains, `.HOST`
-///   and `*.HOST` for the subdomains alone. No name is looked up for this.
+/// - `HTTPS_PROXY` is for https servers and `HTTP_PROXY` for http servers. For these and for `NO_PROXY` the upper-case
+///   variable is read before the lower-case one. An empty value counts as unset.
+/// - `localhost` and loopback addresses are never proxied, nor are the entries of `NO_PROXY`, which commas separate:
+///   `*`, a CIDR, or an IP address or host with an optional `:PORT`. A host includes its subdomains; `.HOST` and
+///   `*.HOST` are the subdomains alone. Names are not resolved for this.
 ///
-/// `REQUEST_METHOD`, by which Go knows a CGI program, is not looked at. Names beyond ASCII are compared as they are.
+/// Unlike Go's rules, these ignore `REQUEST_METHOD`, which marks a CGI program, and compare names beyond ASCII as they
+/// are.
 ///
 /// Source: golang.org/x/net/http/httpproxy/proxy.go (0ca694d).
 package struct ProxySettings: Sendable {
-    /// The variables that are read.
+    /// The names of the variables that are read.
     package static let variables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"]
 
     private struct Variable: Sendable {
@@ -37,10 +38,10 @@ package struct ProxySettings: Sendable {
         }
     }
 
-    /// The proxy for a server; nil: none.
+    /// The proxy for a server; nil for a direct connection.
     ///
-    /// - Throws: where the server would be proxied and the variable names no proxy; the message begins with its name. Go
-    ///   passes over such a value, and connects directly.
+    /// - Throws: when the server is to be proxied and the variable's value is invalid. The message begins with the
+    ///   variable's name. Go ignores such a value and connects directly.
     package func proxy(for server: String) throws(ProxyURL.Invalid) -> ProxyURL? {
         guard let authority = URLAuthority(server), let variable = proxies[authority.scheme], isProxied(authority)
         else {
@@ -70,7 +71,7 @@ private enum ProxyException: Sendable {
     /// With a leading dot.
     case domain(Substring, includesItself: Bool, port: String?)
 
-    /// - Returns: nil for what Go ignores: an empty entry, or one without a host.
+    /// - Returns: nil for an entry that Go ignores: an empty one, or one without a host.
     init?(_ entry: Substring) {
         let entry = entry.trimmingWhitespace().lowercased()
         if entry == "*" {
@@ -90,7 +91,8 @@ private enum ProxyException: Sendable {
         }
     }
 
-    /// As Go's `net.SplitHostPort`. What it refuses, such as an IPv6 address without brackets, is a host without a port.
+    /// As Go's `net.SplitHostPort`. An entry that it refuses, such as an IPv6 address without brackets, is a host
+    /// without a port.
     private static func split(_ entry: String) -> (host: Substring, port: String?) {
         guard let colon = entry.lastIndex(of: ":") else { return (entry[...], nil) }
         let (host, port) = (entry[..<colon], String(entry[entry.index(after: colon)...]))

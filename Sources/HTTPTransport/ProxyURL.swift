@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A proxy, as Go's clients take one: `http`, `https` or `socks5`, which finds the server's address itself.
+/// A proxy as Go's clients accept it: `http`, `https` or `socks5`, which resolves the server's name itself.
 ///
 /// Source: `parseProxy` in golang.org/x/net/http/httpproxy/proxy.go; `parseProxyURL` in
 /// k8s.io/client-go/tools/clientcmd/helpers.go; `portMap` in Go's net/http/transport.go.
 package struct ProxyURL: Sendable, Hashable, CustomStringConvertible {
-    /// Why a text names no proxy. The message shows nothing of a user or a password.
+    /// Why a text is not a proxy's URL. The message has neither the user nor the password.
     package struct Invalid: Error, Sendable, Hashable {
         package var message: String
     }
@@ -28,11 +28,11 @@ package struct ProxyURL: Sendable, Hashable, CustomStringConvertible {
 
     private let scheme: Scheme
     private let server: String
-    /// Nothing where the URL has no user.
+    /// nil when the URL has no user; then there is no password either.
     let user: String?
     let password: String?
 
-    /// - Parameter text: a URL, or what follows `http://` of one.
+    /// - Parameter text: a URL; without a scheme it is `http`.
     package init(_ text: String) throws(Invalid) {
         guard let authority = URLAuthority(text) ?? (text.contains("://") ? nil : URLAuthority("http://\(text)")) else {
             throw Invalid(message: "a proxy's URL is expected, as in http://proxy.example:3128")
@@ -57,10 +57,10 @@ package struct ProxyURL: Sendable, Hashable, CustomStringConvertible {
     /// Without the user.
     package var description: String { "\(scheme.rawValue)://\(server)" }
 
-    /// CURLOPT_PROXY(3): `socks5` there means that the address is looked up here.
+    /// For CURLOPT_PROXY(3), where `socks5` would resolve the server's name locally.
     var curlURL: String { scheme == .socks5 ? "socks5h://\(server)" : description }
 
-    /// Without percent-encoding; nil where that is invalid, or stands for a control character.
+    /// Without percent-encoding; nil when that is invalid, not UTF-8, or encodes a control character.
     private static func decoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

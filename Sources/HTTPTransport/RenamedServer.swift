@@ -3,19 +3,19 @@
 
 import CCurl
 
-/// A URL whose server is found by its host and verified under another name.
+/// A request to a URL's host whose certificate is verified for another name: kubeconfig's `tls-server-name`.
 ///
-/// libcurl asks TLS for the host of its URL, so that the name takes its place there, CURLOPT_CONNECT_TO leads to the
-/// host, and the `Host` header has it as if nothing were renamed.
+/// libcurl verifies the certificate for the host of its URL. So the URL gets the name, CURLOPT_CONNECT_TO the host, and
+/// the `Host` header stays as it would be without the name.
 struct RenamedServer {
-    /// The URL with the name in it.
+    /// The URL with the name as its host.
     let url: String
     /// An entry for CURLOPT_CONNECT_TO(3): any host and port, the host, the URL's port.
     let connectTo: String
-    /// Host and port, as they stood in the URL.
+    /// Host and port of the original URL.
     let host: String
 
-    /// - Returns: nil when the URL is none, or when the name is none that a URL can have.
+    /// - Returns: nil when the URL is invalid, or the name is not a valid host.
     init?(_ url: String, name: String) {
         guard let handle = unsafe curl_url() else { return nil }
         defer { unsafe curl_url_cleanup(handle) }

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Whom to trust and how to prove who we are. TLS 1.2 and up, always.
+/// The trusted authorities and the client's certificate. TLS 1.2 is the lowest version, always.
 package struct TLSConfiguration: Sendable, Hashable {
-    /// A certificate and the key that goes with it.
     package struct ClientCertificate: Sendable, Hashable {
-        /// PEM; the certificate first, then those between it and the authority.
+        /// PEM: the certificate, then the intermediate ones.
         package var certificate: [UInt8]
-        /// PEM, not encrypted.
+        /// PEM, unencrypted.
         package var privateKey: [UInt8]
 
-        /// A certificate and its key.
         package init(certificate: [UInt8], privateKey: [UInt8]) {
             self.certificate = certificate
             self.privateKey = privateKey
         }
     }
 
-    /// PEM: the only authorities to trust, read as a ``CertificateBundle``; nil: the system's.
+    /// PEM: the only trusted authorities, read as a ``CertificateBundle``; nil trusts the system's.
     package var certificateAuthorities: [UInt8]?
-    /// Shown to servers that ask for one.
+    /// Sent to servers that request one.
     package var clientCertificate: ClientCertificate?
-    /// Whether the server's certificate and name are checked. To be switched off for trying something out only.
+    /// Whether the server's certificate and name are verified. Not to be switched off but for tests:
+    /// `insecure-skip-tls-verify`.
     package var verifiesServer: Bool
-    /// The name that the server's certificate has to be for, and that the server is reported (SNI); nil: the URL's host.
+    /// The name for which the server's certificate is verified, and which is sent to the server (SNI); nil is the URL's
+    /// host.
     package var serverName: String?
 
-    /// By default: the system's authorities, no client certificate, everything checked.
+    /// By default the system's authorities are trusted, there is no client certificate, and servers are verified.
     package init(
         certificateAuthorities: [UInt8]? = nil,
         clientCertificate: ClientCertificate? = nil,
@@ -41,9 +41,26 @@ package struct TLSConfiguration: Sendable, Hashable {
 }
 
 extension TLSConfiguration {
-    /// The authorities that can be read, in PEM; nil: the system's.
+    /// Why no connection can be made with it, without any of its content; nil when OpenSSL can read certificates and
+    /// key, and they belong together. Dates and names are not checked. Blocks the thread for less than a millisecond.
+    package var problem: String? {
+        if let certificateAuthorities {
+            let bundle = CertificateBundle(pem: certificateAuthorities)
+            guard bundle.count > 0, bundle.isComplete else {
+                return "the certificate authorities are not PEM, or not complete"
+            }
+        }
+        do throws(ClientCertificate.Problem) {
+            try clientCertificate?.check()
+            return nil
+        } catch {
+            return "client certificate: \(error.message)"
+        }
+    }
+
+    /// The authorities that can be read, in PEM; nil trusts the system's.
     ///
-    /// - Throws: TLS, where there are authorities and none can be read.
+    /// - Throws: Code.tls, when there are authorities and none can be read.
     func readableAuthorities() throws(HTTPError) -> [UInt8]? {
         guard let certificateAuthorities else { return nil }
         let bundle = CertificateBundle(pem: certificateAuthorities)
@@ -53,7 +70,7 @@ extension TLSConfiguration {
         return bundle.pem
     }
 
-    /// - Throws: TLS, where it cannot be used.
+    /// - Throws: Code.tls, when it cannot be used.
     func checkClientCertificate() throws(HTTPError) {
         do throws(ClientCertificate.Problem) {
             try clientCertificate?.check()

@@ -3,15 +3,14 @@
 
 import Synchronization
 
-/// One request and its response, between the tasks that wait for it and the loop's thread that carries it out.
+/// A request and its response, shared by the task that waits for the response and the loop's thread that receives it.
 ///
-/// The loop's thread puts in what arrives; tasks take it out, the head first, then the body. Every wait is ended once, by
-/// ``wake()``: waking a task costs more than what arrives in one go.
+/// The thread adds what arrives; the task takes it, first the head, then the body. One task at a time.
 final class Transfer: Sendable {
     /// Status and headers.
     struct Head: Sendable {
         var status: Int
-        /// The lines of the headers, each with its end.
+        /// The header lines, each with its line end.
         var lines: [UInt8] = []
     }
 
@@ -19,7 +18,7 @@ final class Transfer: Sendable {
         var head: Head?
         var chunks: [[UInt8]] = []
         var bufferedBytes = 0
-        /// The loop's thread was reported to wait until the reader has caught up.
+        /// libcurl holds the rest of the body back until the reader has caught up.
         var isPaused = false
         var idleTimeout: Duration?
         var end: Result<Void, HTTPError>?
@@ -27,11 +26,12 @@ final class Transfer: Sendable {
         var chunkWaiter: CheckedContinuation<Result<[UInt8]?, HTTPError>, Never>?
     }
 
-    /// Below what malloc takes from the system, and gives back, each time.
+    /// Below the size from which malloc maps memory for each allocation and unmaps it again.
     private static let largestJoinedChunk = 48 << 10
 
     let request: HTTPRequest
     private let loop: CurlEventLoop
+    /// No other lock is taken while this one is held.
     private let state: Mutex<State>
 
     init(request: HTTPRequest, loop: CurlEventLoop) {
@@ -40,7 +40,7 @@ final class Transfer: Sendable {
         self.state = Mutex(State(idleTimeout: request.timeouts.idle))
     }
 
-    /// How long the server may be silent: as the request says, unless it was changed.
+    /// How long the server may be silent; initially ``HTTPRequest/Timeouts/idle``.
     var idleTimeout: Duration? {
         get { state.withLock { $0.idleTimeout } }
         set { state.withLock { $0.idleTimeout = newValue } }
@@ -51,20 +51,20 @@ final class Transfer: Sendable {
         state.withLock { $0.end != nil }
     }
 
-    /// Gives up what is not over yet.
+    /// Ends the transfer with Code.cancelled unless it has ended.
     func cancel() {
         if !hasEnded { loop.send(.cancel(self)) }
     }
 
-    private var headless: HTTPError {
+    private var missingHead: HTTPError {
         HTTPError(code: .transport, message: "\(request): the response has no head")
     }
 }
 
-// MARK: For tasks
+// MARK: Used by tasks
 
 extension Transfer {
-    /// Starts the transfer and waits for its head.
+    /// Starts the transfer. Returns its head: of a buffered response when the body is complete.
     func start() async throws(HTTPError) -> Head {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -80,9 +80,9 @@ extension Transfer {
         return try result.get()
     }
 
-    /// The next bytes of the body, nil at its end.
+    /// Waits for the next bytes of the body. Returns nil at its end.
     func nextChunk() async throws(HTTPError) -> [UInt8]? {
-        // What waits is taken at once, unless somebody has to be reported that a pause or the interest is over.
+        // The short way, when neither a pause nor the transfer has to be ended.
         if !Task.isCancelled, let chunk = state.withLock({ $0.isPaused ? nil : Self.takeChunk(&$0) }) {
             return try chunk.get()
         }
@@ -104,10 +104,10 @@ extension Transfer {
         return try result.get()
     }
 
-    /// What a reader gets; nil while he has to wait.
+    /// What the reader gets; nil while it has to wait.
     private static func takeChunk(_ state: inout State) -> Result<[UInt8]?, HTTPError>? {
         guard var chunk = state.chunks.first else { return state.end.map { end in end.map { nil } } }
-        // What has piled up comes together: a reader that is late has less to do for each byte.
+        // Small chunks are joined: a reader that is behind has less to do for each byte.
         var taken = 1
         while taken < state.chunks.count, chunk.count + state.chunks[taken].count <= largestJoinedChunk {
             chunk += state.chunks[taken]
@@ -119,24 +119,22 @@ extension Transfer {
     }
 }
 
-// MARK: For the loop's thread
+// MARK: Used by the loop's thread
 
 extension Transfer {
-    /// The head is complete.
     func receive(_ head: Head) {
         state.withLock { $0.head = head }
     }
 
-    /// What becomes of bytes that have arrived.
     enum Reception: Sendable {
         case taken
-        /// Nobody reads: to be offered again after a resume.
+        /// Not taken, because the reader is behind: to be offered again after a resume.
         case paused
-        /// Nobody reads, and this transfer cannot be paused.
+        /// Not taken, because a buffered body has reached its limit.
         case overflowed
     }
 
-    /// More of the body.
+    /// Takes more of the body.
     func receive(_ chunk: [UInt8]) -> Reception {
         state.withLock { state in
             switch request.delivery {
@@ -153,12 +151,12 @@ extension Transfer {
         }
     }
 
-    /// Whether the reader has to catch up before more is received.
+    /// Whether libcurl waits for the reader.
     var isPaused: Bool {
         state.withLock { $0.isPaused }
     }
 
-    /// Nothing follows. Only the first end counts.
+    /// Ends the transfer and wakes the task. Does nothing to a transfer that has ended.
     func complete(_ end: Result<Void, HTTPError>) {
         state.withLock { state in
             if state.end == nil { state.end = end }
@@ -166,7 +164,7 @@ extension Transfer {
         wake()
     }
 
-    /// Whoever waits for something that is there now gets it. A buffered response is there when it is complete.
+    /// Resumes the task if what it waits for has arrived.
     func wake() {
         let resume: (() -> Void)? = state.withLock { state in
             if let waiter = state.headWaiter, let head = head(state) {
@@ -186,7 +184,7 @@ extension Transfer {
         switch (state.head, state.end, request.delivery) {
         case (_, .failure(let error), .buffered): .failure(error)
         case (let head?, _, .streamed), (let head?, .success, .buffered): .success(head)
-        case (nil, let end?, _): end.flatMap { .failure(headless) }
+        case (nil, let end?, _): end.flatMap { .failure(missingHead) }
         case (nil, nil, _), (_?, nil, .buffered): nil
         }
     }

@@ -5,13 +5,13 @@
 package struct URLAuthority: Sendable, Hashable {
     /// In lower case.
     package let scheme: String
-    /// What stands before the `@`, still percent-encoded.
+    /// Before the `@`, percent-encoded.
     package let userInfo: String?
     /// Without the brackets of an IPv6 address.
     package let host: String
     package let port: UInt16?
 
-    /// - Returns: nil for what is no URL with a host.
+    /// - Returns: nil for anything but a URL with a host.
     package init?(_ url: String) {
         guard let separator = url.firstRange(of: "://") else { return nil }
         let scheme = url[..<separator.lowerBound].lowercased()
@@ -44,7 +44,7 @@ package struct URLAuthority: Sendable, Hashable {
         } else if let colon = server.firstIndex(of: ":") {
             (host, port) = (server[..<colon], server[colon...])
         }
-        // "HOST:" has the default port.
+        // "HOST:" means the default port.
         port = port.dropFirst()
         let number = port.allSatisfy { ("0"..."9").contains($0) } ? UInt16(port) : nil
         let isHost = host.allSatisfy {
@@ -54,14 +54,14 @@ package struct URLAuthority: Sendable, Hashable {
         return (String(host), number)
     }
 
-    /// Host and port as Go's `url.URL.Host` has them: as the URL has them, without a user.
+    /// Host and port as they are in the URL, without the user: Go's `url.URL.Host`.
     package static func hostAndPort(_ url: String) -> String {
         let rest = withoutUserInfo(url)
         let start = rest.firstRange(of: "://")?.upperBound ?? rest.startIndex
         return String(rest[start...].prefix { !"/?#".contains($0) })
     }
 
-    /// Scheme, host and port, and nothing that may be secret.
+    /// The URL without the user, who may have a password.
     package static func withoutUserInfo(_ url: String) -> String {
         let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex
         let end = url[start...].firstIndex { "/?#".contains($0) } ?? url.endIndex

@@ -2,18 +2,18 @@
 // Copyright the csi-health-monitor authors
 
 import Foundation
+import GRPCTransport
 import Glibc
+import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@testable import GRPCTransport
-
-/// A socket path of its own for each test. Short: a Unix socket's path has at most 107 bytes.
+/// A unique path for a socket, short because a Unix socket's path has at most 107 bytes.
 func temporarySocket() -> String {
     "/tmp/grpc-\(UUID().uuidString.prefix(13)).sock"
 }
 
-/// A server on a socket of its own, and a channel to it, for as long as `body` runs.
+/// Runs `body` with a server on a socket of its own and a channel to it.
 @discardableResult
 func withServer<R>(
     _ handler: @escaping GRPCServer.Handler,
@@ -34,13 +34,13 @@ func withServer<R>(
     }
 }
 
-/// Answers with the request.
+/// Returns the request.
 let echo: GRPCServer.Handler = { _, request in .success(request) }
 
-/// Answers when the call is cancelled, which nobody hears.
+/// Returns when the call is cancelled, too late for the client.
 let silence: GRPCServer.Handler = { _, _ in
     await forever()
-    return .failure(GRPCError(code: .cancelled, message: "given up"))
+    return .failure(GRPCError(code: .cancelled, message: "cancelled"))
 }
 
 /// Returns on cancellation.
@@ -50,16 +50,16 @@ func forever() async {
     continuation.finish()
 }
 
-/// Long enough never to end a call that ends by itself.
+/// Longer than any call that ends by itself.
 let ample = Duration.seconds(3600)
 
-/// A socket that takes connections and never says a word, for as long as `body` runs.
+/// Runs `body` with a socket that accepts connections and sends nothing.
 func withSilentListener(_ body: (_ path: String) async throws -> Void) async throws {
     let path = temporarySocket()
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
-    // The kernel completes connections up to the backlog; nobody has to accept them.
+    // The kernel establishes connections up to the backlog without accept(2).
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     defer {
         close(descriptor)
@@ -74,7 +74,7 @@ func withSilentListener(_ body: (_ path: String) async throws -> Void) async thr
     try await body(path)
 }
 
-/// Lets as many callers go on as it was made for, once they are all there.
+/// Holds its callers until `count` of them have arrived.
 final class Barrier: Sendable {
     private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
     private let count: Int
@@ -95,12 +95,12 @@ final class Barrier: Sendable {
 }
 
 extension GRPCChannel {
-    /// Returns when the connection is in this state; connects an idle one unless that is what is waited for.
-    func reach(_ wanted: ConnectivityState) async {
-        var state = connectivityState(tryToConnect: wanted != .idle)
-        while state != wanted {
+    /// Waits for a state of the connection; connects an idle one unless `.idle` is the state.
+    func waitUntil(_ expected: ConnectivityState) async {
+        var state = connectivityState(tryToConnect: expected != .idle)
+        while state != expected {
             state = await waitForConnectivityChange(from: state, timeout: ample)
-            if state == .idle { state = connectivityState(tryToConnect: wanted != .idle) }
+            if state == .idle { state = connectivityState(tryToConnect: expected != .idle) }
         }
     }
 }

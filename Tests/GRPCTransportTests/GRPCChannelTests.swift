@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import GRPCTransport
 
 @Suite(.timeLimit(.minutes(30))) struct GRPCChannelTests {
-    @Test func `a restarted server is found again by the same channel`() async throws {
+    @Test func `a channel reconnects to a restarted server`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         for generation: UInt8 in 0..<3 {
             let server = try GRPCServer(address: path) { _, _ in .success([generation]) }
-            await channel.reach(.ready)
+            await channel.waitUntil(.ready)
             #expect(try await channel.unary("/a/B", request: [], timeout: ample) == [generation])
             await server.shutdown()
             await #expect(throws: GRPCError.self) {
@@ -21,45 +22,45 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func `connectivity is reported`() async throws {
+    @Test func `the state of the connection is reported`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         #expect(channel.connectivityState(tryToConnect: false) == .idle)
-        await channel.reach(.transientFailure)
+        await channel.waitUntil(.transientFailure)
         let server = try GRPCServer(address: path, handler: echo)
-        await channel.reach(.ready)
+        await channel.waitUntil(.ready)
         await server.shutdown()
-        await channel.reach(.idle)
+        await channel.waitUntil(.idle)
         await channel.shutdown()
         #expect(channel.connectivityState(tryToConnect: true) == .shutdown)
         let state = await channel.waitForConnectivityChange(from: .ready, timeout: ample)
         #expect(state == .shutdown)
     }
 
-    @Test func `a server that is slow to answer is given the time`() async throws {
+    @Test func `a back-off shorter than an attempt to connect does not end the attempt`() async throws {
         try await withSilentListener { path in
             var configuration = GRPCChannel.Configuration()
             configuration.initialReconnectBackoff = .milliseconds(100)
             configuration.maximumReconnectBackoff = .milliseconds(100)
             let began = ContinuousClock.now
             let channel = try GRPCChannel(target: path, configuration: configuration)
-            await channel.reach(.connecting)
-            // An attempt to connect outlasts the back-off: were it given up, the state would change meanwhile. It is given
-            // up after 20 seconds, which a machine that stands still for so long may get to see.
+            await channel.waitUntil(.connecting)
+            // The state would change if the attempt ended with the back-off. It ends after 20 seconds, which pass on a machine
+            // that is stopped for so long.
             let state = await channel.waitForConnectivityChange(from: .connecting, timeout: .milliseconds(500))
             #expect(state == .connecting || ContinuousClock.now - began > .seconds(15))
             await channel.shutdown()
         }
     }
 
-    @Test func `a wait for connectivity ends at the timeout`() async throws {
+    @Test func `a wait for a state change ends at the timeout`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         let state = await channel.waitForConnectivityChange(from: .idle, timeout: .milliseconds(10))
         #expect(state == .idle)
         await channel.shutdown()
     }
 
-    @Test func `a wait for connectivity ends on cancellation and on shutdown`() async throws {
+    @Test func `a wait for a state change ends on cancellation and on shutdown`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         let cancelled = Task { await channel.waitForConnectivityChange(from: .idle, timeout: ample) }
         cancelled.cancel()
@@ -92,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `calls after the shutdown end at once`() async throws {
+    @Test func `calls after the shutdown fail at once`() async throws {
         let channel = try GRPCChannel(target: temporarySocket())
         await channel.shutdown()
         await channel.shutdown()
@@ -120,27 +121,27 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func `a channel that nobody holds is destroyed`() async throws {
+    @Test func `a channel is destroyed with its last reference`() async throws {
         try await withServer(echo) { _, path in
             for _ in 0..<20 {
                 let channel = try GRPCChannel(target: path)
                 _ = try await channel.unary("/a/B", request: [], timeout: ample)
                 let queue = channel.queue
                 _ = consume channel
-                // Returns only when the channel was destroyed: nothing else shuts the queue down.
+                // Returns only when the channel was destroyed, which alone shuts the queue down.
                 await queue.ended()
             }
         }
     }
 
     @Test(arguments: ["", "unix:", "unix://", "unix://csi.sock", "/" + String(repeating: "a", count: 107)])
-    func `an address that no socket can have is refused`(address: String) {
+    func `an address that no socket can have is refused, and the message names it`(address: String) {
         let error = #expect(throws: GRPCError.self) { try GRPCChannel(target: address) }
         #expect(error?.status.code == .invalidArgument)
         #expect(error?.status.message.contains(address) == true || address.isEmpty)
     }
 
-    @Test func `a server that cannot listen says where`() {
+    @Test func `a server that cannot listen names its address`() {
         let error = #expect(throws: GRPCError.self) {
             try GRPCServer(address: "/nonexistent/directory/csi.sock") { _, _ in .success([]) }
         }
@@ -155,13 +156,13 @@ import Testing
             ("127.0.0.1:9000", "127.0.0.1:9000", false),
         ]
     )
-    func `addresses as drivers give them`(address: String, uri: String, isUnixSocket: Bool) throws {
+    func `an address of any common form becomes a target`(address: String, uri: String, isUnixSocket: Bool) throws {
         let target = try GRPCTarget(address)
         #expect(target.uri == uri)
         #expect(target.isUnixSocket == isUnixSocket)
     }
 
-    @Test func `codes have the names that metrics use`() {
+    @Test func `a status code is described by the name of grpc-go`() {
         #expect(GRPCStatus.Code.ok.description == "OK")
         #expect(GRPCStatus.Code.cancelled.description == "Canceled")
         #expect(GRPCStatus.Code.deadlineExceeded.description == "DeadlineExceeded")

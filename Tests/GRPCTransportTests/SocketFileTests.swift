@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Foundation
+import GRPCTransport
 import Glibc
 import Testing
-
-@testable import GRPCTransport
 
 @Suite struct SocketFileTests {
     @Test(arguments: [
@@ -17,7 +15,7 @@ import Testing
     }
 
     @Test(arguments: ["run/csi.sock", "tcp://127.0.0.1:5000", "dns:host:1", "unix://run/csi.sock", "unix:", ""])
-    func `any other address has none`(address: String) {
+    func `any other address has no path`(address: String) {
         #expect(SocketFile.path(of: address) == nil)
     }
 
@@ -28,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func `what is no socket is named`() throws {
+    @Test func `any other file than a socket is named`() throws {
         #expect(SocketFile(path: "/tmp").problem == "/tmp is a directory, not a socket")
         #expect(SocketFile(path: "/dev/null").problem == "/dev/null is a device or a pipe, not a socket")
         #expect(SocketFile(path: "/etc/passwd").problem == "/etc/passwd is a regular file, not a socket")
@@ -39,7 +37,7 @@ import Testing
         )
     }
 
-    @Test func `a socket without permission has its mode, its owner and this process's user`() {
+    @Test func `the problem of a forbidden socket has its mode, its owner and this process's user`() {
         let file = SocketFile(
             path: "/csi/csi.sock",
             state: .forbidden(mode: 0o50, owner: .init(user: 0, group: 7)),
@@ -53,8 +51,8 @@ import Testing
         )
     }
 
-    /// Write permission is what counts; root has it on every file.
-    @Test(.enabled(if: geteuid() != 0)) func `a socket that only others may write to is forbidden`() async throws {
+    /// connect(2) needs write permission, which root has on every file.
+    @Test(.enabled(if: geteuid() != 0)) func `a socket without write permission is forbidden`() async throws {
         try await withServer(echo) { _, path in
             #expect(unsafe chmod(path, 0o500) == 0)
             let owner = SocketFile.Owner(user: geteuid(), group: getegid())

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import GRPCTransport
 
 @Suite(.timeLimit(.minutes(30))) struct UnaryCallTests {
-    @Test func `a call returns the answers bytes`() async throws {
-        let answer = try await withServer { method, request in
+    @Test func `a call sends its method and request, and returns the response`() async throws {
+        let response = try await withServer { method, request in
             .success(Array(method.utf8) + request)
         } _: { channel, _ in
             try await channel.unary("/csi.v1.Identity/Probe", request: [1, 2, 3], timeout: ample)
         }
-        #expect(answer == Array("/csi.v1.Identity/Probe".utf8) + [1, 2, 3])
+        #expect(response == Array("/csi.v1.Identity/Probe".utf8) + [1, 2, 3])
     }
 
-    @Test func `empty messages are messages`() async throws {
+    @Test func `an empty request and an empty response are messages`() async throws {
         try await withServer(echo) { channel, _ in
-            let answer = try await channel.unary("/a/B", request: [], timeout: ample)
-            #expect(answer.isEmpty)
+            let response = try await channel.unary("/a/B", request: [], timeout: ample)
+            #expect(response.isEmpty)
         }
     }
 
     @Test(arguments: [GRPCStatus.Code.notFound, .unimplemented, .aborted, .internal])
-    func `another status than OK is thrown with its message`(code: GRPCStatus.Code) async throws {
+    func `a status other than OK is thrown with its message`(code: GRPCStatus.Code) async throws {
         let expected = GRPCError(code: code, message: "volume \u{1FAB5} is not here")
         try await withServer { _, _ in
             .failure(expected)
@@ -34,7 +35,7 @@ import Testing
         }
     }
 
-    @Test func `a long message arrives whole`() async throws {
+    @Test func `a status message of a megabyte is received whole`() async throws {
         let expected = GRPCError(code: .notFound, message: String(repeating: "line of a log\n", count: 80_000))
         try await withServer { _, _ in
             .failure(expected)
@@ -54,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func `the deadline covers connecting`() async throws {
+    @Test func `the deadline includes connecting`() async throws {
         try await withSilentListener { path in
             let channel = try GRPCChannel(target: path)
             let error = await #expect(throws: GRPCError.self) {
@@ -65,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `cancelling the task ends the call at both ends`() async throws {
+    @Test func `cancelling the task ends the call at the client and at the server`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let (ends, ended) = AsyncStream.makeStream(of: Bool.self)
         try await withServer { _, _ in
@@ -86,7 +87,7 @@ import Testing
         }
     }
 
-    @Test func `a task cancelled beforehand sends nothing`() async throws {
+    @Test func `a call in a cancelled task fails with Cancelled`() async throws {
         try await withServer(silence) { channel, _ in
             let call = Task {
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
@@ -98,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func `without a server the call says what cannot be reached`() async throws {
+    @Test func `the error of a call without a server names the address`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)
         let error = await #expect(throws: GRPCError.self) {
@@ -109,10 +110,10 @@ import Testing
         await channel.shutdown()
     }
 
-    @Test func `many calls run at once`() async throws {
+    @Test func `many calls run concurrently`() async throws {
         let barrier = Barrier(count: 200)
         try await withServer { _, request in
-            // Nobody is answered before all have asked.
+            // No call gets a response before all calls have arrived.
             await barrier.arrive()
             return .success(request)
         } _: { channel, _ in
@@ -127,18 +128,18 @@ import Testing
         }
     }
 
-    @Test func `a 63 mi b answer arrives`() async throws {
+    @Test func `a response of 63 MiB is received whole`() async throws {
         let large = [UInt8](repeating: 7, count: 63 << 20)
         try await withServer { _, _ in
             .success(large)
         } _: { channel, _ in
-            // Compared outside the macro, which would print 63 MiB.
+            // Not compared in the macro, which would print 63 MiB.
             let isWhole = try await channel.unary("/a/B", request: [], timeout: ample) == large
             #expect(isWhole)
         }
     }
 
-    @Test func `an answer above the limit is an error`() async throws {
+    @Test func `a response above the limit is ResourceExhausted`() async throws {
         let path = temporarySocket()
         let server = try GRPCServer(address: path) { _, _ in .success([UInt8](repeating: 0, count: 2000)) }
         var configuration = GRPCChannel.Configuration()
@@ -152,8 +153,8 @@ import Testing
         await server.shutdown()
     }
 
-    /// Cancellations at every moment of a call: each call ends, once (a continuation resumed twice would trap).
-    @Test func `cancellations race with answers`() async throws {
+    /// Cancels at different moments of a call. A continuation that is resumed twice traps.
+    @Test func `a call that is cancelled while its response arrives ends once`() async throws {
         try await withServer(echo) { channel, _ in
             let ends = await withTaskGroup(of: Bool.self) { group in
                 for number in 0..<3000 {

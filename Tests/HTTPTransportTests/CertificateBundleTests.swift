@@ -6,7 +6,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-/// Bundles of authorities, as Go's clients take them. Sources: `AppendCertsFromPEM` in Go's crypto/x509/cert_pool.go;
+/// Bundles of authorities by Go's rules. Sources: `AppendCertsFromPEM` in Go's crypto/x509/cert_pool.go;
 /// https://github.com/openssl/openssl/issues/16304.
 @Suite(.timeLimit(.minutes(30))) struct CertificateBundleTests {
     private static let broken = "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----"
@@ -22,24 +22,28 @@ import Testing
         TestHTTPServer.Configuration(identity: try authority.issueServer(names: names))
     }
 
-    // MARK: What a bundle has
+    // MARK: Reading a bundle
 
     /// `@` stands for the certificate of an authority.
     @Test(
         arguments: [
             ("", 0, []), ("no PEM", 0, []), ("@", 1, []), ("@\n@", 2, []), ("text\n@\ntext", 1, []),
             ("\(broken)\n@\n\(broken)", 1, [1, 3]),
-            // No end, another end, no base64, headers, nothing.
+            // Without an end line, with another label's, invalid base64, headers, no contents.
             ("-----BEGIN CERTIFICATE-----\nZ2Fy\n@", 1, [1]), ("@\n-----BEGIN CERTIFICATE-----\nZ2Fy", 1, [2]),
             ("-----BEGIN CERTIFICATE-----\nZ2Fy\n-----END X-----\n@", 1, [1]),
             ("-----BEGIN CERTIFICATE-----\n***\n-----END CERTIFICATE-----\n@", 1, [1]),
             ("-----BEGIN CERTIFICATE-----\nKey: value\n\nZ2Fy\n-----END CERTIFICATE-----\n@", 1, [1]),
             ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n@", 1, [1]),
-            // Other blocks do not count.
+            // Other blocks are not counted.
             ("-----BEGIN PRIVATE KEY-----\nZ2Fy\n-----END PRIVATE KEY-----\n@", 1, []),
         ] as [(String, Int, [Int])]
     )
-    func `what cannot be read is skipped and counted`(text: String, count: Int, skipped: [Int]) throws {
+    func `unreadable certificates are skipped, and their positions are kept`(
+        text: String,
+        count: Int,
+        skipped: [Int]
+    ) throws {
         let pem = text.replacing("@", with: try TestCertificateAuthority().certificatePEM)
         for text in [pem, pem.replacing("\n", with: "\r\n")] {
             let bundle = CertificateBundle(pem: Array(text.utf8))
@@ -48,7 +52,7 @@ import Testing
         }
     }
 
-    @Test func `an unreadable certificate beside a good one does not keep the good one out`() async throws {
+    @Test func `a readable certificate is trusted beside an unreadable one`() async throws {
         let authority = try TestCertificateAuthority()
         let tls = trust(Self.broken, authority.certificatePEM)
         #expect(try await status(of: server(authority), tls) == .success(200))
@@ -61,10 +65,11 @@ import Testing
         #expect(try await status(of: server(authority), trust(text)) == .success(200))
     }
 
-    // MARK: Authorities of one subject
+    // MARK: Authorities with the same subject
 
     @Test(arguments: [true, false], [true, false])
-    func `each of two authorities of one subject counts`(isOldFirst: Bool, isIssuedByOld: Bool) async throws {
+    func `each of two authorities with the same subject is trusted`(isOldFirst: Bool, isIssuedByOld: Bool) async throws
+    {
         let (old, new) = (
             try TestCertificateAuthority(commonName: "kubernetes"),
             try TestCertificateAuthority(commonName: "kubernetes")
@@ -74,18 +79,18 @@ import Testing
         #expect(try await status(of: server(isIssuedByOld ? old : new), tls) == .success(200))
     }
 
-    @Test func `another authority of the same subject is not trusted`() async throws {
+    @Test func `another authority with the same subject is not trusted`() async throws {
         let trusted = try (1...2).map { _ in try TestCertificateAuthority(commonName: "kubernetes").certificatePEM }
-        let stranger = try TestCertificateAuthority(commonName: "kubernetes")
+        let untrusted = try TestCertificateAuthority(commonName: "kubernetes")
         for tls in [trust(trusted[0]), trust(trusted[0], trusted[1])] {
-            let error = try await status(of: server(stranger), tls).error
+            let error = try await status(of: server(untrusted), tls).error
             #expect(error?.code == .tls)
             #expect(error?.message.contains("check the server's certificate") == true, "\(String(describing: error))")
-            // It may send itself along.
-            let identity = try stranger.issueServer(names: ["127.0.0.1"])
+            // A server may send its authority's certificate with its own.
+            let identity = try untrusted.issueServer(names: ["127.0.0.1"])
             let withAuthority = TestHTTPServer.Configuration(
                 identity: TestIdentity(
-                    certificatePEM: "\(identity.certificatePEM)\n\(stranger.certificatePEM)",
+                    certificatePEM: "\(identity.certificatePEM)\n\(untrusted.certificatePEM)",
                     privateKeyPEM: identity.privateKeyPEM
                 )
             )
@@ -93,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func `name, validity and purpose are checked as ever`() async throws {
+    @Test func `name, validity and purpose are verified with several authorities too`() async throws {
         let (old, new) = (
             try TestCertificateAuthority(commonName: "kubernetes"),
             try TestCertificateAuthority(commonName: "kubernetes")
@@ -109,7 +114,7 @@ import Testing
         #expect(try await status(of: .init(identity: forClients), tls).error?.code == .tls)
     }
 
-    @Test func `an expired authority does not count, its successor with the same key does`() async throws {
+    @Test func `an expired authority is not trusted, its successor with the same key is`() async throws {
         let past = Date(timeIntervalSinceNow: -7200)...Date(timeIntervalSinceNow: -3600)
         let other = try TestCertificateAuthority(commonName: "kubernetes")
         let expired = try TestCertificateAuthority(commonName: "kubernetes", validity: past)
@@ -125,7 +130,9 @@ import Testing
         }
     }
 
-    @Test func `a server's certificate can be trusted itself, others of its subject beside it`() async throws {
+    @Test func `a bundle can have a server's own certificate, which does not make others with its subject trusted`()
+        async throws
+    {
         let authority = try TestCertificateAuthority()
         let identities = try (1...2).map { _ in try authority.issueServer(names: ["127.0.0.1"]) }
         let tls = trust(identities[0].certificatePEM)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTPTransport
 
-/// Client certificates and keys that cannot be used: noticed when a client is made, before anything is sent.
+/// Client certificates and keys that cannot be used are refused when a client is made, before anything is sent.
 @Suite(.timeLimit(.minutes(30))) struct ClientCertificateTests {
     private typealias Problem = TLSConfiguration.ClientCertificate.Problem
 
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func `a certificate and its key are taken, in one file too, with text around them`() throws {
+    @Test func `a certificate and its key are accepted, also in one file and with text around them`() throws {
         #expect(problem(identity.certificatePEM, identity.privateKeyPEM) == nil)
         let both = "subject=CN = monitor\n\(identity.privateKeyPEM)\n\(identity.certificatePEM)\n"
         #expect(problem(both, both) == nil)
@@ -63,7 +63,7 @@ import Testing
         #expect(problem == Problem(part: .certificate, message: "there is no certificate in PEM that can be read"))
     }
 
-    @Test func `an unreadable certificate behind the first one is refused`() {
+    @Test func `an unreadable certificate after the first one is refused`() {
         let broken = "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n"
         let problem = problem("\(identity.certificatePEM)\n\(broken)", identity.privateKeyPEM)
         #expect(problem == Problem(part: .certificate, message: "a certificate behind the first one cannot be read"))
@@ -79,13 +79,13 @@ import Testing
         }
     }
 
-    @Test func `a key that OpenSSL takes for too weak is refused with its reason`() {
+    @Test func `a key that is too weak for OpenSSL is refused with OpenSSL's reason`() {
         let problem = problem(weakCertificate, weakKey)
         #expect(problem?.message == "the certificate cannot be used: ee key too small")
     }
 
     @Test(arguments: [EncryptedKey.pem, traditionallyEncryptedKey, "garbage", ""])
-    func `a client with such a key is not made`(key: String) {
+    func `a client with an unusable key is refused`(key: String) {
         let certificate = TLSConfiguration.ClientCertificate(
             certificate: Array(identity.certificatePEM.utf8),
             privateKey: Array(key.utf8)
@@ -96,7 +96,7 @@ import Testing
         #expect(error?.message.hasPrefix("client certificate: ") == true)
     }
 
-    // Made by openssl for these tests alone, and used nowhere else. The password is "x".
+    // Made with openssl for these tests only. The password is "x".
     private static let traditionallyEncryptedKey = """
         -----BEGIN EC PRIVATE KEY-----
         Proc-Type: 4,ENCRYPTED

@@ -4,7 +4,7 @@
 import HTTPTransport
 import HealthMonitorTestKit
 
-/// A client for as long as `body` runs.
+/// Runs `body` with a client.
 @discardableResult
 func withClient<R>(
     tls: TLSConfiguration = TLSConfiguration(),
@@ -22,7 +22,7 @@ func withClient<R>(
     }
 }
 
-/// A server and a client for as long as `body` runs.
+/// Runs `body` with a server and a client.
 @discardableResult
 func withPlainServer<R: Sendable>(
     _ handler: @escaping TestHTTPServer.Handler,
@@ -33,7 +33,7 @@ func withPlainServer<R: Sendable>(
     }
 }
 
-/// A server behind TLS, and a client that trusts it, for as long as `body` runs.
+/// Runs `body` with a TLS server and a client that trusts it.
 @discardableResult
 func withTLSServer<R: Sendable>(
     _ handler: @escaping TestHTTPServer.Handler,
@@ -46,7 +46,7 @@ func withTLSServer<R: Sendable>(
     }
 }
 
-/// What a client with this configuration gets from a server with this certificate.
+/// The status that a client with TLS configuration `tls` receives from a server.
 func status(
     of configuration: TestHTTPServer.Configuration,
     _ tls: TLSConfiguration
@@ -65,7 +65,7 @@ func status(
 }
 
 extension TestCertificateAuthority {
-    /// Trusts this authority and nobody else.
+    /// Trusts this authority only.
     var trust: TLSConfiguration {
         TLSConfiguration(certificateAuthorities: Array(certificatePEM.utf8))
     }

@@ -26,8 +26,9 @@ import Testing
         if overTLS { try await withTLSServer(handler, run) } else { try await withPlainServer(handler, run) }
     }
 
-    /// The server is ahead of the reader by what the sockets, the two HTTP stacks and our own buffer hold, however
-    /// slowly the reader reads: a round trip between one piece and the next is an age for the server.
+    /// However slow the reader, the server is ahead of it by no more than the buffers of the sockets, of both HTTP
+    /// stacks and of the client. The reader is slowed by a request between chunks, in which the server could write
+    /// many.
     @Test(arguments: [true, false])
     func `the server waits for the reader`(overTLS: Bool) async throws {
         let total = 256 << 20
@@ -70,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func `a buffered response is there when it is whole`() async throws {
+    @Test func `a buffered response is returned when it is complete`() async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(
                 body: .stream { writer in
@@ -88,7 +89,8 @@ import Testing
         }
     }
 
-    /// A body without an end, and a stream that says when the server has noticed that the client is gone.
+    /// Runs `read` with a server whose body does not end, and waits until the server has noticed that the client is
+    /// gone.
     private func withEndlessBody(_ read: @Sendable (HTTPClient, String) async throws -> Void) async throws {
         let (ends, ended) = AsyncStream.makeStream(of: Void.self)
         try await withTLSServer { _ in
@@ -106,14 +108,14 @@ import Testing
         }
     }
 
-    @Test func `a response dropped unread cancels its transfer`() async throws {
+    @Test func `a response that is released unread cancels its transfer`() async throws {
         try await withEndlessBody { client, url in
             let response = try await client.execute(HTTPRequest(url: url, delivery: .streamed))
             #expect(response.status == 200)
         }
     }
 
-    @Test func `a body dropped half read cancels its transfer`() async throws {
+    @Test func `a body that is released half-read cancels its transfer`() async throws {
         try await withEndlessBody { client, url in
             for try await chunk in try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body {
                 #expect(chunk == [1])
@@ -139,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `a transfer that is given up leaves the others of its connection alone`() async throws {
+    @Test func `a cancelled transfer does not disturb other transfers`() async throws {
         let (go, start) = AsyncStream.makeStream(of: Void.self)
         try await withTLSServer { request in
             TestHTTPResponse(
@@ -155,7 +157,7 @@ import Testing
             #expect(try await other.next() == [1])
             let endless = HTTPRequest(url: url + "/endless", delivery: .streamed)
             for try await _ in try await client.execute(endless).body { break }
-            // Is carried out after the cancellation.
+            // The loop's thread executes this after the cancellation.
             let response = try await client.execute(endless)
             #expect(response.status == 200)
             start.yield()
@@ -164,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func `shutdown ends transfers under way`() async throws {
+    @Test func `shutdown ends transfers in flight`() async throws {
         try await withEndlessBody { client, url in
             var body = try await client.execute(HTTPRequest(url: url, delivery: .streamed)).body.makeAsyncIterator()
             _ = try await body.next()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Glibc
 import HTTPTransport
 import HealthMonitorTestKit
 import Synchronization
@@ -16,12 +15,12 @@ import Testing
             let body: [UInt8]? = method == "GET" || method == "DELETE" ? nil : [0, 1, 255]
             let response = try await client.execute(HTTPRequest(method: method, url: url + "/a/b", body: body))
             #expect(response.status == 201)
-            let answer = try await response.body.collect(upTo: 1000)
-            #expect(answer == Array("\(method) /a/b ".utf8) + (body ?? []))
+            let received = try await response.body.collect(upTo: 1000)
+            #expect(received == Array("\(method) /a/b ".utf8) + (body ?? []))
         }
     }
 
-    @Test func `headers arrive both ways`() async throws {
+    @Test func `request and response headers arrive`() async throws {
         try await withPlainServer { request in
             let names = ["user-agent", "accept", "content-type", "expect"]
             let seen = names.map { request.header($0) ?? "-" }.joined(separator: "|")
@@ -51,8 +50,8 @@ import Testing
         }
     }
 
-    /// Also where the server would rather have HTTP/2.
-    @Test func `the connection is HTTP 1`() async throws {
+    /// The server prefers HTTP/2.
+    @Test func `the protocol is HTTP/1.1`() async throws {
         try await withTLSServer { request in
             TestHTTPResponse(bytes: [request.isHTTP2 ? 2 : 1])
         } _: { client, url in
@@ -63,13 +62,13 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func `many requests run at once`(overTLS: Bool) async throws {
+    func `many requests run concurrently`(overTLS: Bool) async throws {
         let handler: TestHTTPServer.Handler = { request in TestHTTPResponse(bytes: Array(request.path.utf8)) }
         let run: @Sendable (HTTPClient, String) async throws -> Int = { client, url in
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for number in 0..<100 {
                     group.addTask {
-                        // A hundred handshakes take long on a busy machine.
+                        // A hundred TLS handshakes take long on a busy machine.
                         let timeouts = HTTPRequest.Timeouts(connect: .seconds(3600), total: .seconds(3600))
                         let request = HTTPRequest(url: "\(url)/\(number)", timeouts: timeouts)
                         let response = try await client.execute(request)
@@ -84,11 +83,11 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(30)), arguments: [true, false])
-    func `a request does not wait for anothers answer`(overTLS: Bool) async throws {
+    func `a request does not wait for another one's response`(overTLS: Bool) async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in
             if request.path == "/first" {
-                // Is answered when the second one is there.
+                // The response waits for the second request.
                 for await _ in arrivals { break }
             } else {
                 arrived.yield()
@@ -104,7 +103,7 @@ import Testing
         #expect(statuses == [200, 200])
     }
 
-    @Test func `requests are answered while a stream is open`() async throws {
+    @Test func `requests are served while a stream is open`() async throws {
         try await withTLSServer { request in
             if request.path != "/watch" { return TestHTTPResponse(bytes: [1]) }
             return TestHTTPResponse(
@@ -127,7 +126,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func `requests follow one another whether their bodies are read or not`(hasBody: Bool) async throws {
+    func `requests follow one another, whether their bodies are read or not`(hasBody: Bool) async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(bytes: hasBody ? [1, 2, 3] : [])
         } _: { client, url in
@@ -140,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func `nobody listens`() async throws {
+    @Test func `a refused connection is a connect error, without the query in its message`() async throws {
         try await withClient { client in
             let error = await #expect(throws: HTTPError.self) {
                 try await client.execute(HTTPRequest(url: "http://127.0.0.1:1/path?token=secret"))
@@ -152,14 +151,14 @@ import Testing
     }
 
     @Test(arguments: ["", "ftp://127.0.0.1/", "http://[::1", "file:///etc/passwd"])
-    func `what is no HTTPURL is refused`(url: String) async throws {
+    func `a URL that is not HTTP is refused`(url: String) async throws {
         try await withClient { client in
             let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
             #expect(error?.code == .invalidRequest, "\(String(describing: error))")
         }
     }
 
-    @Test func `a header cannot forge another`() async throws {
+    @Test func `a line end in a header is refused`() async throws {
         try await withPlainServer { _ in
             TestHTTPResponse()
         } _: { client, url in
@@ -169,15 +168,15 @@ import Testing
         }
     }
 
-    /// The request may have been served: it is not one that was never sent.
-    @Test func `an answer that is no HTTP is no invalid request`() async throws {
+    /// The request may have been served. Code.invalidRequest would mean that it was never sent.
+    @Test func `a response that is not HTTP is a transport error, not an invalid request`() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { request in
             if request.path == "/second" {
                 arrived.yield()
                 await forever()
             }
-            // More than its head says; the rest comes when another answer is awaited.
+            // The body is longer than `Content-Length`; the rest arrives as the response to the next request.
             return TestHTTPResponse(
                 headers: ["Content-Length": "1"],
                 body: .stream { writer in
@@ -197,7 +196,7 @@ import Testing
         }
     }
 
-    @Test func `a requests description holds no secret`() {
+    @Test func `a request's description has no secret`() {
         let request = HTTPRequest(
             method: "PUT",
             url: "https://user:pass@host:1/a/b@c?token=secret#part",
@@ -206,8 +205,7 @@ import Testing
         #expect(request.description == "PUT https://host:1/a/b@c")
     }
 
-    /// What libcurl keeps of a request is used again for the next one.
-    @Test func `nothing of a request is left for the next`() async throws {
+    @Test func `requests on one connection share no options`() async throws {
         try await withPlainServer { request in
             let seen = [request.method, request.header("x-a") ?? "-", request.header("content-type") ?? "-"]
             return TestHTTPResponse(headers: ["X-Seen": seen.joined(separator: " ")], bytes: request.body)
@@ -225,17 +223,17 @@ import Testing
             for (request, seen, body) in requests {
                 let response = try await client.execute(request)
                 #expect(response.headers["x-seen"] == seen)
-                let answer = try await response.body.collect(upTo: 10)
-                #expect(answer == body, "\(seen)")
+                let received = try await response.body.collect(upTo: 10)
+                #expect(received == body, "\(seen)")
             }
         }
     }
 
-    /// libcurl sends such a request again, five times for each handle.
-    @Test func `connections that die under a request fail none however many`() async throws {
+    /// libcurl does so at most five times for each easy handle.
+    @Test func `a request is sent again when its connection was closed, however often that happens`() async throws {
         let count = Atomic(0)
         try await withPlainServer { _ in
-            // The second request of every connection finds it closed.
+            // The server closes each connection at its second request.
             if count.add(1, ordering: .relaxed).newValue.isMultiple(of: 2) { throw CancellationError() }
             return TestHTTPResponse(bytes: [1])
         } _: { client, url in
@@ -245,34 +243,6 @@ import Testing
             }
         }
         #expect(count.load(ordering: .relaxed) == 39)
-    }
-
-    @Test func `tasks run on the thread of the transfers until the shutdown`() async throws {
-        try await withTLSServer { _ in
-            TestHTTPResponse(bytes: [1])
-        } _: { client, url in
-            try await withTaskExecutorPreference(client.taskExecutor) {
-                let threads = try await withThrowingTaskGroup(of: Set<pthread_t>.self) { group in
-                    for _ in 0..<20 {
-                        group.addTask {
-                            var threads: Set = [currentThread()]
-                            for _ in 0..<5 {
-                                let body = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 1)
-                                #expect(body == [1])
-                                threads.insert(currentThread())
-                            }
-                            return threads
-                        }
-                    }
-                    return try await group.reduce(into: Set()) { $0.formUnion($1) }
-                }
-                #expect(threads.count == 1)
-                // The thread cannot wait for its own end: the rest runs elsewhere.
-                await client.shutdown()
-                let error = await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(url: url)) }
-                #expect(error?.code == .shutdown)
-            }
-        }
     }
 
     @Test func `requests after the shutdown fail`() async throws {
@@ -285,8 +255,8 @@ import Testing
         #expect(error?.code == .shutdown)
     }
 
-    /// As in an outage: events and statuses, several of each at a time, and watches beside them.
-    @Test func `connections serve one request after the other`() async throws {
+    /// With as many requests in flight as in an outage: events, statuses, and the watches beside them.
+    @Test func `connections are kept for later requests`() async throws {
         let count = 20
         let meeting = Meeting(count)
         try await TestHTTPServer.withServer { _ in
@@ -311,9 +281,7 @@ import Testing
     }
 }
 
-private func currentThread() -> pthread_t { pthread_self() }
-
-/// Lets everybody wait until so many are there, again and again.
+/// Holds its callers until `count` of them have arrived, again and again.
 private actor Meeting {
     private let count: Int
     private var waiting: [CheckedContinuation<Void, Never>] = []
@@ -326,7 +294,7 @@ private actor Meeting {
         await withCheckedContinuation { continuation in
             waiting.append(continuation)
             guard waiting.count == count else { return }
-            for one in waiting { one.resume() }
+            for continuation in waiting { continuation.resume() }
             waiting = []
         }
     }

@@ -17,7 +17,7 @@ import Testing
         TestHTTPServer.Configuration(identity: try authority.issueServer(names: names))
     }
 
-    @Test func `the servers authority is trusted`() async throws {
+    @Test func `the server's authority is trusted`() async throws {
         #expect(try await status(of: server(), authority.trust) == .success(200))
     }
 
@@ -27,7 +27,7 @@ import Testing
         #expect(error?.message.contains("check the server's certificate") == true, "\(String(describing: error))")
     }
 
-    @Test func `the systems authorities do not trust it`() async throws {
+    @Test func `the system's authorities do not trust it`() async throws {
         #expect(try await status(of: server(), TLSConfiguration()).error?.code == .tls)
     }
 
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `the other name is the only one that is trusted`() async throws {
+    @Test func `only the other name is verified`() async throws {
         var tls = authority.trust
         tls.serverName = "elsewhere.example"
         #expect(try await status(of: server(), tls).error?.code == .tls)
@@ -69,12 +69,12 @@ import Testing
         #expect(error?.message.contains("expired") == true, "\(String(describing: error))")
     }
 
-    @Test func `an outdated TLS is refused`() async throws {
+    @Test func `an outdated TLS version is refused`() async throws {
         var configuration = try server()
         configuration.isOutdated = true
         let error = try await status(of: configuration, authority.trust).error
         #expect(error?.code == .tls)
-        // The server is all right but for that.
+        // Nothing else is wrong with the server.
         configuration.isOutdated = false
         #expect(try await status(of: configuration, authority.trust) == .success(200))
     }
@@ -84,7 +84,7 @@ import Testing
         #expect(try await status(of: server(names: ["elsewhere.example"]), careless) == .success(200))
     }
 
-    @Test func `a client certificate is shown`() async throws {
+    @Test func `a client certificate is sent`() async throws {
         var configuration = try server()
         configuration.clientAuthority = authority
         var tls = authority.trust
@@ -100,7 +100,7 @@ import Testing
         #expect(error?.message.contains("the server refuses the client certificate") == true, "\(error as Any)")
     }
 
-    @Test func `another configuration is for new connections, and what is under way goes on`() async throws {
+    @Test func `a new TLS configuration applies to new requests, and those in flight continue`() async throws {
         var configuration = try server()
         configuration.clientAuthority = authority
         var tls = authority.trust
@@ -124,13 +124,13 @@ import Testing
                 var users = [try await user("/")]
                 async let slow = user("/slow")
                 for await _ in requests { break }
-                // One that waits for another request, beside the one that is under way.
+                // A kept connection, beside the one that is in use.
                 for _ in 0..<2 { users.append(try await user("/")) }
                 client.use(other)
                 users.append(try await user("/"))
                 release.yield()
                 users.append(try await slow)
-                // Neither the connections nor the handles that were in use are used again.
+                // No connection of the first configuration is used again.
                 for _ in 0..<3 { users.append(try await user("/")) }
                 #expect(users == ["first", "first", "first", "second", "first", "second", "second", "second"])
                 #expect(server.acceptedConnections == 3)
@@ -139,7 +139,7 @@ import Testing
     }
 
     @Test(arguments: ["", "no PEM", "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n"])
-    func `a client without an authority that can be read is not made`(authorities: String) throws {
+    func `a client without a readable authority is refused`(authorities: String) throws {
         let tls = TLSConfiguration(certificateAuthorities: Array(authorities.utf8))
         let error = #expect(throws: HTTPError.self) { try HTTPClient(configuration: .init(tls: tls, userAgent: "")) }
         #expect(error?.code == .tls)

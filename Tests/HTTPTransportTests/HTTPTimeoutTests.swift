@@ -5,10 +5,10 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-/// Limits are short where they must be reached and ample where they must not be.
+/// Timeouts that have to pass are short, those that must not are an hour.
 @Suite(.timeLimit(.minutes(30))) struct HTTPTimeoutTests {
     @Test(arguments: [true, false])
-    func `the total timeout ends a transfer and the server sees it`(overTLS: Bool) async throws {
+    func `the total timeout ends a transfer, and the server notices`(overTLS: Bool) async throws {
         let (ends, ended) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in
             if request.path == "/silent" {
@@ -18,7 +18,7 @@ import Testing
             return TestHTTPResponse()
         }
         let run: @Sendable (HTTPClient, String) async throws -> Void = { client, url in
-            // The connection is there when the time begins to count.
+            // Connect before the timeout starts.
             _ = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: 0)
             let request = HTTPRequest(url: url + "/silent", timeouts: .init(total: .milliseconds(500)))
             let error = await #expect(throws: HTTPError.self) { try await client.execute(request) }
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test func `the idle timeout can be changed meanwhile`() async throws {
+    @Test func `the idle timeout can be changed during a transfer`() async throws {
         let (changed, change) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { _ in
             TestHTTPResponse(

@@ -11,7 +11,7 @@ struct HeadParserTests {
         return lines.compactMap { parser.receive($0.utf8) }
     }
 
-    @Test func `a head is complete with its empty line`() throws {
+    @Test func `the empty line completes a head`() throws {
         let heads = head(of: ["HTTP/1.1 404 Not Found\r\n", "A: b\r\n", "A:\t c \r\n", "\r\n"])
         let head = try #require(heads.first)
         #expect(heads.count == 1)
@@ -19,7 +19,7 @@ struct HeadParserTests {
         #expect(HTTPHeaders(lines: head.lines).fields.map(\.value) == ["b", "c"])
     }
 
-    @Test func `interim responses and trailers are passed over`() {
+    @Test func `interim responses and trailers are skipped`() {
         let heads = head(of: [
             "HTTP/1.1 100 Continue\r\n", "X: y\r\n", "\r\n",
             "HTTP/2 200\r\n", "content-type: text/plain\r\n", "\r\n",
@@ -29,14 +29,14 @@ struct HeadParserTests {
         #expect(heads.first.map { HTTPHeaders(lines: $0.lines).fields.map(\.name) } == ["content-type"])
     }
 
-    @Test func `fields are read from their lines`() {
+    @Test func `fields are parsed from their lines`() {
         let headers = HTTPHeaders(lines: Array("A: b\r\nno colon\r\nEmpty:\r\nB:c: d \t\r\n: e\nlast:f".utf8))
         #expect(headers.fields.map(\.name) == ["A", "Empty", "B", "", "last"])
         #expect(headers.fields.map(\.value) == ["b", "", "c: d", "e", "f"])
     }
 
     @Test(arguments: ["", "\r\n", "HTTP/1.1\r\n", "HTTP/1.1 abc\r\n", "no colon\r\n", ": \r\n"])
-    func `garbage is no head`(line: String) {
+    func `garbage is not a head`(line: String) {
         #expect(head(of: [line, "\r\n"]).isEmpty)
     }
 }

@@ -7,13 +7,14 @@ import HealthMonitorTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct KeepAliveTests {
-    @Test func `a connection whose peer is gone fails within 45 seconds`() async throws {
+    @Test func `a socket has the options with which a connection to a lost peer fails within 45 seconds`() async throws
+    {
         try await TestHTTPServer.withServer { _ in
             TestHTTPResponse()
         } _: { server in
             try await withClient { client in
                 _ = try await client.execute(HTTPRequest(url: server.url)).body.collect(upTo: 0)
-                // The connection is kept for the next request.
+                // The client keeps the connection.
                 let socket = try #require(clientSocket(port: UInt16(server.port)))
                 #expect(option(SO_KEEPALIVE, level: SOL_SOCKET, of: socket) == 1)
                 #expect(option(TCP_KEEPIDLE, of: socket) == 15)
@@ -29,7 +30,7 @@ import Testing
         (0..<65_536).first { descriptor in
             var address = sockaddr_in()
             var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            // getpeername(2) writes at most `size` bytes, and fails for what is no connected socket.
+            // getpeername(2) writes at most `size` bytes, and fails for anything but a connected socket.
             let result = unsafe withUnsafeMutablePointer(to: &address) { pointer in
                 unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                     unsafe getpeername(descriptor, $0, &size)

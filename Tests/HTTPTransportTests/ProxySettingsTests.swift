@@ -5,15 +5,15 @@ import Testing
 
 @testable import HTTPTransport
 
-/// The rules of golang.org/x/net/http/httpproxy, and what proxy_test.go there (0ca694d) expects of them.
+/// The rules of golang.org/x/net/http/httpproxy, with the expectations of its proxy_test.go (0ca694d).
 @Suite struct ProxySettingsTests {
     private func proxy(_ environment: [String: String], for server: String) throws -> String? {
         try ProxySettings(environment: environment).proxy(for: server)?.description
     }
 
-    // MARK: Which variable
+    // MARK: Variables
 
-    @Test func `each scheme has a variable of its own, and no other one counts`() throws {
+    @Test func `each scheme has its own variable, and no other one is read`() throws {
         let environment = ["HTTP_PROXY": "http.proxy", "HTTPS_PROXY": "https://secure.proxy", "ALL_PROXY": "all.proxy"]
         #expect(try proxy(environment, for: "http://api.example/") == "http://http.proxy:80")
         #expect(try proxy(environment, for: "https://api.example/") == "https://secure.proxy:443")
@@ -22,7 +22,7 @@ import Testing
         #expect(try proxy([:], for: "https://api.example") == nil)
     }
 
-    @Test func `capitals win over small letters, and an empty value is no value`() throws {
+    @Test func `upper case wins over lower case, and an empty value counts as unset`() throws {
         let server = "https://api.example"
         #expect(try proxy(["HTTPS_PROXY": "a", "https_proxy": "b"], for: server) == "http://a:80")
         #expect(try proxy(["HTTPS_PROXY": "", "https_proxy": "b"], for: server) == "http://b:80")
@@ -31,7 +31,7 @@ import Testing
         #expect(try proxy(["http_proxy": "b", "REQUEST_METHOD": "GET"], for: "http://api.example") != nil)
     }
 
-    @Test func `a value that names no proxy is an error with the variable's name and without the password`() throws {
+    @Test func `an invalid value is an error with the variable's name and without the password`() throws {
         let settings = ProxySettings(environment: ["https_proxy": "ftp://admin:hunter2@proxy", "NO_PROXY": "a.example"])
         do throws(ProxyURL.Invalid) {
             _ = try settings.proxy(for: "https://api.example")
@@ -39,7 +39,7 @@ import Testing
         } catch {
             #expect(error.message == "https_proxy: the scheme ftp is not supported: use http, https or socks5")
         }
-        // What is not proxied needs no proxy.
+        // A server that is not proxied needs no valid proxy.
         #expect(try settings.proxy(for: "https://a.example") == nil)
     }
 
@@ -52,7 +52,7 @@ import Testing
 
     @Test(
         arguments: [
-            // Never.
+            // Never proxied.
             ("localhost", false), ("localhost:6443", false), ("127.0.0.1", false), ("127.8.8.8:6443", false),
             ("[::1]", false), ("[::ffff:127.0.0.1]", false), ("[::2]", true), ("localhost.net", true),
             ("local.localhost", true),
@@ -60,7 +60,7 @@ import Testing
             ("192.168.1.1", false), ("192.168.1.1:6443", false), ("[::ffff:192.168.1.1]", false), ("192.168.1.2", true),
             ("192.168.1.2:81", false), ("192.168.1.3", false), ("192.168.1.4", true), ("[2001:db8::52:0:1]", false),
             ("[2001:DB8::52:0:1]:6443", false), ("[2001:db8::52:0:2]", true), ("[2001:db8::52:0:3]", false),
-            // CIDR, of both families.
+            // CIDR of IPv4 and IPv6.
             ("10.0.0.2", false), ("10.0.0.3:6443", false), ("10.0.0.4", true), ("[2002:db8:a::123]", false),
             ("[2002:db8:a:1::123]", true), ("[fd00::1]:6443", false), ("[fc00::1]", false), ("[fe80::424b:c8be]", true),
             // Names.
@@ -70,7 +70,7 @@ import Testing
             ("awildcard.io", true), ("api.example", true), ("api.example:6443", false), ("x.api.example:6443", false),
         ] as [(String, Bool)]
     )
-    func `what NO_PROXY names is reached directly`(server: String, isProxied: Bool) throws {
+    func `the servers in NO_PROXY are connected to directly`(server: String, isProxied: Bool) throws {
         let environment = ["HTTPS_PROXY": "proxy", "NO_PROXY": Self.noProxy]
         #expect(try proxy(environment, for: "https://\(server)/prefix") == (isProxied ? "http://proxy:80" : nil))
         #expect(try proxy(["HTTPS_PROXY": "proxy", "NO_PROXY": "*"], for: "https://\(server)") == nil)
@@ -84,13 +84,13 @@ import Testing
             "10.0.0.1/8:443", "exam ple.com", "[10.0.0.1", "10.0.0.1]", "::1", "ex*.com", "https://example.com",
         ]
     )
-    func `what is malformed or names others is passed over`(noProxy: String) throws {
+    func `entries that are malformed or of other servers are ignored`(noProxy: String) throws {
         for server in ["https://example.com", "https://10.0.0.1"] {
             #expect(try proxy(["HTTPS_PROXY": "proxy", "NO_PROXY": noProxy], for: server) == "http://proxy:80")
         }
     }
 
-    @Test func `the scheme's port is the server's where it names none`() throws {
+    @Test func `a server without a port has its scheme's port`() throws {
         let environment = ["HTTPS_PROXY": "proxy", "HTTP_PROXY": "proxy", "NO_PROXY": "a.example:443,b.example:80"]
         #expect(try proxy(environment, for: "https://a.example") == nil)
         #expect(try proxy(environment, for: "http://a.example") != nil)
@@ -111,7 +111,10 @@ import Testing
             ("http://[fd00::1]", "http://[fd00::1]:80"), ("http://cache.example:", "http://cache.example:80"),
         ]
     )
-    func `a proxy without a scheme speaks http, and socks5 finds the address itself`(text: String, url: String) throws {
+    func `a proxy without a scheme speaks HTTP, and a SOCKS5 proxy resolves the server's name`(
+        text: String,
+        url: String
+    ) throws {
         let proxy = try ProxyURL(text)
         #expect(proxy.curlURL == url)
         #expect(proxy.user == nil)
@@ -121,7 +124,11 @@ import Testing
         ("http://u:p@cache.example", "u", "p"), ("u:p@cache.example:80", "u", "p"), ("u@cache.example:80", "u", ""),
         ("http://a%40b:%70:%25@cache.example", "a@b", "p:%"), ("http://u:p@q@cache.example", "u", "p@q"),
     ])
-    func `a user and a password are taken apart and not shown`(text: String, user: String, password: String) throws {
+    func `user and password are decoded, and are not in the description`(
+        text: String,
+        user: String,
+        password: String
+    ) throws {
         let proxy = try ProxyURL(text)
         #expect(proxy.user == user)
         #expect(proxy.password == password)
@@ -135,7 +142,7 @@ import Testing
         "ftp://host", "http://hunter2%@host", "http://hunter2%zz@host", "http://u:hunter2%0A@host",
         "http://u:hunter2%00@host", "http://u:hunter2%ff@host", "http://u:hunter2/@host", "http://hö.example",
     ])
-    func `what is no proxy's URL is refused, and nothing secret is shown`(text: String) {
+    func `an invalid proxy's URL is refused without showing a secret`(text: String) {
         let error = #expect(throws: ProxyURL.Invalid.self) { try ProxyURL(text) }
         #expect(error?.message.contains("hunter2") == false)
     }

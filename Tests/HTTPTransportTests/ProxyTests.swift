@@ -7,9 +7,9 @@ import Testing
 
 @testable import HTTPTransport
 
-/// What libcurl does with a proxy.
+/// Requests through a proxy.
 @Suite(.timeLimit(.minutes(30))) struct ProxyTests {
-    @Test func `an http proxy is sent the request, with the user of its URL`() async throws {
+    @Test func `an HTTP proxy receives the request with the user of its URL`() async throws {
         try await TestHTTPServer.withServer { request in
             let lines = [request.header("Host"), request.header("Proxy-Authorization")].map { $0 ?? "" }
             return TestHTTPResponse(bytes: Array(lines.joined(separator: "\n").utf8))
@@ -24,8 +24,8 @@ import Testing
         }
     }
 
-    /// `ATYP` 3 of RFC 1928: libcurl's `socks5` would look `api.invalid` up itself, and fail.
-    @Test func `a socks5 proxy is given the server's name`() async throws {
+    /// `ATYP` 3 of RFC 1928. With libcurl's `socks5` scheme the client would resolve `api.invalid` itself, and fail.
+    @Test func `a SOCKS5 proxy receives the server's name`() async throws {
         let proxy = try SOCKSProxy()
         try await withClient(proxy: ProxyURL("socks5://127.0.0.1:\(proxy.port)")) { client in
             await #expect(throws: HTTPError.self) {
@@ -36,7 +36,7 @@ import Testing
     }
 }
 
-/// A SOCKS5 proxy that reads one request, and refuses it.
+/// A SOCKS5 proxy that reads one request and refuses it.
 private final class SOCKSProxy: Sendable {
     let port: UInt16
     private let requests: AsyncStream<[UInt8]>
@@ -61,7 +61,7 @@ private final class SOCKSProxy: Sendable {
         Thread.detachNewThread {
             let connection = accept(listener, nil, nil)
             var buffer = [UInt8](repeating: 0, count: 300)
-            // The greeting; no authentication; the request; a general failure.
+            // Greeting, "no authentication", request, "general failure".
             unsafe _ = recv(connection, &buffer, buffer.count, 0)
             unsafe _ = send(connection, [5, 0] as [UInt8], 2, Int32(MSG_NOSIGNAL))
             let count = unsafe recv(connection, &buffer, buffer.count, 0)

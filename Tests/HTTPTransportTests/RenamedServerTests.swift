@@ -13,7 +13,7 @@ struct RenamedServerTests {
             ("https://[::1]:6443/", "https://name.example:6443/", "[::1]", ":6443"),
         ]
     )
-    func `the host is where to connect and the name is in the URL`(
+    func `the name is in the URL, and the connection goes to the host`(
         url: String,
         renamed: String,
         host: String,
@@ -26,7 +26,7 @@ struct RenamedServerTests {
     }
 
     @Test(arguments: [("no URL", "name"), ("https://host/", ""), ("https://host/", "a b"), ("https://host/", "a/b")])
-    func `what cannot be renamed is refused`(url: String, name: String) {
+    func `an invalid URL or name is refused`(url: String, name: String) {
         #expect(RenamedServer(url, name: name) == nil)
     }
 }

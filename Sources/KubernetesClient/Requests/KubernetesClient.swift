@@ -114,13 +114,6 @@ package final class KubernetesClient: Sendable {
     package func shutdown() async {
         await http.shutdown()
     }
-
-    /// The thread that carries out this client's requests, for tasks that write much and compute little: see
-    /// `HTTPClient.taskExecutor`.
-    package var taskExecutor: any TaskExecutor { http.taskExecutor }
-
-    /// `HTTPClient.liveHandles` of the connections: for tests of leaks.
-    package var liveHandles: Int { http.liveHandles }
 }
 
 // MARK: - Requests

@@ -2,42 +2,42 @@
 // Copyright the csi-health-monitor authors
 
 import CGRPC
+package import GRPCTransport
 import Synchronization
 
-/// A server of unary calls, for tests: it listens from its making to ``shutdown()``.
+/// A server of unary calls, which listens until ``shutdown()``.
 ///
-/// Each call is handled by a task of its own. The task is cancelled when the client gives up, when the deadline is over
-/// or when the server shuts down.
+/// Each call is handled in a task of its own, which is cancelled when the client cancels the call, when its deadline
+/// has passed and when the server shuts down.
 package final class GRPCServer: Sendable {
-    /// Answers one call.
+    /// Handles one call.
     package typealias Handler = @Sendable (_ method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError>
 
+    // @unchecked Sendable: gRPC core's functions on a server may be called from every thread.
     @safe
-    // Sendable because gRPC core's functions on a server may be called from every thread.
     private struct State: @unchecked Sendable {
-        /// `grpc_server *`; nil once destroyed.
+        /// `grpc_server *`; nil after it was destroyed.
         var handle: OpaquePointer?
         var isShutDown = false
     }
 
-    private let queue: CompletionQueue
+    private let queue: ServerQueue
+    /// gRPC core's own locks are taken while this one is held, and no other lock of ours.
     private let state: Mutex<State>
     private let incoming: AsyncStream<ServerCall>.Continuation
-    /// Runs the handlers until the server is shut down, which cancels and awaits it. A task of the server's own and not
-    /// a child of the caller's, because a simulated driver is started and stopped in the middle of a test.
+    /// Runs the handlers; ``shutdown()`` cancels and awaits it. Not a child of the caller's task, because a test starts
+    /// and stops a simulated driver in its middle.
     private let handlers: Task<Void, Never>
 
-    /// Listens at `address`: `unix:///path`, a bare path or `127.0.0.1:port`. A socket file that is in the way is
-    /// replaced.
+    /// Listens at `address`: `unix:///path`, a bare path or `127.0.0.1:port`. Replaces a socket file that exists.
     ///
-    /// - Throws: InvalidArgument when the address is none; Unavailable when it cannot listen there.
+    /// - Throws: InvalidArgument, when `address` is invalid; Unavailable, when the server cannot listen there.
     package init(address: String, handler: @escaping Handler) throws(GRPCError) {
-        let target = try GRPCTarget(address)
-        queue = CompletionQueue()
-        var arguments = ChannelArguments()
-        arguments.set("grpc.max_receive_message_length", -1)
-        // grpc.h: a server needs its queue registered before it starts.
-        let server = unsafe arguments.withUnsafeArguments { unsafe grpc_server_create($0, nil) }
+        try checkTarget(address)
+        let uri = address.hasPrefix("/") ? "unix://" + address : address
+        queue = ServerQueue()
+        let server = unsafe Self.makeServer()
+        // grpc.h: a queue has to be registered before the server starts.
         unsafe grpc_server_register_completion_queue(server, queue.handle, nil)
         let credentials = unsafe grpc_insecure_server_credentials_create()
         defer { unsafe grpc_server_credentials_release(credentials) }
@@ -52,18 +52,18 @@ package final class GRPCServer: Sendable {
             }
         }
         unsafe state = Mutex(State(handle: server))
-        guard unsafe grpc_server_add_http2_port(server, target.uri, credentials) > 0 else {
+        guard unsafe grpc_server_add_http2_port(server, uri, credentials) > 0 else {
             unsafe grpc_server_destroy(server)
             state.withLock { unsafe $0.handle = nil }
             incoming.finish()
             queue.beginShutdown()
-            throw GRPCError(code: .unavailable, message: "cannot listen at \(target.uri)")
+            throw GRPCError(code: .unavailable, message: "cannot listen at \(uri)")
         }
         unsafe grpc_server_start(server)
         requestCall()
     }
 
-    /// Ends all calls, closes the socket and returns when all is freed. May be called more than once.
+    /// Ends all calls, closes the socket and returns when everything is freed. May be called more than once.
     package func shutdown() async {
         let server: OpaquePointer? = unsafe state.withLock { state in
             guard !state.isShutDown else { return nil }
@@ -72,12 +72,12 @@ package final class GRPCServer: Sendable {
         }
         if let server = unsafe server {
             await withCheckedContinuation { continuation in
-                // grpc.h: the tag comes back when the server has no calls left, which cancelling them brings about.
-                _ = unsafe queue.withTag { _ in
-                    continuation.resume()
-                } start: { tag in
+                // grpc.h: returns the tag when the server has no calls, which are therefore cancelled.
+                _ = unsafe queue.start { tag in
                     unsafe grpc_server_shutdown_and_notify(server, queue.handle, tag)
                     return true
+                } completion: { _ in
+                    continuation.resume()
                 }
                 unsafe grpc_server_cancel_all_calls(server)
             }
@@ -91,17 +91,33 @@ package final class GRPCServer: Sendable {
         await queue.ended()
     }
 
-    /// Asks gRPC core for the next call; there is always one request out.
+    /// A `grpc_server *` without a limit on the size of requests.
+    private static func makeServer() -> OpaquePointer? {
+        var name = Array("grpc.max_receive_message_length".utf8CString)
+        return unsafe name.withUnsafeMutableBufferPointer { name in
+            var limit = unsafe grpc_arg()
+            unsafe limit.type = GRPC_ARG_INTEGER
+            unsafe limit.key = name.baseAddress
+            unsafe limit.value.integer = -1
+            return unsafe withUnsafeMutablePointer(to: &limit) { limit in
+                // grpc.h: copies the arguments.
+                var arguments = unsafe grpc_channel_args(num_args: 1, args: limit)
+                return unsafe grpc_server_create(&arguments, nil)
+            }
+        }
+    }
+
+    /// Asks gRPC core for the next call. One such request is always pending.
     private func requestCall() {
         let call = ServerCall(queue: queue)
         state.withLock { state in
             guard !state.isShutDown, let server = unsafe state.handle else { return }
-            _ = unsafe queue.withTag { isCall in
+            _ = unsafe queue.start { tag in
+                unsafe call.request(from: server, tag: tag)
+            } completion: { isCall in
                 guard isCall else { return }
                 self.requestCall()
                 call.receive { self.incoming.yield(call) }
-            } start: { tag in
-                unsafe call.request(from: server, tag: tag)
             }
         }
     }
