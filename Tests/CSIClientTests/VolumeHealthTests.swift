@@ -185,7 +185,7 @@ import Testing
             // For another volume, and for none.
             ("a", [0x0A, 3, 0x0A, 1, 0x62], "answered for \"b\""),
             ("a", [0x0A, 0], "answered for \"\""),
-            ("a", [0xFF, 0xFF], "cannot be read: no field of a protobuf message at byte 2"),
+            ("a", [0xFF, 0xFF], "cannot be read: invalid protobuf field at byte 2"),
         ] as [(String, [UInt8], String)]
     )
     func `an answer that says nothing of the volume is no health`(
