@@ -10,6 +10,9 @@ package enum EventVocabulary {
         "csi-pv-monitor-controller-\(driverName)"
     }
 
+    /// The annotation of an Event that holds the id of the last attempt to record it.
+    package static let attemptAnnotation = "csi-health-monitor/attempt-id"
+
     /// Warning: something is wrong with the volume.
     package static let abnormalReason = "VolumeConditionAbnormal"
     /// Normal: nothing is wrong with it any more.

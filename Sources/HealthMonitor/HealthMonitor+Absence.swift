@@ -78,7 +78,8 @@ extension HealthMonitor {
             do {
                 reference.uid = (try? await kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
                 let name = EventName.make(onDriver: reference.name, component: component, reason: reason)
-                _ = try await EventRecorder(client: kubernetes).record(
+                let recorder = EventRecorder(client: kubernetes, attemptAnnotation: EventVocabulary.attemptAnnotation)
+                _ = try await recorder.record(
                     EventRecord(
                         name: name,
                         involvedObject: reference,

@@ -90,7 +90,8 @@ extension HealthMonitor {
             "reason": "\(event.reason)",
         ]
         do {
-            let count = try await EventRecorder(client: kubernetes).record(event, isKnown: isKnown)
+            let recorder = EventRecorder(client: kubernetes, attemptAnnotation: EventVocabulary.attemptAnnotation)
+            let count = try await recorder.record(event, isKnown: isKnown)
             recorded(count)
             metadata["count"] = .stringConvertible(count)
             metadata["message"] = "\(event.message)"
