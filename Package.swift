@@ -168,6 +168,7 @@ let package = Package(
                 "Diagnostics",
                 "GRPCTransport",
                 "HealthMonitor",
+                "KubernetesClient",
                 "LeaderElection",
                 "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -3,19 +3,12 @@
 
 package import Diagnostics
 package import HealthMonitor
+package import KubernetesClient
 package import LeaderElection
 package import VolumeHealth
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
-    /// A bound on requests to the API server.
-    package struct RateLimit: Sendable, Equatable {
-        /// Requests per second in the long run.
-        package var queriesPerSecond: Double
-        /// Requests at once.
-        package var burst: Int
-    }
-
     /// Where the diagnostics endpoint is.
     package struct Endpoint: Sendable, Equatable {
         package var address: ListenAddress

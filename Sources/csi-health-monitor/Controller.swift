@@ -154,7 +154,7 @@ private struct MonitorService: Service {
         let kubernetes = try KubernetesClient(
             configuration: configuration,
             userAgent: Self.userAgent,
-            rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
+            rateLimit: options.rateLimit,
             logger: log.requests
         ) {
             metrics.observe($0)

@@ -5,6 +5,7 @@ import ArgumentParser
 import Diagnostics
 import Foundation
 import HealthMonitor
+import KubernetesClient
 import LeaderElection
 import Testing
 import VolumeHealth
@@ -22,7 +23,7 @@ import VolumeHealth
         #expect(options.listVolumesInterval == .seconds(300))
         #expect(options.listMaxEntries == 0)
         #expect(options.kubeconfig == nil)
-        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 100))
+        #expect(options.rateLimit == RateLimit(queriesPerSecond: 50, burst: 100))
         #expect(options.monitorInterval == .seconds(60))
         #expect(options.workerThreads == 10)
         #expect(options.reportMissingVolumes)
@@ -68,7 +69,7 @@ import VolumeHealth
         #expect(options.listMaxEntries == 100)
         #expect(options.kubeconfig == "/dev/null")
         #expect(options.claimCondition == .always)
-        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 0.5, burst: 3))
+        #expect(options.rateLimit == RateLimit(queriesPerSecond: 0.5, burst: 3))
         #expect(options.endpoint?.address == ListenAddress(host: "::1", port: 9808))
         #expect(options.endpoint?.metricsPath == "/m")
         #expect(
@@ -170,7 +171,7 @@ import VolumeHealth
 
     @Test func `a burst of zero is the default and a negative rate is no limit`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
-        #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 10))
+        #expect(zero.rateLimit == RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
     }
 
