@@ -139,6 +139,6 @@ else
     wait "$monitor_pid"
     monitor_pid=
     echo "The monitor stopped on SIGTERM, with exit code 0 and the lease released:"
-    grep "Released the lease" "$directory/monitor.log"
+    grep "Released lease" "$directory/monitor.log"
     echo "Both events were in the API server, each once."
 fi

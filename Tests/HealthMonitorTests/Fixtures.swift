@@ -117,7 +117,7 @@ struct Scene: Sendable {
                         client: kubernetes,
                         configuration: .init(
                             namespace: leaseNamespace,
-                            name: LeaseName.controller(driverName: configuration.driverName),
+                            name: LeaseName.sanitized("external-health-monitor-leader-\(configuration.driverName)"),
                             identity: configuration.identity,
                             labels: [:],
                             timing: try LeaderElectionTiming(
@@ -128,7 +128,7 @@ struct Scene: Sendable {
                         ),
                         // Not the test's clock: moved by half an hour, it would cost the lease.
                         clock: ContinuousClock(),
-                        health: LeaderElectionHealth(leaseDuration: .seconds(3600), clock: ContinuousClock()),
+                        health: LeaderElectionHealth(leaseDuration: .seconds(3600)),
                         logger: quiet
                     )
                     try await monitor.run(warmStandby: warmStandby) { try await elector.run($0) }
