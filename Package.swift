@@ -49,7 +49,7 @@ package.targets += modules([
     "Diagnostics": [.logging, .nioCore, .nioHTTP1, .nioPosix],
     "Flags": [
         "ControllerCore", "ControllerMonitor", "Diagnostics", "GRPCTransport", "HealthCore", "HealthRuntime",
-        "LeaderElection", .argumentParser,
+        "KubernetesClient", "LeaderElection", .argumentParser,
     ],
     "GRPCTransport": ["CGRPC", "Threads"],
     "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],

@@ -139,6 +139,6 @@ else
     wait "$monitor_pid"
     monitor_pid=
     echo "The monitor exited with 0 on SIGTERM and released the lease:"
-    grep "Released the lease" "$directory/monitor.log"
+    grep "Released lease" "$directory/monitor.log"
     echo "The API server has each of the two events once."
 fi

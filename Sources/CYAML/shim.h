@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// libyaml, which Swift can call as it is.
+// Swift can call libyaml without a shim.
 
 #ifndef CYAML_SHIM_H
 #define CYAML_SHIM_H

@@ -84,7 +84,11 @@ extension Reporter {
                 reference.uid =
                     (try? await context.kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
                 let name = EventName.make(onDriver: reference.name, component: events.component, reason: reason)
-                _ = try await EventRecorder(client: context.kubernetes).record(
+                let recorder = EventRecorder(
+                    client: context.kubernetes,
+                    attemptAnnotation: AttemptIDs.annotation
+                )
+                _ = try await recorder.record(
                     events.event(
                         name: name,
                         on: reference,

@@ -6,18 +6,11 @@ package import ControllerMonitor
 package import Diagnostics
 import HealthCore
 import HealthRuntime
+package import KubernetesClient
 package import LeaderElection
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
-    /// A bound on requests to the API server.
-    package struct RateLimit: Sendable, Equatable {
-        /// Requests per second in the long run.
-        package var queriesPerSecond: Double
-        /// Requests at once.
-        package var burst: Int
-    }
-
     /// Where the diagnostics endpoint is.
     package struct Endpoint: Sendable, Equatable {
         package var address: ListenAddress

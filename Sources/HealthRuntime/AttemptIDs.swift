@@ -6,6 +6,9 @@ import Synchronization
 
 /// Ids for attempts to record events, unique among all processes and terms (``KubernetesClient/EventRecord/attemptID``).
 package final class AttemptIDs: Sendable {
+    /// The annotation of an Event that holds the id of the last attempt to record it.
+    package static let annotation = "csi-health-monitor/attempt-id"
+
     private let term = Mutex(AttemptIDs.random())
     private let counter = Atomic<UInt64>(0)
 

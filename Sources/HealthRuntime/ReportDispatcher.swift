@@ -82,7 +82,8 @@ package struct ReportDispatcher: Sendable {
         var metadata = metadata
         metadata["reason"] = "\(event.reason)"
         do {
-            let count = try await EventRecorder(client: kubernetes).record(event, isKnown: isKnown)
+            let recorder = EventRecorder(client: kubernetes, attemptAnnotation: AttemptIDs.annotation)
+            let count = try await recorder.record(event, isKnown: isKnown)
             recorded(count)
             metadata["count"] = .stringConvertible(count)
             metadata["message"] = "\(event.message)"

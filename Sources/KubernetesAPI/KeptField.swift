@@ -4,25 +4,25 @@
 import ProtobufWire
 import SwiftProtobuf
 
-/// A field that is kept of an object's protobuf, before a generated message decodes it.
+/// A field to keep of an object's protobuf, before a generated message decodes it.
 ///
-/// The generated messages refuse a text that is not UTF-8. The API server does not validate all texts (annotations, an
-/// event's message, the claim's name in a pod) and stores what a client sent in protobuf, so that any client that may
-/// create an object could make a list fail for all its readers.
+/// Generated messages reject strings that are not valid UTF-8. The API server does not validate all strings
+/// (annotations, an event's message, a claim's name in a pod) and stores what a client has sent in protobuf: any client
+/// that may create an object could make a list fail for all its readers.
 enum KeptField: Sendable {
-    /// Of which what is not UTF-8 becomes U+FFFD; a longer one becomes empty.
+    /// Invalid UTF-8 becomes U+FFFD; a string of more than `limit` bytes becomes empty.
     case text(limit: Int)
     case number
     case message([Int: KeptField])
 
-    /// A name, a namespace, a uid, a version.
+    /// A name, a namespace, a uid or a resourceVersion.
     static let name = text(limit: 253)
 }
 
 extension [Int: KeptField] {
-    /// The message with these fields alone, all texts of them valid.
+    /// The message reduced to these fields, with valid strings.
     ///
-    /// - Throws: where the bytes, or those of a message that is kept, are not a message.
+    /// - Throws: if the bytes, or those of an embedded message that is kept, are not a message.
     func kept(of bytes: Span<UInt8>) throws(WireFormatError) -> [UInt8] {
         var kept: [UInt8] = []
         var reader = WireReader()
@@ -51,14 +51,14 @@ extension [Int: KeptField] {
     }
 }
 
-// MARK: - Objects that come in lists and watches
+// MARK: - Objects in lists and watches
 
-// Numbers: Protos/kubernetes/core.proto and meta.proto.
+// Field numbers: Protos/kubernetes/core.proto and meta.proto.
 
 extension Event {
-    /// Reads the fields that say what was recorded on which object.
+    /// Reads the fields that say which event was recorded, on which object and when.
     ///
-    /// - Throws: where the bytes are not a message.
+    /// - Throws: if the bytes are not a message.
     package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
@@ -77,7 +77,7 @@ extension Event {
 extension Node {
     /// Reads the name, the labels and the conditions.
     ///
-    /// - Throws: where the bytes are not a message.
+    /// - Throws: if the bytes are not a message.
     package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
@@ -89,9 +89,9 @@ extension Node {
 }
 
 extension Pod {
-    /// Reads the name, the node, the volumes that are claims, and the phase.
+    /// Reads the name, the node, the claims among the volumes, and the phase.
     ///
-    /// - Throws: where the bytes are not a message.
+    /// - Throws: if the bytes are not a message.
     package init(reading bytes: Span<UInt8>) throws {
         self = try Self(keeping: Self.kept, of: bytes)
     }
@@ -108,7 +108,7 @@ extension Pod {
 
 extension KeptField {
     fileprivate static let metadata = message([1: .name, 3: .name, 5: .name, 6: .name])
-    /// An entry of a map. A key has a prefix of 253 bytes, a slash and 63 bytes at most.
+    /// A map entry. A key has at most a prefix of 253 bytes, a slash and a name of 63 bytes.
     fileprivate static let label = message([1: .text(limit: 317), 2: .name])
     fileprivate static let time = message([1: .number, 2: .number])
 }

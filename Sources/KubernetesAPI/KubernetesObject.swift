@@ -1,35 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Glibc
 package import SwiftProtobuf
 
-/// What is read of an object that comes in a list or a watch: a whole message, or the few fields that are wanted of
-/// objects of which there are many.
+/// An object as it is read from a list or a watch: a whole message, or only the fields that are needed of a kind with
+/// many objects.
 package protocol ListedObject: Sendable {
-    /// Where the API server keeps objects of this kind.
     static var resource: Resource { get }
 
     /// `metadata.resourceVersion`
     var resourceVersion: String { get }
 
-    /// Reads an object from its protobuf; fields that are not known are left out.
+    /// Decodes an object, without its unknown fields.
     ///
-    /// - Throws: where the bytes are no message, or a text is no UTF-8.
+    /// - Throws: if the bytes are not a message, or a string is not valid UTF-8.
     init(reading bytes: Span<UInt8>) throws
 }
 
-/// A message that is an object of the API server: it has metadata and a resource to be found under.
+/// The generated message of a Kubernetes object.
 package protocol KubernetesObject: SwiftProtobuf.Message, ListedObject {
-    /// Name, namespace, uid, version.
     var metadata: ObjectMeta { get set }
 }
 
 extension KubernetesObject {
-    /// `metadata.resourceVersion`
     package var resourceVersion: String { metadata.resourceVersion }
 
-    /// Decodes the message, without the fields that it does not have.
-    ///
     /// - Throws: `BinaryDecodingError`.
     package init(reading bytes: Span<UInt8>) throws {
         var options = BinaryDecodingOptions()
@@ -39,12 +35,10 @@ extension KubernetesObject {
 }
 
 extension PersistentVolume: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(core: "PersistentVolume", plural: "persistentvolumes", scope: .cluster)
 }
 
 extension PersistentVolumeClaim: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(
         core: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
@@ -53,12 +47,10 @@ extension PersistentVolumeClaim: KubernetesObject {
 }
 
 extension Event: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(core: "Event", plural: "events", scope: .namespaced)
 }
 
 extension Lease: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(
         group: "coordination.k8s.io",
         version: "v1",
@@ -69,16 +61,26 @@ extension Lease: KubernetesObject {
 }
 
 extension Node: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(core: "Node", plural: "nodes", scope: .cluster)
 }
 
 extension Pod: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(core: "Pod", plural: "pods", scope: .namespaced)
 }
 
 extension Secret: KubernetesObject {
-    /// Where the API server keeps them.
     package static let resource = Resource(core: "Secret", plural: "secrets", scope: .namespaced)
+}
+
+extension Time {
+    /// The wall clock's time, to the microsecond, as `metav1.MicroTime` stores it.
+    package static func now() -> Time {
+        var now = timespec()
+        // clock_gettime(2) cannot fail here: Linux has CLOCK_REALTIME, and the pointer is to a local variable.
+        clock_gettime(CLOCK_REALTIME, &now)
+        var time = Time()
+        time.seconds = Int64(now.tv_sec)
+        time.nanos = Int32(now.tv_nsec / 1000 * 1000)
+        return time
+    }
 }

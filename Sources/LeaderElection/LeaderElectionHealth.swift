@@ -1,42 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import KubernetesClient
 import Synchronization
 
-/// Whether leader election works, as its health path reports it.
+/// The health check of leader election.
 ///
 /// A standby is healthy, and so is a leader that renews. A leader whose last renewal is older than the lease duration
-/// plus a grace period should long have stepped down: something hangs, and the kubelet had better restart it.
+/// plus a grace period should have stopped long ago: something hangs, and the kubelet should restart the container.
 /// Source: client-go, `HealthzAdaptor`.
-package final class LeaderElectionHealth<C: Clock>: Sendable where C.Duration == Duration, C.Instant: Sendable {
+package final class LeaderElectionHealth: Sendable {
     private let limit: Duration
-    private let clock: C
-    private let renewedAt = Mutex<C.Instant?>(nil)
+    private let now: @Sendable () -> Duration
+    /// When the last renewal was sent; nil while this process does not lead.
+    let lastRenewal = Mutex<Duration?>(nil)
 
-    /// Tolerates a leader's silence for `leaseDuration + gracePeriod`, measured by `clock`.
-    package init(leaseDuration: Duration, gracePeriod: Duration = .seconds(20), clock: C) {
+    /// Fails when the last renewal of a leader is more than `leaseDuration + gracePeriod` ago.
+    package init(
+        leaseDuration: Duration,
+        gracePeriod: Duration = .seconds(20),
+        clock: any Clock<Duration> = ContinuousClock()
+    ) {
         limit = leaseDuration + gracePeriod
-        self.clock = clock
+        now = clock.elapsedTime()
     }
 
-    /// Whether this process leads.
-    package var isLeader: Bool {
-        renewedAt.withLock { $0 != nil }
-    }
-
-    /// nil when all is well, else what is wrong.
+    /// Why the check fails, in client-go's words; nil while it passes.
     package func failure() -> String? {
-        guard let renewedAt = renewedAt.withLock({ $0 }) else { return nil }
-        let silence = renewedAt.duration(to: clock.now)
-        guard silence > limit else { return nil }
-        return "failed election to renew leadership on lease: last renewal \(silence) ago, limit \(limit)"
+        guard let lastRenewal = lastRenewal.withLock({ $0 }) else { return nil }
+        let age = now() - lastRenewal
+        guard age > limit else { return nil }
+        return "failed election to renew leadership on lease: last renewal \(age) ago, limit \(limit)"
     }
 
-    /// When the last renewal was sent; nil: this process does not lead.
-    var lastRenewal: C.Instant? { renewedAt.withLock { $0 } }
+    /// This process leads; its last renewal was sent `age` ago.
+    func renewed(ago age: Duration) {
+        let sent = now() - age
+        lastRenewal.withLock { $0 = sent }
+    }
 
-    /// The last renewal; nil: we do not lead.
-    func leads(since renewal: C.Instant?) {
-        renewedAt.withLock { $0 = renewal }
+    /// This process does not lead any more.
+    func stoppedLeading() {
+        lastRenewal.withLock { $0 = nil }
     }
 }

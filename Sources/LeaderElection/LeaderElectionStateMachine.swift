@@ -3,34 +3,35 @@
 
 import KubernetesAPI
 
-/// Who leads, decided from what the Lease said and when we saw it say so. client-go's algorithm, so that its
-/// candidates and ours may contend for the same Lease.
+/// Decides who leads, from what the Lease says and when this candidate observed it. The algorithm is client-go's, so
+/// that both can contend for the same Lease.
 ///
-/// Pure: `now` is a `Duration` since any fixed moment of a monotonic clock; `wall` is only ever written down.
+/// Pure: `now` is a `Duration` since any fixed moment of a monotonic clock. `wall` is only written to the Lease.
 struct LeaderElectionStateMachine: Sendable {
-    /// What to do after a look at the Lease.
     enum Decision: Sendable, Hashable {
-        /// There is no Lease: create it with this record.
+        /// The Lease does not exist: create it with this record.
         case create(LeaseRecord)
-        /// Take or renew the Lease: update it with this record, on the version that was seen.
+        /// Acquire or renew the Lease: update the observed version with this record.
         case update(LeaseRecord)
-        /// Somebody else leads. Worth a look when the lease may have run out.
-        case stand(until: Duration)
+        /// Do not write. The Lease can be acquired from then on, unless its holder renews it.
+        case standby(until: Duration)
     }
 
     let identity: String
     let timing: LeaderElectionTiming
-    /// The last version of the Lease that was seen, and when it was first seen. Versions and not the records' times:
-    /// a holder whose clock stands still, or was set back, renews all the same.
+    /// The last observed version of the Lease. The version tells renewals apart, and not the record's times: a holder
+    /// whose clock stands still, or was set back, renews all the same.
     private var observed: (version: String, holder: String)?
+    /// When that version was observed first.
     private var observedAt: Duration = .zero
-    /// Since when the Lease has no holder, as far as was seen; nil while it has one.
+    /// Since when the Lease has had no holder, as far as observed; nil while it has one.
     private var freeSince: Duration?
-    /// When the last successful write was sent, while we lead. Sent, not answered: others count from when the server
-    /// stored it, which is later.
+    /// When the last successful write was sent; nil while this candidate does not lead. The time of sending, not of the
+    /// response: other candidates count from when the server stored the write, which is later.
     private(set) var renewedAt: Duration?
-    /// Attempts to renew that failed since then, and when the last of them began.
+    /// How many attempts have failed since the last renewal.
     private var failures = 0
+    /// When the last of them began.
     private var failedAttempt: Duration = .zero
 
     init(identity: String, timing: LeaderElectionTiming) {
@@ -38,25 +39,26 @@ struct LeaderElectionStateMachine: Sendable {
         self.timing = timing
     }
 
-    /// When a leader that has not renewed must have stopped; nil before the lease was taken.
+    /// When a leader must have stopped if it has not renewed by then; nil while this candidate does not lead.
     ///
-    /// The first attempt of a renewal is due one retry period after the last renewal was sent, and has the renew deadline,
-    /// as in client-go (`tools/leaderelection/leaderelection.go`, `renew`: the timeout starts with the first attempt). There
-    /// it may reach to the end of the lease and beyond it: client-go promises no fencing. Here others count from when the
-    /// last renewal was stored, which is not before it was sent, and the leader stops earlier than they may take over: half
-    /// of the time between the renew deadline and the lease duration is for retries, half for stopping.
+    /// The first attempt of a renewal is due one retry period after the last renewal was sent, and retries go on for
+    /// the renew deadline, as in client-go (`tools/leaderelection/leaderelection.go`, `renew`: the timeout starts with
+    /// the first attempt). There, retries may reach the end of the lease and beyond: client-go does not promise
+    /// fencing. Here, the leader stops before others may acquire the Lease. They count from when the last renewal was
+    /// stored, which is not before it was sent. Half of the time between the renew deadline and the lease duration is
+    /// for retries, the other half for stopping the work.
     var deadline: Duration? {
         renewedAt.map { sent in
             let window = timing.retryPeriod + timing.renewDeadline
-            let fence = (.seconds(Int64(timing.leaseDurationSeconds)) + timing.renewDeadline) / 2
+            let fence = (timing.storedLeaseDuration + timing.renewDeadline) / 2
             return sent + min(window, fence)
         }
     }
 
-    /// When a leader tries to renew next; a moment that has passed: at once.
+    /// When a leader tries to renew next; now, if this is in the past.
     ///
-    /// One retry period after the last renewal was sent. After a failure at once, as client-go goes on with GET and update
-    /// in the same attempt, and then once in a second, or in a retry period where that is shorter.
+    /// One retry period after the last renewal was sent. After the first failure at once, as client-go goes on with GET
+    /// and update within one attempt; after further failures every second, or every retry period if that is shorter.
     var nextRenewal: Duration {
         switch failures {
         case 0: (renewedAt ?? .zero) + timing.retryPeriod
@@ -65,33 +67,36 @@ struct LeaderElectionStateMachine: Sendable {
         }
     }
 
-    /// How long an attempt to renew that begins now may take: half of the renew deadline, as a request in client-go
-    /// (`tools/leaderelection/resourcelock/interface.go`, `NewFromKubeconfig`), and at most two thirds of the time that is
-    /// left, so that another attempt fits in.
-    func renewalLimit(now: Duration) -> Duration {
-        let left = max((deadline ?? now) - now, .zero)
-        return min(timing.renewDeadline / 2, left * 2 / 3)
+    /// The timeout of a renewal that begins now: half of the renew deadline, as for a request of client-go
+    /// (`tools/leaderelection/resourcelock/interface.go`, `NewFromKubeconfig`), and at most two thirds of the time that
+    /// remains, to leave time for another attempt.
+    func renewalTimeout(now: Duration) -> Duration {
+        let remaining = max((deadline ?? now) - now, .zero)
+        return min(timing.renewDeadline / 2, remaining * 2 / 3)
     }
 
-    /// The identity of whoever held the Lease when it was last seen.
+    /// The holder of the Lease when it was last observed; empty if it had none.
     var observedHolder: String { observed?.holder ?? "" }
 
-    /// The Lease was read: `record` is what it says, nil when there is none; `version` its resourceVersion.
+    /// Decides what to do with a Lease that was read just now.
     ///
-    /// - Parameter handicap: how long the Lease must have had no holder before a candidate takes it; others take it before.
-    mutating func look(
-        at record: LeaseRecord?,
+    /// - Parameters:
+    ///   - record: what the Lease says; nil if it does not exist.
+    ///   - version: its resourceVersion.
+    ///   - acquireDelay: how long the Lease must have had no holder before this candidate acquires it. A leader renews
+    ///     without this delay.
+    mutating func decide(
+        on record: LeaseRecord?,
         version: String,
-        handicap: Duration = .zero,
+        acquireDelay: Duration = .zero,
         now: Duration,
         wall: Time
     ) -> Decision {
-        // A leader renews whatever its handicap is.
-        let handicap = renewedAt == nil ? handicap : .zero
+        let acquireDelay = renewedAt == nil ? acquireDelay : .zero
         guard let record else {
             observed = nil
-            return wait(handicap, freeAt: now, now: now).map(Decision.stand)
-                ?? .create(claim(following: nil, wall: wall))
+            return delayedUntil(acquireDelay, freeAt: now, now: now).map(Decision.standby)
+                ?? .create(newRecord(after: nil, wall: wall))
         }
         if version != observed?.version {
             observed = (version, record.holderIdentity)
@@ -99,36 +104,36 @@ struct LeaderElectionStateMachine: Sendable {
             freeSince = nil
         }
         let expiry = observedAt + .seconds(Int64(record.leaseDurationSeconds))
-        // With a handicap also one of our own that we could not give back.
-        let isOurs = record.holderIdentity == identity && handicap == .zero
+        // With a delay, a Lease that this identity holds and failed to release counts as another candidate's.
+        let isOurs = record.holderIdentity == identity && acquireDelay == .zero
         if !isOurs, !record.holderIdentity.isEmpty, now < expiry {
-            return .stand(until: expiry)
+            return .standby(until: expiry)
         }
         let freeAt = record.holderIdentity.isEmpty ? observedAt : expiry
-        if !isOurs, let until = wait(handicap, freeAt: freeAt, now: now) { return .stand(until: until) }
-        return .update(claim(following: record, wall: wall))
+        if !isOurs, let until = delayedUntil(acquireDelay, freeAt: freeAt, now: now) { return .standby(until: until) }
+        return .update(newRecord(after: record, wall: wall))
     }
 
-    /// Until when a Lease without a holder is left to others; nil: it may be taken.
-    private mutating func wait(_ handicap: Duration, freeAt: Duration, now: Duration) -> Duration? {
+    /// Until when a Lease without a holder is left to other candidates; nil if it can be acquired now.
+    private mutating func delayedUntil(_ delay: Duration, freeAt: Duration, now: Duration) -> Duration? {
         let since = freeSince ?? freeAt
         freeSince = since
-        return now < since + handicap ? since + handicap : nil
+        return now < since + delay ? since + delay : nil
     }
 
-    /// What was decided was written: the lease is ours. The request left at `sent`.
+    /// The record that was decided on was written, by a request sent at `sent`: this candidate leads.
     mutating func didWrite(sent: Duration) {
         renewedAt = sent
         failures = 0
     }
 
-    /// An attempt to renew, begun at `attempt`, failed.
+    /// A renewal that began at `attempt` failed.
     mutating func didFail(attempt: Duration) {
         failures += 1
         failedAttempt = attempt
     }
 
-    /// The record that gives the Lease back; nil when it is not ours to give.
+    /// The record that releases the Lease; nil if another candidate holds it.
     func release(_ record: LeaseRecord, wall: Time) -> LeaseRecord? {
         guard record.holderIdentity == identity else { return nil }
         return LeaseRecord(
@@ -140,8 +145,8 @@ struct LeaderElectionStateMachine: Sendable {
         )
     }
 
-    private func claim(following record: LeaseRecord?, wall: Time) -> LeaseRecord {
-        var claim = LeaseRecord(
+    private func newRecord(after record: LeaseRecord?, wall: Time) -> LeaseRecord {
+        var new = LeaseRecord(
             holderIdentity: identity,
             leaseDurationSeconds: timing.leaseDurationSeconds,
             acquireTime: wall,
@@ -150,9 +155,9 @@ struct LeaderElectionStateMachine: Sendable {
         )
         if let record {
             let isOurs = record.holderIdentity == identity
-            claim.leaseTransitions = isOurs ? record.leaseTransitions : record.leaseTransitions &+ 1
-            if isOurs { claim.acquireTime = record.acquireTime }
+            new.leaseTransitions = isOurs ? record.leaseTransitions : record.leaseTransitions &+ 1
+            if isOurs { new.acquireTime = record.acquireTime }
         }
-        return claim
+        return new
     }
 }

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Names that EHM gives its Lease and its candidates, so that a replica of it and one of ours contend for the same.
-///
-/// Source: kubernetes-csi/csi-lib-utils, leaderelection.
+/// Lease names and identities as kubernetes-csi/csi-lib-utils writes them (`leaderelection/leader_election.go`,
+/// `sanitizeName`), so that sidecars built on it and this client can contend for the same Lease.
 package enum LeaseName {
-    /// The Lease of a driver's controllers: `external-health-monitor-leader-DRIVER`, made fit for an object name.
-    package static func controller(driverName: String) -> String {
-        sanitize("external-health-monitor-leader-\(driverName)")
-    }
-
-    /// A candidate's identity: the host name, in a Pod the Pod's name.
-    package static func identity(hostName: String) -> String {
-        sanitize(hostName)
-    }
-
-    /// Every character outside [A-Za-z0-9-] becomes `-`; a name must not end in one and gets an `X`.
-    static func sanitize(_ name: String) -> String {
+    /// Replaces every character outside `[A-Za-z0-9-]` by `-`, and appends `X` to a name that then ends in `-`.
+    package static func sanitized(_ name: String) -> String {
         var sanitized = String(
             name.unicodeScalars.map { scalar in
                 switch scalar {

@@ -3,15 +3,15 @@
 
 import KubernetesAPI
 
-/// What a Lease says: who leads, since when, and when that was last renewed.
+/// The holder of a Lease, and when it acquired and renewed it.
 ///
 /// Source: client-go, `LeaderElectionRecord`; k8s.io/api, coordination/v1 `LeaseSpec`.
 struct LeaseRecord: Sendable, Hashable {
-    /// Empty when nobody leads.
+    /// Empty after a release.
     var holderIdentity: String
     var leaseDurationSeconds: Int32
-    /// Both times are for people to read and to report one renewal from another. They are never compared with a clock
-    /// of ours: clocks of two machines differ.
+    /// The holder's wall clock. This time and `renewTime` are informational: they are never compared with a local
+    /// clock, because the clocks of two machines differ.
     var acquireTime: Time
     var renewTime: Time
     var leaseTransitions: Int32
@@ -28,7 +28,7 @@ extension LeaseRecord {
         )
     }
 
-    /// Writes the record into a spec and leaves the spec's other fields as they are.
+    /// Writes the record into a spec, and leaves the spec's other fields as they are.
     func write(to spec: inout LeaseSpec) {
         spec.holderIdentity = holderIdentity
         spec.leaseDurationSeconds = leaseDurationSeconds

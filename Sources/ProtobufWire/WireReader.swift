@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Walks over the fields of one protobuf message, without decoding what nobody asks for.
+/// Iterates over the fields of one protobuf message, and decodes only the fields that the caller reads.
 ///
-/// For messages of which there are many and of which few fields are wanted; what is read here and there is the same, as
-/// far as a field of another wire type than expected is taken for one that is not known. The reader does not hold the
-/// bytes: they are passed in, the same ones with every call.
+/// For message types that come in large numbers and of which few fields are needed. It reads the same values as a
+/// generated message, and like it treats a field of an unexpected wire type as unknown. The reader does not hold the
+/// bytes: pass the same bytes with every call.
 ///
 /// ```swift
 /// var reader = WireReader()
@@ -16,17 +16,17 @@
 ///
 /// Source: https://protobuf.dev/programming-guides/encoding.
 package struct WireReader: Sendable {
-    /// Where the next field begins.
+    /// The offset of the next field.
     package private(set) var position: Int
 
-    /// A reader of the fields from a position on, which must be where a field begins.
+    /// - Parameter position: the offset of the first field to read.
     package init(at position: Int = 0) {
         self.position = position
     }
 
-    /// The next field, nil at the end. A group is one field, whatever is inside.
+    /// Reads the next field; nil at the end. A group is one field.
     ///
-    /// - Throws: where no field begins, or where it is cut. The position stays.
+    /// - Throws: if there is no valid field at the position, or it is truncated. The position does not change.
     package mutating func next(in bytes: Span<UInt8>) throws(WireFormatError) -> WireField? {
         guard position < bytes.count else { return nil }
         var end = position
@@ -53,7 +53,7 @@ package struct WireReader: Sendable {
         )
     }
 
-    /// What a tag of a fixed or a given length has after it.
+    /// The content after the tag of a fixed-length or length-delimited field.
     private static func content(
         ofTag tag: UInt64,
         in bytes: Span<UInt8>,
@@ -71,7 +71,7 @@ package struct WireReader: Sendable {
         return (start, start + Int(length))
     }
 
-    /// Goes behind the end of the group whose begin was read.
+    /// Advances past the end of the group whose start tag was read.
     private static func skipGroup(in bytes: Span<UInt8>, at position: inout Int) throws(WireFormatError) {
         var depth = 1
         while depth > 0 {
@@ -101,14 +101,13 @@ package struct WireReader: Sendable {
 
 /// One field of a message.
 package struct WireField: Sendable, Hashable {
-    /// The field's number in its message.
     package let number: Int
     fileprivate let wireType: UInt8
     fileprivate let value: UInt64
-    /// Where what it holds is, without tag and length.
+    /// The range of the value, without tag and length.
     package let content: Range<Int>
 
-    /// The tag and the length of a field that holds bytes: these follow.
+    /// The encoded tag and length of a length-delimited field, which precede its content.
     package static func header(number: Int, length: Int) -> [UInt8] {
         [number << 3 | 2, length].flatMap { value in
             var rest = value
@@ -121,15 +120,15 @@ package struct WireField: Sendable, Hashable {
         }
     }
 
-    /// The value of a number, a truth value or an enumeration; nil where it is of another wire type.
+    /// The value of an integer, a bool or an enum; nil for a field of another wire type.
     package var integer: UInt64? { wireType == 0 ? value : nil }
 
-    /// Where the message is that the field holds; nil where it is of another wire type.
+    /// The range of an embedded message; nil for a field of another wire type.
     package var message: Range<Int>? { wireType == 2 ? content : nil }
 
-    /// Reads a text; one of another wire type leaves what is there.
+    /// Reads a string into `text`. A field of another wire type leaves `text` as it is.
     ///
-    /// - Throws: where it is no UTF-8.
+    /// - Throws: if it is not valid UTF-8.
     package func read(_ text: inout String, in bytes: Span<UInt8>) throws(WireFormatError) {
         guard wireType == 2 else { return }
         do {
@@ -139,8 +138,8 @@ package struct WireField: Sendable, Hashable {
         }
     }
 
-    /// Reads a text that its writer may not have validated: what is not UTF-8 in it becomes U+FFFD, and one of more than
-    /// `limit` bytes is read as empty. One of another wire type leaves what is there.
+    /// Reads a string that its writer may not have validated: invalid UTF-8 becomes U+FFFD, and a string of more than
+    /// `limit` bytes is read as empty. A field of another wire type leaves `text` as it is.
     package func readRepaired(_ text: inout String, upTo limit: Int = .max, in bytes: Span<UInt8>) {
         guard wireType == 2 else { return }
         guard content.count <= limit else {
@@ -155,11 +154,10 @@ package struct WireField: Sendable, Hashable {
     }
 }
 
-/// Bytes that are no message.
+/// Bytes that are not a protobuf message.
 package struct WireFormatError: Error, Hashable, CustomStringConvertible {
-    /// In the bytes, where it shows.
+    /// The offset at which decoding failed.
     package let position: Int
 
-    /// What is wrong, and where.
-    package var description: String { "no field of a protobuf message at byte \(position)" }
+    package var description: String { "invalid protobuf field at byte \(position)" }
 }

@@ -58,7 +58,7 @@ enum Controller {
         }
         // There from the beginning: a sidecar that waits for its driver is a healthy one.
         let health = options.leaderElection.map {
-            LeaderElectionHealth(leaseDuration: $0.timing.leaseDuration, clock: ContinuousClock())
+            LeaderElectionHealth(leaseDuration: $0.timing.leaseDuration)
         }
         if let health {
             healthChecks.register(path: HealthChecks.leaderElectionPath) { health.failure() }
@@ -119,7 +119,7 @@ private struct MonitorService: Service {
     let metrics: SidecarMetrics
     let running: RunningMonitor
     /// nil: work without a lease.
-    let health: LeaderElectionHealth<ContinuousClock>?
+    let health: LeaderElectionHealth?
     let log: ControllerLog
 
     private var logger: Logger { log.logger }
@@ -156,7 +156,7 @@ private struct MonitorService: Service {
         let kubernetes = try KubernetesClient(
             configuration: configuration,
             userAgent: Self.userAgent,
-            rateLimit: options.rateLimit.map { .init(queriesPerSecond: $0.queriesPerSecond, burst: $0.burst) },
+            rateLimit: options.rateLimit,
             logger: log.requests
         ) {
             metrics.observe($0)
@@ -184,7 +184,7 @@ private struct MonitorService: Service {
         }.name
         running.identified()
         log.identified(as: name)
-        let identity = LeaseName.identity(hostName: environment(["POD_NAME"])["POD_NAME"] ?? hostName())
+        let identity = LeaseName.sanitized(environment(["POD_NAME"])["POD_NAME"] ?? hostName())
         guard let election = options.leaderElection, let health else {
             return try await monitor(driver, kubernetes, name: name, identity: identity).run()
         }
@@ -204,8 +204,7 @@ private struct MonitorService: Service {
         }
         let namespace =
             election.namespace ?? environment(["POD_NAMESPACE"])["POD_NAMESPACE"] ?? configuration.defaultNamespace
-        // One for each node, for each has volumes of its own.
-        let leaseName = LeaseName.controller(driverName: nodeName.map { "\(name)-\($0)" } ?? name)
+        let leaseName = LeaseName.controller(driverName: name, nodeName: nodeName)
         let elector = LeaderElector(
             client: leaseClient,
             configuration: .init(
@@ -215,7 +214,6 @@ private struct MonitorService: Service {
                 labels: election.labels,
                 timing: election.timing
             ),
-            clock: ContinuousClock(),
             health: health,
             logger: logger
         ) { change in

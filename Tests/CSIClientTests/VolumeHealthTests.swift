@@ -188,7 +188,7 @@ import Testing
             // For another volume, and without a volume_id.
             ("a", [0x0A, 3, 0x0A, 1, 0x62], "the response is for \"b\""),
             ("a", [0x0A, 0], "the response is for \"\""),
-            ("a", [0xFF, 0xFF], "cannot be decoded: no field of a protobuf message at byte 2"),
+            ("a", [0xFF, 0xFF], "cannot be decoded: invalid protobuf field at byte 2"),
         ] as [(String, [UInt8], String)]
     )
     func `a reply without the volume's health is an error`(

@@ -8,6 +8,7 @@ import Diagnostics
 import Foundation
 import HealthCore
 import HealthRuntime
+import KubernetesClient
 import LeaderElection
 import Testing
 
@@ -24,7 +25,7 @@ import Testing
         #expect(options.listVolumesInterval == .seconds(300))
         #expect(options.listMaxEntries == 0)
         #expect(options.kubeconfig == nil)
-        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 100))
+        #expect(options.rateLimit == RateLimit(queriesPerSecond: 50, burst: 100))
         #expect(options.monitorInterval == .seconds(60))
         #expect(options.workerThreads == 10)
         #expect(options.reportMissingVolumes)
@@ -71,7 +72,7 @@ import Testing
         #expect(options.listMaxEntries == 100)
         #expect(options.kubeconfig == "/dev/null")
         #expect(options.claimCondition == .always)
-        #expect(options.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 0.5, burst: 3))
+        #expect(options.rateLimit == RateLimit(queriesPerSecond: 0.5, burst: 3))
         #expect(options.endpoint?.address == ListenAddress(host: "::1", port: 9808))
         #expect(options.endpoint?.metricsPath == "/m")
         #expect(
@@ -173,7 +174,7 @@ import Testing
 
     @Test func `a burst of zero is the default and a negative rate is no limit`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
-        #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 10))
+        #expect(zero.rateLimit == RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
     }
 

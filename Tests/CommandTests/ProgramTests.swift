@@ -131,7 +131,7 @@ import Testing
         #expect(
             messages.filter { $0 != change } == [
                 "Starting", "Became leader", "Monitoring the driver's volumes",
-                "The API server keeps status.healthStatus of claims", "Released the lease", "Stopped",
+                "The API server keeps status.healthStatus of claims", "Released lease", "Stopped",
             ]
         )
         #expect(lines.dropFirst().allSatisfy { $0["driver"] as? String == "hostpath.csi.k8s.io" })

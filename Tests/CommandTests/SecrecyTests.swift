@@ -79,7 +79,7 @@ import Testing
             // It did say something.
             #expect(log.contains("GRPC response"))
             #expect(log.contains("(redacted) is wrong"))
-            #expect(log.contains("Released the lease"))
+            #expect(log.contains("Released lease"))
             let events = try server.objects(kind: "Event").map { "\($0)" }.joined()
             #expect(events.contains("(redacted) is wrong"))
             for secret in Self.tokens + [Self.password, Data(Self.password.utf8).base64EncodedString()] {

@@ -118,7 +118,7 @@ struct Scene: Sendable {
                         client: kubernetes,
                         configuration: .init(
                             namespace: leaseNamespace,
-                            name: LeaseName.controller(driverName: configuration.driverName),
+                            name: LeaseName.sanitized("external-health-monitor-leader-\(configuration.driverName)"),
                             identity: configuration.identity,
                             labels: [:],
                             timing: try LeaderElectionTiming(
@@ -129,7 +129,7 @@ struct Scene: Sendable {
                         ),
                         // Not the test's clock: advancing that by half an hour would lose the lease.
                         clock: ContinuousClock(),
-                        health: LeaderElectionHealth(leaseDuration: .seconds(3600), clock: ContinuousClock()),
+                        health: LeaderElectionHealth(leaseDuration: .seconds(3600)),
                         logger: quiet
                     )
                     try await monitor.run(warmStandby: warmStandby) { try await elector.run($0) }

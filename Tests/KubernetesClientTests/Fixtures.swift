@@ -10,7 +10,7 @@ import Logging
 import SwiftProtobuf
 import Synchronization
 
-/// A clock on which every sleep is over at once, and the time is what was slept.
+/// A clock whose sleeps return at once, and advance its time.
 final class SkippingClock: Clock, Sendable {
     struct Instant: InstantProtocol {
         var offset: Duration
@@ -29,7 +29,7 @@ final class SkippingClock: Clock, Sendable {
 
     var now: Instant { state.withLock { $0.now } }
     var minimumResolution: Duration { .zero }
-    /// How long was slept, each time.
+    /// The durations of all sleeps.
     var sleeps: [Duration] { state.withLock { $0.sleeps } }
 
     func sleep(until deadline: Instant, tolerance: Duration?) async throws {
@@ -41,7 +41,7 @@ final class SkippingClock: Clock, Sendable {
     }
 }
 
-/// Collects what observers are reported.
+/// Collects the values that are passed to an observer.
 final class Collected<Value: Sendable>: Sendable {
     private let state = Mutex<[Value]>([])
 
@@ -50,13 +50,13 @@ final class Collected<Value: Sendable>: Sendable {
     func append(_ value: Value) { state.withLock { $0.append(value) } }
 }
 
-/// A client of a simulated API server, and what it writes and sleeps.
+/// A client of a simulated API server, with its log and its clock.
 struct TestCluster {
     let server: SimulatedAPIServer
     let client: KubernetesClient
     let clock = SkippingClock()
     let observations = Collected<KubernetesClient.RequestObservation>()
-    /// The objects that could not be decoded.
+    /// The undecodable objects.
     let skipped = Collected<UndecodableObject>()
     private let logHandler: InMemoryLogHandler
     let logger: Logger
@@ -91,10 +91,10 @@ struct TestCluster {
     }
 
     /// - Parameters:
-    ///   - users: by token, beside the one who may do everything.
-    ///   - credentials: by default of the one who may do everything.
-    ///   - authority: whom the client trusts; by default the server's.
-    ///   - streamsLists: whether the server does.
+    ///   - users: by token, in addition to the administrator.
+    ///   - credentials: the administrator's by default.
+    ///   - authority: the authority that the client trusts; the server's by default.
+    ///   - streamsLists: whether the server supports streaming lists.
     static func with(
         users: [String: APIUser] = [:],
         credentials: KubernetesConfiguration.Credentials = .token(SimulatedAPIServer.adminToken),
@@ -123,7 +123,7 @@ struct TestCluster {
         }
     }
 
-    /// What was logged, as `level message metadata`.
+    /// The log, as `level message metadata`.
     var log: [String] {
         logHandler.entries.map { "\($0.level) \($0.message) \($0.metadata)" }
     }
@@ -173,7 +173,7 @@ extension ListPage {
 }
 
 extension AsyncSequence where Element: Sendable {
-    /// The elements that there are, an error ending them.
+    /// The elements until the end or an error.
     func collected() async throws -> [Element] {
         var elements: [Element] = []
         for try await element in self { elements.append(element) }

@@ -9,15 +9,15 @@ import Testing
 
 @testable import KubernetesClient
 
-/// Watches of every fate leave nothing behind: no file descriptor of the process.
+/// Watches leak no file descriptor, however they end.
 ///
-/// In a process of its own, because the descriptors are everybody's. Each watch has a TLS connection of its own, which
-/// takes the simulated server its time; HTTPTransport's test of 10,000 has the same streams without TLS.
+/// Runs in its own process, because other tests open descriptors too. Each watch has its own TLS connection, which is
+/// slow in the simulated server; HTTPTransport's test of 10,000 streams does the same without TLS.
 @Suite(.timeLimit(.minutes(30))) struct LeakTests {
-    @Test func `watches leave nothing`() async {
+    @Test func `watches leak no handles and no file descriptors`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {
-                // What is opened once and kept: the server's event loops.
+                // The first run opens what stays open: the server's event loops.
                 try await Watches.run(waves: 1)
                 let before = try openDescriptors()
                 try await Watches.run(waves: 25)
@@ -27,19 +27,19 @@ import Testing
     }
 }
 
-/// Many watches at once, again and again.
+/// Waves of concurrent watches.
 private enum Watches {
-    /// The label that a watch selects by, so that the server knows what is to become of it.
+    /// How a watch ends. The server reads it from the name that the watch selects.
     private enum Fate: String, CaseIterable {
         case ended, cut, cutWithinAFrame, failed, nonsense, droppedAfterAChange, cancelled
         case dropped, refused, cancelledBeforehand
 
         init?(_ watch: WatchHandle) {
-            guard let name = watch.request.query["labelSelector"]?.split(separator: "=").last else { return nil }
+            guard let name = watch.request.query["fieldSelector"]?.split(separator: "=").last else { return nil }
             self.init(rawValue: String(name))
         }
 
-        /// Whether the watch stays open until the server does something with it.
+        /// Whether the watch stays open until the server ends it.
         var isOpened: Bool { self != .dropped && self != .refused && self != .cancelledBeforehand }
     }
 
@@ -49,7 +49,7 @@ private enum Watches {
         try await TestCluster.with { cluster in
             let refusal = StatusError(code: 403, reason: "Forbidden", message: "no")
             cluster.server.intercept { request in
-                request.query["labelSelector"] == "fate=refused" ? .fail(refusal, headers: [:]) : nil
+                request.query["fieldSelector"] == "metadata.name=refused" ? .fail(refusal, headers: [:]) : nil
             }
             for _ in 0..<waves {
                 let watches = wave.map { fate in (fate, Task { await end(of: fate, cluster) }) }
@@ -68,18 +68,18 @@ private enum Watches {
                 }
                 for (fate, watch) in watches where fate == .cancelled { watch.cancel() }
                 for (fate, watch) in watches { await check(fate, watch.value) }
-                // What was dropped is given up when the loop's thread comes to it.
+                // The event loop closes dropped watches asynchronously.
                 await until { cluster.server.watches.isEmpty }
             }
             await cluster.client.shutdown()
         }
     }
 
-    /// Why a watch ended; nil: in good order, or because it was dropped.
+    /// The error of a watch; nil if the server ended it, or it was dropped.
     private static func end(of fate: Fate, _ cluster: TestCluster) async -> KubernetesError.Code? {
         if fate == .cancelledBeforehand { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
         do throws(KubernetesError) {
-            let selection = Selection(labelSelector: "fate=\(fate.rawValue)")
+            let selection = Selection(fieldSelector: "metadata.name=\(fate.rawValue)")
             let watch = try await cluster.client.watch(PersistentVolume.self, selection, resourceVersion: "1")
             if fate == .dropped { return nil }
             var changes = watch.makeAsyncIterator()
@@ -106,13 +106,12 @@ private enum Watches {
     }
 }
 
-/// Returns when it is so; the suite's time limit is for when it never is. Without a sleep, whose timer would be an open
-/// descriptor.
+/// Waits for a condition; the suite's time limit applies. It does not sleep, because a timer may need a descriptor.
 private func until(_ condition: () throws -> Bool) async rethrows {
     while try !condition() { await Task.yield() }
 }
 
-/// How many file descriptors this process has.
+/// The number of open file descriptors of this process.
 private func openDescriptors() throws -> Int {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
 }

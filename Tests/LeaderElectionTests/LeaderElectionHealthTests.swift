@@ -2,40 +2,41 @@
 // Copyright the csi-health-monitor authors
 
 import HealthMonitorTestKit
+import Synchronization
 import Testing
 
 @testable import LeaderElection
 
 struct LeaderElectionHealthTests {
     let clock: ManualClock
-    let health: LeaderElectionHealth<ManualClock>
+    let health: LeaderElectionHealth
 
     init() {
         clock = ManualClock()
         health = LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock)
     }
 
-    @Test func `a standby is healthy for ever`() {
+    @Test func `a standby is always healthy`() {
         clock.advance(by: .seconds(86_400))
         #expect(health.failure() == nil)
-        #expect(!health.isLeader)
+        #expect(health.lastRenewal.withLock { $0 } == nil)
     }
 
-    @Test func `a leader is healthy while its renewal is younger than lease and grace`() {
-        health.leads(since: clock.now)
-        #expect(health.isLeader)
+    @Test func `a leader is healthy until its last renewal is older than lease duration plus grace period`() {
+        health.renewed(ago: .zero)
+        #expect(health.lastRenewal.withLock { $0 } == .zero)
         clock.advance(by: .seconds(35))
         #expect(health.failure() == nil)
         clock.advance(by: .seconds(1))
         #expect(health.failure()?.contains("last renewal 36.0 seconds ago, limit 35.0 seconds") == true)
-        health.leads(since: clock.now)
+        health.renewed(ago: .zero)
         #expect(health.failure() == nil)
     }
 
-    @Test func `whoever stepped down is a standby`() {
-        health.leads(since: clock.now)
+    @Test func `a former leader is a standby`() {
+        health.renewed(ago: .zero)
         clock.advance(by: .seconds(100))
-        health.leads(since: nil)
+        health.stoppedLeading()
         #expect(health.failure() == nil)
     }
 }

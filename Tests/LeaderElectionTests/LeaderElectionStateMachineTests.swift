@@ -15,7 +15,7 @@ struct LeaderElectionStateMachineTests {
         machine = Machine(identity: "us", timing: try LeaderElectionTiming())
     }
 
-    /// The wall clock; its value must never matter.
+    /// A wall clock time. It must not influence any decision.
     func wall(_ seconds: Int64) -> Time {
         var time = Time()
         time.seconds = seconds
@@ -32,8 +32,8 @@ struct LeaderElectionStateMachineTests {
         )
     }
 
-    @Test mutating func `without a lease it creates one`() {
-        let decision = machine.look(at: nil, version: "", now: .zero, wall: wall(7))
+    @Test mutating func `a Lease that does not exist is created`() {
+        let decision = machine.decide(on: nil, version: "", now: .zero, wall: wall(7))
         let expected = LeaseRecord(
             holderIdentity: "us",
             leaseDurationSeconds: 15,
@@ -48,19 +48,21 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.deadline == .seconds(13.5))
     }
 
-    @Test mutating func `anothers lease is left alone until it has not changed for its duration`() {
+    @Test mutating func `another candidate's Lease is acquired after it has not changed for its lease duration`() {
         let theirs = record("them")
         #expect(
-            machine.look(at: theirs, version: "1", now: .seconds(100), wall: wall(0)) == .stand(until: .seconds(115))
+            machine.decide(on: theirs, version: "1", now: .seconds(100), wall: wall(0))
+                == .standby(until: .seconds(115))
         )
         #expect(
-            machine.look(at: theirs, version: "1", now: .seconds(114), wall: wall(9999)) == .stand(until: .seconds(115))
+            machine.decide(on: theirs, version: "1", now: .seconds(114), wall: wall(9999))
+                == .standby(until: .seconds(115))
         )
         #expect(machine.observedHolder == "them")
 
-        guard case .update(let taken) = machine.look(at: theirs, version: "1", now: .seconds(115), wall: wall(42))
+        guard case .update(let taken) = machine.decide(on: theirs, version: "1", now: .seconds(115), wall: wall(42))
         else {
-            Issue.record("did not take a lease that ran out")
+            Issue.record("did not acquire an expired Lease")
             return
         }
         #expect(taken.holderIdentity == "us")
@@ -68,42 +70,48 @@ struct LeaderElectionStateMachineTests {
         #expect(taken.acquireTime == wall(42))
     }
 
-    @Test mutating func `with a handicap a Lease is taken when it has had no holder for so long`() {
-        func look(_ record: LeaseRecord?, _ version: String, at seconds: Int) -> Machine.Decision {
-            machine.look(at: record, version: version, handicap: .seconds(20), now: .seconds(seconds), wall: wall(0))
+    @Test mutating func `with an acquire delay, a Lease is acquired after it has had no holder for that long`() {
+        func decide(_ record: LeaseRecord?, _ version: String, at seconds: Int) -> Machine.Decision {
+            machine.decide(
+                on: record,
+                version: version,
+                acquireDelay: .seconds(20),
+                now: .seconds(seconds),
+                wall: wall(0)
+            )
         }
         // Released.
-        #expect(look(record(""), "1", at: 100) == .stand(until: .seconds(120)))
-        #expect(look(record(""), "1", at: 119) == .stand(until: .seconds(120)))
-        // Another candidate took it meanwhile and released it: the time begins anew.
-        #expect(look(record("them"), "2", at: 119) == .stand(until: .seconds(134)))
-        #expect(look(record(""), "3", at: 121) == .stand(until: .seconds(141)))
-        guard case .update = look(record(""), "3", at: 141) else {
-            Issue.record("did not take a lease without a holder")
+        #expect(decide(record(""), "1", at: 100) == .standby(until: .seconds(120)))
+        #expect(decide(record(""), "1", at: 119) == .standby(until: .seconds(120)))
+        // Another candidate has acquired and released it: the delay starts again.
+        #expect(decide(record("them"), "2", at: 119) == .standby(until: .seconds(134)))
+        #expect(decide(record(""), "3", at: 121) == .standby(until: .seconds(141)))
+        guard case .update = decide(record(""), "3", at: 141) else {
+            Issue.record("did not acquire a Lease without a holder")
             return
         }
-        // Run out.
-        #expect(look(record("them"), "4", at: 200) == .stand(until: .seconds(215)))
-        #expect(look(record("them"), "4", at: 215) == .stand(until: .seconds(235)))
-        // One of our own that could not be given back.
-        #expect(look(record("us"), "5", at: 300) == .stand(until: .seconds(315)))
-        #expect(look(record("us"), "5", at: 316) == .stand(until: .seconds(335)))
-        // None.
+        // Expired.
+        #expect(decide(record("them"), "4", at: 200) == .standby(until: .seconds(215)))
+        #expect(decide(record("them"), "4", at: 215) == .standby(until: .seconds(235)))
+        // Held by this identity, which failed to release it.
+        #expect(decide(record("us"), "5", at: 300) == .standby(until: .seconds(315)))
+        #expect(decide(record("us"), "5", at: 316) == .standby(until: .seconds(335)))
+        // It does not exist.
         machine = Machine(identity: "us", timing: machine.timing)
-        #expect(look(nil, "", at: 400) == .stand(until: .seconds(420)))
-        guard case .create = look(nil, "", at: 420) else {
-            Issue.record("did not create a lease")
+        #expect(decide(nil, "", at: 400) == .standby(until: .seconds(420)))
+        guard case .create = decide(nil, "", at: 420) else {
+            Issue.record("did not create a Lease")
             return
         }
     }
 
-    @Test mutating func `a leader renews whatever its handicap`() {
-        _ = machine.look(at: nil, version: "", now: .zero, wall: wall(0))
+    @Test mutating func `a leader renews without the acquire delay`() {
+        _ = machine.decide(on: nil, version: "", now: .zero, wall: wall(0))
         machine.didWrite(sent: .zero)
-        let renewal = machine.look(
-            at: record("us"),
+        let renewal = machine.decide(
+            on: record("us"),
             version: "1",
-            handicap: .seconds(60),
+            acquireDelay: .seconds(60),
             now: .seconds(5),
             wall: wall(0)
         )
@@ -111,57 +119,68 @@ struct LeaderElectionStateMachineTests {
             Issue.record("did not renew")
             return
         }
-        // Deleted meanwhile.
-        let creation = machine.look(at: nil, version: "", handicap: .seconds(60), now: .seconds(10), wall: wall(0))
+        // Deleted.
+        let creation = machine.decide(
+            on: nil,
+            version: "",
+            acquireDelay: .seconds(60),
+            now: .seconds(10),
+            wall: wall(0)
+        )
         guard case .create = creation else {
-            Issue.record("did not create the lease again")
+            Issue.record("did not create the Lease again")
             return
         }
     }
 
-    @Test mutating func `every renewal that is seen starts the wait anew`() {
-        _ = machine.look(at: record("them", renewed: 1), version: "1", now: .zero, wall: wall(0))
+    @Test mutating func `every observed renewal restarts the wait`() {
+        _ = machine.decide(on: record("them", renewed: 1), version: "1", now: .zero, wall: wall(0))
         let renewed = record("them", renewed: 2)
         #expect(
-            machine.look(at: renewed, version: "2", now: .seconds(14), wall: wall(0)) == .stand(until: .seconds(29))
+            machine.decide(on: renewed, version: "2", now: .seconds(14), wall: wall(0)) == .standby(until: .seconds(29))
         )
     }
 
-    @Test mutating func `the holders lease duration counts and not ours`() {
+    @Test mutating func `the holder's lease duration counts, not the candidate's`() {
         #expect(
-            machine.look(at: record("them", duration: 60), version: "1", now: .zero, wall: wall(0))
-                == .stand(until: .seconds(60))
+            machine.decide(on: record("them", duration: 60), version: "1", now: .zero, wall: wall(0))
+                == .standby(until: .seconds(60))
         )
     }
 
-    @Test mutating func `the times in the lease are never compared with our clock`() {
-        // A holder whose clock is a day behind, or ahead, holds the lease all the same.
+    @Test mutating func `the times in the Lease are never compared with the local clock`() {
+        // A holder whose clock is a day behind, or ahead, holds the Lease all the same.
         for renewed: Int64 in [-86_400, 86_400] {
             var machine = machine
-            let decision = machine.look(
-                at: record("them", renewed: renewed),
+            let decision = machine.decide(
+                on: record("them", renewed: renewed),
                 version: "1",
                 now: .seconds(5),
                 wall: wall(0)
             )
-            #expect(decision == .stand(until: .seconds(20)))
+            #expect(decision == .standby(until: .seconds(20)))
         }
     }
 
-    @Test mutating func `a released lease is taken at once`() {
+    @Test mutating func `a released Lease is acquired at once`() {
         guard
-            case .update(let taken) = machine.look(at: record("", duration: 1), version: "1", now: .zero, wall: wall(1))
+            case .update(let taken) = machine.decide(
+                on: record("", duration: 1),
+                version: "1",
+                now: .zero,
+                wall: wall(1)
+            )
         else {
-            Issue.record("did not take a released lease")
+            Issue.record("did not acquire a released Lease")
             return
         }
         #expect(taken.leaseTransitions == 4)
     }
 
-    @Test mutating func `a renewal keeps the time and the term of the acquisition`() {
+    @Test mutating func `a renewal keeps acquireTime and leaseTransitions`() {
         let ours = record("us", renewed: 1)
-        guard case .update(let renewed) = machine.look(at: ours, version: "1", now: .seconds(5), wall: wall(6)) else {
-            Issue.record("did not renew its own lease")
+        guard case .update(let renewed) = machine.decide(on: ours, version: "1", now: .seconds(5), wall: wall(6)) else {
+            Issue.record("did not renew its own Lease")
             return
         }
         #expect(renewed.acquireTime == ours.acquireTime)
@@ -169,7 +188,7 @@ struct LeaderElectionStateMachineTests {
         #expect(renewed.renewTime == wall(6))
     }
 
-    @Test mutating func `the deadline counts from when the renewal was sent and lies before the end of the lease`() {
+    @Test mutating func `the deadline counts from when the renewal was sent, and is before the end of the lease`() {
         machine.didWrite(sent: .seconds(100))
         #expect(machine.deadline == .seconds(112.5))
     }
@@ -186,7 +205,7 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.deadline == .seconds(25))
     }
 
-    @Test mutating func `a failed renewal is tried again at once and then every second`() {
+    @Test mutating func `a failed renewal is retried at once, and then every second`() {
         machine.didWrite(sent: .seconds(100))
         #expect(machine.nextRenewal == .seconds(105))
         machine.didFail(attempt: .seconds(105))
@@ -202,7 +221,7 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.nextRenewal == .milliseconds(112200))
     }
 
-    @Test func `retries are not further apart than the retry period`() throws {
+    @Test func `retries are at most a retry period apart`() throws {
         let timing = try LeaderElectionTiming(
             leaseDuration: .seconds(3),
             renewDeadline: .seconds(2),
@@ -215,24 +234,25 @@ struct LeaderElectionStateMachineTests {
         #expect(machine.nextRenewal == .milliseconds(1100))
     }
 
-    /// At 5 s after the last renewal an attempt has half of the renew deadline; two that hang leave time for a third.
-    @Test mutating func `an attempt leaves time for another one`() {
+    /// An attempt 5 s after the last renewal has half of the renew deadline. Two attempts that hang leave time for a
+    /// third.
+    @Test mutating func `the timeout of an attempt leaves time for another one`() {
         machine.didWrite(sent: .zero)
         var now = Duration.seconds(5)
-        #expect(machine.renewalLimit(now: now) == .seconds(5))
+        #expect(machine.renewalTimeout(now: now) == .seconds(5))
         for _ in 0..<2 {
-            let limit = machine.renewalLimit(now: now)
+            let limit = machine.renewalTimeout(now: now)
             machine.didFail(attempt: now)
             now += limit
             #expect(machine.nextRenewal <= now)
         }
-        #expect(machine.renewalLimit(now: now) > .milliseconds(500))
-        #expect(machine.renewalLimit(now: .seconds(13)) == .zero)
+        #expect(machine.renewalTimeout(now: now) > .milliseconds(500))
+        #expect(machine.renewalTimeout(now: .seconds(13)) == .zero)
     }
 
-    /// Others may take the lease when its duration, as it is stored, has passed since the last renewal was stored.
+    /// Other candidates may acquire the Lease when its stored duration has passed since the last renewal was stored.
     @Test(arguments: 0..<500 as Range<UInt64>)
-    func `a leader that cannot renew stops before the lease runs out`(seed: UInt64) throws {
+    func `a leader that fails to renew stops before the lease expires`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         func period(_ range: ClosedRange<Int>) -> Duration { .milliseconds(Int.random(in: range, using: &random)) }
         guard
@@ -243,9 +263,9 @@ struct LeaderElectionStateMachineTests {
             )
         else { return }
         var machine = Machine(identity: "us", timing: timing)
-        let decision = machine.look(at: nil, version: "", now: .seconds(1), wall: wall(0))
+        let decision = machine.decide(on: nil, version: "", now: .seconds(1), wall: wall(0))
         guard case .create(let record) = decision else {
-            Issue.record("did not create the lease")
+            Issue.record("did not create the Lease")
             return
         }
         machine.didWrite(sent: .seconds(1))
@@ -259,7 +279,7 @@ struct LeaderElectionStateMachineTests {
         #expect(deadline >= .seconds(1) + timing.renewDeadline)
     }
 
-    @Test func `only our own lease is released`() {
+    @Test func `only a Lease that this candidate holds is released`() {
         #expect(machine.release(record("them"), wall: wall(1)) == nil)
         let released = machine.release(record("us"), wall: wall(1))
         #expect(released?.holderIdentity == "")
@@ -267,9 +287,9 @@ struct LeaderElectionStateMachineTests {
         #expect(released?.leaseDurationSeconds == 1)
     }
 
-    /// Candidates with different delays look at one Lease that only versions guard; there must never be two leaders.
+    /// Candidates with different delays contend for one Lease, which only its resourceVersion guards.
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func `never two leaders`(seed: UInt64) throws {
+    func `there are never two leaders`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let timing = try LeaderElectionTiming()
         var machines = (0..<3).map { Machine(identity: "candidate-\($0)", timing: timing) }
@@ -278,22 +298,22 @@ struct LeaderElectionStateMachineTests {
         for _ in 0..<300 {
             now += .milliseconds(Int.random(in: 0...4000, using: &random))
             let number = Int.random(in: 0..<machines.count, using: &random)
-            // A leader past its deadline has stopped by itself, whatever else it does.
+            // A leader past its deadline has stopped.
             for other in machines.indices where (machines[other].deadline ?? now) < now {
                 machines[other] = Machine(identity: "candidate-\(other)", timing: timing)
             }
             let seen = lease
-            let decision = machines[number].look(
-                at: seen?.record,
+            let decision = machines[number].decide(
+                on: seen?.record,
                 version: "\(seen?.version ?? 0)",
                 now: now,
                 wall: wall(Int64.random(in: 0...9, using: &random))
             )
-            // Between look and write time passes, and others may write.
+            // Time passes between decision and write, and other candidates may write.
             let sent = now
             now += .milliseconds(Int.random(in: 0...500, using: &random))
             switch decision {
-            case .stand:
+            case .standby:
                 guard machines[number].deadline != nil else { break }
                 machines[number] = Machine(identity: "candidate-\(number)", timing: timing)
             case .create(let record) where lease == nil, .update(let record) where lease?.version == seen?.version:

@@ -6,7 +6,7 @@ import Testing
 @testable import LeaderElection
 
 struct LeaderElectionTimingTests {
-    @Test func `the defaults are EH ms`() throws {
+    @Test func `the defaults are csi-lib-utils'`() throws {
         let timing = try LeaderElectionTiming()
         #expect(timing.leaseDuration == .seconds(15))
         #expect(timing.renewDeadline == .seconds(10))
@@ -18,7 +18,7 @@ struct LeaderElectionTimingTests {
             (15, 15, 5), (10, 15, 5), (15, 6, 5), (15, 5, 5), (15, 10, 0), (15, 10, -1), (0, -1, -2),
         ] as [(Int, Int, Int)]
     )
-    func `periods that cannot keep two leaders apart are refused`(lease: Int, renew: Int, retry: Int) {
+    func `periods that do not keep two leaders apart are rejected`(lease: Int, renew: Int, retry: Int) {
         #expect(throws: LeaderElectionTimingError.self) {
             try LeaderElectionTiming(
                 leaseDuration: .seconds(lease),
@@ -38,7 +38,7 @@ struct LeaderElectionTimingTests {
         }
     }
 
-    @Test func `of the lease duration only what the Lease stores counts`() throws {
+    @Test func `only the whole seconds of the lease duration count`() throws {
         #expect(throws: LeaderElectionTimingError.self) {
             try LeaderElectionTiming(leaseDuration: .seconds(10.9), renewDeadline: .seconds(10.5))
         }
@@ -53,17 +53,17 @@ struct LeaderElectionTimingTests {
 struct LeaseNameTests {
     @Test(
         arguments: [
-            ("hostpath.csi.k8s.io", "external-health-monitor-leader-hostpath-csi-k8s-io"),
-            ("A_b/c", "external-health-monitor-leader-A-b-c"),
-            ("ends.", "external-health-monitor-leader-ends-X"),
+            ("hostpath.csi.k8s.io", "leader-hostpath-csi-k8s-io"),
+            ("A_b/c", "leader-A-b-c"),
+            ("ends.", "leader-ends-X"),
         ]
     )
-    func `is EH ms`(driver: String, lease: String) {
-        #expect(LeaseName.controller(driverName: driver) == lease)
+    func `a lease name is sanitized as by csi-lib-utils`(driver: String, lease: String) {
+        #expect(LeaseName.sanitized("leader-\(driver)") == lease)
     }
 
-    @Test func `an identity is the host name made fit`() {
-        #expect(LeaseName.identity(hostName: "csi-hostpathplugin-0") == "csi-hostpathplugin-0")
-        #expect(LeaseName.identity(hostName: "node.example") == "node-example")
+    @Test func `an identity is a sanitized host name`() {
+        #expect(LeaseName.sanitized("csi-hostpathplugin-0") == "csi-hostpathplugin-0")
+        #expect(LeaseName.sanitized("node.example") == "node-example")
     }
 }

@@ -8,16 +8,16 @@ import Testing
 
 @testable import LeaderElection
 
-/// Renewals that fail at the default timings (15 s/10 s/5 s), over real sockets, on a clock that the test moves.
+/// Renewals that fail, with the default timing (15 s/10 s/5 s), over real sockets, with a manual clock.
 @Suite(.timeLimit(.minutes(30))) struct LeaderElectorRenewalTests {
     typealias Candidate = LeaderElectorTests.Candidate
 
-    /// What becomes of one request.
+    /// How one request fails.
     enum Fault: String, CaseIterable {
         case internalError, unavailable, conflict, reset, lostAnswer
-        /// The connection is a black hole: HTTP/1.1 answers in order, so nothing more comes on it.
+        /// The connection delivers no more responses: in HTTP/1.1 they come in order.
         case hang
-        /// As hang, but the request was served.
+        /// As `hang`, but the server has applied the request.
         case hangAfterWriting
 
         var interception: Interception {
@@ -38,7 +38,7 @@ import Testing
             allCases.map { [$0] } + allCases.flatMap { first in allCases.map { [first, $0] } }
     }
 
-    /// The faults to come.
+    /// The faults of the next requests.
     private final class Plan: Sendable {
         private let faults: Mutex<ArraySlice<Fault>>
 
@@ -47,14 +47,14 @@ import Testing
         func next() -> Fault? { faults.withLock { $0.popFirst() } }
     }
 
-    /// Returns when the Lease was renewed after `moment`, or the term ended.
-    private func renewal(of candidate: Candidate, after moment: ManualClock.Instant) async {
-        while candidate.endedTerms == 0, candidate.health.lastRenewal.map({ $0 <= moment }) ?? true {
+    /// Returns when the Lease was renewed after `time`, or the term has ended.
+    private func renewal(of candidate: Candidate, after time: Duration) async {
+        while candidate.endedTerms == 0, candidate.lastRenewal.map({ $0 <= time }) ?? true {
             await pollingPause()
         }
     }
 
-    /// Runs `body` with a candidate that leads and waits for its next renewal.
+    /// Runs `body` with a leader that waits for its next renewal.
     private func withLeader(
         _ body: @escaping @Sendable (SimulatedAPIServer, Candidate) async throws -> Void
     ) async throws {
@@ -62,7 +62,7 @@ import Testing
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
-            // The renewal and the watch over the deadline.
+            // The next renewal and the deadline.
             await candidate.clock.sleepers(2)
             try await body(server, candidate)
             await candidate.stop()
@@ -70,10 +70,10 @@ import Testing
     }
 
     @Test(arguments: Fault.singlesAndPairs)
-    func `the term goes on after one and after two failures in a row`(faults: [Fault]) async throws {
+    func `the term continues after one failure, and after two in a row`(faults: [Fault]) async throws {
         try await withLeader { server, candidate in
             let clock = candidate.clock
-            let beginning = clock.now
+            let beginning = clock.now.offset
             let plan = Plan(faults)
             let (hangs, hung) = AsyncStream.makeStream(of: Void.self)
             server.intercept { _ in
@@ -84,7 +84,7 @@ import Testing
             clock.advance(by: .seconds(5))
             await withTaskGroup(of: Void.self) { group in
                 group.addTask {
-                    // An attempt that hangs: its limit and the watch over the deadline.
+                    // An attempt that hangs: its timeout and the deadline.
                     for await _ in hangs {
                         await clock.sleepers(2)
                         clock.advance(by: await clock.sleeper())
@@ -105,10 +105,10 @@ import Testing
         }
     }
 
-    @Test func `a Lease that another client changed is read and renewed in the same attempt`() async throws {
+    @Test func `a Lease that another client has changed is read and renewed in the same attempt`() async throws {
         try await withLeader { server, candidate in
             let clock = candidate.clock
-            let beginning = clock.now
+            let beginning = clock.now.offset
             try annotate(server, 0)
             clock.advance(by: .seconds(5))
             await renewal(of: candidate, after: beginning)
@@ -122,7 +122,7 @@ import Testing
     @Test func `a Lease that was deleted is created again in the same attempt`() async throws {
         try await withLeader { server, candidate in
             let clock = candidate.clock
-            let beginning = clock.now
+            let beginning = clock.now.offset
             try server.delete(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
             clock.advance(by: .seconds(5))
             await renewal(of: candidate, after: beginning)
@@ -131,17 +131,17 @@ import Testing
         }
     }
 
-    @Test func `the term goes on while another client changes the Lease every two seconds`() async throws {
+    @Test func `the term continues while another client changes the Lease every two seconds`() async throws {
         try await withLeader { server, candidate in
             let clock = candidate.clock
-            var last = try #require(candidate.health.lastRenewal)
+            var last = try #require(candidate.lastRenewal)
             for second in 1...60 {
                 if second.isMultiple(of: 2) { try annotate(server, second) }
                 clock.advance(by: .seconds(1))
-                guard last.duration(to: clock.now) >= .seconds(5) else { continue }
+                guard clock.now.offset - last >= .seconds(5) else { continue }
                 await renewal(of: candidate, after: last)
-                last = try #require(candidate.health.lastRenewal)
-                #expect(last == clock.now)
+                last = try #require(candidate.lastRenewal)
+                #expect(last == clock.now.offset)
                 await clock.sleeper(ofAtLeast: .seconds(5), atMost: .seconds(5))
             }
             #expect(candidate.elector.isLeading)
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test func `a leader whose Lease another candidate took stops at the next renewal`() async throws {
+    @Test func `a leader whose Lease another candidate has acquired stops at the next renewal`() async throws {
         try await withLeader { server, candidate in
             var terms = candidate.terms.makeAsyncIterator()
             try server.patch(

@@ -11,21 +11,23 @@ import Testing
 
 @testable import LeaderElection
 
-/// Candidates over real sockets, on a clock that the test moves.
+/// Candidates over real sockets, with a manual clock.
 @Suite(.timeLimit(.minutes(30))) struct LeaderElectorTests {
-    static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
+    static let lease = "leader-hostpath-csi-k8s-io"
 
-    /// A candidate that runs until it is stopped, and reports when it leads and when it does not any more.
+    /// A candidate that runs until it is stopped. `terms` has true for the beginning and false for the end of a term.
     struct Candidate: Sendable {
         let clock: ManualClock
-        let health: LeaderElectionHealth<ManualClock>
+        let health: LeaderElectionHealth
         let terms: AsyncStream<Bool>
-        let elector: LeaderElector<ManualClock>
+        let elector: LeaderElector
         let task: Task<Void, any Error>
         private let ended = TermCount()
 
-        /// Terms that ended.
+        /// How many terms have ended.
         var endedTerms: Int { ended.value.load(ordering: .relaxed) }
+        /// The offset on ``clock`` at which the last renewal was sent; nil while the candidate does not lead.
+        var lastRenewal: Duration? { health.lastRenewal.withLock { $0 } }
 
         private final class TermCount: Sendable {
             let value = Atomic(0)
@@ -79,7 +81,7 @@ import Testing
     static func withServer(
         _ body: @escaping @Sendable (SimulatedAPIServer, KubernetesClient) async throws -> Void
     ) async throws {
-        // What the Role of manifests/base allows.
+        // The rule of the Role in manifests/base.
         var configuration = SimulatedAPIServer.Configuration()
         let rule = PolicyRule(
             verbs: ["get", "create", "update"],
@@ -113,7 +115,7 @@ import Testing
         try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)?["spec"]
     }
 
-    @Test func `the first candidate creates the lease and gives it back`() async throws {
+    @Test func `the first candidate creates the Lease, and releases it at the end`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])
             var terms = candidate.terms.makeAsyncIterator()
@@ -123,23 +125,23 @@ import Testing
             #expect(lease?["spec", "leaseDurationSeconds"] == 15)
             #expect(lease?["spec", "leaseTransitions"] == 0)
             #expect(lease?["metadata", "labels"] == ["app": "csi"])
-            #expect(candidate.health.isLeader)
+            #expect(candidate.lastRenewal != nil)
 
             await candidate.stop()
             #expect(await terms.next() == false)
             let holder = try spec(server)?["holderIdentity"]?.string ?? ""
             #expect(holder.isEmpty)
-            #expect(!candidate.health.isLeader)
+            #expect(candidate.lastRenewal == nil)
         }
     }
 
-    @Test func `a leader renews at every retry period with one request`() async throws {
+    @Test func `a leader renews every retry period with one request`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
             for count in 1...3 {
-                // The renewal and the watch over the deadline.
+                // The next renewal and the deadline.
                 await candidate.clock.sleepers(2)
                 candidate.clock.advance(by: .seconds(5))
                 var updates = 0
@@ -147,8 +149,8 @@ import Testing
                     updates += 1
                     if updates == count { break }
                 }
-                // The answer has arrived: before, it is the attempt's limit that sleeps.
-                while candidate.health.lastRenewal != candidate.clock.now { await pollingPause() }
+                // Until the response has arrived, the sleeper is the attempt's timeout.
+                while candidate.lastRenewal != candidate.clock.now.offset { await pollingPause() }
             }
             let requests = server.journal.records.map(\.request.verb)
             #expect(requests == [.get, .create, .update, .update, .update])
@@ -171,8 +173,9 @@ import Testing
         }
     }
 
-    /// The process ends in the moment in which the lease is granted: nobody waits until it has run out.
-    @Test func `a lease whose grant was not seen is given back too`() async throws {
+    /// The process ends while the response to its acquisition is outstanding: no candidate must wait until the Lease
+    /// expires.
+    @Test func `a Lease whose acquisition had no response is released too`() async throws {
         try await Self.withServer { server, client in
             server.intercept { $0.verb == .create ? .holdResponse : nil }
             let candidate = try Candidate("pod-0", client)
@@ -185,9 +188,9 @@ import Testing
         }
     }
 
-    @Test func `a standby waits until a dead leaders lease has run out`() async throws {
+    @Test func `a standby waits until a dead leader's Lease has expired`() async throws {
         try await Self.withServer { server, client in
-            // As client-go writes it, by a candidate that will never renew it; its clock is a year ahead.
+            // As client-go writes it. The holder never renews it, and its clock is decades ahead.
             try server.create([
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
@@ -216,7 +219,7 @@ import Testing
         }
     }
 
-    @Test func `a leader that cannot renew stops at the deadline and is a candidate again`() async throws {
+    @Test func `a leader that fails to renew stops at the deadline, and is a candidate again`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
@@ -226,17 +229,17 @@ import Testing
             candidate.clock.advance(by: .seconds(12))
             #expect(candidate.elector.isLeading)
             candidate.clock.advance(by: .seconds(0.5))
-            // Known at once, before any task has had the time to notice.
+            // At once, before any task has noticed.
             #expect(!candidate.elector.isLeading)
             #expect(await terms.next() == false)
 
             server.intercept(nil)
-            // The next look may still have met the interception; then it is the one after it.
+            // The next attempt may still meet the interception; then the one after it succeeds.
             let watcher = Task {
                 var iterator = candidate.terms.makeAsyncIterator()
                 return await iterator.next()
             }
-            while !candidate.health.isLeader {
+            while candidate.lastRenewal == nil {
                 candidate.clock.advance(by: .seconds(1))
                 await pollingPause()
             }
@@ -245,8 +248,9 @@ import Testing
         }
     }
 
-    /// What follows an outage, such as a certificate that does not fit, is not hidden by it: seen on kube-apiserver 1.36.
-    @Test func `a failure is logged once, and again when its cause is another one`() async throws {
+    /// A failure that follows an outage, such as an untrusted certificate, must be logged too: seen on kube-apiserver
+    /// 1.36.
+    @Test func `a failure is logged once, and again when its cause changes`() async throws {
         try await Self.withServer { server, client in
             let log = InMemoryLogHandler()
             let requests = Atomic(0)
@@ -269,7 +273,7 @@ import Testing
         }
     }
 
-    @Test func `a renewal that hangs does not keep a leader in office`() async throws {
+    @Test func `a renewal that hangs does not prolong leadership`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
@@ -291,7 +295,7 @@ import Testing
         }
     }
 
-    @Test func `a leader that steps down leaves the lease to others, at first for a lease duration`() async throws {
+    @Test func `a leader that steps down leaves the Lease to others, at first for a lease duration`() async throws {
         try await Self.withServer { server, client in
             let clock = ManualClock()
             let changes = AsyncStream.makeStream(of: String.self)
@@ -323,16 +327,16 @@ import Testing
                     throw StepDown(kind: "test", reason: "blind")
                 }
             }
-            // Not the sleep of the release, which is given up after 3 seconds.
+            // Not the sleep of the release, which times out after 3 seconds.
             while starts.withLock({ $0.count }) < 5 {
                 clock.advance(by: await clock.sleeper(ofAtLeast: .seconds(3.5), atMost: .seconds(5)))
                 await pollingPause()
             }
-            // Not fit: none before a lease duration; then one, two, four and four of them after each step down.
+            // Unfit: a delay of one lease duration before the first term, then of one, two, four and four.
             let times = starts.withLock { $0 }
             let waits = zip(times, [.zero] + times).map { $0 - $1 }
             #expect(zip(waits, [15, 15, 30, 60, 60]).allSatisfy { $0 >= .seconds($1) }, "\(waits)")
-            // Fit again: at the next look, whatever the handicap was.
+            // Fit again: the next attempt succeeds, however long the delay was.
             isFit.store(true, ordering: .relaxed)
             while starts.withLock({ $0.count }) < 6 {
                 clock.advance(by: await clock.sleeper(ofAtLeast: .seconds(3.5), atMost: .seconds(5)))
@@ -348,7 +352,7 @@ import Testing
         }
     }
 
-    @Test func `what lead returns or throws ends the election`() async throws {
+    @Test func `work that returns or throws ends the election`() async throws {
         struct Failure: Error {}
         try await Self.withServer { server, client in
             let elector = try Candidate("unused", client)

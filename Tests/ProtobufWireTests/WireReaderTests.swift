@@ -13,7 +13,7 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 127, 128, 300, 16_383, 16_384, 70_000])
-    func `a header is read back`(length: Int) throws {
+    func `an encoded header is read back`(length: Int) throws {
         let bytes = WireField.header(number: 2, length: length) + [UInt8](repeating: 7, count: length)
         var reader = WireReader()
         let field = try #require(try reader.next(in: bytes.span))
@@ -22,7 +22,7 @@ import Testing
         #expect(reader.position == bytes.count)
     }
 
-    @Test func `fields of every wire type`() throws {
+    @Test func `fields of every wire type are read`() throws {
         var bytes: [UInt8] = [0x08, 0xAC, 0x02]
         bytes += [0x12, 4] + Array("name".utf8)
         bytes += [0x1D, 1, 2, 3, 4]
@@ -36,14 +36,14 @@ import Testing
     }
 
     @Test func `a group is one field`() throws {
-        // Group 5, in it a text, group 6 without anything, and a number.
+        // Group 5, which contains a string, the empty group 6 and an integer.
         let group: [UInt8] = [0x2B, 0x0A, 1, 0x61, 0x33, 0x34, 0x10, 1, 0x2C]
         let fields = try fields(group + [0x38, 1])
         #expect(fields.map(\.number) == [5, 7])
         #expect(fields[0].message == nil && fields[0].integer == nil)
     }
 
-    @Test func `what is no text leaves what was there`() throws {
+    @Test func `a field of another wire type leaves the string as it is`() throws {
         let bytes: [UInt8] = [0x08, 7, 0x12, 2] + Array("é".utf8) + [0x1A, 1, 0xFF]
         let fields = try fields(bytes)
         var text = "before"
@@ -55,7 +55,7 @@ import Testing
         #expect(error?.position == 8)
     }
 
-    @Test func `a text that is not UTF-8 is repaired and one that is too long is empty`() throws {
+    @Test func `a string that is not UTF-8 is repaired, and one that is too long is empty`() throws {
         let bytes: [UInt8] = [0x08, 7, 0x12, 3, 0x61, 0xFF, 0x62, 0x1A, 2] + Array("é".utf8)
         let fields = try fields(bytes)
         var text = "before"
@@ -77,12 +77,12 @@ import Testing
             [0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
         ] as [[UInt8]]
     )
-    func `what is no field is refused`(bytes: [UInt8]) throws {
+    func `an invalid field is an error`(bytes: [UInt8]) throws {
         #expect(throws: WireFormatError.self) { try fields(bytes) }
         #expect(throws: WireFormatError.self) { try fields([8, 1] + bytes) }
     }
 
-    @Test func `the largest number`() throws {
+    @Test func `the largest integer is read`() throws {
         let bytes = [0x08] + Array(repeating: 0xFF as UInt8, count: 9) + [1]
         #expect(try fields(bytes).map(\.integer) == [.max])
     }

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
 import Glibc
-#endif
 
-/// Reads a small file: its path, and the most bytes that it may have.
+/// Reads a small file of at most `limit` bytes.
 package typealias FileReader = (_ path: String, _ limit: Int) throws(KubernetesConfigurationError) -> [UInt8]
 
-/// The bytes of a small file: the ``FileReader`` of the file system.
+/// The ``FileReader`` of the file system.
 ///
-/// - Throws: ``KubernetesConfigurationError`` with `unreadableFile`, which names the file and the system's reason.
+/// - Throws: `unreadableFile`, which names the file and the system's reason.
 package func contents(ofFile path: String, limit: Int) throws(KubernetesConfigurationError) -> [UInt8] {
     // open(2) takes a C string, which lives as long as the call.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)

@@ -3,12 +3,12 @@
 
 import HTTPTransport
 
-/// A kubeconfig file: what its format names contexts, clusters and users.
+/// A kubeconfig file with its contexts, clusters and users.
 ///
-/// Only what a context needs is looked at, as client-go does, so a broken entry for another cluster does not hurt.
-/// Source: [kubeconfig (v1)](https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/).
+/// Only the entries of the chosen context are checked, as in client-go: an invalid entry of another cluster does no
+/// harm. Source: [kubeconfig (v1)](https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/).
 package struct Kubeconfig {
-    /// A file with hundreds of clusters and their certificates stays below.
+    /// In bytes: enough for hundreds of clusters with their certificates.
     static let maximumSize = 4 << 20
 
     private let root: KubeconfigEntry
@@ -18,8 +18,8 @@ package struct Kubeconfig {
     }
 
     /// - Parameters:
-    ///   - path: for messages, and what relative paths in the file are relative to.
-    ///   - readFile: for files that it names.
+    ///   - path: for error messages, and as the base of relative paths in the file.
+    ///   - readFile: reads the files that the kubeconfig refers to.
     package init(
         text: [UInt8],
         path: String,
@@ -31,13 +31,13 @@ package struct Kubeconfig {
         } catch {
             throw KubernetesConfigurationError(
                 code: .malformed,
-                message: "\(path):\(error.line): the kubeconfig is no valid YAML: \(error.message)"
+                message: "\(path):\(error.line): the kubeconfig is not valid YAML: \(error.message)"
             )
         }
         try self.init(node: node, path: path, readFile: readFile)
     }
 
-    /// A kubeconfig that was parsed.
+    /// A parsed kubeconfig.
     package init(
         node: YAMLNode,
         path: String,
@@ -45,29 +45,26 @@ package struct Kubeconfig {
     ) throws(KubernetesConfigurationError) {
         root = KubeconfigEntry(node: node, key: "", file: path, readFile: readFile)
         guard case .mapping = node.content else {
-            throw root.error(.malformed, "a kubeconfig is expected: an object with clusters, contexts and users")
+            throw root.error(.malformed, "not a kubeconfig: expected an object with clusters, contexts and users")
         }
     }
 
-    /// Everything that a context says. Files that it names are read now, and named in the result to be read again.
+    /// The configuration of the current context. The files that it refers to are read now, and named in the result, to
+    /// be read again.
     ///
-    /// - Parameters:
-    ///   - name: the context; nil takes the file's current-context.
-    ///   - environment: names a proxy where the context does not, see ``ProxySettings``.
+    /// - Parameter environment: names the proxy if the context does not, see ``ProxySettings``.
     package func configuration(
-        context name: String?,
         environment: [String: String] = [:]
     ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
-        let current = try root.string("current-context")
-        guard let name = name ?? current, !name.isEmpty else {
+        guard let name = try root.string("current-context") else {
             throw root.error(
                 .missing,
-                "no context is chosen: name one, or set current-context (kubectl config use-context NAME)"
+                "no context is chosen: set current-context (kubectl config use-context NAME)"
             )
         }
         let context = try root.named(name, in: "contexts", as: "context")
         guard let clusterName = try context.string("cluster") else {
-            throw context.error(.missing, "no cluster is named")
+            throw context.error(.missing, "cluster is missing")
         }
         let cluster = try root.named(clusterName, in: "clusters", as: "cluster")
         let server = try cluster.server()
@@ -77,7 +74,7 @@ package struct Kubeconfig {
             tls: tls,
             defaultNamespace: try context.string("namespace") ?? "default"
         )
-        // As in client-go, it is used whatever NO_PROXY says.
+        // As in client-go, NO_PROXY does not apply to proxy-url.
         if let proxy = try cluster.proxy() {
             configuration.proxy = proxy
         } else {
@@ -85,18 +82,18 @@ package struct Kubeconfig {
         }
         configuration.skippedAuthorities = cluster.skippedAuthorities(tls)
         configuration.tlsFiles.certificateAuthorities = try cluster.dataFile("certificate-authority")
-        // As in client-go, what identifies a user is not sent without TLS.
+        // As in client-go, credentials are not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
             let user = try root.named(userName, in: "users", as: "user")
-            try user.refuseUnsupportedCredentials(user: userName)
+            try user.rejectUnsupportedCredentials(user: userName)
             configuration.tls.clientCertificate = try user.clientCertificate()
             configuration.tlsFiles.clientCertificate = try user.clientCertificateFiles()
             configuration.credentials = try user.credentials()
-            // As in client-go, other credentials come before those of a plugin: UpdateTransportConfig in exec.go.
+            // As in client-go, other credentials take precedence over a plugin: UpdateTransportConfig in exec.go.
             if case .none = configuration.credentials, configuration.tls.clientCertificate == nil,
                 let plugin = try user.execPlugin(cluster: cluster, tls: configuration.tls)
             {
-                configuration.credentials = .exec(ExecCredentials(plugin))
+                configuration.credentials = .exec(ExecAuthenticator(plugin))
             }
         }
         return configuration
@@ -104,25 +101,24 @@ package struct Kubeconfig {
 }
 
 extension KubernetesConfiguration {
-    /// The API server of a kubeconfig's context.
+    /// Reads the current context of a kubeconfig.
     ///
-    /// Understood are a cluster's `server`, `certificate-authority`, `certificate-authority-data`,
-    /// `insecure-skip-tls-verify` and `proxy-url`, and a user's `token`, `tokenFile`,
-    /// `client-certificate`, `client-key` and their `-data`, and `exec`. Relative paths are relative to the file's folder. Where
-    /// the server's URL is not https, nothing of the user is sent.
+    /// Supported are a cluster's `server`, `certificate-authority`, `certificate-authority-data`, `tls-server-name`,
+    /// `insecure-skip-tls-verify` and `proxy-url`, and a user's `token`, `tokenFile`, `client-certificate`,
+    /// `client-key` and their `-data`, and `exec`. Relative paths are relative to the file's directory. If the server's
+    /// URL is not https, no credentials are sent.
     ///
     /// - Parameters:
-    ///   - path: a file in YAML or JSON.
-    ///   - context: the name of a context; nil takes the file's `current-context`.
-    ///   - environment: the process's: without a `proxy-url`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are read.
-    /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no such context, or names a user who
-    ///   authenticates in a way that is not supported here (auth-provider, username and password, impersonation, a plugin
-    ///   that asks at a terminal).
+    ///   - path: a file in YAML or JSON. Its `current-context` is used.
+    ///   - environment: the process's environment: without a `proxy-url`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`
+    ///     apply.
+    /// - Throws: ``KubernetesConfigurationError``: the file cannot be read, has no current context, or its user
+    ///   authenticates in an unsupported way (auth-provider, username and password, impersonation, a plugin that needs
+    ///   a terminal).
     package static func load(
         kubeconfig path: String,
-        context: String? = nil,
         environment: [String: String] = [:]
     ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
-        try Kubeconfig(contentsOf: path).configuration(context: context, environment: environment)
+        try Kubeconfig(contentsOf: path).configuration(environment: environment)
     }
 }

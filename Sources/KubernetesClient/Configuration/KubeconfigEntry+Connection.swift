@@ -3,20 +3,20 @@
 
 import HTTPTransport
 
-// MARK: A cluster
+// MARK: - Cluster
 
 extension KubeconfigEntry {
     func server() throws(KubernetesConfigurationError) -> String {
-        guard var server = try string("server") else { throw error(.missing, "there is no server in it") }
+        guard var server = try string("server") else { throw error(.missing, "server is missing") }
         let prefix = ["https://", "http://"].first { server.hasPrefix($0) }
         guard prefix != nil, URLAuthority(server) != nil, HTTPRequest.isURL(server) else {
-            throw (member("server") ?? self).error(.invalid, "a URL is expected, https:// or http:// and a host")
+            throw (member("server") ?? self).error(.invalid, "expected a URL: https:// or http:// and a host")
         }
         while server.last == "/" { server.removeLast() }
         return server
     }
 
-    /// nil: none is named.
+    /// nil if `proxy-url` is not set.
     func proxy() throws(KubernetesConfigurationError) -> ProxyURL? {
         guard let text = try string("proxy-url") else { return nil }
         do throws(ProxyURL.Invalid) {
@@ -34,24 +34,24 @@ extension KubeconfigEntry {
         if let name = tls.serverName,
             !name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) })
         {
-            throw (member("tls-server-name") ?? self).error(.invalid, "a host's name is expected")
+            throw (member("tls-server-name") ?? self).error(.invalid, "expected a host name")
         }
         if tls.certificateAuthorities != nil, !tls.verifiesServer {
             throw error(
                 .invalid,
-                "insecure-skip-tls-verify contradicts certificate-authority: remove one, better the first"
+                "insecure-skip-tls-verify contradicts certificate-authority: remove one, preferably the first"
             )
         }
         if let authorities = tls.certificateAuthorities, CertificateBundle(pem: authorities).count == 0 {
             throw origin(ofData: "certificate-authority")
-                .error(.invalid, "there is no certificate that can be read: PEM is expected")
+                .error(.invalid, "no readable certificate: expected PEM")
         }
         return tls
     }
 }
 
 extension KubeconfigEntry {
-    /// What of a cluster's authorities is skipped; nil where all can be read.
+    /// The certificate authorities that are skipped as unreadable; nil if all are readable.
     func skippedAuthorities(_ tls: TLSConfiguration) -> KubernetesConfiguration.SkippedAuthorities? {
         let origin = origin(ofData: "certificate-authority")
         return KubernetesConfiguration.SkippedAuthorities(
@@ -61,19 +61,19 @@ extension KubeconfigEntry {
     }
 }
 
-// MARK: A user
+// MARK: - User
 
 extension KubeconfigEntry {
-    /// Ways to authenticate that would be passed over in silence otherwise, and end in a 401 that explains nothing.
-    func refuseUnsupportedCredentials(user: String) throws(KubernetesConfigurationError) {
+    /// Rejects ways to authenticate that would otherwise be ignored, and lead to a 401 without an explanation.
+    func rejectUnsupportedCredentials(user: String) throws(KubernetesConfigurationError) {
         let advice = "give it a token, a tokenFile, a client certificate or an exec plugin"
         let unsupported = [
-            "auth-provider": "auth-provider is not supported, kubectl itself has dropped it: \(advice)",
-            "username": "API servers no longer take a user name and a password: \(advice)",
-            "password": "API servers no longer take a user name and a password: \(advice)",
-            "as": "impersonation is not supported: make a user for this program and \(advice)",
-            "as-uid": "impersonation is not supported: make a user for this program and \(advice)",
-            "as-groups": "impersonation is not supported: make a user for this program and \(advice)",
+            "auth-provider": "auth-provider is not supported: \(advice)",
+            "username": "API servers no longer accept a user name and a password: \(advice)",
+            "password": "API servers no longer accept a user name and a password: \(advice)",
+            "as": "impersonation is not supported: create a user for this program and \(advice)",
+            "as-uid": "impersonation is not supported: create a user for this program and \(advice)",
+            "as-groups": "impersonation is not supported: create a user for this program and \(advice)",
         ]
         guard case .mapping(let members) = node.content else { return }
         for setting in members {
@@ -97,13 +97,13 @@ extension KubeconfigEntry {
         case (nil, nil):
             return nil
         case (_?, nil):
-            throw error(.missing, "client-certificate has no client-key beside it")
+            throw error(.missing, "client-certificate needs a client-key")
         case (nil, _?):
-            throw error(.missing, "client-key has no client-certificate beside it")
+            throw error(.missing, "client-key needs a client-certificate")
         }
     }
 
-    /// nil unless both come from files.
+    /// nil unless both certificate and key come from files.
     func clientCertificateFiles() throws(KubernetesConfigurationError) -> TLSFiles.ClientCertificate? {
         guard let certificate = try dataFile("client-certificate"), let key = try dataFile("client-key") else {
             return nil
@@ -112,14 +112,14 @@ extension KubeconfigEntry {
     }
 
     func credentials() throws(KubernetesConfigurationError) -> KubernetesConfiguration.Credentials {
-        // As in client-go, the file wins.
+        // As in client-go, tokenFile takes precedence over token.
         if let path = try file("tokenFile") {
             _ = try bearerToken(inFile: path, readFile: readFile)
             return .tokenFile(path: path)
         }
         guard let token = try string("token") else { return .none }
         guard token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw (member("token") ?? self).error(.invalid, "it holds characters that no bearer token has")
+            throw (member("token") ?? self).error(.invalid, "contains characters that are invalid in a bearer token")
         }
         return .token(token)
     }

@@ -5,25 +5,25 @@ import FoundationEssentials
 import HTTPTransport
 
 extension KubeconfigEntry {
-    /// The credential plugin of a user; nil where there is none.
+    /// The user's credential plugin; nil if `exec` is not set.
     ///
-    /// What is required is what client-go requires: `validateAuthInfo` in
+    /// The required fields are those of client-go: `validateAuthInfo` in
     /// [tools/clientcmd/validation.go](https://github.com/kubernetes/client-go/blob/master/tools/clientcmd/validation.go).
     /// Standard input is not available to plugins.
     func execPlugin(cluster: KubeconfigEntry, tls: TLSConfiguration) throws(KubernetesConfigurationError) -> ExecPlugin?
     {
         guard let exec = member("exec") else { return nil }
-        guard case .mapping = exec.node.content else { throw exec.error(.malformed, "an object is expected") }
+        guard case .mapping = exec.node.content else { throw exec.error(.malformed, "expected an object") }
         let versions = ExecPlugin.apiVersions.joined(separator: " or ")
         guard let apiVersion = try exec.string("apiVersion") else {
-            throw exec.error(.missing, "no apiVersion is given: \(versions)")
+            throw exec.error(.missing, "apiVersion is missing: \(versions)")
         }
         guard ExecPlugin.apiVersions.contains(apiVersion) else {
-            throw (exec.member("apiVersion") ?? exec).error(.unsupported, "\(versions) is expected")
+            throw (exec.member("apiVersion") ?? exec).error(.unsupported, "expected \(versions)")
         }
         try exec.checkInteractiveMode(apiVersion: apiVersion)
-        guard let name = try exec.string("command") else { throw exec.error(.missing, "no command is given") }
-        // Only a path is relative to the kubeconfig: loader.go, GetAuthInfoFileReferences.
+        guard let name = try exec.string("command") else { throw exec.error(.missing, "command is missing") }
+        // Only a path is relative to the kubeconfig, a name is not: loader.go, GetAuthInfoFileReferences.
         let command = name.contains("/") ? try exec.file("command") ?? name : name
         let info = ExecInfo(
             apiVersion: apiVersion,
@@ -43,15 +43,15 @@ extension KubeconfigEntry {
         let mode = try string("interactiveMode")
         switch mode {
         case "Never", "IfAvailable": return
-        // defaults.go: for v1beta1 IfAvailable, for v1 none.
+        // defaults.go: IfAvailable is the default of v1beta1; v1 has no default.
         case nil where apiVersion.hasSuffix("v1beta1"): return
-        case nil: throw error(.missing, "no interactiveMode is given: Never, IfAvailable or Always")
+        case nil: throw error(.missing, "interactiveMode is missing: Never, IfAvailable or Always")
         case "Always":
             throw (member("interactiveMode") ?? self).error(
                 .unsupported,
-                "the plugin needs a terminal, which it does not get here: use one with Never or IfAvailable"
+                "a plugin that needs a terminal is not supported: use one with Never or IfAvailable"
             )
-        default: throw (member("interactiveMode") ?? self).error(.invalid, "Never, IfAvailable or Always is expected")
+        default: throw (member("interactiveMode") ?? self).error(.invalid, "expected Never, IfAvailable or Always")
         }
     }
 
@@ -59,7 +59,7 @@ extension KubeconfigEntry {
         var strings: [String] = []
         for item in try items(name) {
             guard case .scalar(let text, _) = item.node.content else {
-                throw item.error(.malformed, "text is expected")
+                throw item.error(.malformed, "expected a string")
             }
             strings.append(text)
         }
@@ -69,26 +69,26 @@ extension KubeconfigEntry {
     private func environment() throws(KubernetesConfigurationError) -> [String: String] {
         var environment: [String: String] = [:]
         for item in try items("env") {
-            guard let name = try item.string("name") else { throw item.error(.missing, "there is no name in it") }
-            // As for execve(2), which takes NAME=VALUE.
+            guard let name = try item.string("name") else { throw item.error(.missing, "name is missing") }
+            // execve(2) takes NAME=VALUE.
             guard !name.contains(where: { $0 == "=" || $0 == "\0" }) else {
-                throw item.error(.invalid, "a variable's name has no = in it")
+                throw item.error(.invalid, "the name of a variable must not contain =")
             }
             environment[name] = try item.string("value") ?? ""
         }
         return environment
     }
 
-    /// What is in a list; nothing where there is none.
+    /// The items of a list; empty if the list is not set.
     private func items(_ name: String) throws(KubernetesConfigurationError) -> [KubeconfigEntry] {
         guard let list = member(name) else { return [] }
-        guard case .sequence(let items) = list.node.content else { throw list.error(.malformed, "a list is expected") }
+        guard case .sequence(let items) = list.node.content else { throw list.error(.malformed, "expected a list") }
         return items.enumerated().map { index, item in
             KubeconfigEntry(node: item, key: "\(list.key)[\(index)]", file: file, readFile: readFile)
         }
     }
 
-    /// `ConfigToExecCluster` in client-go's rest/exec.go, and for the extension client_config.go.
+    /// Source: client-go, `ConfigToExecCluster` in rest/exec.go; for the extension, client_config.go.
     private func execClusterInfo(_ tls: TLSConfiguration) throws(KubernetesConfigurationError) -> ExecInfo.Cluster {
         var config: YAMLNode?
         for item in try items("extensions") where try item.string("name") == "client.authentication.k8s.io/exec" {
@@ -106,13 +106,14 @@ extension KubeconfigEntry {
     }
 }
 
-/// The ExecCredential that a plugin is given. Source: client-go, `pkg/apis/clientauthentication/v1/types.go`.
+/// The ExecCredential that a plugin gets in KUBERNETES_EXEC_INFO. Source: client-go,
+/// `pkg/apis/clientauthentication/v1/types.go`.
 private struct ExecInfo: Encodable {
     struct Cluster: Encodable {
         var server: String
         var tlsServerName: String?
         var insecureSkipTLSVerify: Bool?
-        /// In base64.
+        /// Encoded as base64.
         var certificateAuthorityData: Data?
         var proxyURL: String?
         var disableCompression: Bool?
@@ -145,12 +146,12 @@ private struct ExecInfo: Encodable {
     var json: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Nothing in it can fail to be encoded: numbers are finite, keys are text.
+        // Cannot fail: numbers are finite, and keys are strings.
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }
 
-/// As JSON: plain scalars that look like a truth value or a number are one.
+/// JSON: plain scalars that look like a bool or a number are encoded as one.
 extension YAMLNode: Encodable {
     private struct Key: CodingKey {
         var stringValue: String

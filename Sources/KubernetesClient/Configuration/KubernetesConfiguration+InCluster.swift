@@ -4,21 +4,21 @@
 import HTTPTransport
 
 extension KubernetesConfiguration {
-    /// The environment's variables that are read, here or beside a kubeconfig.
+    /// The environment variables that are read, here or with a kubeconfig.
     package static let variables =
         ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] + ProxySettings.variables
 
-    /// The API server of the cluster that this process runs in as a pod, with the pod's service account.
+    /// The API server of the cluster in which this process runs as a pod, with the pod's service account.
     ///
     /// Source: [Accessing the Kubernetes API from a
     /// Pod](https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
     ///
     /// - Parameters:
-    ///   - environment: the process's: `KUBERNETES_SERVICE_HOST` (a name, an IPv4 or an IPv6 address) and
-    ///     `KUBERNETES_SERVICE_PORT` are read.
-    ///   - serviceAccountDirectory: has the files `token`, `ca.crt` and, optionally, `namespace`.
-    /// - Throws: `notInCluster` without those variables, `unreadableFile` without those files, `invalid`
-    ///   where the token or the authorities cannot be used.
+    ///   - environment: the process's environment, with `KUBERNETES_SERVICE_HOST` (a name, an IPv4 or an IPv6 address),
+    ///     `KUBERNETES_SERVICE_PORT` and the variables of a proxy.
+    ///   - serviceAccountDirectory: contains the files `token`, `ca.crt` and, optionally, `namespace`.
+    /// - Throws: `notInCluster` without those two variables, `unreadableFile` without those files, `invalid` if the
+    ///   token, the certificate authorities or the proxy cannot be used.
     package static func inCluster(
         environment: [String: String],
         serviceAccountDirectory: String = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -28,12 +28,12 @@ extension KubernetesConfiguration {
         else {
             throw KubernetesConfigurationError(
                 code: .notInCluster,
-                message: "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod; "
-                    + "outside of a cluster give a kubeconfig"
+                message: "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not running in a pod; "
+                    + "outside of a cluster set a kubeconfig"
             )
         }
         let tokenFile = "\(serviceAccountDirectory)/token"
-        // Read here so that a pod without a service account is reported at its start.
+        // Read now, so that a pod without a service account fails at its start.
         _ = try bearerToken(inFile: tokenFile)
         var tls = TLSConfiguration()
         let authorityFile = "\(serviceAccountDirectory)/ca.crt"
@@ -41,7 +41,7 @@ extension KubernetesConfiguration {
         guard CertificateBundle(pem: authorities).count > 0 else {
             throw KubernetesConfigurationError(
                 code: .invalid,
-                message: "\(authorityFile): there is no certificate that can be read: PEM is expected"
+                message: "\(authorityFile): no readable certificate: expected PEM"
             )
         }
         tls.certificateAuthorities = authorities
@@ -64,19 +64,19 @@ extension KubernetesConfiguration {
     }
 }
 
-/// The token that a file holds, without the white space around it.
+/// The token in a file, without white space around it.
 func bearerToken(
     inFile path: String,
     readFile: FileReader = contents(ofFile:limit:)
 ) throws(KubernetesConfigurationError) -> String {
     let token = trimmed(String(decoding: try readFile(path, 65_536), as: UTF8.self))
     guard !token.isEmpty else {
-        throw KubernetesConfigurationError(code: .invalid, message: "\(path) is empty: a bearer token is expected")
+        throw KubernetesConfigurationError(code: .invalid, message: "\(path) is empty: expected a bearer token")
     }
     guard token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
         throw KubernetesConfigurationError(
             code: .invalid,
-            message: "\(path) holds characters that no bearer token has: is it the right file?"
+            message: "\(path) contains characters that are invalid in a bearer token: is it the right file?"
         )
     }
     return token

@@ -4,50 +4,47 @@
 package import HTTPTransport
 package import Logging
 
-/// Where the API server is, how to trust it and how to be trusted by it.
+/// The address of an API server, how to verify it and how to authenticate to it.
 package struct KubernetesConfiguration: Sendable, CustomStringConvertible {
-    /// What is shown to the API server beside a client certificate, which is part of ``tls``.
+    /// How requests authenticate, apart from a client certificate, which is part of ``tls``.
     package enum Credentials: Sendable, CustomStringConvertible {
-        /// Nothing: anonymous, or a client certificate alone.
+        /// Anonymous, or by a client certificate alone.
         case none
         /// A bearer token.
         case token(String)
-        /// A bearer token in a file, which something else keeps fresh. It is read again every minute, and when the
-        /// server refuses the token.
+        /// A bearer token in a file that another program, such as the kubelet, renews. It is read again every minute,
+        /// and when the server rejects the token.
         case tokenFile(path: String)
-        /// What a program prints: a bearer token, a client certificate, or both.
-        case exec(ExecCredentials)
+        /// The output of a credential plugin: a bearer token, a client certificate, or both.
+        case exec(ExecAuthenticator)
 
-        /// What kind it is: nothing secret.
+        /// Contains no secret.
         package var description: String {
             switch self {
             case .none: "none"
             case .token: "token"
             case .tokenFile(let path): "tokenFile(\(path))"
-            case .exec(let credentials): "exec(\(credentials.plugin.command))"
+            case .exec(let authenticator): "exec(\(authenticator.plugin.command))"
             }
         }
     }
 
-    /// `https://HOST[:PORT][/PREFIX]`, without a slash at the end.
+    /// `https://HOST[:PORT][/PREFIX]`, without a trailing slash.
     package var server: String
-    /// Whom to trust and which certificate to show.
     package var tls: TLSConfiguration
-    /// Which files ``tls`` comes from. They are read again every minute, and when the server refuses a connection or a
-    /// request, or is not trusted; connections that are made after that use what they hold then.
+    /// The files from which ``tls`` was read. They are read again every minute, when the server rejects a connection or
+    /// a request, and when the server's certificate is not trusted. New connections use their current content.
     package var tlsFiles = TLSFiles()
-    /// The bearer token, if any.
     package var credentials: Credentials
-    /// The proxy; nil: none. It was decided by the kubeconfig's `proxy-url` or else by the environment.
+    /// From the kubeconfig's `proxy-url`, or else from the environment; nil for a direct connection.
     package var proxy: ProxyURL?
-    /// The namespace to use where none is given: the pod's own, or the context's.
+    /// The pod's own namespace, or the context's.
     package var defaultNamespace: String
-
-    /// Certificates of authorities that cannot be read; nil: all can.
+    /// nil if all certificate authorities are readable.
     package var skippedAuthorities: SkippedAuthorities?
 
-    /// Describes a server without a proxy. The other ways to get here are
-    /// ``inCluster(environment:serviceAccountDirectory:)`` and ``load(kubeconfig:context:environment:)``.
+    /// A server without a proxy. See also ``inCluster(environment:serviceAccountDirectory:)`` and
+    /// ``load(kubeconfig:environment:)``.
     package init(
         server: String,
         tls: TLSConfiguration = TLSConfiguration(),
@@ -60,21 +57,21 @@ package struct KubernetesConfiguration: Sendable, CustomStringConvertible {
         self.defaultNamespace = defaultNamespace
     }
 
-    /// The server alone, without a user: nothing secret.
+    /// The server's URL without user information: contains no secret.
     package var description: String { URLAuthority.withoutUserInfo(server) }
 }
 
 extension KubernetesConfiguration {
-    /// Certificates of a bundle of authorities that are passed over, as client-go does in silence.
+    /// Certificates in a bundle of authorities that are skipped as unreadable; client-go skips them without a log line.
     package struct SkippedAuthorities: Sendable, Hashable {
-        /// The file, or the kubeconfig's line and key.
+        /// The file, or the line and key of the kubeconfig.
         package var source: String
-        /// Which of the bundle's certificates, counted from 1.
+        /// The positions of the skipped certificates in the bundle, counted from 1.
         package var numbers: [Int]
-        /// How many others there are.
+        /// How many certificates are readable.
         package var readable: Int
 
-        /// - Returns: nil where there is nothing to skip.
+        /// nil if all certificates are readable.
         init?(_ tls: TLSConfiguration, source: String) {
             guard let authorities = tls.certificateAuthorities else { return nil }
             let bundle = CertificateBundle(pem: authorities)
@@ -85,11 +82,11 @@ extension KubernetesConfiguration {
         }
     }
 
-    /// Logs what is suspect in the configuration, and does not keep it from being used.
+    /// Logs problems that do not prevent the use of the configuration.
     package func logWarnings(to logger: Logger) {
         guard let skipped = skippedAuthorities else { return }
         logger.warning(
-            "Skipped certificate authorities that cannot be read",
+            "Skipped unreadable certificate authorities",
             metadata: [
                 "source": "\(skipped.source)", "skipped": .stringConvertible(skipped.numbers.count),
                 "certificates": "\(skipped.numbers.map(String.init).joined(separator: ","))",
@@ -100,9 +97,9 @@ extension KubernetesConfiguration {
 }
 
 extension KubernetesConfiguration {
-    /// Takes the proxy that the environment names for the server.
+    /// Uses the proxy that the environment names for the server.
     ///
-    /// - Throws: `invalid` where it names one that cannot be used.
+    /// - Throws: `invalid` if the proxy's URL is not usable.
     mutating func setProxy(environment: [String: String]) throws(KubernetesConfigurationError) {
         do throws(ProxyURL.Invalid) {
             proxy = try ProxySettings(environment: environment).proxy(for: server)

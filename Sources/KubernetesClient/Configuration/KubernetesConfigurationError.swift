@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Why there is no way to the API server: a file or a setting that has to be changed before it is worth trying again.
+/// An unusable configuration: a file or a setting has to be changed before a retry can succeed.
 ///
-/// The message names the file and the line or key, and what to do. It never shows a token, a key or a certificate.
+/// The message names the file, the line or key, and what to do. It never contains a token, a key or a certificate.
 package struct KubernetesConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure it is.
     package struct Code: Sendable, Hashable {
         private enum Base: Hashable {
             case notInCluster
@@ -20,29 +19,25 @@ package struct KubernetesConfigurationError: Error, Sendable, Hashable, CustomSt
 
         /// The process does not run in a pod that has a service account.
         package static let notInCluster = Code(base: .notInCluster)
-        /// A file is not there, may not be read or is too large.
+        /// A file does not exist, is not readable or is too large.
         package static let unreadableFile = Code(base: .unreadableFile)
-        /// A file is not what its format asks for.
+        /// A file does not have the expected format.
         package static let malformed = Code(base: .malformed)
-        /// A context, a cluster, a user or a setting that is needed is not there.
+        /// A required context, cluster, user or setting does not exist.
         package static let missing = Code(base: .missing)
-        /// A setting has a value that cannot be used.
+        /// A setting has an unusable value.
         package static let invalid = Code(base: .invalid)
-        /// A way to authenticate that this program does not have.
+        /// A way to authenticate that this client does not support.
         package static let unsupported = Code(base: .unsupported)
     }
 
-    /// What kind of failure it is.
     package var code: Code
-    /// What is wrong, where, and what to do about it.
     package var message: String
 
-    /// Describes a failure.
     package init(code: Code, message: String) {
         self.code = code
         self.message = message
     }
 
-    /// The message.
     package var description: String { message }
 }

@@ -3,7 +3,7 @@
 
 import HTTPTransport
 
-/// The files that a TLS configuration was read from, and is read from again when they change.
+/// The files from which a TLS configuration was read, and is read again when they change.
 ///
 /// As in client-go, a certificate and a key are read again only where both come from files: `loadTLSFiles` in
 /// [transport/transport.go](https://github.com/kubernetes/client-go/blob/master/transport/transport.go).
@@ -14,9 +14,9 @@ package struct TLSFiles: Sendable, Hashable {
         package var privateKey: String
     }
 
-    /// nil: there are none, or they are in the kubeconfig itself.
+    /// nil if they are not configured, or inline in the kubeconfig.
     package var certificateAuthorities: String?
-    /// nil: there is none, or part of it is in the kubeconfig itself.
+    /// nil if it is not configured, or part of it is inline in the kubeconfig.
     package var clientCertificate: ClientCertificate?
 
     package init(certificateAuthorities: String? = nil, clientCertificate: ClientCertificate? = nil) {
@@ -24,7 +24,7 @@ package struct TLSFiles: Sendable, Hashable {
         self.clientCertificate = clientCertificate
     }
 
-    /// All of them, each once.
+    /// Each path once.
     var paths: [String] {
         let pair = clientCertificate.map { [$0.certificate, $0.privateKey] } ?? []
         var paths = certificateAuthorities.map { [$0] } ?? []
@@ -32,9 +32,9 @@ package struct TLSFiles: Sendable, Hashable {
         return paths
     }
 
-    /// `tls` with what the files hold now.
+    /// `tls` with the current content of the files.
     ///
-    /// - Throws: where a file cannot be read, or its content is not usable, for instance half-written.
+    /// - Throws: if a file cannot be read, or its content is not usable, such as half-written.
     func read(into tls: TLSConfiguration) throws(KubernetesConfigurationError) -> TLSConfiguration {
         var tls = tls
         if let path = certificateAuthorities {
@@ -50,7 +50,7 @@ package struct TLSFiles: Sendable, Hashable {
         return tls
     }
 
-    /// The files whose content differs between two configurations.
+    /// The paths whose content differs between two configurations.
     func changed(from old: TLSConfiguration, to new: TLSConfiguration) -> [String] {
         var files = self
         if old.certificateAuthorities == new.certificateAuthorities { files.certificateAuthorities = nil }

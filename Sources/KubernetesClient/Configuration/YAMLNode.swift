@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A YAML document, which may be a JSON document, as a tree that knows its lines.
+/// A YAML (or JSON) document as a tree with line numbers.
 package struct YAMLNode: Sendable, Hashable {
     package enum Content: Sendable, Hashable {
-        /// Nothing, `~` or `null`.
+        /// Empty, `~` or `null`.
         case null
-        /// Any other scalar, as text. `isPlain` says that it was not quoted, so it may mean a truth value.
+        /// Any other scalar. `isPlain`: it was not quoted, so it may be a bool or a number.
         case scalar(String, isPlain: Bool)
         case sequence([YAMLNode])
-        /// In the order of the document; no key is there twice.
+        /// In the order of the document, with unique keys.
         case mapping([Member])
     }
 
@@ -22,14 +22,14 @@ package struct YAMLNode: Sendable, Hashable {
     /// Counted from 1.
     package var line: Int
 
-    /// The value under `key`; nil when there is none, or this is no mapping.
+    /// The value of `key`; nil if it is missing, or this is not a mapping.
     subscript(key: String) -> YAMLNode? {
         guard case .mapping(let members) = content else { return nil }
         return members.first { $0.key == key }?.value
     }
 }
 
-/// Text that is no YAML, or more of it than a configuration file has.
+/// Text that is not YAML, or exceeds the limits of ``YAMLParser``.
 package struct YAMLError: Error, Hashable {
     /// Counted from 1.
     package var line: Int

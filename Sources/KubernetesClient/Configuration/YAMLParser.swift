@@ -5,21 +5,21 @@ import CYAML
 
 /// Builds a ``YAMLNode`` from libyaml's events.
 ///
-/// Bounded against hostile text: aliases are refused (they make small texts large), and nesting has a limit. The size
-/// is for the caller to bound, who reads the file.
+/// Bounded against hostile text: aliases are rejected (they let a small text expand), and nesting is limited. The
+/// caller, who reads the file, bounds its size.
 @safe
 package struct YAMLParser: ~Copyable {
-    // Safe because a parser lives only within `parse`, where the text that it points into lives too.
+    // Safe, because a parser lives only within `parse`, and so does the text that it points into.
 
-    /// A kubeconfig nests five levels; an exec plugin's or an extension's settings may go deeper.
+    /// A kubeconfig has five levels; the settings of an exec plugin or an extension may have more.
     static let maximumDepth = 32
 
     /// Owned: allocated, initialised and, in `deinit`, deleted and freed here. libyaml keeps pointers into it.
     private let parser: UnsafeMutablePointer<yaml_parser_t>
 
-    /// The first document of the text; null for an empty text. Further documents are ignored, as client-go does.
+    /// Parses the first document; null for an empty text. Further documents are ignored, as by client-go.
     package static func parse(_ text: [UInt8]) throws(YAMLError) -> YAMLNode {
-        // The buffer outlives the parser, which reads from it without a copy.
+        // The buffer outlives the parser, which reads it without a copy.
         try unsafe text.withUnsafeBufferPointer { buffer throws(YAMLError) -> YAMLNode in
             var parser = try unsafe YAMLParser(reading: buffer)
             return try parser.document()
@@ -28,10 +28,10 @@ package struct YAMLParser: ~Copyable {
 
     private init(reading buffer: UnsafeBufferPointer<UInt8>) throws(YAMLError) {
         unsafe parser = .allocate(capacity: 1)
-        // "Initialize a parser": writes the whole structure; 0 says that there was no memory.
+        // "Initialize a parser": writes the whole structure, or returns 0 when out of memory.
         guard unsafe yaml_parser_initialize(parser) == 1 else {
             unsafe parser.deallocate()
-            throw YAMLError(line: 1, message: "not enough memory")
+            throw YAMLError(line: 1, message: "out of memory")
         }
         unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
         unsafe yaml_parser_set_input_string(parser, buffer.baseAddress, buffer.count)
@@ -55,7 +55,7 @@ package struct YAMLParser: ~Copyable {
 
     private mutating func node(_ event: Event, depth: Int) throws(YAMLError) -> YAMLNode {
         guard depth < Self.maximumDepth else {
-            throw YAMLError(line: event.line, message: "more than \(Self.maximumDepth) levels")
+            throw YAMLError(line: event.line, message: "more than \(Self.maximumDepth) levels of nesting")
         }
         switch event.kind {
         case .scalar(let text, let isPlain):
@@ -66,10 +66,10 @@ package struct YAMLParser: ~Copyable {
         case .mappingStart:
             return YAMLNode(content: .mapping(try members(depth: depth)), line: event.line)
         case .alias:
-            throw YAMLError(line: event.line, message: "an alias (*name) is not allowed here: write the value out")
+            throw YAMLError(line: event.line, message: "an alias (*name) is not allowed: write the value instead")
         case .sequenceEnd, .mappingEnd, .end, .other:
-            // libyaml checks that events nest.
-            throw YAMLError(line: event.line, message: "the document ends too early")
+            // Not reached: libyaml checks that events nest.
+            throw YAMLError(line: event.line, message: "unexpected end of the document")
         }
     }
 
@@ -89,10 +89,10 @@ package struct YAMLParser: ~Copyable {
             let event = try next()
             if event.kind == .mappingEnd { return members }
             guard case .scalar(let key, _) = event.kind else {
-                throw YAMLError(line: event.line, message: "a key must be text")
+                throw YAMLError(line: event.line, message: "a key must be a string")
             }
             guard keys.insert(key).inserted else {
-                throw YAMLError(line: event.line, message: "the key \"\(key)\" is there twice")
+                throw YAMLError(line: event.line, message: "duplicate key \"\(key)\"")
             }
             members.append(YAMLNode.Member(key: key, value: try node(next(), depth: depth + 1)))
         }
@@ -100,7 +100,7 @@ package struct YAMLParser: ~Copyable {
 }
 
 extension YAMLParser {
-    /// An event of libyaml as a value.
+    /// A libyaml event as a Swift value.
     private struct Event {
         enum Kind: Equatable {
             case scalar(String, isPlain: Bool)
@@ -130,8 +130,7 @@ extension YAMLParser {
     private static func kind(_ event: yaml_event_t) -> Event.Kind {
         switch unsafe event.type {
         case YAML_SCALAR_EVENT:
-            // The union's member is the one that `type` names; `value` has `length` bytes, which libyaml has checked
-            // to be UTF-8.
+            // `type` says which member of the union is set. `value` has `length` bytes of UTF-8, validated by libyaml.
             let scalar = unsafe event.data.scalar
             let bytes = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
             return unsafe .scalar(
@@ -148,10 +147,10 @@ extension YAMLParser {
         }
     }
 
-    /// What libyaml says is wrong: fixed texts, without the document's.
+    /// libyaml's description of the problem: a constant text, without content of the document.
     private func problem() -> YAMLError {
         let text = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
-        // The reader, which looks at the encoding, has no line yet.
+        // The reader checks the encoding and sets no problem_mark.
         let mark = unsafe parser.pointee.error == YAML_READER_ERROR ? parser.pointee.mark : parser.pointee.problem_mark
         return YAMLError(line: Int(mark.line) + 1, message: text)
     }

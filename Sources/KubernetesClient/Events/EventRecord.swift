@@ -4,36 +4,34 @@
 import FoundationEssentials
 package import KubernetesAPI
 
-/// An event to be reported about an object.
+/// An event to record on an object.
 package struct EventRecord: Sendable, Hashable {
-    /// Normal or Warning.
     package enum EventType: String, Sendable, Hashable {
         case normal = "Normal"
         case warning = "Warning"
     }
 
-    /// The Event's own name. The same name again raises the Event's count instead of making another one.
+    /// The Event's own name. Recording the same name again increments the Event's count instead of creating another
+    /// Event.
     package var name: String
-    /// What it is about, as completely as it is known. Its namespace is where the Event is kept; an object of the
-    /// cluster's has its events in `default`.
+    /// The Event is created in the object's namespace; for a cluster-scoped object in `default`.
     package var involvedObject: ObjectReference
-    /// Whether it needs attention.
     package var type: EventType
-    /// Short, in CamelCase, for programs.
+    /// Short, in CamelCase.
     package var reason: String
-    /// For people. What is beyond 1,024 bytes is cut off, at a character.
+    /// Truncated to ``messageLimit`` bytes.
     package var message: String
-    /// What reports, as `kubectl describe` shows it under From.
+    /// The reporting component: From in the output of `kubectl describe`.
     package var component: String
-    /// Which instance of it, at most 128 bytes.
+    /// The reporting instance; at most 128 bytes.
     package var instance: String
-    /// When it is reported, to the second.
+    /// When the event occurred, in whole seconds.
     package var time: Time
-    /// Names this attemptID, unlike every other one of the same event; at most 63 bytes. An Event that has it reports this
-    /// already: an attempt came through, only its answer did not, or libcurl sent it twice.
+    /// Identifies this occurrence of the event; at most 63 bytes, and not empty. An Event with this id contains the
+    /// occurrence already: an earlier attempt succeeded although its response was lost, or libcurl sent the request
+    /// twice.
     package var attemptID: String
 
-    /// Describes an event.
     package init(
         name: String,
         involvedObject: ObjectReference,
@@ -58,7 +56,7 @@ package struct EventRecord: Sendable, Hashable {
 }
 
 extension EventRecord {
-    /// The server refuses longer messages: k8s.io/kubernetes, `pkg/apis/core/validation/events.go`.
+    /// In bytes. The server rejects longer messages: k8s.io/kubernetes, `pkg/apis/core/validation/events.go`.
     package static let messageLimit = 1024
 
     var namespace: String {
@@ -69,12 +67,14 @@ extension EventRecord {
         Self.bounded(message, to: Self.messageLimit)
     }
 
-    /// The Event that reports this for the first time.
-    var event: Event {
+    /// The Event for the first occurrence.
+    ///
+    /// - Parameter attemptAnnotation: the annotation that holds ``attemptID``.
+    func event(attemptAnnotation: String) -> Event {
         var event = Event()
         event.metadata.name = name
         event.metadata.namespace = namespace
-        event.metadata.annotations[Self.attemptAnnotation] = attemptID
+        event.metadata.annotations[attemptAnnotation] = attemptID
         event.involvedObject = involvedObject
         event.type = type.rawValue
         event.reason = reason
@@ -88,20 +88,12 @@ extension EventRecord {
         return event
     }
 
-    /// Where an Event keeps the last ``attemptID`` of it.
-    static let attemptAnnotation = "csi-health-monitor/attempt-id"
-
-    /// Whether an Event that is there reports this already.
-    func isReported(by existing: RecordedEvent) -> Bool {
-        existing.attemptID == attemptID
-    }
-
-    /// What changes in an Event that is there when this is reported once more.
-    func patch(raising existing: RecordedEvent) -> MergePatch {
+    /// The patch that adds this occurrence to an existing Event.
+    func patch(incrementing existing: RecordedEvent, attemptAnnotation: String) -> MergePatch {
         [
             "metadata": [
                 "resourceVersion": .string(existing.resourceVersion),
-                "annotations": .object([Self.attemptAnnotation: .string(attemptID)]),
+                "annotations": .object(MergePatch([(attemptAnnotation, .string(attemptID))])),
             ],
             "count": .integer(Int64(existing.count) + 1),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),
@@ -109,16 +101,16 @@ extension EventRecord {
         ]
     }
 
-    /// `metav1.Time` in JSON: RFC 3339, in UTC.
+    /// `metav1.Time` in JSON: RFC 3339, UTC.
     package static func timestamp(_ seconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 
-    /// As many characters of the text as take at most `limit` bytes of UTF-8.
+    /// Truncates a text to at most `limit` bytes of UTF-8, without splitting a character.
     package static func bounded(_ text: String, to limit: Int = messageLimit) -> String {
         guard text.utf8.count > limit else { return text }
         let end = text.utf8.index(text.utf8.startIndex, offsetBy: limit)
-        // Rounded down to a scalar: whole code points are what UTF-8 asks for.
+        // Rounded down to a Unicode scalar, which keeps the UTF-8 valid.
         let boundary = text.unicodeScalars.index(before: text.unicodeScalars.index(after: end))
         return String(text.unicodeScalars[..<boundary])
     }

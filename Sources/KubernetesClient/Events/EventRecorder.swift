@@ -3,35 +3,40 @@
 
 import KubernetesAPI
 
-/// Reports events to the API server (core/v1), each under a name that the caller derives from what it is about: whoever
-/// reports the same again, after a crash or as another replica, raises the count of the Event that is there.
+/// Records events (core/v1) under names that the caller derives from object and reason. Recording the same event again,
+/// after a crash or by another replica, increments the count of the existing Event.
 ///
-/// RBAC: `get`, `create` and `patch` on `events`, in the namespaces of the objects; `list` does instead of `get`, at a
-/// higher price for the server.
+/// RBAC: `get`, `create` and `patch` on `events`, in the namespaces of the objects. `list` can replace `get`, at a
+/// higher cost for the server.
 ///
-/// - Note: The API server forgets an Event an hour after it was last written, unless it is configured otherwise.
+/// - Note: By default, the API server deletes an Event an hour after its last write.
 package struct EventRecorder: Sendable {
-    /// How often a change by somebody else, in the moment of ours, is met by trying again.
+    /// The maximum number of attempts while other clients change the Event concurrently.
     static let attempts = 5
 
     private let client: KubernetesClient
+    private let attemptAnnotation: String
 
-    /// - Parameter client: where Events are written. Its rate limit holds here too.
-    package init(client: KubernetesClient) {
+    /// - Parameters:
+    ///   - client: its rate limit applies.
+    ///   - attemptAnnotation: the annotation of an Event that holds its last ``EventRecord/attemptID``, such as
+    ///     `example.com/attempt-id`.
+    package init(client: KubernetesClient, attemptAnnotation: String) {
         self.client = client
+        self.attemptAnnotation = attemptAnnotation
     }
 
-    /// Makes the Event, or raises the count of the one that has its name: then count, time and message are all that
-    /// changes. One that an earlier attempt of the same attemptID has written, whose answer was lost, stays as it is
-    /// (``EventRecord/attemptID``).
+    /// Creates the Event, or increments the count of the existing Event of this name: then only count, time, message
+    /// and annotation change. An Event that an earlier attempt with the same ``EventRecord/attemptID`` has written
+    /// stays as it is.
     ///
-    /// - Parameter isKnown: the Event was recorded before, and is read first; it is made only where it is gone. Otherwise it
-    ///   is made first, and read only where it is there.
-    /// - Returns: how often the Event was recorded by now; 1 where it was created.
-    /// - Throws: ``KubernetesError``. Two codes are final, as there is nobody left to report: `notFound`, the namespace is
-    ///   gone, and `namespaceTerminating`, it is being deleted. `conflict` says that others kept changing the Event.
-    ///   After any other failure it is not known whether the record was reported; attemptID it again is safe, and with
-    ///   the same ``EventRecord/attemptID`` the count is right all the same.
+    /// - Parameter isKnown: whether the Event was recorded before. Then it is read first, and created only if it no
+    ///   longer exists. Otherwise it is created first, and read only if it exists.
+    /// - Returns: the Event's count; 1 if it was created.
+    /// - Throws: ``KubernetesError``. Two codes are final: with `notFound` the namespace does not exist, with
+    ///   `namespaceTerminating` it is being deleted. `conflict`: other clients kept changing the Event. After any other
+    ///   failure the event may have been recorded; retrying with the same ``EventRecord/attemptID`` does not count it
+    ///   twice.
     package func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
         var isKnown = isKnown
         for _ in 1..<Self.attempts {
@@ -44,25 +49,28 @@ package struct EventRecorder: Sendable {
         return try await attempt(record, &isKnown)
     }
 
-    /// - Throws: `conflict` also where the Event was made, or deleted, after it was found to be missing, or to exist.
+    /// - Throws: `conflict` also if the Event was created or deleted concurrently.
     private func attempt(_ record: EventRecord, _ isKnown: inout Bool) async throws(KubernetesError) -> Int {
         if !isKnown {
             do {
-                return try await client.create(record.event, reading: RecordedEvent.self).count
+                return try await client.create(
+                    record.event(attemptAnnotation: attemptAnnotation),
+                    reading: RecordedEvent.self
+                ).count
             } catch {
                 guard error.code == .alreadyExists else { throw error }
             }
         }
         do {
             let existing = try await existing(record)
-            if record.isReported(by: existing) { return existing.count }
-            let raised = try await client.patch(
+            if existing.annotations[attemptAnnotation] == record.attemptID { return existing.count }
+            let incremented = try await client.patch(
                 RecordedEvent.self,
                 name: record.name,
                 namespace: record.namespace,
-                record.patch(raising: existing)
+                record.patch(incrementing: existing, attemptAnnotation: attemptAnnotation)
             )
-            return raised.count
+            return incremented.count
         } catch {
             guard error.code == .notFound else { throw error }
             isKnown = false
@@ -70,9 +78,10 @@ package struct EventRecorder: Sendable {
         }
     }
 
-    /// Roles made for other recorders, which never read a single Event, have `list` at best.
+    /// Reads the existing Event. Falls back to `list`, because the Roles of other event recorders, which never read a
+    /// single Event, may allow `list` but not `get`.
     ///
-    /// - Throws: `notFound` where it is gone.
+    /// - Throws: `notFound` if it no longer exists.
     private func existing(_ record: EventRecord) async throws(KubernetesError) -> RecordedEvent {
         let forbidden: KubernetesError
         do {
@@ -86,9 +95,12 @@ package struct EventRecorder: Sendable {
         do {
             if var page = try await pages.next(), let event = try page.next() { return event }
         } catch {
-            // The rule that is wanted is the narrower one.
+            // Report the missing rule for `get`, which is the narrower one.
             throw error.code == .forbidden ? forbidden : error
         }
-        throw KubernetesError(code: .notFound, message: "event \(record.namespace)/\(record.name) is gone")
+        throw KubernetesError(
+            code: .notFound,
+            message: "get events \(record.namespace)/\(record.name): it no longer exists"
+        )
     }
 }

@@ -4,25 +4,22 @@
 import KubernetesAPI
 import ProtobufWire
 
-/// What the recorder needs of an Event that the server has: in an outage there are many.
+/// The fields of a stored Event that the recorder needs. In an outage there are many Events.
 ///
-/// Numbers: Protos/kubernetes/core.proto and meta.proto.
+/// Field numbers: Protos/kubernetes/core.proto and meta.proto.
 struct RecordedEvent: ListedObject, Hashable {
     static let resource = Event.resource
 
-    /// `metadata.resourceVersion`
     private(set) var resourceVersion = ""
-    /// How often it was reported.
     private(set) var count = 0
-    /// The annotation ``EventRecord/attemptAnnotation``; empty where there is none.
-    private(set) var attemptID = ""
+    private(set) var annotations: [String: String] = [:]
 
     init(reading bytes: Span<UInt8>) throws {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             switch field.number {
             case 1: if let metadata = field.message { try read(metadata: bytes.extracting(metadata)) }
-            // int32, sign-extended.
+            // An int32, which protobuf sign-extends to 64 bits.
             case 8: count = field.integer.map { Int(Int32(truncatingIfNeeded: $0)) } ?? count
             default: break
             }
@@ -50,6 +47,6 @@ struct RecordedEvent: ListedObject, Hashable {
             default: break
             }
         }
-        if key == EventRecord.attemptAnnotation { attemptID = value }
+        annotations[key] = value
     }
 }

@@ -3,29 +3,31 @@
 
 import Synchronization
 
-/// The bearer token that requests carry, fresh from its file. ``ExecCredentials`` has those of a plugin.
+/// The bearer token of requests, read again from its file. ``ExecAuthenticator`` does this for a credential plugin.
 final class BearerToken: Sendable {
-    /// How old what was read may be. The kubelet replaces a token long before it expires.
+    /// The file is read again when its content is older than this. The kubelet replaces a token long before it expires.
     static let maximumAge = Duration.seconds(60)
-    /// How often a refused token makes us look at the file, however many requests it was refused for.
+    /// The minimum time between two reads after rejected tokens, however many requests were rejected.
     static let minimumAge = Duration.seconds(1)
 
     private struct Reading {
         var token: String
         var readAt: Duration
-        var refusedAt: Duration?
+        var rejectedAt: Duration?
     }
 
     private let credentials: KubernetesConfiguration.Credentials
+    /// The file is read under this lock, so that concurrent requests read it once. No other lock is taken.
     private let reading = Mutex<Reading?>(nil)
 
     init(_ credentials: KubernetesConfiguration.Credentials) {
         self.credentials = credentials
     }
 
-    /// The token to send; nil sends none. A file that has become unreadable leaves the last token in use.
+    /// The token to send, if any. If the file has become unreadable, the last token stays in use.
     ///
-    /// - Parameter now: on any clock that does not go back; the same in every call.
+    /// - Parameter now: the time since any fixed moment of a monotonic clock.
+    /// - Throws: if no token was read yet, and the file cannot be read or holds no valid token.
     func current(now: Duration) throws(KubernetesConfigurationError) -> String? {
         switch credentials {
         case .none, .exec: return nil
@@ -44,14 +46,14 @@ final class BearerToken: Sendable {
         }
     }
 
-    /// The server has refused `token`: is there another one?
+    /// The token to use after the server has rejected `token`; nil if there is no other.
     func replacement(for token: String?, now: Duration) -> String? {
         guard let token, case .tokenFile(let path) = credentials else { return nil }
         return reading.withLock { reading in
             guard let last = reading else { return nil }
             if last.token != token { return last.token }
-            if let refusedAt = last.refusedAt, now - refusedAt < Self.minimumAge { return nil }
-            reading?.refusedAt = now
+            if let rejectedAt = last.rejectedAt, now - rejectedAt < Self.minimumAge { return nil }
+            reading?.rejectedAt = now
             guard let fresh = try? bearerToken(inFile: path), fresh != token else { return nil }
             reading = Reading(token: fresh, readAt: now)
             return fresh

@@ -4,28 +4,29 @@
 import FoundationEssentials
 import HTTPTransport
 
-/// What a credential plugin has printed.
+/// The output of a credential plugin.
 struct ExecCredential: Sendable, Hashable {
     var token: String?
     var clientCertificate: TLSConfiguration.ClientCertificate?
-    /// Seconds since 1970; nil: it does not expire.
+    /// Seconds since 1970; nil if it does not expire.
     var expiration: Double?
 
-    /// Reads a plugin's standard output by client-go's rules: `refreshCredsLocked` in its exec.go. Errors show none of it.
+    /// Decodes a plugin's standard output by client-go's rules: `refreshCredsLocked` in exec.go. Errors contain none of
+    /// it.
     init(output: [UInt8], apiVersion: String) throws(KubernetesConfigurationError) {
-        let answer: Answer
+        let decoded: Output
         do {
-            answer = try JSONDecoder().decode(Answer.self, from: Data(output))
+            decoded = try JSONDecoder().decode(Output.self, from: Data(output))
         } catch {
-            throw Self.error("printed no ExecCredential in JSON on standard output")
+            throw Self.error("printed no ExecCredential in JSON to standard output")
         }
-        guard answer.kind == "ExecCredential", answer.apiVersion == apiVersion else {
-            throw Self.error("did not answer with an ExecCredential of \(apiVersion)")
+        guard decoded.kind == "ExecCredential", decoded.apiVersion == apiVersion else {
+            throw Self.error("did not return an ExecCredential of \(apiVersion)")
         }
-        guard let status = answer.status else { throw Self.error("returned no status") }
+        guard let status = decoded.status else { throw Self.error("returned no status") }
         token = status.token.flatMap { $0.isEmpty ? nil : $0 }
         guard token?.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) ?? true else {
-            throw Self.error("returned a token with characters that no bearer token has")
+            throw Self.error("returned a token with characters that are invalid in a bearer token")
         }
         switch (status.clientCertificateData ?? "", status.clientKeyData ?? "") {
         case ("", ""):
@@ -38,18 +39,18 @@ struct ExecCredential: Sendable, Hashable {
                 privateKey: Array(key.utf8)
             )
             if let problem = TLSConfiguration(clientCertificate: pair).problem {
-                throw Self.error("returned what is no certificate and key: \(problem)")
+                throw Self.error("returned an unusable certificate and key: \(problem)")
             }
             clientCertificate = pair
         }
         guard let timestamp = status.expirationTimestamp else { return }
         guard let date = Self.date(timestamp) else {
-            throw Self.error("returned an expirationTimestamp that is not of RFC 3339")
+            throw Self.error("returned an expirationTimestamp that is not in RFC 3339 format")
         }
         expiration = date.timeIntervalSince1970
     }
 
-    /// `text` without the credential: what a plugin writes to standard error goes to the log.
+    /// Removes the credential from `text`, such as the plugin's standard error before it is logged.
     func redacting(_ text: String) -> String {
         var secrets = [token].compactMap(\.self)
         if let clientCertificate {
@@ -68,8 +69,8 @@ struct ExecCredential: Sendable, Hashable {
             ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
     }
 
-    /// Of `pkg/apis/clientauthentication/v1/types.go`, what is read; v1beta1 has the same.
-    private struct Answer: Decodable {
+    /// The fields that are read. Source: `pkg/apis/clientauthentication/v1/types.go`; v1beta1 has the same.
+    private struct Output: Decodable {
         struct Status: Decodable {
             var token: String?
             var clientCertificateData: String?
@@ -83,7 +84,7 @@ struct ExecCredential: Sendable, Hashable {
     }
 }
 
-/// When a plugin is run, and what becomes of what it printed. A value: the caller runs it.
+/// Decides when to run a plugin, and keeps its last credential. A value: the caller runs the plugin.
 struct ExecCredentialCache: Sendable {
     enum Step: Sendable {
         case use(Entry)
@@ -91,11 +92,11 @@ struct ExecCredentialCache: Sendable {
         case run
     }
 
-    /// A credential, and which run of the plugin it is of.
+    /// A credential and the run of the plugin that returned it.
     struct Entry: Sendable, Hashable {
         var credential: ExecCredential
-        /// Rises with every run.
-        var number: Int
+        /// Increases with every successful run.
+        var run: Int
     }
 
     private var entry: Entry?
@@ -104,11 +105,11 @@ struct ExecCredentialCache: Sendable {
 
     /// What to do before a request.
     ///
-    /// A credential is used until it expires, and a failure for a second: whatever happens, the plugin does not run more
-    /// often than that. client-go runs it for every request then.
+    /// A credential is used until it expires, and a failure for a second: the plugin runs at most once a second.
+    /// client-go runs a plugin that fails for every request.
     ///
     /// - Parameters:
-    ///   - now: on any clock that does not go back; the same in every call.
+    ///   - now: the time since any fixed moment of a monotonic clock.
     ///   - date: seconds since 1970.
     func step(now: Duration, date: Double) -> Step {
         let hasJustRun = ranAt.map { now - $0 < BearerToken.minimumAge } ?? false
@@ -119,20 +120,20 @@ struct ExecCredentialCache: Sendable {
         return .run
     }
 
-    /// The server has refused the credential of a run.
-    func stepAfterRefusal(of number: Int, now: Duration) -> Step? {
+    /// What to do after the server has rejected the credential of a run; nil if there is no other for now.
+    func stepAfterRejection(of run: Int, now: Duration) -> Step? {
         guard let entry else { return nil }
-        if entry.number != number { return .use(entry) }
+        if entry.run != run { return .use(entry) }
         if let ranAt, now - ranAt < BearerToken.minimumAge { return nil }
         return .run
     }
 
-    /// The plugin has run. After a failure the last credential stays, as long as it does not expire.
+    /// The plugin has run. After a failure, the last credential stays in use until it expires.
     mutating func ran(_ outcome: Result<ExecCredential, KubernetesConfigurationError>, now: Duration) {
         ranAt = now
         switch outcome {
         case .success(let credential):
-            entry = Entry(credential: credential, number: (entry?.number ?? 0) + 1)
+            entry = Entry(credential: credential, run: (entry?.run ?? 0) + 1)
             failure = nil
         case .failure(let error):
             failure = error

@@ -1,41 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Glibc
 import Subprocess
 import SystemPackage
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
-
 extension ExecPlugin {
-    /// What a run has printed.
+    /// The result of a run.
     struct Output: Sendable {
+        /// nil if a signal ended the process.
         var exitCode: CInt?
         var output: [UInt8]
-        /// The beginning of standard error.
+        /// The beginning of standard error, up to ``errorLimit``.
         var errors: String
     }
 
-    /// How long a run may take. client-go sets no limit; here requests wait for it.
+    /// The time limit of a run. client-go has none.
     static let timeLimit = Duration.seconds(30)
-    /// The most bytes of an ExecCredential.
+    /// The maximum length of standard output, in bytes.
     static let outputLimit = 1 << 20
-    /// The most bytes of standard error that are kept; what comes after them is read and forgotten.
+    /// How many bytes of standard error are kept. The rest is read and discarded.
     static let errorLimit = 4096
 
-    /// Runs the program, without a shell and without standard input, in a session of its own, and waits for its end.
+    /// Runs the program, without a shell and without standard input, in a new session, and waits for its end. Children
+    /// that outlive it, such as an agent, are not waited for.
     ///
-    /// Children that it leaves behind, an agent for instance, are not waited for.
-    ///
-    /// - Parameter timekeeper: measures the time limit.
-    /// - Throws: ``KubernetesConfigurationError`` where it cannot be started, takes too long or prints too much; then it is
-    ///   killed with all its children, as on cancellation.
-    func run(_ timekeeper: Timekeeper) async throws(KubernetesConfigurationError) -> Output {
+    /// - Parameter clock: measures the time limit.
+    /// - Throws: ``KubernetesConfigurationError`` if it cannot be started, takes too long or prints too much. Then, and
+    ///   on cancellation, it is killed with all its children.
+    func run(_ clock: any Clock<Duration>) async throws(KubernetesConfigurationError) -> Output {
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
@@ -53,14 +46,14 @@ extension ExecPlugin {
                 error: .sequence
             ) { execution in
                 do {
-                    return try await Self.read(execution.standardOutput, execution.standardError, timekeeper)
+                    return try await Self.read(execution.standardOutput, execution.standardError, clock)
                 } catch {
-                    // With its children.
+                    // The process and its children.
                     try? execution.send(signal: .kill, toProcessGroup: true)
                     throw error
                 }
             }
-            // Killed by the cancellation, it has printed less than all.
+            // On cancellation it was killed, and its output is incomplete.
             try Task.checkCancellation()
             var output = result.closureResult
             if case .exited(let code) = result.terminationStatus { output.exitCode = code }
@@ -68,19 +61,19 @@ extension ExecPlugin {
         } catch let error as KubernetesConfigurationError {
             throw error
         } catch {
-            // Names the program, and nothing that it has printed.
+            // The message contains the program's name, and none of its output.
             throw self.error(.invalid, "failed to run: \(error)")
         }
     }
 
-    /// An error whose message begins with the program's name.
+    /// An error that names the program.
     func error(_ code: KubernetesConfigurationError.Code, _ message: String) -> KubernetesConfigurationError {
         KubernetesConfigurationError(code: code, message: "credential plugin \(command) \(message)")
     }
 
     private func executable() throws(KubernetesConfigurationError) -> Executable {
         guard let path = candidates.first(where: { unsafe access($0, X_OK) == 0 }) else {
-            let place = command.contains("/") ? "" : " on the PATH"
+            let place = command.contains("/") ? "" : " in PATH"
             let hint = installHint.map { ": \($0)" } ?? ""
             throw error(.missing, "was not found\(place), or is not executable\(hint)")
         }
@@ -89,8 +82,8 @@ extension ExecPlugin {
 
     private var candidates: [String] {
         if command.contains("/") { return [command] }
-        // The pointer is valid until the environment changes, which nothing does here; String copies it. As in Go's
-        // os/exec, what is relative on the PATH does not count.
+        // getenv(3): the pointer is valid until the environment changes, which this process never does; String copies
+        // the text. As in Go's os/exec, relative entries of PATH are skipped.
         let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
         return path.split(separator: ":").filter { $0.hasPrefix("/") }.map { "\($0)/\(command)" }
     }
@@ -98,23 +91,23 @@ extension ExecPlugin {
     private enum Part: Sendable {
         case output([UInt8])
         case errors(String)
-        case timeIsOver
+        case timedOut
     }
 
     private static func read(
         _ output: SubprocessOutputSequence,
         _ errors: SubprocessOutputSequence,
-        _ timekeeper: Timekeeper
+        _ clock: any Clock<Duration>
     ) async throws -> Output {
         try await withThrowingTaskGroup(of: Part.self) { group in
-            group.addTask { .output(try await bytes(of: output, limit: outputLimit, cutsOff: false)) }
+            group.addTask { .output(try await bytes(of: output, limit: outputLimit, truncates: false)) }
             group.addTask {
-                let bytes = try await bytes(of: errors, limit: errorLimit, cutsOff: true)
+                let bytes = try await bytes(of: errors, limit: errorLimit, truncates: true)
                 return .errors(String(decoding: bytes, as: UTF8.self))
             }
             group.addTask {
-                try await timekeeper.sleep(timeLimit)
-                return .timeIsOver
+                try await clock.sleep(for: timeLimit)
+                return .timedOut
             }
             defer { group.cancelAll() }
             var result = Output(exitCode: nil, output: [], errors: "")
@@ -122,7 +115,7 @@ extension ExecPlugin {
                 switch try await group.next() {
                 case .output(let bytes): result.output = bytes
                 case .errors(let text): result.errors = text
-                case .timeIsOver, nil:
+                case .timedOut, nil:
                     throw KubernetesConfigurationError(
                         code: .invalid,
                         message: "credential plugin did not end within \(timeLimit)"
@@ -136,18 +129,18 @@ extension ExecPlugin {
     private static func bytes(
         of sequence: SubprocessOutputSequence,
         limit: Int,
-        cutsOff: Bool
+        truncates: Bool
     ) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         for try await buffer in sequence {
             let room = limit - bytes.count
-            guard cutsOff || buffer.count <= room else {
+            guard truncates || buffer.count <= room else {
                 throw KubernetesConfigurationError(
                     code: .invalid,
                     message: "credential plugin printed more than \(limit) bytes"
                 )
             }
-            // Read within the call.
+            // The pointer is used within the closure only.
             if room > 0 { unsafe buffer.withUnsafeBytes { unsafe bytes.append(contentsOf: $0.prefix(room)) } }
         }
         return bytes

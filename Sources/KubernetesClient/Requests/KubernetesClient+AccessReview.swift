@@ -5,9 +5,9 @@ import KubernetesAPI
 import ProtobufWire
 
 extension KubernetesClient {
-    /// Whether this client's user may make a request, as the API server's authorizer decides.
+    /// Whether this client's user is allowed to make a request: a SelfSubjectAccessReview.
     ///
-    /// RBAC: none for authenticated users by default: ClusterRole `system:basic-user`.
+    /// RBAC: authenticated users have the rule by default (ClusterRole `system:basic-user`).
     ///
     /// - Throws: ``KubernetesError``.
     package func isAllowed(_ request: RequestInfo) async throws(KubernetesError) -> Bool {
@@ -26,7 +26,7 @@ extension KubernetesClient {
     }
 }
 
-/// What is needed of a SelfSubjectAccessReview.
+/// The fields of a SelfSubjectAccessReview that are used.
 ///
 /// Source: k8s.io/api/authorization/v1/generated.proto.
 struct SelfSubjectAccessReview: ListedObject {
@@ -54,7 +54,7 @@ struct SelfSubjectAccessReview: ListedObject {
         }
     }
 
-    /// A review with `spec.resourceAttributes`, in its envelope.
+    /// A review with `spec.resourceAttributes`, in an envelope.
     static func encoded(for request: RequestInfo) -> [UInt8] {
         let attributes = [
             (1, request.namespace ?? ""), (2, request.verb.rawValue), (3, request.resource.group),

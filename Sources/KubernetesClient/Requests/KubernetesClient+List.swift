@@ -6,44 +6,39 @@ package import KubernetesAPI
 import ProtobufWire
 import SwiftProtobuf
 
-/// Which objects of a resource are meant.
+/// Selects objects of a resource.
 package struct Selection: Sendable, Hashable {
-    /// nil: of all namespaces, or the resource has none.
+    /// nil for all namespaces, or for a cluster-scoped resource.
     package var namespace: String?
-    /// `app=web,tier!=cache`; nil: all.
-    package var labelSelector: String?
-    /// `involvedObject.uid=1234,type=Warning`; nil: all.
+    /// Such as `involvedObject.uid=1234,type=Warning`.
     package var fieldSelector: String?
 
-    /// All objects, or those of one namespace, or some of them.
-    package init(namespace: String? = nil, labelSelector: String? = nil, fieldSelector: String? = nil) {
+    /// Selects all objects by default.
+    package init(namespace: String? = nil, fieldSelector: String? = nil) {
         self.namespace = namespace
-        self.labelSelector = labelSelector
         self.fieldSelector = fieldSelector
     }
 
     var query: [(name: String, value: String)] {
-        [("labelSelector", labelSelector), ("fieldSelector", fieldSelector)].compactMap { name, value in
-            value.map { (name: name, value: $0) }
-        }
+        fieldSelector.map { [(name: "fieldSelector", value: $0)] } ?? []
     }
 }
 
-/// Some of a list's objects, as the server sent them: each is decoded when it is asked for. One that cannot be decoded is
-/// skipped: any client that may create an object may create such a one.
+/// A page of a list. Objects are decoded one by one, by ``next()``. An undecodable object is skipped, because any
+/// client that may create an object can store one.
 package struct ListPage<O: ListedObject>: Sendable {
-    /// The version of the whole list: where a watch goes on from it. All pages of a list have the same.
+    /// The version of the whole list, from which a watch continues. It is the same for all pages of a list.
     package let resourceVersion: String
-    /// Where the next page begins; empty: this is the last one.
+    /// The token for the next page; empty for the last page.
     package let continueToken: String
     private let request: RequestInfo
     private let bytes: [UInt8]
-    /// Where the list is in the bytes. Any XList has its metadata in field 1, its items in field 2.
+    /// The range of the list in the bytes. Every list type has its metadata in field 1 and its items in field 2.
     private let list: Range<Int>
     private var reader = WireReader()
     private let skip: @Sendable (UndecodableObject) -> Void
 
-    /// - Parameter skip: called for an object that cannot be decoded.
+    /// - Parameter skip: is called for each undecodable object.
     package init(
         _ bytes: [UInt8],
         request: RequestInfo,
@@ -63,11 +58,11 @@ package struct ListPage<O: ListedObject>: Sendable {
         }
     }
 
-    /// The next object, without the fields that this program does not know; nil after the last one of the page.
+    /// The next object, without unknown fields; nil after the last object of the page.
     ///
-    /// - Throws: where the list itself is broken, with `decoding`.
+    /// - Throws: `decoding` if the list itself is malformed.
     package mutating func next() throws(KubernetesError) -> O? {
-        // Not this value's own one: that would be read while it changes.
+        // A copy, because a span of the stored property would overlap the mutation of `reader`.
         let bytes = bytes
         let list = bytes.span.extracting(list)
         do throws(WireError) {
@@ -102,33 +97,29 @@ extension WireReader {
         do {
             return try next(in: bytes)
         } catch {
-            throw WireError(message: "\(bytes.count) bytes are no list: \(error)")
+            throw WireError(message: "\(bytes.count) bytes are not a list: \(error)")
         }
     }
 }
 
-/// A list in pages: each is asked for when the iterator is asked for it.
+/// A list in pages. Each page is requested when the iterator needs it; every iterator starts a new list.
 package struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
-    /// A page.
     package typealias Element = ListPage<O>
-    /// What a request throws.
     package typealias Failure = KubernetesError
 
     fileprivate let client: KubernetesClient
     fileprivate let selection: Selection
     fileprivate let limit: Int
 
-    /// Starts a list of its own.
     package func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(pages: self)
     }
 
-    /// One list on its way.
     package struct AsyncIterator: AsyncIteratorProtocol {
         private let pages: ListPages
-        /// Empty for the first page; nil after the last.
+        /// Empty before the first page; nil after the last one.
         private var token: String? = ""
-        /// The most objects of the next page.
+        /// The maximum number of objects in the next page.
         private var limit: Int
 
         fileprivate init(pages: ListPages) {
@@ -136,8 +127,8 @@ package struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
             limit = pages.limit
         }
 
-        /// Asks for the next page. Ends after the last page, and after an error. A page that is too large to be received
-        /// is requested again with half as many objects, as are the pages after it.
+        /// Requests the next page; nil after the last page, and after an error. If a page is too large to be received,
+        /// it and the following pages are requested with half as many objects.
         package mutating func next() async throws(KubernetesError) -> ListPage<O>? {
             guard let token else { return nil }
             self.token = nil
@@ -165,15 +156,15 @@ package struct ListPages<O: ListedObject>: AsyncSequence, Sendable {
 }
 
 extension KubernetesClient {
-    /// Lists objects, as they are in one moment, page by page.
+    /// Lists a consistent snapshot of objects, page by page.
     ///
-    /// A list that takes so long that the server forgets its version (minutes) fails with `expired` and has to be
-    /// started anew.
+    /// If the server forgets the list's version meanwhile (after minutes), iteration throws `expired`, and the caller
+    /// must start a new list.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
     ///
-    /// - Parameter limit: the most objects of a page.
-    /// - Returns: pages; iterating throws ``KubernetesError``.
+    /// - Parameter limit: the maximum number of objects in a page.
+    /// - Returns: the pages. Iteration throws ``KubernetesError``.
     package func list<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
@@ -182,7 +173,7 @@ extension KubernetesClient {
         ListPages(client: self, selection: selection, limit: limit)
     }
 
-    /// The version that the server is at, by a list of one object.
+    /// The server's latest resourceVersion, from a list of one object.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
     func latestResourceVersion<O: ListedObject>(

@@ -4,9 +4,9 @@
 import HTTPTransport
 import KubernetesAPI
 
-/// A whole list in one response, of which the server sends as much as is read. Dropping it closes the connection.
+/// A whole list in one response, which is decoded while it arrives. Dropping it closes the connection.
 struct ListStream<O: ListedObject> {
-    /// What was read of the list's field.
+    /// A decoded field of the list.
     private enum Field {
         case metadata(ListMeta)
         case item(O)
@@ -17,41 +17,41 @@ struct ListStream<O: ListedObject> {
     private let info: RequestInfo
     private var body: HTTPBody.Iterator
     private var decoder = ListStreamDecoder(resource: O.resource)
-    /// The version of the list: where a watch goes on from it.
+    /// The version of the list, from which a watch continues.
     private(set) var resourceVersion = ""
 
-    /// Returns when the list's metadata has arrived.
+    /// Waits for the list's metadata.
     fileprivate init(_ client: KubernetesClient, _ body: HTTPBody, _ info: RequestInfo) async throws(KubernetesError) {
         self.client = client
         self.body = body.makeAsyncIterator()
         self.info = info
         var field = try nextField()
         while field == nil {
-            if try await !receive() { throw cut }
+            if try await !receive() { throw truncated }
             field = try nextField()
         }
         guard case .metadata(let metadata) = field else {
-            throw KubernetesError(WireError(message: "a list does not begin with its version"), request: info)
+            throw KubernetesError(WireError(message: "a list does not begin with its metadata"), request: info)
         }
-        // With less than all, what is missing would count as deleted.
+        // Objects missing from an incomplete list would count as deleted.
         guard metadata.continue.isEmpty else {
-            throw KubernetesError(WireError(message: "a page came where a whole list is expected"), request: info)
+            throw KubernetesError(WireError(message: "expected a whole list, received a page"), request: info)
         }
         resourceVersion = metadata.resourceVersion
     }
 
-    /// The next object; nil after the last one. One that cannot be decoded is skipped.
+    /// The next object; nil after the last one. An undecodable object is skipped.
     ///
-    /// - Throws: with `transport` where the list is not complete.
+    /// - Throws: `transport` if the response ends before the list is complete.
     mutating func next() async throws(KubernetesError) -> O? {
         while true {
             if let object = try nextReceived() { return object }
             if decoder.isComplete { return nil }
-            if try await !receive() { throw cut }
+            if try await !receive() { throw truncated }
         }
     }
 
-    /// The next object of those that have arrived; nil: more must arrive first, or the list is complete.
+    /// The next object that has arrived already; nil if more bytes are needed, or the list is complete.
     mutating func nextReceived() throws(KubernetesError) -> O? {
         while let field = try nextField() {
             if case .item(let object) = field { return object }
@@ -59,7 +59,7 @@ struct ListStream<O: ListedObject> {
         return nil
     }
 
-    private var cut: KubernetesError {
+    private var truncated: KubernetesError {
         KubernetesError(code: .transport, message: "\(info): the response ended within the list")
     }
 
@@ -96,18 +96,18 @@ struct ListStream<O: ListedObject> {
 }
 
 extension KubernetesClient {
-    /// Lists objects, as they are in one moment, in one response without a limit: expensive for the server, which holds
-    /// all of it in memory, and for when lists in pages do not complete.
+    /// Lists a consistent snapshot of objects in one response without a limit. Expensive for the server, which holds
+    /// all of it in memory: only for lists that do not complete in pages.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
     ///
-    /// - Throws: ``KubernetesError``; `timeout` where the server is silent for a minute.
+    /// - Throws: ``KubernetesError``; `timeout` if the server is silent for a minute.
     func listStream<O: ListedObject>(
         _: O.Type,
         _ selection: Selection
     ) async throws(KubernetesError) -> ListStream<O> {
         let info = RequestInfo(verb: .list, resource: O.resource, namespace: selection.namespace)
-        try await turn(info)
+        try await waitForRateLimit(info)
         let body = try await stream(info, Content(query: selection.query), idle: .seconds(60))
         return try await ListStream(self, body, info)
     }

@@ -4,12 +4,12 @@
 package import KubernetesAPI
 
 extension KubernetesClient {
-    /// Reads one object, its unknown fields included, so that it can be written back whole.
+    /// Reads an object with its unknown fields, so that ``update(_:)`` keeps them.
     ///
     /// RBAC: `get` on the resource.
     ///
-    /// - Parameter namespace: nil for resources of the cluster.
-    /// - Throws: ``KubernetesError``; `notFound` where there is none.
+    /// - Parameter namespace: nil for cluster-scoped resources.
+    /// - Throws: ``KubernetesError``; `notFound` if it does not exist.
     package func get<O: KubernetesObject>(
         _: O.Type = O.self,
         name: String,
@@ -19,12 +19,12 @@ extension KubernetesClient {
         return try wholeObject(await unary(info), info)
     }
 
-    /// Reads what is wanted of one object.
+    /// Reads some fields of an object.
     ///
     /// RBAC: `get` on the resource.
     ///
-    /// - Parameter namespace: nil for resources of the cluster.
-    /// - Throws: ``KubernetesError``; `notFound` where there is none.
+    /// - Parameter namespace: nil for cluster-scoped resources.
+    /// - Throws: ``KubernetesError``; `notFound` if it does not exist.
     package func get<O: ListedObject>(
         _: O.Type = O.self,
         name: String,
@@ -34,25 +34,24 @@ extension KubernetesClient {
         return try object(await unary(info), info)
     }
 
-    /// Makes an object in the namespace that its metadata names.
+    /// Creates an object in its `metadata.namespace`.
     ///
     /// RBAC: `create` on the resource.
     ///
-    /// - Returns: the object as the server has stored it.
-    /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
+    /// - Returns: the stored object.
+    /// - Throws: ``KubernetesError``; `alreadyExists` if the name is taken, `invalid` if a field is rejected.
     @discardableResult
     package func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
         let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
         return try wholeObject(await send(object, info, method: "POST"), info)
     }
 
-    /// Makes an object in the namespace that its metadata names, of whose answer little is wanted.
+    /// Creates an object in its `metadata.namespace`, and reads only some fields of the stored object.
     ///
     /// RBAC: `create` on the resource.
     ///
-    /// - Parameter reading: what is wanted of it.
-    /// - Returns: what is read of the object as the server has stored it.
-    /// - Throws: ``KubernetesError``; `alreadyExists` where the name is taken, `invalid` where a field is refused.
+    /// - Returns: the fields that `Stored` reads.
+    /// - Throws: ``KubernetesError``; `alreadyExists` if the name is taken, `invalid` if a field is rejected.
     package func create<O: KubernetesObject, Stored: ListedObject>(
         _ object: O,
         reading _: Stored.Type
@@ -61,13 +60,13 @@ extension KubernetesClient {
         return try self.object(await send(object, info, method: "POST"), info)
     }
 
-    /// Replaces an object. Unless `object` came from ``get(_:name:namespace:)`` or another call here, and not from a
-    /// list or a watch, fields that this program does not know are lost.
+    /// Replaces an object. Unknown fields are lost if `object` comes from a list or a watch; they are kept if it comes
+    /// from ``get(_:name:namespace:)``, ``create(_:)`` or this call.
     ///
     /// RBAC: `update` on the resource.
     ///
-    /// - Returns: the object as the server has stored it.
-    /// - Throws: ``KubernetesError``; `conflict` where `metadata.resourceVersion` is set and no longer the latest.
+    /// - Returns: the stored object.
+    /// - Throws: ``KubernetesError``; `conflict` if `metadata.resourceVersion` is set and is not the latest.
     @discardableResult
     package func update<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
         let info = RequestInfo(
@@ -84,15 +83,13 @@ extension KubernetesClient {
     /// RBAC: `patch` on the resource, or on `resource/subresource`.
     ///
     /// - Parameters:
-    ///   - namespace: nil for resources of the cluster.
-    ///   - patch: may hold `metadata.resourceVersion` and `metadata.uid` as preconditions.
-    ///   - kind: how lists are patched.
-    ///   - subresource: `status`; nil for the object itself.
-    ///   - dryRun: the server does all but store it. `badRequest` where an admission webhook has side effects.
-    /// - Returns: what is read of the object as the server has stored it, without its unknown fields: not to be written
-    ///   back.
-    /// - Throws: ``KubernetesError``; `notFound`, `conflict` where a precondition fails, `invalid` where a field is
-    ///   refused.
+    ///   - namespace: nil for cluster-scoped resources.
+    ///   - patch: may contain `metadata.resourceVersion` and `metadata.uid` as preconditions.
+    ///   - subresource: such as `status`; nil for the object itself.
+    ///   - dryRun: validates the patch without storing it. Throws `badRequest` if an admission webhook has side
+    ///     effects.
+    /// - Returns: the stored object without its unknown fields: do not pass it to ``update(_:)``.
+    /// - Throws: ``KubernetesError``; `notFound`, `conflict` if a precondition fails, `invalid` if a field is rejected.
     @discardableResult
     package func patch<O: ListedObject>(
         _: O.Type = O.self,
@@ -155,12 +152,12 @@ extension KubernetesClient {
     }
 }
 
-/// How a patch is applied: its media type.
+/// The media type of a patch.
 ///
 /// Source: k8s.io/apimachinery, pkg/types/patch.go.
 package enum PatchKind: String, Sendable, Hashable {
     /// RFC 7396: a list is replaced.
     case merge = "application/merge-patch+json"
-    /// A list whose elements have a key is merged element by element; `$patch: delete` in an element removes it.
+    /// A list with a merge key is merged element by element; `$patch: delete` in an element removes it.
     case strategicMerge = "application/strategic-merge-patch+json"
 }

@@ -4,17 +4,15 @@
 import HTTPTransport
 package import KubernetesAPI
 
-/// The changes that an open watch reports. Single pass.
+/// The changes of an open watch. Supports one iteration.
 ///
-/// It ends when the server's time for the watch is over, and throws ``KubernetesError`` when the watch fails: `expired`
-/// asks for a new list; after anything else a new watch may go on from the last change's resourceVersion. Dropping it
-/// closes the watch.
+/// It ends when the server ends the watch at its timeout, and throws ``KubernetesError`` when the watch fails. After
+/// `expired` the caller must list again; after any other error a new watch can continue from the last change's
+/// resourceVersion. Dropping it closes the watch.
 ///
-/// An object that cannot be decoded is skipped, its change coming as a bookmark where its version can be read.
+/// An undecodable object is skipped: its change becomes a bookmark, if its resourceVersion is readable.
 package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
-    /// A change.
     package typealias Element = WatchChange<O>
-    /// What a request throws.
     package typealias Failure = KubernetesError
 
     fileprivate let client: KubernetesClient
@@ -22,12 +20,11 @@ package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
     fileprivate let info: RequestInfo
     fileprivate let silence: WatchSilence
 
-    /// To be called once.
+    /// Call it once.
     package func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(changes: self)
     }
 
-    /// The only reader of a watch.
     package struct AsyncIterator: AsyncIteratorProtocol {
         private let changes: WatchChanges
         private var body: HTTPBody.Iterator
@@ -41,12 +38,12 @@ package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
             silence = changes.silence
         }
 
-        /// Whether a bookmark has come beside the one that ends the initial events.
+        /// Whether a bookmark has arrived, other than the one that ends the initial events.
         var hasSeenBookmark: Bool { silence.hasSeenBookmark }
-        /// How long the server may be silent now.
+        /// How long the server may be silent now, see ``WatchSilence``.
         var idleTimeout: Duration? { changes.body.idleTimeout }
 
-        /// The next change; nil when the watch has ended in good order.
+        /// The next change; nil when the server has ended the watch.
         package mutating func next() async throws(KubernetesError) -> WatchChange<O>? {
             while true {
                 if let change = try nextReceived() { return change }
@@ -66,7 +63,7 @@ package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
             }
         }
 
-        /// The next change of those that have arrived; nil: more must arrive first.
+        /// The next change that has arrived already; nil if more bytes are needed.
         mutating func nextReceived() throws(KubernetesError) -> WatchChange<O>? {
             while true {
                 let frame: WatchFrame<O>?
@@ -84,7 +81,7 @@ package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
                     return change
                 case .undecodable(let object):
                     changes.client.skip(object)
-                    // What is no number says nothing of where the watch stands.
+                    // A version that is not a number does not say where to continue.
                     guard UInt64(object.resourceVersion) != nil else { continue }
                     return .bookmark(resourceVersion: object.resourceVersion, endsInitialEvents: false)
                 case .error(let status): throw KubernetesError(watchStatus: status, request: info)
@@ -96,18 +93,18 @@ package struct WatchChanges<O: ListedObject>: AsyncSequence, Sendable {
 }
 
 extension KubernetesClient {
-    /// Opens a watch: the changes after a version, and bookmarks now and then.
+    /// Opens a watch of the changes after a version, with bookmarks.
     ///
     /// RBAC: `watch` on the resource, in the namespace or in the cluster.
     ///
     /// - Parameters:
     ///   - resourceVersion: of a list, or of the last change of an earlier watch.
-    ///   - timeout: how long the server is to keep the watch open, in whole seconds. A watch whose connection is dead
-    ///     fails with `transport` after 30 to 45 seconds, and one that is silent on a live connection with `timeout`:
-    ///     after 150 seconds where the server sends bookmarks, 30 seconds after `timeout` otherwise.
-    ///   - expectsBookmarks: whether earlier watches of the selection had bookmarks; nothing is known otherwise before the
-    ///     first one.
-    /// - Throws: ``KubernetesError``; `expired` where the server no longer knows what happened since that version.
+    ///   - timeout: after which the server ends the watch, in whole seconds. A watch on a dead connection fails with
+    ///     `transport` after 30 to 45 seconds. A watch that is silent on a live connection fails with `timeout`: after
+    ///     150 seconds if the server sends bookmarks, otherwise 30 seconds after `timeout`.
+    ///   - expectsBookmarks: whether earlier watches of the selection received bookmarks. If false, the shorter limit
+    ///     applies from the first bookmark on.
+    /// - Throws: ``KubernetesError``; `expired` if the server no longer has the changes since that version.
     package func watch<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
@@ -120,8 +117,8 @@ extension KubernetesClient {
         return try await watch(selection, query, timeout, silence)
     }
 
-    /// Opens a watch that begins with the objects that there are: a streaming list. They come as `added`, and a bookmark
-    /// with `endsInitialEvents` after the last of them; changes may come in between. A server without such lists answers
+    /// Opens a watch that begins with the existing objects: a streaming list. They arrive as `added`, followed by a
+    /// bookmark with `endsInitialEvents`. Changes may arrive between them. A server without streaming lists responds
     /// with an error, or sends one within the watch.
     ///
     /// RBAC: `watch` on the resource, in the namespace or in the cluster.
@@ -130,9 +127,9 @@ extension KubernetesClient {
     /// lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), KEP-3157.
     ///
     /// - Parameters:
-    ///   - timeout: as of a watch. Before the bookmark, the server may be silent for a minute.
+    ///   - timeout: as of a watch. Until the bookmark, the server may be silent for a minute.
     ///   - expectsBookmarks: as of a watch.
-    /// - Throws: ``KubernetesError``; `invalid` where the server has no such lists.
+    /// - Throws: ``KubernetesError``; `invalid` if the server does not support streaming lists.
     package func watchList<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),

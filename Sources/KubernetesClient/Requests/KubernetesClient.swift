@@ -9,67 +9,66 @@ import Synchronization
 
 /// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
 ///
-/// All calls may run at the same time. Cancelling the task ends a call with a ``KubernetesError`` of the code
-/// `cancelled`. Nothing is retried here but a request whose token or connection was refused, if the files of token,
-/// certificates and keys hold others by then, or the credential plugin has others: what an error means, and when to try again, is for the caller to know.
+/// Safe for concurrent calls. Cancelling the task ends a call with `cancelled`. A request is sent again only if its
+/// token or its connection was rejected, and the credential files or the credential plugin have others by then. All
+/// other retries are up to the caller.
 ///
-/// Requests are logged at the `debug` level: method, path, status, duration. Bodies and tokens are never logged.
+/// Requests are logged at the `trace` level: method, path, status, duration. Bodies and tokens are never logged.
 package final class KubernetesClient: Sendable {
-    /// One request, as a metric counts it.
+    /// A finished request, for metrics.
     package struct RequestObservation: Sendable {
-        /// What the request was about.
         package var request: RequestInfo
-        /// The HTTP status; nil where no answer came.
+        /// nil without a response.
         package var httpStatus: Int?
-        /// From sending to the end of the answer; of a watch, to the beginning of the answer. Waiting for a turn under
-        /// the rate limit does not count.
+        /// From sending to the end of the response; for a watch, to its beginning. Waiting for the rate limit is not
+        /// included.
         package var duration: Duration
-        /// Of HTTP: `PATCH`.
+        /// The HTTP method: `PATCH`.
         package var method: String
-        /// Of the API server's URL, with the port where the URL has one: `10.96.0.1:443`.
+        /// The API server's host, with the port if its URL has one: `10.96.0.1:443`.
         package var host: String
-        /// The API server refused it because an RBAC rule is missing.
+        /// Whether the request was forbidden because an RBAC rule is missing.
         package var lacksRule = false
 
-        /// The rule that allows it, as it stands in a Role.
+        /// The RBAC rule that allows the request, as YAML for a Role.
         package var rbacRule: String { request.rbacRule }
-        /// The verb of the RBAC rule: `patch`.
+        /// `patch`
         package var verb: String { request.verb.rawValue }
-        /// The resource as RBAC has it: `persistentvolumeclaims/status`.
+        /// `persistentvolumeclaims/status`
         package var resource: String { request.plural }
-        /// The HTTP status in digits; `<error>` where no answer came, as client-go's `rest_client_requests_total` says.
+        /// The HTTP status; `<error>` without a response, as in client-go's `rest_client_requests_total`.
         package var code: String { httpStatus.map(String.init) ?? "<error>" }
     }
 
-    let timekeeper: Timekeeper
+    let clock: any Clock<Duration>
+    /// Monotonic time, as token bucket, credentials and watches take it.
+    let now: @Sendable () -> Duration
     private let logger: Logger
     private let server: String
     private let host: String
     private let http: HTTPClient
     private let bearerToken: BearerToken
-    private let execCredentials: ExecCredentials?
+    private let execAuthenticator: ExecAuthenticator?
     private let tlsCredentials: TLSCredentials
     private let requestTimeout: Duration
+    /// nil without a rate limit. No lock of this class is held while another one is taken.
     private let tokenBucket: Mutex<TokenBucket>?
     private let observer: @Sendable (RequestObservation) -> Void
     private let skippedObject: @Sendable (UndecodableObject) -> Void
-    /// Those of which an undecodable object was logged.
+    /// The resources of which an undecodable object was logged.
     private let undecodableResources = Mutex<Set<String>>([])
 
     /// Prepares a client; nothing is sent before the first call.
     ///
     /// - Parameters:
     ///   - configuration: where the server is and how to authenticate.
-    ///   - userAgent: as the server's audit log shows it.
-    ///   - rateLimit: for all requests but watches, as client-go has it; nil sends at once.
-    ///   - requestTimeout: for one request but a watch, its whole answer included.
-    ///   - logger: for one line about each request, at the `debug` level, a line when certificates and keys have
-    ///     changed in their files, and warnings: about the first object of a resource that cannot be decoded, and about
-    ///     files that have become unusable.
-    ///   - clock: measures, and waits for the rate limit's turns and a watcher's delays.
-    ///   - observer: called after every request, from the caller's task.
-    ///   - skippedObject: called for every object that a list or a watch skips, from the task that iterates.
-    /// - Throws: `invalid` where a certificate or a key of the configuration cannot be used.
+    ///   - userAgent: the User-Agent header, which the server's audit log shows.
+    ///   - rateLimit: applies to all requests except watches, as in client-go; nil for no limit.
+    ///   - requestTimeout: for each request except watches, from sending to the end of the response.
+    ///   - clock: measures requests, and the delays of the rate limit and of watchers.
+    ///   - observer: is called after every request, in the caller's task.
+    ///   - skippedObject: is called for every object that a list or a watch skips, in the task that iterates.
+    /// - Throws: `invalid` if a certificate or a key of the configuration is not usable.
     package init(
         configuration: KubernetesConfiguration,
         userAgent: String,
@@ -80,8 +79,9 @@ package final class KubernetesClient: Sendable {
         observer: @escaping @Sendable (RequestObservation) -> Void = { _ in },
         skippedObject: @escaping @Sendable (UndecodableObject) -> Void = { _ in }
     ) throws(KubernetesConfigurationError) {
-        let timekeeper = Timekeeper(clock)
-        self.timekeeper = timekeeper
+        let now = clock.elapsedTime()
+        self.clock = clock
+        self.now = now
         self.logger = logger
         server = configuration.server
         host = URLAuthority.hostAndPort(configuration.server)
@@ -89,8 +89,9 @@ package final class KubernetesClient: Sendable {
         self.observer = observer
         self.skippedObject = skippedObject
         bearerToken = BearerToken(configuration.credentials)
-        execCredentials = if case .exec(let credentials) = configuration.credentials { credentials } else { nil }
-        tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: timekeeper.now())) }
+        execAuthenticator =
+            if case .exec(let authenticator) = configuration.credentials { authenticator } else { nil }
+        tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: now())) }
         let http: HTTPClient
         do {
             http = try HTTPClient(
@@ -103,14 +104,14 @@ package final class KubernetesClient: Sendable {
         } catch {
             throw KubernetesConfigurationError(
                 code: .invalid,
-                message: "cannot set up connections to \(configuration): \(error.message)"
+                message: "cannot connect to \(configuration): \(error.message)"
             )
         }
         self.http = http
-        tlsCredentials = TLSCredentials(configuration, now: timekeeper.now(), logger: logger) { http.use($0) }
+        tlsCredentials = TLSCredentials(configuration, now: now(), logger: logger) { http.use($0) }
     }
 
-    /// Ends requests and watches in flight with `shutdown` and closes the connections. May be called more than once.
+    /// Ends requests and watches in flight with `shutdown`, and closes the connections. Idempotent.
     package func shutdown() async {
         await http.shutdown()
     }
@@ -119,28 +120,27 @@ package final class KubernetesClient: Sendable {
 // MARK: - Requests
 
 extension KubernetesClient {
-    /// What is sent, beside what it is about.
+    /// The parts of an HTTP request that ``RequestInfo`` does not determine.
     struct Content {
         var method = "GET"
-        /// Names and values, not yet escaped.
+        /// Not percent-encoded.
         var query: [(name: String, value: String)] = []
         var contentType: String?
         var body: [UInt8]?
-        /// The media type of the answer.
         var accept = Envelope.mediaType
     }
 
-    /// A request whose answer ends by itself.
+    /// Sends a request, and returns the body of the response.
     func unary(_ info: RequestInfo, _ content: Content = Content()) async throws(KubernetesError) -> [UInt8] {
         try await response(info, content).body
     }
 
-    /// The same, with the response's headers.
+    /// Sends a request, and returns body and headers of the response.
     func response(
         _ info: RequestInfo,
         _ content: Content
     ) async throws(KubernetesError) -> (body: [UInt8], headers: HTTPHeaders) {
-        try await turn(info)
+        try await waitForRateLimit(info)
         return try await observed(info, content) { () async throws(KubernetesError) in
             let timeouts = HTTPRequest.Timeouts(total: requestTimeout)
             let response = try await execute(info, content, timeouts, .buffered)
@@ -152,7 +152,7 @@ extension KubernetesClient {
         }
     }
 
-    /// A request whose answer is read while it arrives, as a watch's is; it fails when nothing comes for `idle`.
+    /// Sends a request, and returns its body as a stream. The stream fails after `idle` without a byte.
     func stream(_ info: RequestInfo, _ content: Content, idle: Duration) async throws(KubernetesError) -> HTTPBody {
         try await observed(info, content) { () async throws(KubernetesError) in
             let response = try await execute(info, content, HTTPRequest.Timeouts(idle: idle), .streamed)
@@ -160,17 +160,17 @@ extension KubernetesClient {
         }
     }
 
-    /// Waits for the rate limit.
-    func turn(_ info: RequestInfo) async throws(KubernetesError) {
-        guard let delay = tokenBucket?.withLock({ $0.take(now: timekeeper.now()) }), delay > .zero else { return }
+    func waitForRateLimit(_ info: RequestInfo) async throws(KubernetesError) {
+        guard let delay = tokenBucket?.withLock({ $0.take(now: now()) }), delay > .zero else { return }
         do {
-            try await timekeeper.sleep(delay)
+            try await clock.sleep(for: delay)
         } catch {
             throw .cancelled(info)
         }
     }
 
-    /// Sends, and again where the token or the connection was refused and there are others. Only success returns.
+    /// Sends a request; again, if its token or connection was rejected and there are other credentials. Returns
+    /// successful responses only.
     private func execute(
         _ info: RequestInfo,
         _ content: Content,
@@ -178,13 +178,13 @@ extension KubernetesClient {
         _ delivery: HTTPRequest.Delivery
     ) async throws(KubernetesError) -> HTTPResponse {
         guard [info.namespace, info.name].allSatisfy({ $0.map { !["", ".", ".."].contains($0) } ?? true }) else {
-            throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty or a dot")
+            throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty, . or ..")
         }
         var token: String?
         var execEntry: ExecCredentialCache.Entry?
         do {
-            token = try bearerToken.current(now: timekeeper.now())
-            execEntry = try await execCredentials?.current(logger)
+            token = try bearerToken.current(now: now())
+            execEntry = try await execAuthenticator?.current(logger)
         } catch {
             if Task.isCancelled { throw .cancelled(info) }
             throw KubernetesError(
@@ -197,7 +197,7 @@ extension KubernetesClient {
             token = execEntry.credential.token
             tlsCredentials.use(execEntry)
         }
-        var generation = tlsCredentials.current(now: timekeeper.now())
+        var generation = tlsCredentials.current(now: now())
         while true {
             let response: HTTPResponse
             let body: [UInt8]
@@ -206,12 +206,13 @@ extension KubernetesClient {
                 request.timeouts = timeouts
                 request.delivery = delivery
                 response = try await http.execute(request)
-                // Of an error with a longer body, the HTTP status says enough.
+                // The limit is for errors: their status is known even if the body is longer.
                 body = response.status < 300 ? [] : try await response.body.beginning(upTo: 1 << 20)
             } catch {
-                // A server that refuses a certificate may also just hang up; then it is not known to have done nothing.
+                // A server that rejects a certificate may also close the connection without an alert. Then the request
+                // may have been applied, and is not sent again.
                 if [.tls, .transport].contains(error.code),
-                    let fresh = tlsCredentials.replacement(for: generation, now: timekeeper.now()), error.code == .tls
+                    let fresh = tlsCredentials.replacement(for: generation, now: now()), error.code == .tls
                 {
                     generation = fresh
                     continue
@@ -225,15 +226,15 @@ extension KubernetesClient {
                 throw KubernetesError(contentType: type, httpStatus: response.status, request: info)
             }
             if response.status == 401 {
-                let freshToken = bearerToken.replacement(for: token, now: timekeeper.now())
-                let freshTLS = tlsCredentials.replacement(for: generation, now: timekeeper.now())
-                if let number = execEntry?.number,
-                    let fresh = await execCredentials?.replacement(for: number, logger)
+                let freshToken = bearerToken.replacement(for: token, now: now())
+                let freshTLS = tlsCredentials.replacement(for: generation, now: now())
+                if let run = execEntry?.run,
+                    let fresh = await execAuthenticator?.replacement(for: run, logger)
                 {
                     execEntry = fresh
                     token = fresh.credential.token
                     tlsCredentials.use(fresh)
-                    generation = tlsCredentials.current(now: timekeeper.now())
+                    generation = tlsCredentials.current(now: now())
                     continue
                 }
                 if freshToken != nil || freshTLS != nil {
@@ -264,17 +265,17 @@ extension KubernetesClient {
         )
     }
 
-    /// Measures a request, logs it and reports the observer.
-    private func observed<Answer>(
+    /// Measures and logs a request, and calls the observer.
+    private func observed<Response>(
         _ info: RequestInfo,
         _ content: Content,
-        _ body: () async throws(KubernetesError) -> (Answer, status: Int)
-    ) async throws(KubernetesError) -> Answer {
-        let start = timekeeper.now()
+        _ body: () async throws(KubernetesError) -> (Response, status: Int)
+    ) async throws(KubernetesError) -> Response {
+        let start = now()
         do {
-            let (answer, status) = try await body()
+            let (response, status) = try await body()
             record(info, content, httpStatus: status, since: start)
-            return answer
+            return response
         } catch {
             record(info, content, httpStatus: error.httpStatus, lacksRule: error.isMissingRule, since: start)
             throw error
@@ -288,7 +289,7 @@ extension KubernetesClient {
         lacksRule: Bool = false,
         since start: Duration
     ) {
-        let duration = timekeeper.now() - start
+        let duration = now() - start
         logger.trace(
             "API request",
             metadata: [
@@ -312,17 +313,31 @@ extension KubernetesClient {
 // MARK: - Undecodable objects
 
 extension KubernetesClient {
-    /// Counts an object that a list or a watch skips, and logs the first of its resource.
+    /// Reports an object that a list or a watch skips, and logs the first of each resource.
     func skip(_ object: UndecodableObject) {
         skippedObject(object)
         guard undecodableResources.withLock({ $0.insert(object.resource).inserted }) else { return }
         logger.warning(
-            "Skipped an object that cannot be decoded; further ones of the resource are only counted",
+            "Skipped undecodable object, further objects of the resource are only counted",
             metadata: [
                 "resource": "\(object.resource)",
                 "object": ["namespace": "\(object.namespace)", "name": "\(object.name)"],
                 "err": "\(object.error)",
             ]
         )
+    }
+}
+
+// MARK: - Time
+
+extension Clock where Duration == Swift.Duration {
+    /// Measures the time from now on.
+    ///
+    /// For code that holds an `any Clock<Duration>`, whose instants cannot be subtracted.
+    ///
+    /// - Returns: a function that returns the time since this call.
+    package func elapsedTime() -> @Sendable () -> Duration {
+        let start = now
+        return { start.duration(to: self.now) }
     }
 }

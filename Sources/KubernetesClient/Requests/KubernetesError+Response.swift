@@ -7,7 +7,7 @@ package import KubernetesAPI
 import SwiftProtobuf
 
 extension KubernetesError {
-    /// The transport gave no answer.
+    /// The transport failed.
     init(_ error: HTTPError, request: RequestInfo) {
         let code: Code =
             switch error.code {
@@ -20,12 +20,12 @@ extension KubernetesError {
         self.init(code: code, message: "\(request): \(error.message)", cause: error)
     }
 
-    /// The answer's bytes are wrong.
+    /// The response is malformed.
     init(_ error: WireError, request: RequestInfo) {
-        self.init(code: .decoding, message: "\(request): the server's answer cannot be read: \(error.message)")
+        self.init(code: .decoding, message: "\(request): malformed response: \(error.message)")
     }
 
-    /// The server succeeded, and answered in another encoding.
+    /// A successful response in another encoding.
     init(contentType: String, httpStatus: Int, request: RequestInfo) {
         self.init(
             code: .decoding,
@@ -35,32 +35,31 @@ extension KubernetesError {
         )
     }
 
-    /// What to do about a server that does not speak protobuf.
     private static let protobufAdvice =
-        "this client speaks only Kubernetes' protobuf; "
-        + "connect it to the kube-apiserver itself, or let the proxy in between pass \(Envelope.mediaType)"
+        "this client supports only Kubernetes' protobuf; "
+        + "connect it directly to kube-apiserver, or let the proxy pass \(Envelope.mediaType)"
 
-    /// The task was cancelled while it waited for its turn.
+    /// The task was cancelled before the request was sent.
     static func cancelled(_ request: RequestInfo) -> KubernetesError {
         KubernetesError(code: .cancelled, message: "\(request): cancelled")
     }
 
-    /// The server answered with an error.
+    /// An error response.
     ///
-    /// - Parameter body: a Status in protobuf or JSON, or else anything, of which the beginning is shown.
+    /// - Parameter body: a Status in protobuf or JSON; of anything else the message shows the beginning.
     package init(httpStatus: Int, retryAfterHeader: String?, body: [UInt8], request: RequestInfo) {
         let status = Status(errorBody: body)
         let text = status.map(\.message) ?? excerpt(body)
         self.init(
             httpStatus: httpStatus,
             status: status,
-            text: text.isEmpty ? "the server gave no reason" : text,
+            text: text.isEmpty ? "the server sent no reason" : text,
             retryAfterHeader: retryAfterHeader,
             request: request
         )
     }
 
-    /// A watch that had begun ended in an error.
+    /// An error within an open watch.
     package init(watchStatus status: Status, request: RequestInfo) {
         self.init(
             httpStatus: Int(status.code),
@@ -71,7 +70,8 @@ extension KubernetesError {
         )
     }
 
-    /// One answer of a proxy must not silence reports for hours; a server that means it says so again.
+    /// The upper bound of ``retryAfter``: one response of a proxy must not stop a client for hours. An overloaded
+    /// server sends the header again.
     package static var maximumRetryAfter: Duration { .seconds(60) }
 
     private init(httpStatus: Int, status: Status?, text: String, retryAfterHeader: String?, request: RequestInfo) {
@@ -81,7 +81,7 @@ extension KubernetesError {
             case 406, 415: "; requested \(Envelope.mediaType): \(Self.protobufAdvice)"
             default: code == .forbidden ? "; the RBAC rule for it is \(request.rbacRule)" : ""
             }
-        // The header may also be a date: no API server sends one.
+        // The header may also be a date, which no API server sends.
         let seconds = retryAfterHeader.flatMap(Int.init) ?? status.map { Int($0.details.retryAfterSeconds) } ?? 0
         self.init(
             code: code,
@@ -94,7 +94,7 @@ extension KubernetesError {
 }
 
 extension Status {
-    /// Error answers come in protobuf as asked, and in JSON from what stands before the API's own handlers.
+    /// API handlers respond in protobuf, as requested; handlers before them respond in JSON.
     fileprivate init?(errorBody body: [UInt8]) {
         if body.first == UInt8(ascii: "{") {
             var options = JSONDecodingOptions()
@@ -108,7 +108,7 @@ extension Status {
     }
 }
 
-/// The beginning of a text of unknown origin, on one line.
+/// The beginning of an unexpected body, on one line.
 private func excerpt(_ body: [UInt8]) -> String {
     let text = String(decoding: body.prefix(256), as: UTF8.self)
     return text.split(whereSeparator: { $0.isWhitespace || $0.asciiValue.map { $0 < 0x20 } ?? false })
@@ -116,19 +116,19 @@ private func excerpt(_ body: [UInt8]) -> String {
 }
 
 extension KubernetesError {
-    /// Whether the server has certainly not done what was asked: it said so, or it was never reached. Otherwise a write
-    /// may have happened although its answer was lost.
+    /// Whether the server has definitely not applied the request: it said so, or it was never reached. Otherwise a
+    /// write may have been applied although its response was lost.
     package var wasDefinitelyNotApplied: Bool {
-        // Without a Status it may come from a proxy that gave up on the API server, as a 502 may.
+        // Without a Status, a 404 may come from a proxy that has sent the request, as a 502 may.
         if httpStatus == 404 { return code == .notFound }
-        // A success whose response cannot be read is one.
+        // A success with a malformed response.
         if let httpStatus, httpStatus < 300 { return false }
         if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
         guard let transport = cause as? HTTPError else { return false }
         return [.connect, .tls, .invalidRequest].contains(transport.code)
     }
 
-    /// The kind of failure, for a log that has each kind once: the code, and what failed of a connection.
+    /// The kind of failure, to log each kind once: the code, and for a connection the transport's code.
     package var kind: String {
         "\(code)" + ((cause as? HTTPError).map { " (\($0.code))" } ?? "")
     }

@@ -3,9 +3,8 @@
 
 package import KubernetesAPI
 
-/// A request that brought no usable answer.
+/// The failure of a request.
 package struct KubernetesError: Error, Sendable, CustomStringConvertible {
-    /// What kind of failure it is.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String {
             case badRequest
@@ -28,59 +27,56 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
 
         private let base: Base
 
-        /// 400, and every other 4xx without a code of its own: the request is wrong, not the state of the cluster.
+        /// 400, and every other 4xx without its own code: the request is invalid, whatever the state of the cluster.
         package static let badRequest = Code(base: .badRequest)
-        /// 401: the credentials are missing, wrong or out of date.
+        /// 401: the credentials are missing, invalid or expired.
         package static let unauthorized = Code(base: .unauthorized)
-        /// 403: an RBAC rule is missing, or admission refuses.
+        /// 403: an RBAC rule is missing, or admission rejects the request.
         package static let forbidden = Code(base: .forbidden)
         /// 403, cause NamespaceTerminating: a create in a namespace that is being deleted.
         package static let namespaceTerminating = Code(base: .namespaceTerminating)
-        /// 404 with reason NotFound: the object, or the namespace to create it in. A 404 without such a Status is not the
-        /// API server's word on an object but a load balancer's, or a server's that has just started, and counts as
-        /// `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
+        /// 404 with reason NotFound: the object does not exist, or the namespace to create it in. A 404 without such a
+        /// Status comes from a load balancer, or from a server that has just started, says nothing about the object,
+        /// and counts as `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
         package static let notFound = Code(base: .notFound)
-        /// 409, reason AlreadyExists: a create for a name that is taken.
+        /// 409, reason AlreadyExists: the name is taken.
         package static let alreadyExists = Code(base: .alreadyExists)
-        /// 409: the object is no longer at the version that the write asks for.
+        /// 409: the object has changed since the version that the write is based on.
         package static let conflict = Code(base: .conflict)
-        /// 410: the version or the list token is too old; list again.
+        /// 410: the resourceVersion or the continue token is too old; list again.
         package static let expired = Code(base: .expired)
-        /// 422: a field has a value that the server does not take.
+        /// 422: the server rejects the value of a field.
         package static let invalid = Code(base: .invalid)
-        /// 429: later; see ``KubernetesError/retryAfter``.
+        /// 429: retry later, see ``KubernetesError/retryAfter``.
         package static let tooManyRequests = Code(base: .tooManyRequests)
-        /// The answer did not come in time, or the server says so of its own parts (504).
+        /// The response did not arrive in time, or the server reports a timeout of its own (504).
         package static let timeout = Code(base: .timeout)
         /// 5xx, or a 404 that is not about an object.
         package static let serverError = Code(base: .serverError)
-        /// There is no connection, or it broke.
+        /// The connection could not be established, or was lost.
         package static let transport = Code(base: .transport)
-        /// The server's bytes are not what they should be.
+        /// The response is malformed.
         package static let decoding = Code(base: .decoding)
         /// The task was cancelled.
         package static let cancelled = Code(base: .cancelled)
         /// The client was shut down.
         package static let shutdown = Code(base: .shutdown)
 
-        /// The code's name.
         package var description: String { base.rawValue }
     }
 
-    /// What kind of failure it is.
     package var code: Code
-    /// Which request failed and why, in the server's words where it gave any: `get leases kube-system/lock: ...`.
+    /// The request and the reason, in the server's words if it sent any: `get leases kube-system/lock: ...`.
     package var message: String
-    /// The response's HTTP status; nil where none came.
+    /// nil without a response.
     package var httpStatus: Int?
-    /// The server's Status in whole, where it sent one.
+    /// The server's Status, if it sent one.
     package var status: Status?
-    /// How long the server asks to wait before the request is sent again.
+    /// How long the server asks to wait before a retry.
     package var retryAfter: Duration?
-    /// What is below: the transport's error.
+    /// The underlying error, such as the transport's.
     package var cause: (any Error)?
 
-    /// Describes a failure.
     package init(
         code: Code,
         message: String,
@@ -97,15 +93,15 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// The message.
     package var description: String { message }
 }
 
 extension KubernetesError {
-    /// The server refused because an RBAC rule is missing, which would be the same for every such request; other
-    /// refusals with 403 (a quota, an admission webhook) are about this object.
+    /// Whether the request was forbidden because an RBAC rule is missing, which applies to every such request. Other
+    /// rejections with 403 (a quota, an admission webhook) concern this object only.
     ///
-    /// Source: k8s.io/apiserver, `pkg/endpoints/handlers/responsewriters/errors.go`: `User "U" cannot VERB resource "R"`.
+    /// Source: k8s.io/apiserver, `pkg/endpoints/handlers/responsewriters/errors.go`: `User "U" cannot VERB resource
+    /// "R"`.
     package var isMissingRule: Bool {
         guard code == .forbidden, let text = status?.message else { return false }
         return text.contains(" cannot ") && text.contains(" resource ")
@@ -113,7 +109,7 @@ extension KubernetesError {
 }
 
 extension KubernetesError.Code {
-    /// - Parameter status: where there is one, it reports apart what shares an HTTP status.
+    /// - Parameter status: distinguishes errors with the same HTTP status.
     init(httpStatus: Int, status: Status?) {
         switch httpStatus {
         case 401: self = .unauthorized

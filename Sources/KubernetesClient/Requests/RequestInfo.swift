@@ -3,9 +3,8 @@
 
 package import KubernetesAPI
 
-/// What a request is about, in the terms of RBAC.
+/// The attributes of a request, as RBAC sees them.
 package struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
-    /// The verb of an RBAC rule.
     package enum Verb: String, Sendable, Hashable {
         case get
         case list
@@ -15,20 +14,17 @@ package struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
         case patch
     }
 
-    /// What is done.
     package var verb: Verb
-    /// What it is done to.
     package var resource: Resource
-    /// nil: all namespaces, or the resource has none.
+    /// nil for all namespaces, or for a cluster-scoped resource.
     package var namespace: String?
-    /// nil: a collection.
+    /// nil for a collection.
     package var name: String?
-    /// nil: the object itself.
+    /// nil for the object itself.
     package var subresource: String?
-    /// The path of what is no resource, `/version`; ``resource`` has its name then.
+    /// Set for a request that is not for a resource, such as `/version`. Then ``resource`` only names it.
     private var nonResourceURL: String?
 
-    /// The server's version.
     static let version: RequestInfo = {
         var info = RequestInfo(verb: .get, resource: Resource(core: "", plural: "version", scope: .cluster))
         info.nonResourceURL = "/version"
@@ -49,24 +45,24 @@ package struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
         self.subresource = subresource
     }
 
-    /// `patch persistentvolumeclaims/status shop/data`
+    /// Such as `patch persistentvolumeclaims/status shop/data`.
     package var description: String {
         let object = [namespace, name].compactMap(\.self).joined(separator: "/")
         return "\(verb.rawValue) \(plural)\(object.isEmpty ? "" : " \(object)")"
     }
 
-    /// The rule that allows it, as it stands in a Role.
+    /// The RBAC rule that allows the request, as YAML for a Role.
     package var rbacRule: String {
         if let nonResourceURL { return "{nonResourceURLs: [\"\(nonResourceURL)\"], verbs: [\"\(verb.rawValue)\"]}" }
         return "{apiGroups: [\"\(resource.group)\"], resources: [\"\(plural)\"], verbs: [\"\(verb.rawValue)\"]}"
     }
 
-    /// The resource with its subresource, as it stands in a Role.
+    /// The resource with its subresource, as in a Role.
     var plural: String {
         subresource.map { "\(resource.plural)/\($0)" } ?? resource.plural
     }
 
-    /// The path of the request, each name escaped.
+    /// The URL path, with each name percent-encoded.
     var path: String {
         if let nonResourceURL { return nonResourceURL }
         var path = resource.group.isEmpty ? "/api/\(resource.version)" : "/apis/\(resource.group)/\(resource.version)"
@@ -80,7 +76,7 @@ package struct RequestInfo: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// RFC 3986: everything but the unreserved characters, for a segment of a path or a value of a query.
+/// Encodes a path segment or a query value: all but the unreserved characters of RFC 3986.
 func percentEncoded(_ text: String) -> String {
     if text.utf8.allSatisfy(isUnreserved) { return text }
     var encoded = ""

@@ -5,23 +5,25 @@ import HTTPTransport
 import Logging
 import Synchronization
 
-/// The certificates and keys that connections are made with, fresh from their files: what ``BearerToken`` is for tokens.
+/// The certificates and keys of connections, read again from their files, as ``BearerToken`` does for tokens.
 final class TLSCredentials: Sendable {
     private let files: TLSFiles
     private let logger: Logger
-    /// Makes new connections use a configuration.
+    /// Makes new connections use a configuration. Called with `state` locked, so that changes are applied in order; it
+    /// locks the HTTP client's configuration.
     private let apply: @Sendable (TLSConfiguration) -> Void
-    private struct State {
-        var reload: TLSReload
-        /// The credential plugin's run whose certificate is in use.
-        var execNumber = 0
-    }
-
+    /// Lock order: before the HTTP client's lock. Files are read under it, so that concurrent requests read them once.
     private let state: Mutex<State>
 
+    private struct State {
+        var reload: TLSReload
+        /// The run of the credential plugin whose certificate is in use.
+        var execRun = 0
+    }
+
     /// - Parameters:
-    ///   - now: on any clock that does not go back; the same in every call.
-    ///   - apply: called with every changed configuration, in order.
+    ///   - now: the time since any fixed moment of a monotonic clock.
+    ///   - apply: is called with every changed configuration, in order.
     init(
         _ configuration: KubernetesConfiguration,
         now: Duration,
@@ -34,8 +36,9 @@ final class TLSCredentials: Sendable {
         state = Mutex(State(reload: TLSReload(configuration.tls, now: now)))
     }
 
-    /// Looks at the files where the last look was a minute ago. Returns the generation that a request's connection has at
-    /// least.
+    /// Reads the files again if the last read was a minute ago.
+    ///
+    /// - Returns: the generation of the configuration in use. A new connection has this one or a later one.
     func current(now: Duration) -> Int {
         guard files != TLSFiles() else { return 0 }
         return state.withLock { state in
@@ -44,20 +47,20 @@ final class TLSCredentials: Sendable {
         }
     }
 
-    /// Uses the client certificate of a credential plugin's run, unless that of a later one is in use.
+    /// Uses the client certificate of a run of the credential plugin, unless that of a later run is in use.
     func use(_ entry: ExecCredentialCache.Entry) {
         state.withLock { state in
-            guard entry.number > state.execNumber else { return }
-            state.execNumber = entry.number
+            guard entry.run > state.execRun else { return }
+            state.execRun = entry.run
             if state.reload.use(entry.credential.clientCertificate) { apply(state.reload.configuration) }
         }
     }
 
-    /// What was sent with `generation` was refused: is there a later one?
+    /// The generation to use after a connection or request of `generation` was rejected; nil if there is no later one.
     func replacement(for generation: Int, now: Duration) -> Int? {
         guard files != TLSFiles() else { return nil }
         return state.withLock { state in
-            if state.reload.generation == generation, state.reload.refused(now: now) { read(&state.reload, now: now) }
+            if state.reload.generation == generation, state.reload.rejected(now: now) { read(&state.reload, now: now) }
             return state.reload.generation == generation ? nil : state.reload.generation
         }
     }
@@ -76,11 +79,11 @@ final class TLSCredentials: Sendable {
         case .changed:
             apply(reload.configuration)
             let changed = files.changed(from: old, to: reload.configuration)
-            logger.notice("Loaded changed TLS credentials", metadata: ["files": "\(changed.joined(separator: " "))"])
+            logger.notice("Reloaded TLS credentials", metadata: ["files": "\(changed.joined(separator: " "))"])
         case .failed(let isNew):
             logger.log(
                 level: isNew ? .warning : .debug,
-                "Failed to load TLS credentials, the last ones stay in use",
+                "Failed to reload TLS credentials, using the last ones",
                 metadata: ["files": "\(files.paths.joined(separator: " "))", "err": "\(problem)"]
             )
         }

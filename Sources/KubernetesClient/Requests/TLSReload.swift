@@ -3,50 +3,53 @@
 
 import HTTPTransport
 
-/// When the files of certificates and keys are read, and what becomes of what was read. A value: the caller reads.
+/// Decides when to read the files of certificates and keys, and whether to use what was read. A value: the caller
+/// reads.
 ///
 /// client-go reads client certificates again every 5 minutes and with every connection
 /// ([transport/cert_rotation.go](https://github.com/kubernetes/client-go/blob/master/transport/cert_rotation.go)), and
-/// authorities every 5 minutes
-/// ([transport/ca_rotation.go](https://github.com/kubernetes/client-go/blob/master/transport/ca_rotation.go), 1.36); what
-/// cannot be read or used leaves the last ones in use. Here the times are those of a token file.
+/// certificate authorities every 5 minutes
+/// ([transport/ca_rotation.go](https://github.com/kubernetes/client-go/blob/master/transport/ca_rotation.go), 1.36).
+/// Files that are unreadable or unusable leave the last ones in use. Here the times are those of a token file.
 struct TLSReload: Sendable {
     enum Outcome: Equatable {
         case unchanged
-        /// New connections are to be made with the configuration.
+        /// New connections must use the new configuration.
         case changed
-        /// The last configuration stays in use. `isNew`: the reading before was usable.
+        /// The last configuration stays in use. `isNew`: the read before succeeded.
         case failed(isNew: Bool)
     }
 
-    /// What to make connections with.
     private(set) var configuration: TLSConfiguration
     /// How often the configuration has changed.
     private(set) var generation = 0
     private var readAt: Duration
-    private var refusedAt: Duration?
+    private var rejectedAt: Duration?
     private var isFailing = false
 
-    /// - Parameter now: when the configuration was read.
+    /// - Parameter now: when the configuration was read, since any fixed moment of a monotonic clock.
     init(_ configuration: TLSConfiguration, now: Duration) {
         self.configuration = configuration
         readAt = now
     }
 
-    /// Whether the files are to be read before the next request.
+    /// Whether to read the files before the next request.
     func isDue(now: Duration) -> Bool {
         now - readAt >= BearerToken.maximumAge
     }
 
-    /// A connection or a request was refused. Returns whether the files are to be read: however many are refused, only
-    /// once in a while.
-    mutating func refused(now: Duration) -> Bool {
-        if let refusedAt, now - refusedAt < BearerToken.minimumAge { return false }
-        refusedAt = now
+    /// A connection or a request was rejected.
+    ///
+    /// - Returns: whether to read the files: at most once a second, however many are rejected.
+    mutating func rejected(now: Duration) -> Bool {
+        if let rejectedAt, now - rejectedAt < BearerToken.minimumAge { return false }
+        rejectedAt = now
         return true
     }
 
-    /// Another client certificate is to be used, which comes from no file. Returns whether it is another one.
+    /// Uses a client certificate that does not come from a file.
+    ///
+    /// - Returns: whether it differs from the last one.
     mutating func use(_ certificate: TLSConfiguration.ClientCertificate?) -> Bool {
         guard configuration.clientCertificate != certificate else { return false }
         configuration.clientCertificate = certificate
@@ -56,7 +59,7 @@ struct TLSReload: Sendable {
 
     /// The files were read.
     ///
-    /// - Parameter reading: nil where they cannot be read or used.
+    /// - Parameter reading: nil if they are unreadable or unusable.
     mutating func read(_ reading: TLSConfiguration?, now: Duration) -> Outcome {
         readAt = now
         guard let reading else {

@@ -1,39 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How many requests a client sends: `queriesPerSecond` in the long run, `burst` at once.
+/// A client-side rate limit: client-go's QPS and burst.
 package struct RateLimit: Sendable, Hashable {
-    /// Above 0.
+    /// Requests per second in the long run; greater than 0.
     package var queriesPerSecond: Double
-    /// At least 1.
+    /// Requests at once; at least 1.
     package var burst: Int
 
-    /// Describes a limit.
     package init(queriesPerSecond: Double, burst: Int) {
-        precondition(queriesPerSecond > 0 && burst >= 1, "a rate limit that lets nothing through")
+        precondition(queriesPerSecond > 0 && burst >= 1, "a rate limit must allow requests")
         self.queriesPerSecond = queriesPerSecond
         self.burst = burst
     }
 }
 
-/// A token bucket that gives out turns in the future: who takes a token that is not there yet waits for it.
+/// A token bucket whose tokens can be taken in advance: the taker of a token that is not available yet waits for it.
 package struct TokenBucket {
-    /// The longest wait, in seconds: as good as for ever, and no more than any clock can add to its time.
+    /// In seconds: practically forever, but within the range of every clock.
     private static let longestWait = 1e9
 
     private let limit: RateLimit
-    /// Below zero: so many turns are given out that have not come yet.
+    /// Negative: the number of tokens that were taken in advance.
     private var tokens: Double
     private var updated: Duration
 
-    /// - Parameter now: on any clock that does not go back; the same in every call.
+    /// - Parameter now: the time since any fixed moment of a monotonic clock.
     package init(_ limit: RateLimit, now: Duration) {
         self.limit = limit
         tokens = Double(limit.burst)
         updated = now
     }
 
-    /// Takes a turn. Returns how long it is until then.
+    /// Takes a token.
+    ///
+    /// - Returns: how long the caller must wait before its request.
     package mutating func take(now: Duration) -> Duration {
         tokens = min(Double(limit.burst), tokens + (now - updated) / .seconds(1) * limit.queriesPerSecond)
         updated = now

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// How long the server of a watch may be silent before the watch has failed.
+/// How long the server of a watch may be silent before the watch fails.
 ///
-/// A peer that is gone is noticed by TCP, after 30 to 45 seconds. This limit is for what TCP cannot see: a proxy or a
-/// load balancer that keeps the connection and forwards nothing. Such a watch fails
-/// - after a minute while its response or the end of its initial events is outstanding,
-/// - after two and a half minutes where the server sends bookmarks,
-/// - 30 seconds after the server should have ended it otherwise.
+/// TCP detects a dead peer within 30 to 45 seconds. This limit is for what TCP cannot detect: a proxy or a load
+/// balancer that keeps the connection and forwards nothing. Such a watch fails
+/// - after a minute, while its response or the end of its initial events is outstanding;
+/// - after two and a half minutes, if the server sends bookmarks;
+/// - otherwise 30 seconds after the server should have ended it.
 ///
-/// kube-apiserver sends a bookmark every minute, give or take 2 seconds, to each watch that its watch cache serves, but
-/// not to those that go to etcd (events by default): `defaultBookmarkFrequency` and `dispatchEvents` in
-/// k8s.io/apiserver/pkg/storage/cacher/cacher.go, `nextBookmarkTime` in cache_watcher.go. One may be lost, as
-/// `nonblockingAdd` there drops it for a watcher whose channel is full. The bookmark that ends the initial events comes
-/// from etcd's watches too and promises no further ones.
+/// kube-apiserver sends a bookmark every minute, with 2 seconds of jitter, to each watch that its watch cache serves,
+/// but not to those served by etcd (events by default): `defaultBookmarkFrequency` and `dispatchEvents` in
+/// k8s.io/apiserver/pkg/storage/cacher/cacher.go, `nextBookmarkTime` in cache_watcher.go. One may be lost, because
+/// `nonblockingAdd` there drops it for a watcher whose channel is full. The bookmark that ends the initial events also
+/// comes from etcd's watches, and says nothing about further bookmarks.
 struct WatchSilence: Sendable, Hashable {
     private static let bookmarkInterval = Duration.seconds(60)
-    /// Until the response: kube-apiserver sends its head before the first change (`HandleHTTP` in
+    /// Until the response headers: kube-apiserver sends them before the first change (`HandleHTTP` in
     /// k8s.io/apiserver/pkg/endpoints/handlers/watch.go).
     static let beforeResponse = Duration.seconds(60)
 
     private let timeout: Duration
     private let expectsBookmarks: Bool
     private var isListing: Bool
-    /// Whether a bookmark has come beside the one that ends the initial events.
+    /// Whether a bookmark has arrived, other than the one that ends the initial events.
     private(set) var hasSeenBookmark = false
 
     /// - Parameters:
-    ///   - timeout: when the server should end the watch.
-    ///   - isListing: whether it begins with the objects that there are.
-    ///   - expectsBookmarks: whether an earlier watch of the same objects had bookmarks.
+    ///   - timeout: after which the server should end the watch.
+    ///   - isListing: whether it begins with initial events.
+    ///   - expectsBookmarks: whether an earlier watch of the same objects received bookmarks.
     init(timeout: Duration, isListing: Bool, expectsBookmarks: Bool) {
         self.timeout = timeout
         self.isListing = isListing
@@ -40,7 +40,7 @@ struct WatchSilence: Sendable, Hashable {
         if endsInitialEvents { isListing = false } else { hasSeenBookmark = true }
     }
 
-    /// Counted from the last byte that was received.
+    /// Counted from the last received byte.
     var limit: Duration {
         if isListing { return .seconds(60) }
         let end = timeout + .seconds(30)

@@ -4,34 +4,34 @@
 import KubernetesAPI
 
 extension Watcher {
-    /// Does what the state machine says: the only place where a watcher meets the network and the clock.
+    /// Runs the steps of ``WatchStateMachine``.
     package struct AsyncIterator: AsyncIteratorProtocol {
         private struct List {
             var pages: ListPages<O>.AsyncIterator
-            /// What is left of it.
+            /// The current page, with the objects not returned yet.
             var page: ListPage<O>?
-            /// Of the first page; nil before it.
+            /// nil before the first page.
             var resourceVersion: String?
         }
 
         private struct Watch {
             var changes: WatchChanges<O>.AsyncIterator
             var start: Duration
-            /// The list that it begins with is not complete.
+            /// Whether the initial events are not complete.
             var isListing = false
         }
 
-        /// How many objects of a list are handed on together.
+        /// The maximum number of objects in `listed`.
         private static var batch: Int { 100 }
 
         private let watcher: Watcher
         private var machine = WatchStateMachine()
-        /// At most one of these three is there; with none, the machine's next step is to be begun after `delay`.
+        /// At most one of these three is set. If none is, the machine's next step begins after `delay`.
         private var list: List?
         private var wholeList: ListStream<O>?
         private var watch: Watch?
         private var delay = Duration.zero
-        /// Comes after what was handed on.
+        /// Returned next.
         private var pending: WatcherEvent<O>?
         private var log: WatcherLog
 
@@ -72,8 +72,8 @@ extension Watcher {
         private mutating func beginStep() async throws(KubernetesError) -> WatcherEvent<O>? {
             let client = watcher.client
             if delay > .zero {
-                // Only cancellation ends it early, which the caller sees.
-                guard (try? await client.timekeeper.sleep(delay)) != nil else { return nil }
+                // Only cancellation ends the sleep early; `next` checks it.
+                guard (try? await client.clock.sleep(for: delay)) != nil else { return nil }
             }
             switch machine.step {
             case .watchList:
@@ -86,7 +86,7 @@ extension Watcher {
                 machine.beganStreamingList()
                 watch = Watch(
                     changes: changes.makeAsyncIterator(),
-                    start: client.timekeeper.now(),
+                    start: client.now(),
                     isListing: true
                 )
                 return .restarted
@@ -94,13 +94,13 @@ extension Watcher {
                 let pages = client.list(O.self, watcher.selection, limit: watcher.pageLimit)
                 list = List(pages: pages.makeAsyncIterator())
             case .wholeList:
-                log.listsWithoutPages()
+                log.listingWithoutPages()
                 wholeList = try await client.listStream(O.self, watcher.selection)
                 return .restarted
             case .checkVersion:
                 delay = .zero
                 let latest = try await client.latestResourceVersion(O.self, watcher.selection)
-                if !machine.checked(latest: latest) { log.versionWentBack(to: latest) }
+                if !machine.checked(latest: latest) { log.versionWentBackwards(to: latest) }
             case .watch(let resourceVersion):
                 let changes = try await client.watch(
                     O.self,
@@ -111,7 +111,7 @@ extension Watcher {
                 )
                 log.recovered()
                 watcher.opened()
-                watch = Watch(changes: changes.makeAsyncIterator(), start: client.timekeeper.now())
+                watch = Watch(changes: changes.makeAsyncIterator(), start: client.now())
             }
             return nil
         }
@@ -132,7 +132,7 @@ extension Watcher {
             return .restarted
         }
 
-        /// Objects that have arrived already come together.
+        /// Returns the objects that have arrived already together.
         private mutating func nextOfWholeList() async throws(KubernetesError) -> WatcherEvent<O>? {
             guard let first = try await wholeList?.next() else {
                 machine.listed(resourceVersion: wholeList?.resourceVersion ?? "")
@@ -146,14 +146,17 @@ extension Watcher {
 
         private mutating func nextOfWatch() async throws(KubernetesError) -> WatcherEvent<O>? {
             guard let change = try await watch?.changes.next() else {
-                end(.closed(after: watcher.client.timekeeper.now() - (watch?.start ?? .zero)))
+                end(.closed(after: watcher.client.now() - (watch?.start ?? .zero)))
                 return nil
             }
             watcher.received()
             if watch?.isListing == true { return try nextOfStreamingList(change) }
             guard machine.changed(resourceVersion: change.resourceVersion) else {
-                log.versionWentBack(to: change.resourceVersion)
-                throw KubernetesError(code: .expired, message: "watch \(O.resource.plural): the version went back")
+                log.versionWentBackwards(to: change.resourceVersion)
+                throw KubernetesError(
+                    code: .expired,
+                    message: "watch \(O.resource.plural): the resourceVersion went backwards"
+                )
             }
             switch change {
             case .added(let object), .modified(let object): return .applied(object)
@@ -162,7 +165,7 @@ extension Watcher {
             }
         }
 
-        /// Objects that have arrived already come together.
+        /// Returns the objects that have arrived already together.
         private mutating func nextOfStreamingList(
             _ first: WatchChange<O>
         ) throws(KubernetesError) -> WatcherEvent<O>? {
@@ -192,7 +195,11 @@ extension Watcher {
         }
 
         private mutating func handle(_ error: KubernetesError) {
-            if machine.isRefusal(error.code) { log.lacksStreamingLists(error) } else { log.failed(error) }
+            if machine.isRejectedStreamingList(error.code) {
+                log.rejectedStreamingList(error)
+            } else {
+                log.failed(error)
+            }
             watcher.observer(error)
             end(.failed(error.code, retryAfter: error.retryAfter))
         }

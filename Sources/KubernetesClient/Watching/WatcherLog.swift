@@ -4,15 +4,15 @@
 import KubernetesAPI
 import Logging
 
-/// Reports a watcher's troubles once: a failure that repeats itself is not news.
+/// Logs a watcher's failures: each once at the warning level, repeated ones at the debug level.
 struct WatcherLog {
-    private struct Trouble: Equatable {
+    private struct Failure: Equatable {
         var code: KubernetesError.Code
         var httpStatus: Int?
     }
 
     private let logger: Logger
-    private var current: Trouble?
+    private var last: Failure?
 
     init(logger: Logger, resource: Resource) {
         var logger = logger
@@ -20,31 +20,31 @@ struct WatcherLog {
         self.logger = logger
     }
 
-    /// A list or a watch failed. That a version has expired is part of a watch's life.
+    /// A list or a watch failed. An expired version is part of normal operation.
     mutating func failed(_ error: KubernetesError) {
-        let trouble = Trouble(code: error.code, httpStatus: error.httpStatus)
-        let isNews = current != trouble && error.code != .expired
-        logger.log(level: isNews ? .warning : .debug, "Watch failed", metadata: ["err": "\(error)"])
-        if error.code != .expired { current = trouble }
+        let failure = Failure(code: error.code, httpStatus: error.httpStatus)
+        let isNew = last != failure && error.code != .expired
+        logger.log(level: isNew ? .warning : .debug, "Failed to watch, retrying", metadata: ["err": "\(error)"])
+        if error.code != .expired { last = failure }
     }
 
-    func lacksStreamingLists(_ error: KubernetesError) {
-        logger.debug("The server does not stream this list, listing in pages", metadata: ["err": "\(error)"])
+    func rejectedStreamingList(_ error: KubernetesError) {
+        logger.debug("Server does not support streaming lists, listing in pages", metadata: ["err": "\(error)"])
     }
 
-    func listsWithoutPages() {
-        logger.debug("Page tokens expired before the list was complete, listing without a limit")
+    func listingWithoutPages() {
+        logger.debug("Continue tokens expired before the list was complete, listing without a limit")
     }
 
     /// A watch is open.
     mutating func recovered() {
-        if current != nil { logger.notice("Watch recovered") }
-        current = nil
+        if last != nil { logger.notice("Watch recovered") }
+        last = nil
     }
 
-    func versionWentBack(to resourceVersion: String) {
+    func versionWentBackwards(to resourceVersion: String) {
         logger.warning(
-            "The server's resourceVersion went back, listing again",
+            "Server's resourceVersion went backwards, listing again",
             metadata: ["resourceVersion": "\(resourceVersion)"]
         )
     }

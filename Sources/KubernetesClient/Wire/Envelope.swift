@@ -5,16 +5,17 @@ package import KubernetesAPI
 import ProtobufWire
 import SwiftProtobuf
 
-/// The envelope of everything that the API server sends and takes in protobuf: four bytes, and a `runtime.Unknown`
-/// that says what its bytes are.
+/// The envelope of all protobuf that the API server sends and accepts: four bytes, and a `runtime.Unknown` with the
+/// type and the bytes of an object.
 ///
-/// An envelope says where in the bytes the object is, and does not hold them: they are passed in again.
+/// An envelope holds only ranges. Pass the same bytes again to its methods.
 ///
 /// Source: [Alternate representations of
 /// resources](https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding).
 package struct Envelope {
     static let mediaType = "application/vnd.kubernetes.protobuf"
-    /// Whether a Content-Type is that of protobuf, whatever its parameters are: `;stream=watch`.
+
+    /// Whether a Content-Type is protobuf, with any parameters, such as `;stream=watch`.
     static func isMediaType(_ contentType: String) -> Bool {
         let type = contentType.prefix { $0 != ";" }
         return String(type.filter { $0 != " " && $0 != "\t" }).lowercased() == mediaType
@@ -22,15 +23,15 @@ package struct Envelope {
 
     package static let prefix: [UInt8] = [0x6B, 0x38, 0x73, 0x00]
 
-    /// Where the names are; most are only compared.
+    // Ranges instead of strings: most are only compared.
     private var kind = 0..<0
     private var apiVersion = 0..<0
-    /// Where the object is.
+    /// The range of the object.
     private(set) var content = 0..<0
 
     package init(_ bytes: Span<UInt8>) throws(WireError) {
         guard bytes.count >= Self.prefix.count, Self.prefix.indices.allSatisfy({ bytes[$0] == Self.prefix[$0] }) else {
-            throw WireError(message: "\(bytes.count) bytes that do not begin as Kubernetes' protobuf does")
+            throw WireError(message: "\(bytes.count) bytes do not begin with the prefix of Kubernetes' protobuf")
         }
         var contentEncoding = ""
         do throws(WireFormatError) {
@@ -44,7 +45,7 @@ package struct Envelope {
                 }
             }
         } catch {
-            throw WireError(message: "the envelope is no runtime.Unknown: \(error)")
+            throw WireError(message: "the envelope is not a runtime.Unknown: \(error)")
         }
         guard contentEncoding.isEmpty else {
             throw WireError(message: "the content encoding \"\(contentEncoding)\" is not supported")
@@ -63,19 +64,19 @@ package struct Envelope {
         }
     }
 
-    /// What is read of the object inside.
+    /// Decodes the object without unknown fields.
     func object<O: ListedObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
         try check(kind: O.resource.kind, of: O.resource, in: bytes)
         return try O(listed: bytes.extracting(content))
     }
 
-    /// The object inside with its unknown fields, so that it can be written back whole.
+    /// Decodes the object with its unknown fields, so that an update keeps them.
     package func wholeObject<O: KubernetesObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
         try check(kind: O.resource.kind, of: O.resource, in: bytes)
         return try O(decoding: bytes.extracting(content), keepingUnknownFields: true)
     }
 
-    /// The Status inside; nil when it is anything else.
+    /// Decodes a Status; nil for any other object.
     func status(in bytes: Span<UInt8>) -> Status? {
         guard bytes.extracting(kind).isText("Status") else { return nil }
         return try? Status(decoding: bytes.extracting(content), keepingUnknownFields: false)
@@ -84,36 +85,37 @@ package struct Envelope {
     func check(kind: String, of resource: Resource, in bytes: Span<UInt8>) throws(WireError) {
         guard bytes.extracting(self.kind).isText(kind), bytes.extracting(apiVersion).isText(resource.apiVersion) else {
             throw WireError(
-                message: "\(resource.apiVersion) \(kind) is expected, the server sent \(description(in: bytes))"
+                message: "expected \(resource.apiVersion) \(kind), received \(description(in: bytes))"
             )
         }
     }
 
-    /// Its version and kind, for people.
+    /// The object's apiVersion and kind, for error messages.
     func description(in bytes: Span<UInt8>) -> String {
         "\(bytes.extracting(apiVersion).text) \(bytes.extracting(kind).text)"
     }
 }
 
 extension Envelope {
-    /// An object as the API server takes it.
+    /// Encodes an object in an envelope.
     package static func encode<O: KubernetesObject>(_ object: O) throws(WireError) -> [UInt8] {
         var envelope = Unknown()
         envelope.typeMeta.apiVersion = O.resource.apiVersion
         envelope.typeMeta.kind = O.resource.kind
         do {
             let content: [UInt8] = try object.serializedBytes()
-            // What is left out of the envelope, `raw`, stands behind it: the object is copied once.
+            // The field `raw` is appended to the encoded envelope instead of set in it, so that the object is copied
+            // once.
             let header = WireField.header(number: 2, length: content.count)
             return try prefix + envelope.serializedBytes() + header + content
         } catch {
-            throw WireError(message: "a \(O.resource.kind) that cannot be encoded: \(error)")
+            throw WireError(message: "cannot encode \(O.resource.kind): \(error)")
         }
     }
 }
 
 extension Span<UInt8> {
-    /// Whether these are the UTF-8 of a text.
+    /// Whether these bytes are the UTF-8 encoding of `text`.
     fileprivate func isText(_ text: String) -> Bool {
         count == text.utf8.count && zip(indices, text.utf8).allSatisfy { self[$0] == $1 }
     }
@@ -126,7 +128,7 @@ extension ListedObject {
         do {
             try self.init(reading: bytes)
         } catch {
-            throw WireError(message: "\(bytes.count) bytes are no \(Self.resource.kind): \(error)")
+            throw WireError(message: "\(bytes.count) bytes are not a \(Self.resource.kind): \(error)")
         }
     }
 }
@@ -136,10 +138,15 @@ extension Message {
         var options = BinaryDecodingOptions()
         options.discardUnknownFields = !keepingUnknownFields
         do {
-            // SAFETY: what makes a span's raw bytes unsafe is the padding between elements; bytes have none.
+            // SAFETY: a span's raw bytes are unsafe only because of padding between elements; UInt8 has none.
             try self.init(serializedBytes: unsafe bytes.bytes, options: options)
         } catch {
-            throw WireError(message: "\(bytes.count) bytes are no \(Self.protoMessageName): \(error)")
+            throw WireError(message: "\(bytes.count) bytes are not a \(Self.protoMessageName): \(error)")
         }
     }
+}
+
+/// Malformed bytes from the API server.
+package struct WireError: Error, Hashable {
+    package var message: String
 }

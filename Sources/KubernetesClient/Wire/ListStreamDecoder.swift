@@ -4,46 +4,47 @@
 package import KubernetesAPI
 import ProtobufWire
 
-/// Cuts the body of a list into the fields of the list while it arrives: a list of any length takes the memory of its
-/// largest object.
+/// Splits the body of a list into the fields of the list while it arrives: a list of any length needs only the memory
+/// of its largest object.
 ///
-/// The API server writes the fields of the envelope and of the list in their order: the type before the list, the list's
+/// The API server writes the fields of the envelope and of the list in order: the type before the list, and the list's
 /// metadata before its items. Source: k8s.io/apimachinery, `pkg/runtime/serializer/protobuf/protobuf.go` and
 /// `collections.go`.
 package struct ListStreamDecoder {
     private let resource: Resource
     private let limit: Int
     private var unread = UnreadBytes()
-    /// How many bytes of the list were not read; nil: it has not begun.
+    /// How many bytes of the list are not read; nil before it begins.
     private var remaining: Int?
 
-    /// Whether all of the list was read. A body that ends before was cut.
+    /// Whether the whole list was read. A body that ends before was truncated.
     package var isComplete: Bool { remaining == 0 }
 
     /// - Parameters:
-    ///   - resource: of the objects.
-    ///   - limit: the longest field, so that a broken length does not make us wait for gigabytes.
+    ///   - resource: the resource of the objects.
+    ///   - limit: the maximum length of a field. It bounds the memory that an invalid length can cost.
     package init(resource: Resource, limit: Int = WatchFrameDecoder.defaultLimit) {
         self.resource = resource
         self.limit = limit
     }
 
-    /// Takes the next bytes of the body, cut anywhere.
+    /// Appends the next bytes of the body, split anywhere.
     package mutating func append(_ bytes: [UInt8]) {
         unread.append(bytes)
     }
 
-    /// Reads the next complete field of the list; nil needs more bytes, or the list is complete. Any XList has its metadata
-    /// in field 1, its items in field 2.
+    /// Decodes the next complete field of the list; nil if more bytes are needed, or the list is complete. Every list
+    /// type has its metadata in field 1 and its items in field 2.
     ///
-    /// - Parameter read: is given the field's number and content.
-    /// - Throws: what `read` throws, and where the bytes are no such list, after which nothing can be read.
+    /// - Parameter read: decodes the field's content.
+    /// - Throws: an error of `read`, or if the bytes are not a list of this resource, after which the decoder is
+    ///   unusable.
     package mutating func next<Value>(
         _ read: (_ number: Int, Span<UInt8>) throws(WireError) -> Value
     ) throws(WireError) -> Value? {
         guard let remaining = try remainingOfList(), let head = try head(at: unread.start) else { return nil }
         guard head.content.upperBound - unread.start <= remaining else {
-            throw WireError(message: "a list with a field that is longer than the list")
+            throw WireError(message: "a field of the list is longer than the list")
         }
         guard head.content.upperBound <= unread.bytes.count else { return nil }
         self.remaining = remaining - (head.content.upperBound - unread.start)
@@ -51,7 +52,7 @@ package struct ListStreamDecoder {
         return try read(head.number, unread.bytes.span.extracting(head.content))
     }
 
-    /// Reads the envelope up to the list. nil needs more bytes, or all was read.
+    /// Reads the envelope up to the list; nil if more bytes are needed, or the list is complete.
     private mutating func remainingOfList() throws(WireError) -> Int? {
         if let remaining { return remaining > 0 ? remaining : nil }
         var position = Envelope.prefix.count
@@ -74,7 +75,7 @@ package struct ListStreamDecoder {
         try Envelope(bytes).check(kind: "\(resource.kind)List", of: resource, in: bytes)
     }
 
-    /// The tag and the length at a position, all of whose fields hold bytes; nil needs more bytes.
+    /// Reads tag and length at a position, where all fields are length-delimited; nil if more bytes are needed.
     private func head(
         at position: Int,
         isBounded: Bool = true
@@ -82,7 +83,7 @@ package struct ListStreamDecoder {
         var position = position
         guard let tag = try varint(at: &position), let length = try varint(at: &position) else { return nil }
         guard tag & 7 == 2, tag >> 3 > 0, length <= Int32.max else {
-            throw WireError(message: "bytes that are no list")
+            throw WireError(message: "the bytes are not a list")
         }
         guard !isBounded || length <= limit else { throw tooLong(length) }
         return (tag >> 3, position..<position + length)
@@ -97,10 +98,10 @@ package struct ListStreamDecoder {
             value |= Int(byte & 0x7F) << shift
             if byte < 0x80 { return value }
         }
-        throw WireError(message: "bytes that are no list")
+        throw WireError(message: "the bytes are not a list")
     }
 
     private func tooLong(_ length: Int) -> WireError {
-        WireError(message: "a list with a field of \(length) bytes, more than the limit of \(limit)")
+        WireError(message: "a field of the list has \(length) bytes, more than the limit of \(limit)")
     }
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A JSON merge patch: what is named is set, null removes, what is not named stays.
+/// A JSON merge patch: it sets the named members, removes those that are null, and keeps all others.
 ///
 /// ```swift
 /// let patch: MergePatch = ["metadata": ["resourceVersion": .string(version)], "count": 2, "series": nil]
 /// ```
 ///
-/// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server answers 409 for a stale version and
-/// 422 for another uid. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396); seen on kube-apiserver 1.36.
+/// `metadata.resourceVersion` and `metadata.uid` in a patch are preconditions: the server responds with 409 to a stale
+/// version and with 422 to another uid. Source: [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396); observed on
+/// kube-apiserver 1.36.
 package struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
-    /// A JSON value.
     package enum Value: Sendable, Hashable {
         case null
         case bool(Bool)
@@ -20,7 +20,6 @@ package struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         case object(MergePatch)
     }
 
-    /// One member of the object.
     fileprivate struct Member: Sendable, Hashable {
         var name: String
         var value: Value
@@ -28,17 +27,17 @@ package struct MergePatch: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
     private var members: [Member]
 
-    /// A patch with these members, in this order.
+    /// The members keep their order.
     package init(dictionaryLiteral elements: (String, Value)...) {
         self.init(elements)
     }
 
-    /// A patch with these members, in this order.
+    /// The members keep their order.
     package init(_ elements: [(String, Value)]) {
         members = elements.map { Member(name: $0.0, value: $0.1) }
     }
 
-    /// The patch as JSON in UTF-8.
+    /// The patch as JSON, encoded in UTF-8.
     package var json: [UInt8] {
         var text = ""
         Value.object(self).write(to: &text)
@@ -75,7 +74,7 @@ extension MergePatch.Value {
         }
     }
 
-    /// RFC 8259: the quotation mark, the backslash and what is below a space must be escaped, nothing else.
+    /// RFC 8259: quotation mark, backslash and control characters below U+0020 must be escaped, and nothing else.
     private static func write(string: String, to text: inout String) {
         text.append("\"")
         defer { text.append("\"") }
@@ -100,17 +99,11 @@ extension MergePatch.Value {
 extension MergePatch.Value: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral
 {
-    /// Null.
     package init(nilLiteral: ()) { self = .null }
-    /// True or false.
     package init(booleanLiteral value: Bool) { self = .bool(value) }
-    /// A number.
     package init(integerLiteral value: Int64) { self = .integer(value) }
-    /// A text.
     package init(stringLiteral value: String) { self = .string(value) }
-    /// An array.
     package init(arrayLiteral elements: MergePatch.Value...) { self = .array(elements) }
-    /// An object.
     package init(dictionaryLiteral elements: (String, MergePatch.Value)...) {
         self = .object(MergePatch(elements))
     }

@@ -4,20 +4,20 @@
 import KubernetesAPI
 import ProtobufWire
 
-/// An object of a list or a watch that was skipped, as its bytes are not a message of its kind.
+/// An object of a list or a watch that was skipped because its bytes are not a message of its kind.
 package struct UndecodableObject: Sendable {
-    /// The plural of the resource that was listed or watched: `persistentvolumeclaims`.
+    /// The plural of the resource: `persistentvolumeclaims`.
     package let resource: String
-    /// `metadata.namespace`; empty where it cannot be read.
+    /// `metadata.namespace`; empty if unreadable.
     package private(set) var namespace = ""
-    /// `metadata.name`; empty where it cannot be read.
+    /// `metadata.name`; empty if unreadable.
     package private(set) var name = ""
-    /// `metadata.resourceVersion`; empty where it cannot be read.
+    /// `metadata.resourceVersion`; empty if unreadable.
     package private(set) var resourceVersion = ""
-    /// Why it cannot be decoded.
+    /// Why decoding failed.
     package let error: String
 
-    /// Reads of the metadata what can be read.
+    /// Reads as much of the metadata as possible.
     init(_ resource: Resource, _ bytes: Span<UInt8>, _ error: WireError) {
         self.resource = resource.plural
         self.error = error.message

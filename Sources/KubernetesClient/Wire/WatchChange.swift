@@ -4,18 +4,18 @@
 package import KubernetesAPI
 import ProtobufWire
 
-/// What a watch reports.
+/// An event of a watch.
 package enum WatchChange<O: ListedObject>: Sendable {
-    /// An object was made, or began to match the selectors; or it is one of a streaming list.
+    /// An object was created, began to match the selectors, or is an initial event of a streaming list.
     case added(O)
-    /// An object was changed.
+    /// An object was updated.
     case modified(O)
-    /// An object was deleted, or ceased to match the selectors. This is its last state.
+    /// An object was deleted, or no longer matches the selectors. This is its last state.
     case deleted(O)
-    /// Nothing changed up to this version; `endsInitialEvents`: a streaming list is complete with it.
+    /// All changes up to this version were sent. `endsInitialEvents`: the streaming list is complete.
     case bookmark(resourceVersion: String, endsInitialEvents: Bool)
 
-    /// Where a watch goes on that ended after this.
+    /// The version from which a watch continues after this event.
     package var resourceVersion: String {
         switch self {
         case .added(let object), .modified(let object), .deleted(let object): object.resourceVersion
@@ -24,12 +24,12 @@ package enum WatchChange<O: ListedObject>: Sendable {
     }
 }
 
-/// One frame of a watch.
+/// A decoded frame of a watch.
 package enum WatchFrame<O: ListedObject> {
     case change(WatchChange<O>)
-    /// An object was made, changed or deleted, and what it is now cannot be read.
+    /// A change of an object that cannot be decoded.
     case undecodable(UndecodableObject)
-    /// The watch has failed, though its response began with 200.
+    /// The watch failed after its response began with 200.
     case error(Status)
 
     /// - Parameter bytes: a `WatchEvent`.
@@ -46,7 +46,7 @@ package enum WatchFrame<O: ListedObject> {
                 }
             }
         } catch {
-            throw WireError(message: "\(bytes.count) bytes are no WatchEvent: \(error)")
+            throw WireError(message: "\(bytes.count) bytes are not a WatchEvent: \(error)")
         }
         try self.init(type: type, object: bytes.extracting(object))
     }
@@ -78,14 +78,14 @@ package enum WatchFrame<O: ListedObject> {
         case "ERROR":
             guard let status = envelope.status(in: object) else {
                 let found = envelope.description(in: object)
-                throw WireError(message: "an ERROR event with a \(found) instead of a Status")
+                throw WireError(message: "an ERROR event contains \(found) instead of a Status")
             }
             self = .error(status)
-        default: throw WireError(message: "an event of the unknown type \"\(type)\"")
+        default: throw WireError(message: "unknown event type \"\(type)\"")
         }
     }
 
-    /// Where the bytes of a RawExtension's object are.
+    /// The range of the object in a RawExtension.
     private static func raw(
         in bytes: Span<UInt8>,
         extension: Range<Int>

@@ -133,7 +133,7 @@ struct Doctor: Sendable {
         guard options.leaderElection != nil else { return .skipped("lease", "without --leader-election there is none") }
         guard let driverName else { return .skipped("lease", "its name has the driver's, which is not known") }
         let node = options.nodeDeployment ? environment["NODE_NAME"] : nil
-        let name = LeaseName.controller(driverName: node.map { "\(driverName)-\($0)" } ?? driverName)
+        let name = LeaseName.controller(driverName: driverName, nodeName: node)
         let result = await within("lease", hint: "see the permissions") { () -> LeaseSpec? in
             do {
                 return try await kubernetes.get(Lease.self, name: name, namespace: namespace).spec

@@ -9,7 +9,8 @@ import Testing
 
 @Suite struct InClusterTests {
     @Test(arguments: [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")])
-    func `service account`(host: String, server: String) async throws {
+    func `a service account gives server, token and certificate authorities`(host: String, server: String) async throws
+    {
         try await withTemporaryDirectory { directory in
             try write("eyJ.token\n", to: "\(directory)/token")
             let authority = try TestCertificateAuthority().certificatePEM
@@ -40,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func `outside of a cluster`() {
+    @Test func `outside of a cluster there is no configuration`() {
         let error = #expect(throws: KubernetesConfigurationError.self) {
             try KubernetesConfiguration.inCluster(environment: ["KUBERNETES_SERVICE_HOST": "10.0.0.1"])
         }
@@ -48,7 +49,7 @@ import Testing
     }
 
     @Test(arguments: ["", "no PEM"])
-    func `a pod whose authorities cannot be read does not start`(authorities: String) async throws {
+    func `unreadable certificate authorities are an error`(authorities: String) async throws {
         try await withTemporaryDirectory { directory in
             try write("token", to: "\(directory)/token")
             try write(authorities, to: "\(directory)/ca.crt")
@@ -58,12 +59,12 @@ import Testing
                     serviceAccountDirectory: directory
                 )
             }
-            #expect(error?.message == "\(directory)/ca.crt: there is no certificate that can be read: PEM is expected")
+            #expect(error?.message == "\(directory)/ca.crt: no readable certificate: expected PEM")
         }
     }
 
     @Test(arguments: ["token", "ca.crt"])
-    func `missing file`(_ missing: String) async throws {
+    func `a missing file is named in the error`(_ missing: String) async throws {
         try await withTemporaryDirectory { directory in
             for name in ["token", "ca.crt"] where name != missing {
                 try write("x", to: "\(directory)/\(name)")

@@ -11,7 +11,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct KubeconfigTests {
-    /// A kubeconfig with one cluster, one user and one context, all of it in use.
+    /// A kubeconfig with one cluster, one user and one context, which is current.
     private func text(cluster: String = "server: https://api.example:6443", user: String = "token: secret") -> String {
         """
         apiVersion: v1
@@ -29,16 +29,15 @@ import Testing
         """
     }
 
-    private func load(_ text: String, path: String = "config", context: String? = nil) throws -> KubernetesConfiguration
-    {
-        try Kubeconfig(text: Array(text.utf8), path: path).configuration(context: context)
+    private func load(_ text: String, path: String = "config") throws -> KubernetesConfiguration {
+        try Kubeconfig(text: Array(text.utf8), path: path).configuration()
     }
 
     private func token(_ configuration: KubernetesConfiguration) -> String? {
         if case .token(let token) = configuration.credentials { token } else { nil }
     }
 
-    @Test func `current context`() throws {
+    @Test func `the current context is used`() throws {
         let configuration = try load(
             text(cluster: "server: 'https://api.example:6443/', proxy-url: 'http://proxy:3128'")
         )
@@ -52,7 +51,7 @@ import Testing
         #expect(configuration.tls.serverName == nil)
     }
 
-    @Test func `files of certificates and keys are named, to be read again`() async throws {
+    @Test func `the configuration names the files of certificates and keys`() async throws {
         try await withTemporaryDirectory { directory in
             let authority = try TestCertificateAuthority()
             let client = try authority.issueClient(commonName: "monitor")
@@ -67,7 +66,7 @@ import Testing
                 privateKey: "\(directory)/client.key"
             )
             #expect(files == TLSFiles(certificateAuthorities: "\(directory)/ca.crt", clientCertificate: pair))
-            // What is in the kubeconfig itself wins, and a pair is read again as a pair only.
+            // Inline data takes precedence, and certificate and key are read again only if both come from files.
             let data =
                 "server: https://api.example, certificate-authority: ca.crt, certificate-authority-data: "
                 + base64(authority.certificatePEM)
@@ -91,7 +90,7 @@ import Testing
 
     private static let v1 = "apiVersion: client.authentication.k8s.io/v1"
 
-    @Test func `a credential plugin`() throws {
+    @Test func `a credential plugin is configured`() throws {
         let exec = """
             \(Self.v1), interactiveMode: Never, command: aws, args: [eks, get-token, "1"],
             env: [{name: A, value: b}, {name: C, value: ""}], installHint: see example.org
@@ -115,12 +114,12 @@ import Testing
         ("aws", "aws"), ("bin/aws", "/home/me/.kube/bin/aws"), ("./aws", "/home/me/.kube/./aws"),
         ("/usr/bin/aws", "/usr/bin/aws"),
     ])
-    func `a plugin's path is relative to the kubeconfig and a name is not`(_ command: String, path: String) throws {
+    func `a plugin's path is relative to the kubeconfig, a name is not`(_ command: String, path: String) throws {
         let exec = "apiVersion: client.authentication.k8s.io/v1beta1, command: \(command)"
         #expect(try plugin(exec, path: "/home/me/.kube/config")?.command == path)
     }
 
-    @Test func `a plugin gets the cluster where provideClusterInfo is set`() throws {
+    @Test func `a plugin gets the cluster if provideClusterInfo is set`() throws {
         let authority = base64(try TestCertificateAuthority().certificatePEM)
         let cluster = """
             server: https://api.example/, tls-server-name: name.example, certificate-authority-data: \(authority),
@@ -139,22 +138,23 @@ import Testing
     }
 
     @Test(arguments: [
-        ("command: aws", "no apiVersion"),
+        ("command: aws", "apiVersion is missing"),
         ("apiVersion: client.authentication.k8s.io/v1alpha1, command: aws", "v1beta1"),
-        ("\(v1), command: aws", "no interactiveMode"), ("\(v1), interactiveMode: Always, command: aws", "terminal"),
-        ("\(v1), interactiveMode: Maybe, command: aws", "IfAvailable"), ("\(v1), interactiveMode: Never", "no command"),
+        ("\(v1), command: aws", "interactiveMode is missing"),
+        ("\(v1), interactiveMode: Always, command: aws", "terminal"),
+        ("\(v1), interactiveMode: Maybe, command: aws", "IfAvailable"), ("\(v1), interactiveMode: Never", "command is missing"),
         ("\(v1), interactiveMode: Never, command: a, args: b", "a list"),
-        ("\(v1), interactiveMode: Never, command: a, args: [{}]", "text is expected"),
-        ("\(v1), interactiveMode: Never, command: a, env: [{value: b}]", "no name"),
-        ("\(v1), interactiveMode: Never, command: a, env: [{name: 'a=b'}]", "no ="),
+        ("\(v1), interactiveMode: Never, command: a, args: [{}]", "expected a string"),
+        ("\(v1), interactiveMode: Never, command: a, env: [{value: b}]", "name is missing"),
+        ("\(v1), interactiveMode: Never, command: a, env: [{name: 'a=b'}]", "must not contain ="),
     ])
-    func `a plugin that cannot be run is refused`(_ exec: String, reason: String) {
+    func `a plugin that cannot be run is rejected`(_ exec: String, reason: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try plugin(exec) }
         #expect(error?.message.contains(reason) == true, "\(error as Any)")
         #expect(error?.message.hasPrefix("config:") == true)
     }
 
-    @Test func `other credentials come before a plugin's`() throws {
+    @Test func `other credentials take precedence over a plugin`() throws {
         let exec = "exec: {\(Self.v1), interactiveMode: Never, command: aws}"
         #expect(token(try load(text(user: "token: secret, \(exec)"))) == "secret")
         let client = try TestCertificateAuthority().issueClient(commonName: "monitor")
@@ -164,37 +164,38 @@ import Testing
             Issue.record("a plugin beside a certificate")
             return
         }
-        // As everything that identifies a user.
+        // As all credentials.
         guard case .none = try load(text(cluster: "server: http://api.example", user: exec)).credentials else {
             Issue.record("a plugin without TLS")
             return
         }
     }
 
-    @Test func `name of the servers certificate`() throws {
+    @Test func `tls-server-name is the name in the server's certificate`() throws {
         let configuration = try load(text(cluster: "server: https://10.0.0.1, tls-server-name: api.example"))
         #expect(configuration.server == "https://10.0.0.1")
         #expect(configuration.tls.serverName == "api.example")
     }
 
-    @Test func `named context among others`() throws {
+    @Test func `entries of other contexts are not checked`() throws {
         let text = """
+            current-context: b
             contexts: [{name: a, context: {cluster: a}}, {name: b, context: {cluster: b, user: ""}}]
             clusters: [{name: a, cluster: {server: "ftp://broken"}}, {name: b, cluster: {server: "https://b"}}]
             """
-        let configuration = try load(text, context: "b")
+        let configuration = try load(text)
         #expect(configuration.server == "https://b")
         #expect(configuration.defaultNamespace == "default")
         guard case .none = configuration.credentials else {
-            Issue.record("nobody is named, but there are credentials")
+            Issue.record("credentials without a user")
             return
         }
     }
 
-    @Test func `data in base 64`() throws {
+    @Test func `certificates and keys can be inline in base64`() throws {
         let authority = try TestCertificateAuthority()
         let user = try authority.issueClient(commonName: "admin")
-        // YAML may fold a long text.
+        // YAML may fold a long string.
         var folded = base64(user.certificatePEM)
         folded.insert(" ", at: folded.index(folded.startIndex, offsetBy: 40))
         let configuration = try load(
@@ -211,7 +212,7 @@ import Testing
 
     private func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
 
-    @Test func `authorities that cannot be read are skipped with a warning that says which`() throws {
+    @Test func `unreadable certificate authorities are skipped, and a warning names them`() throws {
         let broken = "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n"
         let bundle = base64(broken + (try TestCertificateAuthority().certificatePEM) + "\n" + broken)
         let configuration = try load(text(cluster: "server: https://x, certificate-authority-data: \(bundle)"))
@@ -226,7 +227,7 @@ import Testing
         #expect(entry.metadata["readable"] == .stringConvertible(1))
     }
 
-    @Test func `a key that cannot be used names its place, in the kubeconfig or in a file`() async throws {
+    @Test func `the error for an unusable key names its place, in the kubeconfig or in a file`() async throws {
         let user = try TestCertificateAuthority().issueClient(commonName: "admin")
         let certificate = "client-certificate-data: \(base64(user.certificatePEM))"
         var error = #expect(throws: KubernetesConfigurationError.self) {
@@ -245,7 +246,7 @@ import Testing
         #expect(error?.message.contains(#":12: users["admin"].user.client-key: the private key is encrypted"#) == true)
     }
 
-    @Test func `files are relative to the kubeconfig`() async throws {
+    @Test func `paths are relative to the kubeconfig's directory`() async throws {
         try await withTemporaryDirectory { directory in
             let authority = try TestCertificateAuthority().certificatePEM
             try write(authority, to: "\(directory)/ca.pem")
@@ -267,12 +268,12 @@ import Testing
         }
     }
 
-    @Test func `without TLS nothing of the user is sent`() throws {
+    @Test func `without TLS no credentials are sent`() throws {
         let configuration = try load(text(cluster: "server: http://127.0.0.1:8001"))
         #expect(token(configuration) == nil)
     }
 
-    @Test func `verification can be switched off`() throws {
+    @Test func `insecure-skip-tls-verify turns off verification`() throws {
         let configuration = try load(text(cluster: "server: https://x, insecure-skip-tls-verify: true"))
         #expect(!configuration.tls.verifiesServer)
     }
@@ -281,7 +282,7 @@ import Testing
         ("auth-provider: {name: gcp}", "auth-provider"),
         ("username: u, password: p", "user name and a password"), ("as: somebody", "impersonation"),
     ])
-    func `unsupported credentials name the user`(_ user: String, mentions: String) {
+    func `unsupported credentials are an error that names the user`(_ user: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
         #expect(error?.code == .unsupported)
         #expect(error?.message.contains(#"user "admin""#) == true)
@@ -290,11 +291,11 @@ import Testing
     }
 
     @Test(arguments: [
-        ("server: api.example", #"config:9: clusters["east"].cluster.server: a URL"#),
+        ("server: api.example", #"config:9: clusters["east"].cluster.server: expected a URL"#),
         ("server: 'https://'", "https:// or http:// and a host"),
         ("server: 'http://:8080'", "https:// or http:// and a host"),
-        ("proxy-url: x", #"config:9: clusters["east"].cluster: there is no server"#),
-        ("server: [x]", #"clusters["east"].cluster.server: text is expected"#),
+        ("proxy-url: x", #"config:9: clusters["east"].cluster: server is missing"#),
+        ("server: [x]", #"clusters["east"].cluster.server: expected a string"#),
         ("server: 'https://x:port'", "https:// or http:// and a host"),
         ("server: 'https://x/a b'", "https:// or http:// and a host"),
         (
@@ -303,50 +304,51 @@ import Testing
         ),
         ("server: https://x, insecure-skip-tls-verify: yes please", "true or false"),
         ("server: https://x, insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", "contradicts"),
-        ("server: https://x, tls-server-name: 'a/b'", "tls-server-name: a host's name is expected"),
-        ("server: https://x, certificate-authority-data: '*'", "certificate-authority-data: base64"),
+        ("server: https://x, tls-server-name: 'a/b'", "tls-server-name: expected a host name"),
+        ("server: https://x, certificate-authority-data: '*'", "certificate-authority-data: expected base64"),
         (
             "server: https://x, certificate-authority-data: Q0E=",
-            #"config:9: clusters["east"].cluster.certificate-authority-data: there is no certificate that can be read"#
+            #"config:9: clusters["east"].cluster.certificate-authority-data: no readable certificate"#
         ),
         ("server: https://x, certificate-authority: /nowhere/ca", "cannot read /nowhere/ca: No such file"),
     ])
-    func `broken cluster`(_ cluster: String, mentions: String) {
+    func `an invalid cluster is an error that names the field`(_ cluster: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(cluster: cluster)) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
     }
 
     @Test(arguments: [
         ("client-certificate-data: Q0E=, client-key-data: Q0E=", "client-certificate-data: there is no certificate"),
-        ("client-certificate-data: Q0E=", "no client-key"), ("client-key-data: Q0E=", "no client-certificate"),
-        ("token: \"hunter2\\nX-Evil: 1\"", "characters that no bearer token has"),
+        ("client-certificate-data: Q0E=", "needs a client-key"),
+        ("client-key-data: Q0E=", "needs a client-certificate"),
+        ("token: \"hunter2\\nX-Evil: 1\"", "characters that are invalid in a bearer token"),
     ])
-    func `broken user shows no secret`(_ user: String, mentions: String) {
+    func `the error for an invalid user contains no secret`(_ user: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text(user: user)) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
         #expect(error?.message.contains("hunter2") == false)
     }
 
     @Test(arguments: [
-        ("a: [", "config:2: the kubeconfig is no valid YAML"), ("", "config:1: a kubeconfig is expected"),
-        ("clusters: []", "no context is chosen"), ("current-context: x", #"there is no context "x""#),
-        ("current-context: x\ncontexts: 5", "config:2: contexts: a list is expected"),
-        ("current-context: x\ncontexts: [{name: x}]", #"contexts["x"]: there is no context in it"#),
-        ("current-context: x\ncontexts: [{name: x, context: {user: u}}]", "no cluster is named"),
+        ("a: [", "config:2: the kubeconfig is not valid YAML"), ("", "config:1: not a kubeconfig"),
+        ("clusters: []", "no context is chosen"), ("current-context: x", #"context "x" does not exist"#),
+        ("current-context: x\ncontexts: 5", "config:2: contexts: expected a list"),
+        ("current-context: x\ncontexts: [{name: x}]", #"contexts["x"]: context is missing"#),
+        ("current-context: x\ncontexts: [{name: x, context: {user: u}}]", "cluster is missing"),
         (
             "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: []",
-            #"config:3: clusters: there is no cluster "c""#
+            #"config:3: clusters: cluster "c" does not exist"#
         ),
     ])
-    func `broken file`(_ text: String, mentions: String) {
+    func `an invalid file is an error that names line and field`(_ text: String, mentions: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try load(text) }
         #expect(error?.message.contains(mentions) == true, "\(String(describing: error))")
     }
 
-    @Test func `a proxy-url is used whatever the environment says, which counts without one`() throws {
+    @Test func `proxy-url takes precedence over the environment`() throws {
         func proxy(_ cluster: String, _ environment: [String: String]) throws -> String? {
             try Kubeconfig(text: Array(text(cluster: cluster).utf8), path: "config")
-                .configuration(context: nil, environment: environment).proxy?.description
+                .configuration(environment: environment).proxy?.description
         }
         let environment = ["HTTPS_PROXY": "http://environment", "NO_PROXY": "api.example"]
         let proxied = "server: https://api.example, proxy-url: 'socks5://bastion'"
@@ -361,12 +363,12 @@ import Testing
         #expect(error?.message.contains("hunter2") == false)
     }
 
-    @Test func `a user in the server's URL is not shown`() throws {
+    @Test func `the description contains no user of the server's URL`() throws {
         let configuration = try load(text(cluster: "server: 'https://admin:hunter2@api.example:6443/prefix'"))
         #expect("\(configuration)" == "https://api.example:6443/prefix")
     }
 
-    @Test func `unreadable file`() async throws {
+    @Test func `an unreadable file is an error with the reason`() async throws {
         let error = #expect(throws: KubernetesConfigurationError.self) {
             try KubernetesConfiguration.load(kubeconfig: "/nowhere/config")
         }
@@ -379,7 +381,7 @@ import Testing
         }
     }
 
-    @Test func `file size is bounded`() async throws {
+    @Test func `the file size is bounded`() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/large"
             try write(String(repeating: "x", count: 20_000), to: path)

@@ -10,7 +10,7 @@ import Testing
         try YAMLParser.parse(Array(text.utf8))
     }
 
-    @Test func `tree with lines`() throws {
+    @Test func `nodes have line numbers`() throws {
         let node = try parse("a: 1\nb:\n- x\n- 'true'\nc: {d: ~}\n")
         #expect(node["a"] == YAMLNode(content: .scalar("1", isPlain: true), line: 1))
         #expect(
@@ -35,11 +35,11 @@ import Testing
     }
 
     @Test(arguments: ["", "# nothing\n", "---\n", "~"])
-    func `empty text is null`(_ text: String) throws {
+    func `an empty text is null`(_ text: String) throws {
         #expect(try parse(text).content == .null)
     }
 
-    @Test func `only the first document counts`() throws {
+    @Test func `only the first document is parsed`() throws {
         #expect(try parse("a\n---\nb\n").content == .scalar("a", isPlain: true))
     }
 
@@ -50,7 +50,7 @@ import Testing
         ("a: &x 1\nb: *x\n", 2),
         ("? [a]\n: 1\n", 1),
     ])
-    func `refused with its line`(_ text: String, line: Int) {
+    func `an error has the line number`(_ text: String, line: Int) {
         let error = #expect(throws: YAMLError.self) { try parse(text) }
         #expect(error?.line == line)
     }
@@ -64,15 +64,15 @@ import Testing
         #expect(throws: YAMLError.self) { try parse(String(repeating: "[", count: 100_000)) }
     }
 
-    @Test func `aliases cannot make a small text large`() {
+    @Test func `aliases cannot expand a small text`() {
         let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
-        #expect(throws: YAMLError(line: 2, message: "an alias (*name) is not allowed here: write the value out")) {
+        #expect(throws: YAMLError(line: 2, message: "an alias (*name) is not allowed: write the value instead")) {
             try parse(bomb)
         }
     }
 
-    /// Whatever the cut or the damage, there is a tree or an error.
-    @Test func `damaged text never traps`() throws {
+    /// Any truncated or damaged text is parsed or is an error.
+    @Test func `malformed text does not crash`() throws {
         let text = Array("a: &x {b: [1, \"two\", 'three', !!str 4]}\nc: |\n  text\n  é\nd: >-\n  folded\n".utf8)
         var outcomes = 0
         for index in text.indices {

@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct EventRecordTests {
-    @Test func `messages are cut at a character`() {
+    @Test func `a message is truncated between characters`() {
         for character in ["x", "é", "€", "😀"] {
             let text = String(repeating: character, count: 1100)
             for padding in 0..<4 {
@@ -24,7 +24,7 @@ import Testing
         #expect(EventRecord.bounded(exact, to: 1024) == exact)
     }
 
-    @Test func `objects of the cluster have their events in default`() {
+    @Test func `events on cluster-scoped objects are in the namespace default`() {
         var record = EventRecord(
             name: "e",
             involvedObject: ObjectReference(),
@@ -42,19 +42,19 @@ import Testing
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `what is read of an event is what the message says`(seed: UInt64) throws {
+    func `RecordedEvent reads the same as the generated message`(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var event = Event()
         event.message = "m"
         if Bool.random(using: &random) { event.metadata.resourceVersion = "\(seed)" }
         if Bool.random(using: &random) { event.metadata.annotations["other/attemptID"] = "no" }
-        if Bool.random(using: &random) { event.metadata.annotations[EventRecord.attemptAnnotation] = "t\(seed)" }
+        if Bool.random(using: &random) { event.metadata.annotations["example.com/attempt-id"] = "t\(seed)" }
         event.count = Bool.random(using: &random) ? .random(in: .min ... .max, using: &random) : 0
         let bytes: [UInt8] = try event.serializedBytes()
         let recorded = try RecordedEvent(reading: bytes.span)
         #expect(recorded.resourceVersion == event.metadata.resourceVersion)
         #expect(recorded.count == Int(event.count))
-        #expect(recorded.attemptID == event.metadata.annotations[EventRecord.attemptAnnotation] ?? "")
+        #expect(recorded.annotations == event.metadata.annotations)
         #expect(throws: (any Error).self) { try RecordedEvent(reading: Array(bytes.dropLast()).span) }
     }
 
@@ -62,7 +62,7 @@ import Testing
         (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_790_000_000, "2026-09-21T14:13:20Z"),
         (4_102_444_799, "2099-12-31T23:59:59Z"),
     ])
-    func timestamps(_ seconds: Int64, text: String) {
+    func `a timestamp is in RFC 3339 format`(_ seconds: Int64, text: String) {
         #expect(EventRecord.timestamp(seconds) == text)
     }
 }

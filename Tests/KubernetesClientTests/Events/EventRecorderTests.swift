@@ -30,13 +30,17 @@ import Testing
         )
     }
 
+    private func recorder(_ cluster: TestCluster) -> EventRecorder {
+        EventRecorder(client: cluster.client, attemptAnnotation: "example.com/attempt-id")
+    }
+
     private func stored(_ cluster: TestCluster) throws -> JSONValue? {
         try cluster.server.object(kind: "Event", namespace: "default", name: "csi-pvc.1234")
     }
 
-    @Test func `first time`() async throws {
+    @Test func `the first occurrence creates the event`() async throws {
         try await TestCluster.with { cluster in
-            #expect(try await EventRecorder(client: cluster.client).record(record()) == 1)
+            #expect(try await recorder(cluster).record(record()) == 1)
             let event = try stored(cluster)
             #expect(
                 event?["involvedObject"] == [
@@ -57,9 +61,9 @@ import Testing
         }
     }
 
-    @Test func `an event that is known is read and patched`() async throws {
+    @Test func `a known event is read and patched`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             let count = try await recorder.record(record(at: 1800), isKnown: true)
             #expect(count == 2)
@@ -67,17 +71,17 @@ import Testing
         }
     }
 
-    @Test func `an event that was known and is gone is made again`() async throws {
+    @Test func `a known event that no longer exists is created again`() async throws {
         try await TestCluster.with { cluster in
-            let count = try await EventRecorder(client: cluster.client).record(record(), isKnown: true)
+            let count = try await recorder(cluster).record(record(), isKnown: true)
             #expect(count == 1)
             #expect(cluster.requests == ["get events 404", "create events 201"])
         }
     }
 
-    @Test func `an event that an attempt without an answer has made is not reported twice`() async throws {
+    @Test func `a retry after a lost response does not count the event twice`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             cluster.server.intercept { $0.verb == .create ? .loseResponse : nil }
             await #expect(throws: KubernetesError.self) { _ = try await recorder.record(record()) }
             cluster.server.intercept(nil)
@@ -89,12 +93,12 @@ import Testing
         }
     }
 
-    /// The connection has been used before: libcurl takes its end without an answer for one that was closed meanwhile, and
-    /// sends the request once more.
+    /// On a reused connection that ends without a response, libcurl assumes that the server had closed it, and sends
+    /// the request again.
     @Test(arguments: [APIRequest.Verb.create, .patch])
-    func `a request that is sent twice is reported once`(_ verb: APIRequest.Verb) async throws {
+    func `a request that is sent twice is counted once`(_ verb: APIRequest.Verb) async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             if verb == .patch {
                 _ = try await recorder.record(record())
             } else {
@@ -114,14 +118,14 @@ import Testing
         }
     }
 
-    /// A Role made for a recorder that never reads a single Event.
-    @Test func `once more with list instead of get`() async throws {
+    /// The Role of an event recorder that never reads a single Event.
+    @Test func `an event is recorded again with list instead of get`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { request in
                 guard request.verb == .get else { return nil }
                 return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
             }
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             let counts = [try await recorder.record(record()), try await recorder.record(record(at: 60))]
             #expect(counts == [1, 2])
             #expect(
@@ -132,13 +136,13 @@ import Testing
         }
     }
 
-    @Test func `with neither the missing rule is named`() async throws {
+    @Test func `without get and list the error names the missing rule`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { request in
                 guard request.verb == .get || request.verb == .list else { return nil }
                 return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
             }
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             do {
                 _ = try await recorder.record(record(at: 60))
@@ -150,9 +154,9 @@ import Testing
         }
     }
 
-    @Test func `once more`() async throws {
+    @Test func `recording an event again increments its count`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             #expect(try await recorder.record(record("still gone", at: 90)) == 2)
             let event = try stored(cluster)
@@ -165,10 +169,10 @@ import Testing
         }
     }
 
-    /// How a new leader reads back what was reported, without what others report.
-    @Test func `events are found by who reported them and why`() async throws {
+    /// How a client finds the events that it recorded earlier.
+    @Test func `events are found by source and reason`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             let reported = [("ours", "Bad"), ("ours", "Good"), ("theirs", "Bad"), ("ours", "Bad")]
             for (number, (component, reason)) in reported.enumerated() {
                 var record = record()
@@ -188,17 +192,17 @@ import Testing
         }
     }
 
-    @Test func `long message is cut`() async throws {
+    @Test func `a long message is truncated`() async throws {
         try await TestCluster.with { cluster in
             let message = String(repeating: "é", count: 600)
-            _ = try await EventRecorder(client: cluster.client).record(record(message))
+            _ = try await recorder(cluster).record(record(message))
             #expect(try stored(cluster)?["message"]?.string == String(repeating: "é", count: 512))
         }
     }
 
-    @Test func `another replica reports in the same moment`() async throws {
+    @Test func `concurrent records of two replicas are both counted`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             let server = cluster.server
             let patches = Collected<Bool>()
@@ -213,9 +217,9 @@ import Testing
         }
     }
 
-    @Test func `conflicts without end`() async throws {
+    @Test func `the recorder gives up after five conflicts`() async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             cluster.server.intercept { request in
                 request.verb == .patch ? .fail(StatusError(code: 409, reason: "Conflict", message: "again")) : nil
@@ -226,11 +230,11 @@ import Testing
         }
     }
 
-    /// The API server forgets events after an hour, at any moment.
+    /// The API server deletes events after an hour, at any moment.
     @Test(arguments: [APIRequest.Verb.get, .patch])
-    func `event that is deleted meanwhile is made anew`(before verb: APIRequest.Verb) async throws {
+    func `an event that is deleted concurrently is created again`(before verb: APIRequest.Verb) async throws {
         try await TestCluster.with { cluster in
-            let recorder = EventRecorder(client: cluster.client)
+            let recorder = recorder(cluster)
             _ = try await recorder.record(record())
             let server = cluster.server
             server.intercept { request in
@@ -244,17 +248,17 @@ import Testing
         }
     }
 
-    @Test func `namespace that is gone`() async throws {
+    @Test func `a namespace that does not exist is notFound`() async throws {
         try await TestCluster.with { cluster in
             let error = await #expect(throws: KubernetesError.self) {
-                try await EventRecorder(client: cluster.client).record(record(namespace: "gone"))
+                try await recorder(cluster).record(record(namespace: "gone"))
             }
             #expect(error?.code == .notFound)
             #expect(cluster.requests == ["create events 404"])
         }
     }
 
-    @Test func `namespace that is being deleted`() async throws {
+    @Test func `a namespace that is being deleted is namespaceTerminating`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in
                 let cause: JSONValue = [
@@ -266,18 +270,18 @@ import Testing
                 )
             }
             let error = await #expect(throws: KubernetesError.self) {
-                try await EventRecorder(client: cluster.client).record(record())
+                try await recorder(cluster).record(record())
             }
             #expect(error?.code == .namespaceTerminating)
             #expect(cluster.requests == ["create events 403"])
         }
     }
 
-    @Test func `missing rule is no final outcome`() async throws {
+    @Test func `a missing rule is forbidden`() async throws {
         let users = ["guest": APIUser(name: "guest", rules: [])]
         try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
             let error = await #expect(throws: KubernetesError.self) {
-                try await EventRecorder(client: cluster.client).record(record())
+                try await recorder(cluster).record(record())
             }
             #expect(error?.code == .forbidden)
         }

@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct BearerTokenTests {
-    @Test func `file is read again after a minute`() async throws {
+    @Test func `the file is read again after a minute`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("first\n", to: file)
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func `last token stays in use while the file is away`() async throws {
+    @Test func `the last token stays in use while the file is missing`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             let token = BearerToken(.tokenFile(path: file))
@@ -31,25 +31,25 @@ import Testing
         }
     }
 
-    @Test func `refusal reads the file once`() async throws {
+    @Test func `a burst of rejections reads the file once`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("first", to: file)
             let token = BearerToken(.tokenFile(path: file))
             #expect(try token.current(now: .zero) == "first")
             #expect(token.replacement(for: "first", now: .zero) == nil)
-            // Within the burst that was refused, the file is not read again.
+            // Within the burst of rejections, the file is not read again.
             try write("second", to: file)
             #expect(token.replacement(for: "first", now: .milliseconds(999)) == nil)
             #expect(token.replacement(for: "first", now: .seconds(1)) == "second")
-            // The rest of the burst, which was sent with the first token.
+            // The rest of the burst, sent with the first token.
             try FileManager.default.removeItem(atPath: file)
             #expect(token.replacement(for: "first", now: .seconds(1)) == "second")
             #expect(try token.current(now: .seconds(1)) == "second")
         }
     }
 
-    @Test func `fixed credentials`() throws {
+    @Test func `a token without a file does not change`() throws {
         let token = BearerToken(.token("fixed"))
         #expect(try token.current(now: .zero) == "fixed")
         #expect(token.replacement(for: "fixed", now: .zero) == nil)
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: ["", " \n", "two tokens", "tok\u{E9}n"])
-    func `file that holds no token`(_ text: String) async throws {
+    func `a file without a valid token is an error`(_ text: String) async throws {
         try await withTemporaryDirectory { directory in
             try write(text, to: "\(directory)/token")
             let error = #expect(throws: KubernetesConfigurationError.self) {

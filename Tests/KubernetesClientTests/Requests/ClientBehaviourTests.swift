@@ -14,10 +14,10 @@ import Testing
         try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
     }
 
-    @Test func `kubeconfig leads to the server`() async throws {
+    @Test func `a client connects as its kubeconfig says`() async throws {
         try await TestCluster.with { cluster in
             let configuration = try Kubeconfig(text: Array(cluster.server.kubeconfig().utf8), path: "config")
-                .configuration(context: nil)
+                .configuration()
             let client = try KubernetesClient(
                 configuration: configuration,
                 userAgent: "test",
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `refused token is read again once`() async throws {
+    @Test func `a rejected token is read again once`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("expired", to: file)
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func `token that stays refused`() async throws {
+    @Test func `a token that is rejected again is unauthorized`() async throws {
         try await withTemporaryDirectory { directory in
             let file = "\(directory)/token"
             try write("expired", to: file)
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `token file that is not there`() async throws {
+    @Test func `a missing token file is unauthorized`() async throws {
         try await TestCluster.with(credentials: .tokenFile(path: "/nowhere/token")) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             #expect(error?.code == .unauthorized)
@@ -90,11 +90,11 @@ import Testing
 
     private static let protobuf = "application/vnd.kubernetes.protobuf"
     private static let advice =
-        "this client speaks only Kubernetes' protobuf; connect it to the kube-apiserver "
-        + "itself, or let the proxy in between pass application/vnd.kubernetes.protobuf"
+        "this client supports only Kubernetes' protobuf; connect it directly to "
+        + "kube-apiserver, or let the proxy pass application/vnd.kubernetes.protobuf"
 
     @Test(arguments: ["application/json", "text/html; charset=utf-8", "application/vnd.kubernetes.protobuf+x"])
-    func `a response in another encoding is an error that names both`(_ contentType: String) async throws {
+    func `a response in another encoding is an error that names both encodings`(_ contentType: String) async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in
                 .respond(status: 200, headers: ["Content-Type": contentType], body: Array("{}".utf8))
@@ -104,7 +104,7 @@ import Testing
             #expect(error?.code == .decoding)
             #expect(error?.message == "get \(message)\(Self.advice)")
             #expect(cluster.observations.values.map(\.httpStatus) == [200])
-            // What was created may be there.
+            // The object may have been created.
             error = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.create(Lease.named("lock", holder: "me"))
             }
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test(arguments: [nil, "APPLICATION/vnd.kubernetes.protobuf ; stream=watch"])
-    func `protobuf is taken whatever the parameters of its type are`(_ contentType: String?) async throws {
+    func `protobuf is accepted with any parameters of its media type`(_ contentType: String?) async throws {
         try await TestCluster.with { cluster in
             let lease = try Envelope.encode(Lease.named("lock", holder: "me"))
             cluster.server.intercept { _ in
@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test(arguments: [406, 415])
-    func `a server that has no protobuf is an error with advice`(_ status: Int) async throws {
+    func `a server without protobuf is an error with advice`(_ status: Int) async throws {
         try await TestCluster.with { cluster in
             let text = "only the following media types are accepted: application/json"
             cluster.server.intercept { _ in
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func `missing rule is named`() async throws {
+    @Test func `the error names the missing RBAC rule`() async throws {
         let users = ["guest": APIUser(name: "guest", rules: [])]
         try await TestCluster.with(users: users, credentials: .token("guest")) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -154,7 +154,7 @@ import Testing
         }
     }
 
-    @Test func retryAfter() async throws {
+    @Test func `Retry-After is read from the response`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in
                 .fail(StatusError(code: 429, reason: "TooManyRequests", message: "busy"), headers: ["Retry-After": "3"])
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func `answers of something else`() async throws {
+    @Test func `errors of a proxy are not errors of the API server`() async throws {
         try await TestCluster.with { cluster in
             cluster.server.intercept { _ in .respond(status: 503, body: Array("<h1>no backend</h1>".utf8)) }
             var error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -182,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func `rate limit holds for all but watches`() async throws {
+    @Test func `the rate limit applies to all requests except watches`() async throws {
         let limit = RateLimit(queriesPerSecond: 1, burst: 2)
         try await TestCluster.with(rateLimit: limit) { cluster in
             try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
@@ -217,7 +217,7 @@ import Testing
         }
     }
 
-    @Test func `nothing secret is logged`() async throws {
+    @Test func `no secret is logged`() async throws {
         try await TestCluster.with { cluster in
             try await cluster.client.create(Lease.named("lock", holder: "holder-in-the-body"))
             let log = cluster.log
@@ -264,7 +264,7 @@ import Testing
         }
     }
 
-    @Test func `strangers are not trusted`() async throws {
+    @Test func `a server with an unknown certificate authority is not trusted`() async throws {
         let stranger = try TestCertificateAuthority()
         try await TestCluster.with(authority: stranger) { cluster in
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }

@@ -19,7 +19,7 @@ import Testing
         try read(#"{"kind": "ExecCredential", "apiVersion": "\#(Self.v1)", "status": \#(status)}"#)
     }
 
-    @Test func `a token, and what is not known is ignored`() throws {
+    @Test func `a token is read, and unknown fields are ignored`() throws {
         let credential = try read(status: #"{"token": "secret", "expirationTimestamp": null, "other": [1]}"#)
         #expect(credential.token == "secret")
         #expect(credential.clientCertificate == nil)
@@ -30,11 +30,11 @@ import Testing
         ("2026-11-28T22:00:00Z", 1_795_903_200), ("2026-11-28T23:30:00+01:30", 1_795_903_200),
         ("2026-11-28T22:00:00.25Z", 1_795_903_200.25),
     ])
-    func `the expirationTimestamp is of RFC 3339`(_ text: String, seconds: Double) throws {
+    func `expirationTimestamp is in RFC 3339 format`(_ text: String, seconds: Double) throws {
         #expect(try read(status: #"{"token": "t", "expirationTimestamp": "\#(text)"}"#).expiration == seconds)
     }
 
-    @Test func `a certificate and its key`() throws {
+    @Test func `a certificate and its key are read`() throws {
         let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
         let data = try JSONEncoder().encode([
             "clientCertificateData": identity.certificatePEM, "clientKeyData": identity.privateKeyPEM,
@@ -46,12 +46,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "no ExecCredential"), ("secret", "no ExecCredential"), ("{}", "did not answer"),
-        (#"{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1beta1"}"#, "did not answer"),
-        (#"{"kind": "Secret", "apiVersion": "client.authentication.k8s.io/v1"}"#, "did not answer"),
+        ("", "no ExecCredential"), ("secret", "no ExecCredential"), ("{}", "did not return"),
+        (#"{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1beta1"}"#, "did not return"),
+        (#"{"kind": "Secret", "apiVersion": "client.authentication.k8s.io/v1"}"#, "did not return"),
         (#"{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1"}"#, "no status"),
     ])
-    func `what is no ExecCredential of the version is refused`(_ text: String, reason: String) {
+    func `output that is not an ExecCredential of the requested version is rejected`(_ text: String, reason: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try read(text) }
         #expect(error?.message.contains(reason) == true, "\(error as Any)")
     }
@@ -64,13 +64,13 @@ import Testing
         (#"{"token": "secret", "expirationTimestamp": "secret"}"#, "RFC 3339"),
         (#"{"token": ["secret"]}"#, "no ExecCredential"),
     ])
-    func `a status that cannot be used is refused without showing it`(_ status: String, reason: String) {
+    func `an unusable status is rejected with an error that does not contain it`(_ status: String, reason: String) {
         let error = #expect(throws: KubernetesConfigurationError.self) { try read(status: status) }
         #expect(error?.message.contains(reason) == true, "\(error as Any)")
         #expect(error?.message.contains("secret") == false)
     }
 
-    @Test func `standard error is shown without the credential`() throws {
+    @Test func `the credential is redacted from standard error`() throws {
         let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
         let data = try JSONEncoder().encode([
             "token": "secret", "clientCertificateData": identity.certificatePEM,
@@ -94,7 +94,7 @@ import Testing
 
     private func text(_ step: ExecCredentialCache.Step?) -> String {
         switch step {
-        case .use(let entry): "use \(entry.credential.token ?? "none") \(entry.number)"
+        case .use(let entry): "use \(entry.credential.token ?? "none") \(entry.run)"
         case .fail(let error): error.message
         case .run: "run"
         case nil: "none"
@@ -111,25 +111,25 @@ import Testing
         #expect(text(cache.step(now: .seconds(1_000_000), date: 1e12)) == "use b 2")
     }
 
-    @Test func `a refused credential is replaced, and the plugin runs once a second`() throws {
+    @Test func `a rejected credential is replaced, and the plugin runs at most once a second`() throws {
         var cache = ExecCredentialCache()
         cache.ran(.success(try credential("a")), now: .zero)
-        #expect(text(cache.stepAfterRefusal(of: 1, now: .milliseconds(999))) == "none")
-        #expect(text(cache.stepAfterRefusal(of: 1, now: .seconds(1))) == "run")
+        #expect(text(cache.stepAfterRejection(of: 1, now: .milliseconds(999))) == "none")
+        #expect(text(cache.stepAfterRejection(of: 1, now: .seconds(1))) == "run")
         cache.ran(.success(try credential("b")), now: .seconds(1))
-        // The rest of what was sent with the first.
-        #expect(text(cache.stepAfterRefusal(of: 1, now: .seconds(1))) == "use b 2")
-        #expect(text(cache.stepAfterRefusal(of: 2, now: .seconds(1))) == "none")
+        // Other requests that were sent with the first credential.
+        #expect(text(cache.stepAfterRejection(of: 1, now: .seconds(1))) == "use b 2")
+        #expect(text(cache.stepAfterRejection(of: 2, now: .seconds(1))) == "none")
     }
 
-    @Test func `a failure counts for a second`() throws {
+    @Test func `a failure is kept for a second`() throws {
         var cache = ExecCredentialCache()
         cache.ran(.failure(failure), now: .zero)
         #expect(text(cache.step(now: .milliseconds(999), date: 0)) == "failed")
         #expect(text(cache.step(now: .seconds(1), date: 0)) == "run")
     }
 
-    @Test func `a credential that has not expired outlives a failure`() throws {
+    @Test func `a credential stays in use after a failure until it expires`() throws {
         var cache = ExecCredentialCache()
         cache.ran(.success(try credential("a", expiration: 100)), now: .zero)
         cache.ran(.failure(failure), now: .seconds(10))
@@ -138,7 +138,7 @@ import Testing
         #expect(text(cache.step(now: .seconds(11), date: 101)) == "run")
     }
 
-    @Test func `a credential that comes expired is used for a second`() throws {
+    @Test func `a credential that is expired already is used for a second`() throws {
         var cache = ExecCredentialCache()
         cache.ran(.success(try credential("a", expiration: 100)), now: .zero)
         #expect(text(cache.step(now: .milliseconds(999), date: 200)) == "use a 1")

@@ -11,7 +11,7 @@ import Testing
 
 @testable import KubernetesClient
 
-/// Programs that are run: shell scripts, given to /bin/sh by their path.
+/// Plugins that are shell scripts, run by /bin/sh.
 @Suite(.timeLimit(.minutes(30))) struct ExecPluginTests {
     private static let v1 = "client.authentication.k8s.io/v1"
 
@@ -29,21 +29,21 @@ import Testing
     private func run(
         _ script: String,
         arguments: [String] = [],
-        // Stands still: a plugin has as much time as a busy machine needs.
+        // A clock that stands still, so that a busy machine causes no timeout.
         clock: any Clock<Duration> = ManualClock()
     )
         async throws -> ExecPlugin.Output
     {
         var output: ExecPlugin.Output?
         try await withTemporaryDirectory { directory in
-            output = try await plugin(script, in: directory, arguments: arguments).run(Timekeeper(clock))
+            output = try await plugin(script, in: directory, arguments: arguments).run(clock)
         }
         return try #require(output)
     }
 
     private func text(_ output: ExecPlugin.Output) -> String { String(decoding: output.output, as: UTF8.self) }
 
-    @Test func `arguments and variables arrive as they are`() async throws {
+    @Test func `arguments and environment variables are passed unchanged`() async throws {
         let script =
             #"printf '%s|%s|%s|%s|' "$1" "$2" "$PLUGIN_SETTING" "$KUBERNETES_EXEC_INFO"; echo note >&2; exit 3"#
         let output = try await run(script, arguments: ["$(echo no) `id`", "*"])
@@ -57,7 +57,7 @@ import Testing
         #expect(try await text(run(#"printf %s "$PATH"; cat"#)) == path)
     }
 
-    @Test func `more output than an ExecCredential has is refused`() async throws {
+    @Test func `output beyond the limit is rejected`() async throws {
         let error = await #expect(throws: KubernetesConfigurationError.self) {
             try await run("head -c 1048577 /dev/zero; exec sleep 1000")
         }
@@ -65,7 +65,7 @@ import Testing
         #expect(try await run("head -c 1048576 /dev/zero").output.count == 1_048_576)
     }
 
-    @Test func `of standard error the beginning is kept`() async throws {
+    @Test func `only the beginning of standard error is kept`() async throws {
         let output = try await run("head -c 1000000 /dev/zero | tr '\\0' x >&2; printf done")
         #expect(output.errors == String(repeating: "x", count: 4096))
         #expect(text(output) == "done")
@@ -75,19 +75,19 @@ import Testing
         ": > ready; exec sleep 1000",
         "trap '' TERM INT HUP; sleep 1000 & echo $! > child; : > ready; sleep 1000; sleep 1000",
     ])
-    func `one that does not end in time is killed with its children`(_ script: String) async throws {
+    func `a plugin that does not end in time is killed with its children`(_ script: String) async throws {
         let clock = ManualClock()
         try await withTemporaryDirectory { directory in
             let plugin = try plugin("cd '\(directory)'\necho $$ > process\n\(script)", in: directory)
             await withTaskGroup { group in
                 group.addTask {
                     let error = await #expect(throws: KubernetesConfigurationError.self) {
-                        try await plugin.run(Timekeeper(clock))
+                        try await plugin.run(clock)
                     }
                     #expect(error?.message == "credential plugin did not end within 30.0 seconds")
                 }
                 await clock.sleepers(1)
-                // Those that the script notes are running by then.
+                // The processes whose ids the script has written are running by then.
                 while !Task.isCancelled, !FileManager.default.fileExists(atPath: "\(directory)/ready") {
                     await pollingPause()
                 }
@@ -102,19 +102,19 @@ import Testing
         }
     }
 
-    /// Whether a process is there and is not one that only waits for its parent to look at it.
+    /// Whether a process exists and is not a zombie.
     private func isRunning(_ process: String) -> Bool {
         guard let state = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
         return state.split(separator: ")").last?.hasPrefix(" Z") == false
     }
 
-    @Test func `cancellation ends it`() async throws {
+    @Test func `cancellation kills the plugin`() async throws {
         let clock = ManualClock()
         try await withTemporaryDirectory { directory in
             let plugin = try plugin("exec sleep 1000", in: directory)
             await withTaskGroup { group in
                 group.addTask {
-                    await #expect(throws: (any Error).self) { try await plugin.run(Timekeeper(clock)) }
+                    await #expect(throws: (any Error).self) { try await plugin.run(clock) }
                 }
                 await clock.sleepers(1)
                 group.cancelAll()
@@ -122,14 +122,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [("no-such-credential-plugin", " on the PATH"), ("/no/such/plugin", ""), ("/dev/null", "")])
-    func `one that is not there is an error with the hint`(_ command: String, place: String) async throws {
+    @Test(arguments: [("no-such-credential-plugin", " in PATH"), ("/no/such/plugin", ""), ("/dev/null", "")])
+    func `a missing plugin is an error with the install hint`(_ command: String, place: String) async throws {
         try await withTemporaryDirectory { directory in
             var plugin = try plugin("", in: directory)
             plugin.command = command
             plugin.installHint = "install it from example.org"
             let error = await #expect(throws: KubernetesConfigurationError.self) {
-                try await plugin.run(Timekeeper(ContinuousClock()))
+                try await plugin.run(ContinuousClock())
             }
             #expect(error?.code == .missing)
             #expect(
@@ -139,20 +139,20 @@ import Testing
         }
     }
 
-    @Test func `a name is looked for on the PATH`() async throws {
+    @Test func `a name is looked up in PATH`() async throws {
         try await withTemporaryDirectory { directory in
             var plugin = try plugin("printf found", in: directory)
             plugin.command = "sh"
-            #expect(try await text(plugin.run(Timekeeper(ContinuousClock()))) == "found")
+            #expect(try await text(plugin.run(ContinuousClock())) == "found")
         }
     }
 }
 
-/// Credentials of a plugin in requests.
-@Suite(.timeLimit(.minutes(30))) struct ExecCredentialsTests {
+/// Requests with the credentials of a plugin.
+@Suite(.timeLimit(.minutes(30))) struct ExecAuthenticatorTests {
     private static let v1 = "client.authentication.k8s.io/v1"
 
-    /// A script that notes each run in `runs`, and prints the file `status` in an ExecCredential.
+    /// A script that appends a line to `runs` at each run, and prints an ExecCredential with the content of `status`.
     private func plugin(in directory: String, status: String) throws -> ExecPlugin {
         try write(status, to: "\(directory)/status")
         let script = """
@@ -181,10 +181,10 @@ import Testing
 
     private func token(_ token: String) -> String { #"{"token": "\#(token)"}"# }
 
-    @Test func `many requests at once run it once`() async throws {
+    @Test func `concurrent requests run the plugin once`() async throws {
         try await withTemporaryDirectory { directory in
             let plugin = try plugin(in: directory, status: token(SimulatedAPIServer.adminToken))
-            try await TestCluster.with(credentials: .exec(ExecCredentials(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
                 _ = try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
                 try await withThrowingTaskGroup { group in
                     for _ in 0..<8 { group.addTask { _ = try await get(cluster) } }
@@ -198,7 +198,7 @@ import Testing
         }
     }
 
-    @Test func `a kubeconfig leads to it, by a path of its own folder`() async throws {
+    @Test func `a kubeconfig configures a plugin by a path relative to its directory`() async throws {
         try await withTemporaryDirectory { directory in
             _ = try plugin(in: directory, status: token(SimulatedAPIServer.adminToken))
             try FileManager.default.createSymbolicLink(atPath: "\(directory)/sh", withDestinationPath: "/bin/sh")
@@ -216,7 +216,7 @@ import Testing
                     """
                 try write(kubeconfig, to: "\(directory)/config")
                 let configuration = try KubernetesConfiguration.load(kubeconfig: "\(directory)/config")
-                // Two clients of one configuration share its credentials.
+                // Two clients of one configuration share the plugin's credentials.
                 for _ in 0..<2 {
                     let client = try KubernetesClient(
                         configuration: configuration,
@@ -235,10 +235,10 @@ import Testing
         }
     }
 
-    @Test func `after a 401 it runs again and the request is sent again`() async throws {
+    @Test func `after a 401 the plugin runs again, and the request is sent again`() async throws {
         try await withTemporaryDirectory { directory in
             let clock = ManualClock()
-            let credentials = ExecCredentials(try plugin(in: directory, status: token("expired")), clock: clock)
+            let credentials = ExecAuthenticator(try plugin(in: directory, status: token("expired")), clock: clock)
             try await TestCluster.with(credentials: .exec(credentials)) { cluster in
                 _ = try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
                 await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -254,12 +254,12 @@ import Testing
         }
     }
 
-    @Test func `it runs again when the credential has expired`() async throws {
+    @Test func `the plugin runs again when the credential has expired`() async throws {
         try await withTemporaryDirectory { directory in
             let clock = ManualClock()
             let status =
                 #"{"token": "\#(SimulatedAPIServer.adminToken)", "expirationTimestamp": "2000-01-01T00:00:00Z"}"#
-            let credentials = ExecCredentials(try plugin(in: directory, status: status), clock: clock)
+            let credentials = ExecAuthenticator(try plugin(in: directory, status: status), clock: clock)
             try await TestCluster.with(credentials: .exec(credentials)) { cluster in
                 for _ in 0..<3 {
                     let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
@@ -271,12 +271,12 @@ import Testing
         }
     }
 
-    @Test func `one that fails is an error and its standard error is in the log`() async throws {
+    @Test func `a plugin that fails is an error, and its standard error is logged`() async throws {
         try await withTemporaryDirectory { directory in
             try write("echo 'log in first' >&2; exit 7", to: "\(directory)/plugin")
             var plugin = try plugin(in: directory, status: "{}")
             try write("echo 'log in first' >&2; exit 7", to: "\(directory)/plugin")
-            try await TestCluster.with(credentials: .exec(ExecCredentials(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
                 let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
                 #expect(error?.code == .unauthorized)
                 #expect(
@@ -286,26 +286,26 @@ import Testing
                 #expect(cluster.log.contains { $0.hasPrefix("warning") && $0.contains("log in first") })
                 #expect(cluster.requests.isEmpty)
             }
-            // It may have printed a credential before.
+            // Its output may contain a credential.
             plugin.arguments = ["-c", "echo secret; echo secret >&2; exit 7"]
-            try await TestCluster.with(credentials: .exec(ExecCredentials(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
                 await #expect(throws: KubernetesError.self) { try await get(cluster) }
                 #expect(!cluster.log.joined().contains("secret"))
             }
         }
     }
 
-    @Test func `a request that is cancelled leaves the others their run`() async throws {
+    @Test func `cancelling the request that runs the plugin does not fail the others`() async throws {
         try await withTemporaryDirectory { directory in
             let plugin = try plugin(in: directory, status: token(SimulatedAPIServer.adminToken))
-            // Waits in its first run until the test has seen it.
+            // The first run hangs until it is cancelled.
             let script = try String(contentsOfFile: "\(directory)/plugin", encoding: .utf8)
             try write(
                 "[ -e '\(directory)/runs' ] || { echo run > '\(directory)/runs'; exec sleep 1000; }\n\(script)",
                 to: "\(directory)/plugin"
             )
             let clock = ManualClock()
-            try await TestCluster.with(credentials: .exec(ExecCredentials(plugin, clock: clock))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin, clock: clock))) { cluster in
                 let first = await withTaskGroup(of: KubernetesError.Code?.self) { group in
                     group.addTask {
                         do throws(KubernetesError) {
@@ -327,7 +327,7 @@ import Testing
         }
     }
 
-    @Test func `its client certificate is shown, and the next one after it`() async throws {
+    @Test func `the client certificate is used, and replaced by the next one`() async throws {
         let authority = try TestCertificateAuthority()
         func status(_ name: String) throws -> String {
             let identity = try authority.issueClient(commonName: name)
@@ -343,7 +343,7 @@ import Testing
         )
         try await withTemporaryDirectory { directory in
             let clock = ManualClock()
-            let credentials = ExecCredentials(try plugin(in: directory, status: status("first")), clock: clock)
+            let credentials = ExecAuthenticator(try plugin(in: directory, status: status("first")), clock: clock)
             try await TestHTTPServer.withServer(configuration) { request in
                 clients.append(request.peerCommonName ?? "none")
                 return TestHTTPResponse(status: request.peerCommonName == "second" ? 403 : 401)

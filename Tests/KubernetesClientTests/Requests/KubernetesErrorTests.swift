@@ -14,7 +14,7 @@ import Testing
         KubernetesError(httpStatus: httpStatus, retryAfterHeader: retryAfter, body: Array(body.utf8), request: info)
     }
 
-    @Test func `status in JSON`() {
+    @Test func `a Status in JSON is decoded`() {
         let error = error(
             403,
             """
@@ -33,7 +33,7 @@ import Testing
         )
     }
 
-    @Test func `status in protobuf`() throws {
+    @Test func `a Status in protobuf is decoded`() throws {
         var status = Status()
         status.code = 410
         status.reason = "Expired"
@@ -57,7 +57,7 @@ import Testing
         "<html>\n<b>Bad gateway</b>\u{1B}[31m", "{\"message\": 5}", "{", "k8s\0junk", "",
         String(repeating: "x", count: 10_000),
     ])
-    func `anything else is bounded text`(_ body: String) {
+    func `any other body becomes a bounded text`(_ body: String) {
         let error = error(502, body)
         #expect(error.code == .serverError)
         #expect(error.status == nil)
@@ -90,7 +90,7 @@ import Testing
         if reason.isEmpty { #expect(KubernetesError.Code(httpStatus: httpStatus, status: nil) == code) }
     }
 
-    @Test func `terminating namespace`() {
+    @Test func `a terminating namespace has its own code`() {
         var status = Status()
         status.reason = "Forbidden"
         status.details.causes = [.with { $0.reason = "NamespaceTerminating" }]

@@ -7,7 +7,7 @@ import KubernetesClient
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ListAndWatchTests {
-    @Test func `list in pages`() async throws {
+    @Test func `a list comes in pages`() async throws {
         try await TestCluster.with { cluster in
             for number in 1...7 { try cluster.server.create(.volume("pv-\(number)")) }
             let pages = try await cluster.client.list(PersistentVolume.self, limit: 3).collected()
@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func `empty list is one page`() async throws {
+    @Test func `an empty list is one page`() async throws {
         try await TestCluster.with { cluster in
             let pages = try await cluster.client.list(PersistentVolume.self).collected()
             #expect(pages.count == 1)
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func `list that expires between pages`() async throws {
+    @Test func `a list that expires between pages fails`() async throws {
         try await TestCluster.with { cluster in
             for number in 1...2 { try cluster.server.create(.volume("pv-\(number)")) }
             var pages = cluster.client.list(PersistentVolume.self, limit: 1).makeAsyncIterator()
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func selection() async throws {
+    @Test func `a list selects by namespace and fields`() async throws {
         try await TestCluster.with { cluster in
             for (name, namespace) in [("a", "default"), ("b", "default"), ("a", "kube-system")] {
                 try cluster.server.create([
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func `watch reports changes and bookmarks`() async throws {
+    @Test func `a watch delivers changes and bookmarks`() async throws {
         try await TestCluster.with { cluster in
             let page = try await cluster.client.list(PersistentVolume.self).collected()[0]
             let watch = try await cluster.client.watch(
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `version that the server has forgotten`() async throws {
+    @Test func `a watch from an expired version fails`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("pv"))
             cluster.server.compact()
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test(arguments: 1..<20)
-    func `watch that is cut within a frame`(_ bytes: Int) async throws {
+    func `a watch that is truncated within a frame fails`(_ bytes: Int) async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             cluster.server.watches[0].cut(afterBytes: bytes)
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test(arguments: [[0xFF, 0xFF, 0xFF, 0xFF], [0, 0, 0, 2, 0x7B, 0x7D]] as [[UInt8]])
-    func `nonsense in a watch`(_ bytes: [UInt8]) async throws {
+    func `malformed bytes in a watch are an error`(_ bytes: [UInt8]) async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             cluster.server.watches[0].send(bytes)

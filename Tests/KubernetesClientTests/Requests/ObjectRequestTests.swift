@@ -8,7 +8,7 @@ import SwiftProtobuf
 import Testing
 
 @Suite(.timeLimit(.minutes(30))) struct ObjectRequestTests {
-    @Test func `create get update patch`() async throws {
+    @Test func `objects are created, read, updated and patched`() async throws {
         try await TestCluster.with { cluster in
             let created = try await cluster.client.create(Lease.named("lock", holder: "a"))
             #expect(created.metadata.uid != "")
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func `update keeps fields that the message does not have`() async throws {
+    @Test func `an update keeps unknown fields`() async throws {
         try await TestCluster.with { cluster in
             let owner: JSONValue = ["apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"]
             try cluster.server.create([
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func `status subresource`() async throws {
+    @Test func `a status subresource is patched`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("pv"))
             let volume = try await cluster.client.patch(
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test func refusals() async throws {
+    @Test func `rejections have their own codes`() async throws {
         try await TestCluster.with { cluster in
             let client = cluster.client
             var error = await #expect(throws: KubernetesError.self) {
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test(arguments: ["", ".", ".."])
-    func `names that would be another path`(_ name: String) async throws {
+    func `names that would change the path are rejected`(_ name: String) async throws {
         try await TestCluster.with { cluster in
             let error = await #expect(throws: KubernetesError.self) {
                 try await cluster.client.get(Lease.self, name: name, namespace: "default")

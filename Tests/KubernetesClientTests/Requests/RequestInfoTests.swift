@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct RequestInfoTests {
-    @Test func `core and grouped paths`() {
+    @Test func `the path depends on group, scope and subresource`() {
         #expect(
             RequestInfo(verb: .list, resource: PersistentVolume.resource).path == "/api/v1/persistentvolumes"
         )
@@ -22,7 +22,7 @@ import Testing
         )
     }
 
-    @Test func subresource() {
+    @Test func `a subresource is part of path, description and rule`() {
         let info = RequestInfo(
             verb: .patch,
             resource: PersistentVolumeClaim.resource,
@@ -35,7 +35,7 @@ import Testing
         #expect(info.rbacRule == #"{apiGroups: [""], resources: ["persistentvolumeclaims/status"], verbs: ["patch"]}"#)
     }
 
-    @Test func `names cannot leave their segment`() {
+    @Test func `names are percent-encoded within a path segment`() {
         let info = RequestInfo(verb: .get, resource: Event.resource, namespace: "a/b", name: "c?d=é#%")
         #expect(info.path == "/api/v1/namespaces/a%2Fb/events/c%3Fd%3D%C3%A9%23%25")
     }

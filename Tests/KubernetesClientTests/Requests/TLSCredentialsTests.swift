@@ -24,15 +24,15 @@ import Testing
         second = try authority.issueClient(commonName: "second")
     }
 
-    /// A server that knows no object and one user, by the common name of the client's certificate; and a client with the
-    /// files `ca.crt`, `client.crt` and `client.key`, at first those of the server's authority and of `first`.
+    /// A server without objects and with one user, the common name of the client's certificate; and a client with the
+    /// files `ca.crt`, `client.crt` and `client.key`, initially those of the server's authority and of `first`.
     private struct Scene {
         let directory: String
         let server: TestHTTPServer
         let client: KubernetesClient
         let clock: SkippingClock
         let user: Mutable<String>
-        /// The common names of the clients, in the order of their requests.
+        /// The common names of the client certificates, one for each request.
         let clients: Collected<String>
         private let handler: InMemoryLogHandler
 
@@ -71,7 +71,7 @@ import Testing
             try KubernetesClientTests.write(text, to: "\(directory)/\(file)")
         }
 
-        /// The code of a request's error; `notFound` is a user's who is known.
+        /// The code of a request's error. `notFound` means that the user was authenticated.
         func code() async -> KubernetesError.Code? {
             do throws(KubernetesError) {
                 let _: Lease = try await client.get(name: "lock", namespace: "default")
@@ -81,12 +81,12 @@ import Testing
             }
         }
 
-        /// What was logged above `debug`, as `level message metadata`.
+        /// The log above the debug level, as `level message metadata`.
         var log: [String] {
             handler.entries.filter { $0.level > .debug }.map { "\($0.level) \($0.message) \($0.metadata)" }
         }
 
-        /// All that was logged.
+        /// The log at all levels.
         var wholeLog: String { handler.entries.map { "\($0.message) \($0.metadata)" }.joined(separator: "\n") }
     }
 
@@ -100,8 +100,8 @@ import Testing
     }
 
     /// - Parameters:
-    ///   - clientAuthority: whose clients' certificates the server takes; by default its own authority.
-    ///   - prepare: what to make of the files before they are read first.
+    ///   - clientAuthority: the authority of the client certificates that the server accepts; its own by default.
+    ///   - prepare: changes the files before the first read.
     private func withScene(
         clientAuthority: TestCertificateAuthority? = nil,
         prepare: (_ directory: String) throws -> Void = { _ in },
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func `after a minute new connections show the new certificate`() async throws {
+    @Test func `after a minute new connections use the new certificate`() async throws {
         try await withScene { scene in
             #expect(await scene.code() == .notFound)
             try scene.write(second)
@@ -148,16 +148,16 @@ import Testing
             scene.user.value = "second"
             #expect(await scene.code() == .notFound)
             #expect(scene.clients.values == ["first", "first", "second"])
-            // The connection of the old certificate was idle, and is not used again.
+            // The idle connection with the old certificate is not used again.
             #expect(scene.server.acceptedConnections == 2)
             #expect(await scene.code() == .notFound)
             #expect(scene.server.acceptedConnections == 2)
             let files = "\(scene.directory)/client.crt \(scene.directory)/client.key"
-            #expect(scene.log == [#"notice Loaded changed TLS credentials ["files": \#(files)]"#])
+            #expect(scene.log == [#"notice Reloaded TLS credentials ["files": \#(files)]"#])
         }
     }
 
-    @Test func `a request that is refused with 401 is sent again with a certificate that is new`() async throws {
+    @Test func `a request that is rejected with 401 is sent again with a new certificate`() async throws {
         try await withScene { scene in
             scene.user.value = "second"
             #expect(await scene.code() == .unauthorized)
@@ -168,7 +168,9 @@ import Testing
         }
     }
 
-    @Test func `requests that were sent with the old certificate are sent again without another look`() async throws {
+    @Test func `requests that were sent with the old certificate are sent again without reading the files`()
+        async throws
+    {
         try await withScene { scene in
             scene.user.value = "second"
             try scene.write(second)
@@ -180,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func `a server that takes the new certificate alone is reached at once`() async throws {
+    @Test func `a server that accepts only the new certificate is reached at once`() async throws {
         let other = try TestCertificateAuthority()
         try await withScene(clientAuthority: other) { scene in
             let refused = await scene.code()
@@ -193,7 +195,7 @@ import Testing
         }
     }
 
-    @Test func `a server whose certificate is of a new authority is trusted with the new file`() async throws {
+    @Test func `a server with a certificate of a new authority is trusted with the new file`() async throws {
         try await withScene { scene in
             #expect(await scene.code() == .notFound)
             let other = try TestCertificateAuthority()
@@ -203,11 +205,11 @@ import Testing
             try await scene.clock.sleep(for: .seconds(1))
             #expect(await scene.code() == .notFound)
             #expect(scene.clients.values == ["first", "first"])
-            #expect(scene.log == [#"notice Loaded changed TLS credentials ["files": \#(scene.directory)/ca.crt]"#])
+            #expect(scene.log == [#"notice Reloaded TLS credentials ["files": \#(scene.directory)/ca.crt]"#])
         }
     }
 
-    @Test func `certificate and key may be one file behind a link that is swapped`() async throws {
+    @Test func `certificate and key may be one file behind a symbolic link that is replaced`() async throws {
         let (first, second) = (first, second)
         try await withScene { directory in
             for (name, identity) in [("1.pem", first), ("2.pem", second)] {
@@ -241,7 +243,7 @@ import Testing
     }
 
     @Test(arguments: Damage.allCases)
-    func `a file that is unusable for a moment leaves the last one in use`(_ damage: Damage) async throws {
+    func `a file that is temporarily unusable leaves the last one in use`(_ damage: Damage) async throws {
         try await withScene { scene in
             #expect(await scene.code() == .notFound)
             try scene.write(second)
@@ -252,9 +254,9 @@ import Testing
             }
             #expect(scene.log.count == 1)
             let line = try #require(scene.log.first)
-            #expect(line.hasPrefix("warning Failed to load TLS credentials, the last ones stay in use"), "\(line)")
+            #expect(line.hasPrefix("warning Failed to reload TLS credentials, using the last ones"), "\(line)")
             #expect(line.contains("\(scene.directory)/client.crt"), "\(line)")
-            // It is mended, and taken up.
+            // The repaired file is used.
             try scene.write(second)
             try scene.write(authority.certificatePEM, to: "ca.crt")
             try await scene.clock.sleep(for: .seconds(60))
@@ -286,7 +288,7 @@ import Testing
         }
     }
 
-    @Test func `without files nothing is read and nothing is sent again`() throws {
+    @Test func `without files nothing is read, and no request is sent again`() throws {
         let applied = Collected<TLSConfiguration>()
         let configuration = KubernetesConfiguration(
             server: "https://api.example",
@@ -301,7 +303,7 @@ import Testing
     }
 }
 
-/// Of a password: `openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -v2 aes-128-cbc`
+/// A key with a password: `openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -v2 aes-128-cbc`
 private let encryptedKey = """
     -----BEGIN ENCRYPTED PRIVATE KEY-----
     MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgZXkqInFy26AICA+gw

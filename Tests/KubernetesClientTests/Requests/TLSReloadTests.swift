@@ -10,7 +10,7 @@ import Testing
     private let first = TLSConfiguration(certificateAuthorities: [1])
     private let second = TLSConfiguration(certificateAuthorities: [2])
 
-    @Test func `files are read again a minute after they were read`() {
+    @Test func `files are read again after a minute`() {
         var reload = TLSReload(first, now: .seconds(10))
         #expect(!reload.isDue(now: .seconds(69)))
         #expect(reload.isDue(now: .seconds(70)))
@@ -19,13 +19,13 @@ import Testing
         #expect(reload.generation == 0)
     }
 
-    @Test func `however much is refused, files are read once a second`() {
+    @Test func `files are read at most once a second, however many requests are rejected`() {
         var reload = TLSReload(first, now: .zero)
         let times: [Duration] = [.zero, .milliseconds(999), .seconds(1)]
-        #expect(times.map { reload.refused(now: $0) } == [true, false, true])
+        #expect(times.map { reload.rejected(now: $0) } == [true, false, true])
     }
 
-    @Test func `a change is a new generation`() {
+    @Test func `a change starts a new generation`() {
         var reload = TLSReload(first, now: .zero)
         #expect(reload.read(second, now: .seconds(60)) == .changed)
         #expect(reload.configuration == second)
@@ -34,7 +34,7 @@ import Testing
         #expect(reload.generation == 1)
     }
 
-    @Test func `what cannot be used leaves the last configuration in use and is new once`() {
+    @Test func `unusable files leave the last configuration in use, and are new once`() {
         var reload = TLSReload(first, now: .zero)
         #expect(reload.read(nil, now: .seconds(60)) == .failed(isNew: true))
         #expect(reload.read(nil, now: .seconds(120)) == .failed(isNew: false))

@@ -8,9 +8,9 @@ import Testing
 
 @testable import KubernetesClient
 
-/// The API server stores what a client sent in protobuf, texts that are not UTF-8 among it.
+/// The API server stores what a client has sent in protobuf, including strings that are not UTF-8.
 @Suite(.timeLimit(.minutes(30))) struct UndecodableObjectTests {
-    /// `spec.nothing.csi.volumeHandle` ends before it should.
+    /// `spec.nothing.csi.volumeHandle` is truncated.
     private static let truncated: [UInt8] = [0x12, 5, 0x12, 3, 0xB2, 1, 9]
     /// `metadata.annotations["a"]` is FF.
     private static let annotation: [UInt8] = [0x0A, 8, 0x62, 6, 0x0A, 1, 0x61, 0x12, 1, 0xFF]
@@ -19,7 +19,7 @@ import Testing
         cluster.log.filter { $0.hasPrefix("warning ") }
     }
 
-    @Test func `a list in pages skips an object that cannot be decoded`() async throws {
+    @Test func `a paged list skips an undecodable object`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("a"))
             try cluster.server.create(.volume("b"), appending: Self.truncated)
@@ -32,19 +32,20 @@ import Testing
             #expect(cluster.skipped.values.map(\.resource) == ["persistentvolumes", "persistentvolumes"])
             let warnings = warnings(cluster)
             #expect(warnings.count == 1)
-            #expect(warnings.first?.contains("Skipped an object that cannot be decoded") == true)
+            #expect(warnings.first?.contains("Skipped undecodable object") == true)
             #expect(warnings.first?.contains("b") == true)
         }
     }
 
     @Test(arguments: [true, false])
-    func `a watcher skips an object that cannot be decoded and keeps its version`(streamsLists: Bool) async throws {
+    func `a watcher skips an undecodable object, and keeps its resourceVersion`(streamsLists: Bool) async throws {
         try await TestCluster.with(streamsLists: streamsLists) { cluster in
             try cluster.server.create(.volume("a"))
             try cluster.server.create(.volume("b"), appending: Self.truncated)
             try cluster.server.create(.volume("c"))
-            var events = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger, random: { 0 })
-                .makeAsyncIterator()
+            var watcher = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger)
+            watcher.random = { 0 }
+            var events = watcher.makeAsyncIterator()
             var listed: [String] = []
             loop: while let event = try await events.next() {
                 switch event {
@@ -68,12 +69,12 @@ import Testing
             let lists = cluster.server.journal.records.filter {
                 $0.request.verb == .list || $0.request.isStreamingList
             }
-            // A server without streaming lists refuses the first.
+            // A server without streaming lists rejects the first.
             #expect(lists.count == (streamsLists ? 1 : 2))
         }
     }
 
-    @Test func `a watch goes on after the version of an object that cannot be decoded`() async throws {
+    @Test func `a watch continues after the resourceVersion of an undecodable object`() async throws {
         try await TestCluster.with { cluster in
             let page = try await cluster.client.list(PersistentVolume.self).collected()[0]
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: page.resourceVersion)
@@ -84,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `pods, nodes and events with texts that are not UTF-8 are read`() async throws {
+    @Test func `pods, nodes and events with strings that are not UTF-8 are read`() async throws {
         try await TestCluster.with { cluster in
             let server = cluster.server
             try NodeFixture(name: "worker").store(in: server)
@@ -125,7 +126,7 @@ import Testing
         }
     }
 
-    /// 500 claims with a `spec.volumeName` of a megabyte each are more than a client takes at once.
+    /// 500 claims with a `spec.volumeName` of a megabyte each exceed the limit of a response.
     @Test func `a page that is too large is requested again with fewer objects`() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }

@@ -3,20 +3,23 @@
 
 import HealthMonitorTestKit
 import KubernetesAPI
-import KubernetesClient
 import SwiftProtobuf
 import Testing
 
-/// A watcher of a server that streams lists.
+@testable import KubernetesClient
+
+/// A watcher of a server that supports streaming lists.
 @Suite(.timeLimit(.minutes(30))) struct WatchListTests {
     private typealias Events = Watcher<PersistentVolume>.AsyncIterator
 
     private func events(_ cluster: TestCluster, random: Double = 0) -> Events {
-        Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger, random: { random })
-            .makeAsyncIterator()
+        var watcher = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger)
+        watcher.random = { random }
+        return watcher.makeAsyncIterator()
     }
 
-    /// What the next list says, as `listed a`, one for each object; how many come together is the network's choice.
+    /// The events of the next list, with one `listed a` for each object: how many arrive together depends on the
+    /// network.
     private func list(_ events: inout Events) async throws -> [String] {
         var texts: [String] = []
         while texts.last != "synced", let event = try await events.next() {
@@ -54,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `a stream that ends goes on as a watch`() async throws {
+    @Test func `a stream that ends continues as a watch`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             var events = events(cluster)
             #expect(try await list(&events) == ["restarted", "synced"])
@@ -72,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `a version that expired is listed by a stream again`() async throws {
+    @Test func `after an expired version a new list is streamed`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             var events = events(cluster)
@@ -83,8 +86,8 @@ import Testing
         }
     }
 
-    /// The server's stream as it is when much changes: between the first object and the bookmark, whatever a watch has.
-    @Test func `changes within the list`() async throws {
+    /// Between the first object and the bookmark, the server may send any event of a watch.
+    @Test func `changes may arrive within the list`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             func volume(_ name: String, _ version: String) -> PersistentVolume {
                 .with {
@@ -95,7 +98,7 @@ import Testing
             var end = volume("", "9")
             end.metadata.annotations = ["k8s.io/initial-events-end": "true"]
             let frames = try [
-                // Versions are in no order here.
+                // Initial events are not in the order of their versions.
                 frame("ADDED", volume("a", "7")), frame("ADDED", volume("b", "3")), frame("MODIFIED", volume("a", "8")),
                 frame("DELETED", volume("b", "9")), frame("BOOKMARK", volume("", "8")),
                 frame("ADDED", volume("c", "9")),
@@ -117,7 +120,7 @@ import Testing
         }
     }
 
-    @Test func `a server without streams is asked for pages at once`() async throws {
+    @Test func `a server without streaming lists is listed in pages at once`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("a"))
             var events = events(cluster)
@@ -128,8 +131,9 @@ import Testing
         }
     }
 
-    /// With an etcd that cannot report its progress (older than 3.5.13), the refusal comes after the head.
-    @Test func `a server that refuses within the stream is asked for pages at once`() async throws {
+    /// With an etcd that cannot report its progress (older than 3.5.13), the rejection comes after the response
+    /// headers.
+    @Test func `a server that rejects within the stream is listed in pages at once`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             var status = Status()
@@ -148,8 +152,8 @@ import Testing
         }
     }
 
-    /// Cut wherever it may be, the list comes again, whole, and in pages.
-    @Test func `a stream that is cut is followed by pages`() async throws {
+    /// Wherever it is truncated, the whole list comes again, in pages.
+    @Test func `a truncated stream is followed by a paged list`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
             var initial: [UInt8] = []

@@ -8,13 +8,13 @@ import Testing
 @testable import KubernetesClient
 
 @Suite(.timeLimit(.minutes(30))) struct WatchSilenceTests {
-    @Test func `without bookmarks the server's own limit and half a minute hold`() {
+    @Test func `without bookmarks the limit is the watch's timeout plus 30 seconds`() {
         let silence = WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: false)
         #expect(silence.limit == .seconds(330))
         #expect(!silence.hasSeenBookmark)
     }
 
-    @Test func `from the first bookmark on one of two may be missing`() {
+    @Test func `after the first bookmark, one of two may be missing`() {
         var silence = WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: false)
         silence.receivedBookmark(endsInitialEvents: false)
         #expect(silence.limit == .seconds(150))
@@ -22,7 +22,7 @@ import Testing
         #expect(WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: true).limit == .seconds(150))
     }
 
-    @Test func `the bookmark at the end of the list promises no further ones`() {
+    @Test func `the bookmark that ends the list says nothing about further bookmarks`() {
         var silence = WatchSilence(timeout: .seconds(600), isListing: true, expectsBookmarks: false)
         #expect(silence.limit == .seconds(60))
         silence.receivedBookmark(endsInitialEvents: true)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func `the end of a streamed list changes the limit of the connection`() async throws {
+    @Test func `the end of a streaming list changes the limit of the connection`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             let watch = try await cluster.client.watchList(PersistentVolume.self)

@@ -12,7 +12,7 @@ import Testing
         return machine
     }
 
-    @Test func `list then watch`() {
+    @Test func `a list is followed by a watch`() {
         var machine = WatchStateMachine()
         #expect(machine.step == .watchList)
         machine.listed(resourceVersion: "10")
@@ -20,31 +20,31 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.invalid, .badRequest, .serverError])
-    func `a server without streaming lists is asked for pages at once`(_ code: KubernetesError.Code) {
+    func `a server without streaming lists is listed in pages at once`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
-        #expect(machine.isRefusal(code))
+        #expect(machine.isRejectedStreamingList(code))
         #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0.5) == .zero)
         #expect(machine.step == .list)
-        #expect(!machine.isRefusal(code))
+        #expect(!machine.isRejectedStreamingList(code))
         #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0) == .milliseconds(800))
         machine.listed(resourceVersion: "10")
-        // And for pages whenever a list is needed.
+        // Later lists are paged too.
         _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
         #expect(machine.step == .list)
     }
 
     @Test(arguments: [KubernetesError.Code.transport, .timeout, .tooManyRequests, .forbidden, .decoding, .expired])
-    func `a streaming list that fails is followed by pages`(_ code: KubernetesError.Code) {
+    func `a streaming list that fails is followed by a paged list`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
         machine.beganStreamingList()
-        #expect(!machine.isRefusal(code))
+        #expect(!machine.isRejectedStreamingList(code))
         #expect(machine.ended(.failed(code, retryAfter: .seconds(3)), jitter: 0) == .seconds(3))
         #expect(machine.step == .list)
     }
 
-    /// Where the API server is away when the monitor starts, its lists have not failed.
+    /// An API server that is not available at the start may support streaming lists.
     @Test(arguments: [KubernetesError.Code.transport, .unauthorized, .tooManyRequests, .forbidden])
-    func `a failure that any request would have met says nothing of streaming lists`(_ code: KubernetesError.Code) {
+    func `a failure that is unrelated to lists does not end streaming lists`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watchList)
@@ -53,13 +53,13 @@ import Testing
         #expect(machine.step == .list)
     }
 
-    @Test func `a streaming list that ends early is followed by pages`() {
+    @Test func `a streaming list that ends early is followed by a paged list`() {
         var machine = WatchStateMachine()
         #expect(machine.ended(.closed(after: .milliseconds(1)), jitter: 0) == .milliseconds(800))
         #expect(machine.step == .list)
     }
 
-    /// A server without streaming lists, whose lists in pages have expired after a page.
+    /// A server without streaming lists, whose paged lists have expired after a page.
     private func machine(expiredLists: Int) -> WatchStateMachine {
         var machine = WatchStateMachine()
         _ = machine.ended(.failed(.badRequest, retryAfter: nil), jitter: 0)
@@ -70,13 +70,13 @@ import Testing
         return machine
     }
 
-    @Test func `a list is without pages after two whose page tokens have expired`() {
+    @Test func `after two lists whose continue tokens have expired, one is without pages`() {
         #expect(machine(expiredLists: 1).step == .list)
         var machine = machine(expiredLists: 2)
         #expect(machine.step == .wholeList)
         machine.listed(resourceVersion: "10")
         #expect(machine.step == .watch(resourceVersion: "10"))
-        // The next one is in pages again, and may expire once.
+        // The next list is paged again, and may expire once.
         _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
         #expect(machine.step == .list)
         machine.receivedPage()
@@ -85,19 +85,19 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.timeout, .expired, .transport])
-    func `a list without pages that fails is followed by pages`(_ code: KubernetesError.Code) {
+    func `a list without pages that fails is followed by a paged list`(_ code: KubernetesError.Code) {
         var machine = machine(expiredLists: 2)
         #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0) > .zero)
         #expect(machine.step == .list)
     }
 
-    @Test func `a list whose first page expires has no token that could`() {
+    @Test func `a list that expires before its first page does not count`() {
         var machine = machine(expiredLists: 1)
         for _ in 0..<3 { _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0) }
         #expect(machine.step == .list)
     }
 
-    @Test func `other failures between two lists that expire do not count`() {
+    @Test func `other failures between two expired lists do not matter`() {
         var machine = machine(expiredLists: 1)
         machine.receivedPage()
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
@@ -107,17 +107,17 @@ import Testing
         #expect(machine.step == .wholeList)
     }
 
-    @Test func `watch that ends goes on at once from the last version`() {
+    @Test func `a watch that ends continues at once from the last version`() {
         var machine = watching(from: "10")
         #expect(machine.changed(resourceVersion: "12") == true)
         #expect(machine.ended(.closed(after: .zero), jitter: 0) == .zero)
         #expect(machine.step == .watch(resourceVersion: "12"))
-        // Silent, but open for a while.
+        // Without an event, but open for a while.
         #expect(machine.ended(.closed(after: .seconds(300)), jitter: 0) == .zero)
         #expect(machine.step == .watch(resourceVersion: "12"))
     }
 
-    @Test func `watches that end at once are slowed down`() {
+    @Test func `watches that end at once are delayed`() {
         var machine = watching(from: "10")
         let delays = (0..<7).map { _ in machine.ended(.closed(after: .milliseconds(1)), jitter: 0) }
         #expect(delays == [800, 1600, 3200, 6400, 12_800, 25_600, 30_000].map { .milliseconds($0) })
@@ -125,14 +125,14 @@ import Testing
     }
 
     @Test(arguments: [KubernetesError.Code.expired, .badRequest, .invalid, .decoding])
-    func `version that is of no use leads to a list`(_ code: KubernetesError.Code) {
+    func `a version that cannot be used leads to a list`(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watchList)
     }
 
     @Test(arguments: [KubernetesError.Code.tooManyRequests, .forbidden])
-    func `refusals keep the version`(_ code: KubernetesError.Code) {
+    func `rejections keep the version`(_ code: KubernetesError.Code) {
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .watch(resourceVersion: "10"))
@@ -143,28 +143,28 @@ import Testing
         var machine = watching(from: "10")
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .checkVersion)
-        // A check that fails itself is no check.
+        // A failed check is repeated.
         _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
         #expect(machine.step == .checkVersion)
         #expect(machine.checked(latest: "10") == true)
         #expect(machine.step == .watch(resourceVersion: "10"))
     }
 
-    @Test func `a server that was put back is listed anew`() {
+    @Test func `a server that was restored to an earlier version is listed again`() {
         var machine = watching(from: "100")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.checked(latest: "99") == false)
         #expect(machine.step == .watchList)
     }
 
-    @Test func `versions that are no numbers cannot be checked`() {
+    @Test func `versions that are not numbers are not checked`() {
         var machine = watching(from: "b")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.checked(latest: "a") == true)
         #expect(machine.step == .watch(resourceVersion: "b"))
     }
 
-    @Test func `lists that succeed between expired watches do not hide the trouble`() {
+    @Test func `lists between expired watches do not reset the back-off`() {
         var machine = watching(from: "10")
         var delays: [Duration] = []
         for _ in 0..<3 {
@@ -174,37 +174,37 @@ import Testing
         #expect(delays == [800, 1600, 3200].map { .milliseconds($0) })
     }
 
-    @Test func `a change ends the trouble`() {
+    @Test func `a change resets the back-off`() {
         var machine = watching(from: "10")
         for _ in 0..<4 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
         #expect(machine.changed(resourceVersion: "11") == true)
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) == .milliseconds(800))
     }
 
-    @Test func `Retry-After is a minimum`() {
+    @Test func `Retry-After is the minimum delay`() {
         var machine = watching(from: "10")
         #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(7)), jitter: 0) == .seconds(7))
         #expect(machine.ended(.failed(.tooManyRequests, retryAfter: .seconds(1)), jitter: 0) == .milliseconds(1600))
     }
 
-    @Test func `jitter adds up to once the delay`() {
+    @Test func `jitter adds up to the delay once more`() {
         var machine = watching(from: "10")
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 0.5) == .milliseconds(1200))
         for _ in 0..<100 { _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0) }
         #expect(machine.ended(.failed(.transport, retryAfter: nil), jitter: 1) == .seconds(60))
     }
 
-    @Test func `versions do not go back`() {
+    @Test func `versions do not go backwards`() {
         var machine = watching(from: "10")
         #expect(machine.changed(resourceVersion: "12") == true)
         #expect(machine.changed(resourceVersion: "12") == true)
         #expect(machine.changed(resourceVersion: "11") == false)
         #expect(machine.step == .watch(resourceVersion: "12"))
-        // As numbers, not as text.
+        // Compared as numbers, not as strings.
         #expect(machine.changed(resourceVersion: "100") == true)
     }
 
-    @Test func `versions that are no numbers are taken as they come`() {
+    @Test func `versions that are not numbers are not compared`() {
         var machine = watching(from: "b")
         #expect(machine.changed(resourceVersion: "a") == true)
         #expect(machine.step == .watch(resourceVersion: "a"))

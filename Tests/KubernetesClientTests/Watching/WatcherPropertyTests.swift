@@ -3,12 +3,13 @@
 
 import HealthMonitorTestKit
 import KubernetesAPI
-import KubernetesClient
 import Testing
 
-/// Whatever happens to the objects and to the watch: a copy that follows the events becomes what the server has.
+@testable import KubernetesClient
+
+/// A cache that applies the events becomes equal to the server's objects, whatever happens to them and to the watch.
 @Suite(.timeLimit(.minutes(30))) struct WatcherPropertyTests {
-    /// A copy of the server's volumes, by name: their versions.
+    /// A cache of the server's volumes: their versions by name.
     private struct Copy {
         private(set) var versions: [String: String] = [:]
         private var list: [String: String] = [:]
@@ -28,18 +29,19 @@ import Testing
     }
 
     @Test(arguments: 1...8, [false, true])
-    func `copy follows`(seed: UInt64, streamsLists: Bool) async throws {
+    func `a cache that follows the events equals the server`(seed: UInt64, streamsLists: Bool) async throws {
         try await TestCluster.with(streamsLists: streamsLists) { cluster in
             let server = cluster.server
             var random = SeededGenerator(seed: seed)
             var copy = Copy()
-            let watcher = Watcher<PersistentVolume>(client: cluster.client, pageLimit: 3, logger: cluster.logger)
+            var watcher = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger)
+            watcher.pageLimit = 3
             var events = watcher.makeAsyncIterator()
             for round in 0..<25 {
                 for _ in 0..<Int.random(in: 1...6, using: &random) {
                     try disturb(server, using: &random)
                 }
-                // The last change of the round: when it is in the copy, all before it is.
+                // The last change of the round: when the cache has it, it has all before.
                 try server.create(.volume("round-\(round)"))
                 while copy.versions["round-\(round)"] == nil {
                     let event = try await events.next()

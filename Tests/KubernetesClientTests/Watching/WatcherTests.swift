@@ -3,11 +3,12 @@
 
 import HealthMonitorTestKit
 import KubernetesAPI
-import KubernetesClient
 import SwiftProtobuf
 import Testing
 
-/// A watcher of a server that lists in pages; ``WatchListTests`` has the other.
+@testable import KubernetesClient
+
+/// A watcher of a server without streaming lists; see also ``WatchListTests``.
 @Suite(.timeLimit(.minutes(30))) struct WatcherTests {
     private static let expired = StatusError(code: 410, reason: "Expired", message: "too old resource version")
 
@@ -17,16 +18,17 @@ import Testing
         random: Double = 0,
         errors: Collected<KubernetesError> = Collected()
     ) -> Watcher<PersistentVolume> {
-        Watcher(
+        var watcher = Watcher<PersistentVolume>(
             client: cluster.client,
-            pageLimit: pageLimit,
             logger: cluster.logger,
-            random: { random },
             observer: { errors.append($0) }
         )
+        watcher.pageLimit = pageLimit
+        watcher.random = { random }
+        return watcher
     }
 
-    /// A watcher whose watch is open: it has reported of the volume "first".
+    /// A watcher whose watch is open and has delivered the volume "first".
     private func withOpenWatch(
         _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
     ) async throws {
@@ -44,7 +46,7 @@ import Testing
             .map(\.query)
     }
 
-    /// A change that the watch which is open now does not report.
+    /// Creates a volume after the current watch has ended, and before the next one begins.
     private func createBeforeTheNextWatch(_ cluster: TestCluster, _ name: String) {
         let server = cluster.server
         server.intercept { request in
@@ -57,7 +59,7 @@ import Testing
         try cluster.server.object(kind: "PersistentVolume", name: name)?["metadata", "resourceVersion"]?.string
     }
 
-    /// A watcher of 120 volumes in pages of 110, whose page tokens always expire.
+    /// A watcher of 120 volumes in pages of 110, whose continue tokens always expire.
     private func withExpiringTokens(
         answer wholeList: Interception? = nil,
         _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
@@ -73,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `a list whose page tokens expire twice comes without pages`() async throws {
+    @Test func `a list whose continue tokens expire twice comes without pages`() async throws {
         try await withExpiringTokens { cluster, events in
             var names: Set<String> = []
             var restarts = 0
@@ -95,16 +97,16 @@ import Testing
             #expect(lists.map { $0["limit"] ?? "none" } == ["110", "110", "110", "110", "none"])
             #expect(lists.map { $0["continue"] != nil } == [false, true, false, true, false])
             #expect(cluster.clock.sleeps == [.milliseconds(800), .milliseconds(1600)])
-            // It goes on as after any list.
+            // The watch continues as after any list.
             try cluster.server.create(.volume("later"))
             try await expect(&events, "applied later")
-            let line = "debug Page tokens expired before the list was complete, listing without a limit"
+            let line = "debug Continue tokens expired before the list was complete, listing without a limit"
             #expect(cluster.log.filter { $0.hasPrefix(line) }.count == 1)
         }
     }
 
-    @Test func `a list without pages that is cut is not complete`() async throws {
-        // In an envelope of kind and version, a list of 100 bytes, of which only its version, 77, comes.
+    @Test func `a truncated list without pages is not complete`() async throws {
+        // An envelope with a list of 100 bytes, of which only the resourceVersion, 77, arrives.
         let kind = Array("PersistentVolumeList".utf8)
         let type = [0x0A, 2] + Array("v1".utf8) + [0x12, UInt8(kind.count)] + kind
         let list = Array("k8s\0".utf8) + [0x0A, UInt8(type.count)] + type + [0x12, 100, 0x0A, 4, 0x12, 2, 0x37, 0x37]
@@ -122,7 +124,7 @@ import Testing
         }
     }
 
-    @Test func `list then changes`() async throws {
+    @Test func `a list is followed by changes`() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             var events = watcher(cluster, pageLimit: 2).makeAsyncIterator()
@@ -148,7 +150,7 @@ import Testing
         }
     }
 
-    @Test func `watch that ends goes on from the last change`() async throws {
+    @Test func `a watch that ends continues from the last change`() async throws {
         try await withOpenWatch { cluster, events in
             createBeforeTheNextWatch(cluster, "second")
             cluster.server.watches[0].end()
@@ -159,7 +161,7 @@ import Testing
         }
     }
 
-    @Test func `watch that ends goes on from the last bookmark`() async throws {
+    @Test func `a watch that ends continues from the last bookmark`() async throws {
         try await withOpenWatch { cluster, events in
             let other = try cluster.server.create(["kind": "Lease", "metadata": ["name": "other"]])
             createBeforeTheNextWatch(cluster, "second")
@@ -171,22 +173,22 @@ import Testing
         }
     }
 
-    /// ``WatchFrameTests`` cuts at every byte, without a connection.
-    @Test func `watch that is cut at any byte loses nothing`() async throws {
+    /// ``WatchFrameTests`` splits at every byte, without a connection.
+    @Test func `a watch that is truncated at any byte loses no change`() async throws {
         try await withOpenWatch { cluster, events in
             for bytes in [0, 1, 3, 4, 7, 30, 60] {
                 createBeforeTheNextWatch(cluster, "volume-\(bytes)")
-                // The one that was cut before may not be gone yet.
+                // The watch that was cut before may still be listed.
                 try #require(cluster.server.watches.last).cut(afterBytes: bytes)
                 try await expect(&events, "applied volume-\(bytes)")
             }
-            // Each time a look at the version, and no list but the first.
+            // The version is checked each time, and there is no list but the first.
             #expect(queries(cluster, .list).filter { $0["limit"] != "1" }.count == 1)
         }
     }
 
-    /// What happened after the backup never happened; a watch from there would be silent.
-    @Test func `a server that was put back is listed anew`() async throws {
+    /// The changes since the backup have never happened; a watch from the last version would be silent.
+    @Test func `a server that was restored to an earlier version is listed again`() async throws {
         try await withOpenWatch { cluster, events in
             let backup = cluster.server.backup()
             try cluster.server.create(.volume("lost"))
@@ -198,14 +200,14 @@ import Testing
         }
     }
 
-    @Test func `version that expires within a watch`() async throws {
+    @Test func `a version that expires within a watch leads to a list`() async throws {
         try await withOpenWatch { cluster, events in
             cluster.server.watches[0].fail(Self.expired)
             try await expect(&events, "restarted", "listed first", "synced")
         }
     }
 
-    @Test func `version that expires between watches`() async throws {
+    @Test func `a version that expires between watches leads to a list`() async throws {
         try await withOpenWatch { cluster, events in
             let answers = Collected<Bool>()
             cluster.server.intercept { request in
@@ -219,18 +221,18 @@ import Testing
         }
     }
 
-    @Test func `version that goes back`() async throws {
+    @Test func `a version that goes backwards leads to a list`() async throws {
         try await withOpenWatch { cluster, events in
             var old = PersistentVolume()
             old.metadata.name = "old"
             old.metadata.resourceVersion = "1"
             cluster.server.watches[0].send(try frame("MODIFIED", old))
             try await expect(&events, "restarted", "listed first", "synced")
-            #expect(cluster.log.count { $0.hasPrefix("warning The server's resourceVersion went back") } == 1)
+            #expect(cluster.log.count { $0.hasPrefix("warning Server's resourceVersion went backwards") } == 1)
         }
     }
 
-    @Test func `list that fails half way begins anew`() async throws {
+    @Test func `a list that fails halfway begins again`() async throws {
         try await TestCluster.with { cluster in
             for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
             let faults = Collected<Bool>()
@@ -244,7 +246,7 @@ import Testing
         }
     }
 
-    @Test func `trouble is logged once and retried more and more slowly`() async throws {
+    @Test func `a failure is logged once, and retried with back-off`() async throws {
         try await TestCluster.with { cluster in
             let errors = Collected<KubernetesError>()
             cluster.server.intercept { _ in
@@ -255,7 +257,7 @@ import Testing
             try await expect(&events, "restarted", "synced")
             try cluster.server.create(.volume("a"))
             try await expect(&events, "applied a")
-            // The last one says that the server has no streaming lists.
+            // With the last one, the server rejects the streaming list.
             #expect(errors.values.map(\.code) == [.forbidden, .forbidden, .forbidden, .forbidden, .invalid])
             #expect(cluster.clock.sleeps == [800, 1600, 3200, 6400].map { .milliseconds($0) })
             let warnings = cluster.log.filter { $0.hasPrefix("warning") }
@@ -265,16 +267,17 @@ import Testing
         }
     }
 
-    @Test func `a watch that goes on after a failure says that it is open before its first event`() async throws {
+    @Test func `a watch that continues after a failure is reported open before its first event`() async throws {
         try await TestCluster.with { cluster in
             let steps = Collected<String>()
-            var events = Watcher<PersistentVolume>(
+            var watcher = Watcher<PersistentVolume>(
                 client: cluster.client,
                 logger: cluster.logger,
-                random: { 0 },
                 observer: { _ in steps.append("failed") },
                 opened: { steps.append("opened") }
-            ).makeAsyncIterator()
+            )
+            watcher.random = { 0 }
+            var events = watcher.makeAsyncIterator()
             for _ in 0..<2 { _ = try await events.next() }
             try cluster.server.create(.volume("a"))
             try await expect(&events, "applied a")
@@ -307,7 +310,7 @@ import Testing
         }
     }
 
-    @Test func `watches that the server closes at once are slowed down`() async throws {
+    @Test func `watches that the server closes at once are delayed`() async throws {
         try await TestCluster.with { cluster in
             let faults = Collected<Bool>()
             cluster.server.intercept { request in

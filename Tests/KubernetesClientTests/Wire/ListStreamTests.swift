@@ -12,13 +12,13 @@ import Testing
         return [number << 3 | 2, UInt8(content.count)] + content
     }
 
-    /// The body of a list whose fields have these numbers and contents.
+    /// The body of a list with these fields.
     private func list(_ fields: [(UInt8, [UInt8])], kind: String = "LeaseList") -> [UInt8] {
         let type = field(1, Array("coordination.k8s.io/v1".utf8)) + field(2, Array(kind.utf8))
         return [0x6B, 0x38, 0x73, 0] + field(1, type) + field(2, fields.flatMap { field($0, $1) })
     }
 
-    /// What is read of a body that comes in pieces.
+    /// The fields that are decoded from the chunks of a body.
     private func read(_ pieces: [[UInt8]], limit: Int = 100) throws -> (fields: [String], isComplete: Bool) {
         var decoder = ListStreamDecoder(resource: Lease.resource, limit: limit)
         var fields: [String] = []
@@ -31,7 +31,7 @@ import Testing
         return (fields, decoder.isComplete)
     }
 
-    @Test(arguments: 1...40) func `a list that is cut anywhere has the same fields`(_ size: Int) throws {
+    @Test(arguments: 1...40) func `a list that is split anywhere has the same fields`(_ size: Int) throws {
         let body = list([(1, [1, 2]), (2, []), (2, [0x0A, 1, 7]), (2, [UInt8](repeating: 0, count: 20))])
         let pieces = stride(from: 0, to: body.count, by: size).map { Array(body[$0..<min($0 + size, body.count)]) }
         let result = try read(pieces)
@@ -44,14 +44,14 @@ import Testing
         for length in 0..<body.count { #expect(try !read([Array(body.prefix(length))]).isComplete) }
     }
 
-    @Test func `what comes behind the list is not read`() throws {
+    @Test func `bytes after the list are not read`() throws {
         #expect(try read([list([(1, [])]) + field(4, [1])]).fields == ["1 0"])
     }
 
-    @Test func `what is no list of these objects is an error`() {
+    @Test func `anything but a list of this resource is an error`() {
         for body in [
             Array("<html></html>".utf8), list([(1, [])], kind: "PodList"), list([(0, [])]),
-            // A number, and a length of ten bytes and more.
+            // A varint field, and a length of ten bytes and more.
             list([(1, [])]).dropLast(4) + [0x12, 2, 0x08, 1],
             list([(1, [])]).dropLast(2) + [0x0A] + [UInt8](repeating: 0xFF, count: 10),
         ] {

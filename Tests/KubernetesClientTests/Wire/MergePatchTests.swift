@@ -7,7 +7,7 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct MergePatchTests {
-    @Test func `nested literals`() {
+    @Test func `literals may be nested`() {
         let patch: MergePatch = [
             "metadata": ["resourceVersion": .string("7"), "labels": ["a": nil]], "count": 2, "on": true,
             "list": ["x", -1, []],
@@ -18,12 +18,12 @@ import Testing
         )
     }
 
-    @Test func `empty patch`() {
+    @Test func `a patch may be empty`() {
         let patch: MergePatch = [:]
         #expect(patch.json == Array("{}".utf8))
     }
 
-    /// Every kind of text comes back from another reader of JSON.
+    /// Another JSON decoder reads back every string.
     @Test func `strings are escaped`() throws {
         let text = (UInt8(0)...0x7F).map { String(Unicode.Scalar($0)) }.joined() + "é\u{2028}\u{FFFF}👩‍💻\r\n\"\\/"
         let patch: MergePatch = [text: .string(text)]

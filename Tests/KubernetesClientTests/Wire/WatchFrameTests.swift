@@ -25,7 +25,7 @@ import Testing
 
     private let bodies: [[UInt8]] = [[], [1], Array(repeating: 7, count: 300), [], [2, 3]]
 
-    @Test func `cut at every byte`() throws {
+    @Test func `a body that is split at any byte has the same frames`() throws {
         let stream = bodies.flatMap(Self.frame)
         for first in 0...stream.count {
             for second in stride(from: first, through: stream.count, by: 13) {
@@ -38,7 +38,7 @@ import Testing
         #expect(try decode(stream.map { [$0] }).frames == bodies)
     }
 
-    @Test func `end within a frame shows`() throws {
+    @Test func `an end within a frame is detected`() throws {
         let stream = Self.frame([1, 2, 3])
         for end in 1..<stream.count {
             let result = try decode([Array(stream[..<end])])
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `longest frame`() throws {
+    @Test func `a frame beyond the limit is an error`() throws {
         #expect(try decode([Self.frame([1, 2, 3])], limit: 3).frames == [[1, 2, 3]])
         #expect(throws: WireError.self) { try decode([[0, 0, 0, 4]], limit: 3) }
         #expect(throws: WireError.self) { try decode([[0xFF, 0xFF, 0xFF, 0xFF]]) }
@@ -79,19 +79,19 @@ import Testing
         return volume
     }
 
-    @Test func `every type`() throws {
+    @Test func `every event type is decoded`() throws {
         let object = try envelope("PersistentVolume", "v1", volume)
         guard case .change(.added(volume)) = try frame("ADDED", object),
             case .change(.modified(volume)) = try frame("MODIFIED", object),
             case .change(.deleted(volume)) = try frame("DELETED", object),
             case .change(.bookmark(resourceVersion: "5", endsInitialEvents: false)) = try frame("BOOKMARK", object)
         else {
-            Issue.record("another change than was encoded")
+            Issue.record("the decoded change differs from the encoded one")
             return
         }
     }
 
-    @Test func error() throws {
+    @Test func `an ERROR event has a Status`() throws {
         var status = Status()
         status.code = 410
         guard case .error(status) = try frame("ERROR", envelope("Status", "v1", status)) else {
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func `what is no event is refused`() throws {
+    @Test func `anything but an event of this resource is an error`() throws {
         let object = try envelope("PersistentVolume", "v1", volume)
         #expect(throws: WireError.self) { try frame("RENAMED", object) }
         #expect(throws: WireError.self) { try frame("ERROR", object) }
@@ -110,9 +110,9 @@ import Testing
         #expect(throws: WireError.self) { try WatchFrame<PersistentVolume>(([0xFF] as [UInt8]).span) }
     }
 
-    @Test func `only asked for are unknown fields kept`() throws {
+    @Test func `unknown fields are kept only on request`() throws {
         var extended = volume
-        // Field 100, a varint: something that a later version of Kubernetes has.
+        // Field 100, a varint: a field of a later Kubernetes version.
         try extended.merge(serializedBytes: [0xA0, 0x06, 0x01] as [UInt8])
         let bytes = try envelope("PersistentVolume", "v1", extended)
         let envelope = try Envelope(bytes.span)
@@ -122,7 +122,7 @@ import Testing
         #expect(listed == volume)
     }
 
-    @Test func `encoded object is decoded`() throws {
+    @Test func `an encoded object is decoded again`() throws {
         let body = try Envelope.encode(volume)
         #expect(body.starts(with: Array("k8s\0".utf8)))
         let decoded = try Envelope(body.span).wholeObject(PersistentVolume.self, in: body.span)

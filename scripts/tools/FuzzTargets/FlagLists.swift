@@ -68,7 +68,7 @@ enum FlagLists {
         if let limit = options.rateLimit {
             try require(limit.queriesPerSecond > 0 && limit.queriesPerSecond.isFinite, "a rate of \(limit)")
             try require(limit.burst > 0, "a burst of \(limit)")
-            try checkTurns(RateLimit(queriesPerSecond: limit.queriesPerSecond, burst: limit.burst))
+            try checkTurns(limit)
         }
         if let endpoint = options.endpoint {
             try require(endpoint.metricsPath.hasPrefix("/"), "metrics under \(endpoint.metricsPath)")

@@ -58,7 +58,7 @@ enum Kubeconfigs {
         _ node: YAMLNode
     ) -> Result<KubernetesConfiguration, KubernetesConfigurationError> {
         Result { () throws(KubernetesConfigurationError) in
-            try Kubeconfig(node: node, path: path, readFile: contents).configuration(context: nil)
+            try Kubeconfig(node: node, path: path, readFile: contents).configuration()
         }
     }
 

@@ -1,59 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import Glibc
 import Logging
 import Synchronization
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
-
-/// The credentials of a credential plugin, which runs when there are none, when they have expired and when the server has
-/// refused them; once at a time, for all clients of a configuration. It runs in the task of the request that needs them.
-package final class ExecCredentials: Sendable {
+/// Gets credentials from a credential plugin: client-go's `Authenticator`.
+///
+/// The plugin runs when there are no credentials, when they have expired and when the server has rejected them; once at
+/// a time, for all clients of a configuration. It runs in the task of the request that needs the credentials.
+package final class ExecAuthenticator: Sendable {
     private struct State {
         var cache = ExecCredentialCache()
         var isRunning = false
-        /// Finished when the run is over.
+        /// Requests that wait for the run. It finishes their streams.
         var waiters: [AsyncStream<Never>.Continuation] = []
     }
 
     package let plugin: ExecPlugin
-    private let timekeeper: Timekeeper
+    private let clock: any Clock<Duration>
+    private let now: @Sendable () -> Duration
     private let state = Mutex(State())
 
-    /// - Parameter clock: measures a run's time limit.
+    /// - Parameter clock: measures the time limit of a run.
     package init(_ plugin: ExecPlugin, clock: any Clock<Duration> = ContinuousClock()) {
         self.plugin = plugin
-        timekeeper = Timekeeper(clock)
+        self.clock = clock
+        now = clock.elapsedTime()
     }
 
-    /// The credentials to send a request with.
+    /// The credentials for a request.
     ///
-    /// - Throws: why the plugin has none. The caller looks whether its task was cancelled.
+    /// - Throws: why the plugin returned none, or an error of any kind if the caller's task was cancelled.
     func current(_ logger: Logger) async throws(KubernetesConfigurationError) -> ExecCredentialCache.Entry {
-        let timekeeper = timekeeper
         let entry = try await entry(logger) { cache in
-            cache.step(now: timekeeper.now(), date: Double(time(nil)))
+            cache.step(now: now(), date: Double(time(nil)))
         }
         guard let entry else { throw plugin.error(.missing, "has no credentials") }
         return entry
     }
 
-    /// The server has refused the credentials of a run: are there others?
-    func replacement(for number: Int, _ logger: Logger) async -> ExecCredentialCache.Entry? {
-        let timekeeper = timekeeper
-        let entry = try? await entry(logger) { $0.stepAfterRefusal(of: number, now: timekeeper.now()) }
-        return entry?.number == number ? nil : entry
+    /// The credentials to use after the server has rejected those of a run; nil if there are no others.
+    func replacement(for run: Int, _ logger: Logger) async -> ExecCredentialCache.Entry? {
+        let entry = try? await entry(logger) { $0.stepAfterRejection(of: run, now: now()) }
+        return entry?.run == run ? nil : entry
     }
 
     private func entry(
         _ logger: Logger,
-        step: @Sendable (ExecCredentialCache) -> ExecCredentialCache.Step?
+        step: (ExecCredentialCache) -> ExecCredentialCache.Step?
     ) async throws(KubernetesConfigurationError) -> ExecCredentialCache.Entry? {
         while true {
             let (next, waits) = state.withLock { state -> (ExecCredentialCache.Step?, AsyncStream<Never>?) in
@@ -69,7 +64,7 @@ package final class ExecCredentials: Sendable {
             }
             if let waits {
                 for await _ in waits {}
-                if Task.isCancelled { throw plugin.error(.invalid, "was not waited for: cancelled") }
+                if Task.isCancelled { throw plugin.error(.invalid, "cancelled") }
                 continue
             }
             switch next {
@@ -89,9 +84,10 @@ package final class ExecCredentials: Sendable {
             outcome = .failure(error)
         }
         let isCancelled = Task.isCancelled
+        let finished = now()
         let waiters = state.withLock { state in
-            // A cancelled caller is no failure of the plugin.
-            if case .failure = outcome, isCancelled {} else { state.cache.ran(outcome, now: timekeeper.now()) }
+            // The cancellation of a caller is not a failure of the plugin.
+            if case .failure = outcome, isCancelled {} else { state.cache.ran(outcome, now: finished) }
             state.isRunning = false
             defer { state.waiters = [] }
             return state.waiters
@@ -101,10 +97,10 @@ package final class ExecCredentials: Sendable {
     }
 
     private func credential(_ logger: Logger) async throws(KubernetesConfigurationError) -> ExecCredential {
-        let ran = try await plugin.run(timekeeper)
+        let ran = try await plugin.run(clock)
         guard ran.exitCode == 0 else {
-            let end = ran.exitCode.map { "failed with exit code \($0)" } ?? "was ended by a signal"
-            // What it printed may be a credential that standard error repeats.
+            let end = ran.exitCode.map { "failed with exit code \($0)" } ?? "was killed by a signal"
+            // Its output may contain a credential, which standard error may repeat.
             if ran.output.isEmpty { log(ran.errors, logger, .warning) }
             throw plugin.error(.invalid, end)
         }
