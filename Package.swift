@@ -75,14 +75,15 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "CSIClient",
-                "Diagnostics",
                 "Flags",
                 "GRPCTransport",
+                "HTTPEndpoint",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
                 "KubernetesAPI",
                 "KubernetesClient",
                 "LeaderElection",
+                "Metrics",
                 "VolumeHealth",
                 "csi-health-monitor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -97,13 +98,16 @@ let package = Package(
                 "CBuildSettings",
                 "CMalloc",
                 "CSIClient",
-                "Diagnostics",
                 "Flags",
                 "GRPCTransport",
+                "HTTPEndpoint",
                 "HealthMonitor",
+                "KlogLogging",
                 "KubernetesAPI",
                 "KubernetesClient",
                 "LeaderElection",
+                "Metrics",
+                "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -141,9 +145,9 @@ let package = Package(
         ),
         .systemLibrary(name: "CYAML"),
         .target(
-            name: "Diagnostics",
+            name: "HTTPEndpoint",
             dependencies: [
-                .product(name: "Logging", package: "swift-log"),
+                "Metrics",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -151,11 +155,10 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "DiagnosticsTests",
+            name: "HTTPEndpointTests",
             dependencies: [
-                "Diagnostics",
-                "HealthMonitorTestKit",
-                .product(name: "Logging", package: "swift-log"),
+                "HTTPEndpoint",
+                "Metrics",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -163,11 +166,35 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "KlogLogging",
+            dependencies: [.product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "KlogLoggingTests",
+            dependencies: [
+                "HealthMonitorTestKit",
+                "KlogLogging",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Metrics",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MetricsTests",
+            dependencies: ["Metrics"],
+            swiftSettings: settings
+        ),
+        .target(
             name: "Flags",
             dependencies: [
-                "Diagnostics",
                 "GRPCTransport",
+                "HTTPEndpoint",
                 "HealthMonitor",
+                "KlogLogging",
                 "LeaderElection",
                 "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -179,13 +206,14 @@ let package = Package(
             dependencies: [
                 "CSIClient",
                 "CSISpec",
-                "Diagnostics",
                 "Flags",
+                "HTTPEndpoint",
                 "HTTPTransport",
                 "HealthMonitor",
                 "KubernetesAPI",
                 "KubernetesClient",
                 "LeaderElection",
+                "Metrics",
                 "ProtobufWire",
                 "VolumeHealth",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

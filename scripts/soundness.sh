@@ -40,8 +40,9 @@ has_header() {
 }
 
 # What ships: everything but the test kit, the simulated cluster, the fuzz targets and the tests.
-shipped=(Sources/CSIClient Sources/Diagnostics Sources/Flags Sources/GRPCTransport Sources/HTTPTransport Sources/HealthMonitor
-    Sources/KubernetesClient Sources/LeaderElection Sources/VolumeHealth Sources/csi-health-monitor)
+shipped=(Sources/CSIClient Sources/Flags Sources/GRPCTransport Sources/HTTPEndpoint Sources/HTTPTransport Sources/HealthMonitor
+    Sources/KlogLogging Sources/KubernetesClient Sources/LeaderElection Sources/Metrics Sources/VolumeHealth
+    Sources/csi-health-monitor)
 
 check "format" swift format lint --strict --recursive Package.swift Sources Tests
 check "licence headers" has_header

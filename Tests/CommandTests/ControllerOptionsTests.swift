@@ -2,10 +2,12 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
-import Diagnostics
 import Foundation
+import HTTPEndpoint
 import HealthMonitor
+import InMemoryLogging
 import LeaderElection
+import Logging
 import Testing
 import VolumeHealth
 
@@ -15,7 +17,7 @@ import VolumeHealth
 @Suite struct ControllerOptionsTests {
     private let csiAddress = "--csi-address=/tmp/csi.sock"
 
-    @Test func `without flags there is no endpoint and no lease`() throws {
+    @Test func `by default there is no HTTP server and no leader election`() throws {
         let options = try options([csiAddress])
         #expect(options.csiAddress == "/tmp/csi.sock")
         #expect(options.timeout == .seconds(15))
@@ -30,14 +32,15 @@ import VolumeHealth
         #expect(options.claimCondition == .auto)
         #expect(options.nodeFailureDuration == nil)
         #expect(options.volumeSecrets == .none)
-        #expect(options.meaninglessFlags.isEmpty)
+        #expect(options.ignoredFlags.isEmpty)
+        #expect(options.flagsWithoutLeaderElection.isEmpty)
         #expect(options.endpoint == nil)
         #expect(options.leaderElection == nil)
         #expect(options.verbosity == 0)
         #expect(options.loggingFormat == .text)
     }
 
-    @Test func `metrics show the intervals that were configured and what was built`() throws {
+    @Test func `the metrics have the configured intervals and the build`() throws {
         let metrics = SidecarMetrics.Configuration(
             try options([csiAddress, "--list-volumes-interval=2m", "--monitor-interval=90s"])
         )
@@ -49,7 +52,7 @@ import VolumeHealth
         #expect(metrics.swiftVersion.hasPrefix("6."))
     }
 
-    @Test func `every flag arrives`() throws {
+    @Test func `every flag sets its option`() throws {
         let options = try options([
             "--csi-address=unix:///tmp/csi.sock", "--timeout=1m30s", "--list-volumes-interval=1.5h",
             "--list-max-entries=100", "--kubeconfig=/dev/null", "--kube-api-qps=0.5", "--kube-api-burst=3",
@@ -81,7 +84,7 @@ import VolumeHealth
                         retryPeriod: .seconds(26)
                     ),
                     labels: ["team": "storage"],
-                    blindnessTimeout: .seconds(120),
+                    driverUnavailableTimeout: .seconds(120),
                     warmStandby: true
                 )
         )
@@ -107,7 +110,7 @@ import VolumeHealth
     @Test(arguments: [
         "/tmp/csi.sock", "unix:///tmp/csi.sock", "unix:/tmp/csi.sock", "unix:csi.sock", "/csi.sock",
     ])
-    func `a socket that may yet come is taken`(address: String) throws {
+    func `a socket that does not exist yet is accepted`(address: String) throws {
         #expect(try options(["--csi-address=\(address)"]).csiAddress == address)
     }
 
@@ -116,8 +119,7 @@ import VolumeHealth
         ("run/csi.sock", "\"run/csi.sock\" is a relative path: write an absolute one, such as /run/csi/socket"),
         (
             "tcp://127.0.0.1:5000",
-            "\"tcp://127.0.0.1:5000\" is not a Unix domain socket, other addresses are not supported: write a path such as "
-                + "/run/csi/socket"
+            "\"tcp://127.0.0.1:5000\" is not supported, only Unix domain sockets are: write a path, such as /run/csi/socket"
         ),
         (
             "unix://run/csi.sock",
@@ -132,11 +134,11 @@ import VolumeHealth
             "/etc/passwd is a regular file, not a socket: write the path of the driver's socket, such as /run/csi/socket"
         ),
     ])
-    func `an address that can never be the driver's socket is refused`(address: String, message: String) {
+    func `an address that cannot be a socket is refused`(address: String, message: String) {
         #expect(failure(of: ["--csi-address", address]) == "--csi-address: \(message)")
     }
 
-    @Test func `an address longer than a socket's path may be is refused`() {
+    @Test func `an address longer than a socket's path is refused`() {
         let path = "/tmp/" + String(repeating: "a", count: 120)
         #expect(failure(of: ["--csi-address=\(path)"])?.hasPrefix("--csi-address: the socket path /tmp/aaa") == true)
     }
@@ -145,7 +147,7 @@ import VolumeHealth
     func `a missing socket directory is named`(address: String) {
         #expect(
             failure(of: ["--csi-address=\(address)"])
-                == "--csi-address: there is no directory /nowhere/at/all: No such file or directory"
+                == "--csi-address: cannot access /nowhere/at/all: No such file or directory"
         )
     }
 
@@ -161,31 +163,30 @@ import VolumeHealth
         #expect(failure(of: [csiAddress, "--kubeconfig=\(path)"]) == "--kubeconfig: \(message)")
     }
 
-    @Test func `an empty kubeconfig is none`() throws {
+    @Test func `an empty kubeconfig is the service account`() throws {
         #expect(try options([csiAddress, "--kubeconfig="]).kubeconfig == nil)
         #expect(try options([csiAddress, "--kubeconfig", ""]).kubeconfig == nil)
     }
 
     // MARK: The API server
 
-    @Test func `a burst of zero is the default and a negative rate is no limit`() throws {
+    @Test func `a burst of 0 is 10 and a negative rate is no limit, as in client-go`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
         #expect(zero.rateLimit == ControllerOptions.RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
     }
 
-    // MARK: Flags without a meaning
+    // MARK: Flags without effect
 
-    @Test func `flags that mean nothing here are named`() throws {
+    @Test func `flags of external-health-monitor without effect are named if they are not the default`() throws {
         let options = try options([
             csiAddress, "--resync=1h", "--automaxprocs", "--volume-list-add-interval=5m",
             "--log-text-split-stream=false",
         ])
-        #expect(options.meaninglessFlags == ["resync", "automaxprocs"])
+        #expect(options.ignoredFlags == ["resync", "automaxprocs"])
     }
 
-    /// Every flag of that group is looked at.
-    @Test func `all flags that mean nothing are known`() throws {
+    @Test func `every flag that is accepted for compatibility is named`() throws {
         let options = try options([
             csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
             "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
@@ -196,12 +197,25 @@ import VolumeHealth
         let names = section.split(separator: "\n").filter { $0.hasPrefix("  --") }.map {
             String($0.dropFirst(4).prefix { $0 != " " })
         }
-        #expect(Set(options.meaninglessFlags) == Set(names))
+        #expect(Set(options.ignoredFlags) == Set(names))
+    }
+
+    @Test func `flags that require leader election are a warning without it`() throws {
+        let arguments = [csiAddress, "--warm-standby", "--driver-unavailable-timeout=1m"]
+        let flags = ["warm-standby", "driver-unavailable-timeout"]
+        #expect(try options(arguments).flagsWithoutLeaderElection == flags)
+        #expect(try options(arguments + ["--leader-election"]).flagsWithoutLeaderElection.isEmpty)
+
+        let log = InMemoryLogHandler()
+        Controller.logIgnoredFlags(of: try options(arguments), to: Logger(label: "test") { _ in log })
+        #expect(log.entries.map { "\($0.message)" } == ["Ignored flags that require --leader-election"])
+        #expect(log.entries.map(\.level) == [.warning])
+        #expect(log.entries.first?.metadata["flags"] == "\(flags.joined(separator: " "))")
     }
 
     // MARK: The endpoint
 
-    @Test func `the deprecated name of the endpoint still works`() throws {
+    @Test func `the deprecated name of the endpoint works`() throws {
         let options = try options([csiAddress, "--metrics-address=:8080"])
         #expect(options.endpoint?.address == ListenAddress(host: "", port: 8080))
         #expect(options.endpoint?.metricsPath == "/metrics")
@@ -210,21 +224,20 @@ import VolumeHealth
     @Test(arguments: [
         (
             ["--http-endpoint=:1", "--metrics-address=:2"],
-            "only one of --metrics-address and --http-endpoint may be given"
+            "only one of --metrics-address and --http-endpoint may be set"
         ),
         (["--http-endpoint=:1", "--metrics-path=m"], "--metrics-path must begin with a slash, as in /metrics"),
         (
             ["--http-endpoint=8080"],
-            "--http-endpoint: \"8080\" is not an address to listen on: it has no port; "
-                + "write :8080, 127.0.0.1:8080 or [::1]:8080"
+            "--http-endpoint: invalid listen address \"8080\": it has no port: write :8080, 127.0.0.1:8080 or [::1]:8080"
         ),
         (
             ["--metrics-address=:x"],
-            "--metrics-address: \":x\" is not an address to listen on: the port is not a number from 0 to 65535; "
+            "--metrics-address: invalid listen address \":x\": the port is not a number from 0 to 65535: "
                 + "write :8080, 127.0.0.1:8080 or [::1]:8080"
         ),
     ])
-    func `an endpoint that cannot be is refused`(arguments: [String], message: String) {
+    func `an invalid endpoint is refused`(arguments: [String], message: String) {
         #expect(failure(of: [csiAddress] + arguments) == message)
     }
 
@@ -255,9 +268,9 @@ import VolumeHealth
             "invalid --leader-election flags: the lease duration (0.9 seconds) must be at least 1 second"
         ),
     ])
-    func `periods that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
+    func `timings that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
         #expect(failure(of: [csiAddress, "--leader-election"] + arguments) == message)
-        // Without leader election they mean nothing.
+        // Without leader election they have no effect.
         #expect(try options([csiAddress] + arguments).leaderElection == nil)
     }
 }

@@ -6,9 +6,9 @@ import Testing
 
 @testable import csi_health_monitor
 
-/// The help, word for word: whoever changes it reads it once.
+/// The exact text, so that a change of the help is read in full.
 @Suite struct HelpTests {
-    @Test func `the help is this`() {
+    @Test func `the help is complete and in order`() {
         #expect(ControllerCommand.helpMessage(columns: 100) == help)
     }
 

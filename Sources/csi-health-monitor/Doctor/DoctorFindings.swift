@@ -8,7 +8,7 @@ import HealthMonitor
 import KubernetesAPI
 import KubernetesClient
 
-// What each check makes of what was found; nothing here reads a socket, a file or a clock.
+// The result of each check as a pure function of its findings: nothing here reads a socket, a file or a clock.
 
 extension DoctorRow {
     static func socket(_ file: SocketFile) -> DoctorRow {
@@ -16,7 +16,7 @@ extension DoctorRow {
         return .failed(
             "socket",
             problem,
-            hint: "start the CSI driver, or set --csi-address to the socket that it listens on"
+            hint: "start the CSI driver, or set --csi-address to its socket"
         )
     }
 
@@ -28,8 +28,8 @@ extension DoctorRow {
         guard let method = support.method else {
             return .failed(
                 "capabilities",
-                "none that reports health",
-                hint: support.problem ?? "use a driver that reports health"
+                "the driver does not report volume health",
+                hint: support.problem ?? "use a driver that reports volume health"
             )
         }
         let detail =
@@ -42,16 +42,16 @@ extension DoctorRow {
         return .ok("capabilities", detail)
     }
 
-    /// - Parameter ahead: how far this machine's clock is ahead of the server's header Date, which has whole seconds.
+    /// - Parameter ahead: how far this machine's clock is ahead of the server's Date header, which has whole seconds.
     static func clock(ahead: Duration?) -> DoctorRow {
-        guard let ahead else { return .skipped("clock", "the API server's response has no header Date") }
+        guard let ahead else { return .skipped("clock", "the API server's response has no Date header") }
         let seconds = ahead.components.seconds
-        let detail = "\(abs(seconds))s \(seconds < 0 ? "behind" : "ahead of") the API server's header Date"
-        guard abs(seconds) > 5 else { return .ok("clock", "within 5s of the API server's header Date") }
+        let detail = "\(abs(seconds))s \(seconds < 0 ? "behind" : "ahead of") the API server's Date header"
+        guard abs(seconds) > 5 else { return .ok("clock", "within 5s of the API server's Date header") }
         return .warning(
             "clock",
             detail,
-            hint: "synchronise the clocks (NTP): times of events and of the status come from this machine"
+            hint: "synchronize the clocks: this machine sets the timestamps of events and of the status"
         )
     }
 
@@ -76,17 +76,17 @@ extension DoctorRow {
             .warning(
                 "status field",
                 "the API server drops status.healthStatus (dry run)",
-                hint: "it needs Kubernetes 1.37 and the feature gate CSIVolumeHealth; see --claim-condition"
+                hint: "it requires Kubernetes 1.37 and the feature gate CSIVolumeHealth; see --claim-condition"
             )
-        case .noClaim: .skipped("status field", "there is no PersistentVolumeClaim to try it on")
+        case .noClaim: .skipped("status field", "there is no PersistentVolumeClaim to test it with")
         }
     }
 
     /// - Parameters:
-    ///   - spec: nil where there is no Lease.
-    ///   - now: the wall clock, in seconds since 1970.
+    ///   - spec: nil if the Lease does not exist.
+    ///   - now: the wall-clock time, in seconds since 1970.
     static func lease(_ name: String, _ spec: LeaseSpec?, now: Int64) -> DoctorRow {
-        guard let spec else { return .ok("lease", "\(name) does not exist yet, the first replica creates it") }
+        guard let spec else { return .ok("lease", "\(name) does not exist yet; the first replica creates it") }
         guard !spec.holderIdentity.isEmpty else { return .ok("lease", "\(name) has no holder") }
         let age = max(0, now - spec.renewTime.seconds)
         let detail = "\(name) is held by \(spec.holderIdentity), renewed \(GoDuration(.seconds(age))) ago"
@@ -94,24 +94,24 @@ extension DoctorRow {
         return .warning(
             "lease",
             "\(detail), lease duration \(GoDuration(.seconds(Int(spec.leaseDurationSeconds))))",
-            hint: "the holder does not renew it: look at its log; another replica may take it"
+            hint: "the holder does not renew it: check its log; another replica may acquire it"
         )
     }
 }
 
-/// A permission that the monitor uses with these flags: a rule of manifests/.
+/// A permission that the controller uses with these flags: a rule of manifests/.
 struct DoctorPermission: Sendable, Equatable {
     var request: RequestInfo
-    /// Whether volumes are not monitored, or not reported by events, without it.
+    /// Whether monitoring volumes and reporting them by events requires it.
     var isRequired = true
 
-    /// - Parameter leaseNamespace: of the Lease, and of Secrets.
+    /// - Parameter leaseNamespace: the namespace of the Lease, in which access to Secrets is checked too.
     static func all(_ options: ControllerOptions, leaseNamespace: String) -> [DoctorPermission] {
         var all = requests(PersistentVolume.resource, [.list, .watch])
         all += requests(PersistentVolumeClaim.resource, [.list, .watch])
         all += requests(PersistentVolumeClaim.resource, [.get], isRequired: false)
         all.append(
-            // Roles made for external-health-monitor do not have it: events report all the same.
+            // Roles for external-health-monitor do not have it; events are recorded without it.
             DoctorPermission(
                 request: RequestInfo(verb: .patch, resource: PersistentVolumeClaim.resource, subresource: "status"),
                 isRequired: false
@@ -135,7 +135,7 @@ struct DoctorPermission: Sendable, Equatable {
         }
         if options.nodeFailureDuration != nil { all += requests(Pod.resource, [.list, .watch]) }
         if options.volumeSecrets != .none {
-            // The Secrets may be in other namespaces: PersistentVolumes name them.
+            // A PersistentVolume may refer to a Secret in another namespace.
             all += requests(Secret.resource, [.get], namespace: leaseNamespace, isRequired: false)
         }
         return all
