@@ -70,8 +70,7 @@ extension Response {
                 return "[+]\(result.name) ok" + (result.note.map { ": \($0)" } ?? "")
             }
             let since =
-                failure.age.map { " since \(RFC3339.text(secondsSince1970: RFC3339.now - $0.components.seconds))" }
-                ?? ""
+                failure.age.map { " since \(RFC3339.text(secondsSince1970: RFC3339.now - $0 / .seconds(1)))" } ?? ""
             return "[-]\(result.name) failed\(since): \(failure.reason)"
         }
         let name = path.dropFirst()
@@ -87,15 +86,15 @@ extension Response {
 /// RFC 3339 timestamps in UTC, to the second.
 enum RFC3339 {
     /// The wall-clock time in seconds since 1970.
-    static var now: Int64 {
+    static var now: Double {
         var time = timespec()
         // Safe: the pointer is to a local variable.
         unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// `2026-04-20T09:39:53Z`
-    static func text(secondsSince1970 seconds: Int64) -> String {
+    /// `2026-04-20T09:39:53Z`; fractions of a second are truncated.
+    static func text(secondsSince1970 seconds: Double) -> String {
         var time = time_t(seconds)
         var utc = unsafe tm()
         // Safe: both pointers are to local variables. It fails only where the year overflows an int.

@@ -72,7 +72,7 @@ struct ControllerCommand: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract: "Reports abnormal CSI volumes by events on, and the status of, their PersistentVolumeClaims.",
+        abstract: "Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their status.",
         usage: "csi-health-monitor [controller | doctor] [--flag=value ...]",
         discussion: """
             Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its flags. Flags have \
