@@ -80,6 +80,7 @@ let package = Package(
                 "HTTPEndpoint",
                 "HealthMonitor",
                 "HealthMonitorTestKit",
+                "KlogLogging",
                 "KubernetesAPI",
                 "KubernetesClient",
                 "LeaderElection",

@@ -36,7 +36,7 @@ final class ControllerLog: Sendable {
     /// The logger of clients of the API server: its `trace` events require ``requestVerbosity``.
     var requests: Logger {
         Logger(label: "kubernetes") { _ in
-            Self.handler(format, verbosity, driverName, trace: requestVerbosity)
+            Self.handler(format, verbosity, driverName, trace: Self.requestVerbosity)
         }
     }
 

@@ -3,6 +3,7 @@
 
 import CSIClient
 import Flags
+import HTTPEndpoint
 import HealthMonitor
 import KubernetesClient
 import Logging

@@ -6,6 +6,7 @@ import Foundation
 import HTTPEndpoint
 import HealthMonitor
 import InMemoryLogging
+import KlogLogging
 import LeaderElection
 import Logging
 import Testing

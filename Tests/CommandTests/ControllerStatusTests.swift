@@ -45,11 +45,11 @@ import Testing
         #expect(status.driverProblem()?.contains("has not been identified yet") == true)
     }
 
-    private func observe(_ status: Int?, lacksRule: Bool = false) {
+    private func observe(_ httpStatus: Int?, lacksRule: Bool = false) {
         status.observe(
             KubernetesClient.RequestObservation(
                 request: RequestInfo(verb: .get, resource: CSIDriverObject.resource),
-                httpStatus: status,
+                httpStatus: httpStatus,
                 duration: .zero,
                 method: "GET",
                 host: "h:443",
