@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
 import KlogLogging
-import VolumeHealth
 
 /// The flags of the controller with their types, defaults and help. ``ControllerOptions`` validates them.
 ///
@@ -82,6 +82,12 @@ struct ReportFlags: ParsableArguments {
             + "of them, or all."
     )
     var missingVolumesHold = GoDuration.minutes(10)
+
+    @Option(
+        "Report a PersistentVolumeClaim when calls for its volume have failed for this long, if volumes are probed "
+            + "individually. 0: never."
+    )
+    var reportUnansweredAfter = GoDuration.minutes(15)
 
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus as well.")
     var legacyStatus = true

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+package import ControllerCore
+package import ControllerMonitor
 package import HTTPEndpoint
-package import HealthMonitor
 package import KlogLogging
 package import LeaderElection
-package import VolumeHealth
 
 /// The validated flags of the controller.
 package struct ControllerOptions: Sendable, Equatable {
@@ -39,6 +39,8 @@ package struct ControllerOptions: Sendable, Equatable {
     package var probesPerSecond: Double?
     package var missingVolumesHold: Duration
     package var reportMissingVolumes: Bool
+    /// nil: never.
+    package var reportUnansweredAfter: Duration?
     package var legacyStatus: Bool
     package var claimCondition: ClaimConditionPolicy
     /// nil: nodes are not watched.
@@ -77,6 +79,8 @@ package struct ControllerOptions: Sendable, Equatable {
         probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
+        let unansweredLimit = flags.reports.reportUnansweredAfter.duration
+        reportUnansweredAfter = unansweredLimit == .zero ? nil : unansweredLimit
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -114,6 +118,9 @@ package struct ControllerOptions: Sendable, Equatable {
         }
         guard missingVolumesHold >= .zero else {
             throw UsageError(message: "--missing-volumes-hold must not be negative, such as 10m")
+        }
+        guard reportUnansweredAfter.map({ $0 > .zero }) ?? true else {
+            throw UsageError(message: "--report-unanswered-after must not be negative; 0 disables it")
         }
         guard verbosity >= 0 else {
             throw UsageError(message: "--v must not be negative; 0 logs the least")
@@ -192,11 +199,12 @@ extension ControllerOptions {
         configuration.probesPerSecond = probesPerSecond
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
+        configuration.unansweredLimit = reportUnansweredAfter
         configuration.writesLegacyStatus = legacyStatus
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
-        configuration.blindnessTimeout = leaderElection?.driverUnavailableTimeout
+        configuration.dependencyTimeout = leaderElection?.driverUnavailableTimeout
         configuration.driverCheckInterval = .seconds(10)
         return configuration
     }

@@ -2,9 +2,9 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
 import KlogLogging
-import VolumeHealth
 
 /// The type of a flag, as Go's `flag.Value`.
 protocol FlagValue: Sendable {

@@ -2,9 +2,10 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerMonitor
 import Flags
 import HTTPEndpoint
-import HealthMonitor
+import HealthRuntime
 import KubernetesClient
 import Logging
 import Synchronization
@@ -14,7 +15,7 @@ import Synchronization
 final class ControllerStatus: Sendable {
     private struct State {
         var driver: CSIClient?
-        var monitor: HealthMonitor<ContinuousClock>?
+        var monitor: HealthMonitor?
         var lease: (@Sendable () -> SidecarSnapshot.Lease)?
         var leaderElectionProblem: @Sendable () -> String? = { nil }
         var isIdentified = false
@@ -35,7 +36,7 @@ final class ControllerStatus: Sendable {
 
     func set(_ driver: CSIClient) { state.withLock { $0.driver = driver } }
 
-    func set(_ monitor: HealthMonitor<ContinuousClock>) { state.withLock { $0.monitor = monitor } }
+    func set(_ monitor: HealthMonitor) { state.withLock { $0.monitor = monitor } }
 
     /// This replica is a candidate for the Lease `leaseName`.
     func set(leaseName: String, isLeading: @escaping @Sendable () -> Bool) {

@@ -2,13 +2,15 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerCore
+import ControllerMonitor
 import Flags
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesClient
 import LeaderElection
 import Logging
 import ServiceLifecycle
-import VolumeHealth
 
 /// Identifies the driver, takes part in leader election if enabled, and monitors the driver's volumes until shutdown.
 struct MonitorService: Service {
@@ -132,12 +134,12 @@ struct MonitorService: Service {
         let monitor = makeMonitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
             try await monitor.run(warmStandby: election.warmStandby) { lead in
-                try await elector.run(isFit: { monitor.isFitToLead }) {
+                try await elector.run(isFit: { monitor.isReadyToLead }) {
                     metrics.termBegan()
                     do {
                         try await lead()
-                    } catch let error as BlindnessError {
-                        throw StepDown(kind: error.sense.rawValue, reason: error.description)
+                    } catch let error as DependencyError {
+                        throw StepDown(kind: error.dependency.rawValue, reason: error.description)
                     }
                 }
             }
@@ -153,7 +155,7 @@ struct MonitorService: Service {
         name: String,
         identity: String,
         isLeading: @escaping @Sendable () -> Bool = { true }
-    ) -> HealthMonitor<ContinuousClock> {
+    ) -> HealthMonitor {
         let metrics = metrics
         var configuration = options.monitorConfiguration(driverName: name, identity: identity)
         configuration.nodeName = nodeName

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerMonitor
 import HTTPEndpoint
-import HealthMonitor
+import HealthRuntime
 
 /// Whether this replica is able to report, check by check, for `/readyz`, the log and the metrics.
 struct Readiness: Sendable {

@@ -2,15 +2,15 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Foundation
 import HTTPEndpoint
-import HealthMonitor
 import InMemoryLogging
 import KlogLogging
 import LeaderElection
 import Logging
 import Testing
-import VolumeHealth
 
 @testable import Flags
 @testable import csi_health_monitor
@@ -63,11 +63,12 @@ import VolumeHealth
             "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
-            "--missing-volumes-hold=2m", "--claim-condition=always", "--warm-standby",
+            "--missing-volumes-hold=2m", "--report-unanswered-after=20m", "--claim-condition=always", "--warm-standby",
             "--driver-unavailable-timeout=2m",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
+        #expect(options.reportUnansweredAfter == .seconds(1200))
         #expect(options.listVolumesInterval == .seconds(5400))
         #expect(options.listMaxEntries == 100)
         #expect(options.kubeconfig == "/dev/null")

@@ -5,7 +5,8 @@ import Metrics
 import Testing
 
 @testable import CSIClient
-@testable import HealthMonitor
+@testable import ControllerMonitor
+@testable import HealthRuntime
 @testable import KubernetesClient
 @testable import csi_health_monitor
 

@@ -55,6 +55,9 @@ import Testing
           --missing-volumes-hold <duration>
                                   Time to wait before volumes are reported missing if many are missing at
                                   once: more than 5 and more than 5 percent of them, or all. (default: 10m)
+          --report-unanswered-after <duration>
+                                  Report a PersistentVolumeClaim when calls for its volume have failed for
+                                  this long, if volumes are probed individually. 0: never. (default: 15m)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
                                   status.healthStatus as well. (default: true)
           --claim-condition <when>

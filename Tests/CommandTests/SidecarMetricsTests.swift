@@ -7,10 +7,12 @@ import KubernetesAPI
 import Testing
 
 @testable import CSIClient
-@testable import HealthMonitor
+@testable import ControllerCore
+@testable import ControllerMonitor
+@testable import HealthCore
+@testable import HealthRuntime
 @testable import KubernetesClient
 @testable import Metrics
-@testable import VolumeHealth
 @testable import csi_health_monitor
 
 @Suite struct SidecarMetricsTests {

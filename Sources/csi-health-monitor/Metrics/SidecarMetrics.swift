@@ -2,7 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
-import HealthMonitor
+import ControllerMonitor
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 import Metrics
@@ -269,7 +270,7 @@ struct SidecarMetrics: Sendable {
         case .event: queue = "events"
         case .status: queue = "status"
         // The other queues are short and have no metrics.
-        case .unknownCondition, .nodeFailure: return
+        case .unknownCondition, .unanswered, .nodeFailure: return
         }
         let isRetried = report.result == .retried || report.result == .refused
         workDurations.observe(report.duration / .seconds(1), labels: [queue])

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
 import Metrics
-import VolumeHealth
 
 extension SidecarSnapshot {
     /// - Parameter time: the time of the scrape, in seconds since 1970.

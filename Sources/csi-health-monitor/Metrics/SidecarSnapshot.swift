@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthMonitor
+import ControllerMonitor
 
 /// The values that metrics show at a scrape.
 struct SidecarSnapshot: Sendable {
