@@ -31,8 +31,8 @@ package.targets.append(
     .executableTarget(
         name: "csi-health-monitor",
         dependencies: [
-            "CBuildSettings", "CMalloc", "CSIClient", "ControllerMonitor", "Diagnostics", "Flags", "GRPCTransport",
-            "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", .argumentParser, .logging,
+            "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport",
+            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", .argumentParser, .logging,
             .serviceLifecycle, .unixSignals,
         ],
         swiftSettings: .handwrittenWithRevision
@@ -46,20 +46,22 @@ package.targets += modules([
         "CSIClient", "ControllerCore", "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient",
         "ProtobufWire", .logging,
     ],
-    "Diagnostics": [.logging, .nioCore, .nioHTTP1, .nioPosix],
     "Flags": [
-        "ControllerCore", "ControllerMonitor", "Diagnostics", "GRPCTransport", "HealthCore", "HealthRuntime",
-        "KubernetesClient", "LeaderElection", .argumentParser,
+        "ControllerCore", "ControllerMonitor", "GRPCTransport", "HTTPEndpoint", "HealthCore", "HealthRuntime",
+        "KlogLogging", "KubernetesClient", "LeaderElection", .argumentParser,
     ],
     "GRPCTransport": ["CGRPC", "Threads"],
+    "HTTPEndpoint": ["Metrics", .logging, .nioCore, .nioHTTP1, .nioPosix],
     "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
     "HealthCore": [.heapModule],
     "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
+    "KlogLogging": [.logging],
     "KubernetesClient": [
         "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
         .systemPackage,
     ],
     "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
+    "Metrics": [],
     "ProtobufWire": [],
     "Threads": [],
 ])
@@ -79,8 +81,9 @@ package.targets += modules([
 ])
 package.targets += tests([
     "CommandTests": [
-        "CSIClient", "ControllerCore", "ControllerMonitor", "Diagnostics", "Flags", "GRPCTransport", "HealthCore",
-        "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "csi-health-monitor", .argumentParser,
+        "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport", "HTTPEndpoint", "HealthCore",
+        "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics",
+        "csi-health-monitor", .argumentParser,
     ],
     "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"],
     "ControllerMonitorTests": [
@@ -88,14 +91,16 @@ package.targets += tests([
         "KubernetesAPI", "KubernetesClient", "LeaderElection", .swiftProtobuf,
     ],
     "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"],
-    "DiagnosticsTests": ["Diagnostics", .nioCore, .nioHTTP1, .nioPosix],
     "GRPCTransportTests": ["GRPCTransport"],
+    "HTTPEndpointTests": ["HTTPEndpoint", "Metrics", .nioCore, .nioHTTP1, .nioPosix],
     "HTTPTransportTests": ["HTTPTransport"],
     "HealthMonitorTestKitTests": [
         "GRPCTransport", "HTTPTransport", "KubernetesAPI", .swiftASN1, .swiftProtobuf, .x509,
     ],
+    "KlogLoggingTests": ["KlogLogging"],
     "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
     "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
+    "MetricsTests": ["Metrics"],
     "ProtobufWireTests": ["ProtobufWire"],
     "ThreadsTests": ["Threads"],
     "ToolsTests": ["tools", .argumentParser],
@@ -119,8 +124,9 @@ package.targets += modules(
     [
         "CAllocationCounter": [],
         "FuzzTargets": [
-            "CSIClient", "CSISpec", "ControllerCore", "ControllerMonitor", "Diagnostics", "Flags", "HTTPTransport",
-            "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "ProtobufWire",
+            "CSIClient", "CSISpec", "ControllerCore", "ControllerMonitor", "Flags", "HTTPEndpoint", "HTTPTransport",
+            "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics",
+            "ProtobufWire",
             .argumentParser, .nioCore, .nioEmbedded, .swiftProtobuf,
         ],
     ],

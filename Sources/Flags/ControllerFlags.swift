@@ -4,17 +4,15 @@
 import ArgumentParser
 import ControllerCore
 import ControllerMonitor
-import Diagnostics
-import HealthCore
-import HealthRuntime
+import KlogLogging
 
-/// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
+/// The flags of the controller with their types, defaults and help. ``ControllerOptions`` validates them.
 ///
-/// Names and defaults are those of kubernetes-csi/external-health-monitor, which this program replaces without a change
-/// to its arguments. A flag is declared here and nowhere else; that it needs no value is said in ``booleans``.
+/// Names and defaults are those of kubernetes-csi/external-health-monitor, so that its arguments work unchanged. A
+/// boolean flag is also listed in ``booleans``.
 package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "CSI driver") var driver: DriverFlags
-    @OptionGroup(title: "What is reported") var reports: ReportFlags
+    @OptionGroup(title: "Reporting") var reports: ReportFlags
     @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
     @OptionGroup(title: "Leader election") var leaderElection: LeaderElectionFlags
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
@@ -26,196 +24,207 @@ package struct ControllerFlags: ParsableArguments {
         "log-text-split-stream", "node-deployment", "report-missing-volumes", "version", "warm-standby",
     ]
 
-    /// The flags without any argument.
     package init() {}
 
-    /// Print the version, and do nothing else.
+    /// Whether to print the version and exit.
     package var version: Bool { diagnostics.version }
 }
 
 struct DriverFlags: ParsableArguments {
-    @Option("The driver's socket: a path, or unix:// and a path.", valueName: "address")
+    @Option("Path of the CSI driver's socket, or unix:// and the path.", valueName: "address")
     var csiAddress = "/run/csi/socket"
 
-    @Option("How long one call to the driver may take; a list is one call per page.")
+    @Option("Timeout of each call to the CSI driver. A list is one call per page.")
     var timeout = GoDuration.seconds(15)
 
-    @Option("Where the driver lists volumes: from the beginning of one list to that of the next.")
+    @Option("Interval between lists of all volumes, from start to start, if the CSI driver lists volumes.")
     var listVolumesInterval = GoDuration.minutes(5)
 
-    @Option("Where it does not: each volume is asked for once in this time.")
+    @Option("Interval in which each volume is probed once, if the CSI driver does not list volumes.")
     var monitorInterval = GoDuration.minutes(1)
 
     @Option(
-        "The most calls for single volumes at a time; fewer where the driver answers more slowly the more there are."
+        "Maximum number of concurrent calls for single volumes. Fewer are made while more would slow down the CSI driver."
     )
     var workerThreads: Int32 = 10
 
     @Option(
         name: .customLong("probe-qps"),
-        "The most calls for single volumes per second; 0 sets no limit beyond --worker-threads."
+        "Maximum number of calls for single volumes per second. 0: limited by --worker-threads only."
     )
     var probeQPS = 0.0
 
     @Option(
-        "The most volumes on a page of a list; 0 leaves it to the driver. There are drivers that truncate their list "
-            + "when they are given a bound, and drivers that fail without one."
+        "Maximum number of volumes on a page of a list. 0: the CSI driver decides. Some drivers truncate the list if a "
+            + "maximum is set, others fail without one."
     )
     var listMaxEntries: Int32 = 0
 
     @Option(
-        "Monitor only PersistentVolumes whose nodeAffinity admits the node in the environment variable NODE_NAME, for a "
-            + "driver that runs on each node and knows only its volumes."
+        "Monitor only PersistentVolumes whose nodeAffinity matches the node in the environment variable NODE_NAME. For a "
+            + "CSI driver that runs on each node and knows only the volumes of its node."
     )
     var nodeDeployment = false
 
     @Option(
-        "Which Secret of a PersistentVolume goes with the health calls of CSI 1.13: none, controller-publish, "
-            + "controller-expand or node-stage.",
-        valueName: "kind"
+        "Secret of a PersistentVolume to send with the health calls of CSI 1.13: none, controller-publish, "
+            + "controller-expand or node-stage."
     )
     var volumeSecrets = VolumeSecretsKind.none
 }
 
 struct ReportFlags: ParsableArguments {
-    @Option("Report a claim when the driver does not find its volume any more.")
+    @Option("Report a PersistentVolumeClaim whose volume the CSI driver no longer finds.")
     var reportMissingVolumes = true
 
     @Option(
-        "How long many volumes must be missing at once before they are reported missing: more than 5 and more than 5 "
-            + "percent of them, or all."
+        "Time to wait before volumes are reported missing if many are missing at once: more than 5 and more than 5 percent "
+            + "of them, or all."
     )
     var missingVolumesHold = GoDuration.minutes(10)
 
     @Option(
-        "Report a claim when calls for its volume have failed for this long, where volumes are probed one by one. "
-            + "0 disables it."
+        "Report a PersistentVolumeClaim when calls for its volume have failed for this long, if volumes are probed "
+            + "individually. 0: never."
     )
     var reportUnansweredAfter = GoDuration.minutes(15)
 
-    @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
+    @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus as well.")
     var legacyStatus = true
 
     @Option(
-        "When a claim's health is shown as a condition of type csi-health-monitor/VolumeHealthy in its status: auto "
-            + "(while the API server does not keep status.healthStatus), always or never.",
-        valueName: "when"
+        "When to show a claim's health as the condition csi-health-monitor/VolumeHealthy in its status: auto (while the "
+            + "API server does not keep status.healthStatus), always or never."
     )
     var claimCondition = ClaimConditionPolicy.auto
 
-    @Option("Report claims whose pods run on a node that is not ready or was deleted.")
+    @Option("Report PersistentVolumeClaims whose pods run on a node that is not ready or was deleted.")
     var enableNodeWatcher = false
 
-    @Option("With the node watcher: how long a node is not ready before it counts as failed.")
+    @Option("Time a node must not be ready before it counts as failed. Requires --enable-node-watcher.")
     var nodeFailureDuration = GoDuration.minutes(5)
 }
 
 struct KubernetesFlags: ParsableArguments {
-    @Option("A kubeconfig file; without one, the pod's service account is used.", valueName: "path")
+    @Option("Path of the kubeconfig file. Empty: the pod's service account.", valueName: "path")
     var kubeconfig = ""
 
-    @Option(name: .customLong("kube-api-qps"), "The most requests per second to the API server in the long run.")
+    @Option(name: .customLong("kube-api-qps"), "Maximum QPS to the API server. Negative: no limit.")
     var kubeAPIQPS = 50.0
 
-    @Option(name: .customLong("kube-api-burst"), "The most requests to the API server at once.")
+    @Option(name: .customLong("kube-api-burst"), "Maximum burst of requests to the API server.")
     var kubeAPIBurst: Int32 = 100
 }
 
 struct LeaderElectionFlags: ParsableArguments {
-    @Option("Work only while holding the driver's lease, for more than one replica.")
+    @Option("Monitor only while holding the CSI driver's Lease. Required for more than one replica.")
     var leaderElection = false
 
-    @Option("The lease's namespace; without one, the pod's own.", valueName: "name")
+    @Option("Namespace of the Lease. Empty: the pod's namespace.", valueName: "name")
     var leaderElectionNamespace = ""
 
-    @Option("How long the others wait for a silent leader; more than the renew deadline.")
+    @Option(
+        "Duration that non-leader candidates wait to force acquire leadership. Must be greater than the renew deadline."
+    )
     var leaderElectionLeaseDuration = GoDuration.seconds(15)
 
-    @Option("How long a leader works on that cannot renew its lease; more than 1.2 x the retry period.")
+    @Option(
+        "Duration that the acting leader retries refreshing leadership before giving up. Must be greater than 1.2 times "
+            + "the retry period."
+    )
     var leaderElectionRenewDeadline = GoDuration.seconds(10)
 
-    @Option("How often a leader renews its lease and the others look.")
+    @Option("Duration that candidates wait between attempts to acquire or renew the Lease.")
     var leaderElectionRetryPeriod = GoDuration.seconds(5)
 
     @Option(
-        "After what time a leader gives the lease back whose driver cannot be reached, all of whose calls for volumes' "
-            + "health fail, or whom the API server refuses the watches; 0 never. Without a value: two lease durations."
+        "Duration after which the leader releases the Lease while the CSI driver cannot be reached, all calls for volume "
+            + "health fail, or the API server refuses the watches. 0: never. Empty: twice the lease duration."
     )
     var driverUnavailableTimeout = GoDuration?.none
 
-    @Option("Labels for the lease.")
+    @Option("Labels to add to the Lease.")
     var leaderElectionLabels = Labels()
 
     @Option(
-        "Keep the caches of PersistentVolumes and PersistentVolumeClaims up to date while this replica is a standby, so "
-            + "that a failover has no list to wait for. Costs a watch of both per standby."
+        "Keep the caches of PersistentVolumes and PersistentVolumeClaims up to date on a standby, so that a failover does "
+            + "not wait for lists. Costs two watches per standby."
     )
     var warmStandby = false
+
+    /// The flags that were set and have no effect without `--leader-election`.
+    var withoutEffect: [String] {
+        guard !leaderElection else { return [] }
+        return [
+            warmStandby ? "warm-standby" : nil,
+            driverUnavailableTimeout != nil ? "driver-unavailable-timeout" : nil,
+        ].compactMap(\.self)
+    }
 }
 
 struct DiagnosticsFlags: ParsableArguments {
     @Option(
         name: .customLong("http-endpoint"),
-        "Where to serve metrics and \(HealthChecks.leaderElectionPath), such as :8080; without one, nowhere.",
+        "Address to serve metrics and health checks on, such as :8080. Empty: no HTTP server.",
         valueName: "address"
     )
     var httpEndpoint = ""
 
-    @Option("Deprecated name of --http-endpoint; only one of the two may be given.", valueName: "address")
+    @Option("Deprecated: use --http-endpoint. Only one of the two may be set.", valueName: "address")
     var metricsAddress = ""
 
-    @Option("The path of the metrics.", valueName: "path")
+    @Option("HTTP path of the metrics.", valueName: "path")
     var metricsPath = "/metrics"
 
     @Option(
         name: .customLong("v"),
-        "How much to log: 0 what an operator acts on, 2 each report, 4 decisions, 5 calls to the driver, 6 requests to "
-            + "the API server.",
+        "Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5 calls to the CSI driver, 6 requests to the "
+            + "API server.",
         valueName: "level"
     )
     var verbosity: Int32 = 0
 
-    @Option("How to log: text or json.")
+    @Option("Log format: text or json.")
     var loggingFormat = KlogHandler.Format.text
 
     @Option("Print the version and exit.")
     var version = false
 }
 
-/// Flags that external-health-monitor has and that mean nothing here: read, checked, and left.
+/// Flags of external-health-monitor that are validated and ignored.
 struct CompatibilityFlags: ParsableArguments {
-    @Option("Volumes are known from a watch.")
+    @Option("Ignored: volumes are watched.")
     var volumeListAddInterval = GoDuration.minutes(5)
 
-    @Option("Nodes are known from a watch.")
+    @Option("Ignored: nodes are watched.")
     var nodeListAddInterval = GoDuration.minutes(5)
 
-    @Option("Watches need no resync.")
+    @Option("Ignored: watches need no resync.")
     var resync = GoDuration.minutes(10)
 
-    @Option("The number of threads does not follow the CPU limit.")
+    @Option("Ignored: the number of threads does not depend on the CPU limit.")
     var automaxprocs = false
 
-    @Option("--v holds for the whole program.")
+    @Option("Ignored: --v applies to the whole program.")
     var vmodule = VModule()
 
-    @Option("Logs are not buffered.")
+    @Option("Ignored: logs are not buffered.")
     var logFlushFrequency = GoDuration.seconds(5)
 
-    @Option("Logs go to standard error.")
+    @Option("Ignored: logs go to standard error.")
     var logTextSplitStream = false
 
-    @Option("Logs are not buffered.")
+    @Option("Ignored: logs are not buffered.")
     var logTextInfoBufferSize = ByteQuantity()
 
-    @Option(name: .customLong("log-json-split-stream"), "Logs go to standard error.")
+    @Option(name: .customLong("log-json-split-stream"), "Ignored: logs go to standard error.")
     var logJSONSplitStream = false
 
-    @Option(name: .customLong("log-json-info-buffer-size"), "Logs are not buffered.")
+    @Option(name: .customLong("log-json-info-buffer-size"), "Ignored: logs are not buffered.")
     var logJSONInfoBufferSize = ByteQuantity()
 
-    /// Those that were given, and differ from their defaults: somebody may expect something of them.
-    var given: [String] {
+    /// The flags whose value differs from the default, and of which a user may expect an effect.
+    var changed: [String] {
         guard let defaults = try? Self.parse([]) else { return [] }
         return zip(texts, defaults.texts).filter { $0.text != $1.text }.map(\.0.name)
     }

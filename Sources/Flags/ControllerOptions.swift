@@ -3,80 +3,66 @@
 
 package import ControllerCore
 package import ControllerMonitor
-package import Diagnostics
-import HealthCore
-import HealthRuntime
+package import HTTPEndpoint
+package import KlogLogging
 package import KubernetesClient
 package import LeaderElection
 
-/// What the controller is to do: its flags, checked.
+/// The validated flags of the controller.
 package struct ControllerOptions: Sendable, Equatable {
-    /// Where the diagnostics endpoint is.
-    package struct Endpoint: Sendable, Equatable {
-        package var address: ListenAddress
-        package var metricsPath: String
-    }
-
-    /// How to contend for the driver's lease.
     package struct LeaderElection: Sendable, Equatable {
-        /// nil: the pod's own.
+        /// nil: the pod's namespace.
         package var namespace: String?
         package var timing: LeaderElectionTiming
         package var labels: [String: String]
-        /// After what time a leader that sees nothing steps down; nil: never.
-        package var dependencyTimeout: Duration?
-        /// Whether a standby keeps its caches up to date.
+        /// nil: the leader never steps down because its driver is unavailable.
+        package var driverUnavailableTimeout: Duration?
         package var warmStandby: Bool
     }
 
-    /// A path, or an address as gRPC takes it.
+    /// A path, or an address in gRPC's syntax.
     package var csiAddress: String
-    /// For one call to the driver.
+    /// Of one call to the driver.
     package var timeout: Duration
-    /// From one list of all volumes to the next.
     package var listVolumesInterval: Duration
-    /// 0 leaves it to the driver.
+    /// 0: the driver decides.
     package var listMaxEntries: Int32
-    /// In which each volume is asked for once, where volumes are asked for one by one.
     package var monitorInterval: Duration
-    /// The most calls for single volumes at a time.
     package var workerThreads: Int
-    /// The most calls for single volumes per second; nil: no limit of its own.
+    /// nil: no limit.
     package var probesPerSecond: Double?
-    /// After what time the absence of many volumes is believed.
     package var missingVolumesHold: Duration
-    /// Whether missing volumes are reported.
     package var reportMissingVolumes: Bool
-    /// After what time without a response for its volume a claim is reported; nil: never.
+    /// nil: never.
     package var reportUnansweredAfter: Duration?
-    /// Whether conditions of legacy drivers go to the claims' status.
     package var legacyStatus: Bool
-    /// When a claim's health is shown as a condition in its status.
     package var claimCondition: ClaimConditionPolicy
-    /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
+    /// nil: nodes are not watched.
     package var nodeFailureDuration: Duration?
-    /// Whether only the volumes of our node are monitored.
     package var nodeDeployment: Bool
-    /// Which Secret of a volume goes with the health calls.
     package var volumeSecrets: VolumeSecretsKind
     /// nil: the pod's service account.
     package var kubeconfig: String?
-    /// nil: no bound.
+    /// nil: no limit.
     package var rateLimit: RateLimit?
-    /// nil: no endpoint.
-    package var endpoint: Endpoint?
-    /// nil: work without a lease.
+    /// nil: no HTTP server.
+    package var endpoint: DiagnosticsEndpoint.Configuration?
+    /// nil: no leader election.
     package var leaderElection: LeaderElection?
     /// klog's `--v`.
     package var verbosity: Int
     package var loggingFormat: KlogHandler.Format
-    /// Flags that mean nothing here and were given another value than their default.
-    package var meaninglessFlags: [String]
+    /// Flags that were set and require `--leader-election`, which was not.
+    package var flagsWithoutLeaderElection: [String]
+    /// Flags of external-health-monitor that have no effect and were not given their default.
+    package var ignoredFlags: [String]
 
-    /// Below it, an interval is a wrong unit: 5ms where 5m is meant.
+    /// A shorter interval is probably a wrong unit: 5ms instead of 5m.
     private static let minimumInterval = Duration.milliseconds(10)
 
-    /// Checks the flags against each other and against the file system.
+    /// Validates the flags against each other and against the file system.
+    ///
+    /// - Throws: ``UsageError`` for the first invalid flag.
     package init(_ flags: ControllerFlags) throws(UsageError) {
         csiAddress = flags.driver.csiAddress
         timeout = flags.driver.timeout.duration
@@ -100,7 +86,8 @@ package struct ControllerOptions: Sendable, Equatable {
         leaderElection = flags.leaderElection.leaderElection ? try Self.leaderElection(flags.leaderElection) : nil
         verbosity = Int(flags.diagnostics.verbosity)
         loggingFormat = flags.diagnostics.loggingFormat
-        meaninglessFlags = flags.compatibility.given
+        flagsWithoutLeaderElection = flags.leaderElection.withoutEffect
+        ignoredFlags = flags.compatibility.changed
 
         guard timeout > .zero else {
             throw UsageError(message: "--timeout must be greater than zero, such as 15s")
@@ -132,14 +119,14 @@ package struct ControllerOptions: Sendable, Equatable {
         guard verbosity >= 0 else {
             throw UsageError(message: "--v must not be negative; 0 logs the least")
         }
-        try FileCheck.isSocketAddress(csiAddress)
+        try FileCheck.checkSocketAddress(csiAddress)
         if let kubeconfig {
-            try FileCheck.isReadable(kubeconfig: kubeconfig)
+            try FileCheck.checkReadable(kubeconfig: kubeconfig)
         }
     }
 
-    /// A negative rate is no limit, and a burst of 0 is 10, as in client-go. There a rate of 0 is 5, which the flag does not
-    /// say: it is refused.
+    /// As in client-go, a negative rate means no limit and a burst of 0 means 10. A rate of 0, which client-go takes as
+    /// 5, is refused, because it looks like no limit.
     private static func rateLimit(_ flags: KubernetesFlags) throws(UsageError) -> RateLimit? {
         guard flags.kubeAPIBurst >= 0 else {
             throw UsageError(message: "--kube-api-burst must not be negative")
@@ -154,9 +141,9 @@ package struct ControllerOptions: Sendable, Equatable {
         )
     }
 
-    private static func endpoint(_ flags: DiagnosticsFlags) throws(UsageError) -> Endpoint? {
+    private static func endpoint(_ flags: DiagnosticsFlags) throws(UsageError) -> DiagnosticsEndpoint.Configuration? {
         guard flags.httpEndpoint.isEmpty || flags.metricsAddress.isEmpty else {
-            throw UsageError(message: "only one of --metrics-address and --http-endpoint may be given")
+            throw UsageError(message: "only one of --metrics-address and --http-endpoint may be set")
         }
         let name = flags.httpEndpoint.isEmpty ? "--metrics-address" : "--http-endpoint"
         let text = flags.httpEndpoint.isEmpty ? flags.metricsAddress : flags.httpEndpoint
@@ -165,7 +152,7 @@ package struct ControllerOptions: Sendable, Equatable {
             throw UsageError(message: "--metrics-path must begin with a slash, as in /metrics")
         }
         do {
-            return Endpoint(address: try ListenAddress(parsing: text), metricsPath: flags.metricsPath)
+            return .init(address: try ListenAddress(parsing: text), metricsPath: flags.metricsPath)
         } catch {
             throw UsageError(message: "\(name): \(error.message)")
         }
@@ -182,22 +169,22 @@ package struct ControllerOptions: Sendable, Equatable {
         } catch {
             throw UsageError(message: "invalid --leader-election flags: \(error.message)")
         }
-        let blindness = flags.driverUnavailableTimeout?.duration ?? timing.leaseDuration * 2
-        guard blindness >= .zero else {
-            throw UsageError(message: "--driver-unavailable-timeout must not be negative; 0 never gives the lease back")
+        let timeout = flags.driverUnavailableTimeout?.duration ?? timing.leaseDuration * 2
+        guard timeout >= .zero else {
+            throw UsageError(message: "--driver-unavailable-timeout must not be negative; 0 never releases the Lease")
         }
         return LeaderElection(
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
             timing: timing,
             labels: flags.leaderElectionLabels.values,
-            dependencyTimeout: blindness == .zero ? nil : blindness,
+            driverUnavailableTimeout: timeout == .zero ? nil : timeout,
             warmStandby: flags.warmStandby
         )
     }
 }
 
 extension ControllerOptions {
-    /// What the monitor of this driver is to do.
+    /// The configuration of the monitor of a driver.
     package func monitorConfiguration(driverName: String, identity: String) -> MonitorConfiguration {
         var configuration = MonitorConfiguration(driverName: driverName, identity: identity)
         configuration.listVolumesInterval = listVolumesInterval
@@ -211,7 +198,7 @@ extension ControllerOptions {
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
-        configuration.dependencyTimeout = leaderElection?.dependencyTimeout
+        configuration.dependencyTimeout = leaderElection?.driverUnavailableTimeout
         configuration.driverCheckInterval = .seconds(10)
         return configuration
     }

@@ -4,10 +4,11 @@
 import GRPCTransport
 import Glibc
 
-/// What is checked at the start, rather than found out after minutes of retries.
+/// Checks of files at start, so that an invalid path fails at once instead of being retried.
 enum FileCheck {
-    /// What can never become the driver's socket is refused; the socket itself may come later, with the driver.
-    static func isSocketAddress(_ address: String) throws(UsageError) {
+    /// Throws if `address` can never become the driver's socket. The socket may still be missing: the driver creates
+    /// it.
+    static func checkSocketAddress(_ address: String) throws(UsageError) {
         guard let path = SocketFile.path(of: address) else {
             throw UsageError(message: "--csi-address: \(problem(ofAddress: address))")
         }
@@ -18,7 +19,7 @@ enum FileCheck {
         }
         let directory = directory(of: path)
         guard let isDirectory = isDirectory(directory) else {
-            throw UsageError(message: "--csi-address: there is no directory \(directory): \(reason())")
+            throw UsageError(message: "--csi-address: cannot access \(directory): \(reason())")
         }
         guard isDirectory else {
             throw UsageError(message: "--csi-address: \(directory) is not a directory")
@@ -31,7 +32,7 @@ enum FileCheck {
         }
     }
 
-    /// Of an address that is no path of a Unix domain socket.
+    /// Why `address` is not the path of a Unix domain socket.
     private static func problem(ofAddress address: String) -> String {
         if address.isEmpty { return "the address is empty: write the path of a socket, such as /run/csi/socket" }
         if address.hasPrefix("unix:") {
@@ -39,13 +40,12 @@ enum FileCheck {
         }
         if address.contains(":") {
             return
-                "\"\(address)\" is not a Unix domain socket, other addresses are not supported: write a path such as "
-                + "/run/csi/socket"
+                "\"\(address)\" is not supported, only Unix domain sockets are: write a path, such as /run/csi/socket"
         }
         return "\"\(address)\" is a relative path: write an absolute one, such as /run/csi/socket"
     }
 
-    static func isReadable(kubeconfig path: String) throws(UsageError) {
+    static func checkReadable(kubeconfig path: String) throws(UsageError) {
         // Safe: the string is only read, and only during the call.
         guard let isDirectory = isDirectory(path), unsafe access(path, R_OK) == 0 else {
             throw UsageError(message: "--kubeconfig: cannot read \(path): \(reason())")
@@ -55,7 +55,7 @@ enum FileCheck {
         }
     }
 
-    /// nil, and `errno`, when there is nothing at `path`.
+    /// nil, with `errno` set, if stat(2) fails.
     private static func isDirectory(_ path: String) -> Bool? {
         var status = stat()
         // Safe: the pointer is to a local variable.
@@ -69,7 +69,7 @@ enum FileCheck {
     }
 
     private static func reason() -> String {
-        // Safe: the texts of the errors of stat(2) and access(2) are constants of glibc.
+        // Safe: strerror(3) returns constants of glibc for the errors of stat(2) and access(2).
         unsafe String(cString: strerror(errno))
     }
 }

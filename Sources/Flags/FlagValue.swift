@@ -4,19 +4,17 @@
 import ArgumentParser
 import ControllerCore
 import ControllerMonitor
-import Diagnostics
-import HealthCore
-import HealthRuntime
+import KlogLogging
 
-/// A type that a flag can have, as Go's `flag.Value`.
+/// The type of a flag, as Go's `flag.Value`.
 protocol FlagValue: Sendable {
-    /// What stands for the value in the help.
+    /// The placeholder for the value in the help.
     static var valueName: String { get }
 
-    /// Reads a value; the error says what to write instead.
+    /// Parses a value. The error says what to write instead.
     init(flag text: String) throws(UsageError)
 
-    /// The value as it would be given.
+    /// The text that parses as this value.
     var flagText: String { get }
 }
 
@@ -25,7 +23,7 @@ extension FlagValue where Self: CustomStringConvertible {
 }
 
 extension Option where Value: FlagValue {
-    /// A flag whose default is in its help, and whose errors say what to write.
+    /// A flag whose help ends with its default, and whose errors say what to write.
     init(
         wrappedValue: Value,
         name: NameSpecification = .long,
@@ -53,7 +51,7 @@ extension String: FlagValue {
 extension Bool: FlagValue {
     static let valueName = "bool"
 
-    /// The words of Go's `strconv.ParseBool`.
+    /// Accepts what Go's `strconv.ParseBool` does.
     init(flag text: String) throws(UsageError) {
         switch text {
         case "1", "t", "T", "true", "TRUE", "True": self = true
@@ -109,7 +107,7 @@ extension Optional: FlagValue where Wrapped == GoDuration {
     var flagText: String { map(\.flagText) ?? "" }
 }
 
-/// A value that is one of a few words.
+/// An enumeration of words.
 extension FlagValue where Self: CaseIterable & RawRepresentable<String> {
     init(flag text: String) throws(UsageError) {
         guard let value = Self(rawValue: text) else {
@@ -155,7 +153,7 @@ struct VModule: FlagValue {
     }
 }
 
-/// A number with a suffix or none, as Kubernetes writes quantities of bytes: `512`, `64Ki`, `1M`.
+/// A quantity of bytes in Kubernetes' syntax, a number with an optional suffix: `512`, `64Ki`, `1M`.
 struct ByteQuantity: FlagValue {
     static let valueName = "bytes"
 

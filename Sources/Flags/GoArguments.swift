@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Arguments in the syntax of Go's `flag` package, which the arguments of existing manifests are written in.
+/// Arguments in the syntax of Go's `flag` package, in which existing manifests are written.
 ///
-/// `-x` and `--x` are alike; a value follows after `=` or as the next argument, whatever that looks like; a flag for a
-/// boolean takes a value after `=` only, and is true without one; the first argument that is no flag, and `--`, end
-/// the flags. https://pkg.go.dev/flag#hdr-Command_line_flag_syntax
+/// `-x` and `--x` are the same flag. A value follows after `=` or is the next argument, even if that begins with `-`. A
+/// boolean flag takes a value only after `=`, and is true without one. The first argument that is not a flag, and `--`,
+/// end the flags. https://pkg.go.dev/flag#hdr-Command_line_flag_syntax
 package enum GoArguments {
-    /// The same flags in the form `--name=value`, which leaves nothing to interpretation.
+    /// Returns the same flags in the unambiguous form `--name=value`.
     ///
-    /// A flag at the end that lacks its value is left without one, and unknown flags are left as they are: those errors
-    /// are for the parser to report.
+    /// A last flag without its value and unknown flags are kept as they are: ArgumentParser reports those errors.
     ///
     /// - Parameter booleans: the names of the flags that need no value.
-    /// - Throws: ``UsageError`` for an argument that is no flag. (Go leaves these to the program, which we are.)
+    /// - Throws: ``UsageError`` for an argument that is not a flag. Go's package leaves such arguments to the program.
     package static func normalized(_ arguments: [String], booleans: Set<String>) throws(UsageError) -> [String] {
         var normalized: [String] = []
         var rest = arguments[...]
@@ -28,7 +27,7 @@ package enum GoArguments {
             let flag = argument.dropFirst(argument.hasPrefix("--") ? 2 : 1)
             let name = flag.prefix { $0 != "=" }
             guard !name.isEmpty, !name.hasPrefix("-") else {
-                throw UsageError(message: "\"\(argument)\" is not a flag; write --name=value")
+                throw UsageError(message: "invalid flag \"\(argument)\": write --name=value")
             }
             if name == "h" || name == "help" {
                 normalized.append("--help")
@@ -45,15 +44,15 @@ package enum GoArguments {
         return normalized
     }
 
-    /// ArgumentParser takes `--name=` for a flag that lacks its value, and an empty argument for an empty value.
+    /// ArgumentParser takes `--name=` as a flag without its value, and an empty argument as an empty value.
     private static func flag(_ name: Substring, value: Substring) -> [String] {
         value.isEmpty ? ["--\(name)", ""] : ["--\(name)=\(value)"]
     }
 }
 
-/// Arguments that the program cannot be started with.
+/// Invalid arguments.
 package struct UsageError: Error, Equatable, CustomStringConvertible {
-    /// Which flag, what is wrong with it, and what to write instead; one line.
+    /// The flag, why it is invalid, and what to write instead, in one line.
     package var message: String
 
     package init(message: String) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A duration as Go's `time.ParseDuration` reads it and flags write it: `1m30s`, `1.5h`, `300ms`.
+/// A duration in the syntax of Go's `time.ParseDuration`: `1m30s`, `1.5h`, `300ms`.
 package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
     package var duration: Duration
 
@@ -13,9 +13,10 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
 
     static func minutes(_ minutes: Int) -> GoDuration { GoDuration(.seconds(60 * minutes)) }
 
-    /// A sign or none, then decimal numbers, each with a fraction or none and a unit: ns, us, µs, ms, s, m, h; or 0.
+    /// Parses an optional sign and decimal numbers, each with an optional fraction and a unit (ns, us, µs, ms, s, m,
+    /// h); or 0.
     ///
-    /// nil when `text` is not so, or is beyond the 292 years that Go's durations hold.
+    /// Returns nil if `text` has another form or exceeds the 292 years of Go's durations.
     package init?(parsing text: String) {
         var rest = Substring(text)
         let isNegative = rest.hasPrefix("-")
@@ -34,7 +35,7 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         self.init(.nanoseconds(Int64(isNegative ? -nanoseconds : nanoseconds)))
     }
 
-    /// One number and its unit, in nanoseconds; a fraction of a nanosecond is cut off.
+    /// One number and its unit, in nanoseconds; fractions of a nanosecond are truncated.
     private static func term(_ rest: inout Substring) -> Int128? {
         let whole = digits(&rest)
         var fraction: Substring = ""
@@ -44,7 +45,7 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         }
         let unitName = rest.prefix { $0 != "." && !$0.isASCIIDigit }
         rest = rest.dropFirst(unitName.count)
-        // 19 digits are more than 292 years of nanoseconds; the tail of a longer fraction weighs less than one.
+        // 19 digits of nanoseconds exceed 292 years; digits of a fraction after the 18th are less than a nanosecond.
         guard !(whole.isEmpty && fraction.isEmpty), whole.count <= 19, let unit = unitNanoseconds(unitName) else {
             return nil
         }
@@ -72,8 +73,8 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The duration in hours, minutes and seconds, those left out that are zero: `1m30s`, `15s`, `300ms`, `0.5s`. It
-    /// reads back as the same duration.
+    /// The duration in hours, minutes and seconds without those that are zero: `1m30s`, `15s`, `300ms`, `1.5s`. It
+    /// parses as the same duration.
     package var description: String {
         let (seconds, attoseconds) = duration.components
         let (whole, nanoseconds) = (seconds.magnitude, attoseconds.magnitude / 1_000_000_000)
@@ -89,7 +90,7 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         return text
     }
 
-    /// `.025` of a second; empty for none.
+    /// `.025`; empty for 0.
     private static func fraction(_ nanoseconds: UInt64) -> String {
         guard nanoseconds > 0 else { return "" }
         var digits = String(nanoseconds)

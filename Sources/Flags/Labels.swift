@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Labels of a Kubernetes object, as a flag gives them: `key:value,key:value`.
+/// Labels of a Kubernetes object in a flag's syntax: `key:value,key:value`.
 ///
-/// They are checked here, where the flag can be named: the API server would refuse the whole lease, again and again.
+/// Validated here, where the error can name the flag: the API server would refuse every write of the Lease.
 /// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 package struct Labels: FlagValue {
     static let valueName = "key:value,..."
@@ -17,10 +17,10 @@ package struct Labels: FlagValue {
         for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
             let parts = pair.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 2, Self.isKey(parts[0]), parts[1].isEmpty || Self.isName(parts[1]) else {
-                throw UsageError(message: "\"\(pair)\" is not a label; write key:value,key:value")
+                throw UsageError(message: "invalid label \"\(pair)\": write key:value,key:value")
             }
             guard values.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
-                throw UsageError(message: "the label \(parts[0]) is given twice")
+                throw UsageError(message: "duplicate label \(parts[0])")
             }
         }
     }
@@ -38,7 +38,7 @@ package struct Labels: FlagValue {
             && domain.allSatisfy { isName($0) && $0.utf8.allSatisfy { isLowerAlphanumeric($0) || $0 == hyphen } }
     }
 
-    /// At most 63 letters, digits, `-`, `_` and `.`, with a letter or a digit at both ends.
+    /// At most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or a digit.
     private static func isName(_ text: Substring) -> Bool {
         guard let first = text.utf8.first, let last = text.utf8.last, text.utf8.count <= 63 else { return false }
         return isAlphanumeric(first) && isAlphanumeric(last)

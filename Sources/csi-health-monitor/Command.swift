@@ -7,15 +7,15 @@ import Flags
 import Glibc
 import KubernetesClient
 
-/// The program: reads its arguments, runs the command, and says in one line why it could not.
+/// Parses the arguments, runs the command, and reports a failure in one line.
 @main
 enum Program {
     static let version = "0.1.0"
-    /// The commit: `unknown` where the build did not set CSI_HEALTH_MONITOR_REVISION, which scripts/build.sh does.
+    /// The commit. scripts/build.sh sets it by CSI_HEALTH_MONITOR_REVISION; `unknown` in other builds.
     // Safe: a string literal of C.
     static let revision = unsafe String(cString: cbuildsettings_revision())
 
-    /// Of the compiler that built this, as far as the language can say it.
+    /// The compiler's version, as far as conditional compilation shows it.
     static var swiftVersion: String {
         #if compiler(>=6.4)
         "6.4 or later"
@@ -27,8 +27,8 @@ enum Program {
     }
 
     static func main() async {
-        Allocator.keepLittle()
-        // A peer that has gone is an error of the write to it, not the end of the process.
+        Allocator.returnFreeMemory()
+        // Writing to a closed connection fails with EPIPE instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parse(Array(CommandLine.arguments.dropFirst()))
@@ -38,7 +38,7 @@ enum Program {
         }
     }
 
-    /// Reads arguments. The command may be left out: external-health-monitor has none, and `controller` takes its place.
+    /// Parses arguments. Without a command it is `controller`: external-health-monitor has no commands.
     static func parse(_ arguments: [String]) throws -> any AsyncParsableCommand {
         let isNamed = [ControllerCommand.name, DoctorCommand.name].contains(arguments.first)
         let flags = isNamed ? Array(arguments.dropFirst()) : arguments
@@ -47,10 +47,10 @@ enum Program {
         return try ControllerCommand.parse(normalized)
     }
 
-    /// Help goes to standard output and is a success; all else is one line on standard error, which is the container's
-    /// termination message too, and a failure.
+    /// Prints help to standard output and exits with 0. Prints any other error as one line to standard error, writes it
+    /// as the container's termination message, and exits with 1.
     private static func exit(with error: any Error) -> Never {
-        // It may run in the container of a controller that works: the termination message is not its own.
+        // Doctor may run in the container of a running controller, whose termination message is not doctor's to write.
         let isDoctor = CommandLine.arguments.dropFirst().first == DoctorCommand.name
         let command: any AsyncParsableCommand.Type = isDoctor ? DoctorCommand.self : ControllerCommand.self
         if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
@@ -67,17 +67,16 @@ enum Program {
     }
 }
 
-/// Monitors the volumes of one driver.
 struct ControllerCommand: AsyncParsableCommand {
     static let name = "controller"
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract: "Reports abnormal CSI volumes as events and status of their PersistentVolumeClaims.",
+        abstract: "Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their status.",
         usage: "csi-health-monitor [controller | doctor] [--flag=value ...]",
         discussion: """
-            Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's syntax: \
-            -flag and --flag are alike, a value follows after = or as the next argument, durations are written 1m30s.
+            Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its flags. Flags have \
+            Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as 1m30s.
             """
     )
 
@@ -92,35 +91,25 @@ struct ControllerCommand: AsyncParsableCommand {
     }
 }
 
-/// Checks what the controller needs.
 struct DoctorCommand: AsyncParsableCommand {
     static let name = "doctor"
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract:
-            "Checks the driver, the API server and the permissions that the controller needs, and changes nothing.",
+        abstract: "Checks the CSI driver, the API server and the RBAC permissions of the controller. Changes nothing.",
         usage: "csi-health-monitor doctor [--flag=value ...]",
-        discussion: "Takes the controller's flags. Exits with 0 when no check failed, and with 1 otherwise."
+        discussion: "Takes the controller's flags. The exit code is 1 if a check failed, otherwise 0."
     )
 
     @OptionGroup var flags: ControllerFlags
 
     func run() async throws {
         let names = KubernetesConfiguration.variables + ["POD_NAMESPACE", "NODE_NAME"]
-        let report = await Doctor(options: try ControllerOptions(flags), environment: Self.environment(names)).run()
+        let report = await Doctor(
+            options: try ControllerOptions(flags),
+            environment: ProcessEnvironment.variables(names)
+        ).run()
         print(report.text, terminator: "")
         guard report.exitCode == 0 else { throw ExitCode(report.exitCode) }
-    }
-
-    /// Those of the variables that are set and not empty.
-    private static func environment(_ names: [String]) -> [String: String] {
-        var variables: [String: String] = [:]
-        for name in names {
-            // getenv(3): the environment of this process is never changed.
-            guard let value = unsafe getenv(name) else { continue }
-            variables[name] = unsafe String(cString: value)
-        }
-        return variables.filter { !$0.value.isEmpty }
     }
 }

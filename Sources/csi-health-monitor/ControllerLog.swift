@@ -1,36 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
+import KlogLogging
 import Logging
 import Synchronization
 
-/// The log of the process: klog's lines on standard error. Each has the key `driver` from when the driver is identified.
+/// The log of the process: klog lines on standard error. Once the driver is identified, each line has the key `driver`.
+///
+/// | `--v` | Level | Logged |
+/// |---|---|---|
+/// | 0 | `notice` and above | what an operator acts on, and its end |
+/// | 2 | `info` | each report: an event that was recorded, a status that was updated |
+/// | 4 | `debug` | decisions: what was read back, skipped, or is retried |
+/// | 5 | `trace` of ``logger`` | calls to the driver, with request and response |
+/// | 6 | `trace` of ``requests`` | requests to the API server, including those for the Lease |
 final class ControllerLog: Sendable {
+    /// The verbosity of requests to the API server.
+    static let requestVerbosity = 6
+
     private let format: KlogHandler.Format
     private let verbosity: Int
     private let driverName: DriverName
 
-    /// Sets up swift-log for the process, which is possible once.
+    /// Bootstraps swift-log, which is possible once in a process.
     init(format: KlogHandler.Format, verbosity: Int) {
         let driverName = DriverName()
         (self.format, self.verbosity, self.driverName) = (format, verbosity, driverName)
         LoggingSystem.bootstrap { _ in
-            Self.handler(format, verbosity, driverName, trace: Logger.Level.callVerbosity)
+            Self.handler(format, verbosity, driverName, trace: Logger.Level.defaultTraceVerbosity)
         }
     }
 
-    /// For all but ``requests``.
     var logger: Logger { Logger(label: "csi-health-monitor") }
 
-    /// For clients of the API server, whose requests are logged at a verbosity of their own.
+    /// The logger of clients of the API server: its `trace` events require ``requestVerbosity``.
     var requests: Logger {
         Logger(label: "kubernetes") { _ in
-            Self.handler(format, verbosity, driverName, trace: Logger.Level.requestVerbosity)
+            Self.handler(format, verbosity, driverName, trace: Self.requestVerbosity)
         }
     }
 
-    /// The driver's name is known.
+    /// Adds the driver's name to all lines from now on.
     func identified(as name: String) { driverName.value.withLock { $0 = name } }
 
     private static func handler(

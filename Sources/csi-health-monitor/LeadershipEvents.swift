@@ -6,7 +6,8 @@ import KubernetesClient
 import LeaderElection
 import Logging
 
-/// Events on the Lease, as client-go's leader election records them, so that `kubectl get events` shows who led when.
+/// Records leadership changes as events on the Lease, as client-go's leader election does, so that `kubectl get events`
+/// shows which replica led when.
 ///
 /// Source: client-go, tools/leaderelection/resourcelock/leaselock.go, `RecordEvent`; the component is that of
 /// kubernetes-csi/csi-lib-utils, leaderelection/leader_election.go.
@@ -15,12 +16,12 @@ import Logging
 struct LeadershipEvents: Sendable {
     let client: KubernetesClient
     let namespace: String
-    /// The Lease's name.
+    /// `metadata.name` of the Lease.
     let lease: String
     let identity: String
     let logger: Logger
 
-    /// Records a change, once. A failure is logged and has no other consequence.
+    /// Records a change by one request. A failure is logged, and not retried.
     func record(_ change: LeadershipChange) async {
         let time = Time.now()
         var event = Event()

@@ -2,41 +2,41 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerMonitor
-import Diagnostics
+import HTTPEndpoint
 import HealthRuntime
 
-/// Whether this replica can report, check by check, in the words of `/readyz`, the log and the metrics.
+/// Whether this replica is able to report, check by check, for `/readyz`, the log and the metrics.
 struct Readiness: Sendable {
-    /// Something that fails.
     struct Failure: Sendable, Hashable {
         var age: Duration
         var reason: String
     }
 
-    /// How long a watch may be silent. With bookmarks it is not for much more than a minute (k8s.io/apiserver,
-    /// pkg/storage/cacher/cacher.go, `defaultBookmarkFrequency`); without, for 10 minutes, after which it is opened anew.
+    /// How long a watch may be silent. A server that sends bookmarks sends one about every minute (k8s.io/apiserver,
+    /// pkg/storage/cacher/cacher.go, `defaultBookmarkFrequency`); without bookmarks a watch is reopened after 10
+    /// minutes.
     static let silenceLimit = Duration.seconds(660)
-    /// How long a failure may last before it counts: a watch that is opened again is nothing that anybody has to see.
+    /// How long a watch or the API server may fail before the check fails, so that reopening a watch does not fail it.
     static let tolerance = Duration.seconds(10)
 
-    /// The driver was identified since the start.
+    /// Whether the driver has been identified since the process started.
     var isDriverIdentified: Bool
-    /// The driver does not answer its Identity calls.
+    /// The driver does not respond to Identity calls.
     var driver: Failure?
-    /// nil before the driver was identified.
+    /// nil before the driver is identified.
     var monitor: MonitorStatus?
-    /// The API server answers no request, or does not know who we are.
+    /// The API server responds to no request, or with 401.
     var apiServer: Failure?
-    /// Missing RBAC rules that reports need, as they stand in a Role, and since when they are known to be missing.
+    /// Missing RBAC rules that reports need, as they are written in a Role, and for how long they have been missing.
     var missingRules: [String: Duration]
-    /// Missing RBAC rules without which volumes are reported all the same.
+    /// Missing RBAC rules that no report needs.
     var missingOptionalRules: Set<String> = []
-    /// What is wrong with the leader election; nil when nothing is, and without one.
+    /// The leader election's problem, if any.
     var leaseProblem: String?
-    /// How the replica takes part in leader election; nil without one.
+    /// Whether this replica holds the Lease; nil without leader election.
     var leaseHolder: Bool?
 
-    /// Every check in a fixed order.
+    /// All checks, in a fixed order.
     var checks: [HealthChecks.Result] {
         [
             HealthChecks.Result(name: "driver-connected", failure: driverFailure),
@@ -53,14 +53,14 @@ struct Readiness: Sendable {
         ]
     }
 
-    /// Whether everything works that is needed for a report.
+    /// Whether all checks are ok.
     var isReady: Bool { checks.allSatisfy { $0.failure == nil } }
 
     private var driverFailure: HealthChecks.Failure? {
         if let failure = driver ?? monitor?.driver.map({ Failure(age: $0.age, reason: $0.reason) }) {
             return .init(age: failure.age, reason: failure.reason)
         }
-        return isDriverIdentified ? nil : .init(reason: "the CSI driver was not identified yet")
+        return isDriverIdentified ? nil : .init(reason: "the CSI driver has not been identified yet")
     }
 
     private var supportFailure: HealthChecks.Failure? {
@@ -81,7 +81,7 @@ struct Readiness: Sendable {
                 return .init(age: monitor.termAge, reason: "the list of \(watch.resource) is not complete")
             }
             if silence > Self.silenceLimit {
-                return .init(age: silence, reason: "no event and no bookmark of \(watch.resource)")
+                return .init(age: silence, reason: "no event or bookmark of \(watch.resource)")
             }
         }
         return nil

@@ -3,19 +3,19 @@
 
 import Glibc
 
-/// Why the container ended, where `kubectl describe pod` shows it.
+/// The container's termination message, which `kubectl describe pod` shows.
 ///
-/// Source: Kubernetes, "Determine the Reason for Pod Failure".
+/// https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 enum TerminationMessage {
     /// The default of `terminationMessagePath`.
     static let path = "/dev/termination-log"
-    /// The kubelet reads no more.
+    /// The kubelet truncates longer messages.
     static let maximumBytes = 4096
 
-    /// Replaces the file's content by one line. Does nothing where the file is missing, which it is outside of a
-    /// container, or cannot be written.
+    /// Replaces the file's content by one line. Does nothing if the file cannot be written or does not exist, as
+    /// outside of a container.
     static func write(_ message: String, to path: String = path) {
-        // O_NOFOLLOW: the file is the kubelet's mount, or none.
+        // O_NOFOLLOW: the file is a mount of the kubelet, never a link.
         let descriptor = unsafe open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         let bytes = Array(line(message).utf8)
@@ -24,7 +24,7 @@ enum TerminationMessage {
         close(descriptor)
     }
 
-    /// The message without line feeds, cut between characters after at most ``maximumBytes``.
+    /// The message on one line, truncated at a character boundary to at most ``maximumBytes`` of UTF-8.
     static func line(_ message: String) -> String {
         var line = ""
         var count = 0

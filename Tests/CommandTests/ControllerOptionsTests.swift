@@ -4,12 +4,15 @@
 import ArgumentParser
 import ControllerCore
 import ControllerMonitor
-import Diagnostics
 import Foundation
+import HTTPEndpoint
 import HealthCore
 import HealthRuntime
+import InMemoryLogging
+import KlogLogging
 import KubernetesClient
 import LeaderElection
+import Logging
 import Testing
 
 @testable import Flags
@@ -18,7 +21,7 @@ import Testing
 @Suite struct ControllerOptionsTests {
     private let csiAddress = "--csi-address=/tmp/csi.sock"
 
-    @Test func `without flags there is no endpoint and no lease`() throws {
+    @Test func `by default there is no HTTP server and no leader election`() throws {
         let options = try options([csiAddress])
         #expect(options.csiAddress == "/tmp/csi.sock")
         #expect(options.timeout == .seconds(15))
@@ -33,14 +36,15 @@ import Testing
         #expect(options.claimCondition == .auto)
         #expect(options.nodeFailureDuration == nil)
         #expect(options.volumeSecrets == .none)
-        #expect(options.meaninglessFlags.isEmpty)
+        #expect(options.ignoredFlags.isEmpty)
+        #expect(options.flagsWithoutLeaderElection.isEmpty)
         #expect(options.endpoint == nil)
         #expect(options.leaderElection == nil)
         #expect(options.verbosity == 0)
         #expect(options.loggingFormat == .text)
     }
 
-    @Test func `metrics show the intervals that were configured and what was built`() throws {
+    @Test func `the metrics have the configured intervals and the build`() throws {
         let metrics = SidecarMetrics.Configuration(
             try options([csiAddress, "--list-volumes-interval=2m", "--monitor-interval=90s"])
         )
@@ -52,7 +56,7 @@ import Testing
         #expect(metrics.swiftVersion.hasPrefix("6."))
     }
 
-    @Test func `every flag arrives`() throws {
+    @Test func `every flag sets its option`() throws {
         let options = try options([
             "--csi-address=unix:///tmp/csi.sock", "--timeout=1m30s", "--list-volumes-interval=1.5h",
             "--list-max-entries=100", "--kubeconfig=/dev/null", "--kube-api-qps=0.5", "--kube-api-burst=3",
@@ -85,7 +89,7 @@ import Testing
                         retryPeriod: .seconds(26)
                     ),
                     labels: ["team": "storage"],
-                    dependencyTimeout: .seconds(120),
+                    driverUnavailableTimeout: .seconds(120),
                     warmStandby: true
                 )
         )
@@ -111,7 +115,7 @@ import Testing
     @Test(arguments: [
         "/tmp/csi.sock", "unix:///tmp/csi.sock", "unix:/tmp/csi.sock", "unix:csi.sock", "/csi.sock",
     ])
-    func `a socket that may yet come is taken`(address: String) throws {
+    func `a socket that does not exist yet is accepted`(address: String) throws {
         #expect(try options(["--csi-address=\(address)"]).csiAddress == address)
     }
 
@@ -120,8 +124,7 @@ import Testing
         ("run/csi.sock", "\"run/csi.sock\" is a relative path: write an absolute one, such as /run/csi/socket"),
         (
             "tcp://127.0.0.1:5000",
-            "\"tcp://127.0.0.1:5000\" is not a Unix domain socket, other addresses are not supported: write a path such as "
-                + "/run/csi/socket"
+            "\"tcp://127.0.0.1:5000\" is not supported, only Unix domain sockets are: write a path, such as /run/csi/socket"
         ),
         (
             "unix://run/csi.sock",
@@ -136,11 +139,11 @@ import Testing
             "/etc/passwd is a regular file, not a socket: write the path of the driver's socket, such as /run/csi/socket"
         ),
     ])
-    func `an address that can never be the driver's socket is refused`(address: String, message: String) {
+    func `an address that cannot be a socket is refused`(address: String, message: String) {
         #expect(failure(of: ["--csi-address", address]) == "--csi-address: \(message)")
     }
 
-    @Test func `an address longer than a socket's path may be is refused`() {
+    @Test func `an address longer than a socket's path is refused`() {
         let path = "/tmp/" + String(repeating: "a", count: 120)
         #expect(failure(of: ["--csi-address=\(path)"])?.hasPrefix("--csi-address: the socket path /tmp/aaa") == true)
     }
@@ -149,7 +152,7 @@ import Testing
     func `a missing socket directory is named`(address: String) {
         #expect(
             failure(of: ["--csi-address=\(address)"])
-                == "--csi-address: there is no directory /nowhere/at/all: No such file or directory"
+                == "--csi-address: cannot access /nowhere/at/all: No such file or directory"
         )
     }
 
@@ -165,31 +168,30 @@ import Testing
         #expect(failure(of: [csiAddress, "--kubeconfig=\(path)"]) == "--kubeconfig: \(message)")
     }
 
-    @Test func `an empty kubeconfig is none`() throws {
+    @Test func `an empty kubeconfig is the service account`() throws {
         #expect(try options([csiAddress, "--kubeconfig="]).kubeconfig == nil)
         #expect(try options([csiAddress, "--kubeconfig", ""]).kubeconfig == nil)
     }
 
     // MARK: The API server
 
-    @Test func `a burst of zero is the default and a negative rate is no limit`() throws {
+    @Test func `a burst of 0 is 10 and a negative rate is no limit, as in client-go`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
         #expect(zero.rateLimit == RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
     }
 
-    // MARK: Flags without a meaning
+    // MARK: Flags without effect
 
-    @Test func `flags that mean nothing here are named`() throws {
+    @Test func `flags of external-health-monitor without effect are named if they are not the default`() throws {
         let options = try options([
             csiAddress, "--resync=1h", "--automaxprocs", "--volume-list-add-interval=5m",
             "--log-text-split-stream=false",
         ])
-        #expect(options.meaninglessFlags == ["resync", "automaxprocs"])
+        #expect(options.ignoredFlags == ["resync", "automaxprocs"])
     }
 
-    /// Every flag of that group is looked at.
-    @Test func `all flags that mean nothing are known`() throws {
+    @Test func `every flag that is accepted for compatibility is named`() throws {
         let options = try options([
             csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
             "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
@@ -200,12 +202,25 @@ import Testing
         let names = section.split(separator: "\n").filter { $0.hasPrefix("  --") }.map {
             String($0.dropFirst(4).prefix { $0 != " " })
         }
-        #expect(Set(options.meaninglessFlags) == Set(names))
+        #expect(Set(options.ignoredFlags) == Set(names))
+    }
+
+    @Test func `flags that require leader election are a warning without it`() throws {
+        let arguments = [csiAddress, "--warm-standby", "--driver-unavailable-timeout=1m"]
+        let flags = ["warm-standby", "driver-unavailable-timeout"]
+        #expect(try options(arguments).flagsWithoutLeaderElection == flags)
+        #expect(try options(arguments + ["--leader-election"]).flagsWithoutLeaderElection.isEmpty)
+
+        let log = InMemoryLogHandler()
+        Controller.logIgnoredFlags(of: try options(arguments), to: Logger(label: "test") { _ in log })
+        #expect(log.entries.map { "\($0.message)" } == ["Ignored flags that require --leader-election"])
+        #expect(log.entries.map(\.level) == [.warning])
+        #expect(log.entries.first?.metadata["flags"] == "\(flags.joined(separator: " "))")
     }
 
     // MARK: The endpoint
 
-    @Test func `the deprecated name of the endpoint still works`() throws {
+    @Test func `the deprecated name of the endpoint works`() throws {
         let options = try options([csiAddress, "--metrics-address=:8080"])
         #expect(options.endpoint?.address == ListenAddress(host: "", port: 8080))
         #expect(options.endpoint?.metricsPath == "/metrics")
@@ -214,21 +229,20 @@ import Testing
     @Test(arguments: [
         (
             ["--http-endpoint=:1", "--metrics-address=:2"],
-            "only one of --metrics-address and --http-endpoint may be given"
+            "only one of --metrics-address and --http-endpoint may be set"
         ),
         (["--http-endpoint=:1", "--metrics-path=m"], "--metrics-path must begin with a slash, as in /metrics"),
         (
             ["--http-endpoint=8080"],
-            "--http-endpoint: \"8080\" is not an address to listen on: it has no port; "
-                + "write :8080, 127.0.0.1:8080 or [::1]:8080"
+            "--http-endpoint: invalid listen address \"8080\": it has no port: write :8080, 127.0.0.1:8080 or [::1]:8080"
         ),
         (
             ["--metrics-address=:x"],
-            "--metrics-address: \":x\" is not an address to listen on: the port is not a number from 0 to 65535; "
+            "--metrics-address: invalid listen address \":x\": the port is not a number from 0 to 65535: "
                 + "write :8080, 127.0.0.1:8080 or [::1]:8080"
         ),
     ])
-    func `an endpoint that cannot be is refused`(arguments: [String], message: String) {
+    func `an invalid endpoint is refused`(arguments: [String], message: String) {
         #expect(failure(of: [csiAddress] + arguments) == message)
     }
 
@@ -259,9 +273,9 @@ import Testing
             "invalid --leader-election flags: the lease duration (0.9 seconds) must be at least 1 second"
         ),
     ])
-    func `periods that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
+    func `timings that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
         #expect(failure(of: [csiAddress, "--leader-election"] + arguments) == message)
-        // Without leader election they mean nothing.
+        // Without leader election they have no effect.
         #expect(try options([csiAddress] + arguments).leaderElection == nil)
     }
 }

@@ -17,7 +17,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct DoctorTests {
     // MARK: Rows
 
-    @Test func `a table has a line for each check and each hint`() {
+    @Test func `the table has a line for each check and for each hint`() {
         let report = DoctorReport(rows: [.ok("socket", "/csi.sock"), .failed("driver", "a\nb\u{1B}c", hint: "do this")])
         #expect(
             report.text == """
@@ -36,12 +36,12 @@ import Testing
     @Test(arguments: [
         (0.0, DoctorRow.Status.ok), (5.9, .ok), (-5.9, .ok), (6.0, .warning), (-3600, .warning),
     ])
-    func `a clock is wrong beyond five seconds`(ahead: Double, status: DoctorRow.Status) {
+    func `a clock that differs by more than five seconds is a warning`(ahead: Double, status: DoctorRow.Status) {
         #expect(DoctorRow.clock(ahead: .seconds(ahead)).status == status)
         #expect(DoctorRow.clock(ahead: nil).status == .skipped)
     }
 
-    @Test func `a lease that is not renewed is a warning`() {
+    @Test func `a Lease that is not renewed is a warning`() {
         var spec = LeaseSpec()
         spec.holderIdentity = "pod-0"
         spec.leaseDurationSeconds = 15
@@ -54,7 +54,7 @@ import Testing
         #expect(DoctorRow.lease("ns/l", spec, now: 1100).detail == "ns/l has no holder")
     }
 
-    @Test func `what follows from capabilities`() throws {
+    @Test func `the capabilities determine the method and the interval`() throws {
         let options = try options(["--csi-address=/tmp/csi.sock"])
         func row(_ capabilities: Set<ControllerCapability>) -> DoctorRow {
             .capabilities(DriverSupport(capabilities), options)
@@ -67,14 +67,13 @@ import Testing
         #expect(row([.listVolumes]).status == .failed)
     }
 
-    /// The permissions that are checked are the rules of manifests/, no more and no less.
     @Test(arguments: [
         ("base/cluster-role.yaml base/lease-role.yaml", ["--leader-election"]),
         ("base/cluster-role.yaml components/node-watcher/cluster-role.yaml", ["--enable-node-watcher"]),
         ("base/cluster-role.yaml components/volume-secrets/role.yaml", ["--volume-secrets=node-stage"]),
         ("base/cluster-role.yaml components/node-deployment/cluster-role.yaml", ["--node-deployment"]),
     ])
-    func `the permissions are the rules of the manifests`(files: String, flags: [String]) throws {
+    func `the checked permissions are exactly the rules of the manifests`(files: String, flags: [String]) throws {
         let manifests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("manifests")
         var granted: Set<String> = []
@@ -97,7 +96,7 @@ import Testing
         #expect(Set(checked).count == checked.count)
     }
 
-    @Test func `a missing permission fails where the monitor needs it, and names its namespace`() throws {
+    @Test func `a missing permission is a failure if it is required, and has its namespace`() throws {
         let options = try options(["--csi-address=/tmp/csi.sock", "--leader-election", "--volume-secrets=node-stage"])
         let all = DoctorPermission.all(options, leaseNamespace: "kube-system")
         let secrets = all.filter { $0.request.resource.plural == "secrets" }
@@ -111,7 +110,7 @@ import Testing
 
     // MARK: Over sockets
 
-    @Test func `everything is ok, and nothing is written`() async throws {
+    @Test func `all checks are ok, and nothing is written`() async throws {
         try await withScene { server, _, arguments in
             try VolumeFixture(number: 0).create(in: server)
             let report = await doctor(try options(arguments + ["--leader-election"]))
@@ -126,7 +125,7 @@ import Testing
         }
     }
 
-    @Test func `a missing rule is named, as are a wrong clock and a server without the field`() async throws {
+    @Test func `a missing rule, a wrong clock and a server without the status field are found`() async throws {
         try await withScene { server, _, arguments in
             try VolumeFixture(number: 0).create(in: server)
             let rules = [
@@ -150,7 +149,7 @@ import Testing
         }
     }
 
-    @Test func `without a driver and a server there is a table too`() async throws {
+    @Test func `without a driver and an API server the table is printed too`() async throws {
         try await withScene(isDriverRunning: false) { server, driver, arguments in
             await server.stopListening()
             let outcome = try await Tool.run(programPath(), ["doctor"] + arguments)
@@ -159,11 +158,11 @@ import Testing
             #expect(outcome.output.contains("failed   socket        no socket at \(driver.socket) yet\n"))
             #expect(outcome.output.contains("skipped  capabilities  the driver is not ready\n"))
             #expect(outcome.output.contains("failed   API server    get version: "))
-            #expect(outcome.output.contains("skipped  permissions   the API server did not answer\n"))
+            #expect(outcome.output.contains("skipped  permissions   the API server check failed\n"))
         }
     }
 
-    @Test func `a driver and a server that never answer are failures after the deadline`() async throws {
+    @Test func `a driver and an API server that never respond fail after the deadline`() async throws {
         try await withScene { server, driver, arguments in
             server.intercept { _ in .silence }
             driver.intercept { _ in .never }
@@ -176,14 +175,14 @@ import Testing
         }
     }
 
-    @Test func `a flag that cannot be is one line`() async throws {
+    @Test func `an invalid flag is one line`() async throws {
         let outcome = try await Tool.run(programPath(), ["doctor", "--csi-address=/tmp"])
         #expect(outcome.exitCode == 1)
         #expect(outcome.errors.hasPrefix("csi-health-monitor: --csi-address: /tmp is a directory, not a socket"))
     }
 
     private func doctor(_ options: ControllerOptions) async -> DoctorReport {
-        // However busy the machine is.
+        // Longer than the time limit of the tests, so that a busy machine does not fail a check.
         await Doctor(options: options, environment: [:], deadline: .seconds(3600)).run()
     }
 

@@ -19,18 +19,18 @@ import Testing
         (["--x", ""], ["--x", ""]),
         (["--x=a=b"], ["--x=a=b"]),
         (["--x", "a=b"], ["--x=a=b"]),
-        // A value is whatever comes next.
+        // The next argument is the value, even if it looks like a flag.
         (["--x", "--yes"], ["--x=--yes"]),
         (["--x", "-5"], ["--x=-5"]),
         (["--x", "--"], ["--x=--"]),
-        // The parser reports what is missing.
+        // ArgumentParser reports the missing value.
         (["--x"], ["--x"]),
         (["-h"], ["--help"]),
         (["-help"], ["--help"]),
         (["--help"], ["--help"]),
         (["--x=v", "--"], ["--x=v"]),
     ])
-    func `reads what go reads`(arguments: [String], expected: [String]) throws {
+    func `arguments are parsed as Go parses them`(arguments: [String], expected: [String]) throws {
         #expect(try normalized(arguments) == expected)
     }
 
@@ -38,13 +38,13 @@ import Testing
         (["v"], "v"), (["--x=v", "v"], "v"), (["-"], "-"), ([""], ""), (["--", "--x=v"], "--x=v"),
         (["--yes", "false"], "false"),
     ])
-    func `refuses what is no flag`(arguments: [String], stray: String) {
+    func `an argument that is not a flag is refused`(arguments: [String], stray: String) {
         #expect(throws: UsageError(message: "unexpected argument \"\(stray)\"")) { try normalized(arguments) }
     }
 
     @Test(arguments: ["---x", "-=v", "--=v"])
-    func `refuses a flag without a name`(argument: String) {
-        #expect(throws: UsageError(message: "\"\(argument)\" is not a flag; write --name=value")) {
+    func `a flag without a name is refused`(argument: String) {
+        #expect(throws: UsageError(message: "invalid flag \"\(argument)\": write --name=value")) {
             try normalized([argument])
         }
     }

@@ -29,7 +29,7 @@ import Testing
             ("1ss", nil), ("abc", nil),
         ] as [(String, Duration?)]
     )
-    func `reads what go reads`(text: String, expected: Duration?) {
+    func `durations are parsed as Go parses them`(text: String, expected: Duration?) {
         #expect(GoDuration(parsing: text)?.duration == expected)
     }
 
@@ -41,7 +41,7 @@ import Testing
             (.nanoseconds(3_600_000_000_001), "1h0.000000001s"), (.nanoseconds(-999_999_999), "-0.999999999s"),
         ] as [(Duration, String)]
     )
-    func `is written briefly`(duration: Duration, expected: String) {
+    func `zero parts are omitted`(duration: Duration, expected: String) {
         #expect(GoDuration(duration).description == expected)
         #expect(GoDuration(parsing: expected)?.duration == duration)
     }

@@ -6,137 +6,135 @@ import Testing
 
 @testable import csi_health_monitor
 
-/// The help, word for word: whoever changes it reads it once.
+/// The exact text, so that a change of the help is read in full.
 @Suite struct HelpTests {
-    @Test func `the help is this`() {
+    @Test func `the help is complete and in order`() {
         #expect(ControllerCommand.helpMessage(columns: 100) == help)
     }
 
     private let help = """
-        OVERVIEW: Reports abnormal CSI volumes as events and status of their PersistentVolumeClaims.
+        OVERVIEW: Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their
+        status.
 
-        Runs beside a CSI controller plugin. Replaces external-health-monitor with the same flags, in Go's
-        syntax: -flag and --flag are alike, a value follows after = or as the next argument, durations are
-        written 1m30s.
+        Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its
+        flags. Flags have Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as 1m30s.
 
         USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]
 
         CSI DRIVER:
-          --csi-address <address> The driver's socket: a path, or unix:// and a path. (default:
+          --csi-address <address> Path of the CSI driver's socket, or unix:// and the path. (default:
                                   /run/csi/socket)
-          --timeout <duration>    How long one call to the driver may take; a list is one call per page.
+          --timeout <duration>    Timeout of each call to the CSI driver. A list is one call per page.
                                   (default: 15s)
           --list-volumes-interval <duration>
-                                  Where the driver lists volumes: from the beginning of one list to that of
-                                  the next. (default: 5m)
+                                  Interval between lists of all volumes, from start to start, if the CSI
+                                  driver lists volumes. (default: 5m)
           --monitor-interval <duration>
-                                  Where it does not: each volume is asked for once in this time. (default:
-                                  1m)
+                                  Interval in which each volume is probed once, if the CSI driver does not
+                                  list volumes. (default: 1m)
           --worker-threads <count>
-                                  The most calls for single volumes at a time; fewer where the driver
-                                  answers more slowly the more there are. (default: 10)
-          --probe-qps <number>    The most calls for single volumes per second; 0 sets no limit beyond
-                                  --worker-threads. (default: 0)
+                                  Maximum number of concurrent calls for single volumes. Fewer are made
+                                  while more would slow down the CSI driver. (default: 10)
+          --probe-qps <number>    Maximum number of calls for single volumes per second. 0: limited by
+                                  --worker-threads only. (default: 0)
           --list-max-entries <count>
-                                  The most volumes on a page of a list; 0 leaves it to the driver. There
-                                  are drivers that truncate their list when they are given a bound, and
-                                  drivers that fail without one. (default: 0)
+                                  Maximum number of volumes on a page of a list. 0: the CSI driver decides.
+                                  Some drivers truncate the list if a maximum is set, others fail without
+                                  one. (default: 0)
           --node-deployment <bool>
-                                  Monitor only PersistentVolumes whose nodeAffinity admits the node in the
-                                  environment variable NODE_NAME, for a driver that runs on each node and
-                                  knows only its volumes. (default: false)
-          --volume-secrets <kind> Which Secret of a PersistentVolume goes with the health calls of CSI
-                                  1.13: none, controller-publish, controller-expand or node-stage.
-                                  (default: none)
+                                  Monitor only PersistentVolumes whose nodeAffinity matches the node in the
+                                  environment variable NODE_NAME. For a CSI driver that runs on each node
+                                  and knows only the volumes of its node. (default: false)
+          --volume-secrets <kind> Secret of a PersistentVolume to send with the health calls of CSI 1.13:
+                                  none, controller-publish, controller-expand or node-stage. (default: none)
 
-        WHAT IS REPORTED:
+        REPORTING:
           --report-missing-volumes <bool>
-                                  Report a claim when the driver does not find its volume any more.
-                                  (default: true)
+                                  Report a PersistentVolumeClaim whose volume the CSI driver no longer
+                                  finds. (default: true)
           --missing-volumes-hold <duration>
-                                  How long many volumes must be missing at once before they are reported
-                                  missing: more than 5 and more than 5 percent of them, or all. (default:
-                                  10m)
+                                  Time to wait before volumes are reported missing if many are missing at
+                                  once: more than 5 and more than 5 percent of them, or all. (default: 10m)
           --report-unanswered-after <duration>
-                                  Report a claim when calls for its volume have failed for this long, where
-                                  volumes are probed one by one. 0 disables it. (default: 15m)
+                                  Report a PersistentVolumeClaim when calls for its volume have failed for
+                                  this long, if volumes are probed individually. 0: never. (default: 15m)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
-                                  status.healthStatus too. (default: true)
+                                  status.healthStatus as well. (default: true)
           --claim-condition <when>
-                                  When a claim's health is shown as a condition of type
-                                  csi-health-monitor/VolumeHealthy in its status: auto (while the API
-                                  server does not keep status.healthStatus), always or never. (default:
-                                  auto)
+                                  When to show a claim's health as the condition
+                                  csi-health-monitor/VolumeHealthy in its status: auto (while the API server
+                                  does not keep status.healthStatus), always or never. (default: auto)
           --enable-node-watcher <bool>
-                                  Report claims whose pods run on a node that is not ready or was deleted.
-                                  (default: false)
+                                  Report PersistentVolumeClaims whose pods run on a node that is not ready
+                                  or was deleted. (default: false)
           --node-failure-duration <duration>
-                                  With the node watcher: how long a node is not ready before it counts as
-                                  failed. (default: 5m)
+                                  Time a node must not be ready before it counts as failed. Requires
+                                  --enable-node-watcher. (default: 5m)
 
         KUBERNETES API:
-          --kubeconfig <path>     A kubeconfig file; without one, the pod's service account is used.
-          --kube-api-qps <number> The most requests per second to the API server in the long run. (default:
-                                  50)
+          --kubeconfig <path>     Path of the kubeconfig file. Empty: the pod's service account.
+          --kube-api-qps <number> Maximum QPS to the API server. Negative: no limit. (default: 50)
           --kube-api-burst <count>
-                                  The most requests to the API server at once. (default: 100)
+                                  Maximum burst of requests to the API server. (default: 100)
 
         LEADER ELECTION:
           --leader-election <bool>
-                                  Work only while holding the driver's lease, for more than one replica.
-                                  (default: false)
+                                  Monitor only while holding the CSI driver's Lease. Required for more than
+                                  one replica. (default: false)
           --leader-election-namespace <name>
-                                  The lease's namespace; without one, the pod's own.
+                                  Namespace of the Lease. Empty: the pod's namespace.
           --leader-election-lease-duration <duration>
-                                  How long the others wait for a silent leader; more than the renew
-                                  deadline. (default: 15s)
+                                  Duration that non-leader candidates wait to force acquire leadership. Must
+                                  be greater than the renew deadline. (default: 15s)
           --leader-election-renew-deadline <duration>
-                                  How long a leader works on that cannot renew its lease; more than 1.2 x
-                                  the retry period. (default: 10s)
+                                  Duration that the acting leader retries refreshing leadership before
+                                  giving up. Must be greater than 1.2 times the retry period. (default: 10s)
           --leader-election-retry-period <duration>
-                                  How often a leader renews its lease and the others look. (default: 5s)
+                                  Duration that candidates wait between attempts to acquire or renew the
+                                  Lease. (default: 5s)
           --driver-unavailable-timeout <duration>
-                                  After what time a leader gives the lease back whose driver cannot be
-                                  reached, all of whose calls for volumes' health fail, or whom the API
-                                  server refuses the watches; 0 never. Without a value: two lease durations.
+                                  Duration after which the leader releases the Lease while the CSI driver
+                                  cannot be reached, all calls for volume health fail, or the API server
+                                  refuses the watches. 0: never. Empty: twice the lease duration.
           --leader-election-labels <key:value,...>
-                                  Labels for the lease.
-          --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to
-                                  date while this replica is a standby, so that a failover has no list to
-                                  wait for. Costs a watch of both per standby. (default: false)
+                                  Labels to add to the Lease.
+          --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to date
+                                  on a standby, so that a failover does not wait for lists. Costs two
+                                  watches per standby. (default: false)
 
         DIAGNOSTICS:
           --http-endpoint <address>
-                                  Where to serve metrics and /healthz/leader-election, such as :8080;
-                                  without one, nowhere.
+                                  Address to serve metrics and health checks on, such as :8080. Empty: no
+                                  HTTP server.
           --metrics-address <address>
-                                  Deprecated name of --http-endpoint; only one of the two may be given.
-          --metrics-path <path>   The path of the metrics. (default: /metrics)
-          --v <level>             How much to log: 0 what an operator acts on, 2 each report, 4 decisions,
-                                  5 calls to the driver, 6 requests to the API server. (default: 0)
+                                  Deprecated: use --http-endpoint. Only one of the two may be set.
+          --metrics-path <path>   HTTP path of the metrics. (default: /metrics)
+          --v <level>             Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5 calls
+                                  to the CSI driver, 6 requests to the API server. (default: 0)
           --logging-format <format>
-                                  How to log: text or json. (default: text)
+                                  Log format: text or json. (default: text)
           --version <bool>        Print the version and exit. (default: false)
 
         ACCEPTED FOR COMPATIBILITY:
           --volume-list-add-interval <duration>
-                                  Volumes are known from a watch. (default: 5m)
+                                  Ignored: volumes are watched. (default: 5m)
           --node-list-add-interval <duration>
-                                  Nodes are known from a watch. (default: 5m)
-          --resync <duration>     Watches need no resync. (default: 10m)
-          --automaxprocs <bool>   The number of threads does not follow the CPU limit. (default: false)
+                                  Ignored: nodes are watched. (default: 5m)
+          --resync <duration>     Ignored: watches need no resync. (default: 10m)
+          --automaxprocs <bool>   Ignored: the number of threads does not depend on the CPU limit. (default:
+                                  false)
           --vmodule <pattern=N,...>
-                                  --v holds for the whole program.
+                                  Ignored: --v applies to the whole program.
           --log-flush-frequency <duration>
-                                  Logs are not buffered. (default: 5s)
+                                  Ignored: logs are not buffered. (default: 5s)
           --log-text-split-stream <bool>
-                                  Logs go to standard error. (default: false)
+                                  Ignored: logs go to standard error. (default: false)
           --log-text-info-buffer-size <bytes>
-                                  Logs are not buffered. (default: 0)
+                                  Ignored: logs are not buffered. (default: 0)
           --log-json-split-stream <bool>
-                                  Logs go to standard error. (default: false)
+                                  Ignored: logs go to standard error. (default: false)
           --log-json-info-buffer-size <bytes>
-                                  Logs are not buffered. (default: 0)
+                                  Ignored: logs are not buffered. (default: 0)
 
         OPTIONS:
           -h, --help              Show help information.

@@ -7,7 +7,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-/// The program as a process: what it prints where, and how it ends.
+/// The program as a process: its output and its exit code.
 @Suite(.timeLimit(.minutes(30))) struct ProgramTests {
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
     func `the version is printed`(arguments: [String]) async throws {
@@ -30,16 +30,16 @@ import Testing
         (["--worker-threads=0"], "--worker-threads must be greater than zero"),
         (
             ["--csi-address=/nowhere/csi.sock"],
-            "--csi-address: there is no directory /nowhere: No such file or directory"
+            "--csi-address: cannot access /nowhere: No such file or directory"
         ),
     ])
-    func `an error is one line and exit code one`(arguments: [String], message: String) async throws {
+    func `an error is one line and exit code 1`(arguments: [String], message: String) async throws {
         let expected = Tool.Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
 
-    @Test func `an encrypted client key ends the program with one line that names its place`() async throws {
+    @Test func `an encrypted client key is an error that names its place in the kubeconfig`() async throws {
         try await withDirectory { directory in
             let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
             let data = [identity.certificatePEM, EncryptedKey.pem].map { Data($0.utf8).base64EncodedString() }
@@ -60,8 +60,8 @@ import Testing
         }
     }
 
-    /// libcurl obeys all of these.
-    @Test func `the environment's proxies are taken by Go's rules`() async throws {
+    /// libcurl by itself obeys all of these variables.
+    @Test func `proxies are taken from the environment by Go's rules`() async throws {
         try await withDirectory { directory in
             try await SimulatedAPIServer.withServer { server in
                 try server.writeKubeconfig(to: "\(directory)/kubeconfig")
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    /// As client-go's leader election records them: `kubectl get events` shows who led when.
+    /// As client-go's leader election records them: `kubectl get events` shows which replica led when.
     @Test func `leadership is recorded on the Lease as events`() async throws {
         try await withDirectory { directory in
             try await SimulatedAPIServer.withServer { server in
@@ -117,15 +117,15 @@ import Testing
         }
     }
 
-    /// The messages of its log are what runbooks and alerts name.
-    @Test func `a run with a report logs a few lines at the default verbosity, each with the driver's name`()
+    /// Runbooks and alerts name the messages.
+    @Test func `a run with one report logs a few lines by default, each with the driver's name`()
         async throws
     {
         // On a busy machine the first connection takes long enough for these two, which come before the driver's name is known.
         let waiting = ["Waiting for the CSI driver", "CSI driver is ready"]
         let lines = try await logOfReport([]).filter { !waiting.contains($0["msg"] as? String ?? "") }
         let messages = lines.compactMap { $0["msg"] as? String }
-        // Beside the others, for it comes when the sweep has ended.
+        // Its place among the others varies: it is logged at the end of the sweep.
         let change = "Volume health changed"
         #expect(messages.count { $0 == change } == 1)
         #expect(
@@ -142,7 +142,8 @@ import Testing
         (2, ["Recorded event"], ["Read back events"]), (4, ["Read back events"], ["GRPC call"]),
         (5, ["GRPC call"], ["API request"]), (6, ["API request"], []),
     ])
-    func `each verbosity adds what is documented`(verbosity: Int, logged: [String], silent: [String]) async throws {
+    func `each verbosity adds the documented messages`(verbosity: Int, logged: [String], silent: [String]) async throws
+    {
         let lines = try await logOfReport(["--v=\(verbosity)"])
         let messages = Set(lines.compactMap { $0["msg"] as? String })
         #expect(messages.isSuperset(of: logged), "\(messages)")
@@ -152,7 +153,7 @@ import Testing
         #expect(paths.contains { $0.contains("/leases") } == (verbosity >= 6))
     }
 
-    /// The log of a leader that reports a volume, lists ten times more and is stopped.
+    /// The log of a leader that reports a volume, lists ten more times and is stopped.
     private func logOfReport(_ flags: [String]) async throws -> [[String: Any]] {
         let volume = VolumeFixture(number: 0)
         var log = ""
@@ -210,7 +211,7 @@ import Testing
     }
 }
 
-/// Where the program is: the package's programs are built side by side, the tests among them.
+/// The path of the program, which is next to the test executable in the build directory.
 func programPath() throws -> String {
     let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     return URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "csi-health-monitor").path

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
+import HTTPEndpoint
 import HealthMonitorTestKit
 import InMemoryLogging
 import Logging
@@ -15,7 +15,7 @@ import Testing
         [HealthChecks.Result(name: "watches", failure: reason.map { .init(age: age, reason: $0) })]
     }
 
-    @Test func `what lasts is said again, ever more seldom`() {
+    @Test func `a lasting failure is logged at increasing intervals`() {
         var log = ReadinessLog()
         var minutes: [Int64] = []
         for second in stride(from: 0, through: 3600, by: 15) {
@@ -31,7 +31,7 @@ import Testing
         #expect(minutes == [1, 3, 8, 18, 28, 38, 48, 58])
     }
 
-    @Test func `the end of what was said is said once, that of nothing is not`() {
+    @Test func `a recovery is logged once, and only if the failure was logged`() {
         var log = ReadinessLog()
         #expect(log.review(check("down", age: .zero), at: .zero).isEmpty)
         #expect(log.review(check(nil), at: .seconds(15)).isEmpty)
@@ -43,20 +43,20 @@ import Testing
         #expect(log.review(check(nil), at: .seconds(120)).isEmpty)
     }
 
-    private final class Fault: Sendable {
-        let isThere = Atomic(true)
+    private final class Check: Sendable {
+        let isFailing = Atomic(true)
     }
 
-    @Test func `the reporter logs what lasts, its end, and once an hour that the process works`() async {
+    @Test func `the reporter logs a lasting failure, its recovery, and every hour that all checks are ok`() async {
         let clock = ManualClock()
         let log = InMemoryLogHandler()
-        let fault = Fault()
+        let check = Check()
         await withTaskGroup { group in
             group.addTask {
                 let reporter = ReadinessReporter(
                     checks: {
                         let failure: HealthChecks.Failure? =
-                            fault.isThere.load(ordering: .relaxed) ? .init(reason: "no") : nil
+                            check.isFailing.load(ordering: .relaxed) ? .init(reason: "no") : nil
                         return [HealthChecks.Result(name: "lease", failure: failure)]
                     },
                     summary: { ["volumes": "7"] },
@@ -69,14 +69,18 @@ import Testing
                 clock.advance(by: ReadinessReporter.interval)
                 await pollingPause()
             }
-            fault.isThere.store(false, ordering: .relaxed)
+            check.isFailing.store(false, ordering: .relaxed)
             while log.entries.count < 3 {
                 await clock.sleepers(1)
                 clock.advance(by: ReadinessReporter.interval)
                 await pollingPause()
             }
             group.cancelAll()
-            #expect(log.entries.map { "\($0.message)" } == ["Still failing", "Recovered", "Working"])
+            #expect(
+                log.entries.map { "\($0.message)" } == [
+                    "Readiness check failing", "Readiness check recovered", "Readiness checks ok",
+                ]
+            )
             #expect(log.entries.last?.metadata["volumes"] == "7")
         }
     }

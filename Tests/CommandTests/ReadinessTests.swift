@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
+import HTTPEndpoint
 import Testing
 
 @testable import ControllerMonitor
@@ -9,7 +9,7 @@ import Testing
 @testable import csi_health_monitor
 
 struct ReadinessTests {
-    /// A leader of whom everything works.
+    /// Of a leader without problems.
     private var readiness = Readiness(
         isDriverIdentified: true,
         monitor: MonitorStatus(
@@ -32,7 +32,7 @@ struct ReadinessTests {
         return failures
     }
 
-    @Test mutating func `a leader of whom everything works is ready`() {
+    @Test mutating func `a leader without problems is ready`() {
         #expect(readiness.isReady)
         #expect(
             readiness.checks.map(\.name) == [
@@ -52,7 +52,7 @@ struct ReadinessTests {
         #expect(readiness.checks.compactMap(\.note) == ["standby without caches", "not leading", "standby"])
     }
 
-    @Test mutating func `a driver that was never there is a failure since the first attempt`() {
+    @Test mutating func `a driver that has never been identified fails since the first attempt`() {
         readiness.isDriverIdentified = false
         readiness.driver = .init(age: .seconds(60), reason: "no socket at /run/csi/socket")
         readiness.monitor = nil
@@ -60,13 +60,13 @@ struct ReadinessTests {
         #expect(readiness.checks.first?.failure?.age == .seconds(60))
     }
 
-    @Test mutating func `a driver that is away is a failure, on a standby too`() {
+    @Test mutating func `a driver that is unavailable is a failure, on a standby too`() {
         readiness.monitor?.isLeading = false
         readiness.monitor?.driver = .init(age: .seconds(5), reason: "connection refused")
         #expect(failures() == ["driver-connected": "connection refused"])
     }
 
-    @Test mutating func `calls that fail, and no sweep in two intervals, are failures`() {
+    @Test mutating func `failing calls, and no sweep in two intervals, are failures`() {
         readiness.monitor?.sweepAge = .seconds(600)
         #expect(readiness.isReady)
         readiness.monitor?.sweepAge = .seconds(601)
@@ -79,7 +79,7 @@ struct ReadinessTests {
         #expect(failures() == ["last-sweep": "array unreachable"])
     }
 
-    @Test mutating func `a watch that fails, lists or is silent is a failure`() {
+    @Test mutating func `a watch that fails, is silent or has not listed is a failure`() {
         readiness.monitor?.watches[1].failure = .init(age: .seconds(9), reason: "401")
         #expect(readiness.isReady)
         readiness.monitor?.watches[1].failure = .init(age: .seconds(10), reason: "401")
@@ -88,19 +88,19 @@ struct ReadinessTests {
         readiness.monitor?.watches[1].silence = .seconds(660)
         #expect(readiness.isReady)
         readiness.monitor?.watches[1].silence = .seconds(661)
-        #expect(failures() == ["watches": "no event and no bookmark of persistentvolumeclaims"])
+        #expect(failures() == ["watches": "no event or bookmark of persistentvolumeclaims"])
         readiness.monitor?.watches[1].silence = nil
         #expect(failures() == ["watches": "the list of persistentvolumeclaims is not complete"])
     }
 
-    @Test mutating func `missing rules and a lease that is not renewed are failures`() {
+    @Test mutating func `missing RBAC rules and a Lease that is not renewed are failures`() {
         readiness.missingRules = ["{b}": .seconds(1), "{a}": .seconds(7)]
         readiness.leaseProblem = "not renewed"
         #expect(failures() == ["permissions": "missing RBAC rules: {a}, {b}", "lease": "not renewed"])
         #expect(readiness.checks[4].failure?.age == .seconds(7))
     }
 
-    @Test mutating func `an API server that refuses the token or does not answer is a failure, on a standby too`() {
+    @Test mutating func `an API server that refuses the token or does not respond is a failure, on a standby too`() {
         readiness.monitor?.isLeading = false
         readiness.apiServer = .init(age: .seconds(9), reason: "get leases: 401 Unauthorized")
         #expect(readiness.isReady)
@@ -108,13 +108,13 @@ struct ReadinessTests {
         #expect(failures() == ["api-server": "get leases: 401 Unauthorized"])
     }
 
-    @Test mutating func `a missing rule that no report needs is a note`() {
+    @Test mutating func `a missing optional RBAC rule is a note`() {
         readiness.missingOptionalRules = ["{b}", "{a}"]
         #expect(readiness.isReady)
         #expect(readiness.checks[4].note == "without {a}, {b}")
     }
 
-    @Test mutating func `what the driver lacks is one line`() {
+    @Test mutating func `the driver's problems are one line`() {
         readiness.monitor?.driverProblem = "first\nsecond"
         #expect(failures() == ["driver-supported": "first; second"])
     }

@@ -9,8 +9,7 @@ import Testing
 @testable import csi_health_monitor
 
 @Suite struct ReadmeTests {
-    /// The README's table of flags has those that do something, and no others.
-    @Test func `the readme has the flags of the help`() throws {
+    @Test func `the README has the flags of the help that have an effect`() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)

@@ -5,21 +5,21 @@ import Foundation
 import HealthMonitorTestKit
 import Testing
 
-/// What a driver's answers may cost the program in memory (docs/reliability.md).
+/// The memory that a driver's responses may cost (docs/reliability.md).
 @Suite(.serialized, .timeLimit(.minutes(30))) struct ResourceBoundTests {
-    enum Answer: CaseIterable {
-        /// A million volumes in one page, which no PersistentVolume has.
+    enum Response: CaseIterable {
+        /// A page of a million volumes without a PersistentVolume.
         case aMillionUnusedVolumes
-        /// Many broken ones, in the terms of CSI 1.13.
+        /// Many unhealthy volumes, in CSI 1.13.
         case manyUnusedHealths
         /// Messages of 1 MB.
         case longMessages
-        /// A volume that is wrong in a million ways, after all others: that is no answer.
+        /// A last volume with a million conditions, which makes the response invalid.
         case aMillionConditions
 
         var isLegacy: Bool { self == .aMillionUnusedVolumes || self == .longMessages }
 
-        /// The page; in its midst, the volume that a PersistentVolume has is broken.
+        /// The page. In its middle, the volume that has a PersistentVolume is unhealthy.
         func page(of volume: VolumeFixture) -> [UInt8] {
             switch self {
             case .aMillionUnusedVolumes:
@@ -75,23 +75,23 @@ import Testing
         }
     }
 
-    /// Twice the answer, which gRPC has too while it hands it over, and what one part of it takes decoded.
-    private static func bound(_ answer: [UInt8]) -> Int { 2 * answer.count + 32 << 20 }
+    /// Twice the response, of which gRPC has a copy, and one decoded part of it.
+    private static func bound(_ response: [UInt8]) -> Int { 2 * response.count + 32 << 20 }
 
-    @Test(arguments: Answer.allCases)
-    func `an answer of any size is read in bounded memory`(answer: Answer) async throws {
+    @Test(arguments: Response.allCases)
+    func `a response of any size is read in bounded memory`(response: Response) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "rb-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let volume = VolumeFixture(number: 0)
-        let page = answer.page(of: volume)
-        let method = answer.isLegacy ? "ListVolumes" : "ControllerListVolumeHealth"
+        let page = response.page(of: volume)
+        let method = response.isLegacy ? "ListVolumes" : "ControllerListVolumeHealth"
         try await SimulatedAPIServer.withServer { server in
             try volume.create(in: server)
             try server.writeKubeconfig(to: "\(directory)/kubeconfig")
             let driver = SimulatedDriver(
                 socket: "\(directory)/csi.sock",
-                configuration: answer.isLegacy ? .legacy : .health
+                configuration: response.isLegacy ? .legacy : .health
             )
             driver.volumes = [SimulatedVolume(id: volume.handle)]
             try driver.start()
@@ -105,13 +105,13 @@ import Testing
                 await driver.journal.wait(for: method, count: 20)
                 let before = try Self.peakResident(processID)
                 driver.intercept { call in call.method.hasSuffix(method) ? .reply(page) : nil }
-                // One has been read when the last of them is asked for.
+                // When the last of them is requested, the first one has been read.
                 await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 2)
                 _ = await server.journal.first { $0.request.resource == "events" && $0.code == 201 }
                 return (before, try Self.peakResident(processID))
             }.result
             await driver.stop()
-            print("\(answer): \(page.count) bytes; peak resident \(before) before, \(after) after")
+            print("\(response): \(page.count) bytes; peak resident \(before) before, \(after) after")
             #expect(after - before <= Self.bound(page))
             let events = try server.objects(kind: "Event")
             #expect(events.map { $0["involvedObject"]?["name"] } == [.string(volume.claimName)])

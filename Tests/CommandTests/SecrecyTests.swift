@@ -6,14 +6,15 @@ import GRPCTransport
 import HealthMonitorTestKit
 import Testing
 
-/// What the program says, at the highest verbosity and in every trouble, holds neither its tokens nor a driver's secrets.
+/// The log at the highest verbosity, and the events, contain neither bearer tokens nor a driver's secrets, whatever
+/// fails.
 @Suite(.timeLimit(.minutes(30))) struct SecrecyTests {
-    /// Unlike anything else that is said.
+    /// Unlike any other text in logs and events.
     private static let tokens = ["first-bearer-token-q7w", "second-bearer-token-x3k"]
     private static let password = "storage-password-z9p"
     private static let volume = VolumeFixture(number: 0)
 
-    @Test func `neither tokens nor secrets are said`() async throws {
+    @Test func `neither tokens nor secrets are in logs and events`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "sc-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -44,7 +45,7 @@ import Testing
                 }) {
                     await pollingPause()
                 }
-                // The driver repeats what it was sent.
+                // The driver repeats the secret in its error.
                 driver.intercept { call in
                     call.method.hasSuffix("VolumeHealth") ? .fail(.unauthenticated, "\(Self.password) is wrong") : nil
                 }
@@ -70,13 +71,13 @@ import Testing
                 _ = await server.journal.first {
                     $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "events" && $0.isWritten
                 }
-                // The lease's client has the new token too: a lease that was refused a moment ago is not released.
+                // The client of the Lease has the new token too: a Lease that was just refused is not released.
                 _ = await server.journal.first {
                     $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "leases" && $0.code == 200
                 }
             }.errors
             await driver.stop()
-            // It did say something.
+            // The log is not empty.
             #expect(log.contains("GRPC response"))
             #expect(log.contains("(redacted) is wrong"))
             #expect(log.contains("Released lease"))
@@ -102,7 +103,7 @@ import Testing
         )
     }
 
-    /// Waits for so many more lists.
+    /// Waits for `count` more lists.
     private static func lists(_ count: Int, _ driver: SimulatedDriver) async throws {
         let method = "ControllerListVolumeHealth"
         await driver.journal.wait(for: method, count: driver.journal.calls(method).count + count)

@@ -7,7 +7,7 @@ import Testing
 @testable import csi_health_monitor
 
 @Suite struct TerminationMessageTests {
-    @Test func `the message replaces what the file has`() throws {
+    @Test func `the message replaces the file's content`() throws {
         let path = temporaryPath()
         defer { try? FileManager.default.removeItem(atPath: path) }
         try Data("an earlier message that is longer than the next one".utf8).write(to: URL(fileURLWithPath: path))
@@ -21,13 +21,13 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
-    @Test func `a directory is left alone`() {
+    @Test func `a directory is not changed`() {
         TerminationMessage.write("message", to: "/tmp")
         #expect(FileManager.default.fileExists(atPath: "/tmp"))
     }
 
     @Test(arguments: [("x", 4096), ("é", 4096), ("漢", 4095)])
-    func `a long message is cut between characters`(character: String, bytes: Int) {
+    func `a long message is truncated at a character boundary`(character: String, bytes: Int) {
         let line = TerminationMessage.line(String(repeating: character, count: 5000))
         #expect(line.utf8.count == bytes)
         #expect(!line.contains("\u{FFFD}"))

@@ -11,12 +11,11 @@ import KubernetesClient
 import LeaderElection
 import Logging
 
-/// Checks what the controller needs, with its flags, and changes nothing in the cluster.
+/// Checks the driver, the API server and the permissions of the controller. Changes nothing in the cluster.
 struct Doctor: Sendable {
     let options: ControllerOptions
-    /// The process's environment variables.
     let environment: [String: String]
-    /// For each check.
+    /// Of each check.
     let deadline: Duration
     private let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
 
@@ -36,10 +35,10 @@ struct Doctor: Sendable {
     private func checkDriver() async -> (rows: [DoctorRow], name: String?) {
         guard let path = SocketFile.path(of: options.csiAddress) else { return ([], nil) }
         let socket = DoctorRow.socket(SocketFile(path: path))
-        let hint = "look at the driver's log"
+        let hint = "check the driver's log"
         let unknown = DoctorRow.skipped("capabilities", "the driver is not ready")
         guard socket.status == .ok else {
-            return ([socket, .skipped("driver", "there is no connection to the socket"), unknown], nil)
+            return ([socket, .skipped("driver", "the socket check failed"), unknown], nil)
         }
         do {
             let driver = try CSIClient(
@@ -81,8 +80,8 @@ struct Doctor: Sendable {
                 logger: logger
             )
         } catch {
-            let row = DoctorRow.failed("API server", "\(error)", hint: "set --kubeconfig, or run it in the pod")
-            return [row] + rest.map { .skipped($0, "the API server is not known") }
+            let row = DoctorRow.failed("API server", "\(error)", hint: "set --kubeconfig, or run doctor in the pod")
+            return [row] + rest.map { .skipped($0, "there is no client configuration") }
         }
         let rows: [DoctorRow]
         let hint = "check the server's address, the network policies and the credentials"
@@ -98,7 +97,7 @@ struct Doctor: Sendable {
                 await lease(kubernetes, namespace, driverName),
             ]
         case .failure(let failure):
-            rows = [failure.row] + rest.map { .skipped($0, "the API server did not answer") }
+            rows = [failure.row] + rest.map { .skipped($0, "the API server check failed") }
         }
         await kubernetes.shutdown()
         return rows
@@ -121,7 +120,7 @@ struct Doctor: Sendable {
     }
 
     private func statusField(_ kubernetes: KubernetesClient) async -> DoctorRow {
-        let hint = "see the permissions; an admission webhook with side effects refuses dry runs"
+        let hint = "check the permissions; admission webhooks with side effects reject dry runs"
         switch await within("status field", hint: hint, { try await StatusFieldTrial.run(kubernetes) }) {
         case .success(let trial): return .statusField(trial)
         case .failure(let failure):
@@ -130,11 +129,11 @@ struct Doctor: Sendable {
     }
 
     private func lease(_ kubernetes: KubernetesClient, _ namespace: String, _ driverName: String?) async -> DoctorRow {
-        guard options.leaderElection != nil else { return .skipped("lease", "without --leader-election there is none") }
-        guard let driverName else { return .skipped("lease", "its name has the driver's, which is not known") }
+        guard options.leaderElection != nil else { return .skipped("lease", "--leader-election is not set") }
+        guard let driverName else { return .skipped("lease", "its name contains the driver's name, which is unknown") }
         let node = options.nodeDeployment ? environment["NODE_NAME"] : nil
         let name = LeaseName.controller(driverName: driverName, nodeName: node)
-        let result = await within("lease", hint: "see the permissions") { () -> LeaseSpec? in
+        let result = await within("lease", hint: "check the permissions") { () -> LeaseSpec? in
             do {
                 return try await kubernetes.get(Lease.self, name: name, namespace: namespace).spec
             } catch let error as KubernetesError where error.code == .notFound {
@@ -148,13 +147,13 @@ struct Doctor: Sendable {
     }
 }
 
-/// A check that did not come to a result.
+/// A check that threw an error or timed out.
 private struct CheckFailure: Error {
     var row: DoctorRow
 }
 
 extension Doctor {
-    /// Runs a check; it fails with what `body` throws, or after ``deadline``.
+    /// Runs a check. It fails with the error that `body` throws, or after ``deadline``.
     private func within<Value: Sendable>(
         _ check: String,
         hint: String,
@@ -170,7 +169,7 @@ extension Doctor {
             }
             group.addTask {
                 try? await ContinuousClock().sleep(for: deadline)
-                let detail = "no result within \(GoDuration(deadline))"
+                let detail = "timed out after \(GoDuration(deadline))"
                 return .failure(CheckFailure(row: .failed(check, detail, hint: hint)))
             }
             defer { group.cancelAll() }

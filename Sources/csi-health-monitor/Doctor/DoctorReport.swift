@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// One check of `doctor` and what came of it.
+/// One check of `doctor` and its result.
 struct DoctorRow: Sendable, Equatable {
     enum Status: String, Sendable {
         case ok
@@ -11,10 +11,10 @@ struct DoctorRow: Sendable, Equatable {
     }
 
     var status: Status
-    /// What was checked, in one or two words.
+    /// One or two words.
     var check: String
     var detail: String
-    /// What to do about it.
+    /// How to fix it.
     var hint: String?
 
     static func ok(_ check: String, _ detail: String) -> DoctorRow {
@@ -34,14 +34,13 @@ struct DoctorRow: Sendable, Equatable {
     }
 }
 
-/// All checks, in their order.
 struct DoctorReport: Sendable, Equatable {
     var rows: [DoctorRow] = []
 
-    /// 1 where a check failed.
+    /// 1 if a check failed, otherwise 0.
     var exitCode: Int32 { rows.contains { $0.status == .failed } ? 1 : 0 }
 
-    /// A table with a line for each check, and one for each hint.
+    /// A table with a line for each check and for each hint.
     var text: String {
         var lines = [Self.line("STATUS", "CHECK", "DETAIL")]
         for row in rows {
@@ -51,7 +50,7 @@ struct DoctorReport: Sendable, Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// What a driver or a server says stays on its line, and cannot move the cursor of a terminal.
+    /// Replaces control characters, so that a text from the driver or the server stays on its line.
     private static func line(_ status: String, _ check: String, _ detail: String) -> String {
         let detail = String(
             detail.map { $0.isNewline || ($0.asciiValue.map { $0 < 0x20 || $0 == 0x7F } ?? false) ? " " : $0 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
+import HTTPEndpoint
+import Metrics
 import NIOCore
 import NIOEmbedded
 

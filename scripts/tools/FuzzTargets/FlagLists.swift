@@ -2,8 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
-import Diagnostics
 import Flags
+import HTTPEndpoint
 import KubernetesClient
 import LeaderElection
 

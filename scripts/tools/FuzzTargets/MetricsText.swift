@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Diagnostics
+import Metrics
 
 /// The input: metrics with names, label values and numbers.
 ///

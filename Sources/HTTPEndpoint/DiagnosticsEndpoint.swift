@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Glibc
+package import Metrics
+package import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// The HTTP/1.1 endpoint for kubelet probes, Prometheus and operators: metrics, and health checks by path.
+///
+/// Clients are not trusted. A connection serves one request; the size of a request, the duration of an exchange and the
+/// number of open connections are limited. A connection above the last limit is closed at once.
+package struct DiagnosticsEndpoint: Sendable {
+    package struct Configuration: Sendable, Equatable {
+        package var address: ListenAddress
+        package var metricsPath: String
+        /// In bytes, headers and body.
+        package var requestSizeLimit: Int
+        /// From accepting the connection to the end of the response.
+        package var exchangeTimeLimit: Duration
+        /// Open connections at a time.
+        package var connectionLimit: Int
+
+        /// The default limits suit kubelets and Prometheus.
+        package init(
+            address: ListenAddress,
+            metricsPath: String = "/metrics",
+            requestSizeLimit: Int = 16_384,
+            exchangeTimeLimit: Duration = .seconds(10),
+            connectionLimit: Int = 128
+        ) {
+            self.address = address
+            self.metricsPath = metricsPath
+            self.requestSizeLimit = requestSizeLimit
+            self.exchangeTimeLimit = exchangeTimeLimit
+            self.connectionLimit = connectionLimit
+        }
+    }
+
+    private let configuration: Configuration
+    private let responder: Responder
+    private let didListen: @Sendable (ListenAddress) -> Void
+
+    /// - Parameter didListen: called once connections are accepted, with the port that the system chose for port 0.
+    package init(
+        configuration: Configuration,
+        metrics: MetricsRegistry,
+        healthChecks: HealthChecks,
+        didListen: @escaping @Sendable (ListenAddress) -> Void = { _ in }
+    ) {
+        self.configuration = configuration
+        self.didListen = didListen
+        responder = Responder(metricsPath: configuration.metricsPath, metrics: metrics, healthChecks: healthChecks)
+    }
+
+    /// Listens and serves until the task is cancelled. When it returns, the port is free and all connections are
+    /// closed.
+    ///
+    /// - Throws: ``EndpointError`` if it cannot listen; `CancellationError` on cancellation.
+    package func run() async throws {
+        // One thread: the singleton group has one for each core of the host.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            try await serve(on: group)
+        } catch {
+            // Closes every connection.
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Never {
+        let server = try await listen(on: group)
+        var address = configuration.address
+        address.port = server.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? address.port
+        didListen(address)
+        try await withTaskCancellationHandler {
+            try await server.closeFuture.get()
+        } onCancel: {
+            server.close(promise: nil)
+        }
+        try Task.checkCancellation()
+        throw EndpointError(code: .cannotListen, message: "listen on \(address): the socket was closed")
+    }
+
+    private func listen(on group: MultiThreadedEventLoopGroup) async throws(EndpointError) -> any Channel {
+        let address = configuration.address
+        do {
+            guard address.host.isEmpty else { return try await bind(host: address.host, on: group) }
+            do {
+                // IPv4 too, regardless of the sysctl net.ipv6.bindv6only. As Go: net/sockopt_linux.go.
+                return try await bind(host: "::", isIPv6Only: false, on: group)
+            } catch let error as IOError where error.errnoCode == EAFNOSUPPORT || error.errnoCode == EADDRNOTAVAIL {
+                // A host without IPv6.
+                return try await bind(host: "0.0.0.0", on: group)
+            }
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw EndpointError(
+                code: .addressInUse,
+                message:
+                    "listen on \(address): the port is in use: stop the process that uses it, or choose another port",
+                cause: error
+            )
+        } catch {
+            throw EndpointError(code: .cannotListen, message: "listen on \(address): \(error)", cause: error)
+        }
+    }
+
+    private func bind(
+        host: String,
+        isIPv6Only: Bool? = nil,
+        on group: MultiThreadedEventLoopGroup
+    ) async throws -> any Channel {
+        let openConnections = OpenConnections(limit: configuration.connectionLimit)
+        // Channel handlers, not `NIOAsyncChannel`: a connection that is accepted during cancellation would be dropped
+        // by the sequence of connections, which traps (apple/swift-nio#2637).
+        var bootstrap = ServerBootstrap(group: group)
+        if let isIPv6Only {
+            let option = ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only)
+            bootstrap = bootstrap.serverChannelOption(option, value: isIPv6Only ? 1 : 0)
+        }
+        return
+            try await bootstrap
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try openConnections.add(channel)
+                    try configure(connection: channel)
+                }
+            }
+            .bind(host: host, port: Int(configuration.address.port))
+            .get()
+    }
+
+    /// Sets up the pipeline and the deadline of an accepted connection. To be called on the channel's event loop.
+    package func configure(connection channel: any Channel) throws {
+        let deadline = channel.eventLoop.scheduleTask(in: TimeAmount(configuration.exchangeTimeLimit)) {
+            channel.close(promise: nil)
+        }
+        channel.closeFuture.whenComplete { _ in deadline.cancel() }
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(RequestSizeLimit(bytes: configuration.requestSizeLimit))
+        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false)
+        try pipeline.addHandler(ExchangeHandler(responder: responder))
+    }
+}
+
+/// The number of open connections, limited.
+private final class OpenConnections: Sendable {
+    private struct TooMany: Error {}
+
+    private let limit: Int
+    private let count = Mutex(0)
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Throws above the limit; the bootstrap then closes the channel.
+    func add(_ channel: any Channel) throws {
+        try count.withLock {
+            guard $0 < limit else { throw TooMany() }
+            $0 += 1
+        }
+        channel.closeFuture.whenComplete { _ in self.count.withLock { $0 -= 1 } }
+    }
+}
