@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Finds numbers by what they stand for: a hash table that holds five bytes for each number, and nothing of what it
-/// stands for. Whoever uses it knows the hash of what a number stands for, and whether it is what is looked for.
+/// A hash table of numbers that stand for values stored elsewhere. It takes five bytes for each slot and stores no
+/// values: the caller supplies the hash of a number's value and compares values.
 ///
 /// Open addressing with linear probing, at most three quarters full.
 package struct NumberIndex: Sendable {
-    /// Of each slot, eight bits of its number's hash, so that hardly any other number is looked at; 0: it is vacant.
+    /// Eight bits of the hash of each slot's number, which rule out almost every other number without a comparison; 0:
+    /// the slot is vacant.
     private var tags: [UInt8] = []
     private var numbers: [UInt32] = []
     package private(set) var count = 0
 
     package init() {}
 
-    /// The number with this hash that is the one looked for.
+    /// The first number with this hash that matches; nil when there is none.
     package func first(hash: Int, where isMatch: (UInt32) -> Bool) -> UInt32? {
         guard !tags.isEmpty else { return nil }
         let tag = Self.tag(hash)
@@ -25,11 +26,11 @@ package struct NumberIndex: Sendable {
         return nil
     }
 
-    /// Adds a number that is not there.
+    /// Adds a number, which must not be in the table yet.
     ///
     /// - Parameters:
-    ///   - hash: of what it stands for.
-    ///   - hashOfOther: of what a number that is there stands for.
+    ///   - hash: the hash of its value.
+    ///   - hashOfOther: the hash of the value of a number in the table, called when the table grows.
     package mutating func insert(_ number: UInt32, hash: Int, hashOfOther: (UInt32) -> Int) {
         if 4 * (count + 1) > 3 * tags.count {
             let (oldTags, oldNumbers) = (tags, numbers)
@@ -44,12 +45,13 @@ package struct NumberIndex: Sendable {
         count += 1
     }
 
-    /// Removes a number that is there.
+    /// Removes a number, which must be in the table.
     package mutating func remove(_ number: UInt32, hash: (UInt32) -> Int) {
         let mask = tags.count - 1
         var gap = hash(number) & mask
         while tags[gap] == 0 || numbers[gap] != number { gap = (gap + 1) & mask }
-        // What follows without a gap is moved up, unless that were before the slot where the search for it begins.
+        // Moves up the numbers that follow without a vacant slot, but none before the slot where the search for it
+        // begins.
         var slot = (gap + 1) & mask
         while tags[slot] != 0 {
             let distance = (slot - hash(numbers[slot])) & mask
@@ -69,7 +71,7 @@ package struct NumberIndex: Sendable {
         (tags[slot], numbers[slot]) = (Self.tag(hash), number)
     }
 
-    /// Of the bits that do not say where the search begins; never 0.
+    /// The top eight bits of the hash: the slot where the search begins depends on the low bits. Never 0.
     private static func tag(_ hash: Int) -> UInt8 {
         max(1, UInt8(truncatingIfNeeded: hash >> 56))
     }

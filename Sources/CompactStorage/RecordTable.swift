@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a ``RecordTable`` holds: numbers and keys of a ``StringTable``, nothing on the heap.
+/// An element of a ``RecordTable``: fixed-size fields and keys of a ``StringTable``, nothing on the heap.
 package protocol Record: Sendable {
-    /// By which it is found; never `none`, which marks a vacancy.
+    /// Identifies the record; never `none`, which marks a vacant position.
     var key: StringTable.Key { get set }
 }
 
-/// Records of a fixed size, one behind the other, and found by their keys.
+/// Records of a fixed size in one array, found by their keys.
 package struct RecordTable<Element: Record>: Sendable {
     private var records: [Element] = []
     private var vacancies: [UInt32] = []
@@ -17,17 +17,17 @@ package struct RecordTable<Element: Record>: Sendable {
 
     package var count: Int { index.count }
 
-    /// Where the record with this key is, until it is removed.
+    /// The position of the record with this key, which stays the same until the record is removed.
     package func position(of key: StringTable.Key) -> Int? {
         index.first(hash: Self.hash(key)) { records[Int($0)].key == key }.map(Int.init)
     }
 
-    /// Positions of all records.
+    /// The positions of all records.
     package var positions: some Sequence<Int> {
         records.indices.lazy.filter { records[$0].key != .none }
     }
 
-    /// Whether a record is at this position.
+    /// Whether there is a record at this position.
     package func contains(_ position: Int) -> Bool {
         records.indices.contains(position) && records[position].key != .none
     }
@@ -42,7 +42,7 @@ package struct RecordTable<Element: Record>: Sendable {
         position(of: key).map { records[$0] }
     }
 
-    /// Adds a record whose key is not there, and returns its position.
+    /// Adds a record, whose key must not be in the table yet, and returns its position.
     @discardableResult
     package mutating func insert(_ record: Element) -> Int {
         let position: UInt32
@@ -60,7 +60,7 @@ package struct RecordTable<Element: Record>: Sendable {
 
     package mutating func remove(at position: Int) {
         do {
-            // A second owner only here: after it, the records are changed in place.
+            // The copy shares the array only within this scope, so that the records below are changed in place.
             let records = records
             index.remove(UInt32(position)) { Self.hash(records[Int($0)].key) }
         }
@@ -68,7 +68,7 @@ package struct RecordTable<Element: Record>: Sendable {
         vacancies.append(UInt32(position))
     }
 
-    /// Changes the records one by one, also their keys. They stay where they are.
+    /// Changes all records, their keys included. Their positions stay the same.
     package mutating func rekey(_ change: (inout Element) -> Void) {
         index = NumberIndex()
         for position in records.indices where records[position].key != .none {
@@ -80,11 +80,11 @@ package struct RecordTable<Element: Record>: Sendable {
         }
     }
 
-    /// Keys are offsets, which are spread by a multiplication (Fibonacci hashing). Who chose a text has no say in where
-    /// it stands.
+    /// Keys are offsets, spread by a multiplication (Fibonacci hashing). No seed is needed: the choice of a text does
+    /// not determine its offset.
     private static func hash(_ key: StringTable.Key) -> Int {
         let product = UInt64(key.number) &* 0x9E37_79B9_7F4A_7C15
-        // Low bits of a product depend on low bits only.
+        // The low bits of a product depend on the low bits of its factors only.
         return Int(truncatingIfNeeded: product ^ product >> 32)
     }
 }

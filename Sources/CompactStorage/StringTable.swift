@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Texts, each stored once, one behind the other, and named by four bytes.
+/// Interned strings: each is stored once, in one array of bytes, and identified by a key of four bytes.
 ///
-/// Texts are compared byte by byte, as Kubernetes and CSI compare names. None is removed: whoever has many that nobody
-/// uses any more copies the others into a new table.
+/// Strings are compared byte by byte, as Kubernetes and CSI compare names. None is ever removed: when many are unused,
+/// the caller copies the others into a new table.
 package struct StringTable: Sendable {
-    /// Names a text of the table that gave it.
+    /// Identifies a string of the table that returned the key.
     package struct Key: Sendable, Hashable {
-        /// Where the text's length stands.
+        /// The position of the string's length.
         fileprivate let offset: UInt32
 
-        /// For a hash.
+        /// A number to hash the key by.
         package var number: UInt32 { offset }
 
-        /// No text.
+        /// No string.
         package static let none = Key(offset: .max)
     }
 
-    /// Of each text its length, seven bits in a byte, lowest first, with the eighth bit set where more follow; then its
-    /// UTF-8.
+    /// Each string's length, as a varint (seven bits a byte, lowest first, the eighth bit set where more follow), and
+    /// its UTF-8.
     private var bytes: [UInt8] = []
     private var index = NumberIndex()
 
     package init() {}
 
-    /// In bytes.
+    /// The size of all strings with their lengths, in bytes.
     package var size: Int { bytes.count }
 
-    /// The key of a text that is in the table.
+    /// The key of a string; nil when the table does not have it.
     package func key(of text: String) -> Key? {
         lookUp(text).key
     }
 
-    /// The key of a text, which is added where it is not there yet.
+    /// The key of a string, which is added when the table does not have it.
     package mutating func insert(_ text: String) -> Key {
         let (found, hash) = lookUp(text)
         if let found { return found }
-        // Four gigabytes of names are beyond any cluster, and beyond the memory that a sidecar is given.
+        // Traps beyond four gigabytes: no cluster has so many names, and no sidecar so much memory.
         let key = Key(offset: UInt32(bytes.count))
         var length = text.utf8.count
         while length > 0x7F {
@@ -57,7 +57,7 @@ package struct StringTable: Sendable {
 
     private func lookUp(_ text: String) -> (key: Key?, hash: Int) {
         var text = text
-        // SAFETY: the pointers are used within the closures only, here and below.
+        // SAFETY: here and below, the pointers are used only within the closures.
         return text.withUTF8 { text in
             let hash = unsafe Self.hash(UnsafeRawBufferPointer(text))
             let offset = unsafe bytes.withUnsafeBufferPointer { bytes in
@@ -70,7 +70,7 @@ package struct StringTable: Sendable {
         }
     }
 
-    /// Where a text's UTF-8 is.
+    /// The range of a string's UTF-8.
     private static func range<Bytes: RandomAccessCollection>(_ offset: UInt32, in bytes: Bytes) -> Range<Int>
     where Bytes.Element == UInt8, Bytes.Index == Int {
         var start = Int(offset) + 1
@@ -92,7 +92,7 @@ package struct StringTable: Sendable {
         return unsafe bytes.withUnsafeBytes { unsafe hash(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
-    /// Seeded: names are what anybody who may make a claim chooses.
+    /// Seeded, because tenants choose the names of claims.
     private static func hash(_ text: UnsafeRawBufferPointer) -> Int {
         var hasher = Hasher()
         unsafe hasher.combine(bytes: text)

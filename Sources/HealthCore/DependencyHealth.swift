@@ -1,62 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a replica needs to monitor volumes. Each can fail for this replica alone.
+/// What a replica needs to monitor volumes. Each can fail for this replica while it works for another.
 package enum Dependency: String, Sendable, Hashable, CaseIterable {
-    /// The CSI driver answers its Identity calls.
+    /// The CSI driver responds to Identity calls.
     case driver
-    /// Lists of volumes succeed, or, where volumes are probed one by one, any probe does.
+    /// Lists of volumes succeed; where volumes are probed one by one, any probe succeeds.
     case calls
-    /// The API server lets PersistentVolumes be watched.
+    /// The API server allows this replica to watch PersistentVolumes.
     case volumes
-    /// The API server lets PersistentVolumeClaims be watched.
+    /// The API server allows this replica to watch PersistentVolumeClaims.
     case claims
 }
 
-/// Which dependencies of a replica fail, and since when.
+/// The dependencies of a replica that fail, and since when.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct DependencyHealth: Sendable {
     /// A dependency that fails.
     package struct Failure: Sendable, Hashable {
-        /// Which.
         package var dependency: Dependency
-        /// When the first attempt that failed began; in a term, not before the term.
+        /// When the first failed attempt began; in a term, not before the term's beginning.
         package var since: Duration
-        /// When the last one began.
+        /// When the last failed attempt began.
         package var last: Duration
         /// How many attempts in a row have failed.
         package var attempts: Int
-        /// The error of the last one.
+        /// The error of the last attempt.
         package var reason: String
     }
 
-    /// What follows for the lease.
+    /// What the failures mean for the lease.
     package enum Verdict: Sendable, Hashable {
-        /// Nothing fails, or too little to setHealth anything.
+        /// Keep the lease: no dependency fails, or none has failed twice in a row.
         case keep
-        /// A failure becomes too long at this moment unless it ends before.
+        /// Keep the lease until this moment, when a failure will have lasted too long.
         case keepUntil(Duration)
-        /// A failure has lasted too long: another replica may see more.
+        /// Release the lease: a failure has lasted too long, and another replica may do better.
         case stepDown(Failure)
     }
 
     private var failing: [Dependency: Failure] = [:]
 
-    /// Nothing has failed.
+    /// No dependency has failed.
     package init() {}
 
-    /// What fails, the one that fails longest first.
+    /// The dependencies that fail, the longest failure first.
     package var failures: [Failure] {
         failing.values.sorted { ($0.since, $0.dependency.rawValue) < ($1.since, $1.dependency.rawValue) }
     }
 
-    /// The failure of this dependency; nil where it works, or was not used yet.
+    /// The failure of this dependency; nil when it works or was not used yet.
     package func failure(of dependency: Dependency) -> Failure? { failing[dependency] }
 
     /// An attempt failed.
     ///
-    /// - Parameter since: when it began.
+    /// - Parameter since: when the attempt began.
     package mutating func failed(_ dependency: Dependency, reason: String, since: Duration) {
         var failure =
             failing[dependency] ?? Failure(dependency: dependency, since: since, last: since, attempts: 0, reason: "")
@@ -66,13 +65,13 @@ package struct DependencyHealth: Sendable {
         failing[dependency] = failure
     }
 
-    /// An attempt succeeded. Returns whether the one before had failed.
+    /// An attempt succeeded. Returns whether the previous one had failed.
     @discardableResult
     package mutating func succeeded(_ dependency: Dependency) -> Bool {
         failing.removeValue(forKey: dependency) != nil
     }
 
-    /// A term begins: what failed before has to fail in it as long as anything else.
+    /// A term begins: only failures within the term count against it.
     package mutating func beginTerm(at now: Duration) {
         for dependency in failing.keys {
             failing[dependency]?.since = now
@@ -80,13 +79,13 @@ package struct DependencyHealth: Sendable {
         }
     }
 
-    /// Whether to give the lease back.
+    /// Whether to release the lease.
     ///
-    /// One attempt is never enough, however long ago it was.
+    /// A single failed attempt is never enough, however long ago it was.
     ///
     /// - Parameters:
     ///   - timeout: how long a dependency may fail.
-    ///   - callsTimeout: the same for ``Dependency/calls``; nil: `timeout`.
+    ///   - callsTimeout: how long ``Dependency/calls`` may fail; nil: `timeout`.
     package func verdict(timeout: Duration, callsTimeout: Duration? = nil, at now: Duration) -> Verdict {
         func end(_ failure: Failure) -> Duration {
             failure.since + (failure.dependency == .calls ? callsTimeout ?? timeout : timeout)

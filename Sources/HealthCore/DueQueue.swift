@@ -3,12 +3,12 @@
 
 import HeapModule
 
-/// A priority queue of things that become due: earliest first, and in the order of their insertion among equals.
+/// A priority queue of elements that become due: the earliest first, equal ones in the order of their insertion.
 ///
-/// An element cannot be taken out of the middle: the caller remembers the ticket that counts, and skips the items with other
-/// tickets when they come up.
+/// An item cannot be removed from the middle. To reschedule an element, the caller inserts it again, remembers the
+/// ticket of the new item, and skips items with other tickets when they come up.
 package struct DueQueue<Element: Sendable>: Sendable {
-    /// Unique among the items of a queue, and rising.
+    /// Unique among the items of a queue, and increasing.
     package typealias Ticket = UInt64
 
     package struct Item: Sendable, Comparable {
@@ -26,7 +26,7 @@ package struct DueQueue<Element: Sendable>: Sendable {
     }
 
     private var heap = Heap<Item>()
-    /// How many items were made so far.
+    /// How many items the queue has created.
     package private(set) var insertions: UInt64 = 0
 
     package init() {}
@@ -35,19 +35,19 @@ package struct DueQueue<Element: Sendable>: Sendable {
 
     package var count: Int { heap.count }
 
-    /// Returns the ticket of the new item.
+    /// Inserts an element and returns the ticket of its item.
     package mutating func insert(_ element: Element, due: Duration) -> Ticket {
         insertions += 1
         insert(Item(due: due, ticket: insertions, element: element))
         return insertions
     }
 
-    /// Puts in an item that was taken out of another queue, with its ticket.
+    /// Inserts an item that was removed from another queue, with its ticket.
     package mutating func insert(_ item: Item) {
         heap.insert(item)
     }
 
-    /// Takes the first item out if it is due.
+    /// Removes and returns the first item if it is due.
     package mutating func removeFirst(dueBy now: Duration) -> Item? {
         guard let first, first.due <= now else { return nil }
         removeFirst()
@@ -56,7 +56,7 @@ package struct DueQueue<Element: Sendable>: Sendable {
 
     package mutating func removeFirst() {
         _ = heap.popMin()
-        // After an outage the memory goes back.
+        // Frees the memory that an outage took.
         if heap.isEmpty { heap = Heap() }
     }
 }

@@ -1,79 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Which namespaces take requests now, and what waits for those that do not (rule 10).
+/// Limits the requests for each namespace, and holds the reports that wait for a namespace (rule 10).
 ///
-/// A namespace in which requests fail gets one at a time, each after a growing back-off, and one in which they hang gets no
-/// more than ``maximumUnderWay``: nothing else waits for either. Only where requests failed in ``commonAfter`` namespaces
-/// without a success in between, the cause counts as common to all: then two requests begin in a second at most, those for
-/// namespaces that have not failed yet come first, and a success anywhere ends it for all.
+/// A namespace in which requests fail gets one request at a time, each after a growing back-off, and one in which
+/// requests hang has at most ``maximumUnderWay`` of them: no other namespace waits for either. Only after requests have
+/// failed in ``commonAfter`` namespaces without a success in between does the cause count as common to all. Then at
+/// most two requests begin per second, those for namespaces that have not failed come first, and one success anywhere
+/// ends it for all namespaces.
 ///
-/// Pure. A gate exists while its namespace has requests under way or waiting, or has failed lately.
+/// Pure: time is passed in. A gate exists while its namespace has requests under way or waiting, or has failed lately.
 struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     private struct Gate {
         var underWay = 0
-        /// Failed requests in a row; several that failed together are one.
+        /// Consecutive failures; concurrent requests that fail count once.
         var failures = 0
         var notBefore = Duration.zero
-        /// It failed when the cause had turned out to be common: it is open again when that has ended.
+        /// It failed while the cause was common to all namespaces: it opens when that ends.
         var isCommon = false
-        /// What was due and could not go.
+        /// Reports that became due while the gate was closed.
         var waiting = DueReports<Key>()
     }
 
-    /// How many requests about one namespace are under way at most.
+    /// The maximum of concurrent requests for one namespace.
     static var maximumUnderWay: Int { 4 }
-    /// In how many namespaces requests must fail for the cause to be common to all.
+    /// How many namespaces must have failed for the cause to count as common to all.
     static var commonAfter: Int { 3 }
-    /// While the cause is common to all, the time between the beginnings of two requests.
+    /// The time from one request to the next while the cause is common to all.
     private static var commonPause: Duration { .milliseconds(500) }
-    /// After what time without a request a failure is forgotten.
+    /// How long a failure is remembered without another request.
     private static var failureLifetime: Duration { .seconds(600) }
 
     private let timing: ReportTiming
     private var gates: [String: Gate] = [:]
-    /// Namespaces that may have room for what waits.
+    /// When namespaces may have room for a waiting report.
     private var openings = DueQueue<String>()
-    /// Namespaces in which requests failed since one succeeded anywhere.
+    /// Namespaces that have failed since the last success anywhere.
     private var failing: Set<String> = []
-    /// Requests were forbidden, and none has succeeded since.
+    /// A request was forbidden, and none has succeeded since.
     private(set) var isForbidden = false
-    /// While the cause is common, no other request begins before this moment.
+    /// While the cause is common to all, the next request does not begin before this moment.
     private(set) var pausedUntil = Duration.zero
 
     init(timing: ReportTiming) {
         self.timing = timing
     }
 
-    /// Requests fail in several namespaces, and succeed in none.
+    /// Whether requests fail in several namespaces and succeed in none.
     var isCommonFailure: Bool { failing.count >= Self.commonAfter }
 
-    /// When a namespace may have room for what waits.
+    /// When the first namespace may have room for a waiting report.
     var nextOpening: Duration? { openings.first?.due }
 
-    /// Items that wait, stale ones included.
+    /// The number of waiting items, stale ones included.
     var waitingItems: Int { gates.values.reduce(0) { $0 + $1.waiting.count } }
 
-    /// Whether a request about this namespace may begin.
+    /// Whether a request for this namespace may begin.
     func isOpen(_ namespace: String, at now: Duration) -> Bool {
         guard let gate = gates[namespace] else { return true }
         return gate.underWay < (gate.failures > 0 ? 1 : Self.maximumUnderWay) && now >= gate.notBefore
     }
 
-    /// Keeps an item until its namespace has room for it.
+    /// Holds an item until its namespace has room for it.
     mutating func park(_ item: DueQueue<Key>.Item, _ cause: ReportCause, in namespace: String) {
         gates[namespace, default: Gate()].waiting.insert(item, cause)
     }
 
-    /// Takes what has waited longest for a namespace that is open now, until `use` accepts an item.
+    /// Removes the items that have waited longest for a namespace that is open now, until `use` accepts one.
     ///
-    /// - Parameter use: whether the item still counts and is under way now.
+    /// - Parameter use: returns nil for a stale item, which is dropped.
     mutating func takeWaiting<R>(at now: Duration, use: (DueQueue<Key>.Item, ReportCause) -> R?) -> R? {
         while let opening = openings.removeFirst(dueBy: now) {
             let namespace = opening.element
             while isOpen(namespace, at: now), let (item, cause) = gates[namespace]?.waiting.removeFirst() {
                 guard let result = use(item, cause) else { continue }
-                // There may be room for another one.
+                // The namespace may have room for another report.
                 _ = openings.insert(namespace, due: now)
                 return result
             }
@@ -82,19 +83,19 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         return nil
     }
 
-    /// A request about this namespace begins.
+    /// A request for this namespace begins.
     mutating func begin(_ namespace: String, at now: Duration) {
         gates[namespace, default: Gate()].underWay += 1
         if isCommonFailure { pausedUntil = now + Self.commonPause }
     }
 
-    /// A request ended without a word on the namespace: the connection failed.
+    /// A request ended and says nothing of the namespace: the connection failed.
     mutating func end(_ namespace: String, at now: Duration) {
         gates[namespace]?.underWay -= 1
         _ = openings.insert(namespace, due: now)
     }
 
-    /// The API server did what was asked for, or refused it for reasons of that one object.
+    /// The API server applied a request, or refused it because of that one object.
     mutating func succeed(_ namespace: String, at now: Duration) {
         if isCommonFailure {
             for (other, gate) in gates where gate.isCommon {
@@ -113,9 +114,9 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         end(namespace, at: now)
     }
 
-    /// A request failed, and others about the namespace may as well.
+    /// A request failed, and others for the namespace may fail too.
     ///
-    /// - Returns: what it means for what was requested.
+    /// - Returns: what the failure means for the report.
     mutating func fail(_ namespace: String, _ failure: RequestFailure, at now: Duration) -> RequestEnd {
         failing.insert(namespace)
         if failure.isForbidden { isForbidden = true }
@@ -125,7 +126,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         if isFirst, isCommonFailure {
             gate.isCommon = true
             isFirst = failing.count == Self.commonAfter
-            // Those that brought it to light have failed no earlier.
+            // The namespaces whose failures revealed the common cause are part of it.
             if isFirst { for other in failing where gates[other]?.failures == 1 { gates[other]?.isCommon = true } }
         }
         if isCommonFailure { pausedUntil = max(pausedUntil, now + Self.commonPause) }
@@ -139,7 +140,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         return RequestEnd(isFirstFailure: isFirst, isCommon: gate.isCommon, notBefore: gate.notBefore)
     }
 
-    /// Forgets a gate that nothing needs.
+    /// Removes a gate that is no longer needed.
     private mutating func tidy(_ namespace: String, at now: Duration) {
         guard let gate = gates[namespace], gate.underWay == 0, gate.waiting.isEmpty else { return }
         let forgottenAt = gate.notBefore + Self.failureLifetime
@@ -152,17 +153,17 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     }
 }
 
-/// What the end of a request means for what was requested.
+/// What the end of a request means for its report.
 struct RequestEnd: Sendable {
-    /// It is the first failure of the namespace, or of all.
+    /// Whether it is the first failure of the namespace, or of all.
     var isFirstFailure = false
-    /// The cause is common to all namespaces.
+    /// Whether the cause is common to all namespaces.
     var isCommon = false
-    /// When the namespace may be tried again.
+    /// When the next request for the namespace may begin.
     var notBefore = Duration.zero
 }
 
-/// What is due, by its cause.
+/// Due reports, by their cause.
 struct DueReports<Key: Hashable & Sendable>: Sendable {
     private var transitions = DueQueue<Key>()
     private var refreshes = DueQueue<Key>()
@@ -171,16 +172,16 @@ struct DueReports<Key: Hashable & Sendable>: Sendable {
 
     var isEmpty: Bool { count == 0 }
 
-    /// How often an item was made.
+    /// How many items were created.
     var insertions: UInt64 { transitions.insertions + refreshes.insertions }
 
-    /// How often an item was made for a transition.
+    /// How many items were created for transitions.
     var transitionInsertions: UInt64 { transitions.insertions }
 
     /// When the first item is due.
     var firstDue: Duration? { [transitions.first?.due, refreshes.first?.due].compactMap(\.self).min() }
 
-    /// Makes an item.
+    /// Creates an item.
     mutating func insert(_ key: Key, _ cause: ReportCause, due: Duration) -> DueQueue<Key>.Ticket {
         switch cause {
         case .transition: transitions.insert(key, due: due)
@@ -188,7 +189,7 @@ struct DueReports<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// Puts an item of another queue here, as it is.
+    /// Inserts an item of another queue, with its ticket.
     mutating func insert(_ item: DueQueue<Key>.Item, _ cause: ReportCause) {
         switch cause {
         case .transition: transitions.insert(item)
@@ -203,7 +204,7 @@ struct DueReports<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// Takes the first item out, transitions before refreshes, whenever it is due.
+    /// Removes the first item, transitions before refreshes, whether it is due or not.
     mutating func removeFirst() -> (item: DueQueue<Key>.Item, cause: ReportCause)? {
         if let first = transitions.first {
             transitions.removeFirst()

@@ -5,9 +5,10 @@
 ///
 /// A change between two states with equal fingerprints is no transition; they may still differ in details, such as messages.
 package protocol Reportable: Sendable, Equatable {
-    /// Nothing is wrong. Reporting it is reporting a recovery.
+    /// Whether nothing is wrong. To report a clear state is to report a recovery.
     var isClear: Bool { get }
-    /// The same for the same state in every process and version: what another process reported is recognized by it (rule 9).
+    /// Equal for equal states in every process and version, so that a state that another process reported is recognized
+    /// (rule 9).
     var fingerprint: Fingerprint { get }
 }
 
@@ -16,19 +17,18 @@ package protocol ReportTarget: Sendable, Equatable {
     var namespace: String { get }
 }
 
-/// A short stable hash of what was reported, kept where it was reported: in the name of an event.
+/// A short, stable hash of a state. The name of an event holds the one of the state that it reports.
 package struct Fingerprint: Sendable, Hashable {
-    /// 32 bits, of which all count.
     package var rawValue: UInt32
 
     package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
-    /// Of a report that does not hold all of its state: it differs from that of any state.
+    /// The fingerprint of a report whose state is not fully known: it counts as different from that of any state.
     package static let unknown = Fingerprint(rawValue: 0)
 
-    /// The fingerprint of these words in this order: FNV-1a, which unlike `Hasher` is stable.
+    /// The fingerprint of these words in this order, by FNV-1a, which unlike `Hasher` is stable.
     package init(_ words: [String]) {
         rawValue = words.joined(separator: "\n").utf8.reduce(0x811c_9dc5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     }

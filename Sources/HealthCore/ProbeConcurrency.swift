@@ -18,9 +18,9 @@
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock. The memory is bounded; a call
 /// costs the same whatever the limit is, and the last one of a window sorts it.
 package struct ProbeConcurrency: Sendable {
-    /// What the end of a call says of the driver's load.
+    /// What the result of a call says about the driver's load.
     package enum Result: Sendable, Hashable {
-        /// OK, NOT_FOUND, and each error that says nothing of load.
+        /// OK, NOT_FOUND, and every error that is not caused by load.
         case answered
         /// DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED or UNAVAILABLE.
         case overloaded
@@ -32,45 +32,46 @@ package struct ProbeConcurrency: Sendable {
         case growth
         /// Halved because of this latency.
         case latency(Duration)
-        /// Halved for one window, which measures the unloaded latency; this limit follows.
+        /// Halved for one window, which measures the unloaded latency; afterwards this limit applies.
         case measurement(then: Int)
     }
 
-    /// How many calls may be under way: at least 1, at most the maximum.
+    /// How many calls may be under way: from 1 to the maximum.
     package private(set) var limit: Int
 
     private let maximum: Int
     private var cause = Cause.steady
-    /// Calls that started before say nothing of the present limit.
+    /// When the present limit was set: the latency of calls that started before is not used.
     private var limitSince: Duration?
-    /// Calls that started before do not cut again.
+    /// When the limit was last cut: calls that started before do not cut it again.
     private var cutAt: Duration?
-    /// The latencies of the calls that ended in this window, all of them started under the present limit.
+    /// The latencies of the calls that started under the present limit and ended in this window.
     private var window: [Duration] = []
     private var isLimitReached = false
-    /// nil until the first window ends.
+    /// The unloaded latency; nil until the first window ends.
     private var unloaded: Duration?
     private var windowsSinceMeasurement = 0
-    /// Windows in a row after which the limit could have grown.
+    /// Consecutive windows after which the limit could have grown.
     private var goodWindows = 0
-    /// So many of them let it grow.
+    /// How many such windows the limit needs to grow.
     private var patience = 1
 
     private static let windowSizes = 16...64
     private static let measurementInterval = 24
-    /// Before a shrink the unloaded latency is measured again where it is that old, in windows.
+    /// The age of a measurement, in windows, from which on the unloaded latency is measured again before the limit
+    /// shrinks.
     private static let freshMeasurement = 8
     private static let maximumPatience = 16
 
-    /// Starts with two calls at once, or with one where no more are allowed. A maximum below 1 counts as 1.
+    /// Starts with two concurrent calls, or one if the maximum is 1. A maximum below 1 counts as 1.
     package init(maximum: Int) {
         self.maximum = max(1, maximum)
         self.limit = min(2, self.maximum)
     }
 
-    /// A call ended at this moment, after the time it took.
+    /// A call ended.
     ///
-    /// - Parameter underWay: the calls that were under way just before, this one among them.
+    /// - Parameter underWay: how many calls were under way just before, this one included.
     package mutating func callEnded(_ result: Result, took: Duration, at now: Duration, underWay: Int) {
         let latency = min(max(took, .zero), .seconds(86_400))
         let start = now - latency
@@ -90,7 +91,7 @@ package struct ProbeConcurrency: Sendable {
         isLimitReached = false
     }
 
-    /// The mean without the eighth at either end: a median would hide a queue behind which only some calls wait.
+    /// The mean without the lowest and the highest eighth. A median would hide a queue in which only some calls wait.
     private mutating func typicalLatency() -> Duration {
         window.sort()
         let trimmed = window[window.count / 8..<window.count - window.count / 8]
@@ -110,14 +111,14 @@ package struct ProbeConcurrency: Sendable {
             setLimit(next, .steady, at: now)
             return
         case .latency(let before) where latency * 4 > before * 3:
-            // Half of the calls and the same latency: the array is slower, and not because of them.
+            // Half of the calls have almost the same latency: the array became slower, and not because of the calls.
             unloaded = latency
         case .steady, .growth, .latency: break
         }
         if limit == 1 {
             unloaded = latency
         } else if latency < unloaded {
-            // Half the way, for one window may be fast by chance.
+            // Moves only halfway, because one window may be fast by chance.
             unloaded = (unloaded + latency) / 2
         }
         self.unloaded = unloaded

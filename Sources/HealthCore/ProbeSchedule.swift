@@ -1,47 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// When each volume is probed, where volumes are probed one by one.
+/// Schedules the probes of volumes that are probed one by one.
 ///
-/// Every volume has a slot, the same moment of every interval, so that each is probed exactly once per interval and
-/// the driver sees an even stream of calls. The slots of volumes that are there from the beginning are spread over the
-/// interval, at random within equal parts; a volume that turns up later is probed at once, and that is its slot.
-/// Nothing comes in bursts: a volume whose reply comes late skips to its next slot, and what is overdue, because the driver
-/// was away, is probed at no more than twice the even rate.
+/// Every volume has a slot, the same moment of every interval, so that each is probed exactly once per interval and the
+/// driver gets an even stream of calls. The slots of the first volumes are spread over the interval, at random within
+/// equal parts; a volume that is added later is probed at once, and that moment becomes its slot. There are no bursts:
+/// a volume whose response is late skips to its next slot, and volumes that are overdue because the driver was
+/// unavailable are probed at no more than twice the even rate.
 ///
-/// Where an interval does not suffice for all of them, because the driver is slow, the interval of all becomes longer
-/// (``keptInterval``): the one that is due for the longest time comes first. Unhealthy volumes come before healthy ones, in
-/// turn, so that neither starves the other.
+/// When the driver is too slow to respond for all volumes within an interval, the interval of all becomes longer
+/// (``keptInterval``): the volume that has been due for the longest time comes first. Unhealthy and healthy volumes
+/// that are due alternate, unhealthy ones first, so that neither starve the other.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
-    /// How probing a volume went.
+    /// The outcome of a probe.
     package enum Outcome: Sendable, Hashable {
-        /// There was a reply.
+        /// The driver responded.
         case answered
-        /// The reply needs another one to be believed.
+        /// The driver responded, and a second response must confirm the first.
         case unconfirmed
-        /// The call failed for this volume: the next ones are further apart.
+        /// The call failed for this volume: it is probed less often from now on.
         case failed
-        /// The driver could not be reached, which says nothing of this volume: it is probed in its next slot, and not
-        /// at once, in case probing it is what ended the driver.
+        /// The driver could not be reached, which says nothing about this volume: it is probed in its next slot, and
+        /// not at once, in case its probe is what crashed the driver.
         case interrupted
     }
 
     private struct Entry {
         var slot: Duration
-        /// Failures in a row.
+        /// Consecutive failures.
         var failures = 0
-        /// The item that counts; nil while the volume is being probed.
+        /// The current item in a queue; nil while the volume is being probed.
         var queued: Queued?
-        /// It is probed until there is a reply, and not again.
+        /// It is probed once, not in every interval.
         var isOnce = false
-        /// It is probed before its slot, and in its slot again.
+        /// It is probed before its slot, and again in its slot.
         var isHastened = false
         var isUnhealthy = false
-        /// When it was last probed in its slot.
+        /// When the volume was last probed in its slot.
         var lastProbe: Duration?
-        /// When the last answer came, or the volume its turn for the first time.
+        /// When the driver last responded; before that, the first slot.
         var lastAnswer: Duration
     }
 
@@ -56,21 +56,21 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var healthy = DueQueue<Key>()
     private var unhealthy = DueQueue<Key>()
     private var wasUnhealthy = false
-    /// Before this moment nothing is probed.
+    /// No probe begins before this moment.
     private var nextCall = Duration.zero
     private var roundBegan: Duration
     private var roundIsWhole = true
-    /// The longest time from one probe of a volume to its next, in the last round and in this one.
+    /// The longest time from one probe of a volume to its next, in the last round and in the current one.
     private var longestGaps = (last: Duration.zero, current: Duration.zero)
 
-    /// The wait before the reply that confirms another.
+    /// The delay before the probe that confirms a response.
     static var confirmationDelay: Duration { .seconds(5) }
-    /// A volume that keeps failing is probed at least once in so many intervals.
+    /// A volume whose calls keep failing is probed at least once in so many intervals.
     static var maximumSkip: Int { 8 }
 
-    /// A schedule of these volumes, whose first interval begins now.
+    /// A schedule of these volumes. The first interval begins now.
     ///
-    /// - Parameter minimumGap: the least time from one call to the next.
+    /// - Parameter minimumGap: the minimum time from one call to the next.
     package init(
         interval: Duration,
         minimumGap: Duration = .zero,
@@ -89,37 +89,38 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     package var count: Int { entries.count }
 
-    /// From one probe of a volume to its next, as it was kept lately; never less than ``interval``.
+    /// The time from one probe of a volume to its next that was achieved lately; never less than ``interval``.
     package var keptInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
 
     package func contains(_ key: Key) -> Bool {
         entries[key] != nil
     }
 
-    /// A volume turned up: it is probed at once.
+    /// Adds a volume, which is probed at once.
     package mutating func add(_ key: Key, at now: Duration) {
         if entries[key] == nil { enter(key, at: now) }
         entries[key]?.isOnce = false
     }
 
-    /// A volume is to be probed once, as soon as possible.
+    /// Schedules one probe of a volume, as soon as possible.
     package mutating func addOnce(_ key: Key, at now: Duration) {
         guard entries[key] == nil else { return }
         enter(key, at: now)
         entries[key]?.isOnce = true
     }
 
-    /// A volume is gone.
+    /// Removes a volume.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
     }
 
-    /// Removes all volumes but these. What is to be probed once has been in a list meanwhile, or is added anew.
+    /// Removes all volumes but these. Volumes to be probed once are removed too: they have been in a list meanwhile, or
+    /// the caller adds them again.
     package mutating func keep(only keys: Set<Key>) {
         entries = entries.filter { keys.contains($0.key) }
     }
 
-    /// Probes those volumes now that would be next, so many of them.
+    /// Makes so many healthy volumes due now, those whose slots come next.
     package mutating func hasten(_ count: Int, at now: Duration) {
         var hastened: [Key] = []
         while hastened.count < count, let item = healthy.first {
@@ -134,7 +135,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// The volume to probe now. It is being probed until ``finish(_:_:isUnhealthy:at:)``.
+    /// The next step. A volume that is returned counts as being probed until ``finish(_:_:isUnhealthy:at:)``.
     package mutating func next(at now: Duration) -> ProbeStep<Key> {
         dropStaleItems()
         let due = [healthy.first?.due, unhealthy.first?.due].compactMap(\.self).min()
@@ -173,14 +174,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key] = entry
     }
 
-    /// How it went.
+    /// A probe ended.
     ///
-    /// - Parameter isUnhealthy: what is known of the volume now.
+    /// - Parameter isUnhealthy: whether the volume is known to be unhealthy now.
     package mutating func finish(_ key: Key, _ outcome: Outcome, isUnhealthy: Bool = false, at now: Duration) {
-        // Gone meanwhile, or gone and come again.
+        // The volume was removed meanwhile, or removed and added again.
         guard var entry = entries[key], entry.queued == nil else { return }
         guard !entry.isOnce else {
-            // The next list comes back to what has failed.
+            // If the probe failed, the next list adds the volume again.
             entries[key] = nil
             return
         }
@@ -208,7 +209,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key] = entry
     }
 
-    /// Volumes whose last answer is older than this, with its age.
+    /// Volumes whose last response is older than this, with its age.
     package func unanswered(for limit: Duration, at now: Duration) -> [(key: Key, age: Duration)] {
         entries.compactMap { key, entry in
             let age = now - entry.lastAnswer
@@ -216,7 +217,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// An interval that has ended and in which every volume was probed; each once.
+    /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
         let end = roundBegan + interval
         guard now >= end else { return nil }
@@ -231,8 +232,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         return ProbeRound(volumes: entries.count, answered: entries.values.count { $0.failures == 0 })
     }
 
-    /// From one call to the next at least: half of what the even stream has, and a tenth of a second at most, which makes
-    /// no burst of a few.
+    /// The minimum time between two calls: half the distance in the even stream, at most a tenth of a second, so that a
+    /// few overdue volumes make no burst.
     private var gap: Duration {
         max(minimumGap, min(interval / (2 * max(entries.count, 1)), .milliseconds(100)))
     }
@@ -250,25 +251,25 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         return Queued(isUnhealthy: isUnhealthy, ticket: ticket)
     }
 
-    /// The slot that many intervals later, or the first one that is not over.
+    /// The slot so many intervals later, or the first one that has not passed.
     private func nextSlot(after slot: Duration, skipping intervals: Int, at now: Duration) -> Duration {
         let passed = now < slot ? 0 : Int((now - slot) / interval)
         return slot + interval * max(intervals, passed + 1)
     }
 }
 
-/// An interval in which volumes were probed one by one.
+/// The result of an interval in which volumes were probed one by one.
 package struct ProbeRound: Sendable, Hashable {
-    /// How many there are.
+    /// The number of volumes.
     package var volumes: Int
-    /// Those of them whose last call was answered.
+    /// How many of them had a response to their last call.
     package var answered: Int
 }
 
-/// What to do next where volumes are probed one by one.
+/// What a prober of single volumes does next.
 package enum ProbeStep<Key: Hashable & Sendable>: Sendable, Hashable {
-    /// Probe this one, then call ``ProbeSchedule/finish(_:_:isUnhealthy:at:)``.
+    /// Probe this volume, then call ``ProbeSchedule/finish(_:_:isUnhealthy:at:)``.
     case probe(Key)
-    /// Nothing is due before this moment; nil: before a volume turns up.
+    /// Nothing is due before this moment; nil: before a volume is added.
     case wait(until: Duration?)
 }

@@ -31,22 +31,22 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     package typealias Report = PendingReport<Key, State, Target>
     package typealias Step = ReportStep<Key, State, Target>
 
-    /// What the API server shows.
+    /// The state that the API server shows.
     private struct Reported: Equatable {
-        /// nil when an earlier process reported it, and only the fingerprint is known.
+        /// nil when an earlier process reported it and only the fingerprint is known.
         var state: State?
         var fingerprint: Fingerprint
     }
 
     private struct Entry {
-        /// The current state; nil until this process has found out.
+        /// The current state; nil until this process knows it.
         var current: State?
         /// Since when ``current`` has its fingerprint.
         var since = Duration.zero
-        /// nil: nothing, or that it has recovered.
+        /// nil: nothing was reported, or the recovery was.
         var reported: Reported?
         var lastReported = Duration.zero
-        /// The item in one of the queues that counts; others with this key are stale.
+        /// The current item in one of the queues; other items with this key are stale.
         var scheduled: Scheduled?
         /// The report under way.
         var attempt: Attempt?
@@ -55,7 +55,7 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         /// The response to a report of another state was lost: the API server may show that state, or ``reported``. The
         /// current state is reported in any case; a recovery event too many does less harm than one that never comes.
         var isUncertain = false
-        /// How often in a row the API server refused this report.
+        /// How often in a row the API server refused the report.
         var refusals = 0
         var notBefore = Duration.zero
     }
@@ -63,24 +63,24 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// A report under way.
     private struct Attempt {
         var state: State
-        /// What the API server has shown meanwhile.
+        /// What the API server has shown since the attempt began.
         var observed: Observed?
         var id: UInt64
         var number: UInt64
     }
 
-    /// What the API server has shown.
+    /// What the API server was observed to show.
     private enum Observed: Equatable {
         case state(State)
-        /// Something that no state says.
+        /// Something that corresponds to no state.
         case other
     }
 
-    /// An attempt that may have been applied or not.
+    /// An attempt that the API server may have applied or not.
     private struct LostAttempt: Equatable {
         /// nil: a recovery.
         var fingerprint: Fingerprint?
-        /// The id of the first attempt to report it.
+        /// The id of the first attempt.
         var id: UInt64
     }
 
@@ -99,32 +99,32 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         var state: State
     }
 
-    /// What an entry needs.
+    /// What an entry needs next.
     private enum Plan {
         case report(ReportCause, due: Duration)
-        /// Nothing for now, but what it knows is still wanted.
+        /// Nothing is due, but the entry must be kept.
         case keep
         case forget
     }
 
     private var timing: ReportTiming
-    /// When the time between refreshes was last made shorter.
+    /// When the refresh interval was last shortened.
     private var shortenedAt: Duration?
     private var entries: [Key: Entry] = [:]
     private var queues = DueReports<Key>()
     private var gates: NamespaceGates<Key>
-    /// While the API server is unreachable nothing is handed out before this moment.
+    /// While the API server is unreachable, no report is handed out before this moment.
     private var pausedUntil: Duration = .zero
     private var failures = 0
     /// How many reports were handed out.
     private var reports: UInt64 = 0
-    /// Up to this number, reports are of an earlier term.
+    /// Reports up to this number belong to earlier terms.
     private let reportsOfEarlierTerms: UInt64
 
     /// An empty queue.
     ///
-    /// - Parameter previous: the queue of the last term: numbers of reports go on from its own, and no outcome of its reports
-    ///   counts here.
+    /// - Parameter previous: the queue of the last term. The numbers of reports continue from its own, and outcomes of
+    ///   its reports are ignored.
     package init(timing: ReportTiming, after previous: ReportQueue? = nil) {
         self.timing = timing
         gates = NamespaceGates(timing: timing)
@@ -137,30 +137,29 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// Items in the queues, stale ones included.
     var queuedItems: Int { queues.count + gates.waitingItems }
 
-    /// How often something became due, or will. While this is the same, ``next(at:target:)`` has nothing that it had not
-    /// before.
+    /// How many reports were scheduled. While this does not change, ``next(at:target:)`` has nothing new.
     package var plans: UInt64 { queues.insertions }
 
-    /// How often a transition was queued, also to be tried again: `workqueue_adds_total`.
+    /// How many transitions were queued, retries included: `workqueue_adds_total`.
     package var adds: UInt64 { queues.transitionInsertions }
 
-    /// Whether something was reported on it, or is about to be.
+    /// Whether something was reported for this key, or is about to be.
     package func contains(_ key: Key) -> Bool {
         entries[key] != nil
     }
 
-    /// The current state, as far as this process knows.
+    /// The current state; nil when this process does not know it.
     package func current(_ key: Key) -> State? {
         entries[key]?.current
     }
 
-    /// Since when the fingerprint of ``current(_:)`` is the same, as far as this process knows.
+    /// Since when the fingerprint of ``current(_:)`` is unchanged, as far as this process knows.
     package func since(_ key: Key) -> Duration? {
         entries[key]?.since
     }
 
-    /// The fingerprint of the current state, or else of what an earlier process reported; nil when it is clear, or nothing is
-    /// known.
+    /// The fingerprint of the current state or, when that is unknown, of what an earlier process reported; nil when the
+    /// state is clear or nothing is known.
     package func fingerprint(_ key: Key) -> Fingerprint? {
         guard let entry = entries[key] else { return nil }
         return entry.current.map { Self.fingerprint($0) } ?? entry.reported?.fingerprint
@@ -168,17 +167,17 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
 
     package var keys: some Collection<Key> { entries.keys }
 
-    /// Every key whose current state is not clear, in no order.
+    /// Every key whose current state is not clear, in no particular order.
     package var unhealthy: some Sequence<(key: Key, state: State)> {
         entries.lazy.compactMap { key, entry in
             entry.current.flatMap { $0.isClear ? nil : (key, $0) }
         }
     }
 
-    /// Whether the API server forbids to report, as far as is known: it did, and no report has succeeded since.
+    /// Whether RBAC forbids the reports, as far as is known: a report was forbidden, and none has succeeded since.
     package var isForbidden: Bool { gates.isForbidden }
 
-    /// How many transitions wait or are under way, and since when the oldest of them is so.
+    /// How many transitions wait or are under way, and since when the oldest does.
     package var backlog: (depth: Int, oldest: Duration?) {
         let waiting = entries.values.filter { entry in
             guard let attempt = entry.attempt else { return entry.scheduled?.cause == .transition }
@@ -195,17 +194,17 @@ extension ReportQueue {
     package mutating func set(_ state: State, for key: Key, at now: Duration) {
         if entries[key] == nil, state.isClear { return }
         var entry = entries[key] ?? Entry()
-        // What an earlier process reported and still holds has not begun now.
+        // A state that an earlier process reported and that still holds keeps its `since`.
         let known = entry.current.map { Self.fingerprint($0) } ?? entry.reported?.fingerprint
         if known != Self.fingerprint(state) || known == nil { entry.since = now }
-        // Of equal states one is kept: what was reported is mostly the current state.
+        // Equal states share one copy: what was reported is mostly the current state.
         if entry.current != state { entry.current = state }
         put(entry, for: key, at: now)
     }
 
-    /// An earlier process reported this; the current state is not known yet (rule 9).
+    /// An earlier process reported a state with this fingerprint; the current state is not known yet (rule 9).
     ///
-    /// - Parameter since: since when it is so; nil: `reportedAt`.
+    /// - Parameter since: since when the state holds; nil: `reportedAt`.
     package mutating func restore(
         reported fingerprint: Fingerprint,
         for key: Key,
@@ -220,12 +219,13 @@ extension ReportQueue {
         entries[key] = entry
     }
 
-    /// The API server shows this, whichever process wrote it. A clear state: nothing; nil: something that no state says.
+    /// The API server shows this state, whichever process wrote it. A clear state: it shows nothing; nil: it shows
+    /// something that corresponds to no state.
     package mutating func observe(reported state: State?, for key: Key, at now: Duration) {
         var entry = entries[key] ?? Entry()
         let observed: Observed = state.map { .state(entry.current == $0 ? entry.current ?? $0 : $0) } ?? .other
         if entry.attempt != nil {
-            // Whether the report came before or after it shows when that has ended.
+            // Whether the report was applied before or after this observation is decided when the report completes.
             entry.attempt?.observed = observed
         } else {
             let reported = Self.reported(observed)
@@ -239,8 +239,9 @@ extension ReportQueue {
         put(entry, for: key, at: now)
     }
 
-    /// Halves the time between refreshes, not below ``ReportTiming/minimumRefreshInterval``, for those that are planned from
-    /// now on; once in such a time, however many refreshes come too late.
+    /// Halves the refresh interval for refreshes that are scheduled from now on, but not below
+    /// ``ReportTiming/minimumRefreshInterval``. At most once per refresh interval, however many refreshes come too
+    /// late.
     package mutating func shortenRefreshInterval(at now: Duration) {
         guard let interval = timing.refreshInterval, shortenedAt.map({ now - $0 >= interval }) ?? true else { return }
         timing.refreshInterval = max(interval / 2, ReportTiming.minimumRefreshInterval)
@@ -252,7 +253,7 @@ extension ReportQueue {
         entries[key] = nil
     }
 
-    /// What distinguishes one state from another; nil for all that are clear.
+    /// The fingerprint of a state; nil if it is clear.
     private static func fingerprint(_ state: State) -> Fingerprint? {
         state.isClear ? nil : state.fingerprint
     }
@@ -272,13 +273,14 @@ extension ReportQueue {
 // MARK: Reporting
 
 extension ReportQueue {
-    /// What to do now. A report that is handed out is under way until ``complete(_:_:at:)``.
+    /// The next step. A report that is returned is under way until ``complete(_:_:at:)``.
     ///
-    /// - Parameter target: the object to report on, as it is now; nil when it is gone, and then its key is forgotten.
+    /// - Parameter target: returns the object to report on, as it is now; nil when it is gone, and then its key is
+    ///   removed.
     package mutating func next(at now: Duration, target: (Key) -> Target?) -> Step {
         let pausedUntil = max(pausedUntil, gates.pausedUntil)
         if now < pausedUntil { return .wait(until: pausedUntil) }
-        // While requests fail everywhere, one about a namespace that has not failed yet says more.
+        // While requests fail everywhere, those for namespaces that have not failed yet come first.
         if !gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
         var parked = 0
         for cause in [ReportCause.transition, .refresh] {
@@ -288,7 +290,7 @@ extension ReportQueue {
                 if gates.isOpen(namespace, at: now) { return .report(begin(candidate, at: now)) }
                 gates.park(item, cause, in: namespace)
                 parked += 1
-                // Other callers wait for the lock around the queue: the rest at once, but in another call.
+                // Other callers wait for the lock around the queue: the rest follows at once, in another call.
                 if parked == Self.longestWalk { return .wait(until: now) }
             }
         }
@@ -296,17 +298,18 @@ extension ReportQueue {
         return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
     }
 
-    /// How many items one call sets aside at most.
+    /// How many items one call sets aside at most, because their namespaces are closed.
     private static var longestWalk: Int { 256 }
 
-    /// The outcome of a report under way.
+    /// Completes a report under way.
     ///
-    /// - Returns: whether it is a failure that is worth a warning: the first of its target, its namespace, or of all.
+    /// - Returns: whether the outcome is a failure worth a warning: the first of its target, of its namespace, or of
+    ///   all.
     @discardableResult
     package mutating func complete(_ report: Report, _ outcome: ReportOutcome, at now: Duration) -> Bool {
         guard report.number > reportsOfEarlierTerms else { return false }
         let end = endRequest(in: report.target.namespace, outcome, at: now)
-        // Without an entry, or with another attempt: forgotten meanwhile, or forgotten and begun anew.
+        // Without an entry, or with another attempt, the key was removed meanwhile, or removed and added again.
         guard var entry = entries[report.key], let attempt = entry.attempt, attempt.number == report.number else {
             return end.isFirstFailure
         }
@@ -339,7 +342,7 @@ extension ReportQueue {
             return false
         }
         if let observed = attempt.observed {
-            // What the API server has shown last is what people see, whoever wrote it.
+            // What the API server showed last is what users see, whichever process wrote it.
             entry.reported = Self.reported(observed)
             entry.isUncertain = false
             entry.lost = nil
@@ -348,7 +351,7 @@ extension ReportQueue {
         return isFirst
     }
 
-    /// What an outcome means for other reports.
+    /// Applies what an outcome means for other reports.
     private mutating func endRequest(
         in namespace: String,
         _ outcome: ReportOutcome,
@@ -360,7 +363,7 @@ extension ReportQueue {
             return gates.fail(namespace, failure, at: now)
         case .unreachable, .unanswered:
             gates.end(namespace, at: now)
-            // Several may be under way when the server goes away: that is one failure.
+            // Several reports may be under way when the server goes away: they count as one failure.
             guard now >= pausedUntil else { return RequestEnd(isCommon: true) }
             failures += 1
             pausedUntil = now + timing.backoff(afterFailures: failures)
@@ -372,7 +375,7 @@ extension ReportQueue {
         return RequestEnd()
     }
 
-    /// What an item of a queue is about; nil where the item is stale or its target is gone.
+    /// The report that a queued item stands for; nil when the item is stale or its target is gone.
     private mutating func candidate(
         _ item: DueQueue<Key>.Item,
         _ cause: ReportCause,
@@ -388,9 +391,9 @@ extension ReportQueue {
         return Candidate(key: item.element, target: target, cause: cause, entry: entry, state: state)
     }
 
-    /// The first that waited for its namespace and need not any more.
+    /// The first report whose namespace is open again.
     private mutating func takeWaiting(at now: Duration, _ target: (Key) -> Target?) -> Report? {
-        // Apart while their items are looked up in the entries.
+        // Moved out, because the closure accesses `self` while the gates change.
         var gates = NamespaceGates<Key>(timing: timing)
         swap(&gates, &self.gates)
         let found = gates.takeWaiting(at: now) { item, cause in candidate(item, cause, target) }
@@ -419,10 +422,10 @@ extension ReportQueue {
         )
     }
 
-    /// Stores an entry with what it needs next in a queue, or drops it when it needs nothing any more.
+    /// Stores an entry and schedules what it needs next, or removes it when it is no longer needed.
     private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
         var entry = entry
-        // While a report is under way nothing is planned: its outcome decides.
+        // While a report is under way nothing is scheduled: its outcome decides.
         if entry.attempt == nil {
             switch plan(entry, at: now) {
             case .forget:
@@ -443,14 +446,14 @@ extension ReportQueue {
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
         guard let current = entry.current else { return entry.reported == nil ? .forget : .keep }
         if Self.fingerprint(current) != entry.reported?.fingerprint || entry.isUncertain {
-            // One that waits already keeps its place when a sweep finds the same again.
+            // A transition that waits keeps its place when a sweep finds the same state again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
                 return .report(.transition, due: scheduled.due)
             }
             return .report(.transition, due: max(now, entry.notBefore))
         }
         if current.isClear { return .forget }
-        // Of what an earlier process reported the details are not known: taken as unchanged.
+        // The details of what an earlier process reported are unknown and count as unchanged.
         let isUnchanged = entry.reported?.state.map { $0 == current } ?? true
         guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
         return .report(.refresh, due: max(entry.lastReported + interval, entry.notBefore))

@@ -30,7 +30,7 @@ package struct ReportTiming: Sendable, Hashable {
     static let minimumRefreshInterval = Duration.seconds(120)
     /// Events that are recorded once.
     package static let singleEvents = ReportTiming(refreshInterval: nil, messageInterval: nil)
-    /// Fields of an object, which keep what is written to them.
+    /// Fields of an object, which keep what is written: there is nothing to refresh.
     package static let fields = ReportTiming(refreshInterval: nil, messageInterval: .seconds(10 * 60))
 
     func backoff(afterFailures failures: Int) -> Duration {
@@ -49,7 +49,7 @@ package struct Backoff: Sendable, Hashable {
         self.maximum = maximum
     }
 
-    /// The delay after so many failures in a row: twice as long each time, up to the maximum.
+    /// The delay after so many consecutive failures: it doubles each time, up to the maximum.
     package func delay(afterFailures failures: Int) -> Duration {
         min(initial * (1 << min(max(failures - 1, 0), 20)), maximum)
     }
@@ -59,27 +59,27 @@ package struct Backoff: Sendable, Hashable {
 package enum ReportStep<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable, Equatable {
     /// Report this, then call `complete`.
     case report(PendingReport<Key, State, Target>)
-    /// Nothing is due before this moment; nil: before a state changes.
+    /// No report is due before this moment; nil: before a state changes.
     case wait(until: Duration?)
 }
 
 /// The outcome of an attempt to report something.
 package enum ReportOutcome: Sendable, Hashable {
-    /// The API server has applied it.
+    /// The API server applied the report.
     case reported
-    /// The API server refused this one for what it is: it is retried after a back-off of its own.
+    /// The API server refused this report because of its object: it is retried after a back-off of its own.
     case refused
-    /// It failed, and others in the same namespace may as well: a missing rule, a quota, a webhook that does not respond, an
-    /// overloaded server. Other namespaces do not wait.
+    /// The request failed, and others in the same namespace may fail too: a missing RBAC rule, a quota, a webhook that
+    /// does not respond, an overloaded server. Other namespaces do not wait.
     case failed(RequestFailure)
-    /// There is no connection to the API server: everything waits. It was not applied.
+    /// There is no connection to the API server: all reports wait. The report was not applied.
     case unreachable
-    /// The connection broke: everything waits. It may have been applied or not.
+    /// The connection broke: all reports wait. The report may have been applied or not.
     case unanswered
-    /// The target or its namespace is gone: nothing is reported.
+    /// The target or its namespace is gone: the report is dropped.
     case gone
 
-    /// Whether it may have been applied or not.
+    /// Whether it is unknown if the API server applied the report.
     package var isUncertain: Bool {
         switch self {
         case .unanswered: true
@@ -89,16 +89,16 @@ package enum ReportOutcome: Sendable, Hashable {
     }
 }
 
-/// A request that failed, as far as later requests depend on it.
+/// A failed request: what later requests need to know of it.
 package struct RequestFailure: Sendable, Hashable {
-    /// The API server may have applied it.
+    /// The API server may have applied the request.
     package var isUncertain: Bool
-    /// RBAC forbids it.
+    /// RBAC forbids the request.
     package var isForbidden: Bool
     /// `Retry-After` of the response.
     package var retryAfter: Duration?
 
-    /// Without arguments, a failure that changed nothing.
+    /// Without arguments: a failure that changed nothing.
     package init(isUncertain: Bool = false, isForbidden: Bool = false, retryAfter: Duration? = nil) {
         self.isUncertain = isUncertain
         self.isForbidden = isForbidden

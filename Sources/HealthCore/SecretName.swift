@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Names a Secret.
+/// The namespace and name of a Secret.
 package struct SecretName: Sendable, Hashable {
     package var namespace: String
     package var name: String

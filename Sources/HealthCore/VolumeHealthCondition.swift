@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// One thing that is wrong with a volume.
+/// One way in which a volume is unhealthy.
 ///
-/// Source: `VolumeHealthCondition` of core/v1, `VolumeHealthEntry` of CSI 1.13. A legacy `VolumeCondition` is reported
-/// in the same terms, see ``init(abnormalMessage:)``.
+/// Source: `VolumeHealthCondition` of core/v1, `VolumeHealthEntry` of CSI 1.13. ``init(abnormalMessage:)`` maps a
+/// legacy `VolumeCondition` to it.
 package struct VolumeHealthCondition: Sendable, Hashable {
-    /// How bad it is, from bad to worst.
+    /// The severity, in increasing order.
     package enum Status: String, Sendable, Hashable, Comparable, CaseIterable {
-        /// The volume works, but not as it should.
+        /// The volume works, with limitations.
         case degraded = "Degraded"
-        /// The data is there and cannot be reached.
+        /// The data exists but cannot be accessed.
         case inaccessible = "Inaccessible"
-        /// Data is gone.
+        /// Data is lost.
         case dataLoss = "DataLoss"
 
-        /// From bad to worst.
+        /// By severity.
         package static func < (left: Self, right: Self) -> Bool {
             left.severity < right.severity
         }
@@ -29,35 +29,33 @@ package struct VolumeHealthCondition: Sendable, Hashable {
         }
     }
 
-    /// What makes two conditions the same condition, whatever their messages say.
+    /// Conditions with the same identity are the same condition, whatever their messages (rule 6).
     package struct Identity: Sendable, Hashable {
-        /// How bad it is.
         package var status: Status
-        /// The driver's word for it.
+        /// The driver's machine-readable reason.
         package var reason: String
     }
 
-    /// How bad it is.
     package var status: Status
-    /// The driver's word for it, made for machines: `VolumeNotFound`. Not empty, at most ``maximumReasonBytes``.
+    /// The driver's machine-readable reason, such as `VolumeNotFound`. Not empty, at most ``maximumReasonBytes``.
     package let reason: String
-    /// The driver's sentence, made for people. At most ``maximumMessageBytes``.
+    /// The driver's human-readable message. At most ``maximumMessageBytes``.
     package let message: String
 
-    /// A condition in the words of CSI 1.13. An empty reason becomes ``unspecifiedReason``; texts that are too long for
-    /// the API server are cut, so that a driver's long texts cost neither memory nor a refused write.
+    /// A condition as CSI 1.13 defines it. An empty reason becomes ``unspecifiedReason``; texts that are too long for
+    /// the API server are truncated, so that they cost neither memory nor a refused write.
     package init(status: Status, reason: String, message: String) {
         self.status = status
         self.reason = reason.isEmpty ? Self.unspecifiedReason : bounded(reason, toBytes: Self.maximumReasonBytes)
         self.message = bounded(message, toBytes: Self.maximumMessageBytes)
     }
 
-    /// A legacy driver's abnormal `VolumeCondition` (CSI 1.3 to 1.12), which knows neither status nor reason.
+    /// A legacy driver's abnormal `VolumeCondition` (CSI 1.3 to 1.12), which has neither status nor reason.
     package init(abnormalMessage message: String) {
         self.init(status: .degraded, reason: Self.legacyReason, message: message)
     }
 
-    /// The driver does not find the volume any more.
+    /// The driver no longer finds the volume.
     package static func notFound(volumeHandle: String) -> VolumeHealthCondition {
         VolumeHealthCondition(
             status: .inaccessible,
@@ -68,14 +66,13 @@ package struct VolumeHealthCondition: Sendable, Hashable {
 
     /// The reason of every legacy condition.
     package static let legacyReason = "VolumeConditionAbnormal"
-    /// The reason of a condition whose driver gives none.
+    /// The reason of a condition for which the driver gives none.
     package static let unspecifiedReason = "Unspecified"
     /// The API server's limit, in bytes of UTF-8.
     package static let maximumReasonBytes = 256
     /// The API server's limit, in bytes of UTF-8.
     package static let maximumMessageBytes = 1024
 
-    /// Status and reason, without the message.
     package var identity: Identity {
         Identity(status: status, reason: reason)
     }

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What a driver said of one volume.
+/// What a driver reported of one volume.
 ///
-/// Conditions are in the form in which they can be reported: without duplicates, worst first, at most as many as the API
-/// server takes.
+/// Conditions are normalized for the API server: without duplicates, the worst first, at most ``maximumConditions``.
 package struct VolumeHealthReport: Sendable, Hashable {
-    /// The volume's identity for the driver: `spec.csi.volumeHandle` of its PersistentVolume.
+    /// `spec.csi.volumeHandle` of the PersistentVolume.
     package var volumeHandle: String
-    /// All that is wrong, as far as we know the words for it.
+    /// Conditions of known types, the worst first.
     package private(set) var conditions: [VolumeHealthCondition] = []
-    /// What is wrong in words that we do not know.
+    /// Conditions of types that this version does not know.
     package private(set) var unknownConditions: [UnknownCondition] = []
 
-    /// The API server's limit for the conditions of one claim.
+    /// The API server's limit for one claim.
     package static let maximumConditions = 16
 
-    /// A report on one volume. Without any condition it is an explicit "nothing is wrong".
+    /// A report on one volume. Without conditions it says explicitly that the volume is healthy.
     package init(
         volumeHandle: String,
         conditions: [VolumeHealthCondition],
@@ -26,22 +25,23 @@ package struct VolumeHealthReport: Sendable, Hashable {
         merge(conditions: conditions, unknownConditions: unknownConditions)
     }
 
-    /// An explicit "nothing is wrong". Conditions that we do not understand are not health.
+    /// Whether the driver says explicitly that the volume is healthy. Conditions of unknown types are not health (rule
+    /// 6).
     package var isHealthy: Bool { conditions.isEmpty && unknownConditions.isEmpty }
 
-    /// Adds what another answer of the same sweep says of the same volume.
+    /// Adds the conditions of another report of the same sweep on the same volume.
     ///
-    /// Pages of one list may repeat a volume and disagree: whatever any of them says is wrong, is wrong.
+    /// Pages of one list may repeat a volume and disagree: every condition that any of them has counts.
     package mutating func merge(_ other: VolumeHealthReport) {
         merge(conditions: other.conditions, unknownConditions: other.unknownConditions)
     }
 
-    /// However much a driver says, it costs no more than what is kept of it.
+    /// Memory is bounded by what is kept, however many conditions a driver sends.
     private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
         for condition in conditions {
             if let position = self.conditions.firstIndex(where: { $0.identity == condition.identity }) {
-                // Of several messages the smallest is kept: a driver that gives them in another order each time has
-                // changed nothing (kubernetes/kubernetes#142280).
+                // Of several messages the smallest is kept: a driver that sends them in another order each time reports
+                // no change (kubernetes/kubernetes#142280).
                 if condition.message.precedes(self.conditions[position].message) {
                     self.conditions[position] = condition
                 }
@@ -69,27 +69,26 @@ package struct VolumeHealthReport: Sendable, Hashable {
 }
 
 extension String {
-    /// By bytes: another order than that of characters, and one that is the same everywhere.
+    /// Compares bytes: unlike the order of characters, theirs is the same in every process.
     fileprivate func precedes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
 }
 
 extension VolumeHealthCondition {
-    /// In the order in which conditions are reported: worst first, and by their reasons.
+    /// The order in which conditions are reported: the worst first, then by reason.
     fileprivate func isWorse(than other: VolumeHealthCondition) -> Bool {
         (other.status, reason) < (status, other.reason)
     }
 }
 
-/// A condition whose type is none that we know: something is wrong, and a newer monitor may know what.
+/// A condition of a type that this version does not know: the volume is unhealthy in a way that a newer version may
+/// understand.
 package struct UnknownCondition: Sendable, Hashable {
-    /// The number that the driver sent as `VolumeHealthErrorType`.
+    /// The driver's `VolumeHealthErrorType`.
     package let type: Int
-    /// The driver's word for it.
     package let reason: String
-    /// The driver's sentence.
     package let message: String
 
-    /// A condition of an unknown type; texts are bounded as those of a ``VolumeHealthCondition`` are.
+    /// Texts are bounded like those of a ``VolumeHealthCondition``.
     package init(type: Int, reason: String, message: String) {
         let condition = VolumeHealthCondition(status: .degraded, reason: reason, message: message)
         self.type = type
@@ -101,7 +100,7 @@ package struct UnknownCondition: Sendable, Hashable {
         type == other.type && reason == other.reason
     }
 
-    /// In the order in which conditions are kept, which does not depend on the driver's.
+    /// The order in which conditions are kept, which does not depend on the driver's order.
     fileprivate func precedes(_ other: UnknownCondition) -> Bool {
         (type, reason) < (other.type, other.reason)
     }

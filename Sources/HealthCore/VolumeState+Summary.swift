@@ -2,10 +2,10 @@
 // Copyright the csi-health-monitor authors
 
 extension VolumeState {
-    /// The state whose summary this is, as an event of an earlier leader has it; nil where the text is of no state with this
-    /// fingerprint: another client has changed it, or it was cut off.
+    /// Parses the summary in an event of an earlier leader; nil when the text does not describe a state with this
+    /// fingerprint: another client has changed it, or it was truncated.
     ///
-    /// - Parameter summary: as ``Swift/Sequence/summary`` of conditions has it.
+    /// - Parameter summary: as ``Swift/Collection/summary`` of conditions returns it.
     package init?(summary: String, fingerprint: Fingerprint) {
         let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: summary)])
         if legacy.fingerprint == fingerprint {
@@ -13,7 +13,7 @@ extension VolumeState {
             return
         }
         var conditions: [VolumeHealthCondition] = []
-        // A message may hold what separates conditions: what begins no condition belongs to the message before.
+        // A message may contain the separator: a part that begins no condition belongs to the previous message.
         for part in summary.split(separator: "; ", omittingEmptySubsequences: false) {
             if let condition = VolumeHealthCondition(summary: part) {
                 conditions.append(condition)
@@ -46,7 +46,7 @@ extension VolumeHealthCondition {
 }
 
 extension Collection<VolumeHealthCondition> {
-    /// All conditions in one text, in this order. A legacy condition is the driver's own words.
+    /// All conditions in one text, in this order. A legacy condition is the driver's message alone.
     package var summary: String {
         map { condition in
             let isLegacy = condition.identity == VolumeHealthCondition(abnormalMessage: "").identity

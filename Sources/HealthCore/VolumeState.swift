@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The health of a volume as it is reported.
+/// The health of a volume, as it is reported on its claims.
 package struct VolumeState: Reportable {
-    /// Everything that is wrong, worst first; empty: nothing.
+    /// The worst first; empty: the volume is healthy.
     package let conditions: [VolumeHealthCondition]
-    /// Of the set of (status, reason), whatever the messages say (rule 6).
+    /// The fingerprint of the set of (status, reason), whatever the messages say (rule 6).
     package let fingerprint: Fingerprint
 
-    /// - Parameter conditions: worst first; empty: nothing is wrong.
+    /// - Parameter conditions: the worst first; empty: the volume is healthy.
     package init(_ conditions: [VolumeHealthCondition]) {
         self.conditions = conditions
         fingerprint = Fingerprint(conditions.map { "\($0.status.rawValue)/\($0.reason)" }.sorted())
