@@ -28,6 +28,12 @@ only_in() {
         grep --invert-match "^Sources/$1/"
 }
 
+# only_imports MODULE REGEX: it imports no other module.
+only_imports() {
+    ! grep --recursive --extended-regexp '^ *((public|package|internal) )?import ' "Sources/$1" |
+        grep --invert-match --extended-regexp "import ($2)\$"
+}
+
 has_header() {
     local file bad=0
     while IFS= read -r file; do
@@ -40,8 +46,8 @@ has_header() {
 }
 
 # What ships: everything but the test kit, the simulated cluster, the fuzz targets and the tests.
-shipped=(Sources/CSIClient Sources/Diagnostics Sources/Flags Sources/GRPCTransport Sources/HTTPTransport Sources/HealthMonitor
-    Sources/KubernetesClient Sources/LeaderElection Sources/VolumeHealth Sources/csi-health-monitor)
+shipped=(Sources/CSIClient Sources/Diagnostics Sources/Flags Sources/GRPCTransport Sources/HTTPTransport Sources/ControllerMonitor Sources/HealthRuntime
+    Sources/KubernetesClient Sources/LeaderElection Sources/CompactStorage Sources/ControllerCore Sources/HealthCore Sources/csi-health-monitor)
 
 check "format" swift format lint --strict --recursive Package.swift Sources Tests
 check "licence headers" has_header
@@ -49,7 +55,9 @@ check "CGRPC is imported by GRPCTransport only" only_in GRPCTransport CGRPC
 check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
 check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
-check "VolumeHealth imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/VolumeHealth
+check "CompactStorage imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/CompactStorage
+check "HealthCore imports nothing but Heap" only_imports HealthCore HeapModule
+check "ControllerCore imports the pure modules alone" only_imports ControllerCore 'CompactStorage|HealthCore'
 check "nothing that ships imports all of Foundation" nowhere '^ *((public|package|internal) )?import Foundation$' "${shipped[@]}"
 check "no force try and no sleep in tests" nowhere 'try!|Task\.sleep|usleep\(|Thread\.sleep' Sources Tests --include='*.swift' \
     --exclude-dir=Generated

@@ -2,9 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
-import HealthMonitor
-import VolumeHealth
+import HealthCore
+import HealthRuntime
 
 /// The flags of the controller with their types, defaults and help; ``ControllerOptions`` is what they come to.
 ///
@@ -84,6 +86,12 @@ struct ReportFlags: ParsableArguments {
             + "percent of them, or all."
     )
     var missingVolumesHold = GoDuration.minutes(10)
+
+    @Option(
+        "Report a claim when calls for its volume have failed for this long, where volumes are probed one by one. "
+            + "0 disables it."
+    )
+    var reportUnansweredAfter = GoDuration.minutes(15)
 
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus too.")
     var legacyStatus = true

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+package import ControllerCore
+package import ControllerMonitor
 package import Diagnostics
-package import HealthMonitor
+import HealthCore
+import HealthRuntime
 package import LeaderElection
-package import VolumeHealth
 
 /// What the controller is to do: its flags, checked.
 package struct ControllerOptions: Sendable, Equatable {
@@ -29,7 +31,7 @@ package struct ControllerOptions: Sendable, Equatable {
         package var timing: LeaderElectionTiming
         package var labels: [String: String]
         /// After what time a leader that sees nothing steps down; nil: never.
-        package var blindnessTimeout: Duration?
+        package var dependencyTimeout: Duration?
         /// Whether a standby keeps its caches up to date.
         package var warmStandby: Bool
     }
@@ -52,6 +54,8 @@ package struct ControllerOptions: Sendable, Equatable {
     package var missingVolumesHold: Duration
     /// Whether missing volumes are reported.
     package var reportMissingVolumes: Bool
+    /// After what time without a response for its volume a claim is reported; nil: never.
+    package var reportUnansweredAfter: Duration?
     /// Whether conditions of legacy drivers go to the claims' status.
     package var legacyStatus: Bool
     /// When a claim's health is shown as a condition in its status.
@@ -90,6 +94,8 @@ package struct ControllerOptions: Sendable, Equatable {
         probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
+        let unansweredLimit = flags.reports.reportUnansweredAfter.duration
+        reportUnansweredAfter = unansweredLimit == .zero ? nil : unansweredLimit
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -126,6 +132,9 @@ package struct ControllerOptions: Sendable, Equatable {
         }
         guard missingVolumesHold >= .zero else {
             throw UsageError(message: "--missing-volumes-hold must not be negative, such as 10m")
+        }
+        guard reportUnansweredAfter.map({ $0 > .zero }) ?? true else {
+            throw UsageError(message: "--report-unanswered-after must not be negative; 0 disables it")
         }
         guard verbosity >= 0 else {
             throw UsageError(message: "--v must not be negative; 0 logs the least")
@@ -188,7 +197,7 @@ package struct ControllerOptions: Sendable, Equatable {
             namespace: flags.leaderElectionNamespace.isEmpty ? nil : flags.leaderElectionNamespace,
             timing: timing,
             labels: flags.leaderElectionLabels.values,
-            blindnessTimeout: blindness == .zero ? nil : blindness,
+            dependencyTimeout: blindness == .zero ? nil : blindness,
             warmStandby: flags.warmStandby
         )
     }
@@ -204,11 +213,12 @@ extension ControllerOptions {
         configuration.probesPerSecond = probesPerSecond
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
+        configuration.unansweredLimit = reportUnansweredAfter
         configuration.writesLegacyStatus = legacyStatus
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration
         configuration.volumeSecrets = volumeSecrets
-        configuration.blindnessTimeout = leaderElection?.blindnessTimeout
+        configuration.dependencyTimeout = leaderElection?.dependencyTimeout
         configuration.driverCheckInterval = .seconds(10)
         return configuration
     }

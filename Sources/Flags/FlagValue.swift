@@ -2,9 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
-import HealthMonitor
-import VolumeHealth
+import HealthCore
+import HealthRuntime
 
 /// A type that a flag can have, as Go's `flag.Value`.
 protocol FlagValue: Sendable {

@@ -3,8 +3,10 @@
 
 import CSIClient
 import CSISpec
-import HealthMonitor
-import VolumeHealth
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 
 /// The input: a script of what the driver answers, how attemptID goes and what happens in the cluster, one after the
 /// other: a byte that says what, and what it needs.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import VolumeHealth
+import ControllerCore
+import HealthCore
 
 /// A cluster with a few volumes, the core that monitors them, and what the claims were reported.
 struct MonitoredWorld {
@@ -181,7 +182,7 @@ extension MonitoredWorld {
     }
 
     /// The watch brings what was written.
-    private mutating func show(_ pendingReport: PendingReport<ClaimNumber, VolumeState>) {
+    private mutating func show(_ pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>) {
         guard let pair = pairs.first(where: { $0.claim.key == pendingReport.claim.key }) else { return }
         healthState.written(
             pendingReport.claim,

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 import ProtobufWire
 import SwiftProtobuf
-import VolumeHealth
 
 /// The input: a byte for the resource, one for list or watch, the lengths of the pieces, the body.
 ///

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesAPI
-import VolumeHealth
 
 /// The core as the watches fill it. One claim with its volume is there from the beginning, and a node with a pod.
 struct WatchedCluster {

@@ -4,11 +4,13 @@
 import CAllocationCounter
 import CSIClient
 import CSISpec
-import HealthMonitor
+import ControllerCore
+import ControllerMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 import SwiftProtobuf
-import VolumeHealth
 
 /// Counts the blocks of memory that a volume costs where there are many: in the pages of a healthy driver's list, and in
 /// the pages of the API server's. The bytes are decoded and handed to the core as the monitor does it, without sockets.

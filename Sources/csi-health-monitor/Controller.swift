@@ -2,16 +2,18 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
 import Flags
 import Glibc
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesClient
 import LeaderElection
 import Logging
 import ServiceLifecycle
 import UnixSignals
-import VolumeHealth
 
 /// The controller, wired: the endpoint and the monitor, run until a signal or an error ends them.
 enum Controller {
@@ -230,12 +232,12 @@ private struct MonitorService: Service {
         let monitor = monitor(driver, kubernetes, name: name, identity: identity) { elector.isLeading }
         do {
             try await monitor.run(warmStandby: election.warmStandby) { lead in
-                try await elector.run(isFit: { monitor.isFitToLead }) {
+                try await elector.run(isFit: { monitor.isReadyToLead }) {
                     metrics.termBegan()
                     do {
                         try await lead()
-                    } catch let error as BlindnessError {
-                        throw StepDown(kind: error.sense.rawValue, reason: error.description)
+                    } catch let error as DependencyError {
+                        throw StepDown(kind: error.dependency.rawValue, reason: error.description)
                     }
                 }
             }
@@ -251,7 +253,7 @@ private struct MonitorService: Service {
         name: String,
         identity: String,
         isLeading: @escaping @Sendable () -> Bool = { true }
-    ) -> HealthMonitor<ContinuousClock> {
+    ) -> HealthMonitor {
         let metrics = metrics
         var configuration = options.monitorConfiguration(driverName: name, identity: identity)
         configuration.nodeName = nodeName

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerMonitor
 import Diagnostics
-import HealthMonitor
+import HealthRuntime
 
 /// Whether this replica can report, check by check, in the words of `/readyz`, the log and the metrics.
 struct Readiness: Sendable {

@@ -2,19 +2,21 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
 import Flags
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import KubernetesClient
 import Logging
 import Synchronization
-import VolumeHealth
 
 /// The driver and the monitor, once they are there, for metrics and health pages.
 final class RunningMonitor: Sendable {
     private struct State {
         var driver: CSIClient?
-        var monitor: HealthMonitor<ContinuousClock>?
+        var monitor: HealthMonitor?
         var lease: (@Sendable () -> SidecarSnapshot.Lease)?
         var leaderElectionProblem: @Sendable () -> String? = { nil }
         var isIdentified = false
@@ -34,7 +36,7 @@ final class RunningMonitor: Sendable {
 
     func set(_ driver: CSIClient) { state.withLock { $0.driver = driver } }
 
-    func set(_ monitor: HealthMonitor<ContinuousClock>) { state.withLock { $0.monitor = monitor } }
+    func set(_ monitor: HealthMonitor) { state.withLock { $0.monitor = monitor } }
 
     /// The Lease with this name is contended for.
     func set(leaseName: String, isLeading: @escaping @Sendable () -> Bool) {
@@ -260,7 +262,7 @@ extension SidecarMetrics {
             case .event: "events"
             case .status: "status"
             // Short queues, which are in no other metric.
-            case .unknownCondition, .nodeFailure: nil
+            case .unknownCondition, .unanswered, .nodeFailure: nil
             }
         guard let queue else { return }
         let isRetried = report.result == .retried || report.result == .refused

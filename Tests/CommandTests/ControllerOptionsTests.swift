@@ -2,12 +2,14 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
+import ControllerCore
+import ControllerMonitor
 import Diagnostics
 import Foundation
-import HealthMonitor
+import HealthCore
+import HealthRuntime
 import LeaderElection
 import Testing
-import VolumeHealth
 
 @testable import Flags
 @testable import csi_health_monitor
@@ -59,11 +61,12 @@ import VolumeHealth
             "--leader-election-labels=team:storage", "--v=5", "--logging-format=json", "--monitor-interval=30s",
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
-            "--missing-volumes-hold=2m", "--claim-condition=always", "--warm-standby",
+            "--missing-volumes-hold=2m", "--report-unanswered-after=20m", "--claim-condition=always", "--warm-standby",
             "--driver-unavailable-timeout=2m",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
+        #expect(options.reportUnansweredAfter == .seconds(1200))
         #expect(options.listVolumesInterval == .seconds(5400))
         #expect(options.listMaxEntries == 100)
         #expect(options.kubeconfig == "/dev/null")
@@ -81,7 +84,7 @@ import VolumeHealth
                         retryPeriod: .seconds(26)
                     ),
                     labels: ["team": "storage"],
-                    blindnessTimeout: .seconds(120),
+                    dependencyTimeout: .seconds(120),
                     warmStandby: true
                 )
         )

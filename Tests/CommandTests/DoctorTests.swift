@@ -2,10 +2,11 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerMonitor
 import Foundation
 import GRPCTransport
-import HealthMonitor
 import HealthMonitorTestKit
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 import Testing

@@ -25,6 +25,7 @@ import Testing
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
+        "report-unanswered-after": "15m",
         "warm-standby": "false", "driver-unavailable-timeout": "",
     ]
 
@@ -111,6 +112,7 @@ import Testing
         ),
         ("--worker-threads=0", "--worker-threads must be greater than zero"),
         ("--probe-qps=-1", "--probe-qps must be 0 for no limit, or at least 0.001"),
+        ("--report-unanswered-after=-1s", "--report-unanswered-after must not be negative; 0 disables it"),
         ("--missing-volumes-hold=-1s", "--missing-volumes-hold must not be negative, such as 10m"),
         ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
         ("--kube-api-qps=0", "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit"),

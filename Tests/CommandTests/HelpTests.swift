@@ -57,6 +57,9 @@ import Testing
                                   How long many volumes must be missing at once before they are reported
                                   missing: more than 5 and more than 5 percent of them, or all. (default:
                                   10m)
+          --report-unanswered-after <duration>
+                                  Report a claim when calls for its volume have failed for this long, where
+                                  volumes are probed one by one. 0 disables it. (default: 15m)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
                                   status.healthStatus too. (default: true)
           --claim-condition <when>

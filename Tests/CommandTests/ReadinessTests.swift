@@ -4,7 +4,8 @@
 import Diagnostics
 import Testing
 
-@testable import HealthMonitor
+@testable import ControllerMonitor
+@testable import HealthRuntime
 @testable import csi_health_monitor
 
 struct ReadinessTests {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerCore
 import Diagnostics
+import HealthCore
 import Testing
-import VolumeHealth
 
 @testable import CSIClient
-@testable import HealthMonitor
+@testable import ControllerMonitor
+@testable import HealthRuntime
 @testable import KubernetesClient
 @testable import csi_health_monitor
 

@@ -2,9 +2,10 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
+import ControllerMonitor
 import Flags
 import GRPCTransport
-import HealthMonitor
+import HealthRuntime
 import KubernetesAPI
 import KubernetesClient
 

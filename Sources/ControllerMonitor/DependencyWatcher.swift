@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+package import HealthCore
+import HealthRuntime
+import Logging
+
+/// A dependency of this replica has failed for ``MonitorConfiguration/dependencyTimeout``: another replica may do better.
+package struct DependencyError: Error, CustomStringConvertible {
+    package var dependency: Dependency
+    /// For how long and why.
+    package var description: String
+}
+
+/// Ends terms in which a dependency fails for too long, and finds out when the driver fails and works again.
+struct DependencyWatcher: Sendable {
+    let context: MonitorContext
+    let prober: Prober
+
+    private var configuration: MonitorConfiguration { context.configuration }
+    private var dependencies: DependencyTracker { context.dependencies }
+    private var driver: CSIClient { context.driver }
+    private var time: ElapsedTime { context.time }
+
+    /// For how long a standby whose health calls have failed leaves the lease to others.
+    private static let memoryOfFailedCalls = Duration.seconds(300)
+
+    /// Whether nothing that is known keeps this replica from leading: its driver is connected, and no dependency fails.
+    var isReadyToLead: Bool { driver.isConnected && dependencies.failures.isEmpty }
+
+    /// Throws when a dependency has failed for too long in this term.
+    ///
+    /// - Throws: ``DependencyError``; `CancellationError`.
+    func endTermOnFailure() async throws {
+        guard let timeout = configuration.dependencyTimeout else { return try await suspendUntilCancelled() }
+        while true {
+            // Where volumes are probed one by one, each has had its turn after an interval: before that, not all calls have
+            // failed.
+            let callsTimeout = prober.isWithoutList ? max(timeout, configuration.monitorInterval) : timeout
+            switch dependencies.verdict(timeout: timeout, callsTimeout: callsTimeout, at: time.now) {
+            case .keep: await dependencies.changed.wait()
+            case .keepUntil(let end): await time.wait(for: dependencies.changed, until: end)
+            case .stepDown(let failure):
+                let seconds = (time.now - failure.since).components.seconds
+                throw DependencyError(
+                    dependency: failure.dependency,
+                    description: "\(failure.dependency.failureText) for \(seconds)s: \(failure.reason)"
+                )
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// While leading, calls Identity/Probe at an interval and as soon as the connection breaks, so that a driver that has
+    /// ended or hangs is known before the next list. After a failure all Identity calls must succeed.
+    ///
+    /// - Throws: only `CancellationError`.
+    func checkDriver() async throws {
+        guard let interval = configuration.driverCheckInterval else { return try await suspendUntilCancelled() }
+        while true {
+            let began = time.now
+            do throws(CSIError) {
+                if dependencies.failure(of: .driver) == nil {
+                    try await driver.checkReadiness()
+                } else {
+                    _ = try await driver.identifyOnce()
+                }
+                dependencies.succeeded(.driver)
+            } catch {
+                try Task.checkCancellation()
+                dependencies.failed(.driver, reason: driver.problem(error), since: began)
+                // It may be another version when it is back: it is identified before anything else is called.
+                prober.interrupt()
+            }
+            // A server may close connections at any time: no tight loop.
+            try await time.sleep(for: .seconds(1))
+            await driver.waitUntilDisconnected(atMost: interval, time)
+            try Task.checkCancellation()
+        }
+    }
+
+    /// While this replica is a standby whose driver has failed, calls the driver's Identity service until it works again.
+    /// Health calls are the leader's alone: their failure is forgotten after a while.
+    ///
+    /// - Throws: only `CancellationError`.
+    func recheckOnStandby(isLeading: () -> Bool) async throws {
+        guard configuration.dependencyTimeout != nil else { return try await suspendUntilCancelled() }
+        while true {
+            try await time.sleep(for: configuration.driverCheckInterval ?? .seconds(10))
+            guard !isLeading() else { continue }
+            if let failure = dependencies.failure(of: .calls), failure.last + Self.memoryOfFailedCalls <= time.now {
+                dependencies.succeeded(.calls)
+            }
+            guard dependencies.failure(of: .driver) != nil else { continue }
+            do {
+                _ = try await driver.identifyOnce()
+                dependencies.succeeded(.driver)
+                context.logger.notice("CSI driver is ready")
+            } catch {
+                try Task.checkCancellation()
+            }
+        }
+    }
+}
+
+extension CSIClient {
+    /// Returns when the connection breaks, or after this time, or on cancellation.
+    func waitUntilDisconnected(atMost limit: Duration, _ time: ElapsedTime) async {
+        await withTaskGroup { group in
+            group.addTask { await self.waitUntilDisconnected() }
+            group.addTask { try? await time.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+extension Dependency {
+    fileprivate var failureText: String {
+        switch self {
+        case .driver: "the CSI driver has not answered"
+        case .calls: "calls for the health of volumes have failed"
+        case .volumes: "watching persistentvolumes was refused"
+        case .claims: "watching persistentvolumeclaims was refused"
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ControllerCore
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
+import Logging
+import Synchronization
+
+/// Reports claims of failed nodes with pods that use them, and the nodes' recovery.
+///
+/// Nodes and pods are watched for that; while nothing changes there is no other request.
+///
+/// RBAC: `list` and `watch` on `nodes` and `pods`; on `events` as ``HealthMonitor`` needs them.
+struct NodeWatcher: Sendable {
+    let context: MonitorContext
+    let reporter: Reporter
+    /// How long a node must not be Ready to count as failed.
+    let duration: Duration
+
+    /// Reports until cancelled. The claims must be known when this begins.
+    ///
+    /// - Throws: only `CancellationError`.
+    func run() async throws {
+        let nodes = SharedNodeFailures(NodeFailures(notReadyDuration: duration))
+        try await runAll([
+            { try await watchNodes(into: nodes) },
+            { try await watchPods(into: nodes) },
+            {
+                // Rule 9: what was reported is known before anything is reported.
+                try await restore(into: nodes)
+                try await report(from: nodes)
+            },
+        ])
+    }
+
+    /// Of a node only its name and its Ready condition are kept.
+    private func watchNodes(into nodes: SharedNodeFailures) async throws {
+        for try await event in Watcher<Node>(client: context.kubernetes, logger: context.logger) {
+            let received = context.now
+            nodes.update { failures in
+                switch event {
+                case .restarted: failures.beginNodeRelist()
+                case .listed(let nodes):
+                    for node in nodes { failures.apply(MonitoredNode(listed: node, at: received), at: received) }
+                case .synced: failures.endNodeRelist(at: received)
+                case .applied(let node): failures.apply(MonitoredNode(changed: node, at: received), at: received)
+                case .deleted(let node): failures.removeNode(named: node.metadata.name, at: received)
+                }
+            }
+        }
+    }
+
+    /// Of a pod only its name, its node and its claims are kept, and nothing of one that has no claims. Pods that wait for a
+    /// node or have ended are not selected; one that ends comes as deleted.
+    private func watchPods(into nodes: SharedNodeFailures) async throws {
+        let onNodes = Selection(fieldSelector: "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed")
+        for try await event in Watcher<Pod>(client: context.kubernetes, selection: onNodes, logger: context.logger) {
+            let received = context.now
+            nodes.update { failures in
+                switch event {
+                case .restarted: failures.beginPodRelist()
+                case .listed(let pods):
+                    for pod in pods { failures.apply(MonitoredPod(pod), at: received) }
+                case .applied(let pod): failures.apply(MonitoredPod(pod), at: received)
+                case .synced: failures.endPodRelist(at: received)
+                case .deleted(let pod): failures.removePod(MonitoredPod(pod).key, at: received)
+                }
+            }
+        }
+    }
+
+    private func report(from nodes: SharedNodeFailures) async throws {
+        try await reporter.dispatcher.run(.nodeFailure, wakeUp: nodes.changed) { now in
+            nodes.withLock { failures in
+                failures.next(at: now) { key in context.state.withLock { $0.claim(at: key) } }
+            }
+        } complete: { report, outcome, now in
+            nodes.withLock { $0.complete(report, outcome, at: now) }
+        } send: { report in
+            try await reporter.record(event(report), on: report.claim)
+        }
+    }
+
+    private func event(_ report: PendingReport<NodeFailureKey, NodeFailureState, Claim>) -> EventRecord {
+        let state = report.state
+        return reporter.events.event(
+            report,
+            type: state.isClear ? .normal : .warning,
+            reason: state.isClear ? EventVocabulary.nodeRecoveredReason : EventVocabulary.nodeFailedReason,
+            message: state.isClear
+                ? EventVocabulary.nodeRecoveredMessage(node: state.node)
+                : EventVocabulary.nodeFailedMessage(state, claim: report.claim.key)
+        )
+    }
+}
+
+// MARK: Rule 9
+
+extension NodeWatcher {
+    /// Reads back what earlier processes reported; after a minute of failures it continues without.
+    ///
+    /// - Throws: only `CancellationError`.
+    private func restore(into nodes: SharedNodeFailures) async throws {
+        let history = reporter.history
+        let recorded = try await history.withinLimits {
+            try await history.read(
+                kind: PersistentVolumeClaim.resource.kind,
+                component: reporter.events.component,
+                reasons: [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason],
+                into: RecordedNodeFailures()
+            ) { $0.add($1) }
+        }
+        if let recorded { restore(recorded, into: nodes) }
+    }
+
+    private func restore(_ recorded: RecordedNodeFailures, into nodes: SharedNodeFailures) {
+        let wall = Time.now().seconds
+        let restored = context.now
+        for (key, last) in recorded.failures {
+            guard let claim = context.state.withLock({ $0.claim(at: last.claim) }), claim.uid == key.claimUID else {
+                continue
+            }
+            let age = Duration.age(of: last.time, now: wall)
+            nodes.update { $0.restore(reportedFailureOf: key.node, to: claim, reportedAt: restored - age) }
+        }
+    }
+}
+
+/// The ``ControllerCore/NodeFailures`` behind a lock.
+///
+/// Lock order: this lock, then that of ``SharedHealthState``.
+private final class SharedNodeFailures: Sendable {
+    private let failures: Mutex<NodeFailures>
+    /// There may be something to report.
+    let changed = WakeUp()
+
+    init(_ failures: sending NodeFailures) {
+        self.failures = Mutex(failures)
+    }
+
+    func withLock<R: Sendable>(_ body: (inout sending NodeFailures) -> sending R) -> R {
+        failures.withLock(body)
+    }
+
+    /// Changes the failures, and signals that something may be due.
+    func update(_ body: (inout sending NodeFailures) -> sending Void) {
+        defer { changed.signal() }
+        failures.withLock(body)
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import ControllerCore
+import HealthCore
+import HealthRuntime
+import Logging
+import Synchronization
+
+extension Prober {
+    /// Probes single volumes as the core's schedule says, until cancelled: all of them where the driver has no list, otherwise
+    /// those of which its lists say too little. Paused while the driver cannot be reached.
+    func probeVolumes() async throws {
+        let state = context.state
+        let limit: @Sendable () -> Int = { self.calls.limit }
+        try await dispatch(atMost: limit, wakeUp: state.probeable, time: context.time) {
+            self.nextProbe()
+        } run: { [context] handle in
+            guard let generation = self.strategy?.generation else { return }
+            let began = self.now
+            let answer = try await self.probe(handle, generation)
+            let received = self.now
+            self.note(answer, since: began)
+            context.state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
+        }
+    }
+
+    private func nextProbe() -> DispatchStep<String> {
+        let now = now
+        let state = context.state
+        guard !calls.isPaused, strategy?.generation != nil else { return .wait(until: nil) }
+        let (round, interval, step, hasResponseEvents) = state.withLock { state in
+            let before = state.plans.responseEvents
+            let round = state.completedRound(at: now)
+            let hasResponseEvents = state.plans.responseEvents != before
+            return (round, state.keptProbeInterval, state.nextProbe(at: now), hasResponseEvents)
+        }
+        if hasResponseEvents { state.responseEvents.signal() }
+        if let round { withTerm { $0.lastRound = round } }
+        // One volume that cannot be probed does not make the round incomplete.
+        if let round, round.answered > 0 || round.volumes == 0 {
+            sweepEnded(at: now)
+            // A round may have shown that the driver knows only its node's volumes, or found missing ones again.
+            state.suspicions.signal()
+            context.observer(.sweepCompleted(duration: interval ?? context.configuration.monitorInterval))
+        }
+        switch step {
+        case .probe(let handle): return .run(handle)
+        case .wait(let due): return .wait(until: due)
+        }
+    }
+
+    /// Any response for a volume shows that the driver can be called. Where there is a list, the list shows whether health
+    /// calls succeed.
+    private func note(_ answer: ProbeAnswer, since began: Duration) {
+        switch answer {
+        case .report, .notFound, .withoutHealth:
+            context.dependencies.succeeded(.driver)
+            if isWithoutList { context.dependencies.succeeded(.calls) }
+        case .failed where isWithoutList:
+            context.dependencies.failed(
+                .calls,
+                reason: "no call for a volume has succeeded since, the log has the errors",
+                since: began
+            )
+        case .failed, .interrupted: break
+        }
+    }
+
+    /// Calls the driver for one volume.
+    ///
+    /// - Throws: only `CancellationError`.
+    private func probe(_ handle: String, _ generation: ProbeStrategy.Generation) async throws -> ProbeAnswer {
+        let driver = context.driver
+        try await context.gate.haltUnlessLeading()
+        do {
+            switch generation {
+            case .legacy:
+                let volume = try await measured { () throws(CSIError) in try await driver.getVolume(id: handle) }
+                return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
+            case .health:
+                let secrets = try await secrets(ofVolumeHandle: handle)
+                let health = try await measured { () throws(CSIError) in
+                    try await driver.getVolumeHealth(id: handle, secrets: secrets)
+                }
+                return .report(VolumeHealthReport(health, observer: context.observer))
+            }
+        } catch {
+            try Task.checkCancellation()
+            let failure = error as? CSIError
+            if failure?.isNotFound == true { return .notFound }
+            context.logger.log(
+                level: calls.isFirst(like: failure) ? .warning : .debug,
+                "Failed to get volume health, retrying",
+                metadata: ["volumeHandle": "\(handle)", "err": "\(error)"]
+            )
+            // A driver that answers UNAVAILABLE itself says so of this volume, for instance of its backend.
+            if failure?.isUnavailable == true, !driver.isConnected {
+                interrupt()
+                return .interrupted
+            }
+            return .failed
+        }
+    }
+
+    /// Makes a call, whose latency and outcome decide how many may be under way.
+    private func measured<Reply>(_ call: () async throws(CSIError) -> Reply) async throws(CSIError) -> Reply {
+        let calls = calls
+        let began = now
+        calls.callBegan()
+        do throws(CSIError) {
+            let reply = try await call()
+            calls.callEnded(.answered, took: now - began, at: now)
+            return reply
+        } catch {
+            calls.callEnded(error.isOverload ? .overloaded : .answered, took: now - began, at: now)
+            throw error
+        }
+    }
+}
+
+/// Whether and how many calls for single volumes may be under way in a term, and which kinds of failures were logged in it.
+final class CallLimiter: Sendable {
+    private struct State {
+        var codes: Set<String> = []
+        var isPaused = true
+        var concurrency: ProbeConcurrency
+        var underWay = 0
+    }
+
+    private let state: Mutex<State>
+
+    init(maximum: Int) {
+        state = Mutex(State(concurrency: ProbeConcurrency(maximum: maximum)))
+    }
+
+    /// How many calls may be under way now.
+    var limit: Int { state.withLock { $0.concurrency.limit } }
+
+    func callBegan() { state.withLock { $0.underWay += 1 } }
+
+    func callEnded(_ result: ProbeConcurrency.Result, took duration: Duration, at now: Duration) {
+        state.withLock { state in
+            state.concurrency.callEnded(result, took: duration, at: now, underWay: state.underWay)
+            state.underWay -= 1
+        }
+    }
+
+    /// The driver is not identified yet, or cannot be reached.
+    var isPaused: Bool { state.withLock { $0.isPaused } }
+
+    func pause() { state.withLock { $0.isPaused = true } }
+
+    /// The driver was identified: calls may begin, and failures are logged anew.
+    func resume() {
+        state.withLock { state in
+            state.codes = []
+            state.isPaused = false
+        }
+    }
+
+    /// Whether no failure with this code came before; nil: a failure before the call.
+    func isFirst(like failure: CSIError?) -> Bool {
+        state.withLock { $0.codes.insert(failure?.code.description ?? "").inserted }
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ControllerCore
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
+import Logging
+
+extension Reporter {
+    /// Logs when so many volumes are missing at once that the driver is suspected and not the volumes, and when that has
+    /// ended, and records an event on the CSIDriver for each, until cancelled.
+    ///
+    /// RBAC: `get` on `csidrivers` (without it the event has no uid, and `kubectl describe csidriver` does not show it); on
+    /// `events` as ``HealthMonitor`` needs them, in the namespace `default`, where events of cluster-scoped objects are.
+    func reportAbsence() async throws {
+        var reported: AbsenceSuspicion?
+        var isNodeDeploymentAdvised = false
+        while true {
+            let (suspicion, knowsOnlyItsNode) = context.state.withLock { ($0.absenceSuspicion, $0.knowsOnlyItsNode) }
+            if knowsOnlyItsNode, !isNodeDeploymentAdvised {
+                isNodeDeploymentAdvised = true
+                context.logger.warning(
+                    """
+                    The driver finds exactly the volumes of its own node, others are not reported missing: run it on each \
+                    node with --node-deployment
+                    """,
+                    metadata: ["node": "\(context.configuration.hostNodeName ?? "")"]
+                )
+            }
+            if let suspicion, reported == nil {
+                let message =
+                    "The CSI driver does not find \(suspicion.missing) of \(suspicion.of) volumes: none of them is reported "
+                    + "missing before \(context.configuration.missingVolumesHold) have passed"
+                context.logger.warning(
+                    "Many volumes are missing at once, suspecting the driver",
+                    metadata: [
+                        "missing": .stringConvertible(suspicion.missing), "volumes": .stringConvertible(suspicion.of),
+                        "hold": .stringConvertible(context.configuration.missingVolumesHold),
+                    ]
+                )
+                reported = suspicion
+                try await record(
+                    .warning,
+                    EventVocabulary.volumesVanishedReason,
+                    message,
+                    attempt: events.attempts.next()
+                )
+            } else if suspicion == nil, let earlier = reported {
+                let message = "The CSI driver finds its volumes again, or their absence has lasted and is reported"
+                context.logger.notice(
+                    "The driver finds its volumes again, or their absence is reported",
+                    metadata: [
+                        "missing": .stringConvertible(earlier.missing), "volumes": .stringConvertible(earlier.of),
+                    ]
+                )
+                reported = nil
+                try await record(.normal, EventVocabulary.volumesFoundReason, message, attempt: events.attempts.next())
+            } else {
+                await context.state.suspicions.wait()
+                try Task.checkCancellation()
+            }
+        }
+    }
+
+    /// Records an event on the CSIDriver object, where the API server allows it: a few times, for the log and the metric
+    /// have it as well.
+    ///
+    /// - Throws: only `CancellationError`.
+    private func record(
+        _ type: EventRecord.EventType,
+        _ reason: String,
+        _ message: String,
+        attempt: String
+    ) async throws {
+        var reference = ObjectReference()
+        reference.kind = CSIDriverObject.resource.kind
+        reference.apiVersion = CSIDriverObject.resource.apiVersion
+        reference.name = context.configuration.driverName
+        for wait in [Duration.seconds(1), .seconds(5), .seconds(30)] {
+            try await context.gate.haltUnlessLeading()
+            do {
+                reference.uid =
+                    (try? await context.kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
+                let name = EventName.make(onDriver: reference.name, component: events.component, reason: reason)
+                _ = try await EventRecorder(client: context.kubernetes).record(
+                    events.event(
+                        name: name,
+                        on: reference,
+                        type: type,
+                        reason: reason,
+                        message: message,
+                        attemptID: attempt
+                    )
+                )
+                return
+            } catch {
+                try Task.checkCancellation()
+                context.logger.debug(
+                    "Failed to record event",
+                    metadata: ["CSIDriver": "\(reference.name)", "reason": "\(reason)", "err": "\(error)"]
+                )
+            }
+            try await context.time.sleep(for: wait)
+        }
+    }
+}

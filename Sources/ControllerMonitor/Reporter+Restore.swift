@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ControllerCore
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import Logging
+
+extension Reporter {
+    /// Reads back what earlier processes reported (rule 9): of every claim, the last event. What its status says is known
+    /// from the watch.
+    ///
+    /// - Returns: whether it is known now; after a minute of failures it is not.
+    /// - Throws: only `CancellationError`.
+    func restore() async throws -> Bool {
+        if let recorded = try await history.withinLimits({ try await readBack() }) {
+            restore(recorded)
+            return true
+        }
+        context.logger.error(
+            "Failed to read back events, continuing with the claims' status: events may be recorded again"
+        )
+        let gaveUp = context.now
+        context.state.update { $0.restoreFromStatuses(except: [], at: gaveUp, wall: Time.now().seconds) }
+        return false
+    }
+
+    /// Continues to read back where ``restore()`` gave up, until it succeeds; then waits for the cancellation.
+    ///
+    /// - Note: A recovery between its list of events and the restoring counts as not reported and is recorded once more.
+    /// - Throws: only `CancellationError`.
+    func restoreLater() async throws {
+        while true {
+            try await context.time.sleep(for: ReadBackLimits.laterInterval)
+            do {
+                restore(try await readBack())
+                return try await suspendUntilCancelled()
+            } catch {
+                try Task.checkCancellation()
+                context.logger.debug("Failed to read back events, retrying", metadata: ["err": "\(error)"])
+            }
+        }
+    }
+
+    private func readBack() async throws -> RecordedHistory {
+        let reasons = [
+            EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason,
+            EventVocabulary.unansweredReason,
+        ]
+        var recorded = try await read(reasons, into: RecordedHistory(component: events.component))
+        // Each list costs the API server a walk over all events: this one only where there is something to end.
+        if !recorded.responses.isEmpty { recorded = try await read([EventVocabulary.answeredReason], into: recorded) }
+        return recorded
+    }
+
+    private func read(_ reasons: [String], into recorded: RecordedHistory) async throws -> RecordedHistory {
+        try await history.read(
+            kind: PersistentVolumeClaim.resource.kind,
+            component: events.component,
+            reasons: reasons,
+            into: recorded
+        ) { $0.add($1) }
+    }
+
+    private func restore(_ recorded: RecordedHistory) {
+        let restored = context.now
+        context.state.update { $0.restore(recorded, at: restored) }
+        context.logger.debug(
+            "Read back events",
+            metadata: ["claims": .stringConvertible(recorded.volumes.count)]
+        )
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ControllerCore
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
+import Logging
+import Synchronization
+
+/// Reports to the API server what the core's queues hold: events on claims (here), their status (`Reporter+Status.swift`) and
+/// events on the CSIDriver (`Reporter+Absence.swift`). Reads back at the beginning of a term what earlier leaders reported
+/// (`Reporter+Restore.swift`).
+struct Reporter: Sendable {
+    let context: MonitorContext
+    let dispatcher: ReportDispatcher
+    let events: ClaimEvents
+    let history: EventHistory
+    let statusSupport = StatusSupport()
+    private let bursts = EventBursts()
+
+    init(_ context: MonitorContext, attempts: AttemptIDs) {
+        self.context = context
+        dispatcher = ReportDispatcher(
+            kubernetes: context.kubernetes,
+            time: context.time,
+            gate: context.gate,
+            logger: context.logger,
+            observer: context.observer
+        )
+        events = ClaimEvents(context.configuration, attempts: attempts)
+        history = EventHistory(kubernetes: context.kubernetes, time: context.time, logger: context.logger)
+    }
+
+    /// Reports until cancelled.
+    ///
+    /// - Throws: only `CancellationError`.
+    func run() async throws {
+        try await runAll([
+            { try await reportConditions() },
+            { try await reportUnknownConditions() },
+            { try await reportResponses() },
+            { try await reportAbsence() },
+            { try await updateStatuses() },
+            { try await maintainStatuses() },
+            { try await logEventBursts() },
+        ])
+    }
+
+    private func reportConditions() async throws {
+        let state = context.state
+        try await dispatcher.run(.event, wakeUp: state.events) { now in
+            state.withLock { $0.nextEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(event: report, outcome, at: now) }
+        } send: { report in
+            let isRefresh = report.cause == .refresh
+            return try await record(event(report), on: report.claim, isKnown: isRefresh) { count in
+                // An event of another process may have had another name.
+                guard isRefresh, report.isOwn, count == 1 else { return }
+                let found = context.now
+                state.withLock { $0.eventWasGone(at: found) }
+            }
+        }
+    }
+
+    private func reportUnknownConditions() async throws {
+        let state = context.state
+        try await dispatcher.run(.unknownCondition, wakeUp: state.unknownEvents) { now in
+            state.withLock { $0.nextUnknownEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(unknownEvent: report, outcome, at: now) }
+        } send: { report in
+            let event = events.event(
+                report,
+                type: .warning,
+                reason: EventVocabulary.unknownReason,
+                message: EventVocabulary.unknownMessage(report.state.condition)
+            )
+            return try await record(event, on: report.claim)
+        }
+    }
+
+    private func reportResponses() async throws {
+        let state = context.state
+        try await dispatcher.run(.unanswered, wakeUp: state.responseEvents) { now in
+            state.withLock { $0.nextResponseEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(responseEvent: report, outcome, at: now) }
+        } send: { report in
+            let isUnanswered = report.state.isUnanswered
+            let event = events.event(
+                report,
+                type: isUnanswered ? .warning : .normal,
+                reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
+                message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage
+            )
+            return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
+        }
+    }
+
+    private func event(_ report: PendingReport<ClaimNumber, VolumeState, Claim>) -> EventRecord {
+        let conditions = report.state.conditions
+        return events.event(
+            report,
+            type: conditions.isEmpty ? .normal : .warning,
+            reason: conditions.isEmpty ? EventVocabulary.normalReason : EventVocabulary.abnormalReason,
+            message: conditions.isEmpty
+                ? EventVocabulary.normalMessage : EventVocabulary.abnormalMessage(conditions)
+        )
+    }
+
+    /// Records an event on a claim.
+    ///
+    /// - Parameter recorded: called with the count of the event.
+    /// - Throws: only `CancellationError`.
+    func record(
+        _ event: EventRecord,
+        on claim: Claim,
+        isKnown: Bool = false,
+        recorded: (Int) -> Void = { _ in }
+    ) async throws -> ReportAttempt {
+        try await dispatcher.record(event, on: ["PVC": claim.key.logValue], isKnown: isKnown) { count in
+            recorded(count)
+            // An event whose count was raised reports nothing new.
+            if !isKnown { bursts.recorded(claim.key, at: context.now) }
+        }
+    }
+}
+
+// MARK: Bursts of events
+
+extension Reporter {
+    /// Logs one line for each burst of events: those of single events are not logged at `--v=0`. Cancellation ends a burst
+    /// too.
+    private func logEventBursts() async throws {
+        defer { logEventBurst() }
+        while true {
+            guard let end = bursts.end else {
+                await bursts.began.wait()
+                try Task.checkCancellation()
+                continue
+            }
+            if context.now < end {
+                try await context.time.sleep(until: end)
+            } else {
+                logEventBurst()
+            }
+        }
+    }
+
+    private func logEventBurst() {
+        guard let burst = bursts.finish() else { return }
+        context.logger.notice(
+            "Recorded many events",
+            metadata: [
+                "events": .stringConvertible(burst.events), "duration": .stringConvertible(burst.duration),
+                "firstPVCs": .array(burst.claims.map(\.logValue)),
+            ]
+        )
+    }
+}
+
+/// The burst of events under way, shared by the tasks that record events and the one that logs it.
+private final class EventBursts: Sendable {
+    private let burst = Mutex(EventBurst())
+    /// A burst has begun.
+    let began = WakeUp()
+
+    var end: Duration? { burst.withLock { $0.end } }
+
+    func recorded(_ claim: ClaimKey, at now: Duration) {
+        if burst.withLock({ $0.recorded(claim, at: now) }) { began.signal() }
+    }
+
+    func finish() -> EventBurst.Summary? { burst.withLock { $0.finish() } }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ControllerCore
+import HealthRuntime
+import Synchronization
+
+/// The ``ControllerCore/HealthState`` of the process behind a lock, and the signals that follow from its changes.
+///
+/// Lock order: the node watcher's lock, then this one, then that of the driver's problems.
+final class SharedHealthState: Sendable {
+    private let state: Mutex<HealthState>
+    private let problems = Mutex(DriverProblems())
+    /// There may be a volume to probe.
+    let probeable = WakeUp()
+    /// The suspicion that the driver, not its volumes, is at fault has begun or ended.
+    let suspicions = WakeUp()
+    /// There may be an event to record on a volume's conditions.
+    let events = WakeUp()
+    /// There may be an event to record on a condition of an unknown type.
+    let unknownEvents = WakeUp()
+    /// There may be an event to record on a volume for which the driver does not respond, or does again.
+    let responseEvents = WakeUp()
+    /// There may be a status to update.
+    let statuses = WakeUp()
+    /// There may be maintenance of claims' status to do.
+    let maintenance = WakeUp()
+
+    init(_ state: sending HealthState) {
+        self.state = Mutex(state)
+    }
+
+    func withLock<R: Sendable>(_ body: (inout sending HealthState) -> sending R) -> R {
+        state.withLock(body)
+    }
+
+    /// Changes the state, and signals what may be due now.
+    func update<R: Sendable>(_ body: (inout HealthState) -> R) -> R {
+        let (result, before, after, isSuspicionChanged) = state.withLock { state in
+            let before = state.plans
+            let wasSuspect = state.absenceSuspicion != nil
+            let knewOnlyItsNode = state.knowsOnlyItsNode
+            let neededMaintenance = state.needsStatusMaintenance
+            let result = body(&state)
+            if !neededMaintenance, state.needsStatusMaintenance { maintenance.signal() }
+            let isSuspicionChanged =
+                wasSuspect != (state.absenceSuspicion != nil) || knewOnlyItsNode != state.knowsOnlyItsNode
+            // Within the lock, so that the last update is the one that stays.
+            problems.withLock { $0 = DriverProblems(state) }
+            return (result, before, state.plans, isSuspicionChanged)
+        }
+        if isSuspicionChanged { suspicions.signal() }
+        // In an outage every write comes back as a change, which mostly makes nothing due.
+        if before.events != after.events { events.signal() }
+        if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
+        if before.responseEvents != after.responseEvents { responseEvents.signal() }
+        if before.statuses != after.statuses { statuses.signal() }
+        probeable.signal()
+        return result
+    }
+
+    /// What is wrong with the driver, without waiting for the lock of the state, which may be held for long.
+    var driverProblems: DriverProblems { problems.withLock { $0 } }
+}

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A delaying, rate-limited work queue of reports on objects of the API server, keyed by what each report is about.
+///
+/// Like client-go's workqueue it holds a key once, however often its state changes, hands it out to one worker at a time and
+/// delays retries. Unlike it, it knows the states: it compares the current state of a key with the one that was reported
+/// last, by this process or an earlier one, so that
+///
+/// - a report is due only while the two differ (a transition), or to refresh what lasts;
+/// - nothing is lost and nothing piles up while the API server is away: the latest state is reported once;
+/// - a state that has passed before it was reported is not reported.
+///
+/// The life of a key:
+///
+/// ```
+///                   set(unhealthy)                next(at:)                     complete(.reported)
+/// (no entry) ─────────────────────▶ transition due ─────────▶ report under way ─────────────────────▶ reported
+///     ▲                               ▲   ▲                       │                                   │    │
+///     │ set(clear), never reported    │   └── complete(failure), ─┘              set(another state)   │    │
+///     ├───────────────────────────────┘       after a back-off                ◀───────────────────────┘    │
+///     │                                                                            refresh due: next(at:) ─┘
+///     └────────────────── complete(.reported) of a clear state, complete(.gone), remove(_:)
+/// ```
+///
+/// Transitions come before refreshes, each in the order in which they became due; ``NamespaceGates`` hold back what concerns
+/// a namespace in which requests fail.
+///
+/// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
+package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable {
+    package typealias Report = PendingReport<Key, State, Target>
+    package typealias Step = ReportStep<Key, State, Target>
+
+    /// What the API server shows.
+    private struct Reported: Equatable {
+        /// nil when an earlier process reported it, and only the fingerprint is known.
+        var state: State?
+        var fingerprint: Fingerprint
+    }
+
+    private struct Entry {
+        /// The current state; nil until this process has found out.
+        var current: State?
+        /// Since when ``current`` has its fingerprint.
+        var since = Duration.zero
+        /// nil: nothing, or that it has recovered.
+        var reported: Reported?
+        var lastReported = Duration.zero
+        /// The item in one of the queues that counts; others with this key are stale.
+        var scheduled: Scheduled?
+        /// The report under way.
+        var attempt: Attempt?
+        /// The last attempt whose response was lost.
+        var lost: LostAttempt?
+        /// The response to a report of another state was lost: the API server may show that state, or ``reported``. The
+        /// current state is reported in any case; a recovery event too many does less harm than one that never comes.
+        var isUncertain = false
+        /// How often in a row the API server refused this report.
+        var refusals = 0
+        var notBefore = Duration.zero
+    }
+
+    /// A report under way.
+    private struct Attempt {
+        var state: State
+        /// What the API server has shown meanwhile.
+        var observed: Observed?
+        var id: UInt64
+        var number: UInt64
+    }
+
+    /// What the API server has shown.
+    private enum Observed: Equatable {
+        case state(State)
+        /// Something that no state says.
+        case other
+    }
+
+    /// An attempt that may have been applied or not.
+    private struct LostAttempt: Equatable {
+        /// nil: a recovery.
+        var fingerprint: Fingerprint?
+        /// The id of the first attempt to report it.
+        var id: UInt64
+    }
+
+    private struct Scheduled: Equatable {
+        var due: Duration
+        var ticket: DueQueue<Key>.Ticket
+        var cause: ReportCause
+    }
+
+    /// An item that is due.
+    private struct Candidate {
+        var key: Key
+        var target: Target
+        var cause: ReportCause
+        var entry: Entry
+        var state: State
+    }
+
+    /// What an entry needs.
+    private enum Plan {
+        case report(ReportCause, due: Duration)
+        /// Nothing for now, but what it knows is still wanted.
+        case keep
+        case forget
+    }
+
+    private var timing: ReportTiming
+    /// When the time between refreshes was last made shorter.
+    private var shortenedAt: Duration?
+    private var entries: [Key: Entry] = [:]
+    private var queues = DueReports<Key>()
+    private var gates: NamespaceGates<Key>
+    /// While the API server is unreachable nothing is handed out before this moment.
+    private var pausedUntil: Duration = .zero
+    private var failures = 0
+    /// How many reports were handed out.
+    private var reports: UInt64 = 0
+    /// Up to this number, reports are of an earlier term.
+    private let reportsOfEarlierTerms: UInt64
+
+    /// An empty queue.
+    ///
+    /// - Parameter previous: the queue of the last term: numbers of reports go on from its own, and no outcome of its reports
+    ///   counts here.
+    package init(timing: ReportTiming, after previous: ReportQueue? = nil) {
+        self.timing = timing
+        gates = NamespaceGates(timing: timing)
+        reports = previous?.reports ?? 0
+        reportsOfEarlierTerms = reports
+    }
+
+    package var isEmpty: Bool { entries.isEmpty }
+
+    /// Items in the queues, stale ones included.
+    var queuedItems: Int { queues.count + gates.waitingItems }
+
+    /// How often something became due, or will. While this is the same, ``next(at:target:)`` has nothing that it had not
+    /// before.
+    package var plans: UInt64 { queues.insertions }
+
+    /// How often a transition was queued, also to be tried again: `workqueue_adds_total`.
+    package var adds: UInt64 { queues.transitionInsertions }
+
+    /// Whether something was reported on it, or is about to be.
+    package func contains(_ key: Key) -> Bool {
+        entries[key] != nil
+    }
+
+    /// The current state, as far as this process knows.
+    package func current(_ key: Key) -> State? {
+        entries[key]?.current
+    }
+
+    /// Since when the fingerprint of ``current(_:)`` is the same, as far as this process knows.
+    package func since(_ key: Key) -> Duration? {
+        entries[key]?.since
+    }
+
+    /// The fingerprint of the current state, or else of what an earlier process reported; nil when it is clear, or nothing is
+    /// known.
+    package func fingerprint(_ key: Key) -> Fingerprint? {
+        guard let entry = entries[key] else { return nil }
+        return entry.current.map { Self.fingerprint($0) } ?? entry.reported?.fingerprint
+    }
+
+    package var keys: some Collection<Key> { entries.keys }
+
+    /// Every key whose current state is not clear, in no order.
+    package var unhealthy: some Sequence<(key: Key, state: State)> {
+        entries.lazy.compactMap { key, entry in
+            entry.current.flatMap { $0.isClear ? nil : (key, $0) }
+        }
+    }
+
+    /// Whether the API server forbids to report, as far as is known: it did, and no report has succeeded since.
+    package var isForbidden: Bool { gates.isForbidden }
+
+    /// How many transitions wait or are under way, and since when the oldest of them is so.
+    package var backlog: (depth: Int, oldest: Duration?) {
+        let waiting = entries.values.filter { entry in
+            guard let attempt = entry.attempt else { return entry.scheduled?.cause == .transition }
+            return Self.fingerprint(attempt.state) != entry.reported?.fingerprint
+        }
+        return (waiting.count, waiting.map(\.since).min())
+    }
+}
+
+// MARK: What is so, and what is known
+
+extension ReportQueue {
+    /// Sets the current state.
+    package mutating func set(_ state: State, for key: Key, at now: Duration) {
+        if entries[key] == nil, state.isClear { return }
+        var entry = entries[key] ?? Entry()
+        // What an earlier process reported and still holds has not begun now.
+        let known = entry.current.map { Self.fingerprint($0) } ?? entry.reported?.fingerprint
+        if known != Self.fingerprint(state) || known == nil { entry.since = now }
+        // Of equal states one is kept: what was reported is mostly the current state.
+        if entry.current != state { entry.current = state }
+        put(entry, for: key, at: now)
+    }
+
+    /// An earlier process reported this; the current state is not known yet (rule 9).
+    ///
+    /// - Parameter since: since when it is so; nil: `reportedAt`.
+    package mutating func restore(
+        reported fingerprint: Fingerprint,
+        for key: Key,
+        reportedAt time: Duration,
+        since: Duration? = nil
+    ) {
+        guard entries[key] == nil else { return }
+        var entry = Entry()
+        entry.reported = Reported(state: nil, fingerprint: fingerprint)
+        entry.lastReported = time
+        entry.since = since ?? time
+        entries[key] = entry
+    }
+
+    /// The API server shows this, whichever process wrote it. A clear state: nothing; nil: something that no state says.
+    package mutating func observe(reported state: State?, for key: Key, at now: Duration) {
+        var entry = entries[key] ?? Entry()
+        let observed: Observed = state.map { .state(entry.current == $0 ? entry.current ?? $0 : $0) } ?? .other
+        if entry.attempt != nil {
+            // Whether the report came before or after it shows when that has ended.
+            entry.attempt?.observed = observed
+        } else {
+            let reported = Self.reported(observed)
+            if reported != entry.reported {
+                entry.reported = reported
+                entry.lastReported = now
+            }
+            entry.isUncertain = false
+            entry.lost = nil
+        }
+        put(entry, for: key, at: now)
+    }
+
+    /// Halves the time between refreshes, not below ``ReportTiming/minimumRefreshInterval``, for those that are planned from
+    /// now on; once in such a time, however many refreshes come too late.
+    package mutating func shortenRefreshInterval(at now: Duration) {
+        guard let interval = timing.refreshInterval, shortenedAt.map({ now - $0 >= interval }) ?? true else { return }
+        timing.refreshInterval = max(interval / 2, ReportTiming.minimumRefreshInterval)
+        shortenedAt = now
+    }
+
+    /// Forgets a key whose target is gone.
+    package mutating func remove(_ key: Key) {
+        entries[key] = nil
+    }
+
+    /// What distinguishes one state from another; nil for all that are clear.
+    private static func fingerprint(_ state: State) -> Fingerprint? {
+        state.isClear ? nil : state.fingerprint
+    }
+
+    private static func reported(_ state: State) -> Reported? {
+        state.isClear ? nil : Reported(state: state, fingerprint: state.fingerprint)
+    }
+
+    private static func reported(_ observed: Observed) -> Reported? {
+        switch observed {
+        case .state(let state): reported(state)
+        case .other: Reported(state: nil, fingerprint: .unknown)
+        }
+    }
+}
+
+// MARK: Reporting
+
+extension ReportQueue {
+    /// What to do now. A report that is handed out is under way until ``complete(_:_:at:)``.
+    ///
+    /// - Parameter target: the object to report on, as it is now; nil when it is gone, and then its key is forgotten.
+    package mutating func next(at now: Duration, target: (Key) -> Target?) -> Step {
+        let pausedUntil = max(pausedUntil, gates.pausedUntil)
+        if now < pausedUntil { return .wait(until: pausedUntil) }
+        // While requests fail everywhere, one about a namespace that has not failed yet says more.
+        if !gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
+        var parked = 0
+        for cause in [ReportCause.transition, .refresh] {
+            while let item = queues.removeFirst(cause, dueBy: now) {
+                guard let candidate = candidate(item, cause, target) else { continue }
+                let namespace = candidate.target.namespace
+                if gates.isOpen(namespace, at: now) { return .report(begin(candidate, at: now)) }
+                gates.park(item, cause, in: namespace)
+                parked += 1
+                // Other callers wait for the lock around the queue: the rest at once, but in another call.
+                if parked == Self.longestWalk { return .wait(until: now) }
+            }
+        }
+        if gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
+        return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
+    }
+
+    /// How many items one call sets aside at most.
+    private static var longestWalk: Int { 256 }
+
+    /// The outcome of a report under way.
+    ///
+    /// - Returns: whether it is a failure that is worth a warning: the first of its target, its namespace, or of all.
+    @discardableResult
+    package mutating func complete(_ report: Report, _ outcome: ReportOutcome, at now: Duration) -> Bool {
+        guard report.number > reportsOfEarlierTerms else { return false }
+        let end = endRequest(in: report.target.namespace, outcome, at: now)
+        // Without an entry, or with another attempt: forgotten meanwhile, or forgotten and begun anew.
+        guard var entry = entries[report.key], let attempt = entry.attempt, attempt.number == report.number else {
+            return end.isFirstFailure
+        }
+        var isFirst = end.isFirstFailure
+        let fingerprint = Self.fingerprint(attempt.state)
+        entry.attempt = nil
+        if outcome.isUncertain {
+            if fingerprint != entry.reported?.fingerprint { entry.isUncertain = true }
+            if entry.lost == nil || entry.lost?.fingerprint != fingerprint {
+                entry.lost = LostAttempt(fingerprint: fingerprint, id: attempt.id)
+            }
+        }
+        switch outcome {
+        case .reported:
+            entry.reported = Self.reported(attempt.state)
+            entry.isUncertain = false
+            entry.lost = nil
+            entry.lastReported = now
+            entry.refusals = 0
+            entry.notBefore = .zero
+        case .refused, .failed:
+            if end.isCommon { break }
+            entry.refusals += 1
+            entry.notBefore = max(end.notBefore, now + timing.backoff(afterFailures: entry.refusals))
+            if outcome == .refused { isFirst = entry.refusals == 1 }
+        case .unreachable, .unanswered:
+            break
+        case .gone:
+            entries[report.key] = nil
+            return false
+        }
+        if let observed = attempt.observed {
+            // What the API server has shown last is what people see, whoever wrote it.
+            entry.reported = Self.reported(observed)
+            entry.isUncertain = false
+            entry.lost = nil
+        }
+        put(entry, for: report.key, at: now)
+        return isFirst
+    }
+
+    /// What an outcome means for other reports.
+    private mutating func endRequest(
+        in namespace: String,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> RequestEnd {
+        switch outcome {
+        case .failed(let failure):
+            failures = 0
+            return gates.fail(namespace, failure, at: now)
+        case .unreachable, .unanswered:
+            gates.end(namespace, at: now)
+            // Several may be under way when the server goes away: that is one failure.
+            guard now >= pausedUntil else { return RequestEnd(isCommon: true) }
+            failures += 1
+            pausedUntil = now + timing.backoff(afterFailures: failures)
+            return RequestEnd(isFirstFailure: failures == 1, isCommon: true)
+        case .reported, .refused, .gone:
+            gates.succeed(namespace, at: now)
+            failures = 0
+        }
+        return RequestEnd()
+    }
+
+    /// What an item of a queue is about; nil where the item is stale or its target is gone.
+    private mutating func candidate(
+        _ item: DueQueue<Key>.Item,
+        _ cause: ReportCause,
+        _ target: (Key) -> Target?
+    ) -> Candidate? {
+        guard let entry = entries[item.element], let state = entry.current,
+            entry.scheduled == Scheduled(due: item.due, ticket: item.ticket, cause: cause)
+        else { return nil }
+        guard let target = target(item.element) else {
+            entries[item.element] = nil
+            return nil
+        }
+        return Candidate(key: item.element, target: target, cause: cause, entry: entry, state: state)
+    }
+
+    /// The first that waited for its namespace and need not any more.
+    private mutating func takeWaiting(at now: Duration, _ target: (Key) -> Target?) -> Report? {
+        // Apart while their items are looked up in the entries.
+        var gates = NamespaceGates<Key>(timing: timing)
+        swap(&gates, &self.gates)
+        let found = gates.takeWaiting(at: now) { item, cause in candidate(item, cause, target) }
+        swap(&gates, &self.gates)
+        return found.map { begin($0, at: now) }
+    }
+
+    private mutating func begin(_ candidate: Candidate, at now: Duration) -> Report {
+        var entry = candidate.entry
+        entry.scheduled = nil
+        reports += 1
+        let lost = entry.lost.flatMap { $0.fingerprint == Self.fingerprint(candidate.state) ? $0.id : nil }
+        let id = lost ?? reports
+        entry.attempt = Attempt(state: candidate.state, id: id, number: reports)
+        gates.begin(candidate.target.namespace, at: now)
+        entries[candidate.key] = entry
+        return PendingReport(
+            key: candidate.key,
+            target: candidate.target,
+            state: candidate.state,
+            since: entry.since,
+            cause: candidate.cause,
+            isOwn: entry.reported?.state != nil,
+            attemptID: id,
+            number: reports
+        )
+    }
+
+    /// Stores an entry with what it needs next in a queue, or drops it when it needs nothing any more.
+    private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
+        var entry = entry
+        // While a report is under way nothing is planned: its outcome decides.
+        if entry.attempt == nil {
+            switch plan(entry, at: now) {
+            case .forget:
+                entries[key] = nil
+                return
+            case .keep:
+                entry.scheduled = nil
+            case .report(let cause, let due):
+                if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
+                    let ticket = queues.insert(key, cause, due: due)
+                    entry.scheduled = Scheduled(due: due, ticket: ticket, cause: cause)
+                }
+            }
+        }
+        entries[key] = entry
+    }
+
+    private func plan(_ entry: Entry, at now: Duration) -> Plan {
+        guard let current = entry.current else { return entry.reported == nil ? .forget : .keep }
+        if Self.fingerprint(current) != entry.reported?.fingerprint || entry.isUncertain {
+            // One that waits already keeps its place when a sweep finds the same again.
+            if let scheduled = entry.scheduled, scheduled.cause == .transition {
+                return .report(.transition, due: scheduled.due)
+            }
+            return .report(.transition, due: max(now, entry.notBefore))
+        }
+        if current.isClear { return .forget }
+        // Of what an earlier process reported the details are not known: taken as unchanged.
+        let isUnchanged = entry.reported?.state.map { $0 == current } ?? true
+        guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
+        return .report(.refresh, due: max(entry.lastReported + interval, entry.notBefore))
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+import Synchronization
+
+/// Ids for attempts to record events, unique among all processes and terms (``KubernetesClient/EventRecord/attemptID``).
+package final class AttemptIDs: Sendable {
+    private let term = Mutex(AttemptIDs.random())
+    private let counter = Atomic<UInt64>(0)
+
+    package init() {}
+
+    package func beginTerm() { term.withLock { $0 = Self.random() } }
+
+    /// The same for all attempts at a report whose responses were lost.
+    package func id<Key, State, Target>(of report: PendingReport<Key, State, Target>) -> String {
+        "\(term.withLock { $0 })-\(report.attemptID)"
+    }
+
+    /// For an event that comes from no ``ReportQueue``.
+    package func next() -> String {
+        "\(term.withLock { $0 })-d\(counter.add(1, ordering: .relaxed).newValue)"
+    }
+
+    private static func random() -> String { String(UInt64.random(in: .min ... .max), radix: 36) }
+}

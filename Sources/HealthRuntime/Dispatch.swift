@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Synchronization
+
+/// What a dispatcher does next.
+package enum DispatchStep<Job: Sendable>: Sendable {
+    case run(Job)
+    /// Nothing is due before this moment; nil: before the next signal.
+    case wait(until: Duration?)
+    /// There is nothing more to do.
+    case stop
+}
+
+/// Runs jobs when they are due, at most `limit()` at a time, until `next` says stop.
+///
+/// `next` is called only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
+/// the moment that it named. Returns when all jobs have ended.
+///
+/// - Parameters:
+///   - next: may be called from several tasks at once.
+///   - run: throws only `CancellationError`, on cancellation.
+/// - Throws: `CancellationError` on cancellation; the jobs are cancelled then.
+package func dispatch<Job: Sendable>(
+    atMost limit: @escaping @Sendable () -> Int,
+    wakeUp: WakeUp,
+    time: ElapsedTime,
+    next: @escaping @Sendable () -> DispatchStep<Job>,
+    run: @escaping @Sendable (Job) async throws -> Void
+) async throws {
+    let running = RunningJobs()
+    let alarms = Alarms()
+    try await withThrowingDiscardingTaskGroup { sleeps in
+        defer { sleeps.cancelAll() }
+        try await withThrowingDiscardingTaskGroup { group in
+            while true {
+                try Task.checkCancellation()
+                guard running.count < limit() else {
+                    await wakeUp.wait()
+                    continue
+                }
+                switch next() {
+                case .run(let job):
+                    running.begin()
+                    group.addTask {
+                        defer {
+                            running.end()
+                            wakeUp.signal()
+                        }
+                        var job = job
+                        while true {
+                            try await run(job)
+                            // A task of its own for each job would cost as much as the job.
+                            guard !Task.isCancelled, running.count <= limit(), case .run(let following) = next()
+                            else { return }
+                            job = following
+                            // How this one ended may have made room for others.
+                            if running.count < limit() { wakeUp.signal() }
+                        }
+                    }
+                case .wait(let due):
+                    if let due, alarms.begin(due) {
+                        sleeps.addTask {
+                            try? await time.sleep(until: due)
+                            alarms.end(due)
+                            wakeUp.signal()
+                        }
+                    }
+                    await wakeUp.wait()
+                case .stop: return
+                }
+            }
+        }
+    }
+}
+
+/// The sleeps under way, each until a moment that was due when it began.
+///
+/// None is cancelled because something else is due by now: the runtime keeps the memory of a cancelled sleep until its moment
+/// has come (Swift 6.3), so that every signal would leave some kilobytes behind for half an hour. A sleep that is not needed
+/// any more costs one look at what is due.
+private final class Alarms: Sendable {
+    private let moments = Mutex<[Duration]>([])
+
+    /// Whether a sleep is needed; not when one under way ends before.
+    func begin(_ moment: Duration) -> Bool {
+        moments.withLock { moments in
+            if let first = moments.min(), first <= moment { return false }
+            moments.append(moment)
+            return true
+        }
+    }
+
+    func end(_ moment: Duration) {
+        moments.withLock { moments in
+            if let index = moments.firstIndex(of: moment) { moments.remove(at: index) }
+        }
+    }
+}
+
+private final class RunningJobs: Sendable {
+    private let number = Mutex(0)
+
+    var count: Int { number.withLock { $0 } }
+
+    func begin() { number.withLock { $0 += 1 } }
+
+    func end() { number.withLock { $0 -= 1 } }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+
+/// Something that metrics count.
+package enum MonitorObservation: Sendable, Hashable {
+    /// All volumes were probed: a complete list, or an interval in which no volume was left out.
+    case sweepCompleted(duration: Duration)
+    /// The driver reported a condition of an unknown type; as often as it reports it.
+    case unknownCondition(type: Int)
+    /// The driver reported a condition without a reason; as often as it reports it.
+    case unspecifiedReason
+    /// The API server dropped `status.healthStatus` from a write.
+    case statusWriteDropped
+    /// An attempt to report something has ended.
+    case reported(ReportObservation)
+}
+
+/// The end of an attempt to report something to the API server.
+package struct ReportObservation: Sendable, Hashable {
+    package enum Kind: String, Sendable, CaseIterable {
+        /// An event on a change of a volume's conditions, or its refresh.
+        case event
+        /// An event on a condition of an unknown type.
+        case unknownCondition = "unknown_condition"
+        /// An event on a volume for which the driver does not respond, or does again.
+        case unanswered
+        /// An event on a node's failure or recovery.
+        case nodeFailure = "node_failure"
+        /// The status of a claim.
+        case status
+    }
+
+    package enum Result: String, Sendable, CaseIterable {
+        /// The API server has applied it.
+        case recorded
+        /// It failed and is queued again: no response, or one that is not about this object.
+        case retried
+        /// The API server refused it: the object is invalid, or RBAC forbids it. It is queued again, with a back-off.
+        case refused
+        /// The object or its namespace is gone, and the report with it.
+        case gone
+
+        package init(_ outcome: ReportOutcome) {
+            switch outcome {
+            case .reported: self = .recorded
+            case .refused: self = .refused
+            case .failed(let failure): self = failure.isForbidden ? .refused : .retried
+            case .unreachable, .unanswered: self = .retried
+            case .gone: self = .gone
+            }
+        }
+    }
+
+    package var kind: Kind
+    package var result: Result
+    /// All requests of the attempt, with the wait for the client's rate limit.
+    package var duration: Duration
+
+    package init(kind: Kind, result: Result, duration: Duration) {
+        self.kind = kind
+        self.result = result
+        self.duration = duration
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+import KubernetesAPI
+package import KubernetesClient
+package import Logging
+
+/// Works on ``ReportQueue``s: takes the reports that are due, sends each to the API server, and hands back its outcome.
+package struct ReportDispatcher: Sendable {
+    private let kubernetes: KubernetesClient
+    private let time: ElapsedTime
+    private let gate: LeadershipGate
+    private let logger: Logger
+    private let observer: @Sendable (MonitorObservation) -> Void
+
+    /// How many requests of one kind are under way at most; the client's rate limit holds for all of them together. Enough
+    /// for namespaces in which requests hang beside those in which they do not.
+    private static let concurrentReports = 32
+
+    package init(
+        kubernetes: KubernetesClient,
+        time: ElapsedTime,
+        gate: LeadershipGate,
+        logger: Logger,
+        observer: @escaping @Sendable (MonitorObservation) -> Void
+    ) {
+        self.kubernetes = kubernetes
+        self.time = time
+        self.gate = gate
+        self.logger = logger
+        self.observer = observer
+    }
+
+    /// Sends the reports of one queue, until cancelled.
+    ///
+    /// - Parameters:
+    ///   - wakeUp: signalled when a report may be due.
+    ///   - next: the queue's `next`.
+    ///   - complete: the queue's `complete`, which returns whether a failure is worth a warning.
+    ///   - send: throws only `CancellationError`.
+    package func run<Key, State, Target>(
+        _ kind: ReportObservation.Kind,
+        wakeUp: WakeUp,
+        next: @escaping @Sendable (Duration) -> ReportStep<Key, State, Target>,
+        complete: @escaping @Sendable (PendingReport<Key, State, Target>, ReportOutcome, Duration) -> Bool,
+        send: @escaping @Sendable (PendingReport<Key, State, Target>) async throws -> ReportAttempt
+    ) async throws {
+        let limit: @Sendable () -> Int = { Self.concurrentReports }
+        try await dispatch(atMost: limit, wakeUp: wakeUp, time: time) {
+            switch next(time.now) {
+            case .report(let report): .run(report)
+            case .wait(let due): .wait(until: due)
+            }
+        } run: { report in
+            try await gate.haltUnlessLeading()
+            let began = time.now
+            let attempt = try await send(report)
+            let result = ReportObservation.Result(attempt.outcome)
+            observer(.reported(ReportObservation(kind: kind, result: result, duration: time.now - began)))
+            let isFirstFailure = complete(report, attempt.outcome, time.now)
+            if let failure = attempt.failure {
+                // Each fault is logged once as a warning, its repetitions at a higher verbosity.
+                logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
+            }
+        }
+    }
+
+    /// Records one event.
+    ///
+    /// - Parameters:
+    ///   - metadata: the involved object, for the log.
+    ///   - isKnown: the event was recorded before.
+    ///   - recorded: called with its count.
+    /// - Throws: only `CancellationError`.
+    package func record(
+        _ event: EventRecord,
+        on metadata: Logger.Metadata,
+        isKnown: Bool = false,
+        recorded: (Int) -> Void = { _ in }
+    ) async throws -> ReportAttempt {
+        var metadata = metadata
+        metadata["reason"] = "\(event.reason)"
+        do {
+            let count = try await EventRecorder(client: kubernetes).record(event, isKnown: isKnown)
+            recorded(count)
+            metadata["count"] = .stringConvertible(count)
+            metadata["message"] = "\(event.message)"
+            logger.log(level: isKnown ? .debug : .info, "Recorded event", metadata: metadata)
+            return ReportAttempt(.reported)
+        } catch {
+            try Task.checkCancellation()
+            metadata["err"] = "\(error)"
+            let outcome = ReportOutcome(error)
+            if outcome == .gone {
+                logger.debug("Skipped event, the involved object or its namespace is gone", metadata: metadata)
+                return ReportAttempt(.gone)
+            }
+            return ReportAttempt(outcome, "Failed to record event, retrying", metadata)
+        }
+    }
+}
+
+/// The outcome of one attempt to report something.
+package struct ReportAttempt: Sendable {
+    package var outcome: ReportOutcome
+    /// What to log of a failure.
+    package var failure: (message: Logger.Message, metadata: Logger.Metadata)?
+
+    package init(_ outcome: ReportOutcome) {
+        self.outcome = outcome
+    }
+
+    package init(_ outcome: ReportOutcome, _ message: Logger.Message, _ metadata: Logger.Metadata) {
+        self.outcome = outcome
+        failure = (message, metadata)
+    }
+}
+
+extension ReportOutcome {
+    /// What a failed request means for its object, the namespace, and all others.
+    package init(_ error: KubernetesError) {
+        switch error.code {
+        case .namespaceTerminating: self = .gone
+        case .notFound where error.isAboutTarget: self = .gone
+        // What is wrong is this object; the next may be right.
+        case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
+        // The connection, or our credentials, are the same for all.
+        case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .unanswered
+        // A rule, a quota, an admission webhook, a limit of events: all of them may be of one namespace.
+        default:
+            self = .failed(
+                RequestFailure(
+                    isUncertain: !error.wasDefinitelyNotApplied,
+                    isForbidden: error.code == .forbidden,
+                    retryAfter: error.retryAfter
+                )
+            )
+        }
+    }
+}
+
+extension KubernetesError {
+    /// Whether the Status names the object, its namespace or its event, not a resource that the server does not serve yet.
+    /// `details.kind` is the plural: k8s.io/apimachinery, `pkg/api/errors/errors.go`, `NewNotFound`.
+    fileprivate var isAboutTarget: Bool {
+        ["namespaces", "persistentvolumeclaims", "pods", "events"].contains(status?.details.kind ?? "")
+    }
+}

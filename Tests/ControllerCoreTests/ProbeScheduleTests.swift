@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Testing
+
+@testable import ControllerCore
+@testable import HealthCore
+
+struct ProbeScheduleTests {
+    static let interval = Duration.seconds(60)
+
+    static func schedule(of volumes: Int, seed: UInt64 = 1) -> ProbeSchedule<String> {
+        var random = SeededGenerator(seed: seed)
+        return ProbeSchedule<String>(
+            interval: interval,
+            (0..<volumes).map { "h\($0)" },
+            at: .zero,
+            using: &random
+        )
+    }
+
+    /// Runs the schedule with immediate responses. Returns when each volume was probed.
+    static func run(
+        _ schedule: inout ProbeSchedule<String>,
+        until end: Duration,
+        outcome: (String, Duration) -> ProbeSchedule<String>.Outcome = { _, _ in .answered }
+    ) -> [String: [Duration]] {
+        var probed: [String: [Duration]] = [:]
+        var now = Duration.zero
+        while now < end {
+            switch schedule.next(at: now) {
+            case .probe(let handle):
+                probed[handle, default: []].append(now)
+                schedule.finish(handle, outcome(handle, now), at: now)
+            case .wait(let until): now = until ?? end
+            }
+        }
+        return probed
+    }
+
+    /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
+    @Test func `each of 2,000 volumes is probed once in every interval`() {
+        var schedule = Self.schedule(of: 2000)
+        let probed = Self.run(&schedule, until: Self.interval * 3)
+        #expect(probed.count == 2000)
+        for times in probed.values {
+            #expect(times.map { Int($0 / Self.interval) } == [0, 1, 2])
+        }
+    }
+
+    @Test func `the calls are spread evenly, with jitter`() {
+        var schedule = Self.schedule(of: 600)
+        let times = Self.run(&schedule, until: Self.interval).values.flatMap(\.self)
+        // Ten volumes a second, each somewhere in a tenth of its own.
+        let perSecond = Dictionary(grouping: times) { Int($0 / .seconds(1)) }.mapValues(\.count)
+        #expect(perSecond.count == 60)
+        #expect(perSecond.values.allSatisfy { $0 == 10 })
+        #expect(Set(times.map { $0 / .milliseconds(100) }).count == times.count)
+    }
+
+    @Test func `a failing volume is probed less often, and the others are not`() {
+        var schedule = Self.schedule(of: 10)
+        let probed = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
+            handle == "h3" ? .failed : .answered
+        }
+        let slots = probed["h3", default: []].map { Int($0 / Self.interval) }
+        #expect(slots == [0, 1, 3, 7, 15, 23, 31])
+        #expect(probed["h4"]?.count == 32)
+    }
+
+    @Test func `one response ends the back-off`() {
+        var schedule = Self.schedule(of: 1)
+        let probed = Self.run(&schedule, until: Self.interval * 8) { _, now in
+            now < Self.interval * 3 ? .failed : .answered
+        }
+        #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 3, 4, 5, 6, 7])
+    }
+
+    /// With few volumes, EHM probes the same one in bursts.
+    @Test func `a late response skips slots and causes no burst`() throws {
+        var schedule = Self.schedule(of: 1)
+        guard case .wait(let slot?) = schedule.next(at: .zero) else {
+            Issue.record("the first slot is not at zero")
+            return
+        }
+        #expect(schedule.next(at: slot) == .probe("h0"))
+        #expect(schedule.next(at: slot + Self.interval * 5) == .wait(until: nil))
+        schedule.finish("h0", .answered, at: slot + Self.interval * 5.5)
+        #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
+    }
+
+    /// The driver was unavailable, and every volume is overdue.
+    @Test func `an outage ends without a burst`() {
+        var schedule = Self.schedule(of: 2000)
+        var now = Self.interval * 1.5
+        let end = now + .seconds(1)
+        var probed = 0
+        while now < end {
+            switch schedule.next(at: now) {
+            case .probe(let handle):
+                probed += 1
+                schedule.finish(handle, .answered, at: now)
+            case .wait(let until): now = until ?? end
+            }
+        }
+        // Twice the even rate of 33.3 per second.
+        #expect((60...68).contains(probed))
+    }
+
+    @Test func `one failing volume does not make an interval incomplete, and is named after a while`() {
+        var schedule = Self.schedule(of: 2)
+        var rounds: [ProbeRound] = []
+        var now = Duration.zero
+        while now < Self.interval * 20 {
+            if let round = schedule.completedRound(at: now) { rounds.append(round) }
+            switch schedule.next(at: now) {
+            case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .answered, at: now)
+            case .wait(let until): now = until ?? Self.interval * 20
+            }
+        }
+        #expect(rounds.count == 19)
+        #expect(rounds.allSatisfy { $0 == ProbeRound(volumes: 2, answered: 1) })
+        #expect(schedule.unanswered(for: Self.interval * 5, at: now).map(\.key) == ["h0"])
+        #expect(schedule.unanswered(for: Self.interval * 21, at: now).isEmpty)
+    }
+
+    @Test func `a response resets the time without one`() {
+        var schedule = Self.schedule(of: 1)
+        var now = Duration.zero
+        while now < Self.interval * 20 {
+            switch schedule.next(at: now) {
+            case .probe(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .answered, at: now)
+            case .wait(let until): now = until ?? Self.interval * 20
+            }
+            if now > Self.interval * 6, now < Self.interval * 9 {
+                #expect(schedule.unanswered(for: Self.interval * 5, at: now).count == 1)
+            }
+        }
+        #expect(schedule.unanswered(for: Self.interval * 2, at: now).isEmpty)
+    }
+
+    @Test func `a removed volume is not probed`() {
+        var schedule = Self.schedule(of: 2)
+        schedule.remove("h0")
+        let probed = Self.run(&schedule, until: Self.interval)
+        #expect(Array(probed.keys) == ["h1"])
+    }
+
+    @Test func `a volume removed and added again is probed once`() {
+        var schedule = Self.schedule(of: 1)
+        schedule.remove("h0")
+        schedule.add("h0", at: .zero)
+        schedule.add("h0", at: .zero)
+        let probed = Self.run(&schedule, until: Self.interval * 2)
+        #expect(probed["h0"] == [.zero, Self.interval])
+    }
+
+    @Test func `an unavailable driver is not the volume's fault`() {
+        var schedule = Self.schedule(of: 1)
+        let probed = Self.run(&schedule, until: Self.interval * 5) { _, now in
+            now < Self.interval * 3 ? .interrupted : .answered
+        }
+        #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 2, 3, 4])
+    }
+
+    @Test func `a round is complete when every volume has responded in it`() {
+        var schedule = Self.schedule(of: 5)
+        _ = Self.run(&schedule, until: Self.interval)
+        // In the second interval no volume is probed.
+        let times = [Self.interval - .seconds(1), Self.interval, Self.interval, Self.interval * 2]
+        let completed = times.map { schedule.completedRound(at: $0) != nil }
+        #expect(completed == [false, true, false, false])
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func `no volume is forgotten or probed twice at a time`(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var schedule = Self.schedule(of: 8, seed: seed)
+        var present = Set((0..<8).map { "h\($0)" })
+        var underWay: Set<String> = []
+        var lastProbed: [String: Duration] = [:]
+        var now = Duration.zero
+        for _ in 0..<2000 {
+            now += .milliseconds(Int.random(in: 0...4000, using: &random))
+            switch Int.random(in: 0..<20, using: &random) {
+            case 0:
+                let handle = "h\(Int.random(in: 0..<8, using: &random))"
+                if present.remove(handle) != nil {
+                    schedule.remove(handle)
+                    underWay.remove(handle)
+                } else {
+                    present.insert(handle)
+                    schedule.add(handle, at: now)
+                    lastProbed[handle] = now
+                }
+            case 1..<8:
+                if let handle = underWay.sorted().randomElement(using: &random) {
+                    underWay.remove(handle)
+                    let outcomes: [ProbeSchedule<String>.Outcome] = [.answered, .failed, .unconfirmed, .interrupted]
+                    schedule.finish(handle, outcomes.randomElement(using: &random) ?? .answered, at: now)
+                }
+            default:
+                if case .probe(let handle) = schedule.next(at: now) {
+                    #expect(present.contains(handle), "seed \(seed)")
+                    #expect(underWay.insert(handle).inserted, "seed \(seed)")
+                    lastProbed[handle] = now
+                }
+            }
+        }
+        for handle in underWay { schedule.finish(handle, .answered, at: now) }
+        var probed: Set<String> = []
+        now += Self.interval * (ProbeSchedule<String>.maximumSkip + 1)
+        for _ in 0..<20 {
+            now += .milliseconds(100)
+            if case .probe(let handle) = schedule.next(at: now) { probed.insert(handle) }
+        }
+        #expect(probed == present, "seed \(seed)")
+    }
+}

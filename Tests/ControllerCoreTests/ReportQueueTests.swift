@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import ControllerCore
+@testable import HealthCore
+
+struct ReportQueueTests {
+    let first = Claim.named("first")
+    let second = Claim.named("second")
+    let broken = VolumeState.abnormal("broken")
+    let healthy = VolumeState([])
+    var queue = ReportQueue<String, VolumeState, Claim>(timing: .lastingEvents)
+
+    mutating func pendingReport(at now: Duration) throws -> PendingReport<String, VolumeState, Claim> {
+        let step = queue.next(at: now)
+        guard case .report(let pendingReport) = step else {
+            Issue.record("nothing to report at \(now): \(step)")
+            throw CancellationError()
+        }
+        return pendingReport
+    }
+
+    @Test mutating func `transitions come before refreshes, in the order they were found`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        let later = Duration.seconds(1800)
+        queue.set(broken, for: "2", at: later)
+        queue.set(broken, for: "3", at: later)
+
+        #expect(try pendingReport(at: later).claim == second)
+        #expect(try pendingReport(at: later).claim.key.name == "third")
+        let refresh = try pendingReport(at: later)
+        #expect(refresh.claim == first)
+        #expect(refresh.cause == .refresh)
+    }
+
+    @Test mutating func `adds count changes and retries, not refreshes`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.set(broken, for: "1", at: .seconds(1))
+        #expect(queue.adds == 1)
+        queue.complete(try pendingReport(at: .seconds(1)), .refused, at: .seconds(1))
+        #expect(queue.adds == 2)
+        queue.complete(try pendingReport(at: .seconds(60)), .reported, at: .seconds(60))
+        #expect(queue.adds == 2)
+    }
+
+    @Test mutating func `a state holds since its status or reason last changed`() {
+        queue.set(broken, for: "1", at: .seconds(1))
+        queue.set(.abnormal("another message"), for: "1", at: .seconds(2))
+        #expect(queue.since("1") == .seconds(1))
+        queue.set(VolumeState([.init(status: .dataLoss, reason: "Gone", message: "")]), for: "1", at: .seconds(3))
+        #expect(queue.since("1") == .seconds(3))
+        #expect(queue.since("2") == nil)
+    }
+
+    @Test mutating func `the same state again keeps its place in the queue`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.set(broken, for: "2", at: .zero)
+        queue.set(broken, for: "1", at: .seconds(1))
+        #expect(try pendingReport(at: .seconds(1)).claim == first)
+        #expect(try pendingReport(at: .seconds(1)).claim == second)
+        #expect(queue.next(at: .seconds(1)) == .wait(until: nil))
+    }
+
+    @Test mutating func `an unreachable server pauses all reports and loses none`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.set(broken, for: "2", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .unreachable, at: .zero)
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
+
+        queue.complete(try pendingReport(at: .seconds(1)), .unreachable, at: .seconds(1))
+        #expect(queue.next(at: .seconds(1)) == .wait(until: .seconds(3)))
+
+        var reported: Set<String> = []
+        for _ in 0..<2 {
+            let pendingReport = try pendingReport(at: .seconds(3))
+            reported.insert(pendingReport.claim.key.name)
+            queue.complete(pendingReport, .reported, at: .seconds(3))
+        }
+        #expect(reported == ["first", "second"])
+    }
+
+    @Test mutating func `Retry-After is honoured`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .failed(RequestFailure(retryAfter: .seconds(17))), at: .zero)
+        #expect(queue.next(at: .seconds(16)) == .wait(until: .seconds(17)))
+        #expect(try pendingReport(at: .seconds(17)).claim == first)
+    }
+
+    @Test mutating func `a refused report does not delay the others`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.set(broken, for: "2", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .refused, at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
+        #expect(try pendingReport(at: .seconds(1)).claim == first)
+    }
+
+    @Test mutating func `a recovery during a report is reported after it`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let abnormal = try pendingReport(at: .zero)
+        queue.set(healthy, for: "1", at: .seconds(1))
+        #expect(queue.next(at: .seconds(1)) == .wait(until: nil))
+        queue.complete(abnormal, .reported, at: .seconds(2))
+        #expect(try pendingReport(at: .seconds(2)).state.isClear)
+    }
+
+    @Test mutating func `a recovery during a report that fails is not reported`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let abnormal = try pendingReport(at: .zero)
+        queue.set(healthy, for: "1", at: .seconds(1))
+        queue.complete(abnormal, .refused, at: .seconds(2))
+        #expect(queue.next(at: .seconds(3600)) == .wait(until: nil))
+        #expect(queue.isEmpty)
+    }
+
+    @Test mutating func `a recovery after a lost response is reported`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
+        queue.set(healthy, for: "1", at: .zero)
+        let recovery = try pendingReport(at: .seconds(1))
+        #expect(recovery.state.isClear)
+        queue.complete(recovery, .reported, at: .seconds(1))
+        #expect(queue.isEmpty)
+    }
+
+    @Test mutating func `a relapse after a recovery whose response was lost is reported`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        queue.set(healthy, for: "1", at: .seconds(1))
+        queue.complete(try pendingReport(at: .seconds(1)), .unanswered, at: .seconds(1))
+        queue.set(broken, for: "1", at: .seconds(1))
+        let again = try pendingReport(at: .seconds(2))
+        #expect(again.state == broken)
+        #expect(again.cause == .transition)
+    }
+
+    @Test mutating func `a refresh whose response was lost is a refresh again`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        queue.complete(try pendingReport(at: .seconds(1800)), .unanswered, at: .seconds(1800))
+        #expect(try pendingReport(at: .seconds(1801)).cause == .refresh)
+    }
+
+    @Test mutating func `a report without a response is repeated`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
+        let again = try pendingReport(at: .seconds(1))
+        #expect(again.state == broken)
+        #expect(again.cause == .transition)
+    }
+
+    @Test mutating func `a repeated report keeps its attempt ID`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let attempt = try pendingReport(at: .seconds(5))
+        queue.complete(attempt, .unanswered, at: .seconds(6))
+        let second = try pendingReport(at: .seconds(10))
+        #expect(second.attemptID == attempt.attemptID)
+        // The first attempt still counts. The refusal of a repetition takes nothing back.
+        queue.complete(second, .unanswered, at: .seconds(11))
+        let third = try pendingReport(at: .seconds(20))
+        queue.complete(third, .unreachable, at: .seconds(20))
+        let fourth = try pendingReport(at: .seconds(60))
+        #expect([third.attemptID, fourth.attemptID] == [attempt.attemptID, attempt.attemptID])
+        queue.complete(fourth, .reported, at: .seconds(60))
+        let refresh = try pendingReport(at: .seconds(3600))
+        #expect(refresh.attemptID != attempt.attemptID)
+    }
+
+    @Test mutating func `another state after a lost response is another attempt`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let attempt = try pendingReport(at: .zero)
+        queue.complete(attempt, .unanswered, at: .zero)
+        queue.set(healthy, for: "1", at: .seconds(1))
+        let recovery = try pendingReport(at: .seconds(1))
+        #expect(recovery.attemptID != attempt.attemptID)
+    }
+
+    @Test mutating func `a claim that is gone is forgotten`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .gone, at: .zero)
+        #expect(queue.isEmpty)
+        #expect(queue.next(at: .seconds(3600)) == .wait(until: nil))
+    }
+
+    @Test mutating func `an outcome that arrives after the claim was forgotten changes nothing`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let pendingReport = try pendingReport(at: .zero)
+        queue.remove("1")
+        queue.complete(pendingReport, .reported, at: .zero)
+        #expect(queue.isEmpty)
+    }
+
+    @Test mutating func `an outcome for an earlier entry of the same key changes nothing`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        let earlier = try pendingReport(at: .zero)
+        queue.remove("1")
+        queue.set(broken, for: "1", at: .zero)
+        let later = try pendingReport(at: .zero)
+        queue.complete(earlier, .reported, at: .zero)
+        queue.complete(later, .refused, at: .zero)
+        #expect(try pendingReport(at: .seconds(1)).cause == .transition)
+    }
+
+    @Test mutating func `repeated sweeps do not grow the queues`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        for second in 1...1000 {
+            queue.set(broken, for: "1", at: .seconds(second))
+        }
+        #expect(queue.queuedItems <= 2)
+    }
+
+    @Test mutating func `failures of reports in flight together count as one`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.set(broken, for: "2", at: .zero)
+        let underWay = [try pendingReport(at: .zero), try pendingReport(at: .zero)]
+        for pendingReport in underWay { queue.complete(pendingReport, .unreachable, at: .zero) }
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
+    }
+
+    /// OpenShift's `eventTTLMinutes` can be as low as 5 (https://github.com/openshift/api/pull/2520).
+    @Test mutating func `the refresh interval follows an event lifetime of five minutes`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        var last = Duration.zero
+        var intervals: [Duration] = []
+        for _ in 0..<7 {
+            guard case .wait(let due?) = queue.next(at: last) else { break }
+            intervals.append(due - last)
+            let refresh = try pendingReport(at: due)
+            // More of them at the same time make no difference.
+            if due - last > .seconds(300) { for _ in 0..<3 { queue.shortenRefreshInterval(at: due) } }
+            queue.complete(refresh, .reported, at: due)
+            last = due
+        }
+        #expect(intervals == [1800, 900, 450, 225, 225, 225, 225].map { .seconds($0) })
+    }
+
+    @Test mutating func `since is when the state began, not its message`() throws {
+        queue.set(broken, for: "1", at: .seconds(5))
+        queue.set(.abnormal("other words"), for: "1", at: .seconds(9))
+        #expect(try pendingReport(at: .seconds(10)).since == .seconds(5))
+    }
+
+    @Test(.tags(.rule9)) mutating func `a state that another process reported is not reported again`() throws {
+        queue.restore(reported: broken.fingerprint, for: "1", reportedAt: .seconds(-600))
+        #expect(queue.next(at: .zero) == .wait(until: nil))
+        queue.set(broken, for: "1", at: .zero)
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1200)))
+        #expect(try pendingReport(at: .seconds(1200)).cause == .refresh)
+    }
+
+    @Test(.tags(.rule9)) mutating func `the recovery from a state that another process reported is reported`() throws {
+        queue.restore(reported: broken.fingerprint, for: "1", reportedAt: .zero)
+        queue.set(healthy, for: "1", at: .zero)
+        #expect(try pendingReport(at: .zero).state.isClear)
+    }
+
+    @Test(.tags(.rule9)) mutating func `a change since another process reported is reported at once`() throws {
+        queue.restore(reported: Fingerprint(rawValue: 1), for: "1", reportedAt: .zero)
+        queue.set(broken, for: "1", at: .zero)
+        #expect(try pendingReport(at: .zero).cause == .transition)
+    }
+
+    @Test mutating func `what the cluster shows counts as reported`() throws {
+        queue.observe(reported: broken, for: "1", at: .zero)
+        queue.set(broken, for: "1", at: .zero)
+        #expect(queue.next(at: .zero) == .wait(until: .seconds(1800)))
+        // Another client removes it.
+        queue.observe(reported: healthy, for: "1", at: .seconds(1))
+        #expect(try pendingReport(at: .seconds(1)).cause == .transition)
+    }
+
+    @Test mutating func `a single event is kept and not reported again`() throws {
+        queue = ReportQueue(timing: .singleEvents)
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        queue.set(broken, for: "1", at: .seconds(1_000_000))
+        #expect(queue.next(at: .seconds(1_000_000)) == .wait(until: nil))
+        #expect(queue.contains("1"))
+    }
+
+    @Test mutating func `the backlog is what waits to be reported`() throws {
+        #expect(queue.backlog == (0, nil))
+        queue.set(broken, for: "1", at: .seconds(3))
+        queue.set(broken, for: "2", at: .seconds(4))
+        #expect(queue.backlog == (2, .seconds(3)))
+        let pendingReport = try pendingReport(at: .seconds(5))
+        #expect(queue.backlog == (2, .seconds(3)))
+        queue.complete(pendingReport, .reported, at: .seconds(5))
+        #expect(queue.backlog == (1, .seconds(4)))
+        queue.remove("2")
+        // A refresh does not count.
+        _ = try self.pendingReport(at: .seconds(2000))
+        #expect(queue.backlog == (0, nil))
+    }
+}
+
+extension ReportQueue<String, VolumeState, Claim> {
+    /// Resolves the keys of three claims, and no others.
+    fileprivate mutating func next(at now: Duration) -> ReportStep<String, VolumeState, Claim> {
+        let names = ["1": "first", "2": "second", "3": "third"]
+        return next(at: now) { names[$0].map { Claim.named($0) } }
+    }
+}

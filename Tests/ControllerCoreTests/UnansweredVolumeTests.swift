@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Testing
+
+@testable import ControllerCore
+@testable import HealthCore
+
+/// Events on claims for whose volumes the driver does not respond.
+struct UnansweredVolumeTests {
+    static let interval = Duration.seconds(60)
+    let claims = [Claim.named("a"), .named("b"), .named("c")]
+    var state = HealthState()
+    var random = SeededGenerator(seed: 1)
+    var now = Duration.zero
+    /// What was reported: claim and whether it is unanswered.
+    var reported: [String] = []
+
+    init() {
+        for claim in claims { state.bind(claim, handle: claim.key.name) }
+        begin()
+    }
+
+    private mutating func begin() {
+        state.beginProbing(interval: Self.interval, at: now, using: &random)
+    }
+
+    /// Probes for this long, second by second.
+    private mutating func run(for duration: Duration, _ answer: (String) -> ProbeAnswer) {
+        let end = now + duration
+        while now < end {
+            _ = state.completedRound(at: now)
+            while case .probe(let handle) = state.nextProbe(at: now) {
+                state.receive(answer(handle), ofVolumeHandle: handle, at: now)
+            }
+            report()
+            now += .seconds(1)
+        }
+    }
+
+    private mutating func report() {
+        while case .report(let report) = state.nextResponseEvent(at: now) {
+            if report.cause == .transition {
+                reported.append("\(report.claim.key.name) \(report.state.isUnanswered ? "unknown" : "known")")
+            }
+            state.complete(responseEvent: report, .reported, at: now)
+        }
+    }
+
+    private static func failing(_ handles: String...) -> (String) -> ProbeAnswer {
+        { handles.contains($0) ? .failed : .report(.healthy($0)) }
+    }
+
+    @Test mutating func `a claim is reported once after the limit, and once when the driver responds`() {
+        run(for: .seconds(14 * 60), Self.failing("a"))
+        #expect(reported.isEmpty)
+        run(for: .seconds(180), Self.failing("a"))
+        #expect(reported == ["a unknown"])
+        run(for: .seconds(7200), Self.failing("a"))
+        #expect(reported == ["a unknown"])
+        run(for: .seconds(600), Self.failing())
+        #expect(reported == ["a unknown", "a known"])
+        #expect(state.healthCounts == [.healthy: 3])
+    }
+
+    @Test(arguments: [ProbeAnswer.notFound, .withoutHealth, .report(.abnormal("a"))])
+    mutating func `any response ends it`(answer: ProbeAnswer) {
+        run(for: .seconds(1200), Self.failing("a"))
+        run(for: .seconds(600)) { $0 == "a" ? answer : .report(.healthy($0)) }
+        #expect(reported == ["a unknown", "a known"])
+    }
+
+    @Test mutating func `nothing is reported while the driver responds for no volume`() {
+        run(for: .seconds(7200)) { _ in .failed }
+        #expect(reported.isEmpty)
+        run(for: .seconds(1200), Self.failing("b"))
+        #expect(reported == ["b unknown"])
+    }
+
+    @Test mutating func `the only volume is reported`() {
+        state.removeClaim(claims[1].key, at: now)
+        state.removeClaim(claims[2].key, at: now)
+        run(for: .seconds(1200), Self.failing("a"))
+        #expect(reported == ["a unknown"])
+    }
+
+    @Test mutating func `the limit is never less than five intervals`() {
+        state.beginProbing(interval: .seconds(600), at: now, using: &random)
+        run(for: .seconds(3000), Self.failing("a"))
+        #expect(reported.isEmpty)
+        run(for: .seconds(1800), Self.failing("a"))
+        #expect(reported == ["a unknown"])
+    }
+
+    @Test mutating func `without the limit nothing is reported`() {
+        state = HealthState(configuration: .init(unansweredLimit: nil))
+        for claim in claims { state.bind(claim, handle: claim.key.name) }
+        begin()
+        run(for: .seconds(7200), Self.failing("a"))
+        #expect(reported.isEmpty)
+    }
+
+    @Test mutating func `a claim that is gone is not reported again`() {
+        run(for: .seconds(1200), Self.failing("a"))
+        state.removeClaim(claims[0].key, at: now)
+        run(for: .seconds(1200), Self.failing())
+        #expect(reported == ["a unknown"])
+        #expect(state.responses.isEmpty)
+    }
+
+    @Test(.tags(.rule9)) mutating func `a new leader ends what an earlier one reported, after a response`() {
+        state.endTerm()
+        state.beginTerm()
+        for claim in claims.prefix(2) {
+            state.restoreUnanswered(claimUID: claim.uid, key: claim.key, reportedAt: now)
+        }
+        begin()
+        run(for: .seconds(1200), Self.failing("a"))
+        #expect(reported == ["b known"])
+        run(for: .seconds(600), Self.failing())
+        #expect(reported == ["b known", "a known"])
+    }
+
+    @Test mutating func `a driver that has a list later has responded`() {
+        run(for: .seconds(1200), Self.failing("a"))
+        state.beginStrategy(writesStatus: true)
+        state.beginSweep(at: now)
+        for name in ["a", "b", "c"] { state.receive(.healthy(name), at: now) }
+        _ = state.endSweep(.complete(.everyVolume, canConfirm: false), at: now)
+        report()
+        #expect(reported == ["a unknown", "a known"])
+    }
+}
