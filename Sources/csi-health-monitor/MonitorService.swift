@@ -79,14 +79,12 @@ struct MonitorService: Service {
         _ configuration: KubernetesConfiguration
     ) async throws {
         let status = status
-        let name = try await driver.identify(clock: ContinuousClock()) { error, _ in
-            status.identifyFailed(driver.problem(error))
+        let name = try await driver.waitForIdentity(clock: ContinuousClock()) { error, _ in
+            status.identifyFailed(driver.explanation(of: error))
         }.name
         status.identified()
         log.identified(as: name)
-        let identity = LeaseName.identity(
-            hostName: ProcessEnvironment.variable("POD_NAME") ?? ProcessEnvironment.hostName
-        )
+        let identity = LeaseName.sanitized(ProcessEnvironment.variable("POD_NAME") ?? ProcessEnvironment.hostName)
         guard let election = options.leaderElection, let health else {
             return try await makeMonitor(driver, kubernetes, name: name, identity: identity).run()
         }

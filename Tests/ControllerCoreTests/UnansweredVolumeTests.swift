@@ -65,7 +65,7 @@ struct UnansweredVolumeTests {
     }
 
     @Test(arguments: [ProbeAnswer.notFound, .withoutHealth, .report(.abnormal("a"))])
-    mutating func `any response ends it`(answer: ProbeAnswer) {
+    mutating func `any response ends the report`(answer: ProbeAnswer) {
         run(for: .seconds(1200), Self.failing("a"))
         run(for: .seconds(600)) { $0 == "a" ? answer : .report(.healthy($0)) }
         #expect(reported == ["a unknown", "a known"])

@@ -185,7 +185,9 @@ import Testing
         }
     }
 
-    @Test func `a claim whose volume cannot be probed gets one event, and one when it can`() async throws {
+    @Test func `a claim whose volume cannot be probed gets one event, and one when it can be probed again`()
+        async throws
+    {
         let other = VolumeFixture(number: 1)
         try await Self.run { scene in
             scene.driver.configuration.controllerCapabilities = [11, 12]

@@ -200,7 +200,7 @@ final class Terms: Sendable {
     /// Why the last term ended by itself.
     var dependencyError: DependencyError? { errorOfTerm.withLock { $0 } }
 
-    /// Returns ``blindness`` and resets it to nil.
+    /// Returns ``dependencyError`` and resets it to nil.
     func takeDependencyError() -> DependencyError? { errorOfTerm.withLock { $0.take() } }
 
     /// Runs `lead` in each term.

@@ -92,8 +92,8 @@ import Testing
             #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
             // Volumes and claims: a list and its watch in one request each.
             #expect(requests.filter { $0.verb == .watch }.count == 2)
-            // The reports to read back: abnormal, normal and unknown conditions.
-            #expect(requests.filter { $0.verb == .list }.count == 3)
+            // The reports to read back: abnormal, normal and unknown conditions, and volumes without a response.
+            #expect(requests.filter { $0.verb == .list }.count == 4)
         }
     }
 
