@@ -1,27 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Decides which of the volumes that a driver does not find are reported missing, and when (rules 4 and 5).
+/// Decides which of the volumes that the driver does not find are reported missing, and when (rules 4 and 5).
 ///
-/// Mass absence is not absence: drivers answer NOT_FOUND for any error of their backend, and lists succeed with nothing or
-/// with the half that an array answered for (docs/migration.md names them). So volumes are reported at once only while they
-/// are few: within ``AbsenceLimits/hold`` never more than ``AbsenceLimits/volumes`` or ``AbsenceLimits/percent`` of the
-/// volumes, whichever is more, and never the last of two or more. All others are held: each is reported when the driver still
-/// does not find it after ``AbsenceLimits/hold``.
+/// Mass absence is not absence: some drivers return NOT_FOUND for any error of their backend, or a list that is empty
+/// or has only the volumes of the arrays that responded (docs/migration.md names them). So volumes are reported early
+/// only while they are few: within ``AbsenceLimits/hold`` at most ``AbsenceLimits/volumes`` or
+/// ``AbsenceLimits/percent`` of the volumes, whichever is more, and never all of two or more. The others are held.
 ///
-/// Pure: time is passed in. What is called for each reply does not walk over the missing volumes.
+/// | The driver does not find a volume | Volumes missing | Decision |
+/// |---|---|---|
+/// | for the first time, a call is to confirm it | any | wait for the call |
+/// | for the first time, in a list that no call can confirm | few | wait for the next list |
+/// | for the first time, in a list that no call can confirm | many | hold, suspect the driver |
+/// | again, which confirms it | only this one | report, once three others were found or all looked for |
+/// | again, which confirms it | few | report, once all volumes were looked for (`settling`) |
+/// | again, with `needsHold` | few | hold |
+/// | again, which confirms it | many | hold, suspect the driver |
+/// | the list is empty, after one of two or more entries | any | hold, suspect the driver |
+/// | any longer than ``AbsenceLimits/hold`` | any | report |
+///
+/// Many are more than the limits, those reported early included, or all of two or more. While the driver is suspected
+/// no volume is reported early. The suspicion ends when few are missing: those must then be confirmed anew.
+///
+/// Pure: time is passed in. The methods that are called for each response do not iterate over the missing volumes.
 struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     private struct Missing {
-        /// When it was first not found, and when last.
+        /// When the volume was first not found.
         var since: Duration
-        var lastSeen: Duration
-        /// It was not found twice, or by a list and by a call.
+        /// When it was last not found.
+        var lastMissed: Duration
+        /// Two calls, two complete lists, or a list and a call did not find it.
         var isConfirmed = false
-        /// A call that confirms it is still to be answered.
+        /// A call is to confirm it: the absence from the list alone does not count.
         var awaitsCall: Bool
-        /// No list of this process had it and no call can confirm it.
+        /// It is not reported before ``AbsenceLimits/hold`` has passed, however few are missing.
         var needsHold: Bool
-        /// What ``found`` was then.
+        /// The value of ``found`` when it was first not found.
         var foundBefore: UInt64
         var isReported = false
 
@@ -31,37 +46,37 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     private let limits: AbsenceLimits
     private var missing: [Key: Missing] = [:]
     private var unreported = 0
-    /// Unreported, and not merely awaiting a call.
+    /// How many are missing, not reported, and do not merely await a call.
     private var held = 0
-    /// When volumes were reported before ``AbsenceLimits/hold`` was over, within the last such time.
+    /// When volumes were reported early, within the last ``AbsenceLimits/hold``.
     private var earlyReports: [Duration] = []
-    /// How often a volume was found.
+    /// How often any volume was found.
     private var found: UInt64 = 0
-    /// The last list was empty, and one before it was not.
+    /// The last list was empty, after one of two or more entries.
     private var isListEmpty = false
-    /// Set while volumes are held because there are too many of them.
+    /// Set while volumes are held because too many are missing.
     private(set) var suspicion: AbsenceSuspicion?
 
     init(limits: AbsenceLimits) {
         self.limits = limits
     }
 
-    /// Whether nothing is missing.
+    /// Whether no volume is missing.
     var isEmpty: Bool { missing.isEmpty }
 
-    /// Whether just one volume is missing and not reported.
+    /// Whether exactly one missing volume is not reported.
     var isAloneUnreported: Bool { unreported == 1 }
 
     func contains(_ key: Key) -> Bool { missing[key] != nil }
 
     func isReported(_ key: Key) -> Bool { missing[key]?.isReported == true }
 
-    /// The driver did not find it, for the first time or again.
+    /// The driver did not find the volume, for the first time or again.
     ///
     /// - Parameters:
-    ///   - since: when that was looked for; of a list, its beginning.
-    ///   - awaitsCall: a call that confirms it follows, and only that counts.
-    ///   - needsHold: it is not reported before the hold is over, whatever else is found.
+    ///   - since: when the call or the list began.
+    ///   - awaitsCall: a call follows, and only its result confirms that the volume is missing.
+    ///   - needsHold: the volume is not reported before ``AbsenceLimits/hold`` has passed, however few are missing.
     mutating func notFound(
         _ key: Key,
         since: Duration,
@@ -72,7 +87,7 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         guard var entry = missing[key] else {
             missing[key] = Missing(
                 since: since,
-                lastSeen: now,
+                lastMissed: now,
                 awaitsCall: awaitsCall,
                 needsHold: needsHold,
                 foundBefore: found
@@ -84,42 +99,44 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         if awaitsCall { return }
         let wasHeld = entry.isHeld
         entry.isConfirmed = true
-        entry.lastSeen = now
+        entry.lastMissed = now
         if entry.isHeld, !wasHeld { held += 1 }
         missing[key] = entry
     }
 
-    /// The driver has it.
+    /// The driver found the volume.
     mutating func wasFound(_ key: Key) {
         found &+= 1
         if !missing.isEmpty { forget(key) }
     }
 
-    /// It is of no interest any more.
+    /// The volume needs no decision any more.
     mutating func forget(_ key: Key) {
         guard let entry = missing.removeValue(forKey: key) else { return }
         if !entry.isReported { unreported -= 1 }
         if entry.isHeld { held -= 1 }
     }
 
-    /// Forgets what does not pass the test.
+    /// Forgets the volumes that do not satisfy the predicate.
     mutating func retain(where isIncluded: (Key) -> Bool) {
         for key in Array(missing.keys) where !isIncluded(key) { forget(key) }
     }
 
-    /// A complete list of every volume has come.
+    /// The driver returned a complete list of every volume.
+    ///
+    /// - Parameter wasEmpty: whether the last list that was not empty had fewer than two entries.
     mutating func listed(isEmpty: Bool, wasEmpty: Bool) {
         isListEmpty = isEmpty && (isListEmpty || !wasEmpty)
     }
 
-    /// Whether to report it now. Asked whenever the driver did not find it; true once.
+    /// Whether to report the volume now. Called whenever the driver did not find it; returns true once.
     ///
     /// - Parameters:
-    ///   - used: how many volumes there are that could be missing.
-    ///   - settling: in what time every one of them is looked for; zero after a list, which looks for all at once.
+    ///   - used: how many volumes are looked for.
+    ///   - settling: how long it takes to look for all of them; zero after a list, which covers all at once.
     mutating func shouldReport(_ key: Key, used: Int, settling: Duration, at now: Duration) -> Bool {
         guard let entry = missing[key], entry.isConfirmed, !entry.isReported else { return false }
-        if entry.lastSeen - entry.since >= limits.hold {
+        if entry.lastMissed - entry.since >= limits.hold {
             report(key, entry)
             return true
         }
@@ -128,7 +145,8 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
             return false
         }
         let others = min(3, used - missing.count)
-        // Alone among others that are found; or all the others were looked for meanwhile, and are not missing.
+        // Either all other volumes were looked for meanwhile and are not missing, or this is the only one and others
+        // were found.
         guard now - entry.since >= settling || (unreported == 1 && found &- entry.foundBefore >= UInt64(max(0, others)))
         else { return false }
         earlyReports.append(now)
@@ -148,7 +166,8 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         return total >= 2 && used - missing.count <= 0
     }
 
-    /// Begins or ends the suspicion. When it ends because most were found again, what is left must be missed once more.
+    /// Begins or ends the suspicion of the driver. When it ends because most volumes were found again, the rest must be
+    /// confirmed anew.
     mutating func review(used: Int, at now: Duration) {
         earlyReports.removeAll { now - $0 >= limits.hold }
         let isSuspect = unreported > 0 && ((isListEmpty && held > 0) || isOverLimit(held, used: used))
@@ -161,7 +180,7 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
                 if entry.isHeld { held -= 1 }
                 missing[key] = Missing(
                     since: now,
-                    lastSeen: now,
+                    lastMissed: now,
                     awaitsCall: true,
                     needsHold: entry.needsHold,
                     foundBefore: found
@@ -173,14 +192,14 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
 
 /// When missing volumes are reported.
 package struct AbsenceLimits: Sendable, Hashable {
-    /// After what time the absence of many is believed; zero: at once.
+    /// After what time the absence of many volumes is reported; zero: at once.
     package var hold: Duration
-    /// So many may be missing at once in any case.
+    /// How many volumes may be reported early, however few the driver has.
     package var volumes: Int
-    /// Or so many of a hundred.
+    /// How many percent of the volumes may be reported early.
     package var percent: Int
 
-    /// By default the larger of 5 volumes and 5 percent, and 10 minutes for more.
+    /// By default 5 volumes or 5 percent, whichever is more, and 10 minutes for more.
     package init(hold: Duration = .seconds(600), volumes: Int = 5, percent: Int = 5) {
         self.hold = hold
         self.volumes = volumes
@@ -188,20 +207,20 @@ package struct AbsenceLimits: Sendable, Hashable {
     }
 }
 
-/// So many volumes are missing at once that the driver is suspected, and not the volumes.
+/// So many volumes are missing at once that the driver, not its volumes, is suspected to be at fault.
 package struct AbsenceSuspicion: Sendable, Hashable {
-    /// When the first of them was not found.
+    /// When the first of the missing volumes was not found.
     package var since: Duration
-    /// How many are missing and not reported.
+    /// How many missing volumes are not reported.
     package var missing: Int
-    /// How many volumes there are.
+    /// How many volumes are looked for.
     package var of: Int
 }
 
-/// Why a complete list does not say how the volumes are.
+/// Why a complete list does not tell the health of the volumes.
 package enum ListProblem: Sendable, Hashable {
-    /// No entry has a volume condition, although the driver has the capability.
+    /// No entry has a volume condition, although the driver has VOLUME_CONDITION.
     case noConditions
-    /// No entry's `volume_id` is the handle of any PersistentVolume of the driver. With an example of each side.
+    /// No entry's `volume_id` is the handle of a PersistentVolume of the driver; with an example of each.
     case foreignIDs(volumeID: String, volumeHandle: String)
 }

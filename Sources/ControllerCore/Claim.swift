@@ -3,45 +3,41 @@
 
 package import HealthCore
 
-/// Where a PersistentVolumeClaim is found. A claim that is deleted and made anew has the same key and another uid.
+/// The namespace and name of a PersistentVolumeClaim. A claim that is deleted and created again has the same key and
+/// another uid.
 package struct ClaimKey: Sendable, Hashable {
-    /// `metadata.namespace`
     package var namespace: String
-    /// `metadata.name`
     package var name: String
 
-    /// Names a claim.
     package init(namespace: String, name: String) {
         self.namespace = namespace
         self.name = name
     }
 }
 
-/// A PersistentVolumeClaim as far as attemptID it something needs.
+/// A PersistentVolumeClaim, reduced to what a report on it needs.
 package struct Claim: Sendable, Hashable {
-    /// Namespace and name.
     package var key: ClaimKey
     /// `metadata.uid`: the claim's identity.
     package var uid: String
     /// `metadata.resourceVersion` when it was last seen.
     package var resourceVersion: String
 
-    /// Describes a claim.
     package init(key: ClaimKey, uid: String, resourceVersion: String) {
         self.key = key
         self.uid = uid
         self.resourceVersion = resourceVersion
     }
 
-    /// Whether this is a later state of the claim. Versions of one resource are decimal numbers in the order of its writes
-    /// (KEP-5504); where they are not, nobody knows.
+    /// Whether this is a later version of the claim. Versions of one resource are decimal numbers in the order of its
+    /// writes (KEP-5504); false where they are not.
     func isNewer(than other: Claim) -> Bool {
         guard let mine = UInt64(resourceVersion), let theirs = UInt64(other.resourceVersion) else { return false }
         return mine > theirs
     }
 }
 
-/// Names a claim in four bytes for as long as it is there: a claim of the same name and another uid is another one.
+/// Identifies a claim in four bytes while it exists. A claim with the same name and another uid is another claim.
 package struct ClaimNumber: Sendable, Hashable {
     private let number: UInt32
 
@@ -50,7 +46,7 @@ package struct ClaimNumber: Sendable, Hashable {
     var position: Int { Int(number) }
 }
 
-/// Names a volume handle in four bytes for as long as there is a volume with it.
+/// Identifies a volume handle in four bytes while a volume has it.
 struct HandleNumber: Sendable, Hashable {
     private let number: UInt32
 

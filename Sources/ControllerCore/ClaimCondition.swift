@@ -9,31 +9,31 @@ package enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
     case auto
     /// On every API server.
     case always
-    /// On none; a condition that an earlier process has set is removed.
+    /// Never; a condition that an earlier process has set is removed.
     case never
 }
 
-/// The condition of a PersistentVolumeClaim that says how its volume is: of type ``type``, status `True` while nothing is
-/// wrong and `False` otherwise.
+/// The condition of type ``type`` of a PersistentVolumeClaim: status `True` while its volume is healthy, `False`
+/// otherwise.
 ///
 /// Source: `PersistentVolumeClaimCondition` of core/v1. The API server keeps conditions of any type.
 package struct ClaimCondition: Sendable, Hashable {
-    /// The type of ours; no other is read or written.
+    /// No condition of another type is read or written.
     package static let type = "csi-health-monitor/VolumeHealthy"
-    /// The reason of a healthy one.
+    /// The reason while the volume is healthy.
     package static let healthyReason = "VolumeConditionNormal"
-    /// How long a healthy one stays on the claim.
+    /// How long the condition stays on the claim after the volume has recovered.
     package static let retention = Duration.seconds(24 * 60 * 60)
     private static let maximumMessageBytes = 32 * 1024
 
-    /// `True` or `False`.
+    /// Whether the status is `True`.
     package var isHealthy: Bool
-    /// Of an unhealthy one, the reason of the worst condition.
+    /// While the volume is unhealthy, the reason of its worst condition.
     package var reason: String
-    /// Of an unhealthy one, everything that is wrong, worst first.
+    /// While the volume is unhealthy, all its conditions, the worst first.
     package var message: String
 
-    /// The condition that says this.
+    /// The condition that shows this state.
     package init(_ state: VolumeState) {
         let conditions = state.conditions
         isHealthy = state.isClear
@@ -45,19 +45,19 @@ package struct ClaimCondition: Sendable, Hashable {
     }
 }
 
-/// What is remembered of a ``ClaimCondition`` that stands on a claim.
+/// What is kept of a ``ClaimCondition`` in the status of a claim.
 package struct ShownCondition: Sendable, Hashable {
-    /// Whether its status is `True`.
+    /// Whether the status is `True`.
     package var isHealthy: Bool
     /// `lastTransitionTime`, in seconds since 1970.
     package var transition: Int64
     private var reason: Fingerprint
     private var message: Fingerprint
 
-    /// A condition as the API server has it.
+    /// A condition as the API server shows it.
     ///
     /// - Parameters:
-    ///   - status: what is not `True` counts as unhealthy.
+    ///   - status: everything but `True` counts as unhealthy.
     ///   - transition: `lastTransitionTime`, in seconds since 1970.
     package init(status: String, reason: String, message: String, transition: Int64) {
         isHealthy = status == "True"
@@ -66,7 +66,7 @@ package struct ShownCondition: Sendable, Hashable {
         self.message = Fingerprint([message])
     }
 
-    /// How much of this state it says.
+    /// How far the condition shows this state.
     func match(_ state: VolumeState) -> Match {
         let condition = ClaimCondition(state)
         guard isHealthy == condition.isHealthy else { return .otherState }
@@ -77,7 +77,7 @@ package struct ShownCondition: Sendable, Hashable {
 
     enum Match: Sendable {
         case all
-        /// The same reason with another message.
+        /// The reason matches, the message does not.
         case otherMessage
         case otherState
     }

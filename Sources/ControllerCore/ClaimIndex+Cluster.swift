@@ -7,7 +7,7 @@ import HealthCore
 // MARK: Volumes
 
 extension ClaimIndex {
-    /// A new list of volumes begins. What is known stays in use until the list is complete.
+    /// A new list of volumes begins. Until it is complete, what is known stays in use.
     mutating func beginVolumeRelist() {
         volumeGeneration &+= 1
     }
@@ -53,7 +53,7 @@ extension ClaimIndex {
         reclaimTexts()
     }
 
-    /// A volume was deleted, or turned out to be none of our driver's.
+    /// A volume was deleted, or belongs to another driver.
     mutating func removeVolume(named name: String) {
         guard let position = texts.key(of: name).flatMap({ volumes.position(of: $0) }) else { return }
         removeVolume(at: position)
@@ -85,12 +85,12 @@ extension ClaimIndex {
 // MARK: Claims
 
 extension ClaimIndex {
-    /// A new list of claims begins. What is known stays in use until the list is complete.
+    /// A new list of claims begins. Until it is complete, what is known stays in use.
     mutating func beginClaimRelist() {
         claimGeneration &+= 1
     }
 
-    /// The list of claims is complete: forgets every claim that was not in it, and returns the numbers that they had.
+    /// The list of claims is complete: forgets every claim that was not in it, and returns their numbers.
     @discardableResult
     mutating func endClaimRelist() -> [ClaimNumber] {
         let gone = claims.positions.filter { claims[$0].generation != claimGeneration }
@@ -107,7 +107,7 @@ extension ClaimIndex {
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: `status.healthStatus`.
     ///   - healthTransition: `status.healthStatus.lastTransitionTime`, in seconds since 1970.
-    ///   - condition: that of ours in `status.conditions`.
+    ///   - condition: the condition of type ``ClaimCondition/type`` in `status.conditions`.
     @discardableResult
     mutating func apply(
         _ claim: Claim,
@@ -140,8 +140,8 @@ extension ClaimIndex {
         return number
     }
 
-    /// Whether this version of the claim is older than the known one. In a list of another beginning it counts all the same:
-    /// an API server that was restored from a backup has older versions.
+    /// Whether the known version of the claim is newer than this one. A new list replaces even a newer version: an API
+    /// server that was restored from a backup has older versions.
     func isKnownNewer(_ number: ClaimNumber, than claim: Claim) -> Bool {
         guard claims[number.position].generation == claimGeneration, let known = self.claim(number) else {
             return false

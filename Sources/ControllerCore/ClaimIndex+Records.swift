@@ -4,38 +4,37 @@
 import CompactStorage
 import HealthCore
 
-/// What is kept of each object. docs/architecture.md has the bytes.
+/// The records kept for each object. docs/architecture.md has their sizes.
 extension ClaimIndex {
-    /// A PersistentVolume of our driver's.
+    /// A PersistentVolume of the monitored driver.
     struct VolumeRecord: Record {
         /// `metadata.name`
         var key: StringTable.Key
         var handle: StringTable.Key
-        /// Of a ``ClaimIndex/ClaimRecord``, whether it is there or not; none while the volume is free.
+        /// The key of a ``ClaimIndex/ClaimRecord``, which may not exist; `none` while the volume has no claimRef.
         var claim: StringTable.Key
         var claimUID: StringTable.Key
-        /// As ``ClaimIndex/text(_:)`` has it; none.
+        /// Namespace and name of a Secret, joined by a slash; `none` when the volume refers to none.
         var secret: StringTable.Key
-        /// The name of another volume with this handle; almost always none.
+        /// The name of the next volume with the same handle; almost always `none`.
         var nextOfHandle = StringTable.Key.none
         var generation: UInt32
         var isBound: Bool
-        /// `spec.nodeAffinity` names nodes, and not the one on which we run.
+        /// `spec.nodeAffinity` names nodes, but not the node of this process.
         var isOfOtherNode: Bool
     }
 
-    /// A volume handle that at least one volume has.
+    /// The handle of at least one volume.
     struct HandleEntry: Record {
-        /// The handle.
         var key: StringTable.Key
-        /// A volume's name.
+        /// The name of the first volume with this handle.
         var firstVolume = StringTable.Key.none
         var record = HandleRecord()
     }
 
-    /// A PersistentVolumeClaim, whatever driver its volume has.
+    /// A PersistentVolumeClaim, whichever driver its volume has.
     struct ClaimRecord: Record {
-        /// Namespace and name, as ``ClaimIndex/text(_:)`` has them.
+        /// Namespace and name, joined by ``ClaimIndex/text(_:)``.
         var key: StringTable.Key
         var uid: StringTable.Key
         /// `spec.volumeName`, empty until the claim is bound.
@@ -45,16 +44,16 @@ extension ClaimIndex {
         var version: Version
     }
 
-    /// A `resourceVersion`: a decimal number (KEP-5504), or what else a server may write.
+    /// A `resourceVersion`: a decimal number (KEP-5504), or any other text that a server may return.
     enum Version: Sendable {
         case number(UInt64)
         case text(StringTable.Key)
     }
 
-    /// A namespace and a name as one text: neither has a slash.
+    /// Namespace and name joined by a slash, which neither contains.
     static func text(_ key: ClaimKey) -> String { "\(key.namespace)/\(key.name)" }
 
-    /// A claim as the outside knows it.
+    /// The claim that a record stands for.
     subscript(record: ClaimRecord) -> Claim {
         let (namespace, name) = names(at: record.key)
         let version =
@@ -86,8 +85,8 @@ extension ClaimIndex {
         return .text(texts.insert(text))
     }
 
-    /// Leaves behind the texts that nobody uses any more, when they may be the most of them. Records are fewer than
-    /// their texts, and gone through as often as half of them have changed: on average this costs little more than a change.
+    /// Copies the texts in use into a new table when most of the old one may be unused. This happens after about half
+    /// of the records have changed, so that the average cost of a change grows only a little.
     mutating func reclaimTexts() {
         guard abandonedRecords > max(1000, (volumes.count + claims.count) / 2) else { return }
         var copy = StringTable()

@@ -4,49 +4,51 @@
 import CompactStorage
 import HealthCore
 
-/// Which claims use a volume: the watched PersistentVolumes and PersistentVolumeClaims, reduced to what joins them.
+/// Finds the claims that use a volume: the watched PersistentVolumes and PersistentVolumeClaims, reduced to what joins
+/// them.
 ///
-/// A claim counts as a volume's only while all agree on it: the volume is of our driver and Bound, its claimRef names
-/// the claim by uid, and the claim exists and names the volume. Everything is looked up when it is asked for, so the
-/// two watches may deliver in any order, and a volume that is not yet Bound when it is first seen is found later.
+/// A claim uses a volume only while both agree: the volume belongs to the monitored driver and is Bound, its claimRef
+/// has the claim's uid, and the claim exists and names the volume. The join is made on each lookup, so the two watches
+/// may deliver in any order, and a volume that is not yet Bound when it is first seen is found later.
 ///
-/// Both halves are filled by a watch, in the same way: begin a relist, apply every object, end the relist, which drops
-/// what was not among them; after that apply and remove one by one (`ClaimIndex+Cluster.swift`).
+/// A watch fills each half: begin a relist, apply every object, end the relist, which drops all objects that were not
+/// in it; then apply and remove single objects (`ClaimIndex+Cluster.swift`).
 ///
-/// There may be hundred thousands of them: each text is stored once, and all else are small records of numbers
+/// There may be hundreds of thousands of objects: each text is stored once, everything else in small fixed-size records
 /// (`ClaimIndex+Records.swift`).
 ///
-/// What else there is to know of a claim, or of a volume handle, is kept elsewhere under its number. A number names nothing
-/// any more when the claim, or the last volume with the handle, is gone, and may then be given to another.
+/// Other types keep what they know of a claim or a volume handle under its number. When the claim, or the last volume
+/// with the handle, is gone, its number may be reused: what is kept under it must be removed first.
 struct ClaimIndex: Sendable {
     var texts = StringTable()
     var volumes = RecordTable<VolumeRecord>()
     var handles = RecordTable<HandleEntry>()
     var claims = RecordTable<ClaimRecord>()
-    /// Only of claims that show one.
+    /// `status.healthStatus` of the claims that have one.
     var healthStatuses = [ClaimNumber: VolumeState]()
-    /// Of those, `lastTransitionTime` in seconds since 1970.
+    /// `status.healthStatus.lastTransitionTime` of these claims, in seconds since 1970.
     var healthTransitions: [ClaimNumber: Int64] = [:]
-    /// Only of claims that have one.
+    /// The condition of type ``ClaimCondition/type`` of the claims that have one.
     var conditions = [ClaimNumber: ShownCondition]()
     /// How many of ``conditions`` are healthy.
     var healthyConditions = 0
-    /// How many volumes are of other nodes than ours.
+    /// How many volumes belong to other nodes.
     var volumesOfOtherNodes = 0
-    /// The list that a volume, or a claim, was last seen in or after.
+    /// The number of the latest list of volumes: a record of an older generation was not seen since that list began.
     var volumeGeneration: UInt32 = 0
+    /// The same for claims.
     var claimGeneration: UInt32 = 0
-    /// How many records went or changed since the texts were last copied: about so many texts nobody uses.
+    /// How many records were removed or changed since the texts were last copied: about as many texts are unused.
     var abandonedRecords = 0
 
-    /// What is known of a volume handle, as long as there is a volume with it.
+    /// What is known of a volume handle while a volume has it.
     struct HandleRecord: Sendable {
-        /// The number of the last sweep that listed it; 0: none of this process did.
+        /// The number of the last sweep that listed it; 0: no sweep of this process did.
         var lastListed: UInt32 = 0
         var health = KnownHealth.unknown
-        /// The driver did not have it when it was last asked.
+        /// The driver did not find it in the last call or list.
         var isMissing = false
-        /// It turned up since the last sweep began.
+        /// It was added after the last sweep began.
         var isNew = true
     }
 
@@ -70,16 +72,15 @@ struct ClaimIndex: Sendable {
         volumes(of: handle).contains { claim(of: $0) != nil }
     }
 
-    /// How many handles have a volume that a claim uses. Takes time in proportion to their number.
+    /// How many handles have a volume that a claim uses. O(n).
     var usedHandles: Int { handles.positions.count { hasClaim(of: HandleNumber($0)) } }
 
-    /// Whether all volumes with this handle are of other nodes than ours.
+    /// Whether all volumes with this handle belong to other nodes.
     func isOfOtherNode(_ handle: HandleNumber) -> Bool {
         volumes(of: handle).allSatisfy { $0.isOfOtherNode }
     }
 
-    /// Whether the volumes in use that are missing are exactly those of other nodes, and there are some. Takes time in
-    /// proportion to their number.
+    /// Whether the missing volumes among those in use are exactly the volumes of other nodes, and there are some. O(n).
     var missesExactlyOtherNodes: Bool {
         var isAny = false
         for position in handles.positions where hasClaim(of: HandleNumber(position)) {
@@ -90,7 +91,8 @@ struct ClaimIndex: Sendable {
         return isAny
     }
 
-    /// A handle that was there before the last list began, where no list has had any handle; nil where one has.
+    /// An example of a handle that existed before the last list began, when no list has had any known handle; nil when
+    /// a list has had one.
     var unlistedHandle: String? {
         var example: Int?
         for position in handles.positions {
@@ -101,32 +103,32 @@ struct ClaimIndex: Sendable {
         return example.map { texts[handles[$0].key] }
     }
 
-    /// The volume that a claim uses, when it is one of our driver's.
+    /// The handle of the volume that a claim uses; nil when it is no volume of the monitored driver.
     func volumeHandle(of claim: ClaimNumber) -> String? {
         volume(of: claim).map { texts[$0.handle] }
     }
 
-    /// What is known of the volume that a claim uses, when it is one of our driver's.
+    /// What is known of the volume that a claim uses; nil when it is no volume of the monitored driver.
     func record(ofVolumeOf claim: ClaimNumber) -> HandleRecord? {
         volume(of: claim).flatMap { handles[$0.handle]?.record }
     }
 
-    /// Whether a claim uses a volume of our driver's.
+    /// Whether a claim uses a volume of the monitored driver.
     func hasVolume(_ claim: ClaimNumber) -> Bool {
         volume(of: claim) != nil
     }
 
-    /// The claim of this name, when it uses a volume of our driver's.
+    /// The claim with this key; nil when it uses no volume of the monitored driver.
     func claim(at key: ClaimKey) -> Claim? {
         number(at: key).flatMap { hasVolume($0) ? claim($0) : nil }
     }
 
-    /// The claim of this name as it is now, whatever volume it has.
+    /// The number of the claim with this key, whichever volume it has.
     func number(at key: ClaimKey) -> ClaimNumber? {
         texts.key(of: Self.text(key)).flatMap(claims.position(of:)).map(ClaimNumber.init)
     }
 
-    /// The claim as it is now, whatever volume it has; nil when it is gone.
+    /// The current version of a claim, whichever volume it has; nil when it is gone.
     func claim(_ number: ClaimNumber) -> Claim? {
         claims.contains(number.position) ? self[claims[number.position]] : nil
     }
@@ -136,26 +138,27 @@ struct ClaimIndex: Sendable {
         claims.contains(claim.position) ? texts[claims[claim.position].uid] : nil
     }
 
-    /// What the claim's `status.healthStatus` says; clear when there is none.
+    /// The state that the claim's `status.healthStatus` shows; clear when it has none.
     func healthStatus(of claim: ClaimNumber) -> VolumeState {
         healthStatuses[claim] ?? .clear
     }
 
-    /// The condition of ours in the claim's `status.conditions`.
+    /// The condition of type ``ClaimCondition/type`` in the claim's `status.conditions`.
     func condition(of claim: ClaimNumber) -> ShownCondition? {
         conditions[claim]
     }
 
-    /// Since when the claim's status shows this set of status and reason, in seconds since 1970; nil where it does not say.
+    /// Since when the claim's status shows the state with this fingerprint, in seconds since 1970; nil when it does not
+    /// show it.
     func unhealthySince(_ claim: ClaimNumber, showing fingerprint: Fingerprint) -> Int64? {
         if let state = healthStatuses[claim] {
             return state.fingerprint == fingerprint ? healthTransitions[claim] : nil
         }
-        // A condition has not all of the state.
+        // A condition does not hold all of the state: any unhealthy one counts.
         return conditions[claim].flatMap { $0.isHealthy ? nil : $0.transition }
     }
 
-    /// Whether the claim's status says that something is wrong.
+    /// Whether the claim's status shows an unhealthy volume.
     func showsUnhealthy(_ claim: ClaimNumber) -> Bool {
         healthStatuses[claim] != nil || conditions[claim]?.isHealthy == false
     }
@@ -167,7 +170,7 @@ struct ClaimIndex: Sendable {
         return volumes.map { (texts[$0.key], $0.secret) }.min { $0.0 < $1.0 }.map { secret(at: $0.1) }
     }
 
-    /// The Secret that all volumes refer to; nil when one has none, or they have several.
+    /// The Secret that all volumes refer to; nil when one refers to none, or they refer to several.
     var commonSecret: SecretName? {
         let secrets = Set(volumes.positions.lazy.map { volumes[$0].secret })
         guard secrets.count == 1, let secret = secrets.first, secret != .none else { return nil }
@@ -198,7 +201,7 @@ extension ClaimIndex {
         return self.claim(of: volume) == claim ? volume : nil
     }
 
-    /// In no order.
+    /// In no particular order.
     private func volumes(of handle: HandleNumber) -> [VolumeRecord] {
         guard handles.contains(handle.position) else { return [] }
         var volumes: [VolumeRecord] = []
@@ -214,47 +217,47 @@ extension ClaimIndex {
 // MARK: Handles
 
 extension ClaimIndex {
-    /// The handle's number; nil when there is no volume with it.
+    /// The number of a handle; nil when no volume has it.
     func number(ofVolumeHandle handle: String) -> HandleNumber? {
         texts.key(of: handle).flatMap(handles.position(of:)).map(HandleNumber.init)
     }
 
-    /// The handle; nil when there is no volume with it any more.
+    /// The handle with this number; nil when no volume has it any more.
     func volumeHandle(_ number: HandleNumber) -> String? {
         handles.contains(number.position) ? texts[handles[number.position].key] : nil
     }
 
-    /// What is known of a handle; nil when there is no volume with it any more.
+    /// What is known of a handle; nil when no volume has it any more.
     func record(of handle: HandleNumber) -> HandleRecord? {
         handles.contains(handle.position) ? handles[handle.position].record : nil
     }
 
-    /// Changes what is known of a handle.
+    /// Changes what is known of a handle, if a volume has it.
     mutating func update(_ handle: HandleNumber, _ change: (inout HandleRecord) -> Void) {
         if handles.contains(handle.position) { change(&handles[handle.position].record) }
     }
 
-    /// What is known of a handle; nil when there is no volume with it.
+    /// What is known of a handle; nil when no volume has it.
     func record(ofVolumeHandle handle: String) -> HandleRecord? {
         texts.key(of: handle).flatMap { handles[$0]?.record }
     }
 
-    /// Changes what is known of a handle.
+    /// Changes what is known of a handle, if a volume has it.
     mutating func update(_ handle: String, _ change: (inout HandleRecord) -> Void) {
         if let position = texts.key(of: handle).flatMap({ handles.position(of: $0) }) {
             change(&handles[position].record)
         }
     }
 
-    /// How many handles are in which health.
+    /// How many handles there are by health.
     var healthCounts: [KnownHealth: Int] {
         handles.positions.reduce(into: [:]) { $0[handles[$1].record.health, default: 0] += 1 }
     }
 
-    /// Whether the status of any claim says that something is wrong.
+    /// Whether the status of any claim shows an unhealthy volume.
     var hasUnhealthyStatuses: Bool { !healthStatuses.isEmpty || conditions.count > healthyConditions }
 
-    /// Claims whose status says that something is wrong.
+    /// The claims whose status shows an unhealthy volume.
     var unhealthyStatuses: [ClaimNumber] {
         var claims = Array(healthStatuses.keys)
         for (claim, condition) in conditions where !condition.isHealthy && healthStatuses[claim] == nil {
@@ -263,7 +266,7 @@ extension ClaimIndex {
         return claims
     }
 
-    /// Handles whose record passes the test.
+    /// The handles whose record satisfies the predicate.
     func handles(where isIncluded: (HandleRecord) -> Bool) -> [String] {
         handles.positions.filter { isIncluded(handles[$0].record) }.map { texts[handles[$0].key] }
     }
@@ -275,12 +278,12 @@ extension ClaimIndex {
         }
     }
 
-    /// A term begins or ends: only the driver's replies of this term say how its volumes are.
+    /// A term begins or ends: only the driver's responses of the same term count.
     mutating func forgetReplies() {
         updateAll { $0 = HandleRecord() }
     }
 
-    /// Another way of asking begins: what the last one listed and missed says nothing of the next.
+    /// The probe strategy changes: what was listed or missing before does not count for the new one.
     mutating func forgetListings() {
         updateAll { record in
             record.lastListed = 0

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Many events within a short time, which the log shows as one line.
+/// Detects many events within a short time, for which the log shows one line.
 ///
 /// A burst begins when more than ``threshold`` events are recorded within ``window``. It ends when no event is recorded
-/// for ``window``, at the latest ``limit`` after its first event: events after that may begin another one.
+/// for ``window``, but at the latest ``limit`` after its first event; later events may begin another one.
 package struct EventBurst: Sendable {
-    /// What the line says.
+    /// What the line shows.
     package struct Summary: Sendable, Equatable {
-        /// How many events were recorded.
         package var events: Int
-        /// The first five claims that they are on, each once.
+        /// The first five claims on which events were recorded, each once.
         package var claims: [ClaimKey]
-        /// From the first event to the last.
+        /// The time from the first event to the last.
         package var duration: Duration
 
         package init(events: Int, claims: [ClaimKey], duration: Duration) {
@@ -38,13 +37,13 @@ package struct EventBurst: Sendable {
         }
     }
 
-    /// The events of the last ``window``, the oldest first; empty in a burst.
+    /// The events of the last ``window``, the oldest first; empty during a burst.
     private var recent: [(claim: ClaimKey, time: Duration)] = []
     private var burst: Burst?
 
     package init() {}
 
-    /// When the burst ends as far as is known; later events may put that off. nil while there is no burst.
+    /// When the burst ends if no other event is recorded; nil while there is no burst.
     package var end: Duration? {
         burst.map { min($0.last + Self.window, $0.began + Self.limit) }
     }
@@ -67,7 +66,7 @@ package struct EventBurst: Sendable {
         return true
     }
 
-    /// Ends the burst; nil when there is none.
+    /// Ends the burst and returns its summary; nil when there is no burst.
     package mutating func finish() -> Summary? {
         defer { burst = nil }
         return burst.map { Summary(events: $0.events, claims: $0.claims, duration: $0.last - $0.began) }

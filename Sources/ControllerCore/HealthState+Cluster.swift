@@ -3,21 +3,21 @@
 
 package import HealthCore
 
-/// What the watches of PersistentVolumes and PersistentVolumeClaims say. Each half: begin a relist, apply every object,
-/// end the relist; after that apply and remove one by one.
+/// The input of the watches of PersistentVolumes and PersistentVolumeClaims. For each of the two: begin a relist, apply
+/// every object, end the relist; then apply and remove single objects.
 extension HealthState {
     /// A new list of volumes begins.
     package mutating func beginVolumeRelist() {
         index.beginVolumeRelist()
     }
 
-    /// The list of volumes is complete: what was not in it is gone.
+    /// The list of volumes is complete: volumes that were not in it are gone.
     package mutating func endVolumeRelist(at now: Duration) {
         index.endVolumeRelist()
-        releaseOthers(at: now)
+        releaseUnused(at: now)
     }
 
-    /// A volume of our driver was listed, added or modified.
+    /// A volume of the monitored driver was listed, added or modified.
     package mutating func apply(_ volume: MonitoredVolume, at now: Duration) {
         let before = claims(ofVolumeNamed: volume.name)
         index.apply(volume)
@@ -25,7 +25,7 @@ extension HealthState {
         probe(volume.handle, at: now)
     }
 
-    /// A volume was deleted, or is none of our driver's.
+    /// A volume was deleted, or belongs to another driver.
     package mutating func removeVolume(named name: String, at now: Duration) {
         let before = claims(ofVolumeNamed: name)
         index.removeVolume(named: name)
@@ -37,10 +37,10 @@ extension HealthState {
         index.beginClaimRelist()
     }
 
-    /// The list of claims is complete: what was not in it is gone.
+    /// The list of claims is complete: claims that were not in it are gone.
     package mutating func endClaimRelist(at now: Duration) {
         for claim in index.endClaimRelist() { forget(claim) }
-        releaseOthers(at: now)
+        releaseUnused(at: now)
     }
 
     /// A claim was listed, added or modified.
@@ -49,7 +49,7 @@ extension HealthState {
     ///   - volumeName: `spec.volumeName`, empty until the claim is bound.
     ///   - healthStatus: the conditions of `status.healthStatus`.
     ///   - healthTransition: `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: none.
-    ///   - condition: that of type ``ClaimCondition/type`` in `status.conditions`.
+    ///   - condition: the condition of type ``ClaimCondition/type`` in `status.conditions`.
     package mutating func apply(
         _ claim: Claim,
         volumeName: String,
@@ -59,12 +59,12 @@ extension HealthState {
         at now: Duration
     ) {
         let before = index.number(at: claim.key)
-        // What came with the reply to a write may be ahead of the watch.
+        // The response to a write may be ahead of the watch.
         if let before, index.isKnownNewer(before, than: claim) { return }
-        let isOther = before.map { index.uid(of: $0) != claim.uid } ?? true
-        if isOther, let before { forget(before) }
-        let wasOurs = !isOther && (before.map(index.hasVolume) ?? false)
-        // Of equal states one is kept.
+        let isReplaced = before.map { index.uid(of: $0) != claim.uid } ?? true
+        if isReplaced, let before { forget(before) }
+        let wasMonitored = !isReplaced && (before.map(index.hasVolume) ?? false)
+        // Equal states share one copy.
         let observed = VolumeState(healthStatus)
         let known = before.flatMap(statuses.current)
         let shown = known == observed ? known ?? observed : observed
@@ -75,12 +75,12 @@ extension HealthState {
             healthTransition: healthTransition,
             condition: condition
         )
-        if wasOurs, !index.hasVolume(number) { release(number, at: now) }
+        if wasMonitored, !index.hasVolume(number) { release(number, at: now) }
         observeStatus(of: number, at: now)
         if probesEveryVolume, let handle = index.volumeHandle(of: number) { probe(handle, at: now) }
     }
 
-    /// A claim's status was written, and the API server gave the claim back.
+    /// A claim's status was written, and the API server returned the claim.
     package mutating func written(
         _ claim: Claim,
         volumeName: String,
@@ -88,7 +88,7 @@ extension HealthState {
         condition: ShownCondition? = nil,
         at now: Duration
     ) {
-        // It may have been deleted or changed again meanwhile; the watch knows better.
+        // The claim may have been deleted or changed again meanwhile: then the watch is ahead.
         guard let latest = index.number(at: claim.key).flatMap(index.claim), latest.uid == claim.uid,
             !latest.isNewer(than: claim)
         else { return }
@@ -102,17 +102,17 @@ extension HealthState {
         forget(claim)
     }
 
-    /// The claim of this name, when it uses a volume of our driver's.
+    /// The claim with this key; nil when it uses no volume of the monitored driver.
     package func claim(at key: ClaimKey) -> Claim? {
         index.claim(at: key)
     }
 
-    /// The Secret that the driver wants with calls on this volume.
+    /// The Secret to send with calls for this volume.
     package func secret(ofVolumeHandle handle: String) -> SecretName? {
         index.secret(ofVolumeHandle: handle)
     }
 
-    /// The Secret that all volumes refer to; nil when one has none, or they have several.
+    /// The Secret that all volumes refer to; nil when one refers to none, or they refer to several.
     package var commonSecret: SecretName? {
         index.commonSecret
     }
@@ -121,20 +121,20 @@ extension HealthState {
         index.number(ofHandleOfVolumeNamed: name).map(index.claims(of:)) ?? []
     }
 
-    /// New volumes are asked for at once.
+    /// Schedules the probe of a new volume, at once.
     private mutating func probe(_ handle: String, at now: Duration) {
         if probesEveryVolume, index.hasClaim(ofVolumeHandle: handle) { probes?.add(handle, at: now) }
     }
 
     private mutating func release(_ before: [ClaimNumber], unless after: [ClaimNumber], at now: Duration) {
-        // Two volumes may claim to be the claim's; it is released when it is nobody's.
+        // Two volumes may name the claim: it is released when neither does any more.
         for claim in before where !after.contains(claim) && !index.hasVolume(claim) {
             release(claim, at: now)
         }
     }
 
-    /// Everybody who was reported something and has no volume of ours any more.
-    private mutating func releaseOthers(at now: Duration) {
+    /// Releases every claim with reports that uses no volume of the monitored driver any more.
+    private mutating func releaseUnused(at now: Duration) {
         let reported =
             Array(events.keys) + Array(statuses.keys) + Array(responses.keys) + Array(unknownFingerprints.keys)
         for claim in reported where !index.hasVolume(claim) {
@@ -142,8 +142,8 @@ extension HealthState {
         }
     }
 
-    /// The claim has no volume of ours any more: nothing is reported of it (rule 11), and what stands in its status is
-    /// cleared.
+    /// The claim uses no volume of the monitored driver any more: nothing is reported on it (rule 11), and its status
+    /// is cleared.
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)
         responses.remove(claim)
@@ -151,7 +151,7 @@ extension HealthState {
         if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
 
-    /// The claim is gone, or another one has its name: its number is another's from now on.
+    /// The claim is gone, or another claim has its name: its number may be reused.
     private mutating func forget(_ claim: ClaimNumber) {
         events.remove(claim)
         responses.remove(claim)

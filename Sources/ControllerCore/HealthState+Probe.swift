@@ -3,13 +3,13 @@
 
 package import HealthCore
 
-/// What the driver says when it is asked for one volume.
+/// The result of a call for one volume.
 package enum ProbeAnswer: Sendable, Hashable {
-    /// How the volume is.
+    /// The driver reported the health of the volume.
     case report(VolumeHealthReport)
-    /// It has no such volume.
+    /// NOT_FOUND.
     case notFound
-    /// It said nothing of the volume's health.
+    /// The driver has the volume and reported no health.
     case withoutHealth
     /// The call failed.
     case failed
@@ -20,15 +20,15 @@ package enum ProbeAnswer: Sendable, Hashable {
 extension HealthState {
     /// Which volumes are probed one by one.
     package enum ProbeScope: Sendable, Hashable {
-        /// All that a claim uses; those that turn up later join by themselves.
+        /// All volumes that claims use, later ones included.
         case everyVolume
-        /// Those of which lists say too little, and those whose absence from a list is to be confirmed.
+        /// Volumes without health in the lists, and volumes whose absence from a list must be confirmed.
         case whatListsLeaveOpen
     }
 
-    /// Begins to probe volumes one by one: from now on ``nextProbe(at:)`` names one after the other.
+    /// Begins to probe volumes one by one: from now on ``nextProbe(at:)`` returns them.
     ///
-    /// - Parameter minimumGap: the least time from one call to the next.
+    /// - Parameter minimumGap: the minimum time from one call to the next.
     package mutating func beginProbing(
         _ scope: ProbeScope = .everyVolume,
         interval: Duration,
@@ -47,11 +47,11 @@ extension HealthState {
         )
     }
 
-    /// Another way of asking begins: what the last one listed and missed says nothing of the next. Probing ends, unless
-    /// it is begun anew.
+    /// The probe strategy changes: what was listed or missing before does not count for the new one. Probes of single
+    /// volumes end until ``beginProbing(_:interval:minimumGap:at:using:)``.
     ///
-    /// - Parameter writesStatus: whether conditions go to the claims' status fields; when not, what stands there is
-    ///   cleared as volumes are asked for.
+    /// - Parameter writesStatus: whether conditions are written to `status.healthStatus` of claims; if not, the field
+    ///   is cleared as volumes are probed.
     package mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
         probes = nil
@@ -64,27 +64,27 @@ extension HealthState {
         index.forgetListings()
     }
 
-    /// An interval that has ended and in which every volume was probed; each once. nil where there is none, or the calls did
-    /// not get through in time.
+    /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise, also when
+    /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
         reviewUnanswered(at: now)
         guard probesEveryVolume, let round = probes?.completedRound(at: now) else { return nil }
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
-            learnWhetherItKnowsOnlyItsNode()
+            judgeLocality()
         }
         return round
     }
 
-    /// Volumes whose last answer is older than so many intervals, with its age, where volumes are probed one by one. Of one
-    /// that was never answered the age is that of its first probe's turn.
+    /// Volumes whose last response is older than so many intervals, with its age, where volumes are probed one by one.
+    /// Without any response the age counts from the first slot.
     package func unanswered(forIntervals count: Int, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
         guard probesEveryVolume, let probes else { return [] }
-        return probes.unanswered(for: probes.keptInterval * count, at: now).map { ($0.key, $0.age) }
+        return probes.unanswered(for: probes.effectiveInterval * count, at: now).map { ($0.key, $0.age) }
     }
 
-    /// The claims of these volumes, with the age.
+    /// The claims of these volumes, each with the age.
     package func claims(
         ofUnanswered volumes: [(volumeHandle: String, age: Duration)]
     ) -> [(claim: Claim, age: Duration)] {
@@ -95,16 +95,16 @@ extension HealthState {
         }
     }
 
-    /// What is known of this volume's health.
+    /// The known health of this volume; nil when no PersistentVolume has the handle.
     package func health(ofVolumeHandle handle: String) -> KnownHealth? {
         index.record(ofVolumeHandle: handle)?.health
     }
 
-    /// From one probe of a volume to its next, as it is kept: longer than the configured interval where the driver does not
-    /// answer as fast. nil while volumes are not probed one by one.
-    package var keptProbeInterval: Duration? { probesEveryVolume ? probes?.keptInterval : nil }
+    /// The time from one probe of a volume to its next that is achieved: longer than the configured interval when the
+    /// driver is too slow. nil while volumes are not probed one by one.
+    package var effectiveProbeInterval: Duration? { probesEveryVolume ? probes?.effectiveInterval : nil }
 
-    /// Which volume to probe now. Volumes without a claim are left out until they have one.
+    /// The next volume to probe. Volumes without a claim are skipped until they have one.
     package mutating func nextProbe(at now: Duration) -> ProbeStep<String> {
         while true {
             guard let step = probes?.next(at: now) else { return .wait(until: nil) }
@@ -112,23 +112,23 @@ extension HealthState {
             probes?.remove(handle)
             guard let number = index.number(ofVolumeHandle: handle) else { continue }
             absences.forget(number)
-            // It is not probed any more, so what was known of it gets old.
+            // It is not probed any more, so what was known becomes stale.
             if probesEveryVolume { index.update(number) { $0.health = .unknown } }
         }
     }
 
-    /// What the driver said of one volume: the answer to ``nextProbe(at:)``, or to what ``endSweep(_:at:)`` asked to
-    /// have confirmed. A failed call changes nothing (rule 1).
-    package mutating func receive(_ answer: ProbeAnswer, ofVolumeHandle handle: String, at now: Duration) {
+    /// Applies the result of a call for one volume, which ``nextProbe(at:)`` or ``endSweep(_:at:)`` returned. A failed
+    /// call changes nothing (rule 1).
+    package mutating func receive(_ result: ProbeAnswer, ofVolumeHandle handle: String, at now: Duration) {
         let outcome: ProbeSchedule<String>.Outcome
-        switch answer {
+        switch result {
         case .report(let report):
             if let handle = index.number(ofVolumeHandle: handle) {
                 index.update(handle) { $0.isMissing = false }
                 absences.wasFound(handle)
-                unlearnWhetherItKnowsOnlyItsNode(handle)
+                refuteLocality(byFinding: handle)
                 setHealth(unknown: report.unknownConditions, of: handle, at: now)
-                // Rule 3, and rule 6: what is not understood is not health.
+                // Rules 3 and 6: conditions of unknown types are not health.
                 if report.isHealthy || !report.conditions.isEmpty {
                     setHealth(VolumeState(report.conditions), of: handle, at: now)
                 }
@@ -137,7 +137,7 @@ extension HealthState {
         case .notFound:
             outcome = notFound(handle, at: now) ? .answered : .unconfirmed
         case .withoutHealth:
-            if let handle = index.number(ofVolumeHandle: handle) { found(handle, at: now) }
+            if let handle = index.number(ofVolumeHandle: handle) { foundWithoutHealth(handle, at: now) }
             outcome = .answered
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
@@ -149,7 +149,7 @@ extension HealthState {
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }
 
-    /// Returns whether that was the second time.
+    /// The driver returned NOT_FOUND. Returns whether it was for the second time, which confirms it.
     private mutating func notFound(_ name: String, at now: Duration) -> Bool {
         guard let handle = index.number(ofVolumeHandle: name) else { return true }
         guard configuration.reportsMissingVolumes else {
@@ -161,16 +161,16 @@ extension HealthState {
         if isSecond {
             absences.notFound(handle, since: now, at: now)
         } else {
-            missed(handle, since: now, at: now, awaitsCall: true)
-            // Whether the driver finds others decides what comes of it.
-            if absences.isAloneUnreported { probes?.hasten(Self.controls, at: now) }
+            markMissing(handle, since: now, at: now, awaitsCall: true)
+            // Whether the driver finds other volumes decides if this one is reported.
+            if absences.isAloneUnreported { probes?.expedite(Self.controlProbes, at: now) }
         }
         reportIfMissing(handle, at: now)
         return isSecond
     }
 
-    /// How many other volumes are probed at once when one is not found.
-    private static var controls: Int { 3 }
+    /// How many other volumes are probed at once when one volume is not found.
+    private static var controlProbes: Int { 3 }
 
     private mutating func reviewAbsences(at now: Duration) {
         absences.review(used: usedVolumes, at: now)

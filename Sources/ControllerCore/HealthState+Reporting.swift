@@ -3,16 +3,19 @@
 
 package import HealthCore
 
-/// What to report now, in four streams, each with `next` and `complete`.
+/// The reports to send, in four streams, each with a `next` and a `complete`: events on conditions, events on
+/// conditions of unknown types, events on volumes without a response (`HealthState+Unanswered.swift`), and status
+/// updates.
 extension HealthState {
-    /// An earlier process reported this on the claim's events, and nothing else since (rule 9). Before anything is reported.
+    /// An earlier process reported this state by an event on the claim, and nothing since (rule 9). Called before the
+    /// first report of the term.
     ///
     /// - Parameters:
-    ///   - fingerprint: of the ``VolumeState`` that was reported; never a clear one.
-    ///   - state: the same as far as it is known.
-    ///   - time: when; may be before the clock's beginning.
-    ///   - since: since when it is so, where the claim's status does not say; nil: `reportedAt`.
-    ///   - wall: `now` in seconds since 1970, for the times in the claim's status; nil: they are not used.
+    ///   - fingerprint: the fingerprint of the ``VolumeState`` that was reported, which is not clear.
+    ///   - state: the state that was reported, when the event holds all of it.
+    ///   - time: when it was reported; may be before the clock's origin.
+    ///   - since: since when the state holds, used when the claim's status does not show it; nil: `reportedAt`.
+    ///   - wall: `now` in seconds since 1970, to convert times in the claim's status; nil: these are not used.
     package mutating func restore(
         reported fingerprint: Fingerprint,
         state: VolumeState? = nil,
@@ -33,21 +36,21 @@ extension HealthState {
             )
             if let state, events.current(claim) == nil { reportedBefore[claim] = state }
         } else if index.showsUnhealthy(claim) {
-            // It was ours, and its volume went while nobody watched.
+            // It used a volume of the monitored driver, which was deleted while no process watched.
             setStatus(.clear, for: claim, at: now)
         }
     }
 
-    /// Of claims of which no event is left, their status says what was reported, long ago (rule 9). After
-    /// ``restore(reported:claimUID:key:reportedAt:at:)``.
+    /// For claims without an event, the status shows what was reported, long ago (rule 9). Called after
+    /// ``restore(reported:state:claimUID:key:reportedAt:since:at:wall:)``.
     ///
-    /// - Parameter known: uids of claims of which there is an event.
+    /// - Parameter known: the uids of claims that have an event.
     package mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
         for claim in index.unhealthyStatuses
         where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
             let shown = index.healthStatus(of: claim)
-            // A condition has not all of what was reported.
+            // A condition does not hold all of what was reported.
             let fingerprint = shown.isClear ? .unknown : shown.fingerprint
             events.restore(
                 reported: fingerprint,
@@ -58,7 +61,7 @@ extension HealthState {
         }
     }
 
-    /// Since when the claim's status shows this; nil where it does not say.
+    /// Since when the claim's status shows the state with this fingerprint; nil when it does not show it.
     private func shownSince(
         _ claim: ClaimNumber,
         _ fingerprint: Fingerprint,
@@ -66,11 +69,11 @@ extension HealthState {
         wall: Int64?
     ) -> Duration? {
         guard let wall, let since = index.unhealthySince(claim, showing: fingerprint), since > 0 else { return nil }
-        // For any number: the API server checks no time in a claim's status.
+        // Valid for any number: the API server validates no time in a claim's status.
         return now - max(.zero, .seconds(wall) - .seconds(since))
     }
 
-    /// An earlier process reported of an unknown condition.
+    /// An earlier process reported a condition of an unknown type on the claim.
     package mutating func restore(reportedUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
@@ -79,20 +82,21 @@ extension HealthState {
         if register(key) { unknowns.restore(reported: fingerprint, for: key, reportedAt: .zero) }
     }
 
-    /// The next event on a claim whose volume is not well, or is well again.
+    /// The next event on a claim whose volume is unhealthy or has recovered.
     package mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
         events.next(at: now, target: index.claim)
     }
 
-    /// A refresh found that the API server had forgotten the event: its event lifetime is shorter than the time between
-    /// refreshes (rule 8).
+    /// A refresh found that the event had expired: the API server's event lifetime is shorter than the refresh interval
+    /// (rule 8).
     package mutating func eventWasGone(at now: Duration) {
         events.shortenRefreshInterval(at: now)
     }
 
-    /// How attemptID it went.
+    /// Completes an event.
     ///
-    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
+    ///   all.
     @discardableResult
     package mutating func complete(
         event: PendingReport<ClaimNumber, VolumeState, Claim>,
@@ -109,9 +113,10 @@ extension HealthState {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
-    /// How attemptID it went.
+    /// Completes an event.
     ///
-    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
+    ///   all.
     @discardableResult
     package mutating func complete(
         unknownEvent event: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
@@ -121,12 +126,12 @@ extension HealthState {
         unknowns.complete(event, outcome, at: now)
     }
 
-    /// The next claim whose status does not show what it should: see ``statusChange(for:)``.
+    /// The next claim whose status does not show the current state: see ``statusChange(for:)``.
     package mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
         statuses.next(at: now, target: index.claim)
     }
 
-    /// How writing it went; returns as ``complete(event:_:at:)``.
+    /// Completes a status update; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(
         status: PendingReport<ClaimNumber, VolumeState, Claim>,
@@ -136,20 +141,16 @@ extension HealthState {
         statuses.complete(status, outcome, at: now)
     }
 
-    /// How often something to report became due, or will, by stream: while that of a stream is the same, its `next` has nothing
-    /// that it had not before.
+    /// How many reports were scheduled, by stream. While the number of a stream does not change, its `next` has nothing
+    /// new.
     package struct Plans: Sendable, Hashable {
-        /// Of ``nextEvent(at:)``.
         package var events: UInt64
-        /// Of ``nextUnknownEvent(at:)``.
         package var unknownEvents: UInt64
-        /// Of ``nextResponseEvent(at:)``.
         package var responseEvents: UInt64
-        /// Of ``nextStatus(at:)``.
         package var statuses: UInt64
     }
 
-    /// How often something to report became due, or will.
+    /// How many reports were scheduled, by stream.
     package var plans: Plans {
         Plans(
             events: events.plans,
@@ -159,11 +160,12 @@ extension HealthState {
         )
     }
 
-    /// The claims whose volumes are unhealthy, as the driver says or, before it was asked in this term, as was reported.
+    /// The claims whose volumes are unhealthy: as the driver reports or, before its first response in this term, as was
+    /// reported.
     package var unhealthyClaims: [ClaimNumber] { events.keys.filter { unhealthyState(of: $0) != nil } }
 
-    /// The conditions of the volume of each of these claims, and since when its set of status and reason is the same as far
-    /// as is known; nothing of claims that are gone or have recovered by now.
+    /// The state of the volume of each of these claims, and since when its set of (status, reason) is unchanged as far
+    /// as is known. Claims that are gone or have recovered meanwhile are left out.
     package func unhealthyStates(
         of claims: some Sequence<ClaimNumber>
     ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
@@ -181,17 +183,17 @@ extension HealthState {
         return shown.isClear ? nil : shown
     }
 
-    /// How many events wait to be reported for the first time, and since when the oldest does.
+    /// How many events on transitions wait, and since when the oldest does.
     package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
-    /// How often a change of an event and of a status was queued in this term, also to be tried again.
+    /// How many transitions were queued in this term for events and status updates, retries included.
     package var queueAdds: (events: UInt64, statuses: UInt64) { (events.adds, statuses.adds) }
 
-    /// Whether the API server keeps `status.healthStatus` and lets us write it, as far as is known.
+    /// Whether the API server keeps `status.healthStatus` and allows this process to write it, as far as is known.
     package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
 
-    /// How many status fields wait to be written, and since when the oldest does.
+    /// How many status updates on transitions wait, and since when the oldest does.
     ///
-    /// None where that is forbidden: roles made for external-health-monitor 0.18 have no rule for it.
+    /// Zero while they are forbidden: roles for external-health-monitor 0.18 have no rule for them.
     package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
 }

@@ -3,36 +3,36 @@
 
 package import HealthCore
 
-/// What is written to a claim's status so that it shows what is known.
+/// The change that makes a claim's status show the current state.
 package struct StatusChange: Sendable, Hashable {
     /// `status.healthStatus`
     package struct Field: Sendable, Hashable {
-        /// All that is wrong, worst first; empty: the field is removed.
+        /// The worst first; empty: the field is removed.
         package var conditions: [VolumeHealthCondition]
-        /// The set of (status, reason) changes, not only messages.
+        /// Whether the set of (status, reason) changes, not only messages.
         package var isTransition: Bool
-        /// It is not known whether the API server keeps the field.
+        /// Whether it is unknown if the API server keeps the field.
         package var isUncertain: Bool
     }
 
     /// The condition of type ``ClaimCondition/type`` in `status.conditions`.
     package enum Condition: Sendable, Hashable {
-        /// Set it; `isTransition`: its status changes.
+        /// Set the condition; `isTransition`: whether its status changes.
         case set(ClaimCondition, isTransition: Bool)
-        /// Remove it.
+        /// Remove the condition.
         case remove
     }
 
-    /// The claim as it was last seen.
+    /// The claim in its latest known version.
     package var claim: Claim
-    /// nil: it shows what it should, or the API server does not keep it.
+    /// nil: the field needs no change, or the API server does not keep it.
     package var field: Field?
-    /// nil: it shows what it should, or is not to be there and is not.
+    /// nil: the condition needs no change.
     package var condition: Condition?
 }
 
-/// Where the claims' status shows their volumes' health: the field `healthStatus`, which needs Kubernetes 1.37 and a feature
-/// gate, or a condition.
+/// Which part of a claim's status shows its volume's health: the field `healthStatus`, which needs Kubernetes 1.37 and
+/// a feature gate, or a condition.
 extension HealthState {
     private var usesField: Bool { writesStatus && keepsHealthStatus != false }
 
@@ -44,27 +44,28 @@ extension HealthState {
         }
     }
 
-    /// Makes the claim's status show this state, or none where it shows no state.
+    /// Queues an update that makes the claim's status show this state, or no state when neither field nor condition is
+    /// used.
     mutating func setStatus(_ state: VolumeState, for claim: ClaimNumber, at now: Duration) {
         let state = usesField || usesCondition ? state : .clear
         if !statuses.contains(claim) {
-            let shown = shownState(on: claim, asIf: state)
+            let shown = shownState(on: claim, wanted: state)
             if shown == .clear, state.isClear { return }
             statuses.observe(reported: shown, for: claim, at: now)
         }
         statuses.set(state, for: claim, at: now)
     }
 
-    /// The claim's status was observed to be as the index has it.
+    /// Reports to the queue what the claim's status shows, as the index has it.
     mutating func observeStatus(of claim: ClaimNumber, at now: Duration) {
         guard statuses.contains(claim) else { return }
         let state = statuses.current(claim) ?? .clear
-        statuses.observe(reported: shownState(on: claim, asIf: state), for: claim, at: now)
+        statuses.observe(reported: shownState(on: claim, wanted: state), for: claim, at: now)
     }
 
-    /// Whether the API server keeps `status.healthStatus`; nil until it is known.
+    /// Sets whether the API server keeps `status.healthStatus`.
     ///
-    /// - Returns: whether it is otherwise than before.
+    /// - Returns: whether this is a change.
     @discardableResult
     package mutating func setKeepsHealthStatus(_ isKept: Bool, at now: Duration) -> Bool {
         guard keepsHealthStatus != isKept else { return false }
@@ -74,14 +75,14 @@ extension HealthState {
         return true
     }
 
-    /// What to write so that the claim's status shows this state; nil when the claim is gone.
-    package func statusChange(for pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>) -> StatusChange? {
-        guard let claim = index.claim(pendingReport.key), claim.uid == pendingReport.claim.uid else { return nil }
-        return change(of: pendingReport.key, claim, to: pendingReport.state)
+    /// The change that makes the claim's status show the state of this report; nil when the claim is gone.
+    package func statusChange(for report: PendingReport<ClaimNumber, VolumeState, Claim>) -> StatusChange? {
+        guard let claim = index.claim(report.key), claim.uid == report.claim.uid else { return nil }
+        return change(of: report.key, claim, to: report.state)
     }
 
-    /// A change by which it can be found out whether the API server keeps `status.healthStatus`; nil while no claim has an
-    /// unhealthy condition.
+    /// A change that shows whether the API server keeps `status.healthStatus`; nil while no claim has an unhealthy
+    /// volume.
     package var trialStatusChange: StatusChange? {
         for (number, state) in events.unhealthy {
             guard let claim = index.claim(number) else { continue }
@@ -91,15 +92,16 @@ extension HealthState {
         return nil
     }
 
-    /// Whether there is anything to do that no change in the cluster or of a volume causes: to find out once more whether
-    /// the API server keeps `status.healthStatus`, or to remove a condition of ``outdatedConditions(before:)``.
+    /// Whether there is periodic work that no change of the cluster or of a volume triggers: to check again whether the
+    /// API server keeps `status.healthStatus`, or to remove ``outdatedConditions(before:)``.
     package var needsStatusMaintenance: Bool {
         let isHidden =
             writesStatus && (keepsHealthStatus == false || (keepsHealthStatus == nil && !index.conditions.isEmpty))
         return isHidden || index.healthyConditions > 0
     }
 
-    /// Claims of our driver's volumes whose condition has been healthy since before this time, in seconds since 1970.
+    /// Claims with volumes of the monitored driver whose condition has been healthy since before this time, in seconds
+    /// since 1970.
     package func outdatedConditions(before time: Int64) -> [Claim] {
         index.conditions.compactMap { element in
             element.value.isHealthy && element.value.transition < time && index.hasVolume(element.key)
@@ -120,7 +122,7 @@ extension HealthState {
         let wanted = writesStatus ? state : .clear
         guard keepsHealthStatus != false, shown != wanted else { return nil }
         let isUncertain = keepsHealthStatus == nil && !wanted.isClear
-        // A server that does not keep the field may be why the condition says it.
+        // The condition shows the state already, perhaps because the API server does not keep the field.
         if isUncertain, index.condition(of: number)?.match(state) == .all { return nil }
         return StatusChange.Field(
             conditions: wanted.conditions,
@@ -141,15 +143,16 @@ extension HealthState {
         return state.isClear ? .set(ClaimCondition(state), isTransition: true) : nil
     }
 
-    /// What the claim's status says, seen from the state that it is to show; nil: something else than any state.
-    private func shownState(on number: ClaimNumber, asIf state: VolumeState) -> VolumeState? {
+    /// The state that the claim's status shows, compared with the state that it should show; nil: it corresponds to no
+    /// state.
+    private func shownState(on number: ClaimNumber, wanted state: VolumeState) -> VolumeState? {
         let (field, condition) = (fieldChange(of: number, to: state), conditionChange(of: number, to: state))
         if field == nil, condition == nil { return state }
         let shown = index.condition(of: number)
         if shown?.isHealthy != false, !usesCondition || index.healthStatus(of: number).isClear {
             return index.healthStatus(of: number)
         }
-        let saysSame = condition == nil || shown?.match(state) == .otherMessage
-        return saysSame && field?.isTransition != true ? state.withoutMessages : nil
+        let isSameCondition = condition == nil || shown?.match(state) == .otherMessage
+        return isSameCondition && field?.isTransition != true ? state.withoutMessages : nil
     }
 }

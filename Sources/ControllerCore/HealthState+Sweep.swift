@@ -3,63 +3,90 @@
 
 package import HealthCore
 
-/// The driver is asked for all volumes in sweeps: ``HealthState/beginSweep()``, any number of
-/// ``HealthState/receive(_:at:)``, ``HealthState/endSweep(_:at:)``.
+/// Sweeps, in which the driver lists all volumes: ``HealthState/beginSweep(at:)``, then ``HealthState/receive(_:at:)``
+/// or ``HealthState/receive(listedWithoutHealth:at:)`` for each entry, then ``HealthState/endSweep(_:at:)``.
 ///
-/// What is wrong with a volume that was well counts at once. All else counts when the list that says so is complete: a
-/// later page may disagree, or have more of the same volume (rule 2).
+/// What an entry of the list means. A later page may disagree or hold more conditions of the same volume, so only a
+/// condition of a volume that was not reported before counts at once (rules 2 and 3):
+///
+/// | Entry | Reported as unhealthy before | At once | End, list incomplete | End, list complete |
+/// |---|---|---|---|---|
+/// | conditions | no | these are reported | conditions of all entries | conditions of all entries |
+/// | conditions | yes | - | those known and these | conditions of all entries |
+/// | only unknown types | any | an event for each; not healthy (rule 6) | - | - |
+/// | healthy | no | healthy | - | - |
+/// | healthy | yes | - | - | recovered, unless another entry has a condition |
+/// | without health | as missing | recovered, health unknown | - | probed alone, where possible |
+/// | without health | otherwise | - | - | probed alone, where possible |
+///
+/// What it means that a volume is not in the list (rules 4 and 5). It means nothing when the list is incomplete, or
+/// when the volume was added after the sweep began:
+///
+/// | Complete list | A call can confirm | Volume | Result |
+/// |---|---|---|---|
+/// | ``ListKind/everyVolume`` | yes | in use | probed; NOT_FOUND: ``AbsenceGuard`` decides |
+/// | ``ListKind/everyVolume`` | no | in use | ``AbsenceGuard`` decides, from the second list in a row on |
+/// | ``ListKind/unhealthyVolumes`` | yes | reported as unhealthy | probed; the response decides |
+/// | ``ListKind/unhealthyVolumes`` | no | reported as unhealthy | recovered, after the second list in a row |
+/// | ``ListKind/unhealthyVolumes`` | any | not reported as unhealthy | healthy |
+/// | with a ``ListProblem`` | yes | in use | probed alone, in every interval |
+/// | ``ListProblem/noConditions`` | no | in use | as ``ListKind/everyVolume`` |
+/// | ``ListProblem/foreignIDs(volumeID:volumeHandle:)`` | no | in use | - |
 extension HealthState {
-    /// What a complete list of the driver means for a volume that is not in it.
+    /// Which volumes a complete list contains.
     package enum ListKind: Sendable, Hashable {
-        /// ListVolumes: it has every volume, so one that was in it before is missing.
+        /// ListVolumes: every volume.
         case everyVolume
-        /// ControllerListVolumeHealth: it may leave out what is well.
+        /// ControllerListVolumeHealth: it may leave out healthy volumes.
         case unhealthyVolumes
     }
 
     /// How a sweep ended.
     package enum SweepEnd: Sendable, Hashable {
-        /// A call failed: the list says nothing of what is not in it (rule 2).
+        /// A call failed: the absence of a volume from the list means nothing (rule 2).
         case incomplete
-        /// The list is complete. `canConfirm`: the driver can be asked for a single volume.
+        /// The list is complete. `canConfirm`: the driver has a call for a single volume.
         case complete(ListKind, canConfirm: Bool)
     }
 
-    /// What the driver said since the sweep began. Of a handle that the sweep has not listed it says nothing: then the
-    /// number was another's before.
+    /// What the driver reported since the sweep began. An entry counts only if the sweep has listed its handle:
+    /// otherwise its number belonged to another handle before.
     struct Sweep: Sendable {
         var number: UInt32 = 0
-        /// What it said is wrong, as far as it is understood, of volumes that a PersistentVolume has.
+        /// The states of volumes with a condition; clear where all conditions are of unknown types.
         var unhealthy = [HandleNumber: VolumeState]()
-        /// Volumes said to be well that were not, as far as people know.
+        /// Volumes that are listed as healthy and were reported as unhealthy.
         var recovered: Set<HandleNumber> = []
-        /// What was said last and not known: in an outage many say the same, which is kept once.
+        /// The last state that was not known before: in an outage many volumes share it.
         var last = VolumeState.clear
         var began = Duration.zero
-        /// Entries of the list, those with a handle of ours, and those that say how the volume is.
+        /// How many entries the list has.
         var entries = 0
-        var ours = 0
+        /// How many of them have the handle of a PersistentVolume.
+        var matched = 0
+        /// How many of them report health.
         var withHealth = 0
         /// The first `volume_id` of the list.
-        var example = ""
-        /// Volumes of which an entry says nothing.
-        var silent: Set<HandleNumber> = []
+        var firstID = ""
+        /// Volumes whose entry reports no health.
+        var withoutHealth: Set<HandleNumber> = []
     }
 
-    /// The driver is about to be asked for all volumes. A sweep that was not ended is forgotten.
+    /// A sweep begins. One that was not ended is forgotten.
     package mutating func beginSweep(at now: Duration) {
-        // 0 is no sweep's number.
+        // 0 stands for no sweep.
         sweep = Sweep(number: max(1, sweep.number &+ 1), began: now)
-        // What turns up from now on may be missing in the list because it did not exist when the list was made.
+        // A volume that is added from now on may be absent from the list because it did not exist when the list was
+        // made.
         index.updateAll { $0.isNew = false }
     }
 
-    /// The driver said something of a volume. A failed call is not a report and must not be made one (rule 1).
+    /// The driver reported the health of a volume. A failed call is not a report (rule 1).
     ///
-    /// Volumes that no PersistentVolume has are ignored, and cost nothing.
+    /// A volume without a PersistentVolume is ignored and costs no memory.
     package mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
         sweep.withHealth += 1
-        guard let handle = list(report.volumeHandle) else { return }
+        guard let handle = markListed(report.volumeHandle) else { return }
         if report.isHealthy {
             // Almost every report of almost every sweep ends here.
             let isKnown = isKnownUnhealthy(handle)
@@ -67,7 +94,7 @@ extension HealthState {
             let isClear = !isKnown && sweep.unhealthy[handle] == nil
             index.update(handle) { record in
                 record.isMissing = false
-                // Of a volume without a claim nothing was reported that would have to be taken back first.
+                // A volume without a claim has no reports that a recovery would end, so it is healthy at once.
                 if record.health == .unknown || (isClear && record.health == .unhealthy) { record.health = .healthy }
             }
             return
@@ -89,22 +116,22 @@ extension HealthState {
         sweep.unhealthy[handle] = state
         setHealth(unknown: report.unknownConditions, of: handle, at: now)
         if state.isClear {
-            // Not understood, so nothing that was known has passed (rule 6).
+            // Only conditions of unknown types: they end no known condition (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
         } else if !isKnownUnhealthy(handle) {
             setHealth(state, of: handle, at: now)
         }
-        // What is known already waits for the end of the sweep: another page may have the rest of it.
+        // A volume that was reported before waits for the end of the sweep: another page may hold more conditions.
     }
 
-    /// This sweep has the volume. Returns nil when no PersistentVolume has it.
-    private mutating func list(_ id: String) -> HandleNumber? {
-        if sweep.entries == 0 { sweep.example = id }
+    /// Marks a volume as listed by this sweep. Returns nil when no PersistentVolume has the handle.
+    private mutating func markListed(_ id: String) -> HandleNumber? {
+        if sweep.entries == 0 { sweep.firstID = id }
         sweep.entries += 1
         guard let handle = index.number(ofVolumeHandle: id) else { return nil }
-        sweep.ours += 1
+        sweep.matched += 1
         if !absences.isEmpty { absences.wasFound(handle) }
-        unlearnWhetherItKnowsOnlyItsNode(handle)
+        refuteLocality(byFinding: handle)
         let number = sweep.number
         var isFirst = false
         index.update(handle) { record in
@@ -116,23 +143,22 @@ extension HealthState {
         return handle
     }
 
-    /// The driver listed a volume and said nothing of its health.
+    /// The driver listed a volume without its health.
     package mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
-        guard let handle = list(handle) else { return }
-        found(handle, at: now)
-        if probes != nil { sweep.silent.insert(handle) }
+        guard let handle = markListed(handle) else { return }
+        foundWithoutHealth(handle, at: now)
+        if probes != nil { sweep.withoutHealth.insert(handle) }
     }
 
-    /// The sweep is over. An incomplete one clears nothing (rule 2); a complete one clears what it said is well (rule 3),
-    /// and counts what is not in it as absent (rule 4).
+    /// The sweep has ended. See the tables above.
     ///
-    /// - Returns: volumes whose absence the driver is to confirm, each by a call and
-    ///   ``receive(_:ofVolumeHandle:at:)``; empty unless `canConfirm`.
+    /// - Returns: the volumes whose absence a call is to confirm, followed by ``receive(_:ofVolumeHandle:at:)``; empty
+    ///   unless `canConfirm`.
     package mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         let number = sweep.number
         let ended = sweep
         let (unhealthy, recovered) = (sweep.unhealthy, sweep.recovered)
-        // In the same order in every process.
+        // Sorted, so that the order is the same in every process.
         let listed = unhealthy.sorted { $0.key.position < $1.key.position }
         sweep = Sweep(number: number)
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
@@ -148,7 +174,7 @@ extension HealthState {
         for handle in recovered where isListed(handle) && unhealthy[handle] == nil {
             setHealth(.clear, of: handle, at: now)
         }
-        // A driver that was probed volume by volume has a list now.
+        // The list has these volumes, so the driver responds for them, even if calls for single volumes failed.
         for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
             responses.set(.answered, for: claim, at: now)
         }
@@ -158,9 +184,9 @@ extension HealthState {
             if ended.entries > 0 { entriesOfLastList = ended.entries }
             listProblem = problem(of: ended)
             probeVolumes(after: ended, at: now)
-            // Of volumes that have other names in the list, or that are probed one by one, it says nothing by an absence.
+            // Absence means nothing in a list with foreign ids, or where every volume is probed one by one.
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
-            return missing(in: ended, canConfirm: canConfirm, at: now)
+            return reviewAbsent(from: ended, canConfirm: canConfirm, at: now)
         case .unhealthyVolumes:
             let absent = knownUnhealthyHandles { $0.lastListed != number }
             if canConfirm, !absent.isEmpty {
@@ -169,36 +195,34 @@ extension HealthState {
                     guard let handle = index.number(ofVolumeHandle: handle), index.hasClaim(of: handle) else {
                         continue
                     }
-                    missed(handle, since: ended.began, at: now, awaitsCall: true)
+                    markMissing(handle, since: ended.began, at: now, awaitsCall: true)
                 }
             }
-            // A volume that is reported of and left out is asked for first.
+            // Reported as unhealthy, but not by the driver in this term: their health stays unknown.
             let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
-            // Of a volume without a claim nothing was reported that would have to be confirmed first.
+            // All others are healthy: a volume without a claim has no reports that a recovery would end.
             index.updateAll { if $0.lastListed != number, $0.health != .healthy, !$0.isNew { $0.health = .healthy } }
             for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .unhealthy } }
             for handle in unknown {
                 index.update(handle) { $0.health = .unknown }
             }
-            return absence(of: absent, canConfirm: canConfirm, at: now) { healthState, handle in
-                healthState.setHealth(.clear, ofVolumeHandle: handle, at: now)
-            }
+            return reviewUnhealthy(absent, canConfirm: canConfirm, at: now)
         }
     }
 
-    /// What makes a complete list of every volume useless.
+    /// Why a complete list of every volume cannot be used; an empty list keeps the last reason.
     private func problem(of ended: Sweep) -> ListProblem? {
         guard ended.entries > 0 else { return listProblem }
-        if ended.ours == 0, let handle = index.unlistedHandle {
+        if ended.matched == 0, let handle = index.unlistedHandle {
             return .foreignIDs(
-                volumeID: bounded(ended.example, toBytes: 256),
+                volumeID: bounded(ended.firstID, toBytes: 256),
                 volumeHandle: bounded(handle, toBytes: 256)
             )
         }
         return ended.withHealth == 0 ? .noConditions : nil
     }
 
-    /// Volumes of which a complete list says nothing are probed one by one, the list does for the others.
+    /// Schedules single probes of the volumes for which a complete list has no health.
     private mutating func probeVolumes(after ended: Sweep, at now: Duration) {
         guard var probes else { return }
         if listProblem != nil {
@@ -208,17 +232,17 @@ extension HealthState {
             }
         } else if ended.entries > 0 {
             probesEveryVolume = false
-            let silent = Set(ended.silent.lazy.filter(index.hasClaim(of:)).compactMap(index.volumeHandle))
-            probes.keep(only: silent)
-            for handle in silent { probes.add(handle, at: now) }
+            let withoutHealth = Set(ended.withoutHealth.lazy.filter(index.hasClaim(of:)).compactMap(index.volumeHandle))
+            probes.keep(only: withoutHealth)
+            for handle in withoutHealth { probes.add(handle, at: now) }
         }
         self.probes = probes
     }
 
-    /// Rule 4: volumes that a complete list of every volume does not have.
+    /// Rule 4: volumes in use that are absent from a complete list of every volume.
     ///
-    /// - Returns: those whose absence a call is to confirm.
-    private mutating func missing(in ended: Sweep, canConfirm: Bool, at now: Duration) -> [String] {
+    /// - Returns: the volumes whose absence a call is to confirm.
+    private mutating func reviewAbsent(from ended: Sweep, canConfirm: Bool, at now: Duration) -> [String] {
         let absent = index.handles { $0.lastListed != ended.number && !$0.isNew }
             .filter(index.hasClaim(ofVolumeHandle:)).sorted()
         if absent.isEmpty, absences.isEmpty, absences.suspicion == nil { return [] }
@@ -228,7 +252,7 @@ extension HealthState {
             guard let number = index.number(ofVolumeHandle: handle), let record = index.record(of: number) else {
                 continue
             }
-            missed(
+            markMissing(
                 number,
                 since: ended.began,
                 at: now,
@@ -239,7 +263,7 @@ extension HealthState {
         }
         absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
         absences.review(used: usedAtLastList, at: now)
-        learnWhetherItKnowsOnlyItsNode()
+        judgeLocality()
         guard !canConfirm else {
             for handle in absent { probes?.addOnce(handle, at: now) }
             return absent
@@ -249,15 +273,17 @@ extension HealthState {
         return []
     }
 
-    /// The driver does not have it. `since`: when it was asked.
-    mutating func missed(
+    /// The driver does not find a volume.
+    ///
+    /// - Parameter since: when the call or the list began.
+    mutating func markMissing(
         _ handle: HandleNumber,
         since: Duration,
         at now: Duration,
         awaitsCall: Bool,
         needsHold: Bool = false
     ) {
-        // The number may have been another's, which was missing.
+        // The number may have belonged to another handle, which was missing.
         if index.record(of: handle)?.isMissing == false { absences.forget(handle) }
         index.update(handle) { $0.isMissing = true }
         guard configuration.reportsMissingVolumes else { return }
@@ -266,52 +292,57 @@ extension HealthState {
             since: since,
             at: now,
             awaitsCall: awaitsCall,
-            // There is time to find out whether the driver knows only its node's volumes.
+            // The hold leaves time to find out whether the driver knows only its own node's volumes.
             needsHold: needsHold || index.isOfOtherNode(handle)
         )
     }
 
-    /// At the end of a complete list, or when every volume was probed.
-    mutating func learnWhetherItKnowsOnlyItsNode() {
+    /// Decides whether the driver knows only its own node's volumes. Called at the end of a complete list, or when
+    /// every volume was probed.
+    mutating func judgeLocality() {
         isLocalityJudged = true
         if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
     }
 
-    /// The driver has found a volume.
-    mutating func unlearnWhetherItKnowsOnlyItsNode(_ handle: HandleNumber) {
+    /// The driver found a volume: if it belongs to another node, the driver knows more than its own node's.
+    mutating func refuteLocality(byFinding handle: HandleNumber) {
         if knowsOnlyItsNode, index.isOfOtherNode(handle) { knowsOnlyItsNode = false }
     }
 
-    /// Reports a volume that was missed just now, where it can be believed.
+    /// Reports a volume that was just not found, if its absence can be believed (rule 5).
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
         if knowsOnlyItsNode || !isLocalityJudged, index.isOfOtherNode(handle) { return }
-        let settling = probesEveryVolume ? probes?.keptInterval ?? .zero : .zero
+        let settling = probesEveryVolume ? probes?.effectiveInterval ?? .zero : .zero
         if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
         {
-            if let handle = index.volumeHandle(handle) { setMissing(handle, at: now) }
+            if let handle = index.volumeHandle(handle) { reportMissing(handle, at: now) }
         }
     }
 
-    /// How many volumes there are that could be missing.
+    /// How many volumes are looked for.
     var usedVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : usedAtLastList }
 
-    /// Rule 4 for lists of what is wrong: one confirming call where the driver has it, otherwise two complete lists in a row.
-    private mutating func absence(
-        of handles: some Collection<String>,
+    /// Rule 4: volumes that were reported as unhealthy and are absent from a complete list of unhealthy volumes. They
+    /// have recovered if a call confirms it or, without such a call, when two complete lists in a row leave them out.
+    ///
+    /// - Returns: the volumes whose recovery a call is to confirm.
+    private mutating func reviewUnhealthy(
+        _ handles: some Collection<String>,
         canConfirm: Bool,
-        at now: Duration,
-        setHealth: (inout HealthState, String) -> Void
+        at now: Duration
     ) -> [String] {
         let used = handles.filter(index.hasClaim(ofVolumeHandle:)).sorted()
         for handle in used {
-            if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true { setHealth(&self, handle) }
+            if !canConfirm, index.record(ofVolumeHandle: handle)?.isMissing == true {
+                setHealth(.clear, ofVolumeHandle: handle, at: now)
+            }
             index.update(handle) { $0.isMissing = true }
             if canConfirm { probes?.addOnce(handle, at: now) }
         }
         return canConfirm ? used : []
     }
 
-    /// What a list that is not complete found wrong, and what is known besides.
+    /// Adds the conditions that an incomplete list has to the known ones.
     private mutating func setHealth(
         atLeast state: VolumeState,
         of handle: HandleNumber,
@@ -320,18 +351,18 @@ extension HealthState {
         guard let name = index.volumeHandle(handle) else { return }
         var all = VolumeHealthReport(volumeHandle: name, conditions: state.conditions)
         for claim in index.claims(of: handle) {
-            // That it was missing has passed: it is in the list.
+            // It is not missing any more, since the list has it.
             let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
         setHealth(VolumeState(all.conditions), of: handle, at: now)
     }
 
-    /// The driver has the volume and says nothing of its health: that it was missing has passed, and nothing else.
-    mutating func found(_ handle: HandleNumber, at now: Duration) {
+    /// The driver has the volume and reports no health: it is not missing any more, and nothing else changes.
+    mutating func foundWithoutHealth(_ handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.isMissing = false }
         absences.wasFound(handle)
-        unlearnWhetherItKnowsOnlyItsNode(handle)
+        refuteLocality(byFinding: handle)
         guard let name = index.volumeHandle(handle), isKnownUnhealthy(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { events.fingerprint($0) == missing }) else { return }
@@ -339,8 +370,7 @@ extension HealthState {
         index.update(handle) { $0.health = .unknown }
     }
 
-    /// Rule 5.
-    mutating func setMissing(_ handle: String, at now: Duration) {
+    private mutating func reportMissing(_ handle: String, at now: Duration) {
         guard configuration.reportsMissingVolumes else { return }
         setHealth(VolumeState([.notFound(volumeHandle: handle)]), ofVolumeHandle: handle, at: now)
     }

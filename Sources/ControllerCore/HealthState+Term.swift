@@ -3,26 +3,28 @@
 
 import HealthCore
 
-/// Terms: the time from taking the lease to losing it.
+/// Terms: the time from acquiring the lease to losing it.
 ///
-/// The caches of PersistentVolumes and PersistentVolumeClaims outlive a term, because their watches go on. Everything else
-/// is of one term: between two of them another replica may have probed the volumes and recorded events.
+/// The caches of PersistentVolumes and PersistentVolumeClaims outlive a term, because their watches continue.
+/// Everything else belongs to one term: between two terms another replica may have probed the volumes and recorded
+/// events.
 extension HealthState {
-    /// The lease is held from now on. What is known is what a new healthState would know that was given the same volumes
-    /// and claims: reports of earlier terms are read back (``restore(reported:claimUID:key:reportedAt:at:)``).
+    /// The lease is held from now on. The state is that of a new process with the same volumes and claims: reports of
+    /// earlier terms are read back (``restore(reported:state:claimUID:key:reportedAt:since:at:wall:)``).
     package mutating func beginTerm() {
         forgetTerm()
         isStandby = false
     }
 
-    /// The lease is not held, yet or any more: only the watches go on. Until ``beginTerm()`` nothing is queued, and
-    /// outcomes of reports that were under way change nothing.
+    /// The lease is not held: only the watches continue. Until ``beginTerm()`` nothing is queued, and outcomes of
+    /// reports that were under way are ignored.
     package mutating func endTerm() {
         forgetTerm()
         isStandby = true
     }
 
-    /// Keeps only the configuration and the caches. A new field of the healthState is forgotten here too.
+    /// Keeps only the configuration and the caches, so that a property that is added later belongs to a term by
+    /// default.
     private mutating func forgetTerm() {
         var next = HealthState(configuration: configuration)
         // Moved, not copied.

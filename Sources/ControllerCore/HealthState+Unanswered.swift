@@ -16,19 +16,20 @@ package struct ResponseState: Reportable {
     static let answered = ResponseState(isUnanswered: false)
 }
 
-/// Claims whose volumes' health is unknown because calls for these volumes keep failing, where volumes are probed one by one.
+/// Claims whose volumes' health is unknown because calls for these volumes keep failing, where volumes are probed one
+/// by one.
 ///
 /// - A claim is reported when its volume has had no response for the limit and for five intervals, and the driver has
 ///   responded for another volume: where it responds for none, the fault is the driver's, not the volume's.
 /// - Any response for the volume ends it, NOT_FOUND too.
 /// - What was reported outlives a term (rule 9): only a response ends it, not a new leader.
 extension HealthState {
-    /// Reviews once per interval which volumes are without a response.
+    /// Reviews, once per interval, which volumes are without a response.
     mutating func reviewUnanswered(at now: Duration) {
         guard let limit = configuration.unansweredLimit, probesEveryVolume, let probes else { return }
         if let last = unansweredReviewedAt, now - last < probes.interval { return }
         unansweredReviewedAt = now
-        let late = probes.unanswered(for: max(limit, probes.keptInterval * 5), at: now)
+        let late = probes.unanswered(for: max(limit, probes.effectiveInterval * 5), at: now)
         guard late.count < probes.count || probes.count == 1 else { return }
         for volume in late {
             guard let handle = index.number(ofVolumeHandle: volume.key) else { continue }
@@ -42,7 +43,8 @@ extension HealthState {
         for claim in index.claims(of: handle) { responses.set(.answered, for: claim, at: now) }
     }
 
-    /// An earlier process reported that the driver does not respond for the claim's volume, and not yet that it does again.
+    /// An earlier process reported that the driver does not respond for the claim's volume, and not yet that it
+    /// responds again.
     package mutating func restoreUnanswered(claimUID: String, key: ClaimKey, reportedAt time: Duration) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
@@ -55,7 +57,7 @@ extension HealthState {
         responses.next(at: now, target: index.claim)
     }
 
-    /// The outcome of an attempt to record it; returns as ``complete(event:_:at:)``.
+    /// Completes an event; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(
         responseEvent event: PendingReport<ClaimNumber, ResponseState, Claim>,

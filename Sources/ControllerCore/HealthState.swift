@@ -3,28 +3,30 @@
 
 import HealthCore
 
-/// The heart of the monitor: takes what the driver says and what the cluster holds, and gives what to report.
+/// The state of the monitor: takes the driver's responses and the cluster's objects, and returns what to report.
 ///
-/// Pure and deterministic. Time is passed in as a `Duration` since any fixed moment of a monotonic clock; whoever
-/// calls owns sockets and clocks. The rules by number are those of docs/architecture.md, "The contract".
+/// Pure and deterministic: time is passed in as a `Duration` since any fixed moment of a monotonic clock, and the
+/// caller owns sockets and clocks. The rules by number are those of docs/architecture.md, "The contract".
 ///
-/// What it knows of the cluster comes from the watches (`HealthState+Cluster.swift`). The driver is asked in one of two
-/// ways: for all volumes, in sweeps (`HealthState+Sweep.swift`), or for one volume after the other
-/// (`HealthState+Probe.swift`). What is to be reported is taken in three streams: events on conditions, events on conditions
-/// of unknown types, and status fields (`HealthState+Reporting.swift`).
+/// - Cluster: the watches apply PersistentVolumes and PersistentVolumeClaims (`HealthState+Cluster.swift`).
+/// - Driver: its volumes are listed in sweeps (`HealthState+Sweep.swift`), probed one by one
+///   (`HealthState+Probe.swift`), or both.
+/// - Reports: four streams, each a ``HealthCore/ReportQueue``. Events on conditions and events on conditions of unknown
+///   types (`HealthState+Reporting.swift`), events on volumes for which the driver does not respond
+///   (`HealthState+Unanswered.swift`), and status updates (`HealthState+Status.swift`).
+/// - Terms: between two terms only the caches of the cluster are kept (`HealthState+Term.swift`).
 package struct HealthState: Sendable {
-    /// What is reported, and where.
+    /// What is reported, when and where.
     package struct Configuration: Sendable {
-        /// Whether a volume that the driver does not find any more is reported as one.
+        /// Whether volumes that the driver does not find are reported.
         package var reportsMissingVolumes: Bool
-        /// When it is.
+        /// When missing volumes are reported.
         package var absenceLimits: AbsenceLimits
-        /// When a claim's health is shown as a condition in its status.
+        /// When the status of a claim shows its volume's health as a condition.
         package var claimConditions: ClaimConditionPolicy
-        /// How long calls for a volume must fail before its claim is reported; nil: it is not.
+        /// How long calls for a volume must fail before an event is recorded on its claim; nil: none is.
         package var unansweredLimit: Duration?
 
-        /// Describes what is reported.
         package init(
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
@@ -38,63 +40,63 @@ package struct HealthState: Sendable {
         }
     }
 
-    /// How many conditions of unknown types are reported of one claim.
+    /// How many conditions of unknown types are reported on one claim.
     static let maximumUnknownConditions = 16
 
     let configuration: Configuration
     var index = ClaimIndex()
     var events = ReportQueue<ClaimNumber, VolumeState, Claim>(timing: .lastingEvents)
-    /// What earlier leaders have reported, as their events have it, until the driver has been asked in this term.
+    /// The states that earlier leaders reported, as their events show them, until the driver's first response for the
+    /// volume in this term.
     var reportedBefore: [ClaimNumber: VolumeState] = [:]
     var statuses = ReportQueue<ClaimNumber, VolumeState, Claim>(timing: .fields)
     var unknowns = ReportQueue<UnknownConditionKey, UnknownConditionState, Claim>(timing: .singleEvents)
     var responses = ReportQueue<ClaimNumber, ResponseState, Claim>(timing: .lastingEvents)
     var unansweredReviewedAt: Duration?
-    /// What is in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
+    /// The fingerprints in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
-    /// Whether conditions go to the claims' status fields too; when not, what stands there is cleared.
+    /// Whether conditions are written to `status.healthStatus`; if not, the field is cleared.
     var writesStatus = true
     /// Whether the API server keeps `status.healthStatus`; nil until it is known.
     package internal(set) var keepsHealthStatus: Bool?
     var sweep = Sweep()
-    /// Set while single volumes can be probed: all of them, or those that a list says too little of.
+    /// Set while single volumes can be probed: all of them, or those for which lists are not enough.
     var probes: ProbeSchedule<String>?
-    /// Whether ``probes`` has every volume that a claim uses.
+    /// Whether ``probes`` contains every volume that a claim uses.
     var probesEveryVolume = false
     var absences: AbsenceGuard<HandleNumber>
-    /// How many volumes claims use, as of the last complete list.
+    /// How many volumes were in use at the last complete list.
     var usedAtLastList = 0
-    /// How many entries the last complete list of every volume had.
+    /// How many entries the last complete list of every volume had that was not empty.
     var entriesOfLastList = 0
-    /// Of the volumes in use, the driver has found exactly those that are not of another node than ours: it knows only its
-    /// node's volumes. Then none of another node is reported missing.
+    /// Whether the driver finds exactly those volumes in use that do not belong to another node: it knows only its own
+    /// node's volumes. Then no volume of another node is reported missing.
     package internal(set) var knowsOnlyItsNode = false
-    /// All volumes have been looked for since the driver was identified: before that it is not known.
+    /// Whether ``knowsOnlyItsNode`` was decided: all volumes have been looked for since the driver was identified.
     var isLocalityJudged = false
-    /// Why the last complete list of every volume is of no use.
+    /// Why the last complete list of every volume cannot be used; nil if it can.
     package internal(set) var listProblem: ListProblem?
-    /// Another replica leads: nothing is queued.
+    /// Whether the lease is not held: nothing is queued.
     var isStandby = false
 
-    /// A healthState that knows nothing yet.
     package init(configuration: Configuration = Configuration()) {
         self.configuration = configuration
         absences = AbsenceGuard(limits: configuration.absenceLimits)
     }
 
-    /// Set while so many volumes are missing that none of them is reported. Not where the driver knows only its node's
-    /// volumes, nor before that is known while there are volumes of other nodes.
+    /// Set while so many volumes are missing that none of them is reported. nil when the driver knows only its own
+    /// node's volumes, and until that is decided while there are volumes of other nodes.
     package var absenceSuspicion: AbsenceSuspicion? {
         if knowsOnlyItsNode || (!isLocalityJudged && index.volumesOfOtherNodes > 0) { return nil }
         return absences.suspicion
     }
 
-    /// How many volumes are in which health, of those that a PersistentVolume has.
+    /// How many volume handles with a PersistentVolume there are by health.
     package var healthCounts: [KnownHealth: Int] {
         index.healthCounts
     }
 
-    /// Takes up what the driver says of a volume, when it can be believed.
+    /// Sets the health of a volume, and queues the reports on its claims.
     mutating func setHealth(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.health = state.isClear ? .healthy : .unhealthy }
         for claim in index.claims(of: handle) {
@@ -104,12 +106,13 @@ package struct HealthState: Sendable {
         }
     }
 
-    /// As ``setHealth(_:of:at:)``, for a handle that may have no volume any more.
+    /// The same for a handle that may have no PersistentVolume any more.
     mutating func setHealth(_ state: VolumeState, ofVolumeHandle handle: String, at now: Duration) {
         if let handle = index.number(ofVolumeHandle: handle) { setHealth(state, of: handle, at: now) }
     }
 
-    /// Conditions of unknown types are reported, once each, and say nothing else.
+    /// Queues an event for each condition of an unknown type, once for each type and reason. The health of the volume
+    /// does not change.
     mutating func setHealth(unknown conditions: [UnknownCondition], of handle: HandleNumber, at now: Duration) {
         guard !conditions.isEmpty else { return }
         for claim in index.claims(of: handle) {
@@ -117,13 +120,13 @@ package struct HealthState: Sendable {
                 let state = UnknownConditionState(condition: condition)
                 let key = UnknownConditionKey(claim: claim, fingerprint: state.fingerprint)
                 if unknowns.contains(key) { continue }
-                // A driver that never reports the same twice is not reported for ever.
+                // Bounded, in case a driver never reports the same condition twice.
                 if register(key) { unknowns.set(state, for: key, at: now) }
             }
         }
     }
 
-    /// Whether there is room for one more unknown condition of this claim, or it had this one before.
+    /// Registers an unknown condition of a claim. Returns false when the claim has the maximum of others already.
     mutating func register(_ key: UnknownConditionKey) -> Bool {
         let known = unknownFingerprints[key.claim, default: []]
         if known.contains(key.fingerprint) { return true }
@@ -132,7 +135,7 @@ package struct HealthState: Sendable {
         return true
     }
 
-    /// Whether people were reported that something is wrong with the volume, or are about to be.
+    /// Whether the volume was reported as unhealthy, or is about to be: on any of its claims, by an event or by status.
     func isKnownUnhealthy(_ handle: HandleNumber) -> Bool {
         if events.isEmpty, statuses.isEmpty, !index.hasUnhealthyStatuses { return false }
         return index.claims(of: handle).contains { claim in
@@ -140,7 +143,7 @@ package struct HealthState: Sendable {
         }
     }
 
-    /// Of all volumes, those for which ``isKnownUnhealthy(_:)`` holds, and whose record passes the test.
+    /// The handles for which ``isKnownUnhealthy(_:)`` is true and whose record satisfies the predicate.
     func knownUnhealthyHandles(where isIncluded: (ClaimIndex.HandleRecord) -> Bool) -> Set<String> {
         var handles: Set<String> = []
         func add(_ claim: ClaimNumber) {

@@ -3,24 +3,23 @@
 
 package import HealthCore
 
-/// A PersistentVolume as far as finding its claim and asking its driver need it.
+/// A PersistentVolume, reduced to what is needed to find its claim and probe the volume.
 package struct MonitoredVolume: Sendable, Hashable {
     /// `metadata.name`
     package var name: String
     /// `spec.csi.volumeHandle`
     package var handle: String
-    /// `spec.claimRef`; nil while the volume is free.
+    /// `spec.claimRef`; nil while there is none.
     package var claim: ClaimKey?
     /// `spec.claimRef.uid`; empty while a pre-bound volume waits for its claim.
     package var claimUID: String
-    /// `status.phase` is Bound.
+    /// Whether `status.phase` is Bound.
     package var isBound: Bool
-    /// The Secret that the driver wants with every call on this volume.
+    /// The Secret to send with calls for this volume.
     package var secret: SecretName?
-    /// `spec.nodeAffinity` names nodes, and not the one on which we run.
+    /// Whether `spec.nodeAffinity` names nodes, but not the node of this process.
     package var isOfOtherNode: Bool
 
-    /// Describes a volume.
     package init(
         name: String,
         handle: String,
@@ -40,12 +39,12 @@ package struct MonitoredVolume: Sendable, Hashable {
     }
 }
 
-/// What is known of a volume's health.
+/// The known health of a volume.
 package enum KnownHealth: Sendable, Hashable {
-    /// The driver has not said anything that we understand.
+    /// The driver has reported nothing, or only conditions of unknown types.
     case unknown
-    /// The driver said that nothing is wrong.
+    /// The driver reported that the volume is healthy.
     case healthy
-    /// Something is wrong.
+    /// The driver reported a condition, or does not find the volume.
     case unhealthy
 }

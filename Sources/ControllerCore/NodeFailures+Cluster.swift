@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A Node as far as its failure matters.
+/// A Node, reduced to what shows its failure.
 package struct MonitoredNode: Sendable, Hashable {
-    /// What a node's Ready condition says.
+    /// The status of a node's Ready condition.
     package enum Readiness: Sendable, Hashable {
         /// True.
         case ready
-        /// False or Unknown, since this moment; it may be before the clock's beginning.
+        /// False or Unknown, since this moment, which may be before the clock's origin.
         case notReady(since: Duration)
-        /// There is no such condition.
+        /// The node has no such condition.
         case unknown
     }
 
@@ -18,37 +18,32 @@ package struct MonitoredNode: Sendable, Hashable {
     /// The condition of type Ready.
     package var readiness: Readiness
 
-    /// Describes a node.
     package init(name: String, readiness: Readiness) {
         self.name = name
         self.readiness = readiness
     }
 }
 
-/// A Pod as far as it ties claims to a node.
+/// A Pod, reduced to what ties claims to a node.
 package struct MonitoredPod: Sendable, Hashable {
-    /// Where a pod is found. One that is made anew has the same key.
+    /// The namespace and name of a pod. A pod that is deleted and created again has the same key.
     package struct Key: Sendable, Hashable {
-        /// `metadata.namespace`
         package var namespace: String
         /// `metadata.name`
         package var name: String
 
-        /// Names a pod.
         package init(namespace: String, name: String) {
             self.namespace = namespace
             self.name = name
         }
     }
 
-    /// Namespace and name.
     package var key: Key
     /// `spec.nodeName`; empty until the pod is scheduled.
     package var nodeName: String
-    /// The claims of its volumes, each once.
+    /// The names of the claims of its volumes, each once.
     package private(set) var claimNames: [String]
 
-    /// Describes a pod.
     package init(key: Key, nodeName: String, claimNames: [String]) {
         self.key = key
         self.nodeName = nodeName
@@ -56,15 +51,15 @@ package struct MonitoredPod: Sendable, Hashable {
     }
 }
 
-/// What the watches of nodes and pods say. Each half: begin a relist, apply every object, end the relist; after that
-/// apply and remove one by one.
+/// The input of the watches of nodes and pods. For each of the two: begin a relist, apply every object, end the relist;
+/// then apply and remove single objects.
 extension NodeFailures {
     /// A new list of nodes begins.
     package mutating func beginNodeRelist() {
         nodes.beginRelist()
     }
 
-    /// The list of nodes is complete: what was not in it was deleted.
+    /// The list of nodes is complete: nodes that were not in it were deleted.
     package mutating func endNodeRelist(at now: Duration) {
         for node in nodes.endRelist() {
             deleted(node.name, at: now)
@@ -72,8 +67,8 @@ extension NodeFailures {
         unsynced.remove(.nodes)
     }
 
-    /// A node was listed, added or modified. While it is not Ready, the first word on since when counts: a change
-    /// from False to Unknown is none.
+    /// A node was listed, added or modified. While it is not Ready, the first known time counts: a change from False to
+    /// Unknown does not restart it.
     package mutating func apply(_ node: MonitoredNode, at now: Duration) {
         var node = node
         let before = nodes[node.name]
@@ -81,8 +76,8 @@ extension NodeFailures {
             node.readiness = before.readiness
         }
         nodes.update(node, for: node.name)
-        absences[node.name] = nil
-        if node != before { reconsider(node.name, at: now) }
+        missingNodes[node.name] = nil
+        if node != before { nodeChanged(node.name, at: now) }
     }
 
     /// A node was deleted.
@@ -95,7 +90,7 @@ extension NodeFailures {
         pods.beginRelist()
     }
 
-    /// The list of pods is complete: what was not in it is gone.
+    /// The list of pods is complete: pods that were not in it are gone.
     package mutating func endPodRelist(at now: Duration) {
         for pod in pods.endRelist() {
             unlink(pod, at: now)
@@ -103,7 +98,7 @@ extension NodeFailures {
         unsynced.remove(.pods)
     }
 
-    /// A pod was listed, added or modified. One without a node or without claims is not kept.
+    /// A pod was listed, added or modified. A pod without a node or without claims is not kept.
     package mutating func apply(_ pod: MonitoredPod, at now: Duration) {
         guard !pod.nodeName.isEmpty, !pod.claimNames.isEmpty else {
             removePod(pod.key, at: now)
@@ -113,10 +108,10 @@ extension NodeFailures {
         if before == pod { return }
         if let before, before.nodeName != pod.nodeName { unlink(before, at: now) }
         podsByNode[pod.nodeName, default: []].insert(pod.key)
-        if nodes[pod.nodeName] == nil, absences[pod.nodeName] == nil {
-            absences[pod.nodeName] = now + notReadyDuration
+        if nodes[pod.nodeName] == nil, missingNodes[pod.nodeName] == nil {
+            missingNodes[pod.nodeName] = now + notReadyDuration
         }
-        reconsider(pod.nodeName, at: now)
+        nodeChanged(pod.nodeName, at: now)
     }
 
     /// A pod was deleted, or has ended.
@@ -125,16 +120,16 @@ extension NodeFailures {
     }
 
     private mutating func deleted(_ node: String, at now: Duration) {
-        if podsByNode[node] != nil { absences[node] = now }
-        reconsider(node, at: now)
+        if podsByNode[node] != nil { missingNodes[node] = now }
+        nodeChanged(node, at: now)
     }
 
     private mutating func unlink(_ pod: MonitoredPod, at now: Duration) {
         podsByNode[pod.nodeName]?.remove(pod.key)
         if podsByNode[pod.nodeName]?.isEmpty == true {
             podsByNode[pod.nodeName] = nil
-            absences[pod.nodeName] = nil
+            missingNodes[pod.nodeName] = nil
         }
-        reconsider(pod.nodeName, at: now)
+        nodeChanged(pod.nodeName, at: now)
     }
 }

@@ -3,107 +3,109 @@
 
 package import HealthCore
 
-/// One node's failure, as it concerns one claim.
+/// The failure of one node, reported on one claim.
 package struct NodeFailureKey: Sendable, Hashable {
-    /// The node's name.
+    /// The name of the node.
     package var node: String
     /// `metadata.uid` of the claim.
     package var claimUID: String
 
-    /// A failure of this node, as it concerns the claim with this uid.
     package init(node: String, claimUID: String) {
         self.node = node
         self.claimUID = claimUID
     }
 }
 
-/// What is so on a node that a claim is used on.
+/// The state of a node on which pods use a claim.
 package struct NodeFailureState: Reportable {
-    /// The node's name.
+    /// The name of the node.
     package var node: String
-    /// The pods that use the claim on it while it has failed, sorted; empty: it has recovered.
+    /// The names of the pods on the failed node that use the claim, sorted; empty: the node has recovered.
     package var pods: [String]
 
-    /// A state of a node.
     package init(node: String, pods: [String]) {
         self.node = node
         self.pods = pods
     }
 
-    /// The node has recovered.
+    /// Whether the node has recovered.
     package var isClear: Bool { pods.isEmpty }
 
-    /// Of the node: whichever pods are on it, its failure is the same.
+    /// The fingerprint of the node's name: the failure is the same, whichever pods are on the node.
     package var fingerprint: Fingerprint { Fingerprint([node]) }
 }
 
-/// What to report now, with `next` and `complete`.
+/// The reports to send, with `next` and `complete`.
 extension NodeFailures {
-    /// An earlier process reported the claim of this node's failure, and of no recovery since (rule 9). Before anything is
-    /// reported.
+    /// An earlier process reported the node's failure on the claim, and no recovery since (rule 9). Called before the
+    /// first report.
     ///
-    /// - Parameter time: when; may be before the clock's beginning.
+    /// - Parameter time: when it was reported; may be before the clock's origin.
     package mutating func restore(reportedFailureOf node: String, to claim: Claim, reportedAt time: Duration) {
-        concerns[node, default: [:]][claim.uid] = Concern(claim: claim, reported: Reported(time: time, isCertain: true))
+        affectedClaims[node, default: [:]][claim.uid] = AffectedClaim(
+            claim: claim,
+            reported: Reported(time: time, isCertain: true)
+        )
         scheduleReview(of: node, at: time)
     }
 
-    /// What to do now: nothing before both watches have delivered their first list.
+    /// The next step; nothing is reported before both watches have delivered their first list.
     ///
-    /// - Parameter claim: the claim of this name, when it uses a volume of our driver's.
+    /// - Parameter claim: returns the claim with this key; nil when it uses no volume of the monitored driver.
     package mutating func next(
         at now: Duration,
         claim: (ClaimKey) -> Claim?
     ) -> ReportStep<NodeFailureKey, NodeFailureState, Claim> {
         guard unsynced.isEmpty else { return .wait(until: nil) }
         review(at: now, claim: claim)
-        let concerns = concerns
+        let affectedClaims = affectedClaims
         let step = queue.next(at: now) { key in
-            concerns[key.node]?[key.claimUID].flatMap { claim($0.claim.key) }.flatMap {
+            affectedClaims[key.node]?[key.claimUID].flatMap { claim($0.claim.key) }.flatMap {
                 $0.uid == key.claimUID ? $0 : nil
             }
         }
         switch step {
-        case .report(let pendingReport):
-            self.concerns[pendingReport.key.node]?[pendingReport.key.claimUID]?.isUnderWay = true
+        case .report(let report):
+            self.affectedClaims[report.key.node]?[report.key.claimUID]?.isReportUnderWay = true
             return step
         case .wait(let due):
             return .wait(until: [due, reviews.first?.due].compactMap(\.self).min())
         }
     }
 
-    /// How attemptID it went.
+    /// Completes an event.
     ///
-    /// - Returns: whether it is a failure that is worth a warning: the first of its claim, its namespace, or of all.
+    /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
+    ///   all.
     @discardableResult
     package mutating func complete(
-        _ pendingReport: PendingReport<NodeFailureKey, NodeFailureState, Claim>,
+        _ report: PendingReport<NodeFailureKey, NodeFailureState, Claim>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        let key = pendingReport.key
-        let isFirstFailure = queue.complete(pendingReport, outcome, at: now)
-        guard var concern = concerns[key.node]?[key.claimUID] else { return isFirstFailure }
-        if concern.isPassedOver { scheduleReview(of: key.node, at: now) }
-        concern.isUnderWay = false
-        concern.isPassedOver = false
+        let key = report.key
+        let isFirstFailure = queue.complete(report, outcome, at: now)
+        guard var affected = affectedClaims[key.node]?[key.claimUID] else { return isFirstFailure }
+        if affected.isReviewDeferred { scheduleReview(of: key.node, at: now) }
+        affected.isReportUnderWay = false
+        affected.isReviewDeferred = false
         if outcome.isUncertain {
-            // Whatever it said, people may know it or not: what holds is reported anew.
-            concern.reported = Reported(time: now, isCertain: false)
-            concern.news = nil
+            // It is unknown whether the event was recorded: what holds now is reported again.
+            affected.reported = Reported(time: now, isCertain: false)
+            affected.pending = nil
             queue.remove(key)
             scheduleReview(of: key.node, at: now)
         }
         switch outcome {
-        case .reported where pendingReport.state.isClear, .gone:
-            concerns[key.node]?[key.claimUID] = nil
+        case .reported where report.state.isClear, .gone:
+            affectedClaims[key.node]?[key.claimUID] = nil
             return isFirstFailure
         case .reported:
-            concern.reported = Reported(time: now, isCertain: true)
+            affected.reported = Reported(time: now, isCertain: true)
         case .refused, .failed, .unreachable, .unanswered:
             break
         }
-        concerns[key.node]?[key.claimUID] = concern
+        affectedClaims[key.node]?[key.claimUID] = affected
         return isFirstFailure
     }
 }

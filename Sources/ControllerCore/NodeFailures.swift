@@ -3,40 +3,59 @@
 
 import HealthCore
 
-/// Which claims are used on a node that has failed, and what they were reported of it.
+/// The claims that pods use on failed nodes, and what was reported on them.
 ///
-/// A node has failed when it was not Ready for a while, or was deleted while pods still name it. A node that pods name
-/// and that was never seen gets the same while: the watch of pods may be ahead of that of nodes. Then every claim of our
-/// driver that pods on it use is reported, once for as long as the failure lasts; when the node is Ready again, everybody
-/// who was reported of the failure is reported that, wherever the pods are by then. Nobody is reported of a recovery that is none:
+/// A node has failed when it has not been Ready for ``notReadyDuration``, or was deleted while pods still name it. A
+/// node that pods name and that was never seen fails after the same time, because the watch of pods may be ahead of
+/// that of nodes. The failure is reported on every claim of the monitored driver that pods on the node use, once for as
+/// long as the failure lasts. When the node is Ready again, the recovery is reported on every claim on which the
+/// failure was reported, wherever the pods are by then. What is no recovery is not reported:
 ///
-/// - pods that leave a node that stays failed end nothing: who was reported waits for the node;
-/// - pods that leave a node that was deleted end it: the node does not come back, and one that is made anew under the
-///   same name is another one. Who was reported is forgotten.
+/// - when pods leave a node that stays failed, their claims wait for the node to become Ready;
+/// - when pods leave a node that was deleted, their claims are forgotten: a new node with the same name is another
+///   node.
 ///
-/// Pure, as the ``HealthState`` is, and standing beside it: whether a claim is one of our driver's is asked of a closure,
-/// whenever it matters. Claims change without a word here, so nodes that have failed are looked at again every minute.
+/// The states of one claim on one node. "Failed" stands for the node, "used" for pods on it that use the claim:
+///
+/// ```
+///                  failed and used                     complete(.reported)
+/// (no entry) ───────────────────────▶ failure pending ─────────────────────▶ failure reported ◀─┐ failed and used:
+///      ▲                                     │                                   │    │   └────┘ refresh
+///      ├── not failed, or not used ──────────┘                                   │    │
+///      ├── node deleted and not used ────────────────────────────────────────────┘    │ Ready
+///      │                                                                              ▼
+///      └── complete(.reported) ──────────────────────────────────────────────── recovery pending
+/// ```
+///
+/// - A node that fails again before its recovery was reported: back to "failure reported".
+/// - From every state: a claim that is gone, or that uses no volume of the monitored driver any more, is forgotten.
+/// - While a report is under way nothing is decided; a review that becomes due meanwhile follows its outcome.
+/// - An outcome that is uncertain, because the response was lost, leads back to a pending report: a failure that lasts
+///   is reported again, and a recovery is reported in any case.
+///
+/// Pure like ``HealthState``, and independent of it: a closure returns a claim if it uses a volume of the monitored
+/// driver. Changes of claims are not signalled, so failed nodes are reviewed every ``reviewInterval``.
 package struct NodeFailures: Sendable {
-    /// A claim that a node's failure concerns.
-    struct Concern: Sendable {
+    /// A claim that pods use on a failed node, or on which the node's failure was reported.
+    struct AffectedClaim: Sendable {
         var claim: Claim
-        /// What it knows of the failure; nil: nothing, or that it has passed.
+        /// The report of the failure; nil: there is none, or the recovery was reported after it.
         var reported: Reported?
-        /// What the queue has to report it; nil: nothing for now.
-        var news: News?
-        /// While an pendingReport to it is under way nothing is decided: its outcome counts.
-        var isUnderWay = false
-        /// The node was looked at meanwhile.
-        var isPassedOver = false
+        /// What the queue holds to be reported; nil: nothing.
+        var pending: Change?
+        /// While a report is under way nothing is decided: its outcome counts.
+        var isReportUnderWay = false
+        /// A review became due while the report was under way.
+        var isReviewDeferred = false
     }
 
     struct Reported: Sendable {
         var time: Duration
-        /// False when the answer was lost.
+        /// False when the response was lost.
         var isCertain: Bool
     }
 
-    enum News: Sendable {
+    enum Change: Sendable {
         case failure
         case recovery
     }
@@ -46,48 +65,47 @@ package struct NodeFailures: Sendable {
         case pods
     }
 
-    /// How long a node must not be Ready to count as failed.
+    /// How long a node must have been not Ready to count as failed.
     let notReadyDuration: Duration
     var nodes = Store<String, MonitoredNode>()
     var pods = Store<MonitoredPod.Key, MonitoredPod>()
     var podsByNode: [String: Set<MonitoredPod.Key>] = [:]
-    /// Of nodes that pods name and that are not there: from when on they count as failed.
-    var absences: [String: Duration] = [:]
-    /// By node and claim uid. The queue has entries for those with news.
-    var concerns: [String: [String: Concern]] = [:]
+    /// Nodes that pods name and that do not exist, with the time from which on they count as failed.
+    var missingNodes: [String: Duration] = [:]
+    /// By node and claim uid. The queue has entries for those with a pending change.
+    var affectedClaims: [String: [String: AffectedClaim]] = [:]
     var queue = ReportQueue<NodeFailureKey, NodeFailureState, Claim>(timing: .lastingEvents)
-    /// Nodes to be looked at.
+    /// The nodes to review.
     var reviews = DueQueue<String>()
-    /// The review of a node that counts; others in the queue are stale.
+    /// The current review of each node; other items in the queue are stale.
     var nextReviews: [String: (due: Duration, ticket: DueQueue<String>.Ticket)] = [:]
-    /// Watches without a complete list: until there is one, a node that is missing says nothing.
+    /// The watches without a complete list. Until both have one, the absence of a node means nothing.
     var unsynced: Set<Watched> = [.nodes, .pods]
 
-    /// How soon a node that has failed is looked at again.
+    /// The time from one review of a failed node to the next.
     static let reviewInterval = Duration.seconds(60)
 
-    /// Knows nothing yet.
     ///
-    /// - Parameter notReadyDuration: how long a node must not be Ready to count as failed.
+    /// - Parameter notReadyDuration: how long a node must have been not Ready to count as failed.
     package init(notReadyDuration: Duration) {
         self.notReadyDuration = notReadyDuration
     }
 
-    /// From when on a node counts as failed, when nothing changes; nil: it does not.
+    /// When a node fails, or has failed, if nothing changes; nil: it does not fail.
     func failureTime(of node: String) -> Duration? {
-        guard let known = nodes[node] else { return absences[node] }
+        guard let known = nodes[node] else { return missingNodes[node] }
         guard case .notReady(let since) = known.readiness else { return nil }
         return since + notReadyDuration
     }
 
-    /// Something that may matter has changed on a node.
-    mutating func reconsider(_ node: String, at now: Duration) {
-        if matters(node) { scheduleReview(of: node, at: now) }
+    /// The node or its pods have changed.
+    mutating func nodeChanged(_ node: String, at now: Duration) {
+        if needsReview(node) { scheduleReview(of: node, at: now) }
     }
 
-    /// Whether a claim may have to be reported of the node, now or later.
-    private func matters(_ node: String) -> Bool {
-        concerns[node] != nil || podsByNode[node] != nil && failureTime(of: node) != nil
+    /// Whether something on the node may have to be reported, now or later.
+    private func needsReview(_ node: String) -> Bool {
+        affectedClaims[node] != nil || podsByNode[node] != nil && failureTime(of: node) != nil
     }
 
     mutating func scheduleReview(of node: String, at due: Duration) {
@@ -95,7 +113,7 @@ package struct NodeFailures: Sendable {
         nextReviews[node] = (due, reviews.insert(node, due: due))
     }
 
-    /// Looks at every node whose review is due.
+    /// Reviews every node whose review is due.
     mutating func review(at now: Duration, claim: (ClaimKey) -> Claim?) {
         while let item = reviews.removeFirst(dueBy: now) {
             guard nextReviews[item.element]?.ticket == item.ticket else { continue }
@@ -109,75 +127,75 @@ package struct NodeFailures: Sendable {
         let isFailed = failureTime.map { $0 <= now } ?? false
         let users = failureTime == nil ? [:] : users(of: node, claim: claim)
         if isFailed {
-            for (uid, user) in users where concerns[node]?[uid] == nil {
-                concerns[node, default: [:]][uid] = Concern(claim: user.claim)
+            for (uid, user) in users where affectedClaims[node]?[uid] == nil {
+                affectedClaims[node, default: [:]][uid] = AffectedClaim(claim: user.claim)
             }
         }
-        for (uid, concern) in (concerns[node] ?? [:]).sorted(by: { $0.key < $1.key }) {
-            if concern.isUnderWay {
-                concerns[node]?[uid]?.isPassedOver = true
+        for (uid, affected) in (affectedClaims[node] ?? [:]).sorted(by: { $0.key < $1.key }) {
+            if affected.isReportUnderWay {
+                affectedClaims[node]?[uid]?.isReviewDeferred = true
                 continue
             }
             let key = NodeFailureKey(node: node, claimUID: uid)
             let state = NodeFailureState(node: node, pods: users[uid]?.pods.sorted() ?? [])
-            let reviewed = review(concern, key, state, isFailed: isFailed, at: now, claim: claim)
-            concerns[node]?[uid] = reviewed
+            let reviewed = review(affected, key, state, isFailed: isFailed, at: now, claim: claim)
+            affectedClaims[node]?[uid] = reviewed
         }
-        if concerns[node]?.isEmpty == true { concerns[node] = nil }
+        if affectedClaims[node]?.isEmpty == true { affectedClaims[node] = nil }
 
-        guard matters(node) else { return }
+        guard needsReview(node) else { return }
         var due = now + Self.reviewInterval
         if let failureTime, failureTime > now { due = min(due, failureTime) }
         scheduleReview(of: node, at: due)
     }
 
-    /// Decides what a claim is to be reported. Returns nil when it is to be forgotten.
+    /// Decides what to report on a claim. Returns nil when the claim is to be forgotten.
     ///
-    /// - Parameter state: names the pods that use the claim, of a node that is not well.
+    /// - Parameter state: the pods that use the claim on the node, if the node has failed or may fail.
     private mutating func review(
-        _ concern: Concern,
+        _ affected: AffectedClaim,
         _ key: NodeFailureKey,
         _ state: NodeFailureState,
         isFailed: Bool,
         at now: Duration,
         claim: (ClaimKey) -> Claim?
-    ) -> Concern? {
-        guard let latest = claim(concern.claim.key), latest.uid == key.claimUID else {
+    ) -> AffectedClaim? {
+        guard let latest = claim(affected.claim.key), latest.uid == key.claimUID else {
             queue.remove(key)
             return nil
         }
         let node = nodes[key.node]
-        let news: News? =
+        let change: Change? =
             if isFailed, !state.isClear {
                 .failure
-            } else if node?.readiness == .ready, concern.reported != nil {
+            } else if node?.readiness == .ready, affected.reported != nil {
                 .recovery
             } else {
                 nil
             }
-        var concern = concern
-        concern.claim = latest
-        if concern.news != news {
-            concern.news = news
+        var affected = affected
+        affected.claim = latest
+        if affected.pending != change {
+            affected.pending = change
             queue.remove(key)
         }
-        // A failure that may have been reported is reported again when it lasts, and its end is reported in any case.
-        if let reported = concern.reported, news == .recovery || news == .failure && reported.isCertain {
+        // A failure whose report is uncertain is reported again if it lasts; its recovery is reported in any case.
+        if let reported = affected.reported, change == .recovery || change == .failure && reported.isCertain {
             queue.restore(reported: state.fingerprint, for: key, reportedAt: reported.time)
         }
-        switch news {
+        switch change {
         case .failure:
             queue.set(state, for: key, at: now)
         case .recovery:
             queue.set(NodeFailureState(node: key.node, pods: []), for: key, at: now)
         case nil:
             let isOver = node == nil && state.isClear
-            if concern.reported == nil || isOver { return nil }
+            if affected.reported == nil || isOver { return nil }
         }
-        return concern
+        return affected
     }
 
-    /// The claims of our driver that pods on a node use, by uid.
+    /// The claims of the monitored driver that pods on a node use, by uid.
     private func users(
         of node: String,
         claim: (ClaimKey) -> Claim?

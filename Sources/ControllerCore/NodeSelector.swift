@@ -4,26 +4,25 @@
 /// Which nodes may use a PersistentVolume: `spec.nodeAffinity.required`.
 ///
 /// Source: `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go` and, for requirements on labels,
-/// `k8s.io/apimachinery/pkg/labels/selector.go`. The syntax of keys and values, which they check too, is not checked
-/// here: the API server has done so, and a label of another syntax does not exist.
+/// `k8s.io/apimachinery/pkg/labels/selector.go`. Unlike these, it does not check the syntax of keys and values: the API
+/// server has validated it, and no label has an invalid syntax.
 package struct NodeSelector: Sendable, Hashable {
-    /// One of them must match; without any, no node is admitted.
+    /// One of the terms must match; without terms, no node is admitted.
     package var terms: [NodeSelectorTerm]
 
-    /// A selector of these terms.
     package init(terms: [NodeSelectorTerm] = []) {
         self.terms = terms
     }
 
-    /// Whether the node of this name and these labels is admitted. An invalid term does not match.
+    /// Whether a node with this name and these labels is admitted. An invalid term does not match.
     package func admits(name: String, labels: [String: String]) -> Bool {
         terms.contains { $0.matches(name: name, labels: labels) }
     }
 
-    /// Whether it names nodes, and not this one. For lack of the node's labels any value counts as the name of a node: the
-    /// topologies of drivers that know only their node's volumes have it as their value (csi-driver-host-path,
-    /// `topology.hostpath.csi/node`; topolvm, `topology.topolvm.io/node`; linstor, `linbit.com/hostname`). Zones do not, so
-    /// that every volume of a zone is of another node, ours too.
+    /// Whether it names nodes, but not this one. The node's labels are not known, so any value counts as the name of a
+    /// node: drivers that know only their node's volumes use it as the value of their topology (csi-driver-host-path,
+    /// `topology.hostpath.csi/node`; topolvm, `topology.topolvm.io/node`; linstor, `linbit.com/hostname`). The values
+    /// of zones are not node names, so every volume of a zone counts as one of another node.
     package func namesOtherNode(than name: String) -> Bool {
         !terms.contains { term in
             (term.matchExpressions + term.matchFields).contains { $0.operator == "In" && $0.values.contains(name) }
@@ -31,14 +30,13 @@ package struct NodeSelector: Sendable, Hashable {
     }
 }
 
-/// Requirements that must all hold; without any, no node matches.
+/// Requirements that must all be met; without any, no node matches.
 package struct NodeSelectorTerm: Sendable, Hashable {
-    /// On the node's labels.
+    /// Requirements on the node's labels.
     package var matchExpressions: [NodeSelectorRequirement]
-    /// On the node's fields, of which there is `metadata.name`.
+    /// Requirements on the node's fields; the only one is `metadata.name`.
     package var matchFields: [NodeSelectorRequirement]
 
-    /// A term of these requirements.
     package init(matchExpressions: [NodeSelectorRequirement] = [], matchFields: [NodeSelectorRequirement] = []) {
         self.matchExpressions = matchExpressions
         self.matchFields = matchFields
@@ -51,24 +49,23 @@ package struct NodeSelectorTerm: Sendable, Hashable {
     }
 }
 
-/// What a label or a field must be.
+/// A requirement on a label or a field.
 package struct NodeSelectorRequirement: Sendable, Hashable {
-    /// The label's key or the field's name.
+    /// The key of the label or the name of the field.
     package var key: String
     /// `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`; any other is invalid.
     package var `operator`: String
-    /// At least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`, one integer for `Gt` and `Lt`; one for a
-    /// field.
+    /// At least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`, one integer for `Gt` and `Lt`; exactly
+    /// one for a field.
     package var values: [String]
 
-    /// A requirement, valid or not.
     package init(key: String = "", operator: String = "", values: [String] = []) {
         self.key = key
         self.operator = `operator`
         self.values = values
     }
 
-    /// Whether the value of the label is as required; nil where the node does not have the label.
+    /// Whether the value of the label meets the requirement; nil: the node does not have the label.
     fileprivate func matches(label: String?) -> Bool {
         switch `operator` {
         case "In":
@@ -86,8 +83,8 @@ package struct NodeSelectorRequirement: Sendable, Hashable {
         }
     }
 
-    /// Whether the name is as required. A field other than the name is empty; the reference matches no field at all where
-    /// a node has no name, which does not happen.
+    /// Whether the node's name meets the requirement. A field other than the name counts as empty, as in the source,
+    /// which matches no field if a node has no name: that does not happen.
     fileprivate func matches(nodeName: String) -> Bool {
         guard values.count == 1 else { return false }
         let field = key == "metadata.name" ? nodeName : ""
@@ -98,12 +95,12 @@ package struct NodeSelectorRequirement: Sendable, Hashable {
         }
     }
 
-    /// By bytes, as Go compares; `==` of Swift takes canonically equivalent texts for equal.
+    /// Compares bytes, as Go does; Swift's `==` compares canonical equivalence.
     private func contains(_ value: String) -> Bool {
         values.contains { $0.utf8.elementsEqual(value.utf8) }
     }
 
-    /// `Int64.init` accepts what Go's `strconv.ParseInt` does in base 10: a sign, digits, and nothing else.
+    /// `Int64.init` accepts the same texts as Go's `strconv.ParseInt` in base 10: a sign and digits.
     private func compares(_ label: String?, by holds: (Int64, Int64) -> Bool) -> Bool {
         guard values.count == 1, let limit = Int64(values[0]), let label, let value = Int64(label) else { return false }
         return holds(value, limit)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A dictionary that a list-and-watch fills: a new list replaces it in whole, without a moment in which it is empty.
+/// A dictionary that a list and watch fills, as client-go's cache.Store: a new list replaces the contents as a whole,
+/// and until it is complete the old ones stay in use.
 struct Store<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Entry: Sendable {
         var value: Value
-        /// The list that this entry was last seen in or after.
+        /// The number of the latest list when this entry was last seen.
         var generation: UInt32
     }
 
@@ -24,7 +25,7 @@ struct Store<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         generation &+= 1
     }
 
-    /// Drops and returns what was not seen since ``beginRelist()``.
+    /// Removes and returns the values that were not seen since ``beginRelist()``.
     mutating func endRelist() -> [Value] {
         let stale = entries.filter { $0.value.generation != generation }
         for key in stale.keys {
@@ -33,7 +34,7 @@ struct Store<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         return stale.values.map(\.value)
     }
 
-    /// Returns what was there before.
+    /// Returns the previous value.
     @discardableResult
     mutating func update(_ value: Value, for key: Key) -> Value? {
         entries.updateValue(Entry(value: value, generation: generation), forKey: key)?.value

@@ -3,19 +3,18 @@
 
 package import HealthCore
 
-/// How many claims have unhealthy volumes, and with which conditions.
+/// How many claims have unhealthy volumes, and which conditions these have.
 package struct UnhealthyCounts: Sendable, Hashable {
-    /// Claims.
+    /// The number of claims.
     package internal(set) var claims = 0
-    /// By status and reason; a volume may have several.
+    /// The number of claims by condition; a volume may have several conditions.
     package internal(set) var conditions: [VolumeHealthCondition.Identity: Int] = [:]
 
-    /// None.
     package init() {}
 }
 
 extension HealthState {
-    /// How many claims have unhealthy volumes, as the driver has said in this term. Takes time in proportion to them.
+    /// Counts the claims whose volumes the driver has reported as unhealthy in this term. O(n).
     package var unhealthyCounts: UnhealthyCounts {
         var counts = UnhealthyCounts()
         for (_, state) in events.unhealthy {

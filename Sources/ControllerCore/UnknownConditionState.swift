@@ -7,18 +7,18 @@ package import HealthCore
 package struct UnknownConditionState: Reportable {
     package var condition: UnknownCondition
 
-    /// It is reported once; there is no recovery from it.
+    /// Never: it is reported once, and there is no recovery from it.
     package var isClear: Bool { false }
 
-    /// Of type and reason.
+    /// The fingerprint of type and reason.
     package var fingerprint: Fingerprint {
         Fingerprint([String(condition.type), condition.reason])
     }
 }
 
-/// Names an unknown condition of a claim.
+/// Identifies an unknown condition of a claim.
 package struct UnknownConditionKey: Sendable, Hashable {
     package var claim: ClaimNumber
-    /// Of its ``UnknownConditionState``.
+    /// The fingerprint of its ``UnknownConditionState``.
     package var fingerprint: Fingerprint
 }

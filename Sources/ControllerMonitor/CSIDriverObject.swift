@@ -5,7 +5,7 @@ import KubernetesAPI
 import KubernetesClient
 import ProtobufWire
 
-/// What is needed of a CSIDriver (storage.k8s.io/v1).
+/// A CSIDriver (storage.k8s.io/v1), reduced to what a reference to it needs.
 struct CSIDriverObject: WatchedObject, Hashable {
     static let resource = Resource(
         group: "storage.k8s.io",

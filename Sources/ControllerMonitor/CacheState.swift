@@ -6,33 +6,33 @@ import KubernetesClient
 import Logging
 import Synchronization
 
-/// Whether the cache that a watch keeps is up to date, for the beginning of a term.
+/// Whether the cache that a watch fills is up to date, which the beginning of a term requires.
 ///
-/// Within a term a watch that fails retries with its own back-off, and the monitor goes on with what it knows. A term must
-/// not begin so: the last leader may have recorded events on claims that the cache does not have, which would then be
-/// recorded again (rule 9).
+/// Within a term, a watch that fails retries with its own back-off, and the monitor continues with the cache as it is.
+/// A term must not begin with an outdated cache: the last leader may have recorded events on claims that the cache does
+/// not have, and these would be recorded again (rule 9).
 final class CacheState: Sendable {
     private enum State {
         /// The list is not complete.
         case listing
-        /// The list is complete and its watch open.
+        /// The list is complete and the watch is open.
         case synced
-        /// The list or the watch has failed, and no other is open.
+        /// The list or the watch has failed and was not opened again.
         case failed
     }
 
     private let state = Mutex(State.listing)
     private let changed = WakeUp()
-    /// The watch is to begin anew, with a list.
+    /// The watch is to begin again, with a list.
     private let relist = WakeUp()
 
-    /// What was seen of the watch.
+    /// What was observed of the watch.
     struct Activity: Sendable {
-        /// Whether it was begun: not on a standby that keeps no cache.
+        /// Whether the watch was begun: a standby without a warm cache has none.
         var hasBegun = false
-        /// When the last event or bookmark came.
+        /// When the last event or bookmark arrived.
         var lastReceived: Duration?
-        /// Since when it fails, and its last error.
+        /// Since when the watch fails, and its last error.
         var failure: (since: Duration, reason: String)?
     }
 
@@ -49,13 +49,13 @@ final class CacheState: Sendable {
     /// The list is complete.
     func didSync(at now: Duration) { didOpen(at: now) }
 
-    /// The watch is open again, from the last version that it has seen.
+    /// The watch is open again, from the last resourceVersion that it received.
     func didOpen(at now: Duration) {
         seen.withLock { $0 = Activity(hasBegun: true, lastReceived: now) }
         set(.synced)
     }
 
-    /// An event or a bookmark came.
+    /// An event or a bookmark arrived.
     func didReceive(at now: Duration) { seen.withLock { $0.lastReceived = now } }
 
     /// The list or the watch has failed.
@@ -72,7 +72,7 @@ final class CacheState: Sendable {
         changed.signal()
     }
 
-    /// A term begins: a watch that has failed lists at once, without waiting for the end of its back-off.
+    /// A term begins: a watch that has failed lists at once, without waiting for its back-off.
     func beginTerm() {
         let hasFailed = state.withLock { state in
             guard state == .failed else { return false }
@@ -92,9 +92,9 @@ final class CacheState: Sendable {
         }
     }
 
-    /// Runs a watch, and begins it anew when ``beginTerm()`` asks for that.
+    /// Runs a watch, and runs it again, from a list, when ``beginTerm()`` requires that.
     ///
-    /// - Throws: what `watch` throws, which does not return otherwise; `CancellationError` on cancellation.
+    /// - Throws: what `watch` throws, which does not return; `CancellationError` on cancellation.
     func keep(by watch: @escaping @Sendable () async throws -> Void) async throws {
         while true {
             try await withThrowingTaskGroup { group in
@@ -109,7 +109,7 @@ final class CacheState: Sendable {
 }
 
 extension Watcher {
-    /// A watcher of all objects that says how far it is.
+    /// A watcher of all objects that keeps the state of a cache up to date.
     ///
     /// - Parameters:
     ///   - failed: called for every failure.

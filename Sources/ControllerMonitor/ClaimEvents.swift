@@ -8,7 +8,7 @@ import KubernetesAPI
 import KubernetesClient
 import Logging
 
-/// Builds the events of the controller side.
+/// Builds the events that the monitor records.
 struct ClaimEvents: Sendable {
     /// `reportingComponent` of every event.
     let component: String
@@ -69,7 +69,7 @@ struct ClaimEvents: Sendable {
 }
 
 extension ClaimKey {
-    /// For the key `PVC` of a log line: klog's KObj.
+    /// The value of the key `PVC` in a log line, as klog's KObj.
     var logValue: Logger.Metadata.Value { ["namespace": "\(namespace)", "name": "\(name)"] }
 }
 

@@ -9,11 +9,11 @@ import KubernetesClient
 import Logging
 import Synchronization
 
-/// Watches PersistentVolumes and PersistentVolumeClaims, and keeps the core's index of them up to date, through terms and
-/// between them.
+/// Watches PersistentVolumes and PersistentVolumeClaims, and applies them to the ``ControllerCore/HealthState``, in
+/// terms and between them.
 ///
-/// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; with ``MonitorConfiguration/nodeName``, also
-/// on `nodes`.
+/// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; with
+/// ``MonitorConfiguration/nodeName``, also on `nodes`.
 struct ClusterWatcher: Sendable {
     let context: MonitorContext
     /// The cache of PersistentVolumes.
@@ -53,7 +53,8 @@ struct ClusterWatcher: Sendable {
         try await claims.waitUntilSynced()
     }
 
-    /// Keeps the core's volumes as the cluster's are: all of the driver's, or those that our node admits.
+    /// Watches the driver's volumes: all of them or, with ``MonitorConfiguration/nodeName``, those that the node may
+    /// use.
     private func watchVolumes() async throws {
         guard let name = configuration.nodeName else { return try await watchVolumes { _ in true } }
         let labels = NodeLabels()
@@ -78,13 +79,13 @@ struct ClusterWatcher: Sendable {
             case .applied(let node): labels.set(node.metadata.labels)
             case .synced:
                 if labels.isUnknown { logger.warning("Found no Node of this name", metadata: ["node": "\(name)"]) }
-            // A node that is deleted is made anew with its labels, or this process ends with it.
+            // A deleted node either is created again with its labels, or this process ends with it.
             case .restarted, .deleted: break
             }
         }
     }
 
-    /// Watches the volumes that a node with these labels admits, until they change.
+    /// Watches the volumes that a node with these labels may use, until the labels change.
     ///
     /// - Throws: `CancellationError` when this task is cancelled.
     private func watchVolumes(
@@ -94,7 +95,7 @@ struct ClusterWatcher: Sendable {
     ) async throws {
         await withTaskGroup { group in
             group.addTask {
-                // Ends on cancellation only.
+                // Ends only on cancellation.
                 try? await watchVolumes { volume in
                     guard let selector = volume.nodeSelector else {
                         if node.isFirstWithoutAffinity() {
@@ -115,7 +116,6 @@ struct ClusterWatcher: Sendable {
         try Task.checkCancellation()
     }
 
-    /// Of a volume only what the core needs is kept.
     private func watchVolumes(
         where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
     ) async throws {
@@ -147,7 +147,6 @@ struct ClusterWatcher: Sendable {
         }
     }
 
-    /// Keeps the core's claims as the cluster's are.
     private func watchClaims() async throws {
         let watcher = Watcher<WatchedClaim>(
             client: context.kubernetes,
@@ -192,16 +191,16 @@ struct ClusterWatcher: Sendable {
     }
 }
 
-/// The labels of our node, once they are known.
+/// The labels of the node ``MonitorConfiguration/nodeName``; unknown until its first event.
 private final class NodeLabels: Sendable {
     private let labels = Mutex<[String: String]?>(nil)
     private let hasVolumeWithoutAffinity = Atomic(false)
-    /// They are known now, or others than before.
+    /// The labels became known, or changed.
     let changed = WakeUp()
 
     var isUnknown: Bool { labels.withLock { $0 == nil } }
 
-    /// Whether this is called for the first time.
+    /// Returns true on the first call.
     func isFirstWithoutAffinity() -> Bool {
         !hasVolumeWithoutAffinity.exchange(true, ordering: .relaxed)
     }
@@ -214,7 +213,7 @@ private final class NodeLabels: Sendable {
         if isChange { changed.signal() }
     }
 
-    /// Waits for them; empty on cancellation.
+    /// Waits until the labels are known; empty on cancellation.
     func current() async -> [String: String] {
         while !Task.isCancelled {
             if let labels = labels.withLock({ $0 }) { return labels }

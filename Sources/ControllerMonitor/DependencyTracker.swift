@@ -7,13 +7,13 @@ import HealthRuntime
 import KubernetesClient
 import Synchronization
 
-/// Which dependencies of this replica fail, as its tasks find out.
+/// The ``DependencyHealth`` of this replica, shared by the tasks that use the dependencies.
 final class DependencyTracker: Sendable {
     private let health = Mutex(DependencyHealth())
-    /// A dependency fails, or works again.
+    /// A dependency failed, or works again.
     let changed = WakeUp()
 
-    /// The one that fails longest first.
+    /// The longest failure first.
     var failures: [DependencyHealth.Failure] { health.withLock { $0.failures } }
 
     func failure(of dependency: Dependency) -> DependencyHealth.Failure? {
@@ -35,7 +35,7 @@ final class DependencyTracker: Sendable {
         if health.withLock({ $0.succeeded(dependency) }) { changed.signal() }
     }
 
-    /// A watch has failed. Only a refusal counts: a server that cannot serve this replica now cannot serve others either.
+    /// A watch has failed. Only a refusal counts: an API server that is unavailable is so for other replicas too.
     func watchFailed(_ dependency: Dependency, _ error: KubernetesError, at now: Duration) {
         if [.forbidden, .unauthorized].contains(error.code) { failed(dependency, reason: "\(error)", since: now) }
     }

@@ -6,14 +6,15 @@ package import HealthCore
 import HealthRuntime
 import Logging
 
-/// A dependency of this replica has failed for ``MonitorConfiguration/dependencyTimeout``: another replica may do better.
+/// A dependency of this replica has failed for ``MonitorConfiguration/dependencyTimeout``: the lease is released,
+/// because another replica may do better.
 package struct DependencyError: Error, CustomStringConvertible {
     package var dependency: Dependency
-    /// For how long and why.
+    /// What failed, for how long and why.
     package var description: String
 }
 
-/// Ends terms in which a dependency fails for too long, and finds out when the driver fails and works again.
+/// Ends terms in which a dependency fails for too long, and checks whether the driver works.
 struct DependencyWatcher: Sendable {
     let context: MonitorContext
     let prober: Prober
@@ -23,19 +24,19 @@ struct DependencyWatcher: Sendable {
     private var driver: CSIClient { context.driver }
     private var time: ElapsedTime { context.time }
 
-    /// For how long a standby whose health calls have failed leaves the lease to others.
+    /// How long a standby whose health calls have failed does not compete for the lease.
     private static let memoryOfFailedCalls = Duration.seconds(300)
 
-    /// Whether nothing that is known keeps this replica from leading: its driver is connected, and no dependency fails.
+    /// Whether this replica is fit to lead, as far as is known: its driver is connected, and no dependency fails.
     var isReadyToLead: Bool { driver.isConnected && dependencies.failures.isEmpty }
 
-    /// Throws when a dependency has failed for too long in this term.
+    /// Waits until a dependency has failed for too long in this term.
     ///
     /// - Throws: ``DependencyError``; `CancellationError`.
     func endTermOnFailure() async throws {
         guard let timeout = configuration.dependencyTimeout else { return try await suspendUntilCancelled() }
         while true {
-            // Where volumes are probed one by one, each has had its turn after an interval: before that, not all calls have
+            // Where volumes are probed one by one, each is probed once in an interval: only after one have all calls
             // failed.
             let callsTimeout = prober.isWithoutList ? max(timeout, configuration.monitorInterval) : timeout
             switch dependencies.verdict(timeout: timeout, callsTimeout: callsTimeout, at: time.now) {
@@ -52,8 +53,8 @@ struct DependencyWatcher: Sendable {
         }
     }
 
-    /// While leading, calls Identity/Probe at an interval and as soon as the connection breaks, so that a driver that has
-    /// ended or hangs is known before the next list. After a failure all Identity calls must succeed.
+    /// While leading, calls Identity/Probe at an interval and as soon as the connection breaks, so that a driver that
+    /// has terminated or hangs is detected before the next list. After a failure all Identity calls must succeed.
     ///
     /// - Throws: only `CancellationError`.
     func checkDriver() async throws {
@@ -70,18 +71,19 @@ struct DependencyWatcher: Sendable {
             } catch {
                 try Task.checkCancellation()
                 dependencies.failed(.driver, reason: driver.explanation(of: error), since: began)
-                // It may be another version when it is back: it is identified before anything else is called.
+                // The driver may come back in another version: it is identified before any other call.
                 prober.interrupt()
             }
-            // A server may close connections at any time: no tight loop.
+            // The driver may close every connection at once: avoids a tight loop.
             try await time.sleep(for: .seconds(1))
             await driver.waitUntilDisconnected(atMost: interval, time)
             try Task.checkCancellation()
         }
     }
 
-    /// While this replica is a standby whose driver has failed, calls the driver's Identity service until it works again.
-    /// Health calls are the leader's alone: their failure is forgotten after a while.
+    /// While this replica is a standby whose driver has failed, calls the driver's Identity service until it works
+    /// again. Only the leader makes health calls: on a standby, their failure is forgotten after
+    /// ``memoryOfFailedCalls``.
     ///
     /// - Throws: only `CancellationError`.
     func recheckOnStandby(isLeading: () -> Bool) async throws {
@@ -105,7 +107,7 @@ struct DependencyWatcher: Sendable {
 }
 
 extension CSIClient {
-    /// Returns when the connection breaks, or after this time, or on cancellation.
+    /// Returns when the connection breaks, after `limit`, or on cancellation.
     func waitUntilDisconnected(atMost limit: Duration, _ time: ElapsedTime) async {
         await withTaskGroup { group in
             group.addTask { await self.waitUntilDisconnected() }

@@ -3,27 +3,28 @@
 
 package import HealthCore
 
-/// The words that people's alerts look for, as EHM coined them.
+/// The reasons and messages of events. Alerts match them: those that external-health-monitor (EHM) has are the same
+/// byte for byte.
 package enum EventVocabulary {
-    /// Event source component of the controller side: `csi-pv-monitor-controller-DRIVER`.
+    /// The source component of the controller's events: `csi-pv-monitor-controller-DRIVER`.
     package static func component(driverName: String) -> String {
         "csi-pv-monitor-controller-\(driverName)"
     }
 
-    /// Warning: something is wrong with the volume.
+    /// Warning: the volume is unhealthy.
     package static let abnormalReason = "VolumeConditionAbnormal"
-    /// Normal: nothing is wrong with it any more.
+    /// Normal: the volume has recovered.
     static let normalReason = "VolumeConditionNormal"
-    /// Warning: the driver says something that we do not understand.
+    /// Warning: the driver reports a condition of an unknown type.
     static let unknownReason = "UnknownVolumeHealthCondition"
     /// Warning: the driver does not respond to health calls for the volume.
     static let unansweredReason = "VolumeHealthUnknown"
-    /// Normal: it does again.
+    /// Normal: the driver responds again.
     static let answeredReason = "VolumeHealthKnown"
 
     /// Warning, on the CSIDriver: so many volumes are missing at once that none is reported.
     static let volumesVanishedReason = "VolumesVanished"
-    /// Normal, on the CSIDriver: that has ended.
+    /// Normal, on the CSIDriver: the volumes were found again, or are reported missing by now.
     static let volumesFoundReason = "VolumesFound"
 
     /// The message of ``normalReason``.
@@ -35,7 +36,8 @@ package enum EventVocabulary {
     /// The message of ``answeredReason``.
     static let answeredMessage = "The CSI driver responds to health calls for this volume again"
 
-    /// The message of ``abnormalReason``: all that is wrong, worst first. A legacy condition is the driver's own words.
+    /// The message of ``abnormalReason``: all conditions, the worst first. A legacy condition is the driver's message
+    /// alone.
     package static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
         conditions.summary
     }

@@ -10,22 +10,22 @@ package import KubernetesClient
 package import Logging
 import Synchronization
 
-/// The controller side: watches PersistentVolumes and PersistentVolumeClaims, probes the driver for the health of its volumes,
-/// and reports on the claims by events and status.
+/// The controller: watches PersistentVolumes and PersistentVolumeClaims, probes the driver for the health of its
+/// volumes, and reports it on the claims by events and status.
 ///
-/// All decisions are made by the pure ``ControllerCore/HealthState``; the parts of the monitor feed it and carry out what it
-/// returns:
+/// The pure ``ControllerCore/HealthState`` makes all decisions; the parts of the monitor supply its input and carry out
+/// what it returns:
 ///
 /// ```
 /// driver ──▶ Prober ─────────▶ HealthState ──▶ Reporter ──▶ API server
 /// API server ──▶ ClusterWatcher ──▶ │
 /// ```
 ///
-/// Must run in one process at a time for one driver: run it under a lease.
+/// For each driver, only one process may run it at a time: run it under a lease.
 ///
 /// RBAC: `list` and `watch` on `persistentvolumes` and `persistentvolumeclaims`; `get` on `persistentvolumeclaims` and
-/// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With volume secrets, `get` on
-/// those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
+/// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With volume secrets,
+/// `get` on those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
 package struct HealthMonitor: Sendable {
     private let context: MonitorContext
     private let watcher: ClusterWatcher
@@ -36,12 +36,12 @@ package struct HealthMonitor: Sendable {
     private let attempts = AttemptIDs()
     private let progress = Progress()
 
-    /// A monitor that sends nothing before ``run()``, which is called once.
+    /// A monitor that sends nothing before ``run()``. Call ``run()`` or ``run(warmStandby:elect:)`` once.
     ///
     /// - Parameters:
-    ///   - isLeading: called before every call to the driver and every write; while it returns false, ``run()`` makes neither
-    ///     and waits for its cancellation.
-    ///   - observer: called for what metrics count, from the tasks of ``run()``.
+    ///   - isLeading: called before every call to the driver and every write; while it returns false, ``run()`` makes
+    ///     neither and waits for its cancellation.
+    ///   - observer: called from the tasks of ``run()`` for everything that metrics count.
     package init(
         configuration: MonitorConfiguration,
         driver: CSIClient,
@@ -71,24 +71,25 @@ package struct HealthMonitor: Sendable {
         dependencyWatcher = DependencyWatcher(context: context, prober: prober)
     }
 
-    /// Monitors until cancelled. Nothing that the driver or the API server does ends it, but for the errors below.
+    /// Monitors until cancelled. Failures of the driver or the API server do not end it, except as below.
     ///
-    /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when another
-    ///   driver answers on the socket; ``DependencyError`` with ``MonitorConfiguration/dependencyTimeout``.
+    /// - Throws: `CancellationError` on cancellation, within the time of a local call; ``DriverChangedError`` when
+    ///   another driver responds on the socket; ``DependencyError`` after ``MonitorConfiguration/dependencyTimeout``.
     package func run() async throws {
         try await run { lead in try await lead() }
     }
 
-    /// Monitors while the lease is held, as ``run()``, in one term after the other.
+    /// Monitors as ``run()`` while the lease is held, in one term after the other.
     ///
-    /// The watches of PersistentVolumes and PersistentVolumeClaims go on when a term ends, so that the next one begins without
-    /// a list. Between terms nothing else is sent, neither to the driver nor to the API server.
+    /// The watches of PersistentVolumes and PersistentVolumeClaims continue when a term ends, so that the next one
+    /// begins without a list. Between terms no other request is made, except Identity calls to a driver that has
+    /// failed.
     ///
     /// - Parameters:
-    ///   - warmStandby: whether the watches begin at once; otherwise with the first term.
+    ///   - warmStandby: whether the watches begin at once, not with the first term.
     ///   - elect: runs its argument while the lease is held, and cancels and awaits it when the lease is lost; one call
-    ///     at a time, any number of times. Its argument throws ``DependencyError`` to release the lease. When `elect` returns
-    ///     or throws, this does too.
+    ///     at a time, any number of times. Its argument throws ``DependencyError`` to release the lease. When `elect`
+    ///     returns or throws, this does too.
     package func run(
         warmStandby: Bool = false,
         elect: @escaping @Sendable (_ lead: @escaping @Sendable () async throws -> Void) async throws -> Void
@@ -119,7 +120,7 @@ package struct HealthMonitor: Sendable {
 
     private func monitor() async throws {
         try await watcher.waitUntilSynced()
-        // Rule 9: what earlier leaders have reported is known before anything is reported.
+        // Rule 9: reads back what earlier leaders have reported before anything is reported.
         let isRestored = try await reporter.restore()
         try await runAll([
             { isRestored ? try await suspendUntilCancelled() : try await reporter.restoreLater() },
@@ -135,8 +136,8 @@ package struct HealthMonitor: Sendable {
         try await nodeWatcher.run()
     }
 
-    /// Forgets everything but the caches: what another replica did meanwhile is not known. The tasks of the last term have
-    /// ended.
+    /// Forgets everything but the caches, because another replica may have led meanwhile. The tasks of the last term
+    /// have ended.
     private func beginTerm() {
         context.dependencies.beginTerm(at: context.now)
         context.gate.beginTerm()
@@ -157,7 +158,7 @@ package struct HealthMonitor: Sendable {
 // MARK: For metrics and health pages
 
 extension HealthMonitor {
-    /// The health of the volumes; nil between terms.
+    /// The health of the volumes, for metrics; nil between terms.
     package func snapshot() -> HealthSnapshot? {
         guard let began = progress.termBegan else { return nil }
         let now = context.now
@@ -166,16 +167,16 @@ extension HealthMonitor {
         let listAge =
             prober.isWithoutList ? nil : (now - (lastSweep ?? began)) / context.configuration.listVolumesInterval
         var (snapshot, claims) = state.withLock { state in
-            var snapshot = HealthSnapshot(numbersOf: state, strategy, at: now)
+            var snapshot = HealthSnapshot(countsOf: state, strategy, at: now)
             snapshot.lastRound = lastRound
-            snapshot.age(state, listAge: state.keptProbeInterval == nil ? listAge : nil, at: now)
+            snapshot.countStale(in: state, listAge: state.effectiveProbeInterval == nil ? listAge : nil, at: now)
             return (snapshot, state.unhealthyClaims)
         }
-        // In an outage these are many, and reports wait for the lock: some at a time.
+        // In an outage there are many, and reports wait for the lock: copies some at a time.
         while !claims.isEmpty {
-            let some = Array(claims.suffix(256))
-            claims.removeLast(some.count)
-            let states = state.withLock { $0.unhealthyStates(of: some) }
+            let batch = Array(claims.suffix(256))
+            claims.removeLast(batch.count)
+            let states = state.withLock { $0.unhealthyStates(of: batch) }
             for (claim, state, since) in states {
                 snapshot.unhealthyClaims.append(.init(claim, state, age: now - since))
             }
@@ -211,8 +212,8 @@ extension HealthMonitor {
         )
     }
 
-    /// What is wrong with the driver, in sentences; nil when no problem is known, and between terms. Does not wait for the
-    /// core's lock.
+    /// The problems of the driver, in sentences; nil when none is known, and between terms. Does not wait for the lock
+    /// of the state.
     package func driverProblem() -> String? {
         guard progress.termBegan != nil else { return nil }
         let isSupported = prober.strategy != ProbeStrategy.none
@@ -225,20 +226,19 @@ extension HealthMonitor {
     package var isReadyToLead: Bool { dependencyWatcher.isReadyToLead }
 }
 
-/// Another driver answers on the socket than the one whose lease is held.
+/// Another driver responds on the socket than the one whose lease is held.
 package struct DriverChangedError: Error, CustomStringConvertible {
     /// The driver whose lease is held.
     package var expected: String
-    /// The driver that answered.
+    /// The driver that responded.
     package var found: String
 
-    /// What happened and what to do.
     package var description: String {
         "the driver on the socket calls itself \(found) now, it was \(expected): start again to monitor \(found)"
     }
 }
 
-/// Whether the monitor runs, and whether it is in a term.
+/// Whether the monitor runs, and since when it is in a term.
 private final class Progress: Sendable {
     private let state = Mutex<(hasBegun: Bool, termBegan: Duration?)>((false, nil))
     /// The first term has begun.

@@ -4,32 +4,30 @@
 package import ControllerCore
 package import HealthCore
 
-/// What a running monitor knows, for metrics and health pages.
+/// The state of a running monitor, for metrics and health pages.
 package struct HealthSnapshot: Sendable {
     /// A claim whose volume is unhealthy.
     package struct UnhealthyClaim: Sendable, Equatable {
-        /// `metadata.namespace`
         package var namespace: String
-        /// `metadata.name`
         package var name: String
-        /// Shared with the core: a copy for each claim would be large in an outage.
+        /// Shared with the core: in an outage, copies for all claims would take much memory.
         package var state: VolumeState
-        /// For how long this process knows the same set of status and reason.
+        /// How long the set of (status, reason) has been unchanged, as far as this process knows.
         package var age: Duration
 
-        /// What is wrong, worst first.
+        /// The worst first.
         package var conditions: [(status: String, reason: String)] {
             state.conditions.map { ($0.status.rawValue, $0.reason) }
         }
     }
 
-    /// What waits for the API server.
+    /// The reports that wait for the API server.
     package struct Backlog: Sendable, Hashable {
-        /// How many.
+        /// The number of reports on transitions that wait or are under way.
         package var depth: Int
-        /// How long the oldest is so and not reported; zero when there is none.
+        /// How long the oldest of them has waited; zero when there is none.
         package var oldest: Duration
-        /// How many were queued in this term, those that are tried again included.
+        /// How many were queued in this term, retries included.
         package var adds: UInt64
     }
 
@@ -41,42 +39,42 @@ package struct HealthSnapshot: Sendable {
         package var generation: String
     }
 
-    /// Claims whose volumes are not well.
+    /// Claims whose volumes are unhealthy.
     package var unhealthyClaims: [UnhealthyClaim]
-    /// Volumes of which the driver says that nothing is wrong.
+    /// The number of volumes that the driver reports as healthy.
     package var healthyVolumes: Int
-    /// Volumes of which the last answer is too old to say how they are: healthy ones after two intervals, unhealthy ones
-    /// after five.
+    /// The number of volumes whose last response is too old to show their health: healthy ones after two intervals,
+    /// unhealthy ones after five.
     package var staleVolumes = 0
-    /// Claims of whose volume there was no answer for five intervals, where volumes are probed one by one.
+    /// Claims whose volumes had no response for five intervals, where volumes are probed one by one.
     package var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
     /// Where volumes are probed one by one: the last interval that has ended.
     package var lastRound: ProbeRound?
-    /// Volumes of which it says that something is wrong.
+    /// The number of volumes that the driver reports as unhealthy or does not find.
     package var unhealthyVolumes: Int
-    /// Volumes of which it has said nothing yet, or nothing that is understood.
+    /// The number of volumes for which the driver has reported nothing, or only conditions of unknown types.
     package var unknownVolumes: Int
-    /// Events.
+    /// Events on conditions.
     package var events: Backlog
-    /// Status fields.
+    /// Status updates.
     package var statuses: Backlog
-    /// Whether the API server keeps status fields, as far as is known.
+    /// Whether the API server keeps `status.healthStatus` and allows this process to write it, as far as is known.
     package var isStatusSupported: Bool
-    /// What a driver that does not report the health of its volumes would have to offer; nil for one that does.
+    /// The capabilities that the driver lacks to report the health of its volumes; nil when it has them.
     package var missingCapabilities: String?
     /// nil until the driver is identified in this term.
     package var method: Method?
-    /// Why the driver's list of volumes is of no use: `no_conditions`, `foreign_ids`; nil while it is.
+    /// Why the driver's list of volumes cannot be used: `no_conditions`, `foreign_ids`; nil when it can.
     package var listProblem: String?
     /// Whether so many volumes are missing at once that none of them is reported.
     package var isAbsenceSuspected = false
-    /// From one probe of a volume to its next, as it is kept; nil while volumes are not probed one by one.
+    /// The time from one probe of a volume to its next that is achieved; nil while volumes are not probed one by one.
     package var probeInterval: Duration?
 }
 
 extension HealthSnapshot {
-    /// All but ``unhealthyClaims``.
-    init(numbersOf state: borrowing HealthState, _ strategy: ProbeStrategy?, at now: Duration) {
+    /// Everything except ``unhealthyClaims``.
+    init(countsOf state: borrowing HealthState, _ strategy: ProbeStrategy?, at now: Duration) {
         unhealthyClaims = []
         let counts = state.healthCounts
         healthyVolumes = counts[.healthy, default: 0]
@@ -90,13 +88,13 @@ extension HealthSnapshot {
         method = strategy.map { Method(name: $0.method, generation: $0.generation?.rawValue ?? "none") }
         listProblem = state.listProblem?.label
         isAbsenceSuspected = state.absenceSuspicion != nil
-        probeInterval = state.keptProbeInterval
+        probeInterval = state.effectiveProbeInterval
     }
 
-    /// Counts as stale what is too old.
+    /// Counts volumes as stale whose last response is too old.
     ///
-    /// - Parameter listAge: of the last complete list in intervals, where volumes are listed.
-    mutating func age(_ state: borrowing HealthState, listAge: Double?, at now: Duration) {
+    /// - Parameter listAge: the age of the last complete list, in intervals, where volumes are listed.
+    mutating func countStale(in state: borrowing HealthState, listAge: Double?, at now: Duration) {
         if let listAge {
             if listAge > 2 { (healthyVolumes, staleVolumes) = (0, staleVolumes + healthyVolumes) }
             if listAge > 5 { (unhealthyVolumes, staleVolumes) = (0, staleVolumes + unhealthyVolumes) }
@@ -126,7 +124,7 @@ extension HealthSnapshot.UnhealthyClaim {
     }
 }
 
-/// What is wrong with the driver, apart from the core, for health pages.
+/// The problems of the driver, copied from the state for health pages.
 struct DriverProblems: Sendable, Hashable {
     var listProblem: ListProblem?
     var absenceSuspicion: AbsenceSuspicion?
@@ -139,9 +137,9 @@ struct DriverProblems: Sendable, Hashable {
 
     init() {}
 
-    /// In sentences, a line each.
+    /// One sentence per line; nil when there is no problem.
     ///
-    /// - Parameter missingCapabilities: what the driver would have to offer; nil where it has what is needed.
+    /// - Parameter missingCapabilities: a sentence on the capabilities that the driver lacks; nil when it has them.
     func description(missingCapabilities: String?) -> String? {
         let locality =
             knowsOnlyItsNode
@@ -154,7 +152,7 @@ struct DriverProblems: Sendable, Hashable {
 }
 
 extension ListProblem {
-    /// For a metric.
+    /// The label of the metric.
     fileprivate var label: String {
         switch self {
         case .noConditions: "no_conditions"

@@ -4,43 +4,46 @@
 package import ControllerCore
 import HealthCore
 
-/// What is monitored, how often, and what is reported.
+/// What to monitor, how often, and what to report.
 package struct MonitorConfiguration: Sendable {
-    /// The driver whose volumes are monitored: the name that it gave when the lease was chosen.
+    /// The driver whose volumes are monitored: the name that it returned when the lease was chosen.
     package var driverName: String
     /// `reportingInstance` of events.
     package var identity: String
-    /// Where volumes are listed: from the beginning of one list to that of the next.
+    /// Where volumes are listed: the time from the beginning of one list to that of the next.
     package var listVolumesInterval = Duration.seconds(300)
-    /// Where volumes are probed one by one: each is probed once in this time.
+    /// Where volumes are probed one by one: the time in which each is probed once.
     package var monitorInterval = Duration.seconds(60)
-    /// How many calls for single volumes are under way at most.
+    /// The maximum of concurrent calls for single volumes.
     package var workerThreads = 10
-    /// How many calls for single volumes begin per second at most; nil: no bound of its own.
+    /// The maximum of calls for single volumes that begin per second; nil: no limit.
     package var probesPerSecond: Double?
-    /// After what time the absence of many volumes at once is believed.
+    /// After what time the absence of many volumes is reported.
     package var missingVolumesHold = Duration.seconds(600)
-    /// Whether a volume that the driver does not find any more is reported.
+    /// Whether volumes that the driver does not find are reported.
     package var reportsMissingVolumes = true
-    /// How long calls for a volume must fail before its claim is reported, where volumes are probed one by one; nil: it is not.
+    /// How long calls for a volume must fail before an event is recorded on its claim, where volumes are probed one by
+    /// one; nil: none is.
     package var unansweredLimit: Duration? = .seconds(15 * 60)
-    /// Whether conditions of legacy drivers go to the claims' `status.healthStatus` too.
+    /// Whether conditions of legacy drivers are written to `status.healthStatus` of claims too.
     package var writesLegacyStatus = true
-    /// When a claim's health is shown as a condition in its status.
+    /// When the status of a claim shows its volume's health as a condition.
     package var claimConditions = ClaimConditionPolicy.auto
-    /// How long a node is not ready before it counts as failed; nil: nodes are not watched.
+    /// How long a node must have been not Ready to count as failed; nil: nodes are not watched.
     package var nodeFailureDuration: Duration?
-    /// The node whose volumes alone are monitored, for a driver that knows no others; nil: all of the driver's volumes are.
+    /// The only node whose volumes are monitored, for a driver that knows no others; nil: all volumes of the driver
+    /// are.
     package var nodeName: String?
-    /// The node on which this process runs, where that is known, by which a driver that knows only its node's
-    /// volumes is recognized.
+    /// The node on which this process runs, if it is known: a driver that knows only its own node's volumes is
+    /// recognized by it.
     package var hostNodeName: String?
-    /// After what time a term ends in which the driver cannot be reached, in which all health calls fail, or in which the API
-    /// server refuses the watches: another replica may do better. nil: it goes on.
+    /// After what time a term ends in which the driver cannot be reached, all health calls fail, or the API server
+    /// refuses the watches: another replica may do better. nil: it does not end.
     package var dependencyTimeout: Duration?
-    /// From one Identity/Probe call to the next, so that a driver that hangs is noticed between lists; nil: there are none.
+    /// The time from one Identity/Probe call to the next, which detect between lists that a driver hangs; nil: no such
+    /// calls are made.
     package var driverCheckInterval: Duration?
-    /// Which Secrets of the volumes go with the health RPCs.
+    /// Which Secrets of the volumes are sent with the health RPCs.
     package var volumeSecrets = VolumeSecretsKind.none
 
     /// The defaults are those of the command's flags.

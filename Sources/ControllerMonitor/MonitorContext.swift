@@ -6,7 +6,7 @@ import HealthRuntime
 import KubernetesClient
 import Logging
 
-/// What the parts of the monitor have in common.
+/// What the parts of the monitor share.
 struct MonitorContext: Sendable {
     let configuration: MonitorConfiguration
     let driver: CSIClient

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// What works and what fails, for health pages. Ages are since then; nothing in it needs the core's lock.
+/// What works and what fails, for health pages. It is built without the lock of the state.
 package struct MonitorStatus: Sendable {
-    /// Something that fails.
+    /// A failure that lasts.
     package struct Failure: Sendable, Hashable {
         package var age: Duration
         package var reason: String
@@ -11,29 +11,29 @@ package struct MonitorStatus: Sendable {
 
     /// The watch of one resource.
     package struct Watch: Sendable, Hashable {
-        /// As RBAC has it: `persistentvolumes`.
+        /// The resource, as in RBAC rules: `persistentvolumes`.
         package var resource: String
-        /// Since the last event or bookmark; nil before the first list.
+        /// The time since the last event or bookmark; nil before the first list.
         package var silence: Duration?
-        /// nil while it is open, and before it has begun.
+        /// nil while the watch is open, and before it has begun.
         package var failure: Failure?
     }
 
     /// Whether this replica is in a term.
     package var isLeading: Bool
-    /// The driver does not answer its Identity calls.
+    /// The driver does not respond to Identity calls.
     package var driver: Failure?
     /// Calls for the health of volumes fail: lists, or, where volumes are probed one by one, all calls of an interval.
     package var calls: Failure?
-    /// Those that have begun: a standby has none unless its caches are kept.
+    /// The watches that have begun: a standby has none without `--warm-standby`.
     package var watches: [Watch]
-    /// Since the beginning of the term.
+    /// The time since the term began.
     package var termAge: Duration?
-    /// Since all volumes were last asked for in this term.
+    /// The time since all volumes were last probed in this term.
     package var sweepAge: Duration?
-    /// In which all volumes are asked for.
+    /// The interval in which all volumes are probed.
     package var sweepInterval: Duration
-    /// What the driver lacks, or does wrong, in sentences.
+    /// The problems of the driver, in sentences.
     package var driverProblem: String?
 }
 

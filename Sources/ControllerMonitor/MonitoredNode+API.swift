@@ -6,15 +6,15 @@ import HealthRuntime
 package import KubernetesAPI
 
 extension MonitoredNode {
-    /// A node that is there when a watch begins. Since when it is not Ready, the condition says: the clocks of the
-    /// control plane and of this host are compared for that alone.
+    /// A node in a list. Its condition shows since when it is not Ready: only for this are the clocks of the control
+    /// plane and of this host compared.
     package init(listed node: Node, at now: Duration) {
         let time = node.readyCondition.lastTransitionTime.seconds
         let age = time == 0 ? .zero : Duration.age(of: time, now: Time.now().seconds)
         self.init(node, notReadySince: now - age)
     }
 
-    /// A node that has changed just now.
+    /// A node that was just added or modified.
     init(changed node: Node, at now: Duration) {
         self.init(node, notReadySince: now)
     }
@@ -31,7 +31,7 @@ extension MonitoredNode {
 }
 
 extension Node {
-    /// Empty where there is none.
+    /// The condition of type Ready; empty if there is none.
     fileprivate var readyCondition: NodeCondition {
         status.conditions.first { $0.type == "Ready" } ?? NodeCondition()
     }
@@ -43,7 +43,7 @@ extension MonitoredPod {
         let claims = pod.spec.volumes.compactMap { volume in
             let source = volume.volumeSource
             if source.hasPersistentVolumeClaim { return source.persistentVolumeClaim.claimName }
-            // The name that Kubernetes gives to the claim of a generic ephemeral volume.
+            // The name of the claim that Kubernetes creates for a generic ephemeral volume.
             return source.hasEphemeral ? "\(name)-\(volume.name)" : nil
         }
         self.init(

@@ -5,18 +5,18 @@ package import ControllerCore
 import HealthCore
 package import ProtobufWire
 
-/// Source of the fields' numbers: `k8s.io/api/core/v1/generated.proto`.
+/// The field numbers are those of `k8s.io/api/core/v1/generated.proto`.
 extension NodeSelector {
-    /// Reads `VolumeNodeAffinity.required`; nil where the affinity has none, which admits every node.
+    /// Reads `VolumeNodeAffinity.required`; nil when it is absent, which admits every node.
     ///
     /// - Parameter bytes: a `VolumeNodeAffinity`, field 9 of `PersistentVolumeSpec`.
-    /// - Throws: where these are not messages.
+    /// - Throws: when the bytes are not a valid message.
     package static func required(nodeAffinity bytes: Span<UInt8>) throws(WireFormatError) -> NodeSelector? {
         var selector: NodeSelector?
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             guard field.number == 1, let message = field.message else { continue }
-            // A message that occurs more than once is merged.
+            // A message field that occurs more than once is merged, as protobuf requires.
             var required = selector ?? NodeSelector()
             try required.read(selector: bytes.extracting(message))
             selector = required

@@ -9,18 +9,18 @@ import KubernetesClient
 import Logging
 import Synchronization
 
-/// Reports claims of failed nodes with pods that use them, and the nodes' recovery.
+/// Reports the failure of a node on the claims that pods on it use, and the node's recovery.
 ///
-/// Nodes and pods are watched for that; while nothing changes there is no other request.
+/// It watches nodes and pods; while nothing changes it makes no other request.
 ///
 /// RBAC: `list` and `watch` on `nodes` and `pods`; on `events` as ``HealthMonitor`` needs them.
 struct NodeWatcher: Sendable {
     let context: MonitorContext
     let reporter: Reporter
-    /// How long a node must not be Ready to count as failed.
+    /// How long a node must have been not Ready to count as failed.
     let duration: Duration
 
-    /// Reports until cancelled. The claims must be known when this begins.
+    /// Reports until cancelled. The cache of claims must be up to date when this begins.
     ///
     /// - Throws: only `CancellationError`.
     func run() async throws {
@@ -29,14 +29,14 @@ struct NodeWatcher: Sendable {
             { try await watchNodes(into: nodes) },
             { try await watchPods(into: nodes) },
             {
-                // Rule 9: what was reported is known before anything is reported.
+                // Rule 9: reads back what was reported before anything is reported.
                 try await restore(into: nodes)
                 try await report(from: nodes)
             },
         ])
     }
 
-    /// Of a node only its name and its Ready condition are kept.
+    /// Keeps only the name and the Ready condition of a node.
     private func watchNodes(into nodes: SharedNodeFailures) async throws {
         for try await event in Watcher<Node>(client: context.kubernetes, logger: context.logger) {
             let received = context.now
@@ -53,8 +53,8 @@ struct NodeWatcher: Sendable {
         }
     }
 
-    /// Of a pod only its name, its node and its claims are kept, and nothing of one that has no claims. Pods that wait for a
-    /// node or have ended are not selected; one that ends comes as deleted.
+    /// Keeps only the name, the node and the claims of a pod, and no pod without claims. Pods that are not scheduled or
+    /// have terminated are not selected; the watch shows a pod that terminates as deleted.
     private func watchPods(into nodes: SharedNodeFailures) async throws {
         let onNodes = Selection(fieldSelector: "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed")
         for try await event in Watcher<Pod>(client: context.kubernetes, selection: onNodes, logger: context.logger) {
@@ -134,7 +134,7 @@ extension NodeWatcher {
 /// Lock order: this lock, then that of ``SharedHealthState``.
 private final class SharedNodeFailures: Sendable {
     private let failures: Mutex<NodeFailures>
-    /// There may be something to report.
+    /// There may be an event to record.
     let changed = WakeUp()
 
     init(_ failures: sending NodeFailures) {
@@ -145,7 +145,7 @@ private final class SharedNodeFailures: Sendable {
         failures.withLock(body)
     }
 
-    /// Changes the failures, and signals that something may be due.
+    /// Changes the failures, and signals that an event may be due.
     func update(_ body: (inout sending NodeFailures) -> sending Void) {
         defer { changed.signal() }
         failures.withLock(body)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CSIClient
+package import CSIClient
 
-/// How a driver is asked for the health of its volumes, chosen by its capabilities.
+/// How the driver is probed for the health of its volumes, chosen by its capabilities.
 enum ProbeStrategy: Sendable, Hashable {
-    /// In whose terms a driver reports health.
+    /// The version of the health API that the driver has.
     enum Generation: String, Sendable, Hashable {
         /// `VolumeCondition`, CSI 1.3 to 1.12.
         case legacy
@@ -13,14 +13,14 @@ enum ProbeStrategy: Sendable, Hashable {
         case health
     }
 
-    /// By lists. `canConfirm`: a single volume can be asked for too.
+    /// By lists. `canConfirm`: the driver has a call for a single volume too.
     case list(Generation, canConfirm: Bool)
-    /// One volume after the other.
+    /// Volume by volume.
     case get(Generation)
-    /// It does not report.
+    /// The driver does not report health.
     case none
 
-    /// A driver that offers both generations is asked in the new one.
+    /// Prefers the new generation when the driver has both.
     init(_ capabilities: Set<ControllerCapability>) {
         if capabilities.contains(.listVolumeHealth) {
             self = .list(.health, canConfirm: capabilities.contains(.getVolumeHealth))
@@ -35,7 +35,7 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// nil for a driver that does not report.
+    /// nil when the driver does not report health.
     var generation: Generation? {
         switch self {
         case .list(let generation, _), .get(let generation): generation
@@ -43,7 +43,7 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// The RPC that reports most, for people.
+    /// The main RPC, for logs and metrics.
     var method: String {
         switch self {
         case .list(.health, _): "ControllerListVolumeHealth"
@@ -54,9 +54,32 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
-    /// What a driver without any of them is reported to offer.
+    /// The problem of a driver without any of these capabilities.
     static let missingCapabilities = """
         the driver does not report the health of its volumes: it needs the controller capabilities LIST_VOLUME_HEALTH or \
         GET_VOLUME_HEALTH (CSI 1.13), or VOLUME_CONDITION with LIST_VOLUMES or GET_VOLUME (CSI 1.3 to 1.12)
         """
+}
+
+/// How the monitor uses a driver with these capabilities.
+package struct DriverSupport: Sendable, Equatable {
+    /// The RPC that reports health; nil: the driver reports none.
+    package var method: String?
+    /// Whether the RPC lists all volumes.
+    package var isList = false
+    /// What the driver lacks.
+    package var problem: String?
+
+    package init(_ capabilities: Set<ControllerCapability>) {
+        let strategy = ProbeStrategy(capabilities)
+        switch strategy {
+        case .none: problem = ProbeStrategy.missingCapabilities
+        case .list(let generation, let canConfirm):
+            (method, isList) = (strategy.method, true)
+            if generation == .health, !canConfirm {
+                problem = "LIST_VOLUME_HEALTH without GET_VOLUME_HEALTH, which the CSI specification requires with it"
+            }
+        case .get: method = strategy.method
+        }
+    }
 }

@@ -9,8 +9,8 @@ import Logging
 import Synchronization
 
 extension Prober {
-    /// Probes single volumes as the core's schedule says, until cancelled: all of them where the driver has no list, otherwise
-    /// those of which its lists say too little. Paused while the driver cannot be reached.
+    /// Probes single volumes when the state schedules them, until cancelled: all of them where the driver has no list,
+    /// otherwise those for which its lists are not enough. Paused while the driver cannot be reached.
     func probeVolumes() async throws {
         let state = context.state
         let limit: @Sendable () -> Int = { self.calls.limit }
@@ -19,10 +19,10 @@ extension Prober {
         } run: { [context] handle in
             guard let generation = self.strategy?.generation else { return }
             let began = self.now
-            let answer = try await self.probe(handle, generation)
+            let result = try await self.probe(handle, generation)
             let received = self.now
-            self.note(answer, since: began)
-            context.state.update { $0.receive(answer, ofVolumeHandle: handle, at: received) }
+            self.updateDependencies(result, since: began)
+            context.state.update { $0.receive(result, ofVolumeHandle: handle, at: received) }
         }
     }
 
@@ -34,14 +34,14 @@ extension Prober {
             let before = state.plans.responseEvents
             let round = state.completedRound(at: now)
             let hasResponseEvents = state.plans.responseEvents != before
-            return (round, state.keptProbeInterval, state.nextProbe(at: now), hasResponseEvents)
+            return (round, state.effectiveProbeInterval, state.nextProbe(at: now), hasResponseEvents)
         }
         if hasResponseEvents { state.responseEvents.signal() }
         if let round { withTerm { $0.lastRound = round } }
-        // One volume that cannot be probed does not make the round incomplete.
+        // A round counts as a sweep even if some calls failed, but not if all did.
         if let round, round.answered > 0 || round.volumes == 0 {
             sweepEnded(at: now)
-            // A round may have shown that the driver knows only its node's volumes, or found missing ones again.
+            // A round may have shown that the driver knows only its own node's volumes, or found missing volumes again.
             state.suspicions.signal()
             context.observer(.sweepCompleted(duration: interval ?? context.configuration.monitorInterval))
         }
@@ -51,10 +51,10 @@ extension Prober {
         }
     }
 
-    /// Any response for a volume shows that the driver can be called. Where there is a list, the list shows whether health
-    /// calls succeed.
-    private func note(_ answer: ProbeAnswer, since began: Duration) {
-        switch answer {
+    /// Any response for a volume shows that the driver can be called. Where there is a list, the list shows whether
+    /// health calls succeed.
+    private func updateDependencies(_ result: ProbeAnswer, since began: Duration) {
+        switch result {
         case .report, .notFound, .withoutHealth:
             context.dependencies.succeeded(.driver)
             if isWithoutList { context.dependencies.succeeded(.calls) }
@@ -95,7 +95,7 @@ extension Prober {
                 "Failed to get volume health, retrying",
                 metadata: ["volumeHandle": "\(handle)", "err": "\(error)"]
             )
-            // A driver that answers UNAVAILABLE itself says so of this volume, for instance of its backend.
+            // UNAVAILABLE from a connected driver is about this volume, for instance about its backend.
             if failure?.isUnavailable == true, !driver.isConnected {
                 interrupt()
                 return .interrupted
@@ -104,7 +104,7 @@ extension Prober {
         }
     }
 
-    /// Makes a call, whose latency and outcome decide how many may be under way.
+    /// Makes a call. Its latency and result adapt the limit of concurrent calls.
     private func measured<Reply>(_ call: () async throws(CSIError) -> Reply) async throws(CSIError) -> Reply {
         let calls = calls
         let began = now
@@ -120,7 +120,7 @@ extension Prober {
     }
 }
 
-/// Whether and how many calls for single volumes may be under way in a term, and which kinds of failures were logged in it.
+/// Limits the concurrent calls for single volumes in a term, and remembers which failures were logged.
 final class CallLimiter: Sendable {
     private struct State {
         var codes: Set<String> = []
@@ -135,7 +135,7 @@ final class CallLimiter: Sendable {
         state = Mutex(State(concurrency: ProbeConcurrency(maximum: maximum)))
     }
 
-    /// How many calls may be under way now.
+    /// The current limit of concurrent calls.
     var limit: Int { state.withLock { $0.concurrency.limit } }
 
     func callBegan() { state.withLock { $0.underWay += 1 } }
@@ -147,12 +147,12 @@ final class CallLimiter: Sendable {
         }
     }
 
-    /// The driver is not identified yet, or cannot be reached.
+    /// Whether calls are paused: the driver is not identified yet, or cannot be reached.
     var isPaused: Bool { state.withLock { $0.isPaused } }
 
     func pause() { state.withLock { $0.isPaused = true } }
 
-    /// The driver was identified: calls may begin, and failures are logged anew.
+    /// The driver was identified: calls may begin, and each kind of failure is logged once more.
     func resume() {
         state.withLock { state in
             state.codes = []
@@ -160,7 +160,7 @@ final class CallLimiter: Sendable {
         }
     }
 
-    /// Whether no failure with this code came before; nil: a failure before the call.
+    /// Whether this is the first failure with this code since ``resume()``; nil: a failure before the call.
     func isFirst(like failure: CSIError?) -> Bool {
         state.withLock { $0.codes.insert(failure?.code.description ?? "").inserted }
     }

@@ -8,7 +8,7 @@ import HealthRuntime
 import KubernetesClient
 import Logging
 
-/// What a sweep saw, for the log.
+/// The counts of a sweep, for the log.
 private struct SweepSummary {
     var volumes = 0
     var abnormal = 0
@@ -16,8 +16,8 @@ private struct SweepSummary {
 }
 
 extension Prober {
-    /// Lists all volumes. Those whose absence a call is to confirm are probed by ``probeVolumes()``, so that a driver that does
-    /// not respond to such calls delays no list.
+    /// Lists all volumes. ``probeVolumes()`` probes those whose absence a call is to confirm, so that a driver that
+    /// does not respond to such calls delays no list.
     ///
     /// - Returns: whether the list was complete.
     /// - Throws: only `CancellationError`.
@@ -46,7 +46,7 @@ extension Prober {
         }
         log(summary, absent: absent.count, failure: failure, duration: ended - began)
         guard failure == nil else { return false }
-        if adopt(problem) { log(problem, canConfirm: canConfirm) }
+        if setListProblem(problem) { log(problem, canConfirm: canConfirm) }
         if problem == nil {
             sweepEnded(at: ended)
             context.observer(.sweepCompleted(duration: ended - began))
@@ -54,7 +54,7 @@ extension Prober {
         return true
     }
 
-    /// Returns the error that ended the list; nil when it is complete.
+    /// Returns the error that ended the list; nil when the list is complete.
     private func list(_ generation: ProbeStrategy.Generation, _ summary: inout SweepSummary) async -> (any Error)? {
         do {
             switch generation {
@@ -109,8 +109,8 @@ extension Prober {
         }
     }
 
-    /// Returns whether it is another kind of problem than before.
-    private func adopt(_ new: ListProblem?) -> Bool {
+    /// Stores the problem of the list. Returns whether its kind has changed.
+    private func setListProblem(_ new: ListProblem?) -> Bool {
         withTerm { term in
             defer { term.listProblem = new }
             switch (term.listProblem, new) {
@@ -120,8 +120,8 @@ extension Prober {
         }
     }
 
-    /// Returns whether that was otherwise before.
-    private func adopt(listsSomeWithoutCondition new: Bool) -> Bool {
+    /// Stores whether some volumes are listed without a condition. Returns whether this has changed.
+    private func setListsSomeWithoutCondition(_ new: Bool) -> Bool {
         withTerm { term in
             defer { term.listsSomeWithoutCondition = new }
             return term.listsSomeWithoutCondition != new
@@ -169,7 +169,7 @@ extension Prober {
             context.logger.debug("Listed all volumes", metadata: metadata)
         }
         let isPartial = summary.withoutHealth > 0 && summary.withoutHealth < summary.volumes
-        if failure == nil, adopt(listsSomeWithoutCondition: isPartial), isPartial {
+        if failure == nil, setListsSomeWithoutCondition(isPartial), isPartial {
             context.logger.warning(
                 "The driver lists volumes without a volume condition, which its capabilities promise",
                 metadata: [

@@ -8,10 +8,10 @@ import HealthRuntime
 import Logging
 import Synchronization
 
-/// Probes the driver for the health of its volumes, and feeds the replies to the core: by lists (`Prober+List.swift`), volume
-/// by volume (`Prober+Get.swift`), or both, as the driver's capabilities allow.
+/// Probes the driver for the health of its volumes, and applies the responses to the ``ControllerCore/HealthState``: by
+/// lists (`Prober+List.swift`), volume by volume (`Prober+Get.swift`), or both, as the driver's capabilities allow.
 final class Prober: Sendable {
-    /// What is known in one term.
+    /// The state of one term.
     struct Term {
         let calls: CallLimiter
         /// nil until the driver is identified.
@@ -22,20 +22,20 @@ final class Prober: Sendable {
         var lastSweep: Duration?
         /// Where volumes are probed one by one: the last interval that has ended.
         var lastRound: ProbeRound?
-        /// After the last sweep.
+        /// The counts after the last sweep, to log changes.
         var lastCounts = UnhealthyCounts()
     }
 
     let context: MonitorContext
     private let secrets: VolumeSecrets
     private let term: Mutex<Term>
-    /// A call found that the driver cannot be reached.
+    /// Signals that a call could not reach the driver.
     private let interrupted = WakeUp()
 
-    /// How soon a driver is identified again where nothing else gives a reason to.
+    /// How often the driver is identified when nothing else requires it.
     private static let identificationInterval = Duration.seconds(300)
-    /// After so many intervals a list that was of no use is tried again, while its volumes are probed one by one.
-    private static let intervalsOfUselessLists = 10
+    /// After so many intervals a list that could not be used is tried again, while the volumes are probed one by one.
+    private static let intervalsOfUnusableLists = 10
 
     init(_ context: MonitorContext) {
         self.context = context
@@ -43,14 +43,14 @@ final class Prober: Sendable {
         term = Mutex(Term(calls: CallLimiter(maximum: context.configuration.workerThreads)))
     }
 
-    /// Forgets everything: another replica may have probed meanwhile.
+    /// Forgets the last term: another replica may have probed meanwhile.
     func beginTerm() {
         term.withLock { $0 = Term(calls: CallLimiter(maximum: context.configuration.workerThreads)) }
     }
 
     /// Identifies the driver and lists its volumes where it can, until cancelled. Runs beside ``probeVolumes()``.
     ///
-    /// The driver is identified again and again: it may be restarted or upgraded at any time.
+    /// The driver is identified before every list and after an interval: it may be restarted or upgraded at any time.
     ///
     /// - Throws: ``DriverChangedError``; `CancellationError`.
     func run() async throws {
@@ -64,7 +64,7 @@ final class Prober: Sendable {
                 throw DriverChangedError(expected: configuration.driverName, found: identity.name)
             }
             let strategy = ProbeStrategy(identity.controllerCapabilities)
-            if adopt(strategy) {
+            if setStrategy(strategy) {
                 begin(strategy, identity)
                 nextList = now
             }
@@ -75,22 +75,22 @@ final class Prober: Sendable {
                 if now >= nextList {
                     schedule.begin(at: now)
                     let isComplete = try await sweep(generation, canConfirm: canConfirm)
-                    let isUseless = canConfirm && context.state.withLock { $0.listProblem != nil }
+                    let isUnusable = canConfirm && context.state.withLock { $0.listProblem != nil }
                     nextList = schedule.end(
                         complete: isComplete,
-                        intervals: isUseless ? Self.intervalsOfUselessLists : 1,
+                        intervals: isUnusable ? Self.intervalsOfUnusableLists : 1,
                         at: now
                     )
                 }
-                // A driver that was away is identified before single volumes are probed again, which does not wait for
-                // the next list.
+                // A driver that was unavailable is identified at once, not only before the next list, because probes of
+                // single volumes wait for that.
                 try await waitForInterruption(until: nextList)
             case .get:
                 try await waitForInterruption(until: now + Self.identificationInterval)
             case .none:
-                // The driver may be another version after its connection broke.
+                // After its connection broke, the driver may be another version.
                 await context.driver.waitUntilDisconnected(atMost: Self.identificationInterval, context.time)
-                // A server may close connections at any time: no tight loop.
+                // The driver may close every connection at once: avoids a tight loop.
                 try await context.time.sleep(for: .seconds(5))
             }
         }
@@ -154,7 +154,7 @@ final class Prober: Sendable {
         }
     }
 
-    /// Returns when a call found that the driver cannot be reached, or at this moment.
+    /// Returns when a call could not reach the driver, or at this moment.
     private func waitForInterruption(until end: Duration) async throws {
         await context.time.wait(for: interrupted, until: end)
         try Task.checkCancellation()
@@ -177,15 +177,15 @@ extension Prober {
         if case .get = strategy { true } else { false }
     }
 
-    /// Returns whether it is another strategy than before.
-    private func adopt(_ new: ProbeStrategy) -> Bool {
+    /// Stores the strategy. Returns whether it has changed.
+    private func setStrategy(_ new: ProbeStrategy) -> Bool {
         term.withLock { term in
             defer { term.strategy = new }
             return term.strategy != new
         }
     }
 
-    /// All volumes have been probed: one log line when another number of volumes than before has a status and reason.
+    /// All volumes have been probed. Logs a line when the number of volumes with some (status, reason) has changed.
     func sweepEnded(at now: Duration) {
         let counts = context.state.withLock { $0.unhealthyCounts }
         let isChanged = term.withLock { term in
@@ -199,7 +199,7 @@ extension Prober {
 // MARK: Secrets
 
 extension Prober {
-    /// The Secret of the volume, for a call on it.
+    /// The contents of the volume's Secret, for a call.
     ///
     /// - Throws: `KubernetesError` when the Secret cannot be read; the call is not made then.
     func secrets(ofVolumeHandle handle: String) async throws -> [String: String] {
@@ -209,7 +209,7 @@ extension Prober {
         return try await secrets.secrets(for: name)
     }
 
-    /// The Secret that all volumes refer to, for a list; empty where they refer to several.
+    /// The contents of the Secret that all volumes refer to, for a list; empty when they refer to several.
     ///
     /// - Throws: `KubernetesError` when the Secret cannot be read; the list is not requested then.
     func secretsOfAllVolumes() async throws -> [String: String] {
@@ -221,7 +221,7 @@ extension Prober {
 }
 
 extension UnhealthyCounts {
-    /// How many claims, and which conditions they have, the most frequent first.
+    /// The number of claims, and their conditions, the most frequent first.
     var metadata: Logger.Metadata {
         let sorted = conditions.sorted { left, right in
             (-left.value, left.key.status.rawValue, left.key.reason)

@@ -10,21 +10,21 @@ package import KubernetesAPI
 package struct RecordedHistory: Sendable {
     /// The last event on a claim's volume.
     struct Recorded: Sendable {
-        /// nil: that it has recovered.
+        /// nil: the event reports the recovery.
         var fingerprint: Fingerprint?
-        /// Versions are in the order of the writes; leaders' clocks may differ.
+        /// `metadata.resourceVersion`: versions are in the order of writes, while the clocks of leaders may differ.
         var version: UInt64
-        /// Seconds since 1970.
+        /// `lastTimestamp`, in seconds since 1970.
         var time: Int64
-        /// Of the first event of this name, in seconds since 1970.
+        /// Since when the state holds, as far as events show it, in seconds since 1970.
         var firstTime: Int64
-        /// What was wrong, as far as the event says it.
+        /// The reported state; nil when the event's message does not hold all of it.
         var state: VolumeState?
     }
 
     let component: String
-    /// The API server does not check `involvedObject.uid`: an event in one namespace may have the uid of a claim in
-    /// another, and says nothing of that one.
+    /// Identifies a claim by uid and name. The API server does not check `involvedObject.uid`: an event in one
+    /// namespace may have the uid of a claim in another, about which it says nothing.
     struct ClaimIdentity: Sendable, Hashable {
         var key: ClaimKey
         var uid: String
@@ -53,7 +53,7 @@ package struct RecordedHistory: Sendable {
         case EventVocabulary.unknownReason:
             if let fingerprint { unknowns.append((uid, key, fingerprint)) }
         case EventVocabulary.abnormalReason:
-            // An event that is not ours by name is EHM's, which knew nothing but an abnormal condition.
+            // An event with another kind of name is EHM's, which reports only legacy conditions.
             add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy)
         case EventVocabulary.unansweredReason, EventVocabulary.answeredReason:
             guard fingerprint != nil else { return }
@@ -78,8 +78,8 @@ package struct RecordedHistory: Sendable {
         )
         if var earlier = volumes[claim] {
             if (earlier.version, earlier.time) > (latest.version, latest.time) { swap(&earlier, &latest) }
-            // Of the same, as external-health-monitor and we name it, it began with the first; otherwise after what was so
-            // before.
+            // An equal state, recorded by EHM and by this program under different names, began with the first event;
+            // another state began after the earlier event.
             latest.firstTime =
                 earlier.fingerprint == latest.fingerprint
                 ? min(earlier.firstTime, latest.firstTime) : max(earlier.time, latest.firstTime)

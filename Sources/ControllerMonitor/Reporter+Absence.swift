@@ -9,11 +9,12 @@ import KubernetesClient
 import Logging
 
 extension Reporter {
-    /// Logs when so many volumes are missing at once that the driver is suspected and not the volumes, and when that has
-    /// ended, and records an event on the CSIDriver for each, until cancelled.
+    /// Logs when the suspicion begins and ends that the driver, not its volumes, is at fault because many volumes are
+    /// missing, and records an event on the CSIDriver for each, until cancelled.
     ///
-    /// RBAC: `get` on `csidrivers` (without it the event has no uid, and `kubectl describe csidriver` does not show it); on
-    /// `events` as ``HealthMonitor`` needs them, in the namespace `default`, where events of cluster-scoped objects are.
+    /// RBAC: `get` on `csidrivers` (without it the event has no uid, and `kubectl describe csidriver` does not show
+    /// it); on `events` as ``HealthMonitor`` needs them, in the namespace `default`, where events of cluster-scoped
+    /// objects are.
     func reportAbsence() async throws {
         var reported: AbsenceSuspicion?
         var isNodeDeploymentAdvised = false
@@ -64,8 +65,8 @@ extension Reporter {
         }
     }
 
-    /// Records an event on the CSIDriver object, where the API server allows it: a few times, for the log and the metric
-    /// have it as well.
+    /// Records an event on the CSIDriver object. Gives up after three attempts, because the log and the metric show the
+    /// suspicion too.
     ///
     /// - Throws: only `CancellationError`.
     private func record(

@@ -8,10 +8,10 @@ import KubernetesAPI
 import Logging
 
 extension Reporter {
-    /// Reads back what earlier processes reported (rule 9): of every claim, the last event. What its status says is known
-    /// from the watch.
+    /// Reads back what earlier processes reported (rule 9): the last event of every claim. The watch shows the claims'
+    /// status.
     ///
-    /// - Returns: whether it is known now; after a minute of failures it is not.
+    /// - Returns: whether it succeeded; false after a minute of failures.
     /// - Throws: only `CancellationError`.
     func restore() async throws -> Bool {
         if let recorded = try await history.withinLimits({ try await readBack() }) {
@@ -26,9 +26,10 @@ extension Reporter {
         return false
     }
 
-    /// Continues to read back where ``restore()`` gave up, until it succeeds; then waits for the cancellation.
+    /// Retries after ``restore()`` gave up, until it succeeds; then waits for the cancellation.
     ///
-    /// - Note: A recovery between its list of events and the restoring counts as not reported and is recorded once more.
+    /// - Note: A recovery that is reported between the list of events and its use counts as not reported, and is
+    ///   recorded once more.
     /// - Throws: only `CancellationError`.
     func restoreLater() async throws {
         while true {
@@ -49,7 +50,8 @@ extension Reporter {
             EventVocabulary.unansweredReason,
         ]
         var recorded = try await read(reasons, into: RecordedHistory(component: events.component))
-        // Each list costs the API server a walk over all events: this one only where there is something to end.
+        // For each list the API server scans all events of the cluster: this one is needed only if unanswered volumes
+        // were reported.
         if !recorded.responses.isEmpty { recorded = try await read([EventVocabulary.answeredReason], into: recorded) }
         return recorded
     }

@@ -41,9 +41,9 @@ extension Reporter {
         }
     }
 
-    /// Brings the claim's status up to date, from the claim as the server has it after a conflict.
+    /// Updates the claim's status; after a conflict, from the claim as the API server returns it.
     ///
-    /// - Throws: `conflict` when others keep changing the claim.
+    /// - Throws: `conflict` when other clients keep changing the claim.
     private func updateOnce(
         _ report: PendingReport<ClaimNumber, VolumeState, Claim>,
         _ metadata: Logger.Metadata
@@ -79,13 +79,14 @@ extension Reporter {
     ) async throws(KubernetesError) -> ReportOutcome {
         func change() -> StatusChange? { context.state.withLock { $0.statusChange(for: report) } }
 
-        if let change = change(), let field = change.field, try await isKept(change), context.gate.isLeading {
+        if let change = change(), let field = change.field, try await keepsField(of: change), context.gate.isLeading {
             let written = try await patch(change.claim, field, since: report.since)
             accept(written)
-            if !field.conditions.isEmpty { keep(written.hasHealthStatus) }
+            if !field.conditions.isEmpty { setKeepsField(written.hasHealthStatus) }
             context.logger.info("Updated status.healthStatus", metadata: metadata)
         }
-        // As it is after the first write, and with what that has shown of the server.
+        // The change again: the first write may have changed the claim, and shown whether the API server keeps the
+        // field.
         guard let change = change() else { return .gone }
         if let condition = change.condition {
             guard context.gate.isLeading else { return .refused }
@@ -143,7 +144,7 @@ extension Reporter {
         if needsMaintenance { context.state.maintenance.signal() }
     }
 
-    /// The wall clock, in seconds since 1970, at this time of the monitor's clock.
+    /// The wall clock time, in seconds since 1970, at this moment of the monitor's clock.
     private func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (context.now - time).components.seconds
     }
@@ -152,23 +153,23 @@ extension Reporter {
 // MARK: What the API server keeps
 
 extension Reporter {
-    /// Whether the API server keeps the field, as far as is known, or else as a dry run of this change shows. A server
-    /// without the field drops it, and still writes what it drops to `managedFields`: a dry run leaves no trace.
-    private func isKept(_ change: StatusChange) async throws(KubernetesError) -> Bool {
+    /// Whether the API server keeps the field, as is known already or as a dry run of this change shows. An API
+    /// server without the field drops it but still records it in `managedFields`: a dry run leaves no trace.
+    private func keepsField(of change: StatusChange) async throws(KubernetesError) -> Bool {
         guard let field = change.field else { return false }
         guard field.isUncertain else { return true }
         do {
-            let answer = try await patch(change.claim, field, since: context.now, dryRun: true)
-            keep(answer.hasHealthStatus)
-            return answer.hasHealthStatus
+            let response = try await patch(change.claim, field, since: context.now, dryRun: true)
+            setKeepsField(response.hasHealthStatus)
+            return response.hasHealthStatus
         } catch {
-            // An admission webhook with side effects refuses dry runs: the write itself has to show it.
+            // An admission webhook with side effects refuses dry runs: the write itself shows it.
             guard error.code == .badRequest else { throw error }
             return true
         }
     }
 
-    private func keep(_ isKept: Bool) {
+    private func setKeepsField(_ isKept: Bool) {
         if !isKept { context.observer(.statusWriteDropped) }
         let found = context.now
         guard context.state.update({ $0.setKeepsHealthStatus(isKept, at: found) }),
@@ -187,8 +188,8 @@ extension Reporter {
         )
     }
 
-    /// While the API server does not keep the field, finds out again and again whether it still does not
-    /// (``SupportReview``), and removes conditions that have been healthy for a day. Until it is cancelled.
+    /// While the API server does not keep the field, checks again whether it does (``SupportReview``). Removes
+    /// conditions that have been healthy for ``ControllerCore/ClaimCondition/retention``. Until cancelled.
     func maintainStatuses() async throws {
         var support = SupportReview()
         var nextRemoval: Duration?
@@ -225,7 +226,7 @@ extension Reporter {
             return
         }
         do {
-            _ = try await isKept(change)
+            _ = try await keepsField(of: change)
         } catch {
             try Task.checkCancellation()
             context.logger.debug(

@@ -9,9 +9,9 @@ import KubernetesClient
 import Logging
 import Synchronization
 
-/// Reports to the API server what the core's queues hold: events on claims (here), their status (`Reporter+Status.swift`) and
-/// events on the CSIDriver (`Reporter+Absence.swift`). Reads back at the beginning of a term what earlier leaders reported
-/// (`Reporter+Restore.swift`).
+/// Sends the reports in the queues of the ``ControllerCore/HealthState`` to the API server: events on claims (here),
+/// their status (`Reporter+Status.swift`) and events on the CSIDriver (`Reporter+Absence.swift`). At the beginning of a
+/// term it reads back what earlier leaders reported (`Reporter+Restore.swift`).
 struct Reporter: Sendable {
     let context: MonitorContext
     let dispatcher: ReportDispatcher
@@ -57,7 +57,7 @@ struct Reporter: Sendable {
         } send: { report in
             let isRefresh = report.cause == .refresh
             return try await record(event(report), on: report.claim, isKnown: isRefresh) { count in
-                // An event of another process may have had another name.
+                // Only for an event of this process: one of another process may have another name.
                 guard isRefresh, report.isOwn, count == 1 else { return }
                 let found = context.now
                 state.withLock { $0.eventWasGone(at: found) }
@@ -113,7 +113,7 @@ struct Reporter: Sendable {
 
     /// Records an event on a claim.
     ///
-    /// - Parameter recorded: called with the count of the event.
+    /// - Parameter recorded: called with the event's count.
     /// - Throws: only `CancellationError`.
     func record(
         _ event: EventRecord,
@@ -132,8 +132,8 @@ struct Reporter: Sendable {
 // MARK: Bursts of events
 
 extension Reporter {
-    /// Logs one line for each burst of events: those of single events are not logged at `--v=0`. Cancellation ends a burst
-    /// too.
+    /// Logs one line for each burst of events, because single events are not logged at `--v=0`. Cancellation ends a
+    /// burst too.
     private func logEventBursts() async throws {
         defer { logEventBurst() }
         while true {
@@ -162,7 +162,7 @@ extension Reporter {
     }
 }
 
-/// The burst of events under way, shared by the tasks that record events and the one that logs it.
+/// The current burst of events, shared by the tasks that record events and the one that logs bursts.
 private final class EventBursts: Sendable {
     private let burst = Mutex(EventBurst())
     /// A burst has begun.

@@ -5,9 +5,9 @@ import ControllerCore
 import HealthRuntime
 import Synchronization
 
-/// The ``ControllerCore/HealthState`` of the process behind a lock, and the signals that follow from its changes.
+/// The ``ControllerCore/HealthState`` behind a lock, and the signals that its changes raise.
 ///
-/// Lock order: the node watcher's lock, then this one, then that of the driver's problems.
+/// Lock order: the lock of the node watcher, then this one, then that of the driver's problems.
 final class SharedHealthState: Sendable {
     private let state: Mutex<HealthState>
     private let problems = Mutex(DriverProblems())
@@ -19,11 +19,11 @@ final class SharedHealthState: Sendable {
     let events = WakeUp()
     /// There may be an event to record on a condition of an unknown type.
     let unknownEvents = WakeUp()
-    /// There may be an event to record on a volume for which the driver does not respond, or does again.
+    /// There may be an event to record on a volume for which the driver does not respond, or responds again.
     let responseEvents = WakeUp()
     /// There may be a status to update.
     let statuses = WakeUp()
-    /// There may be maintenance of claims' status to do.
+    /// There may be periodic work on claims' status: see ``ControllerCore/HealthState/needsStatusMaintenance``.
     let maintenance = WakeUp()
 
     init(_ state: sending HealthState) {
@@ -34,7 +34,7 @@ final class SharedHealthState: Sendable {
         state.withLock(body)
     }
 
-    /// Changes the state, and signals what may be due now.
+    /// Changes the state, and signals what may be due.
     func update<R: Sendable>(_ body: (inout HealthState) -> R) -> R {
         let (result, before, after, isSuspicionChanged) = state.withLock { state in
             let before = state.plans
@@ -45,12 +45,12 @@ final class SharedHealthState: Sendable {
             if !neededMaintenance, state.needsStatusMaintenance { maintenance.signal() }
             let isSuspicionChanged =
                 wasSuspect != (state.absenceSuspicion != nil) || knewOnlyItsNode != state.knowsOnlyItsNode
-            // Within the lock, so that the last update is the one that stays.
+            // Within the lock, so that the problems are those of the last update.
             problems.withLock { $0 = DriverProblems(state) }
             return (result, before, state.plans, isSuspicionChanged)
         }
         if isSuspicionChanged { suspicions.signal() }
-        // In an outage every write comes back as a change, which mostly makes nothing due.
+        // In an outage the watch returns every write as a change, which mostly makes nothing due.
         if before.events != after.events { events.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
         if before.responseEvents != after.responseEvents { responseEvents.signal() }
@@ -59,6 +59,6 @@ final class SharedHealthState: Sendable {
         return result
     }
 
-    /// What is wrong with the driver, without waiting for the lock of the state, which may be held for long.
+    /// The problems of the driver, without waiting for the lock of the state, which may be held for long.
     var driverProblems: DriverProblems { problems.withLock { $0 } }
 }

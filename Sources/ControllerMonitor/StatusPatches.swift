@@ -7,8 +7,8 @@ package import KubernetesAPI
 package import KubernetesClient
 
 extension MergePatch {
-    /// Replaces the conditions of `status.healthStatus`, or removes it; fails when the claim is another one or was
-    /// changed. Without `transition`, in seconds since 1970, the time that stands there stays.
+    /// Replaces the conditions of `status.healthStatus`, or removes it; the API server rejects it when the claim is
+    /// another one or was changed. Without `transition`, in seconds since 1970, `lastTransitionTime` stays.
     package static func healthStatus(
         _ conditions: [HealthCore.VolumeHealthCondition],
         uid: String,
@@ -39,8 +39,9 @@ extension MergePatch {
         ]
     }
 
-    /// A strategic merge patch that sets or removes the condition of ours in `status.conditions`, whose elements are merged
-    /// by `type`; fails when the claim is another one or was changed.
+    /// A strategic merge patch that sets or removes the condition of type ``ControllerCore/ClaimCondition/type`` in
+    /// `status.conditions`, whose elements are merged by `type`. The API server rejects it when the claim is another
+    /// one or was changed.
     ///
     /// - Parameters:
     ///   - transition: `lastTransitionTime` of a change of the condition's status, in seconds since 1970.
@@ -74,15 +75,15 @@ extension MergePatch {
 }
 
 extension VolumeHealthStatus {
-    /// In the terms of the core. One in a status that we do not know, which only another program can have written,
-    /// counts as none.
+    /// The conditions as the core defines them. One with an unknown status, which only another program can have
+    /// written, is left out.
     package var conditions: [HealthCore.VolumeHealthCondition] {
         healthConditions.compactMap { .init(status: $0.status, reason: $0.reason, message: $0.message) }
     }
 }
 
 extension HealthCore.VolumeHealthCondition {
-    /// nil where the status is none that we know.
+    /// nil when the status is unknown.
     init?(status: String, reason: String, message: String) {
         guard let status = Status(rawValue: status) else { return nil }
         self.init(status: status, reason: reason, message: message)

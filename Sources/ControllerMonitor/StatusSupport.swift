@@ -4,18 +4,19 @@
 import HealthCore
 import Synchronization
 
-/// What was logged of whether the API server keeps `status.healthStatus`: each finding once per process.
+/// Remembers which findings on `status.healthStatus` were logged: each is logged once per process.
 final class StatusSupport: Sendable {
     private let seen = Mutex<Set<Bool>>([])
 
-    /// Whether this was not found before.
+    /// Whether this finding is new.
     func isFirst(keepsStatus: Bool) -> Bool { seen.withLock { $0.insert(keepsStatus).inserted } }
 }
 
-/// When to check again whether the API server keeps `status.healthStatus`: soon at first, for a server that has just
-/// started may not know its features, then every ten minutes, and whenever its version is another one.
+/// When to check again whether the API server keeps `status.healthStatus`: soon at first, because an API server that
+/// has just started may not know its features, then less often, at last every ten minutes, and whenever its version
+/// changes.
 struct SupportReview: Sendable {
-    /// How often to look at the version.
+    /// How often the version is read.
     static let versionInterval = Duration.seconds(60)
     private static let backoff = Backoff(initial: .seconds(1), maximum: .seconds(600))
 
@@ -24,7 +25,7 @@ struct SupportReview: Sendable {
     private var trials = 0
     private var nextTrial: Duration?
 
-    /// How long to wait until anything is due.
+    /// How long to wait until something is due.
     mutating func pause(at now: Duration) -> Duration {
         let trial = nextTrial ?? now + Self.backoff.delay(afterFailures: 1)
         nextTrial = trial

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Which of a PersistentVolume's Secrets goes with the calls for its health.
+/// Which Secret of a PersistentVolume is sent with the calls for its health.
 ///
-/// CSI has `secrets` in these calls, and Kubernetes has no reference for them: one of the existing references is used.
+/// CSI defines `secrets` for these calls, but Kubernetes has no reference for them: one of the existing references is
+/// used.
 package enum VolumeSecretsKind: String, Sendable, Hashable, CaseIterable {
-    /// None is read and none is sent.
+    /// No Secret is read or sent.
     case none
     /// `spec.csi.controllerPublishSecretRef`
     case controllerPublish = "controller-publish"

@@ -6,24 +6,24 @@ package import HealthCore
 package import KubernetesAPI
 package import ProtobufWire
 
-/// What is needed of a PersistentVolumeClaim.
+/// A PersistentVolumeClaim, reduced to what the monitor needs.
 package struct WatchedClaim: WatchedObject, Hashable {
     package static let resource = PersistentVolumeClaim.resource
 
     package private(set) var claim = Claim(key: ClaimKey(namespace: "", name: ""), uid: "", resourceVersion: "")
-    /// `spec.volumeName`, empty until the claim is bound, and where it is longer than a name can be. The API server
-    /// stores any bytes: pkg/apis/core/validation, `ValidatePersistentVolumeClaimSpec`, does not look at it.
+    /// `spec.volumeName`; empty until the claim is bound, and when it is longer than a name can be: the API server does
+    /// not validate it (pkg/apis/core/validation, `ValidatePersistentVolumeClaimSpec`).
     package private(set) var volumeName = ""
     /// `status.healthStatus.healthConditions`
     private var conditions: [Condition] = []
-    /// `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: none.
+    /// `status.healthStatus.lastTransitionTime`, in seconds since 1970; 0: not set.
     package private(set) var healthTransition: Int64 = 0
-    /// Whether the server keeps `status.healthStatus`.
+    /// Whether the claim has `status.healthStatus`.
     package private(set) var hasHealthStatus = false
-    /// That of `status.conditions` with the type of ours.
+    /// The condition of type ``ControllerCore/ClaimCondition/type`` in `status.conditions`.
     package private(set) var condition: ShownCondition?
 
-    /// As it is written there, whatever that says.
+    /// A condition as it is stored, valid or not.
     private struct Condition: Sendable, Hashable {
         var status = ""
         var reason = ""
@@ -32,7 +32,7 @@ package struct WatchedClaim: WatchedObject, Hashable {
 
     package var resourceVersion: String { claim.resourceVersion }
 
-    /// The health that is shown, in the terms of the core.
+    /// The conditions of `status.healthStatus`, as the core defines them.
     package var healthStatus: [HealthCore.VolumeHealthCondition] {
         conditions.compactMap { .init(status: $0.status, reason: $0.reason, message: $0.message) }
     }
@@ -81,7 +81,7 @@ package struct WatchedClaim: WatchedObject, Hashable {
             switch field.number {
             case 1:
                 field.readName(&type, in: bytes)
-                // There are others, on every claim that is resized for one.
+                // Other conditions are skipped; a claim that is resized has one, for example.
                 if type != ClaimCondition.type { return }
             case 2: field.readName(&status, in: bytes)
             case 4:

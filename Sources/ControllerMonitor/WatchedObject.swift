@@ -4,14 +4,14 @@
 package import KubernetesAPI
 package import ProtobufWire
 
-/// An object of the API server of which only what is needed is read from its protobuf, without decoding the rest: there
-/// are many, and each is forgotten as soon as the core has it.
+/// An object of the API server that is read from protobuf without decoding the fields that are not needed: there are
+/// many objects, and each is dropped as soon as the core has it.
 ///
-/// Numbers: Protos/kubernetes/core.proto. Parts that come more than once are read one after the other, as protobuf
-/// merges messages.
+/// The field numbers are those of Protos/kubernetes/core.proto. A message field that occurs more than once is merged,
+/// as protobuf requires.
 ///
-/// Texts are read leniently. The API server does not validate all of them, and stores what a client sent in protobuf: a
-/// text that is not UTF-8 must not make a list fail.
+/// Invalid UTF-8 in texts is repaired: the API server does not validate all of them and stores what a client sends in
+/// protobuf, and one such text must not make a list fail.
 package protocol WatchedObject: ListedObject {
     /// An object without fields.
     init()
@@ -38,8 +38,8 @@ extension WatchedObject {
 }
 
 extension WireField {
-    /// Reads a name, a namespace, a uid or a version. No valid one is longer than 253 bytes; a longer one, which can match
-    /// nothing, is read as empty, so that it takes no memory.
+    /// Reads a name, a namespace, a uid or a version. A valid one has at most 253 bytes; a longer one, which cannot
+    /// match anything, is read as empty, so that it takes no memory.
     ///
     /// Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names.
     func readName(_ name: inout String, in bytes: Span<UInt8>) {

@@ -6,7 +6,7 @@ import HealthCore
 package import KubernetesAPI
 package import ProtobufWire
 
-/// What is needed of a PersistentVolume.
+/// A PersistentVolume, reduced to what the monitor needs.
 package struct WatchedVolume: WatchedObject, Hashable {
     package static let resource = PersistentVolume.resource
 
@@ -14,17 +14,17 @@ package struct WatchedVolume: WatchedObject, Hashable {
     package private(set) var name = ""
     /// `metadata.resourceVersion`
     package private(set) var resourceVersion = ""
-    /// `spec.csi.driver`; empty where the volume is none of a CSI driver.
+    /// `spec.csi.driver`; empty when the volume is not a CSI volume.
     package private(set) var driver = ""
-    /// `spec.csi.volumeHandle`; empty where it is not UTF-8.
+    /// `spec.csi.volumeHandle`
     package private(set) var handle = ""
-    /// `spec.nodeAffinity`, undecoded: almost always of no interest.
+    /// `spec.nodeAffinity`, not decoded, because it is seldom needed.
     private var nodeAffinity: [UInt8] = []
     private var hasClaimRef = false
     private var claim = ClaimKey(namespace: "", name: "")
     private var claimUID = ""
     private var phase = ""
-    /// By the field's number in the source.
+    /// By the field number of the reference in `CSIPersistentVolumeSource`.
     private var secrets: [Int: SecretName] = [:]
 
     package init() {}
@@ -68,9 +68,10 @@ package struct WatchedVolume: WatchedObject, Hashable {
             switch field.number {
             case 1: field.readName(&driver, in: bytes)
             case 2:
-                // A CSI call cannot carry another one: strings in protobuf are UTF-8. The API server sets no limit to
-                // its length (pkg/apis/core/validation, `validateCSIPersistentVolumeSource`), and a part of it could be
-                // the handle of another volume. The volume is skipped, counted and logged as one that cannot be decoded.
+                // Not repaired and not truncated. A CSI call cannot carry a handle that is not UTF-8: the volume is
+                // skipped, counted and logged as one that cannot be decoded. The API server does not limit its length
+                // (pkg/apis/core/validation, `validateCSIPersistentVolumeSource`), and a part of a handle could be the
+                // handle of another volume.
                 try field.read(&handle, in: bytes)
             case 6, 7, 9:
                 guard let message = field.message else { continue }
@@ -116,9 +117,9 @@ extension SecretName {
 }
 
 extension WatchedVolume {
-    /// The volume as the core knows it.
+    /// The volume for the core.
     ///
-    /// - Parameter node: the one on which we run, where that is known.
+    /// - Parameter node: the node on which this process runs, if it is known.
     package func monitored(secrets kind: VolumeSecretsKind, onNode node: String? = nil) -> MonitoredVolume {
         MonitoredVolume(
             name: name,
@@ -131,12 +132,12 @@ extension WatchedVolume {
         )
     }
 
-    /// Which nodes `spec.nodeAffinity` admits; nil where there is none, which admits all, or where it cannot be read.
+    /// Which nodes `spec.nodeAffinity` admits; nil when it is absent, which admits all nodes, or cannot be decoded.
     package var nodeSelector: NodeSelector? {
         nodeAffinity.isEmpty ? nil : try? NodeSelector.required(nodeAffinity: nodeAffinity.span)
     }
 
-    /// The Secret that the volume names; nil where it names none.
+    /// The Secret that the volume refers to; nil when it refers to none.
     private func secret(_ kind: VolumeSecretsKind) -> SecretName? {
         let secret =
             switch kind {

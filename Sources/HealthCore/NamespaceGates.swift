@@ -78,7 +78,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
                 _ = openings.insert(namespace, due: now)
                 return result
             }
-            tidy(namespace, at: now)
+            removeIfUnused(namespace, at: now)
         }
         return nil
     }
@@ -141,7 +141,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Removes a gate that is no longer needed.
-    private mutating func tidy(_ namespace: String, at now: Duration) {
+    private mutating func removeIfUnused(_ namespace: String, at now: Duration) {
         guard let gate = gates[namespace], gate.underWay == 0, gate.waiting.isEmpty else { return }
         let forgottenAt = gate.notBefore + Self.failureLifetime
         if gate.failures == 0 || now >= forgottenAt {

@@ -3,7 +3,8 @@
 
 /// A state that is reported on an object of the API server.
 ///
-/// A change between two states with equal fingerprints is no transition; they may still differ in details, such as messages.
+/// A change between two states with equal fingerprints is no transition; they may still differ in details, such as
+/// messages.
 package protocol Reportable: Sendable, Equatable {
     /// Whether nothing is wrong. To report a clear state is to report a recovery.
     var isClear: Bool { get }
@@ -46,8 +47,8 @@ package struct PendingReport<Key: Hashable & Sendable, State: Reportable, Target
     package var cause: ReportCause
     /// Whether the last report of this key was made by this process.
     package var isOwn: Bool
-    /// Equal for all attempts to report the same state whose responses were lost: the API server may have applied one of
-    /// them. Unique in a queue otherwise.
+    /// Equal for all attempts to report the same state whose responses were lost: the API server may have applied one
+    /// of them. Unique in a queue otherwise.
     package var attemptID: UInt64
     /// Unique in a queue: only the outcome of the report under way counts.
     var number: UInt64

@@ -11,9 +11,9 @@
 /// - above 1.4 times, it shrinks by one; from 2 times on, it is halved;
 /// - a call that fails because of load halves it, once for all the calls that started before.
 ///
-/// The unloaded latency is measured, not the least ever seen: at times the limit is halved for one window. An array that
-/// becomes slower for good therefore gets its calls back: a queue gets shorter by a cut, and a slow array does not.
-/// A growth that had to be undone is tried again after more and more windows.
+/// The unloaded latency is measured, not the least ever seen: at times the limit is halved for one window. An array
+/// that becomes slower for good therefore gets its calls back: a queue gets shorter by a cut, and a slow array does
+/// not. A growth that had to be undone is tried again after more and more windows.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock. The memory is bounded; a call
 /// costs the same whatever the limit is, and the last one of a window sorts it.

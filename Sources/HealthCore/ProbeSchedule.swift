@@ -10,8 +10,8 @@
 /// unavailable are probed at no more than twice the even rate.
 ///
 /// When the driver is too slow to respond for all volumes within an interval, the interval of all becomes longer
-/// (``keptInterval``): the volume that has been due for the longest time comes first. Unhealthy and healthy volumes
-/// that are due alternate, unhealthy ones first, so that neither starve the other.
+/// (``effectiveInterval``): the volume that has been due for the longest time comes first. Unhealthy and healthy
+/// volumes that are due alternate, unhealthy ones first, so that neither starve the other.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
@@ -37,7 +37,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         /// It is probed once, not in every interval.
         var isOnce = false
         /// It is probed before its slot, and again in its slot.
-        var isHastened = false
+        var isExpedited = false
         var isUnhealthy = false
         /// When the volume was last probed in its slot.
         var lastProbe: Duration?
@@ -90,7 +90,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     package var count: Int { entries.count }
 
     /// The time from one probe of a volume to its next that was achieved lately; never less than ``interval``.
-    package var keptInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
+    package var effectiveInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
 
     package func contains(_ key: Key) -> Bool {
         entries[key] != nil
@@ -121,16 +121,16 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Makes so many healthy volumes due now, those whose slots come next.
-    package mutating func hasten(_ count: Int, at now: Duration) {
-        var hastened: [Key] = []
-        while hastened.count < count, let item = healthy.first {
+    package mutating func expedite(_ count: Int, at now: Duration) {
+        var expedited: [Key] = []
+        while expedited.count < count, let item = healthy.first {
             healthy.removeFirst()
             guard isCurrent(item, isUnhealthy: false) else { continue }
-            hastened.append(item.element)
+            expedited.append(item.element)
         }
-        for key in hastened {
+        for key in expedited {
             let queued = insert(key, isUnhealthy: false, due: now)
-            entries[key]?.isHastened = true
+            entries[key]?.isExpedited = true
             entries[key]?.queued = queued
         }
     }
@@ -165,7 +165,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private mutating func began(_ key: Key, at now: Duration) {
         guard var entry = entries[key] else { return }
         entry.queued = nil
-        if !entry.isHastened, !entry.isOnce {
+        if !entry.isExpedited, !entry.isOnce {
             if let last = entry.lastProbe, entry.failures == 0 {
                 longestGaps.current = max(longestGaps.current, now - last)
             }
@@ -190,7 +190,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {
-        case .answered where entry.isHastened && now < entry.slot:
+        case .answered where entry.isExpedited && now < entry.slot:
             break
         case .answered:
             entry.failures = 0
@@ -204,7 +204,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         case .interrupted:
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         }
-        entry.isHastened = false
+        entry.isExpedited = false
         entry.queued = insert(key, isUnhealthy: isUnhealthy, due: due ?? entry.slot)
         entries[key] = entry
     }

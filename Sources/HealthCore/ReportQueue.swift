@@ -3,9 +3,9 @@
 
 /// A delaying, rate-limited work queue of reports on objects of the API server, keyed by what each report is about.
 ///
-/// Like client-go's workqueue it holds a key once, however often its state changes, hands it out to one worker at a time and
-/// delays retries. Unlike it, it knows the states: it compares the current state of a key with the one that was reported
-/// last, by this process or an earlier one, so that
+/// Like client-go's workqueue it holds a key once, however often its state changes, hands it out to one worker at a
+/// time and delays retries. Unlike it, it knows the states: it compares the current state of a key with the one that
+/// was reported last, by this process or an earlier one, so that
 ///
 /// - a report is due only while the two differ (a transition), or to refresh what lasts;
 /// - nothing is lost and nothing piles up while the API server is away: the latest state is reported once;
@@ -23,8 +23,8 @@
 ///     └────────────────── complete(.reported) of a clear state, complete(.gone), remove(_:)
 /// ```
 ///
-/// Transitions come before refreshes, each in the order in which they became due; ``NamespaceGates`` hold back what concerns
-/// a namespace in which requests fail.
+/// Transitions come before refreshes, each in the order in which they became due; ``NamespaceGates`` hold back what
+/// concerns a namespace in which requests fail.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable {
@@ -291,7 +291,7 @@ extension ReportQueue {
                 gates.park(item, cause, in: namespace)
                 parked += 1
                 // Other callers wait for the lock around the queue: the rest follows at once, in another call.
-                if parked == Self.longestWalk { return .wait(until: now) }
+                if parked == Self.maximumParkedItems { return .wait(until: now) }
             }
         }
         if gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
@@ -299,7 +299,7 @@ extension ReportQueue {
     }
 
     /// How many items one call sets aside at most, because their namespaces are closed.
-    private static var longestWalk: Int { 256 }
+    private static var maximumParkedItems: Int { 256 }
 
     /// Completes a report under way.
     ///
@@ -443,6 +443,18 @@ extension ReportQueue {
         entries[key] = entry
     }
 
+    /// What an entry without a report under way needs next:
+    ///
+    /// | Current state | Compared with the reported state | Plan |
+    /// |---|---|---|
+    /// | unknown | nothing was reported | forget |
+    /// | unknown | something was reported | keep until the state is known |
+    /// | known | another fingerprint, or uncertain | transition, after the back-off of failed attempts |
+    /// | clear | equal | forget |
+    /// | unhealthy | equal | refresh ``ReportTiming/refreshInterval`` after the last report |
+    /// | unhealthy | equal fingerprint, other details | refresh ``ReportTiming/messageInterval`` after the last report |
+    ///
+    /// Without an interval an unhealthy entry is kept.
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
         guard let current = entry.current else { return entry.reported == nil ? .forget : .keep }
         if Self.fingerprint(current) != entry.reported?.fingerprint || entry.isUncertain {

@@ -4,7 +4,8 @@
 package import HealthCore
 import Synchronization
 
-/// Ids for attempts to record events, unique among all processes and terms (``KubernetesClient/EventRecord/attemptID``).
+/// Creates ids of attempts to record events, unique among all processes and terms
+/// (``KubernetesClient/EventRecord/attemptID``).
 package final class AttemptIDs: Sendable {
     /// The annotation of an Event that holds the id of the last attempt to record it.
     package static let annotation = "csi-health-monitor/attempt-id"
@@ -16,12 +17,12 @@ package final class AttemptIDs: Sendable {
 
     package func beginTerm() { term.withLock { $0 = Self.random() } }
 
-    /// The same for all attempts at a report whose responses were lost.
+    /// The id of an attempt to report: the same for all attempts whose responses were lost.
     package func id<Key, State, Target>(of report: PendingReport<Key, State, Target>) -> String {
         "\(term.withLock { $0 })-\(report.attemptID)"
     }
 
-    /// For an event that comes from no ``ReportQueue``.
+    /// An id for an event that comes from no ``ReportQueue``.
     package func next() -> String {
         "\(term.withLock { $0 })-d\(counter.add(1, ordering: .relaxed).newValue)"
     }

@@ -8,14 +8,14 @@ package enum DispatchStep<Job: Sendable>: Sendable {
     case run(Job)
     /// Nothing is due before this moment; nil: before the next signal.
     case wait(until: Duration?)
-    /// There is nothing more to do.
+    /// End the dispatcher when the running jobs have ended.
     case stop
 }
 
-/// Runs jobs when they are due, at most `limit()` at a time, until `next` says stop.
+/// Runs jobs when they are due, at most `limit()` at a time, until `next` returns `stop`.
 ///
-/// `next` is called only when there is room for another job, after `wakeUp` was signalled, after a job has ended, and at
-/// the moment that it named. Returns when all jobs have ended.
+/// `next` is called only when there is room for another job: after `wakeUp` was signalled, after a job has ended, and
+/// at the moment that it returned. Returns when all jobs have ended.
 ///
 /// - Parameters:
 ///   - next: may be called from several tasks at once.
@@ -50,11 +50,11 @@ package func dispatch<Job: Sendable>(
                         var job = job
                         while true {
                             try await run(job)
-                            // A task of its own for each job would cost as much as the job.
+                            // The task takes the next job as well: a new task for each would cost as much as the job.
                             guard !Task.isCancelled, running.count <= limit(), case .run(let following) = next()
                             else { return }
                             job = following
-                            // How this one ended may have made room for others.
+                            // The outcome of the last job may have made others due, and there is room for them.
                             if running.count < limit() { wakeUp.signal() }
                         }
                     }
@@ -74,15 +74,15 @@ package func dispatch<Job: Sendable>(
     }
 }
 
-/// The sleeps under way, each until a moment that was due when it began.
+/// The moments until which tasks sleep.
 ///
-/// None is cancelled because something else is due by now: the runtime keeps the memory of a cancelled sleep until its moment
-/// has come (Swift 6.3), so that every signal would leave some kilobytes behind for half an hour. A sleep that is not needed
-/// any more costs one look at what is due.
+/// A sleep is not cancelled when it is no longer needed: the runtime keeps the memory of a cancelled sleep until its
+/// moment has passed (Swift 6.3), so that every signal would hold some kilobytes for half an hour. A sleep that is no
+/// longer needed costs one call of `next`.
 private final class Alarms: Sendable {
     private let moments = Mutex<[Duration]>([])
 
-    /// Whether a sleep is needed; not when one under way ends before.
+    /// Registers a sleep until this moment. Returns false when another sleep ends before, so that none is needed.
     func begin(_ moment: Duration) -> Bool {
         moments.withLock { moments in
             if let first = moments.min(), first <= moment { return false }

@@ -3,12 +3,12 @@
 
 /// A clock whose instants are durations since an origin, the form in which the pure cores take time.
 package struct ElapsedTime: Sendable {
-    /// For what takes a clock.
+    /// The clock itself, for APIs that take one.
     package let clock: any Clock<Duration>
     private let elapsed: @Sendable () -> Duration
     private let sleepUntil: @Sendable (Duration) async throws -> Void
 
-    /// The origin is the clock's present instant.
+    /// The origin is the clock's current instant.
     package init(_ clock: some Clock<Duration>) {
         self.clock = clock
         let origin = clock.now
@@ -40,9 +40,10 @@ package struct ElapsedTime: Sendable {
 }
 
 extension Duration {
-    /// How long ago something was by the wall clock, zero when it is yet to come; both in seconds since 1970.
+    /// The age of a wall clock time, zero if it is in the future; both times are in seconds since 1970.
     ///
-    /// Any number is possible: clients choose the times in objects, and in protobuf the API server validates none.
+    /// Valid for any number: clients choose the times in objects, and the API server does not validate times in
+    /// protobuf.
     package static func age(of seconds: Int64, now wall: Int64) -> Duration {
         max(.zero, .seconds(wall) - .seconds(seconds))
     }

@@ -20,9 +20,9 @@ package struct EventHistory: Sendable {
         self.logger = logger
     }
 
-    /// Folds the events of a component on objects of a kind, one reason after the other. Each request ends in the client's
-    /// request timeout: a field selector is evaluated on every event of the cluster, which can take longer than the API
-    /// server allows for ever (https://github.com/kubernetes/kubernetes/issues/81906).
+    /// Reduces the events of a component on objects of a kind, one reason after the other. Every request is bounded by
+    /// the client's request timeout: the API server evaluates a field selector on every event of the cluster, which in
+    /// a large one may never finish in time (https://github.com/kubernetes/kubernetes/issues/81906).
     ///
     /// - Throws: ``KubernetesError``.
     package func read<History>(
@@ -43,8 +43,8 @@ package struct EventHistory: Sendable {
         return history
     }
 
-    /// Retries `read` as often as ``ReadBackLimits`` allows; nil where that was not enough. While the API server cannot be
-    /// reached, or answers 429, no attempt counts: nothing could be recorded either.
+    /// Retries `read` as often as ``ReadBackLimits`` allows; nil when no attempt succeeded. While the API server cannot
+    /// be reached, or responds with 429, attempts do not count: nothing could be recorded either.
     ///
     /// - Throws: only `CancellationError`.
     package func withinLimits<History>(_ read: () async throws -> History) async throws -> History? {
@@ -66,13 +66,14 @@ package struct EventHistory: Sendable {
     }
 }
 
-/// How often reading back is retried before the monitor continues without (rule 9): three attempts, none of which begins a
-/// minute after the first has failed.
+/// How often reading back is retried before the monitor continues without (rule 9): three attempts, none of which
+/// begins a minute after the first has failed.
 package struct ReadBackLimits: Sendable {
-    /// Between attempts after that.
+    /// The time between later attempts, which the monitor makes while it runs.
     package static let laterInterval = Duration.seconds(300)
     private static let total = Duration.seconds(60)
-    /// After each attempt that counts. An API server that has just started may forbid for a moment what it allows.
+    /// The pause after each attempt that counts. An API server that has just started may briefly forbid what RBAC
+    /// allows.
     private static let pauses: [Duration] = [.seconds(5), .seconds(15)]
 
     private var attempts = 0

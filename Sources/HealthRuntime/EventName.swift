@@ -5,11 +5,11 @@ package import HealthCore
 
 /// Names of events, derived from what they report on which object (rule 8).
 ///
-/// Every process gives the same fact the same name: a retry after a lost response, a restarted process or another leader finds
-/// the event and raises its count instead of creating a second one. What was reported can be read back: the last eight
-/// digits of the name are the fingerprint of the state (rule 9).
+/// Every process gives the same fact the same name: a retry after a lost response, a restarted process or another
+/// leader finds the event and raises its count instead of creating a second one. What was reported can be read back:
+/// the last eight digits of the name are the fingerprint of the state (rule 9).
 package enum EventName {
-    /// `NAME.HASH`, at most 253 bytes, unique for component, uid, reason and fingerprint.
+    /// `NAME.HASH`, at most 253 bytes, unique for uid, component, reason and fingerprint.
     ///
     /// - Parameters:
     ///   - object: `metadata.name` of the involved object.
@@ -28,7 +28,7 @@ package enum EventName {
         return prefix + suffix
     }
 
-    /// `DRIVER.HASH`: of an event on a CSIDriver, unique for component and reason.
+    /// `DRIVER.HASH`, for an event on a CSIDriver, unique for component and reason.
     package static func make(onDriver name: String, component: String, reason: String) -> String {
         // A CSIDriver's name is a DNS subdomain of at most 63 characters.
         name.prefix(200) + "." + digits(Fingerprint([component, name, reason]))

@@ -5,11 +5,11 @@ package import HealthCore
 
 /// Something that metrics count.
 package enum MonitorObservation: Sendable, Hashable {
-    /// All volumes were probed: a complete list, or an interval in which no volume was left out.
+    /// All volumes were probed: by a complete list, or one by one in an interval.
     case sweepCompleted(duration: Duration)
-    /// The driver reported a condition of an unknown type; as often as it reports it.
+    /// The driver reported a condition of an unknown type; observed each time.
     case unknownCondition(type: Int)
-    /// The driver reported a condition without a reason; as often as it reports it.
+    /// The driver reported a condition without a reason; observed each time.
     case unspecifiedReason
     /// The API server dropped `status.healthStatus` from a write.
     case statusWriteDropped
@@ -24,7 +24,7 @@ package struct ReportObservation: Sendable, Hashable {
         case event
         /// An event on a condition of an unknown type.
         case unknownCondition = "unknown_condition"
-        /// An event on a volume for which the driver does not respond, or does again.
+        /// An event on a volume for which the driver does not respond, or responds again.
         case unanswered
         /// An event on a node's failure or recovery.
         case nodeFailure = "node_failure"
@@ -35,11 +35,12 @@ package struct ReportObservation: Sendable, Hashable {
     package enum Result: String, Sendable, CaseIterable {
         /// The API server has applied it.
         case recorded
-        /// It failed and is queued again: no response, or one that is not about this object.
+        /// The request failed and is queued again: there was no response, or its error is not about this object.
         case retried
-        /// The API server refused it: the object is invalid, or RBAC forbids it. It is queued again, with a back-off.
+        /// The API server refused the request: the object is invalid, or RBAC forbids it. It is queued again, with a
+        /// back-off.
         case refused
-        /// The object or its namespace is gone, and the report with it.
+        /// The object or its namespace is gone, and the report is dropped.
         case gone
 
         package init(_ outcome: ReportOutcome) {
@@ -55,7 +56,7 @@ package struct ReportObservation: Sendable, Hashable {
 
     package var kind: Kind
     package var result: Result
-    /// All requests of the attempt, with the wait for the client's rate limit.
+    /// The duration of all requests of the attempt, including the wait for the client's rate limit.
     package var duration: Duration
 
     package init(kind: Kind, result: Result, duration: Duration) {

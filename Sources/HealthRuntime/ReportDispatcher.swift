@@ -6,7 +6,8 @@ import KubernetesAPI
 package import KubernetesClient
 package import Logging
 
-/// Works on ``ReportQueue``s: takes the reports that are due, sends each to the API server, and hands back its outcome.
+/// Processes ``ReportQueue``s: takes the reports that are due, sends each to the API server, and completes it with its
+/// outcome.
 package struct ReportDispatcher: Sendable {
     private let kubernetes: KubernetesClient
     private let time: ElapsedTime
@@ -14,8 +15,8 @@ package struct ReportDispatcher: Sendable {
     private let logger: Logger
     private let observer: @Sendable (MonitorObservation) -> Void
 
-    /// How many requests of one kind are under way at most; the client's rate limit holds for all of them together. Enough
-    /// for namespaces in which requests hang beside those in which they do not.
+    /// The maximum of concurrent reports of one kind; the client's rate limit applies to all kinds together. Enough for
+    /// several namespaces in which requests hang, and others beside them.
     private static let concurrentReports = 32
 
     package init(
@@ -60,7 +61,7 @@ package struct ReportDispatcher: Sendable {
             observer(.reported(ReportObservation(kind: kind, result: result, duration: time.now - began)))
             let isFirstFailure = complete(report, attempt.outcome, time.now)
             if let failure = attempt.failure {
-                // Each fault is logged once as a warning, its repetitions at a higher verbosity.
+                // The first failure is logged as a warning, its repetitions at a higher verbosity.
                 logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
             }
         }
@@ -71,7 +72,7 @@ package struct ReportDispatcher: Sendable {
     /// - Parameters:
     ///   - metadata: the involved object, for the log.
     ///   - isKnown: the event was recorded before.
-    ///   - recorded: called with its count.
+    ///   - recorded: called with the event's count.
     /// - Throws: only `CancellationError`.
     package func record(
         _ event: EventRecord,
@@ -105,7 +106,7 @@ package struct ReportDispatcher: Sendable {
 /// The outcome of one attempt to report something.
 package struct ReportAttempt: Sendable {
     package var outcome: ReportOutcome
-    /// What to log of a failure.
+    /// What to log about a failure.
     package var failure: (message: Logger.Message, metadata: Logger.Metadata)?
 
     package init(_ outcome: ReportOutcome) {
@@ -119,16 +120,16 @@ package struct ReportAttempt: Sendable {
 }
 
 extension ReportOutcome {
-    /// What a failed request means for its object, the namespace, and all others.
+    /// What a failed request means for its object, its namespace and all others.
     package init(_ error: KubernetesError) {
         switch error.code {
         case .namespaceTerminating: self = .gone
         case .notFound where error.isAboutTarget: self = .gone
-        // What is wrong is this object; the next may be right.
+        // The error is about this object; requests for others may succeed.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
-        // The connection, or our credentials, are the same for all.
+        // The connection and the credentials are the same for all requests.
         case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .unanswered
-        // A rule, a quota, an admission webhook, a limit of events: all of them may be of one namespace.
+        // An RBAC rule, a quota, an admission webhook, an event rate limit: each may apply to one namespace.
         default:
             self = .failed(
                 RequestFailure(
@@ -142,8 +143,8 @@ extension ReportOutcome {
 }
 
 extension KubernetesError {
-    /// Whether the Status names the object, its namespace or its event, not a resource that the server does not serve yet.
-    /// `details.kind` is the plural: k8s.io/apimachinery, `pkg/api/errors/errors.go`, `NewNotFound`.
+    /// Whether the Status names the object, its namespace or its event, not a resource that the server does not serve
+    /// yet. `details.kind` is the plural: k8s.io/apimachinery, `pkg/api/errors/errors.go`, `NewNotFound`.
     fileprivate var isAboutTarget: Bool {
         ["namespaces", "persistentvolumeclaims", "pods", "events"].contains(status?.details.kind ?? "")
     }

@@ -5,7 +5,7 @@ package import CSIClient
 package import HealthCore
 
 extension VolumeHealthReport {
-    /// From a legacy driver's reply; nil without a volume condition.
+    /// Converts a legacy driver's response; nil without a volume condition.
     package init?(_ volume: DriverVolume) {
         guard let condition = volume.condition else { return nil }
         self.init(
@@ -14,9 +14,9 @@ extension VolumeHealthReport {
         )
     }
 
-    /// From a reply of CSI 1.13.
+    /// Converts a response of CSI 1.13.
     ///
-    /// - Parameter observer: called for conditions of unknown types and without a reason.
+    /// - Parameter observer: called for each condition of an unknown type or without a reason.
     package init(_ health: DriverVolumeHealth, observer: (MonitorObservation) -> Void) {
         var conditions: [VolumeHealthCondition] = []
         var unknownConditions: [UnknownCondition] = []

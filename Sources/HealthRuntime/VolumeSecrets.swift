@@ -6,18 +6,19 @@ import KubernetesAPI
 package import KubernetesClient
 import Synchronization
 
-/// The contents of Secrets, as a CSI call takes them: each is read once in a while, however many volumes name it.
+/// A cache of Secrets, for the `secrets` of CSI calls: each Secret is read once per `lifetime`, however many volumes
+/// refer to it.
 ///
-/// A Secret is cached for `lifetime`, a failure for a shorter while; a changed Secret takes effect that late. Tasks that
-/// need the same Secret at the same time share one read. A Secret that is not used any more is dropped within two lifetimes,
-/// as long as others are used. Nothing of a Secret but its name is in errors or logs.
+/// A failure is cached for `failureLifetime`. A changed Secret takes effect after `lifetime` at the latest. Tasks that
+/// need the same Secret at the same time share one read. A Secret that is not used any more is dropped within two
+/// lifetimes, as long as others are used. Errors and logs contain only the name of a Secret.
 ///
 /// RBAC: `get` on `secrets`, which may be narrowed to the namespaces or the names that volumes refer to.
 package final class VolumeSecrets: Sendable {
     private typealias Contents = Result<[String: String], KubernetesError>
 
     private enum Entry {
-        /// A task reads it; these wait for the end of that.
+        /// A task reads the Secret; these tasks wait for it.
         case reading([WakeUp])
         case known(Contents, until: Duration)
     }
@@ -40,11 +41,10 @@ package final class VolumeSecrets: Sendable {
     private let failureLifetime: Duration
     private let state: Mutex<State>
 
-    /// A cache that holds nothing yet.
     ///
     /// - Parameters:
-    ///   - lifetime: how long what was read serves.
-    ///   - failureLifetime: how long a failure does; longer where the server asks for it.
+    ///   - lifetime: how long a Secret is cached.
+    ///   - failureLifetime: how long a failure is cached; longer where the API server's `Retry-After` asks for it.
     package init(
         client: KubernetesClient,
         time: ElapsedTime,
@@ -58,13 +58,13 @@ package final class VolumeSecrets: Sendable {
         self.state = Mutex(State(nextPurge: time.now + lifetime))
     }
 
-    /// How many Secrets and failures are cached.
+    /// The number of cached Secrets and failures.
     var count: Int { state.withLock { $0.entries.count } }
 
     /// The contents of the Secret, at most `lifetime` old.
     ///
-    /// - Throws: ``KubernetesError``: `notFound` where there is no such Secret, `forbidden` where the RBAC rule is
-    ///   missing, `decoding` where a value cannot be sent, `cancelled` when this task was cancelled.
+    /// - Throws: ``KubernetesError``: `notFound` when the Secret does not exist, `forbidden` when the RBAC rule is
+    ///   missing, `decoding` when a value is not UTF-8, `cancelled` when the task was cancelled while it waited.
     package func secrets(for name: SecretName) async throws(KubernetesError) -> [String: String] {
         while true {
             switch step(for: name) {
@@ -111,7 +111,7 @@ package final class VolumeSecrets: Sendable {
         }
     }
 
-    /// Caches what was read and resumes the tasks that wait for it.
+    /// Caches the result and resumes the tasks that wait for it.
     private func complete(_ name: SecretName, _ contents: Contents) {
         let waiting: [WakeUp] = state.withLock { state in
             let now = time.now
@@ -129,7 +129,7 @@ package final class VolumeSecrets: Sendable {
         for wakeUp in waiting { wakeUp.signal() }
     }
 
-    /// nil: this says nothing of the Secret, one of the waiting tasks reads it again.
+    /// How long a result is cached; nil: the read was cancelled, and one of the waiting tasks reads the Secret again.
     private func lifetime(of contents: Contents) -> Duration? {
         switch contents {
         case .success: lifetime
@@ -138,7 +138,7 @@ package final class VolumeSecrets: Sendable {
         }
     }
 
-    /// The values of a Secret are bytes, `secrets` in CSI are strings, which protobuf holds to be UTF-8.
+    /// The values of a Secret are bytes; `secrets` in CSI are strings, which protobuf requires to be UTF-8.
     private static func strings(_ secret: Secret, _ name: SecretName) throws(KubernetesError) -> [String: String] {
         var strings: [String: String] = [:]
         for (key, value) in secret.data.sorted(by: { $0.key < $1.key }) {

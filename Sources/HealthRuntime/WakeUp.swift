@@ -5,8 +5,8 @@ import Synchronization
 
 /// A signal for one waiting task, which remembers one signal while no task waits.
 ///
-/// An `AsyncStream` that buffers one element would do, were it not that it finishes when its consumer is cancelled: this one
-/// outlives the tasks of a term.
+/// An `AsyncStream` that buffers one element would do, were it not that it finishes when its consumer is cancelled:
+/// this one outlives the tasks of a term.
 package final class WakeUp: Sendable {
     private enum State {
         case idle

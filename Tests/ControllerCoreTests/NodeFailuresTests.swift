@@ -219,7 +219,7 @@ struct NodeFailuresTests {
         failures.remove(pod: "web-0", at: .seconds(301))
         failures.apply(node: "worker", .ready, at: .seconds(302))
         #expect(reported(at: .seconds(302)) == [])
-        #expect(failures.concerns.isEmpty)
+        #expect(failures.affectedClaims.isEmpty)
     }
 
     @Test mutating func `a pod that is bound to a failed node is reported`() {
@@ -257,7 +257,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(301)) == ["data: worker"])
         #expect(reported(at: .seconds(302)) == [])
         #expect(step(at: .seconds(86_400)) == .wait(until: nil))
-        #expect(failures.concerns.isEmpty)
+        #expect(failures.affectedClaims.isEmpty)
     }
 
     @Test mutating func `if a node recovers before its failure was reported, nothing is reported`() {
@@ -300,8 +300,8 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(1)) == [])
         failures.apply(node: "worker", .ready, at: .seconds(2))
         #expect(reported(at: .seconds(2)) == [])
-        #expect(failures.concerns.isEmpty)
-        #expect(failures.absences.isEmpty)
+        #expect(failures.affectedClaims.isEmpty)
+        #expect(failures.missingNodes.isEmpty)
     }
 
     @Test mutating func `pods that leave before the report are not reported`() throws {
@@ -388,7 +388,7 @@ struct NodeFailuresTests {
     @Test(.tags(.rule9)) mutating func `a deleted node without pods is forgotten`() {
         failures.restore(reportedFailureOf: "old", to: .named("data"), reportedAt: .seconds(-60))
         #expect(reported(at: .zero) == [])
-        #expect(failures.concerns.isEmpty)
+        #expect(failures.affectedClaims.isEmpty)
     }
 
     @Test(.tags(.rule9)) mutating func `a deleted node that pods still name is not reported again`() {
