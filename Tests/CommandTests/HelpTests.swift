@@ -62,8 +62,9 @@ import Testing
                                   status.healthStatus as well. (default: true)
           --claim-condition <when>
                                   When to show a claim's health as the condition
-                                  csi-health-monitor/VolumeHealthy in its status: auto (while the API server
-                                  does not keep status.healthStatus), always or never. (default: auto)
+                                  csi-health-monitor/VolumeHealthy in its status: auto (while the API
+                                  server does not keep status.healthStatus), always or never. (default:
+                                  auto)
           --enable-node-watcher <bool>
                                   Report PersistentVolumeClaims whose pods run on a node that is not ready
                                   or was deleted. (default: false)
@@ -84,8 +85,8 @@ import Testing
           --leader-election-namespace <name>
                                   Namespace of the Lease. Empty: the pod's namespace.
           --leader-election-lease-duration <duration>
-                                  Duration that non-leader candidates wait to force acquire leadership. Must
-                                  be greater than the renew deadline. (default: 15s)
+                                  Duration that non-leader candidates wait to force acquire leadership.
+                                  Must be greater than the renew deadline. (default: 15s)
           --leader-election-renew-deadline <duration>
                                   Duration that the acting leader retries refreshing leadership before
                                   giving up. Must be greater than 1.2 times the retry period. (default: 10s)
@@ -98,8 +99,8 @@ import Testing
                                   refuses the watches. 0: never. Empty: twice the lease duration.
           --leader-election-labels <key:value,...>
                                   Labels to add to the Lease.
-          --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to date
-                                  on a standby, so that a failover does not wait for lists. Costs two
+          --warm-standby <bool>   Keep the caches of PersistentVolumes and PersistentVolumeClaims up to
+                                  date on a standby, so that a failover does not wait for lists. Costs two
                                   watches per standby. (default: false)
 
         DIAGNOSTICS:
@@ -109,8 +110,8 @@ import Testing
           --metrics-address <address>
                                   Deprecated: use --http-endpoint. Only one of the two may be set.
           --metrics-path <path>   HTTP path of the metrics. (default: /metrics)
-          --v <level>             Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5 calls
-                                  to the CSI driver, 6 requests to the API server. (default: 0)
+          --v <level>             Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5
+                                  calls to the CSI driver, 6 requests to the API server. (default: 0)
           --logging-format <format>
                                   Log format: text or json. (default: text)
           --version <bool>        Print the version and exit. (default: false)
@@ -121,8 +122,8 @@ import Testing
           --node-list-add-interval <duration>
                                   Ignored: nodes are watched. (default: 5m)
           --resync <duration>     Ignored: watches need no resync. (default: 10m)
-          --automaxprocs <bool>   Ignored: the number of threads does not depend on the CPU limit. (default:
-                                  false)
+          --automaxprocs <bool>   Ignored: the number of threads does not depend on the CPU limit.
+                                  (default: false)
           --vmodule <pattern=N,...>
                                   Ignored: --v applies to the whole program.
           --log-flush-frequency <duration>
