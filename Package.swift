@@ -32,8 +32,8 @@ package.targets.append(
         name: "csi-health-monitor",
         dependencies: [
             "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport",
-            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", .argumentParser, .logging,
-            .serviceLifecycle, .unixSignals,
+            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient",
+            "LeaderElection", "Metrics", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
         ],
         swiftSettings: .handwrittenWithRevision
     )

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Testing
 import HealthCore
+import Testing
 
 struct DependencyHealthTests {
     var health = DependencyHealth()
