@@ -3,7 +3,7 @@
 # library linked statically.
 #
 # Without exported symbols the linker can drop unused code. A stripped binary has no symbols for backtraces. See
-# docs/benchmarks.md for the effect of each option.
+# docs/decisions/0003-linking-and-optimisation.md for the effect of each option.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -186,6 +186,11 @@ extension HealthState {
     /// How many events on transitions wait, and since when the oldest does.
     package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
+    /// When each report under way was handed out, in no order: events, and status updates.
+    package var beginningsUnderWay: (events: [Duration], statuses: [Duration]) {
+        (events.beginningsUnderWay, statuses.beginningsUnderWay)
+    }
+
     /// How many transitions were queued in this term for events and status updates, retries included.
     package var queueAdds: (events: UInt64, statuses: UInt64) { (events.adds, statuses.adds) }
 

@@ -29,6 +29,10 @@ package struct HealthSnapshot: Sendable {
         package var oldest: Duration
         /// How many were queued in this term, retries included.
         package var adds: UInt64
+        /// The ages of all reports under way together, refreshes included.
+        package var unfinished = Duration.zero
+        /// The age of the oldest report under way.
+        package var longestRunning = Duration.zero
     }
 
     /// How the driver is probed.
@@ -81,8 +85,9 @@ extension HealthSnapshot {
         unhealthyVolumes = counts[.unhealthy, default: 0]
         unknownVolumes = counts[.unknown, default: 0]
         let adds = state.queueAdds
-        events = Backlog(state.eventBacklog, adds: adds.events, at: now)
-        statuses = Backlog(state.statusBacklog, adds: adds.statuses, at: now)
+        let underWay = state.beginningsUnderWay
+        events = Backlog(state.eventBacklog, adds: adds.events, underWay: underWay.events, at: now)
+        statuses = Backlog(state.statusBacklog, adds: adds.statuses, underWay: underWay.statuses, at: now)
         isStatusSupported = state.isStatusSupported
         missingCapabilities = strategy == ProbeStrategy.none ? ProbeStrategy.missingCapabilities : nil
         method = strategy.map { Method(name: $0.method, generation: $0.generation?.rawValue ?? "none") }
@@ -178,7 +183,19 @@ extension AbsenceSuspicion {
 }
 
 extension HealthSnapshot.Backlog {
-    init(_ backlog: (depth: Int, oldest: Duration?), adds: UInt64, at now: Duration) {
-        self.init(depth: backlog.depth, oldest: backlog.oldest.map { now - $0 } ?? .zero, adds: adds)
+    fileprivate init(
+        _ backlog: (depth: Int, oldest: Duration?),
+        adds: UInt64,
+        underWay beginnings: [Duration],
+        at now: Duration
+    ) {
+        let ages = beginnings.map { now - $0 }
+        self.init(
+            depth: backlog.depth,
+            oldest: backlog.oldest.map { now - $0 } ?? .zero,
+            adds: adds,
+            unfinished: ages.reduce(.zero, +),
+            longestRunning: ages.max() ?? .zero
+        )
     }
 }

@@ -44,6 +44,8 @@ package struct PendingReport<Key: Hashable & Sendable, State: Reportable, Target
     package var state: State
     /// Since when the state has this fingerprint, on the clock of the core.
     package var since: Duration
+    /// When the report became due, on the same clock.
+    package var due: Duration
     package var cause: ReportCause
     /// Whether the last report of this key was made by this process.
     package var isOwn: Bool

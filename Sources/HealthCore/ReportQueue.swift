@@ -63,6 +63,7 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// A report under way.
     private struct Attempt {
         var state: State
+        var began: Duration
         /// What the API server has shown since the attempt began.
         var observed: Observed?
         var id: UInt64
@@ -93,6 +94,7 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// An item that is due.
     private struct Candidate {
         var key: Key
+        var due: Duration
         var target: Target
         var cause: ReportCause
         var entry: Entry
@@ -185,6 +187,9 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         }
         return (waiting.count, waiting.map(\.since).min())
     }
+
+    /// When each report under way was handed out, refreshes included, in no order.
+    package var beginningsUnderWay: [Duration] { entries.values.compactMap(\.attempt?.began) }
 }
 
 // MARK: What is so, and what is known
@@ -388,7 +393,7 @@ extension ReportQueue {
             entries[item.element] = nil
             return nil
         }
-        return Candidate(key: item.element, target: target, cause: cause, entry: entry, state: state)
+        return Candidate(key: item.element, due: item.due, target: target, cause: cause, entry: entry, state: state)
     }
 
     /// The first report whose namespace is open again.
@@ -407,7 +412,7 @@ extension ReportQueue {
         reports += 1
         let lost = entry.lost.flatMap { $0.fingerprint == Self.fingerprint(candidate.state) ? $0.id : nil }
         let id = lost ?? reports
-        entry.attempt = Attempt(state: candidate.state, id: id, number: reports)
+        entry.attempt = Attempt(state: candidate.state, began: now, id: id, number: reports)
         gates.begin(candidate.target.namespace, at: now)
         entries[candidate.key] = entry
         return PendingReport(
@@ -415,6 +420,7 @@ extension ReportQueue {
             target: candidate.target,
             state: candidate.state,
             since: entry.since,
+            due: candidate.due,
             cause: candidate.cause,
             isOwn: entry.reported?.state != nil,
             attemptID: id,

@@ -58,10 +58,13 @@ package struct ReportObservation: Sendable, Hashable {
     package var result: Result
     /// The duration of all requests of the attempt, including the wait for the client's rate limit.
     package var duration: Duration
+    /// From becoming due to being handed out.
+    package var queued: Duration
 
-    package init(kind: Kind, result: Result, duration: Duration) {
+    package init(kind: Kind, result: Result, duration: Duration, queued: Duration = .zero) {
         self.kind = kind
         self.result = result
         self.duration = duration
+        self.queued = queued
     }
 }

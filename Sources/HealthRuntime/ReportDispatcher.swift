@@ -58,7 +58,16 @@ package struct ReportDispatcher: Sendable {
             let began = time.now
             let attempt = try await send(report)
             let result = ReportObservation.Result(attempt.outcome)
-            observer(.reported(ReportObservation(kind: kind, result: result, duration: time.now - began)))
+            observer(
+                .reported(
+                    ReportObservation(
+                        kind: kind,
+                        result: result,
+                        duration: time.now - began,
+                        queued: began - report.due
+                    )
+                )
+            )
             let isFirstFailure = complete(report, attempt.outcome, time.now)
             if let failure = attempt.failure {
                 // The first failure is logged as a warning, its repetitions at a higher verbosity.

@@ -345,6 +345,26 @@ import Testing
         #expect(lines.contains(#"workqueue_work_duration_seconds_bucket{name="events",le="1e-06"} 0"#))
     }
 
+    @Test func `a report's time in its queue and the reports under way are those of a workqueue`() {
+        var snapshot = Self.snapshot
+        snapshot.health?.events.unfinished = .milliseconds(1500)
+        snapshot.health?.events.longestRunning = .seconds(1)
+        let metrics = metrics(snapshot)
+        let report = ReportObservation(
+            kind: .event,
+            result: .recorded,
+            duration: .milliseconds(5),
+            queued: .seconds(2)
+        )
+        metrics.observe(.reported(report))
+        let lines = registry.exposition().split(separator: "\n")
+        #expect(lines.contains(#"workqueue_queue_duration_seconds_sum{name="events"} 2"#))
+        #expect(lines.contains(#"workqueue_queue_duration_seconds_count{name="events"} 1"#))
+        #expect(lines.contains(#"workqueue_unfinished_work_seconds{name="events"} 1.5"#))
+        #expect(lines.contains(#"workqueue_longest_running_processor_seconds{name="events"} 1"#))
+        #expect(lines.contains(#"workqueue_unfinished_work_seconds{name="status"} 0"#))
+    }
+
     @Test func `promtool accepts the exposition`() async throws {
         let metrics = metrics()
         metrics.observe(

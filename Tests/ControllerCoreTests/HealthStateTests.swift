@@ -26,6 +26,7 @@ struct HealthStateTests {
                     target: claim,
                     state: VolumeState([broken]),
                     since: .seconds(7),
+                    due: .seconds(7),
                     cause: .transition,
                     isOwn: false,
                     attemptID: 1,

@@ -298,6 +298,18 @@ struct ReportQueueTests {
         _ = try self.pendingReport(at: .seconds(2000))
         #expect(queue.backlog == (0, nil))
     }
+
+    @Test mutating func `a report knows when it was due, and is under way since it was handed out`() throws {
+        queue.set(broken, for: "1", at: .seconds(3))
+        let first = try pendingReport(at: .seconds(5))
+        #expect(first.due == .seconds(3))
+        #expect(queue.beginningsUnderWay == [.seconds(5)])
+        queue.complete(first, .reported, at: .seconds(6))
+        #expect(queue.beginningsUnderWay.isEmpty)
+        let refresh = try pendingReport(at: .seconds(2000))
+        #expect(refresh.due == .seconds(1806))
+        #expect(queue.beginningsUnderWay == [.seconds(2000)])
+    }
 }
 
 extension ReportQueue<String, VolumeState, Claim> {

@@ -43,6 +43,7 @@ struct SidecarMetrics: Sendable {
     private let reports: Counter
     private let retries: Counter
     private let workDurations: Histogram
+    private let queueDurations: Histogram
     private let clientRequests: Counter
     private let clientRequestDurations: Histogram
     private let lastSweep = LastSweep()
@@ -154,14 +155,23 @@ struct SidecarMetrics: Sendable {
                 labelNames: ["name"]
             )
         )
+        // ExponentialBuckets(10e-7, 10, 10)
+        let queueBuckets = (1..<10).reduce(into: [10e-7]) { bounds, _ in bounds.append(bounds[bounds.count - 1] * 10) }
         workDurations = registry.histogram(
             MetricDescription(
                 name: "workqueue_work_duration_seconds",
                 help: "How long in seconds processing an item from workqueue takes.",
                 labelNames: ["name"]
             ),
-            // ExponentialBuckets(10e-7, 10, 10)
-            buckets: (1..<10).reduce(into: [10e-7]) { bounds, _ in bounds.append(bounds[bounds.count - 1] * 10) }
+            buckets: queueBuckets
+        )
+        queueDurations = registry.histogram(
+            MetricDescription(
+                name: "workqueue_queue_duration_seconds",
+                help: "How long in seconds an item stays in workqueue before being requested.",
+                labelNames: ["name"]
+            ),
+            buckets: queueBuckets
         )
         // Source of names, help and buckets: component-base, metrics/prometheus/restclient/metrics.go.
         clientRequests = registry.counter(
@@ -274,6 +284,7 @@ struct SidecarMetrics: Sendable {
         }
         let isRetried = report.result == .retried || report.result == .refused
         workDurations.observe(report.duration / .seconds(1), labels: [queue])
+        queueDurations.observe(report.queued / .seconds(1), labels: [queue])
         retries.increment(by: isRetried ? 1 : 0, labels: [queue])
     }
 

@@ -230,6 +230,22 @@ extension HealthSnapshot {
                 help: "Total number of adds handled by workqueue",
                 label: "name"
             ) { Double($0.adds) },
+            perQueue(
+                .gauge,
+                "workqueue_unfinished_work_seconds",
+                help: """
+                    How many seconds of work has done that is in progress and hasn't been observed by work_duration. \
+                    Large values indicate stuck threads. One can deduce the number of stuck threads by observing the \
+                    rate at which this increases.
+                    """,
+                label: "name"
+            ) { $0.unfinished / .seconds(1) },
+            perQueue(
+                .gauge,
+                "workqueue_longest_running_processor_seconds",
+                help: "How many seconds has the longest running processor for workqueue been running.",
+                label: "name"
+            ) { $0.longestRunning / .seconds(1) },
         ]
     }
 
