@@ -4,28 +4,30 @@
 import GRPCTransport
 
 /// A driver's list, page by page. Each page is a call of its own with the client's timeout, made when the iterator
-/// needs it.
+/// needs it. Every iterator starts a new list.
 ///
-/// The pages are not a snapshot: a volume may be missing or come twice. A list that ends without an error is complete.
-/// ABORTED means that a token has expired: the list starts over, once, and its volumes come again.
+/// A list that ends without an error is complete, but not a snapshot: a volume that is created or deleted meanwhile may
+/// be left out, and any volume may be returned twice. ABORTED means that a token has expired: the list starts over,
+/// once, and returns all its volumes again.
 ///
-/// Iterate it once. It throws the ``CSIError`` of the first failed call, or ``CSIError/Code/invalidResponse`` for an
-/// endless list: when the driver returns the same `next_token` twice, or more than ``DriverPages/maximumPages`` pages.
-/// Nothing comes after an error.
+/// An iterator throws the ``CSIError`` of the first failed call, for a cancelled one with the status Cancelled, or
+/// ``CSIError/Code/invalidResponse`` if the list would not end: the driver returns the same `next_token` twice, or more
+/// than ``DriverPages/maximumPages`` pages. After an error the iterator returns nil.
 package struct DriverPages<Item: DriverListItem>: AsyncSequence, Sendable {
-    /// A page, or a part of one that is large; it may be empty.
+    /// The items of a page, or of a part of a large one; may be empty.
     package typealias Element = [Item]
     package typealias Failure = CSIError
 
     /// Enough for 100,000 volumes, one on each page.
     static var maximumPages: Int { 100_000 }
 
+    /// The full name of the RPC, for errors.
     let method: String
     /// The most pages that the list may have.
     var limit = maximumPages
     /// Calls for the page that begins at a token; the empty token begins the list.
     let page: @Sendable (_ startingToken: String) async throws(CSIError) -> DriverPage<Item>
-    /// The items to return of a part of a page.
+    /// Returns the items of a part of a page, and logs which entries were skipped.
     let items: @Sendable (DriverPage<Item>.Part) -> [Item]
 
     package func makeAsyncIterator() -> Iterator {
@@ -38,8 +40,8 @@ package struct DriverPages<Item: DriverListItem>: AsyncSequence, Sendable {
         private var page: DriverPage<Item>?
         /// The token of the next page; nil after the last one.
         private var token: String? = ""
-        /// Hashes, because tokens may be long and many. Two different tokens with the same hash would fail a list, once
-        /// in some billions of lists of a million pages.
+        /// Hashes, because tokens may be long and many. A list fails if two of its tokens have the same hash, which
+        /// happens in one of billions of lists of 100,000 pages.
         private var tokensSeen: Set<Int> = []
         private var mayStartOver = true
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The trusted authorities and the client's certificate. TLS 1.2 is the lowest version, always.
+/// Which servers an ``HTTPClient`` trusts over TLS, and the certificate that it authenticates with. TLS 1.2 is always
+/// the lowest version.
 package struct TLSConfiguration: Sendable, Hashable {
     package struct ClientCertificate: Sendable, Hashable {
-        /// PEM: the certificate, then the intermediate ones.
+        /// PEM: the client's certificate, then the intermediate certificates.
         package var certificate: [UInt8]
         /// PEM, unencrypted.
         package var privateKey: [UInt8]
@@ -15,15 +16,14 @@ package struct TLSConfiguration: Sendable, Hashable {
         }
     }
 
-    /// PEM: the only trusted authorities, read as a ``CertificateBundle``; nil trusts the system's.
+    /// PEM, read as a ``CertificateBundle``: no other authorities are trusted; nil: those of the system.
     package var certificateAuthorities: [UInt8]?
     /// Sent to servers that request one.
     package var clientCertificate: ClientCertificate?
-    /// Whether the server's certificate and name are verified. Not to be switched off but for tests:
-    /// `insecure-skip-tls-verify`.
+    /// Whether the server's certificate and name are verified. False only for tests: `insecure-skip-tls-verify` of a
+    /// kubeconfig.
     package var verifiesServer: Bool
-    /// The name for which the server's certificate is verified, and which is sent to the server (SNI); nil is the URL's
-    /// host.
+    /// The name that is sent to the server (SNI) and that its certificate must be valid for; nil: the URL's host.
     package var serverName: String?
 
     /// By default the system's authorities are trusted, there is no client certificate, and servers are verified.
@@ -41,8 +41,12 @@ package struct TLSConfiguration: Sendable, Hashable {
 }
 
 extension TLSConfiguration {
-    /// Why no connection can be made with it, without any of its content; nil when OpenSSL can read certificates and
-    /// key, and they belong together. Dates and names are not checked. Blocks the thread for less than a millisecond.
+    /// Why the configuration cannot be used; nil when OpenSSL can read the certificates and the key, and the key
+    /// belongs to the client's certificate. Dates and names are not checked. The text contains no certificate and no
+    /// key.
+    ///
+    /// Unlike ``HTTPClient``, rejects an incomplete file of authorities: it is probably still being written. Blocks the
+    /// thread for less than a millisecond.
     package var problem: String? {
         if let certificateAuthorities {
             let bundle = CertificateBundle(pem: certificateAuthorities)
@@ -58,9 +62,9 @@ extension TLSConfiguration {
         }
     }
 
-    /// The authorities that can be read, in PEM; nil trusts the system's.
+    /// The readable ones of ``certificateAuthorities``, in PEM; nil: the authorities of the system are trusted.
     ///
-    /// - Throws: Code.tls, when there are authorities and none can be read.
+    /// - Throws: ``HTTPError`` with the code `tls`, if there are some and none of them can be read.
     func readableAuthorities() throws(HTTPError) -> [UInt8]? {
         guard let certificateAuthorities else { return nil }
         let bundle = CertificateBundle(pem: certificateAuthorities)
@@ -70,7 +74,7 @@ extension TLSConfiguration {
         return bundle.pem
     }
 
-    /// - Throws: Code.tls, when it cannot be used.
+    /// - Throws: ``HTTPError`` with the code `tls`, if there is a client certificate that cannot be used.
     func checkClientCertificate() throws(HTTPError) {
         do throws(ClientCertificate.Problem) {
             try clientCertificate?.check()

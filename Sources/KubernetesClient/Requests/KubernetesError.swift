@@ -3,7 +3,7 @@
 
 package import KubernetesAPI
 
-/// The failure of a request.
+/// Why a request of a ``KubernetesClient`` failed.
 package struct KubernetesError: Error, Sendable, CustomStringConvertible {
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String {
@@ -27,17 +27,19 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
 
         private let base: Base
 
-        /// 400, and every other 4xx without its own code: the request is invalid, whatever the state of the cluster.
+        /// 400, and every other 4xx without a code of its own: the request is invalid, whatever the state of the
+        /// cluster. Also a request that the client refuses to send, such as one with an empty name.
         package static let badRequest = Code(base: .badRequest)
-        /// 401: the credentials are missing, invalid or expired.
+        /// 401: the credentials are missing, invalid or expired. Also if the client cannot obtain them; then nothing is
+        /// sent.
         package static let unauthorized = Code(base: .unauthorized)
         /// 403: an RBAC rule is missing, or admission rejects the request.
         package static let forbidden = Code(base: .forbidden)
         /// 403, cause NamespaceTerminating: a create in a namespace that is being deleted.
         package static let namespaceTerminating = Code(base: .namespaceTerminating)
         /// 404 with reason NotFound: the object does not exist, or the namespace to create it in. A 404 without such a
-        /// Status comes from a load balancer, or from a server that has just started, says nothing about the object,
-        /// and counts as `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
+        /// Status comes from a load balancer or from a server that has just started. It does not show that the object
+        /// is gone, and counts as `serverError`: https://github.com/kubernetes/kubernetes/issues/115241 and /58577.
         package static let notFound = Code(base: .notFound)
         /// 409, reason AlreadyExists: the name is taken.
         package static let alreadyExists = Code(base: .alreadyExists)
@@ -49,13 +51,13 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
         package static let invalid = Code(base: .invalid)
         /// 429: retry later, see ``KubernetesError/retryAfter``.
         package static let tooManyRequests = Code(base: .tooManyRequests)
-        /// The response did not arrive in time, or the server reports a timeout of its own (504).
+        /// The response did not arrive in time, or the server or a proxy reports a timeout (504).
         package static let timeout = Code(base: .timeout)
-        /// 5xx, or a 404 that is not about an object.
+        /// Any other status of an error: 5xx, a 404 without reason NotFound, or a redirect, which is not followed.
         package static let serverError = Code(base: .serverError)
         /// The connection could not be established, or was lost.
         package static let transport = Code(base: .transport)
-        /// The response is malformed.
+        /// The response is malformed, too large, or not in the requested encoding. A write may have been applied.
         package static let decoding = Code(base: .decoding)
         /// The task was cancelled.
         package static let cancelled = Code(base: .cancelled)
@@ -66,13 +68,13 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
     }
 
     package var code: Code
-    /// The request and the reason, in the server's words if it sent any: `get leases kube-system/lock: ...`.
+    /// The request and what failed, with the server's message if it sent one: `get leases kube-system/lock: ...`.
     package var message: String
-    /// nil without a response.
+    /// nil if there was no response.
     package var httpStatus: Int?
     /// The server's Status, if it sent one.
     package var status: Status?
-    /// How long the server asks to wait before a retry.
+    /// `Retry-After`, at most ``maximumRetryAfter``; nil if the server sent none.
     package var retryAfter: Duration?
     /// The underlying error, such as the transport's.
     package var cause: (any Error)?
@@ -97,8 +99,8 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
 }
 
 extension KubernetesError {
-    /// Whether the request was forbidden because an RBAC rule is missing, which applies to every such request. Other
-    /// rejections with 403 (a quota, an admission webhook) concern this object only.
+    /// Whether the request was forbidden because an RBAC rule is missing: every request with the same verb and resource
+    /// fails then. Other rejections with 403 (a quota, an admission webhook) concern this object only.
     ///
     /// Source: k8s.io/apiserver, `pkg/endpoints/handlers/responsewriters/errors.go`: `User "U" cannot VERB resource
     /// "R"`.
@@ -109,7 +111,9 @@ extension KubernetesError {
 }
 
 extension KubernetesError.Code {
-    /// - Parameter status: distinguishes errors with the same HTTP status.
+    /// The code of an error response.
+    ///
+    /// - Parameter status: its reason and causes distinguish errors with the same HTTP status.
     init(httpStatus: Int, status: Status?) {
         switch httpStatus {
         case 401: self = .unauthorized
