@@ -3,13 +3,13 @@
 
 package import HealthCore
 
-/// When a claim's health is shown as a condition in `status.conditions`.
+/// When the health of a claim's volume is shown as a condition in `status.conditions`: `--claim-condition`.
 package enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
     /// While the API server does not keep `status.healthStatus`.
     case auto
     /// On every API server.
     case always
-    /// Never; a condition that an earlier process has set is removed.
+    /// Never. A condition that an earlier process has set is removed.
     case never
 }
 
@@ -18,19 +18,20 @@ package enum ClaimConditionPolicy: String, Sendable, Hashable, CaseIterable {
 ///
 /// Source: `PersistentVolumeClaimCondition` of core/v1. The API server keeps conditions of any type.
 package struct ClaimCondition: Sendable, Hashable {
-    /// No condition of another type is read or written.
+    /// Conditions of other types are neither read nor written.
     package static let type = "csi-health-monitor/VolumeHealthy"
     /// The reason while the volume is healthy.
     package static let healthyReason = "VolumeConditionNormal"
     /// How long the condition stays on the claim after the volume has recovered.
     package static let retention = Duration.seconds(24 * 60 * 60)
+    /// The limit that `metav1.Condition` has.
     private static let maximumMessageBytes = 32 * 1024
 
     /// Whether the status is `True`.
     package var isHealthy: Bool
-    /// While the volume is unhealthy, the reason of its worst condition.
+    /// The reason of the worst condition of an unhealthy volume, otherwise ``healthyReason``.
     package var reason: String
-    /// While the volume is unhealthy, all its conditions, the worst first.
+    /// All conditions of an unhealthy volume, the worst first, otherwise a constant text.
     package var message: String
 
     /// The condition that shows this state.
@@ -45,19 +46,20 @@ package struct ClaimCondition: Sendable, Hashable {
     }
 }
 
-/// What is kept of a ``ClaimCondition`` in the status of a claim.
+/// A ``ClaimCondition`` in a claim's status, reduced to what is compared: fingerprints take the place of the texts.
 package struct ShownCondition: Sendable, Hashable {
     /// Whether the status is `True`.
     package var isHealthy: Bool
     /// `lastTransitionTime`, in seconds since 1970.
     package var transition: Int64
+    /// Of status and reason.
     private var reason: Fingerprint
     private var message: Fingerprint
 
     /// A condition as the API server shows it.
     ///
     /// - Parameters:
-    ///   - status: everything but `True` counts as unhealthy.
+    ///   - status: every value except `True` counts as unhealthy.
     ///   - transition: `lastTransitionTime`, in seconds since 1970.
     package init(status: String, reason: String, message: String, transition: Int64) {
         isHealthy = status == "True"
@@ -66,7 +68,7 @@ package struct ShownCondition: Sendable, Hashable {
         self.message = Fingerprint([message])
     }
 
-    /// How far the condition shows this state.
+    /// Compares the condition with the one that shows this state. Of a healthy one the texts do not matter.
     func match(_ state: VolumeState) -> Match {
         let condition = ClaimCondition(state)
         guard isHealthy == condition.isHealthy else { return .otherState }
@@ -76,6 +78,7 @@ package struct ShownCondition: Sendable, Hashable {
     }
 
     enum Match: Sendable {
+        /// The condition shows the state.
         case all
         /// The reason matches, the message does not.
         case otherMessage

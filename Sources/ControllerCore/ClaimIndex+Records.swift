@@ -4,41 +4,47 @@
 import CompactStorage
 import HealthCore
 
-/// The records kept for each object. docs/architecture.md has their sizes.
+/// The record of each watched object, and the texts that records refer to. docs/architecture.md has their sizes.
 extension ClaimIndex {
     /// A PersistentVolume of the monitored driver.
     struct VolumeRecord: Record {
         /// `metadata.name`
         var key: StringTable.Key
+        /// `spec.csi.volumeHandle`
         var handle: StringTable.Key
         /// The key of a ``ClaimIndex/ClaimRecord``, which may not exist; `none` while the volume has no claimRef.
         var claim: StringTable.Key
+        /// `spec.claimRef.uid`; the empty text while a pre-bound volume waits for its claim.
         var claimUID: StringTable.Key
-        /// Namespace and name of a Secret, joined by a slash; `none` when the volume refers to none.
+        /// Namespace and name, joined by a slash, of the Secret to send with calls; `none` if there is none.
         var secret: StringTable.Key
         /// The name of the next volume with the same handle; almost always `none`.
         var nextOfHandle = StringTable.Key.none
+        /// ``ClaimIndex/volumeGeneration`` when it was last seen.
         var generation: UInt32
+        /// `status.phase` is Bound.
         var isBound: Bool
-        /// `spec.nodeAffinity` names nodes, but not the node of this process.
+        /// `spec.nodeAffinity` names nodes, and the node of this process is not among them.
         var isOfOtherNode: Bool
     }
 
-    /// The handle of at least one volume.
+    /// A volume handle that at least one volume has.
     struct HandleEntry: Record {
+        /// `spec.csi.volumeHandle`
         var key: StringTable.Key
         /// The name of the first volume with this handle.
         var firstVolume = StringTable.Key.none
         var record = HandleRecord()
     }
 
-    /// A PersistentVolumeClaim, whichever driver its volume has.
+    /// A PersistentVolumeClaim, whichever driver provides its volume.
     struct ClaimRecord: Record {
         /// Namespace and name, joined by ``ClaimIndex/text(_:)``.
         var key: StringTable.Key
         var uid: StringTable.Key
         /// `spec.volumeName`, empty until the claim is bound.
         var volumeName: StringTable.Key
+        /// ``ClaimIndex/claimGeneration`` when it was last seen.
         var generation: UInt32
         /// `metadata.resourceVersion`
         var version: Version
@@ -53,7 +59,7 @@ extension ClaimIndex {
     /// Namespace and name joined by a slash, which neither contains.
     static func text(_ key: ClaimKey) -> String { "\(key.namespace)/\(key.name)" }
 
-    /// The claim that a record stands for.
+    /// The claim of a record.
     subscript(record: ClaimRecord) -> Claim {
         let (namespace, name) = names(at: record.key)
         let version =
@@ -68,6 +74,7 @@ extension ClaimIndex {
         )
     }
 
+    /// The Secret whose namespace and name are stored as ``VolumeRecord/secret``.
     func secret(at key: StringTable.Key) -> SecretName {
         let (namespace, name) = names(at: key)
         return SecretName(namespace: namespace, name: name)
@@ -79,14 +86,17 @@ extension ClaimIndex {
         return (String(text[..<slash]), String(text[slash...].dropFirst()))
     }
 
+    /// The compact form of a `resourceVersion`.
     mutating func version(_ text: String) -> Version {
         if let number = UInt64(text), String(number) == text { return .number(number) }
+        // The next version of the claim leaves this text unused.
         abandonedRecords += 1
         return .text(texts.insert(text))
     }
 
-    /// Copies the texts in use into a new table when most of the old one may be unused. This happens after about half
-    /// of the records have changed, so that the average cost of a change grows only a little.
+    /// Copies the texts in use into a new table when many of the old one may be unused: once the changes and removals
+    /// since the last copy exceed 1000 and half the number of records, so that the average cost of a change grows only
+    /// a little.
     mutating func reclaimTexts() {
         guard abandonedRecords > max(1000, (volumes.count + claims.count) / 2) else { return }
         var copy = StringTable()

@@ -3,19 +3,22 @@
 
 package import HealthCore
 
-/// The reports to send, in four streams, each with a `next` and a `complete`: events on conditions, events on
-/// conditions of unknown types, events on volumes without a response (`HealthState+Unanswered.swift`), and status
-/// updates.
+/// The reports to send, in four streams, each with a `next…` and a `complete(…)`: events on conditions, events on
+/// conditions of unknown types, events on volumes for which the driver does not respond
+/// (`HealthState+Unanswered.swift`), and status updates.
 extension HealthState {
-    /// An earlier process reported this state by an event on the claim, and nothing since (rule 9). Called before the
-    /// first report of the term.
+    /// Restores that the last event of an earlier process on this claim reported this state (rule 9). Ignored if no
+    /// claim has this key and uid any more.
+    ///
+    /// Called before the first report of the term, or later if the events could not be read back then: what this
+    /// process has reported on the claim meanwhile takes precedence.
     ///
     /// - Parameters:
     ///   - fingerprint: the fingerprint of the ``VolumeState`` that was reported, which is not clear.
-    ///   - state: the state that was reported, when the event holds all of it.
+    ///   - state: the state that was reported; nil if the event does not contain all of it.
     ///   - time: when it was reported; may be before the clock's origin.
-    ///   - since: since when the state holds, used when the claim's status does not show it; nil: `reportedAt`.
-    ///   - wall: `now` in seconds since 1970, to convert times in the claim's status; nil: these are not used.
+    ///   - since: since when the state has lasted; ignored if the claim's status shows that. nil: since `time`.
+    ///   - wall: `now` in seconds since 1970, to convert the times in the claim's status; nil: these are ignored.
     package mutating func restore(
         reported fingerprint: Fingerprint,
         state: VolumeState? = nil,
@@ -36,12 +39,13 @@ extension HealthState {
             )
             if let state, events.current(claim) == nil { reportedBefore[claim] = state }
         } else if index.showsUnhealthy(claim) {
-            // It used a volume of the monitored driver, which was deleted while no process watched.
+            // The claim used a volume of the monitored driver that was deleted while no process watched.
             setStatus(.clear, for: claim, at: now)
         }
     }
 
-    /// For claims without an event, the status shows what was reported, long ago (rule 9). Called after
+    /// Restores what was reported on claims without an event: what their status shows (rule 9). It counts as reported
+    /// one refresh interval ago, so that a state that the driver still reports is recorded at once. Called after
     /// ``restore(reported:state:claimUID:key:reportedAt:since:at:wall:)``.
     ///
     /// - Parameter known: the uids of claims that have an event.
@@ -50,7 +54,7 @@ extension HealthState {
         where index.hasVolume(claim) && index.uid(of: claim).map(known.contains) == false {
             let longAgo = now - (ReportTiming.lastingEvents.refreshInterval ?? .zero)
             let shown = index.healthStatus(of: claim)
-            // A condition does not hold all of what was reported.
+            // A claim condition does not contain all of the reported state.
             let fingerprint = shown.isClear ? .unknown : shown.fingerprint
             events.restore(
                 reported: fingerprint,
@@ -69,11 +73,13 @@ extension HealthState {
         wall: Int64?
     ) -> Duration? {
         guard let wall, let since = index.unhealthySince(claim, showing: fingerprint), since > 0 else { return nil }
-        // Valid for any number: the API server validates no time in a claim's status.
+        // A `Duration` holds the difference of any two numbers, and a time in the future counts as now: the API server
+        // does not validate the times in a claim's status.
         return now - max(.zero, .seconds(wall) - .seconds(since))
     }
 
-    /// An earlier process reported a condition of an unknown type on the claim.
+    /// Restores that an earlier process reported a condition of an unknown type on the claim, so that it is not
+    /// reported again. Ignored if no claim with a volume of the monitored driver has this key and uid.
     package mutating func restore(reportedUnknown fingerprint: Fingerprint, claimUID: String, key: ClaimKey) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
@@ -87,16 +93,15 @@ extension HealthState {
         events.next(at: now, target: index.claim)
     }
 
-    /// A refresh found that the event had expired: the API server's event lifetime is shorter than the refresh interval
-    /// (rule 8).
+    /// A refresh found that the event had expired: the API server's event lifetime is shorter than the refresh
+    /// interval, which is therefore shortened (rule 8).
     package mutating func eventWasGone(at now: Duration) {
         events.shortenRefreshInterval(at: now)
     }
 
-    /// Completes an event.
+    /// Completes a report of ``nextEvent(at:)``.
     ///
-    /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
-    ///   all.
+    /// - Returns: whether to log a warning: the outcome is the first failure of its claim, of its namespace, or of all.
     @discardableResult
     package mutating func complete(
         event: PendingReport<ClaimNumber, VolumeState, Claim>,
@@ -113,10 +118,7 @@ extension HealthState {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
-    /// Completes an event.
-    ///
-    /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
-    ///   all.
+    /// Completes a report of ``nextUnknownEvent(at:)``; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(
         unknownEvent event: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
@@ -131,7 +133,7 @@ extension HealthState {
         statuses.next(at: now, target: index.claim)
     }
 
-    /// Completes a status update; returns as ``complete(event:_:at:)``.
+    /// Completes a report of ``nextStatus(at:)``; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(
         status: PendingReport<ClaimNumber, VolumeState, Claim>,
@@ -141,8 +143,7 @@ extension HealthState {
         statuses.complete(status, outcome, at: now)
     }
 
-    /// How many reports were scheduled, by stream. While the number of a stream does not change, its `next` has nothing
-    /// new.
+    /// How many reports were scheduled in each stream. While a number is unchanged, no report was added to its stream.
     package struct Plans: Sendable, Hashable {
         package var events: UInt64
         package var unknownEvents: UInt64
@@ -150,7 +151,7 @@ extension HealthState {
         package var statuses: UInt64
     }
 
-    /// How many reports were scheduled, by stream.
+    /// How many reports have been scheduled so far: compared before and after a change, to wake up the dispatcher.
     package var plans: Plans {
         Plans(
             events: events.plans,
@@ -160,12 +161,13 @@ extension HealthState {
         )
     }
 
-    /// The claims whose volumes are unhealthy: as the driver reports or, before its first response in this term, as was
-    /// reported.
+    /// The claims whose volumes are unhealthy: as the driver last reported or, until its first response for the volume
+    /// in this term, as an earlier process reported.
     package var unhealthyClaims: [ClaimNumber] { events.keys.filter { unhealthyState(of: $0) != nil } }
 
-    /// The state of the volume of each of these claims, and since when its set of (status, reason) is unchanged as far
-    /// as is known. Claims that are gone or have recovered meanwhile are left out.
+    /// The state of the volume of each of these claims, and since when its set of (status, reason) is unchanged, as far
+    /// as is known, on the clock of the core. Claims that are gone, and those whose volumes have recovered, are left
+    /// out.
     package func unhealthyStates(
         of claims: some Sequence<ClaimNumber>
     ) -> [(claim: Claim, state: VolumeState, since: Duration)] {
@@ -183,7 +185,7 @@ extension HealthState {
         return shown.isClear ? nil : shown
     }
 
-    /// How many events on transitions wait, and since when the oldest does.
+    /// How many events on transitions wait or are under way, and since when the oldest of them does.
     package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
 
     /// When each report under way was handed out, in no order: events, and status updates.
@@ -194,11 +196,11 @@ extension HealthState {
     /// How many transitions were queued in this term for events and status updates, retries included.
     package var queueAdds: (events: UInt64, statuses: UInt64) { (events.adds, statuses.adds) }
 
-    /// Whether the API server keeps `status.healthStatus` and allows this process to write it, as far as is known.
+    /// Whether the API server keeps `status.healthStatus` and allows this process to write it; true until it is known.
     package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
 
-    /// How many status updates on transitions wait, and since when the oldest does.
+    /// How many status updates on transitions wait or are under way, and since when the oldest of them does.
     ///
-    /// Zero while they are forbidden: roles for external-health-monitor 0.18 have no rule for them.
+    /// Empty while status updates are forbidden, as they are by the roles of external-health-monitor 0.18.
     package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
 }
