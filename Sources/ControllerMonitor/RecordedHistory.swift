@@ -6,40 +6,48 @@ import HealthCore
 import HealthRuntime
 package import KubernetesAPI
 
-/// What earlier processes reported, as far as their events still exist.
+/// What earlier processes reported on claims, reduced from those of their events that still exist (rule 9). A new
+/// leader adds the events in any order, then restores the ``ControllerCore/HealthState`` from them.
 package struct RecordedHistory: Sendable {
-    /// The last event on a claim's volume.
+    /// The last event VolumeConditionAbnormal or VolumeConditionNormal on a claim.
     struct Recorded: Sendable {
-        /// nil: the event reports the recovery.
+        /// Of the reported state; nil: the event reports a recovery.
         var fingerprint: Fingerprint?
-        /// `metadata.resourceVersion`: versions are in the order of writes, while the clocks of leaders may differ.
+        /// `metadata.resourceVersion`, which decides which event is the last: versions are in the order of writes,
+        /// while the clocks of leaders may differ.
         var version: UInt64
         /// `lastTimestamp`, in seconds since 1970.
         var time: Int64
-        /// Since when the state holds, as far as events show it, in seconds since 1970.
+        /// Since when the state has lasted, as far as the events show, in seconds since 1970.
         var firstTime: Int64
-        /// The reported state; nil when the event's message does not hold all of it.
+        /// The reported state; nil if the event's message does not contain all of it.
         var state: VolumeState?
     }
 
-    let component: String
-    /// Identifies a claim by uid and name. The API server does not check `involvedObject.uid`: an event in one
-    /// namespace may have the uid of a claim in another, about which it says nothing.
+    /// Identifies a claim by uid and name. The uid alone is not enough: the API server does not check
+    /// `involvedObject.uid`. An event in one namespace may have the uid of a claim in another, for which it must not
+    /// count.
     struct ClaimIdentity: Sendable, Hashable {
         var key: ClaimKey
         var uid: String
     }
 
+    let component: String
+
     private(set) var volumes: [ClaimIdentity: Recorded] = [:]
+    /// The reported conditions of unknown types.
     private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
 
-    /// The last event on whether the driver responds for a claim's volume.
+    /// The last event VolumeHealthUnknown or VolumeHealthKnown on each claim: whether the driver responds to health
+    /// calls for its volume. `time` is in seconds since 1970.
     private(set) var responses: [ClaimIdentity: (isUnanswered: Bool, version: UInt64, time: Int64)] = [:]
 
+    /// - Parameter component: the source component of the events, which their names depend on.
     package init(component: String) {
         self.component = component
     }
 
+    /// Adds an event of this component on a PersistentVolumeClaim. Other reasons are ignored.
     package mutating func add(_ event: Event) {
         let uid = event.involvedObject.uid
         let key = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
@@ -53,7 +61,7 @@ package struct RecordedHistory: Sendable {
         case EventVocabulary.unknownReason:
             if let fingerprint { unknowns.append((uid, key, fingerprint)) }
         case EventVocabulary.abnormalReason:
-            // An event with another kind of name is EHM's, which reports only legacy conditions.
+            // An event whose name has no fingerprint was recorded by EHM, which reports only legacy conditions.
             add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy)
         case EventVocabulary.unansweredReason, EventVocabulary.answeredReason:
             guard fingerprint != nil else { return }
@@ -78,8 +86,8 @@ package struct RecordedHistory: Sendable {
         )
         if var earlier = volumes[claim] {
             if (earlier.version, earlier.time) > (latest.version, latest.time) { swap(&earlier, &latest) }
-            // An equal state, recorded by EHM and by this program under different names, began with the first event;
-            // another state began after the earlier event.
+            // EHM and this program record the same state under different names: it began with the earlier event. A
+            // different state began after the earlier event.
             latest.firstTime =
                 earlier.fingerprint == latest.fingerprint
                 ? min(earlier.firstTime, latest.firstTime) : max(earlier.time, latest.firstTime)
@@ -91,9 +99,14 @@ package struct RecordedHistory: Sendable {
 }
 
 extension HealthState {
-    package mutating func restore(_ events: RecordedHistory, at now: Duration) {
+    /// Restores what earlier processes reported: from their events and, for claims without one, from the claims'
+    /// status. Called when the caches of volumes and claims are filled: before the first report of a term, or later if
+    /// the events could not be read back then.
+    ///
+    /// - Parameter now: the time on the clock of the core.
+    package mutating func restore(_ history: RecordedHistory, at now: Duration) {
         let wall = Time.now().seconds
-        for (identity, recorded) in events.volumes {
+        for (identity, recorded) in history.volumes {
             guard let fingerprint = recorded.fingerprint else { continue }
             let age = Duration.age(of: recorded.time, now: wall)
             let firstAge = Duration.age(of: recorded.firstTime, now: wall)
@@ -108,13 +121,13 @@ extension HealthState {
                 wall: wall
             )
         }
-        let known = events.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
+        let known = history.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
         restoreFromStatuses(except: Set(known.map(\.uid)), at: now, wall: wall)
-        for (identity, recorded) in events.responses where recorded.isUnanswered {
+        for (identity, recorded) in history.responses where recorded.isUnanswered {
             let age = Duration.age(of: recorded.time, now: wall)
             restoreUnanswered(claimUID: identity.uid, key: identity.key, reportedAt: now - age)
         }
-        for (uid, key, fingerprint) in events.unknowns {
+        for (uid, key, fingerprint) in history.unknowns {
             restore(reportedUnknown: fingerprint, claimUID: uid, key: key)
         }
     }

@@ -33,7 +33,7 @@ struct Reporter: Sendable {
         history = EventHistory(kubernetes: context.kubernetes, time: context.time, logger: context.logger)
     }
 
-    /// Reports until cancelled.
+    /// Reports until cancelled. Call ``restore()`` first, so that nothing is reported twice (rule 9).
     ///
     /// - Throws: only `CancellationError`.
     func run() async throws {
@@ -57,10 +57,11 @@ struct Reporter: Sendable {
         } send: { report in
             let isRefresh = report.cause == .refresh
             return try await record(event(report), on: report.claim, isKnown: isRefresh) { count in
-                // Only for an event of this process: one of another process may have another name.
+                // A refresh with count 1 created the event again: it had expired. The event of another process may
+                // still exist, under another name.
                 guard isRefresh, report.isOwn, count == 1 else { return }
-                let found = context.now
-                state.withLock { $0.eventWasGone(at: found) }
+                let recordedAt = context.now
+                state.withLock { $0.eventWasGone(at: recordedAt) }
             }
         }
     }
@@ -113,7 +114,9 @@ struct Reporter: Sendable {
 
     /// Records an event on a claim.
     ///
-    /// - Parameter recorded: called with the event's count.
+    /// - Parameters:
+    ///   - isKnown: whether the event was recorded before, so that its count is to be raised.
+    ///   - recorded: called with the event's count, if it was recorded.
     /// - Throws: only `CancellationError`.
     func record(
         _ event: EventRecord,
@@ -123,7 +126,7 @@ struct Reporter: Sendable {
     ) async throws -> ReportAttempt {
         try await dispatcher.record(event, on: ["PVC": claim.key.logValue], isKnown: isKnown) { count in
             recorded(count)
-            // An event whose count was raised reports nothing new.
+            // A refresh reports nothing new.
             if !isKnown { bursts.recorded(claim.key, at: context.now) }
         }
     }
@@ -132,8 +135,8 @@ struct Reporter: Sendable {
 // MARK: Bursts of events
 
 extension Reporter {
-    /// Logs one line for each burst of events, because single events are not logged at `--v=0`. Cancellation ends a
-    /// burst too.
+    /// Logs one line for each burst of events, because single events are not logged at `--v=0`. On cancellation the
+    /// current burst is logged at once.
     private func logEventBursts() async throws {
         defer { logEventBurst() }
         while true {
@@ -165,7 +168,7 @@ extension Reporter {
 /// The current burst of events, shared by the tasks that record events and the one that logs bursts.
 private final class EventBursts: Sendable {
     private let burst = Mutex(EventBurst())
-    /// A burst has begun.
+    /// Signalled when a burst begins.
     let began = WakeUp()
 
     var end: Duration? { burst.withLock { $0.end } }
