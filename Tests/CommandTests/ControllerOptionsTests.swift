@@ -44,7 +44,7 @@ import Testing
         #expect(options.loggingFormat == .text)
     }
 
-    @Test func `the metrics have the configured intervals and the build`() throws {
+    @Test func `the metrics are configured with the intervals and the build`() throws {
         let metrics = SidecarMetrics.Configuration(
             try options([csiAddress, "--list-volumes-interval=2m", "--monitor-interval=90s"])
         )
@@ -139,24 +139,24 @@ import Testing
             "/etc/passwd is a regular file, not a socket: write the path of the driver's socket, such as /run/csi/socket"
         ),
     ])
-    func `an address that cannot be a socket is refused`(address: String, message: String) {
+    func `an address that is not the path of a socket is refused`(address: String, message: String) {
         #expect(failure(of: ["--csi-address", address]) == "--csi-address: \(message)")
     }
 
-    @Test func `an address longer than a socket's path is refused`() {
+    @Test func `an address that is too long for a socket is refused`() {
         let path = "/tmp/" + String(repeating: "a", count: 120)
         #expect(failure(of: ["--csi-address=\(path)"])?.hasPrefix("--csi-address: the socket path /tmp/aaa") == true)
     }
 
     @Test(arguments: ["/nowhere/at/all/csi.sock", "unix:///nowhere/at/all/csi.sock"])
-    func `a missing socket directory is named`(address: String) {
+    func `the error names a socket directory that does not exist`(address: String) {
         #expect(
             failure(of: ["--csi-address=\(address)"])
                 == "--csi-address: cannot access /nowhere/at/all: No such file or directory"
         )
     }
 
-    @Test func `a socket directory that is a file is named`() {
+    @Test func `the error names a socket directory that is a file`() {
         #expect(failure(of: ["--csi-address=/dev/null/csi.sock"]) == "--csi-address: /dev/null is not a directory")
     }
 
@@ -164,18 +164,18 @@ import Testing
         ("/nowhere/config", "cannot read /nowhere/config: No such file or directory"),
         ("/tmp", "/tmp is a directory, not a file"),
     ])
-    func `an unreadable kubeconfig is named`(path: String, message: String) {
+    func `the error names a kubeconfig that cannot be read`(path: String, message: String) {
         #expect(failure(of: [csiAddress, "--kubeconfig=\(path)"]) == "--kubeconfig: \(message)")
     }
 
-    @Test func `an empty kubeconfig is the service account`() throws {
+    @Test func `an empty --kubeconfig selects the service account`() throws {
         #expect(try options([csiAddress, "--kubeconfig="]).kubeconfig == nil)
         #expect(try options([csiAddress, "--kubeconfig", ""]).kubeconfig == nil)
     }
 
     // MARK: The API server
 
-    @Test func `a burst of 0 is 10 and a negative rate is no limit, as in client-go`() throws {
+    @Test func `a burst of 0 means 10 and a negative rate means no limit, as in client-go`() throws {
         let zero = try options([csiAddress, "--kube-api-burst=0"])
         #expect(zero.rateLimit == RateLimit(queriesPerSecond: 50, burst: 10))
         #expect(try options([csiAddress, "--kube-api-qps=-1"]).rateLimit == nil)
@@ -183,7 +183,7 @@ import Testing
 
     // MARK: Flags without effect
 
-    @Test func `flags of external-health-monitor without effect are named if they are not the default`() throws {
+    @Test func `a flag without effect is reported only if its value is not external-health-monitor's default`() throws {
         let options = try options([
             csiAddress, "--resync=1h", "--automaxprocs", "--volume-list-add-interval=5m",
             "--log-text-split-stream=false",
@@ -191,7 +191,7 @@ import Testing
         #expect(options.ignoredFlags == ["resync", "automaxprocs"])
     }
 
-    @Test func `every flag that is accepted for compatibility is named`() throws {
+    @Test func `every flag that is accepted for compatibility is reported as ignored`() throws {
         let options = try options([
             csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
             "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
@@ -205,7 +205,7 @@ import Testing
         #expect(Set(options.ignoredFlags) == Set(names))
     }
 
-    @Test func `flags that require leader election are a warning without it`() throws {
+    @Test func `flags that require leader election cause a warning without it`() throws {
         let arguments = [csiAddress, "--warm-standby", "--driver-unavailable-timeout=1m"]
         let flags = ["warm-standby", "driver-unavailable-timeout"]
         #expect(try options(arguments).flagsWithoutLeaderElection == flags)
@@ -220,7 +220,7 @@ import Testing
 
     // MARK: The endpoint
 
-    @Test func `the deprecated name of the endpoint works`() throws {
+    @Test func `--metrics-address is the deprecated name of --http-endpoint`() throws {
         let options = try options([csiAddress, "--metrics-address=:8080"])
         #expect(options.endpoint?.address == ListenAddress(host: "", port: 8080))
         #expect(options.endpoint?.metricsPath == "/metrics")
@@ -273,7 +273,7 @@ import Testing
             "invalid --leader-election flags: the lease duration (0.9 seconds) must be at least 1 second"
         ),
     ])
-    func `timings that cannot keep leaders apart are refused`(arguments: [String], message: String) throws {
+    func `invalid timings of leader election are refused`(arguments: [String], message: String) throws {
         #expect(failure(of: [csiAddress, "--leader-election"] + arguments) == message)
         // Without leader election they have no effect.
         #expect(try options([csiAddress] + arguments).leaderElection == nil)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-/// The program as a process: its output and its exit code.
+/// The program as a process: its output, its exit code, and its effects on a simulated cluster.
 @Suite(.timeLimit(.minutes(30))) struct ProgramTests {
     @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
     func `the version is printed`(arguments: [String]) async throws {
@@ -33,13 +33,13 @@ import Testing
             "--csi-address: cannot access /nowhere: No such file or directory"
         ),
     ])
-    func `an error is one line and exit code 1`(arguments: [String], message: String) async throws {
+    func `an error is printed on one line, and the exit code is 1`(arguments: [String], message: String) async throws {
         let expected = Tool.Outcome(exitCode: 1, output: "", errors: "csi-health-monitor: \(message)\n")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
 
-    @Test func `an encrypted client key is an error that names its place in the kubeconfig`() async throws {
+    @Test func `the error for an encrypted client key names its line and field in the kubeconfig`() async throws {
         try await withDirectory { directory in
             let identity = try TestCertificateAuthority().issueClient(commonName: "monitor")
             let data = [identity.certificatePEM, EncryptedKey.pem].map { Data($0.utf8).base64EncodedString() }
@@ -60,7 +60,8 @@ import Testing
         }
     }
 
-    /// libcurl by itself obeys all of these variables.
+    /// libcurl itself would use all of these variables; Go ignores ALL_PROXY, and needs no proxy for a loopback
+    /// address.
     @Test func `proxies are taken from the environment by Go's rules`() async throws {
         try await withDirectory { directory in
             try await SimulatedAPIServer.withServer { server in
@@ -73,7 +74,6 @@ import Testing
                     ["--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig"],
                     environment: ["ALL_PROXY": proxy, "all_proxy": proxy, "HTTPS_PROXY": proxy, "https_proxy": proxy]
                 ) { _ in
-                    // The server is at a loopback address.
                     _ = await server.journal.first { $0.code == 200 }
                 }
                 await driver.stop()
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    /// As client-go's leader election records them: `kubectl get events` shows which replica led when.
+    /// As client-go's leader election does: `kubectl get events` shows which replica was leader, and when.
     @Test func `leadership is recorded on the Lease as events`() async throws {
         try await withDirectory { directory in
             try await SimulatedAPIServer.withServer { server in
@@ -117,15 +117,15 @@ import Testing
         }
     }
 
-    /// Runbooks and alerts name the messages.
+    /// Runbooks and alerts quote these messages.
     @Test func `a run with one report logs a few lines by default, each with the driver's name`()
         async throws
     {
-        // On a busy machine the first connection takes long enough for these two, which come before the driver's name is known.
+        // Logged only if the first connection takes long, as on a busy machine, and before the driver's name is known.
         let waiting = ["Waiting for the CSI driver", "CSI driver is ready"]
         let lines = try await logOfReport([]).filter { !waiting.contains($0["msg"] as? String ?? "") }
         let messages = lines.compactMap { $0["msg"] as? String }
-        // Its place among the others varies: it is logged at the end of the sweep.
+        // Its position varies: it is logged at the end of the sweep.
         let change = "Volume health changed"
         #expect(messages.count { $0 == change } == 1)
         #expect(
@@ -153,7 +153,7 @@ import Testing
         #expect(paths.contains { $0.contains("/leases") } == (verbosity >= 6))
     }
 
-    /// The log of a leader that reports a volume, lists ten more times and is stopped.
+    /// The log of a leader that reports one unhealthy volume, lists the volumes ten more times, and is stopped.
     private func logOfReport(_ flags: [String]) async throws -> [[String: Any]] {
         let volume = VolumeFixture(number: 0)
         var log = ""
@@ -172,7 +172,7 @@ import Testing
                         "--list-volumes-interval=50ms",
                     ] + flags
                 ) { _ in
-                    // Not the event on the Lease.
+                    // Not only the event on the Lease.
                     while try !server.objects(kind: "Event").contains(where: {
                         $0["involvedObject", "kind"] == "PersistentVolumeClaim"
                     }) {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import KubernetesClient
 
-/// A watcher of a server that supports streaming lists.
+/// A watcher with streaming lists (`sendInitialEvents`), and its fallback to paged lists.
 @Suite(.timeLimit(.minutes(30))) struct WatchListTests {
     private typealias Events = Watcher<PersistentVolume>.AsyncIterator
 
@@ -18,8 +18,8 @@ import Testing
         return watcher.makeAsyncIterator()
     }
 
-    /// The events of the next list, with one `listed a` for each object: how many arrive together depends on the
-    /// network.
+    /// The events up to the end of the next list, with one `listed NAME` for each object: how many objects an event has
+    /// depends on the network.
     private func list(_ events: inout Events) async throws -> [String] {
         var texts: [String] = []
         while texts.last != "synced", let event = try await events.next() {
@@ -33,13 +33,14 @@ import Testing
         return texts
     }
 
+    /// The requests so far: `stream` for a streaming list, otherwise the verb.
     private func requests(_ cluster: TestCluster) -> [String] {
         cluster.server.journal.records.map(\.request).map { request in
             request.isStreamingList ? "stream" : request.verb?.rawValue ?? "none"
         }
     }
 
-    @Test func `the list and the changes come in one stream`() async throws {
+    @Test func `the list and later changes arrive in one stream`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
             var events = events(cluster, random: 0.999)
@@ -104,10 +105,10 @@ import Testing
                 frame("ADDED", volume("c", "9")),
                 frame("BOOKMARK", end), frame("MODIFIED", volume("c", "10")),
             ]
-            let faults = Collected<Bool>()
+            let streamed = Collected<Bool>()
             cluster.server.intercept { request in
-                guard faults.values.isEmpty else { return nil }
-                faults.append(true)
+                guard streamed.values.isEmpty else { return nil }
+                streamed.append(true)
                 return .respond(status: 200, body: frames.flatMap(\.self))
             }
             var events = events(cluster)
@@ -120,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `a server without streaming lists is listed in pages at once`() async throws {
+    @Test func `a server without streaming lists is listed in pages without a delay`() async throws {
         try await TestCluster.with { cluster in
             try cluster.server.create(.volume("a"))
             var events = events(cluster)
@@ -133,16 +134,16 @@ import Testing
 
     /// With an etcd that cannot report its progress (older than 3.5.13), the rejection comes after the response
     /// headers.
-    @Test func `a server that rejects within the stream is listed in pages at once`() async throws {
+    @Test func `a rejection within the stream is followed by a paged list without a delay`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             try cluster.server.create(.volume("a"))
             var status = Status()
             status.code = 500
             status.reason = "InternalError"
             status.message = "required storage feature RequestWatchProgress is disabled"
-            let refusal = try frame("ERROR", status, kind: "Status")
+            let rejection = try frame("ERROR", status, kind: "Status")
             cluster.server.intercept { request in
-                request.isStreamingList ? .respond(status: 200, body: refusal) : nil
+                request.isStreamingList ? .respond(status: 200, body: rejection) : nil
             }
             var events = events(cluster)
             #expect(try await list(&events) == ["restarted", "restarted", "listed a", "synced"])
@@ -152,7 +153,7 @@ import Testing
         }
     }
 
-    /// Wherever it is truncated, the whole list comes again, in pages.
+    /// Wherever the stream is truncated, the whole list is requested again, in pages.
     @Test func `a truncated stream is followed by a paged list`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             for name in ["a", "b"] { try cluster.server.create(.volume(name)) }
@@ -175,7 +176,7 @@ import Testing
         }
     }
 
-    @Test func `many objects come in batches`() async throws {
+    @Test func `many objects are listed in batches of at most 100`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in
             let names = (0..<1000).map { "pv-\($0)" }
             for name in names { try cluster.server.create(.volume(name)) }

@@ -8,33 +8,38 @@ import HealthCore
 import HealthRuntime
 import KubernetesClient
 
-/// The states that were reported on claims by events or by status, to check further reports from outside.
+/// What was reported on claims by events or by status, recorded independently of the queue, to check each further
+/// report of ``MonitoredCluster``.
 struct ReportedStates {
     private struct Reported {
         /// nil before the first report and after a recovery.
         var state: VolumeState?
         var time: Duration
-        /// Whether the response was lost, so that another state may be recorded.
+        /// Whether a response was lost, so that the API server may show another state.
         var isUncertain = false
     }
 
-    /// How long a state lasts before it is reported again; nil when it is reported once only.
+    /// How long an unchanged state lasts before it is reported again; nil: it is reported once.
     private let refreshInterval: Duration?
+    /// By the claim's uid.
     private var reported: [String: Reported] = [:]
 
     private init(refreshInterval: Duration?) {
         self.refreshInterval = refreshInterval
     }
 
+    /// The event of a lasting state is refreshed every 30 minutes (rule 8).
     static var events: ReportedStates { ReportedStates(refreshInterval: .seconds(1800)) }
 
-    /// A written status stays, and the watch shows it.
+    /// A written status stays: there is nothing to refresh.
     static var fields: ReportedStates { ReportedStates(refreshInterval: nil) }
 
+    /// The claim was deleted.
     mutating func forget(_ uid: String) {
         reported[uid] = nil
     }
 
+    /// Checks a report that the queue hands out, and records its outcome.
     mutating func report(
         _ pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>,
         _ outcome: ReportOutcome,
@@ -52,6 +57,7 @@ struct ReportedStates {
             try require(!state.isClear, "a recovery is reported again: \(uid)")
             let isChange = fingerprint(of: state) != fingerprint(of: known.state)
             try require(!isChange, "a change is reported as a refresh: \(uid): \(state)")
+            // Changed messages are reported after 10 minutes.
             let interval = state == known.state ? refreshInterval : .seconds(600)
             try require(interval.map { now - known.time >= $0 } ?? false, "reported again too soon: \(uid): \(state)")
         }
@@ -60,6 +66,7 @@ struct ReportedStates {
         case .unanswered, .failed, .refused, .unreachable:
             let isChange = fingerprint(of: state) != fingerprint(of: known.state)
             if outcome.isUncertain, isChange { known.isUncertain = true }
+        // The claim's status remains as the watch showed it last.
         case .gone: if refreshInterval != nil { known = Reported(state: nil, time: .zero) }
         }
         reported[uid] = known
@@ -76,12 +83,15 @@ struct ReportedStates {
 
 /// The conditions of unknown types that were reported on claims: each once, and at most 16 on a claim.
 struct RecordedUnknownConditions {
+    /// By the claim's uid.
     private var reported: [String: Set<Fingerprint>] = [:]
 
+    /// The claim was deleted.
     mutating func forget(_ uid: String) {
         reported[uid] = nil
     }
 
+    /// Checks a report that the queue hands out, and records its outcome.
     mutating func report(
         _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
         _ outcome: ReportOutcome
@@ -92,7 +102,7 @@ struct RecordedUnknownConditions {
         try require(reported[uid]?.contains(fingerprint) != true, "an unknown condition is reported twice: \(uid)")
         try pendingReport.state.condition.requireBounds()
         if outcome == .reported { reported[uid, default: []].insert(fingerprint) }
-        // The claim and its reports are forgotten.
+        // The queue forgets a report whose target is gone.
         if outcome == .gone { reported[uid]?.remove(fingerprint) }
         try require((reported[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are reported of \(uid)")
     }
@@ -116,7 +126,7 @@ extension UnknownCondition {
 }
 
 extension [VolumeHealthCondition] {
-    /// The API server accepts these conditions, and they are in the order of reports.
+    /// Requires conditions that the API server accepts, without duplicates, and the worst first.
     func requireBounds() throws(InvariantViolation) {
         try require(count <= 16, "\(count) conditions of a volume")
         for condition in self {
@@ -129,7 +139,7 @@ extension [VolumeHealthCondition] {
 }
 
 extension PendingReport<ClaimNumber, VolumeState, Claim> {
-    /// The API server accepts its event, and the event's name can be parsed.
+    /// Requires that the API server accepts the event, and that the fingerprint can be read from its name.
     func requireEventBounds() throws(InvariantViolation) {
         let component = EventVocabulary.component(driverName: WatchedCluster.driverName)
         let reason = EventVocabulary.abnormalReason
@@ -147,7 +157,7 @@ extension PendingReport<ClaimNumber, VolumeState, Claim> {
         try require(message.utf8.count <= 1024, "an event's message of \(message.utf8.count) bytes")
     }
 
-    /// Its patch is JSON with unchanged texts.
+    /// Requires that the patch is JSON and that its conditions are those of the report, byte for byte.
     func requirePatch() throws(InvariantViolation) {
         let patch = MergePatch.healthStatus(
             state.conditions,
@@ -169,7 +179,7 @@ extension PendingReport<ClaimNumber, VolumeState, Claim> {
     }
 }
 
-/// A patch of a claim's status.
+/// A patch of a claim's status, decoded.
 private struct WrittenClaim: Decodable {
     struct Status: Decodable {
         struct HealthStatus: Decodable {

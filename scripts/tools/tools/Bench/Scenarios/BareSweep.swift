@@ -6,8 +6,8 @@ import CSISpec
 import GRPCTransport
 import SwiftProtobuf
 
-/// The baseline of sweeps: receives a legacy driver's lists with the sidecar's gRPC transport, decodes them, and
-/// discards them.
+/// The baseline for the cost of sweeps: lists a legacy driver's volumes with the sidecar's gRPC transport, decodes the
+/// responses, and discards them.
 struct BareSweep: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bare-sweep",
@@ -23,20 +23,20 @@ struct BareSweep: AsyncParsableCommand {
 
     func run() async throws {
         let channel = try GRPCChannel(target: csiAddress)
-        var count = 0
+        var completed = 0
         repeat {
             var request = CSIListVolumesRequest()
             repeat {
                 let bytes: [UInt8] = try request.serializedBytes()
-                let reply = try await channel.unary(CSIMethodName.listVolumes, request: bytes, timeout: .seconds(60))
-                request.startingToken = try CSIListVolumesResponse(serializedBytes: reply).nextToken
+                let response = try await channel.unary(CSIMethodName.listVolumes, request: bytes, timeout: .seconds(60))
+                request.startingToken = try CSIListVolumesResponse(serializedBytes: response).nextToken
             } while !request.startingToken.isEmpty
-            count += 1
-        } while count != sweeps
+            completed += 1
+        } while completed != sweeps
         await channel.shutdown()
     }
 
-    /// Runs it in its own process.
+    /// Runs `body` with the id of a process that sweeps without a pause.
     static func run<Result: Sendable>(
         in cluster: ClusterProcess,
         _ body: (Int32) async throws -> Result
