@@ -51,7 +51,7 @@ extension TLSConfiguration {
         if let certificateAuthorities {
             let bundle = CertificateBundle(pem: certificateAuthorities)
             guard bundle.count > 0, bundle.isComplete else {
-                return "the certificate authorities are not PEM, or not complete"
+                return "no certificate authority can be read, or the file is incomplete"
             }
         }
         do throws(ClientCertificate.Problem) {
@@ -69,7 +69,7 @@ extension TLSConfiguration {
         guard let certificateAuthorities else { return nil }
         let bundle = CertificateBundle(pem: certificateAuthorities)
         guard bundle.count > 0 else {
-            throw HTTPError(code: .tls, message: "there is no certificate among the certificate authorities")
+            throw HTTPError(code: .tls, message: "no certificate authority can be read")
         }
         return bundle.pem
     }

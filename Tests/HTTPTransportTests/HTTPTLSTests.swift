@@ -143,7 +143,7 @@ import Testing
         let tls = TLSConfiguration(certificateAuthorities: Array(authorities.utf8))
         let error = #expect(throws: HTTPError.self) { try HTTPClient(configuration: .init(tls: tls, userAgent: "")) }
         #expect(error?.code == .tls)
-        #expect(error?.message == "there is no certificate among the certificate authorities")
+        #expect(error?.message == "no certificate authority can be read")
     }
 }
 

@@ -102,8 +102,6 @@ struct RecordedUnknownConditions {
         try require(reported[uid]?.contains(fingerprint) != true, "an unknown condition is reported twice: \(uid)")
         try pendingReport.state.condition.requireBounds()
         if outcome == .reported { reported[uid, default: []].insert(fingerprint) }
-        // The queue forgets a report whose target is gone.
-        if outcome == .gone { reported[uid]?.remove(fingerprint) }
         try require((reported[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are reported of \(uid)")
     }
 }

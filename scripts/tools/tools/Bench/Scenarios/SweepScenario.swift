@@ -50,11 +50,13 @@ struct SweepCost {
 }
 
 extension ClusterProcess {
-    /// Measures a process that sweeps without a pause, after its second sweep, for some seconds and at least three
+    /// Measures a process that sweeps without a pause, alone, after its second sweep, for some seconds and at least three
     /// sweeps. The error is at most one page at each end.
     func costOfSweeps(of process: Int32, seconds: Double) async throws -> SweepCost {
         let method = configuration.generation.listMethod
-        try await wait(for: method, count: 2 * callsPerSweep + 1, by: process, within: .seconds(600))
+        // Calls of processes that were measured before count too.
+        let start = try await callCount(method)
+        try await wait(for: method, count: start + 2 * callsPerSweep + 1, by: process, within: .seconds(600))
         let before = (cpu: try ProcessTime(of: process), calls: try await callCount(method), time: Self.now)
         try await wait(for: "end of the measurement", by: process, within: .seconds(600 + seconds)) {
             guard Self.now - before.time >= seconds else { return false }
