@@ -3,18 +3,18 @@
 
 /// Interned strings: each is stored once, in one array of bytes, and identified by a key of four bytes.
 ///
-/// Strings are compared byte by byte, as Kubernetes and CSI compare names. None is ever removed: when many are unused,
-/// the caller copies the others into a new table.
+/// Strings are compared byte by byte, as Kubernetes and CSI compare names. No string is ever removed: when many are no
+/// longer used, the caller copies the used ones into a new table, which has other keys.
 package struct StringTable: Sendable {
-    /// Identifies a string of the table that returned the key.
+    /// Identifies a string in the table that returned the key, and in copies of that table.
     package struct Key: Sendable, Hashable {
         /// The position of the string's length.
         fileprivate let offset: UInt32
 
-        /// A number to hash the key by.
+        /// Different for each string of a table; for hash tables that are indexed by keys.
         package var number: UInt32 { offset }
 
-        /// No string.
+        /// Stands for the absence of a string; no table has it.
         package static let none = Key(offset: .max)
     }
 
@@ -33,11 +33,11 @@ package struct StringTable: Sendable {
         lookUp(text).key
     }
 
-    /// The key of a string, which is added when the table does not have it.
+    /// The key of a string, which is added when the table does not have it. Traps when the table would exceed 4 GiB.
     package mutating func insert(_ text: String) -> Key {
         let (found, hash) = lookUp(text)
         if let found { return found }
-        // Traps beyond four gigabytes: no cluster has so many names, and no sidecar so much memory.
+        // The conversion traps beyond 4 GiB: no cluster has that many names, and no sidecar that much memory.
         let key = Key(offset: UInt32(bytes.count))
         var length = text.utf8.count
         while length > 0x7F {
@@ -51,6 +51,7 @@ package struct StringTable: Sendable {
         return key
     }
 
+    /// The string with this key, which must be of this table and not ``Key/none``.
     package subscript(key: Key) -> String {
         String(decoding: bytes[Self.range(key.offset, in: bytes)], as: UTF8.self)
     }
@@ -70,7 +71,7 @@ package struct StringTable: Sendable {
         }
     }
 
-    /// The range of a string's UTF-8.
+    /// The range of a string's UTF-8, without its length.
     private static func range<Bytes: RandomAccessCollection>(_ offset: UInt32, in bytes: Bytes) -> Range<Int>
     where Bytes.Element == UInt8, Bytes.Index == Int {
         var start = Int(offset) + 1
@@ -92,7 +93,8 @@ package struct StringTable: Sendable {
         return unsafe bytes.withUnsafeBytes { unsafe hash(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
-    /// Seeded, because tenants choose the names of claims.
+    /// `Hasher` has a random seed in each process, so that tenants, who choose the names of claims, cannot make them
+    /// collide.
     private static func hash(_ text: UnsafeRawBufferPointer) -> Int {
         var hasher = Hasher()
         unsafe hasher.combine(bytes: text)

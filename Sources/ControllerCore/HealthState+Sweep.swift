@@ -6,30 +6,30 @@ package import HealthCore
 /// Sweeps, in which the driver lists all volumes: ``HealthState/beginSweep(at:)``, then ``HealthState/receive(_:at:)``
 /// or ``HealthState/receive(listedWithoutHealth:at:)`` for each entry, then ``HealthState/endSweep(_:at:)``.
 ///
-/// What an entry of the list means. A later page may disagree or hold more conditions of the same volume, so only a
-/// condition of a volume that was not reported before counts at once (rules 2 and 3):
+/// What an entry of the list means. A later page may contradict it or hold more conditions of the same volume, so
+/// conditions that were reported before are replaced or ended only at the end of the sweep (rules 2 and 3):
 ///
 /// | Entry | Reported as unhealthy before | At once | End, list incomplete | End, list complete |
 /// |---|---|---|---|---|
-/// | conditions | no | these are reported | conditions of all entries | conditions of all entries |
-/// | conditions | yes | - | those known and these | conditions of all entries |
+/// | conditions | no | its conditions are reported | conditions of all entries | conditions of all entries |
+/// | conditions | yes | - | known conditions and those of all entries | conditions of all entries |
 /// | only unknown types | any | an event for each; not healthy (rule 6) | - | - |
 /// | healthy | no | healthy | - | - |
 /// | healthy | yes | - | - | recovered, unless another entry has a condition |
-/// | without health | as missing | recovered, health unknown | - | probed alone, where possible |
-/// | without health | otherwise | - | - | probed alone, where possible |
+/// | without health | as missing | recovered, health unknown | - | probed, if the driver has a call for it |
+/// | without health | otherwise | - | - | probed, if the driver has a call for it |
 ///
-/// What it means that a volume is not in the list (rules 4 and 5). It means nothing when the list is incomplete, or
-/// when the volume was added after the sweep began:
+/// What the absence of a volume from the list means (rules 4 and 5): nothing when the list is incomplete, or when the
+/// volume was added after the sweep began; otherwise:
 ///
 /// | Complete list | A call can confirm | Volume | Result |
 /// |---|---|---|---|
 /// | ``ListKind/everyVolume`` | yes | in use | probed; NOT_FOUND: ``AbsenceGuard`` decides |
-/// | ``ListKind/everyVolume`` | no | in use | ``AbsenceGuard`` decides, from the second list in a row on |
+/// | ``ListKind/everyVolume`` | no | in use | after the second list in a row, ``AbsenceGuard`` decides |
 /// | ``ListKind/unhealthyVolumes`` | yes | reported as unhealthy | probed; the response decides |
 /// | ``ListKind/unhealthyVolumes`` | no | reported as unhealthy | recovered, after the second list in a row |
 /// | ``ListKind/unhealthyVolumes`` | any | not reported as unhealthy | healthy |
-/// | with a ``ListProblem`` | yes | in use | probed alone, in every interval |
+/// | with a ``ListProblem`` | yes | in use | probed once in every interval |
 /// | ``ListProblem/noConditions`` | no | in use | as ``ListKind/everyVolume`` |
 /// | ``ListProblem/foreignIDs(volumeID:volumeHandle:)`` | no | in use | - |
 extension HealthState {
@@ -43,28 +43,32 @@ extension HealthState {
 
     /// How a sweep ended.
     package enum SweepEnd: Sendable, Hashable {
-        /// A call failed: the absence of a volume from the list means nothing (rule 2).
+        /// A call failed, so the absence of a volume from the list means nothing (rule 2).
         case incomplete
         /// The list is complete. `canConfirm`: the driver has a call for a single volume.
         case complete(ListKind, canConfirm: Bool)
     }
 
-    /// What the driver reported since the sweep began. An entry counts only if the sweep has listed its handle:
-    /// otherwise its number belonged to another handle before.
+    /// What the driver has listed since the sweep began.
+    ///
+    /// Numbers of handles are reused while a sweep runs. So ``unhealthy`` and ``recovered`` hold only for a handle
+    /// whose record was listed by this sweep (`lastListed`); an entry of another one is left from the number's last
+    /// handle.
     struct Sweep: Sendable {
+        /// The number of the sweep, for `lastListed`; 0: no sweep has begun.
         var number: UInt32 = 0
-        /// The states of volumes with a condition; clear where all conditions are of unknown types.
+        /// The states of the volumes with a condition, all pages together; clear if all types are unknown.
         var unhealthy = [HandleNumber: VolumeState]()
-        /// Volumes that are listed as healthy and were reported as unhealthy.
+        /// Volumes that are listed as healthy and were reported as unhealthy before.
         var recovered: Set<HandleNumber> = []
-        /// The last state that was not known before: in an outage many volumes share it.
+        /// The latest new state. In an outage many volumes have the same one, which is then stored once.
         var last = VolumeState.clear
         var began = Duration.zero
-        /// How many entries the list has.
+        /// How many entries the driver has listed.
         var entries = 0
-        /// How many of them have the handle of a PersistentVolume.
+        /// How many entries have the handle of a PersistentVolume.
         var matched = 0
-        /// How many of them report health.
+        /// How many entries report health, with or without a PersistentVolume.
         var withHealth = 0
         /// The first `volume_id` of the list.
         var firstID = ""
@@ -72,29 +76,29 @@ extension HealthState {
         var withoutHealth: Set<HandleNumber> = []
     }
 
-    /// A sweep begins. One that was not ended is forgotten.
+    /// Begins a sweep. A sweep that was not ended is discarded.
     package mutating func beginSweep(at now: Duration) {
-        // 0 stands for no sweep.
+        // The number wraps around; 0 is reserved for "never listed".
         sweep = Sweep(number: max(1, sweep.number &+ 1), began: now)
-        // A volume that is added from now on may be absent from the list because it did not exist when the list was
-        // made.
+        // A volume that is added from now on may be absent because the driver compiled the list before it existed.
         index.updateAll { $0.isNew = false }
     }
 
-    /// The driver reported the health of a volume. A failed call is not a report (rule 1).
+    /// The driver listed a volume with its health. To be called between ``beginSweep(at:)`` and ``endSweep(_:at:)``;
+    /// the result of a call for one volume goes to ``receive(_:ofVolumeHandle:at:)``.
     ///
-    /// A volume without a PersistentVolume is ignored and costs no memory.
+    /// A volume without a PersistentVolume is only counted, and uses no memory.
     package mutating func receive(_ report: VolumeHealthReport, at now: Duration) {
         sweep.withHealth += 1
         guard let handle = markListed(report.volumeHandle) else { return }
         if report.isHealthy {
-            // Almost every report of almost every sweep ends here.
+            // The hot path: in most sweeps almost every volume is healthy.
             let isKnown = isKnownUnhealthy(handle)
             if isKnown { sweep.recovered.insert(handle) }
             let isClear = !isKnown && sweep.unhealthy[handle] == nil
             index.update(handle) { record in
                 record.isMissing = false
-                // A volume without a claim has no reports that a recovery would end, so it is healthy at once.
+                // Nothing is reported on a volume that no claim uses, so its health changes at once.
                 if record.health == .unknown || (isClear && record.health == .unhealthy) { record.health = .healthy }
             }
             return
@@ -116,15 +120,16 @@ extension HealthState {
         sweep.unhealthy[handle] = state
         setHealth(unknown: report.unknownConditions, of: handle, at: now)
         if state.isClear {
-            // Only conditions of unknown types: they end no known condition (rule 6).
+            // Only conditions of unknown types: known conditions stay as they are (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
         } else if !isKnownUnhealthy(handle) {
             setHealth(state, of: handle, at: now)
         }
-        // A volume that was reported before waits for the end of the sweep: another page may hold more conditions.
+        // A volume that was reported before is decided at the end of the sweep: a later page may hold more conditions.
     }
 
-    /// Marks a volume as listed by this sweep. Returns nil when no PersistentVolume has the handle.
+    /// Counts an entry, and marks its volume as listed by this sweep. Returns nil when no PersistentVolume has the
+    /// handle.
     private mutating func markListed(_ id: String) -> HandleNumber? {
         if sweep.entries == 0 { sweep.firstID = id }
         sweep.entries += 1
@@ -150,10 +155,11 @@ extension HealthState {
         if probes != nil { sweep.withoutHealth.insert(handle) }
     }
 
-    /// The sweep has ended. See the tables above.
+    /// Ends the sweep, and queues the reports that follow from it: see the tables above.
     ///
-    /// - Returns: the volumes whose absence a call is to confirm, followed by ``receive(_:ofVolumeHandle:at:)``; empty
-    ///   unless `canConfirm`.
+    /// - Returns: the handles of the volumes whose absence a call must confirm. ``nextProbe(at:)`` returns them too,
+    ///   while volumes are probed; the caller passes each result to ``receive(_:ofVolumeHandle:at:)``. Empty unless
+    ///   `canConfirm`.
     package mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
         let number = sweep.number
         let ended = sweep
@@ -174,7 +180,7 @@ extension HealthState {
         for handle in recovered where isListed(handle) && unhealthy[handle] == nil {
             setHealth(.clear, of: handle, at: now)
         }
-        // The list has these volumes, so the driver responds for them, even if calls for single volumes failed.
+        // The driver has responded for each listed volume, even if calls for that volume alone fail.
         for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
             responses.set(.answered, for: claim, at: now)
         }
@@ -184,7 +190,7 @@ extension HealthState {
             if ended.entries > 0 { entriesOfLastList = ended.entries }
             listProblem = problem(of: ended)
             probeVolumes(after: ended, at: now)
-            // Absence means nothing in a list with foreign ids, or where every volume is probed one by one.
+            // Absence means nothing in a list with foreign ids, or while every volume is probed one by one.
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
             return reviewAbsent(from: ended, canConfirm: canConfirm, at: now)
         case .unhealthyVolumes:
@@ -198,9 +204,9 @@ extension HealthState {
                     markMissing(handle, since: ended.began, at: now, awaitsCall: true)
                 }
             }
-            // Reported as unhealthy, but not by the driver in this term: their health stays unknown.
+            // Reported as unhealthy, but not because of a response in this term: their health stays unknown.
             let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
-            // All others are healthy: a volume without a claim has no reports that a recovery would end.
+            // The list has every unhealthy volume, so all others but new ones are healthy.
             index.updateAll { if $0.lastListed != number, $0.health != .healthy, !$0.isNew { $0.health = .healthy } }
             for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .unhealthy } }
             for handle in unknown {
@@ -222,7 +228,8 @@ extension HealthState {
         return ended.withHealth == 0 ? .noConditions : nil
     }
 
-    /// Schedules single probes of the volumes for which a complete list has no health.
+    /// Schedules probes of the volumes for which a complete list has no health: of every volume in use while the list
+    /// has a ``ListProblem``.
     private mutating func probeVolumes(after ended: Sweep, at now: Duration) {
         guard var probes else { return }
         if listProblem != nil {
@@ -241,7 +248,7 @@ extension HealthState {
 
     /// Rule 4: volumes in use that are absent from a complete list of every volume.
     ///
-    /// - Returns: the volumes whose absence a call is to confirm.
+    /// - Returns: the volumes whose absence a call must confirm; empty unless `canConfirm`.
     private mutating func reviewAbsent(from ended: Sweep, canConfirm: Bool, at now: Duration) -> [String] {
         let absent = index.handles { $0.lastListed != ended.number && !$0.isNew }
             .filter(index.hasClaim(ofVolumeHandle:)).sorted()
@@ -273,9 +280,12 @@ extension HealthState {
         return []
     }
 
-    /// The driver does not find a volume.
+    /// Marks a volume as not found by the driver, and passes it to ``AbsenceGuard`` if missing volumes are reported.
     ///
-    /// - Parameter since: when the call or the list began.
+    /// - Parameters:
+    ///   - since: when the call or the list began.
+    ///   - awaitsCall: only a call for the volume confirms that it is missing.
+    ///   - needsHold: the volume is not reported before ``AbsenceLimits/hold`` has passed, however few are missing.
     mutating func markMissing(
         _ handle: HandleNumber,
         since: Duration,
@@ -283,7 +293,7 @@ extension HealthState {
         awaitsCall: Bool,
         needsHold: Bool = false
     ) {
-        // The number may have belonged to another handle, which was missing.
+        // If the number was reused, forgets the absence of its last handle.
         if index.record(of: handle)?.isMissing == false { absences.forget(handle) }
         index.update(handle) { $0.isMissing = true }
         guard configuration.reportsMissingVolumes else { return }
@@ -292,24 +302,26 @@ extension HealthState {
             since: since,
             at: now,
             awaitsCall: awaitsCall,
-            // The hold leaves time to find out whether the driver knows only its own node's volumes.
+            // The hold leaves time to find out whether the driver knows only its own node's volumes:
+            // ``judgeLocality()``.
             needsHold: needsHold || index.isOfOtherNode(handle)
         )
     }
 
-    /// Decides whether the driver knows only its own node's volumes. Called at the end of a complete list, or when
-    /// every volume was probed.
+    /// Decides whether the driver knows only its own node's volumes. To be called when all volumes have been looked
+    /// for: after a complete list, or after a round of probes.
     mutating func judgeLocality() {
         isLocalityJudged = true
         if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
     }
 
-    /// The driver found a volume: if it belongs to another node, the driver knows more than its own node's.
+    /// The driver found a volume. If that volume belongs to another node, the driver knows more than its own node's
+    /// volumes.
     mutating func refuteLocality(byFinding handle: HandleNumber) {
         if knowsOnlyItsNode, index.isOfOtherNode(handle) { knowsOnlyItsNode = false }
     }
 
-    /// Reports a volume that was just not found, if its absence can be believed (rule 5).
+    /// Reports a volume that the driver has just failed to find, if ``AbsenceGuard`` allows it (rule 5).
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
         if knowsOnlyItsNode || !isLocalityJudged, index.isOfOtherNode(handle) { return }
         let settling = probesEveryVolume ? probes?.effectiveInterval ?? .zero : .zero
@@ -319,13 +331,15 @@ extension HealthState {
         }
     }
 
-    /// How many volumes are looked for.
+    /// How many volumes the driver is expected to find: those that are probed, or those in use at the last list. The
+    /// base of ``AbsenceLimits/percent``.
     var usedVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : usedAtLastList }
 
     /// Rule 4: volumes that were reported as unhealthy and are absent from a complete list of unhealthy volumes. They
-    /// have recovered if a call confirms it or, without such a call, when two complete lists in a row leave them out.
+    /// have recovered if a call confirms it or, without such a call, if they are absent from two complete lists in a
+    /// row.
     ///
-    /// - Returns: the volumes whose recovery a call is to confirm.
+    /// - Returns: the volumes whose recovery a call must confirm; empty unless `canConfirm`.
     private mutating func reviewUnhealthy(
         _ handles: some Collection<String>,
         canConfirm: Bool,
@@ -342,7 +356,7 @@ extension HealthState {
         return canConfirm ? used : []
     }
 
-    /// Adds the conditions that an incomplete list has to the known ones.
+    /// Adds the conditions in an incomplete list to the known ones: other pages may have held the known ones.
     private mutating func setHealth(
         atLeast state: VolumeState,
         of handle: HandleNumber,
@@ -351,14 +365,15 @@ extension HealthState {
         guard let name = index.volumeHandle(handle) else { return }
         var all = VolumeHealthReport(volumeHandle: name, conditions: state.conditions)
         for claim in index.claims(of: handle) {
-            // It is not missing any more, since the list has it.
+            // The list has the volume, so it is no longer missing.
             let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
         setHealth(VolumeState(all.conditions), of: handle, at: now)
     }
 
-    /// The driver has the volume and reports no health: it is not missing any more, and nothing else changes.
+    /// The driver has the volume but reports no health for it: the volume is no longer missing, and a report that it
+    /// was missing is ended. Other reports stay.
     mutating func foundWithoutHealth(_ handle: HandleNumber, at now: Duration) {
         index.update(handle) { $0.isMissing = false }
         absences.wasFound(handle)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A Node, reduced to what shows its failure.
+/// The name and the Ready condition of a Node: what decides whether it has failed.
 package struct MonitoredNode: Sendable, Hashable {
     /// The status of a node's Ready condition.
     package enum Readiness: Sendable, Hashable {
-        /// True.
+        /// The status is True.
         case ready
-        /// False or Unknown, since this moment, which may be before the clock's origin.
+        /// The status is False or Unknown, since this moment, which is negative if it is before the clock's origin.
         case notReady(since: Duration)
-        /// The node has no such condition.
+        /// The node has no Ready condition: it does not count as failed.
         case unknown
     }
 
@@ -24,9 +24,9 @@ package struct MonitoredNode: Sendable, Hashable {
     }
 }
 
-/// A Pod, reduced to what ties claims to a node.
+/// The key, the node and the claims of a Pod: which claims are used on which node.
 package struct MonitoredPod: Sendable, Hashable {
-    /// The namespace and name of a pod. A pod that is deleted and created again has the same key.
+    /// The namespace and name of a pod. A pod that is deleted and recreated has the same key.
     package struct Key: Sendable, Hashable {
         package var namespace: String
         /// `metadata.name`
@@ -41,7 +41,7 @@ package struct MonitoredPod: Sendable, Hashable {
     package var key: Key
     /// `spec.nodeName`; empty until the pod is scheduled.
     package var nodeName: String
-    /// The names of the claims of its volumes, each once.
+    /// The names of the claims that its volumes refer to, sorted and without duplicates.
     package private(set) var claimNames: [String]
 
     package init(key: Key, nodeName: String, claimNames: [String]) {
@@ -51,15 +51,15 @@ package struct MonitoredPod: Sendable, Hashable {
     }
 }
 
-/// The input of the watches of nodes and pods. For each of the two: begin a relist, apply every object, end the relist;
-/// then apply and remove single objects.
+/// The input from the watches of nodes and pods. For each watch the caller begins a relist, applies every listed
+/// object, and ends the relist; then it applies and removes single objects.
 extension NodeFailures {
-    /// A new list of nodes begins.
+    /// A list of nodes begins. The nodes known before stay in use until it is complete.
     package mutating func beginNodeRelist() {
         nodes.beginRelist()
     }
 
-    /// The list of nodes is complete: nodes that were not in it were deleted.
+    /// The list of nodes is complete: known nodes that are not in it have been deleted.
     package mutating func endNodeRelist(at now: Duration) {
         for node in nodes.endRelist() {
             deleted(node.name, at: now)
@@ -67,8 +67,8 @@ extension NodeFailures {
         unsynced.remove(.nodes)
     }
 
-    /// A node was listed, added or modified. While it is not Ready, the first known time counts: a change from False to
-    /// Unknown does not restart it.
+    /// A node was listed, added or modified. While the node is not Ready, its first ``MonitoredNode/readiness`` is
+    /// kept: a change from False to Unknown does not restart the time.
     package mutating func apply(_ node: MonitoredNode, at now: Duration) {
         var node = node
         let before = nodes[node.name]
@@ -85,12 +85,12 @@ extension NodeFailures {
         if nodes.remove(name) != nil { deleted(name, at: now) }
     }
 
-    /// A new list of pods begins.
+    /// A list of pods begins. The pods known before stay in use until it is complete.
     package mutating func beginPodRelist() {
         pods.beginRelist()
     }
 
-    /// The list of pods is complete: pods that were not in it are gone.
+    /// The list of pods is complete: known pods that are not in it have been deleted or have terminated.
     package mutating func endPodRelist(at now: Duration) {
         for pod in pods.endRelist() {
             unlink(pod, at: now)
@@ -114,7 +114,7 @@ extension NodeFailures {
         nodeChanged(pod.nodeName, at: now)
     }
 
-    /// A pod was deleted, or has ended.
+    /// A pod was deleted or has terminated (phase Succeeded or Failed).
     package mutating func removePod(_ key: MonitoredPod.Key, at now: Duration) {
         if let pod = pods.remove(key) { unlink(pod, at: now) }
     }

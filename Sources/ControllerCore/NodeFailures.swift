@@ -5,17 +5,18 @@ import HealthCore
 
 /// The claims that pods use on failed nodes, and what was reported on them.
 ///
-/// A node has failed when it has not been Ready for ``notReadyDuration``, or was deleted while pods still name it. A
-/// node that pods name and that was never seen fails after the same time, because the watch of pods may be ahead of
-/// that of nodes. The failure is reported on every claim of the monitored driver that pods on the node use, once for as
-/// long as the failure lasts. When the node is Ready again, the recovery is reported on every claim on which the
-/// failure was reported, wherever the pods are by then. What is no recovery is not reported:
+/// A node has failed when it has not been Ready for ``notReadyDuration``, or was deleted while pods still refer to it.
+/// A node that pods refer to but that was never seen counts as failed after the same time, because the watch of pods
+/// may be ahead of the watch of nodes. The failure is reported on every claim of the monitored driver that pods on the
+/// node use, once for as long as the failure lasts. When the node is Ready again, the recovery is reported on every
+/// claim on which the failure was reported, even if its pods have moved to another node. Two changes are no recovery
+/// and are not reported:
 ///
 /// - when pods leave a node that stays failed, their claims wait for the node to become Ready;
 /// - when pods leave a node that was deleted, their claims are forgotten: a new node with the same name is another
 ///   node.
 ///
-/// The states of one claim on one node. "Failed" stands for the node, "used" for pods on it that use the claim:
+/// The states of one claim on one node. "Failed" means that the node has failed, "used" that pods on it use the claim:
 ///
 /// ```
 ///                  failed and used                     complete(.reported)
@@ -28,30 +29,33 @@ import HealthCore
 /// ```
 ///
 /// - A node that fails again before its recovery was reported: back to "failure reported".
-/// - From every state: a claim that is gone, or that uses no volume of the monitored driver any more, is forgotten.
-/// - While a report is under way nothing is decided; a review that becomes due meanwhile follows its outcome.
-/// - An outcome that is uncertain, because the response was lost, leads back to a pending report: a failure that lasts
-///   is reported again, and a recovery is reported in any case.
+/// - From every state: a claim that was deleted, or no longer uses a volume of the monitored driver, is forgotten.
+/// - While a report is under way the state does not change; a review that becomes due meanwhile runs after the report
+///   has completed.
+/// - If the response to a report was lost, the event may or may not have been recorded. A failure that lasts is then
+///   reported again; when the node is Ready, the recovery is reported in both cases.
 ///
-/// Pure like ``HealthState``, and independent of it: a closure returns a claim if it uses a volume of the monitored
-/// driver. Changes of claims are not signalled, so failed nodes are reviewed every ``reviewInterval``.
+/// Pure like ``HealthState``, and independent of it: the caller passes a closure that returns a claim if it uses a
+/// volume of the monitored driver. Changes of claims are not signalled, so failed nodes are reviewed every
+/// ``reviewInterval``.
 package struct NodeFailures: Sendable {
     /// A claim that pods use on a failed node, or on which the node's failure was reported.
     struct AffectedClaim: Sendable {
         var claim: Claim
-        /// The report of the failure; nil: there is none, or the recovery was reported after it.
+        /// The last report that was or may have been recorded: of the failure, or of a recovery whose response was
+        /// lost. nil: there is none.
         var reported: Reported?
-        /// What the queue holds to be reported; nil: nothing.
+        /// The change that the queue is to report; nil: none.
         var pending: Change?
-        /// While a report is under way nothing is decided: its outcome counts.
+        /// Whether a report was handed out and has not completed; until then nothing else is decided.
         var isReportUnderWay = false
-        /// A review became due while the report was under way.
+        /// Whether a review became due while the report was under way.
         var isReviewDeferred = false
     }
 
     struct Reported: Sendable {
         var time: Duration
-        /// False when the response was lost.
+        /// False when the response was lost, so that the event may not have been recorded.
         var isCertain: Bool
     }
 
@@ -70,50 +74,55 @@ package struct NodeFailures: Sendable {
     var nodes = Store<String, MonitoredNode>()
     var pods = Store<MonitoredPod.Key, MonitoredPod>()
     var podsByNode: [String: Set<MonitoredPod.Key>] = [:]
-    /// Nodes that pods name and that do not exist, with the time from which on they count as failed.
+    /// Nodes that pods refer to but that do not exist, with the time from which they count as failed.
     var missingNodes: [String: Duration] = [:]
-    /// By node and claim uid. The queue has entries for those with a pending change.
+    /// By node name and claim uid. ``queue`` has an entry for each with a pending change.
     var affectedClaims: [String: [String: AffectedClaim]] = [:]
     var queue = ReportQueue<NodeFailureKey, NodeFailureState, Claim>(timing: .lastingEvents)
-    /// The nodes to review.
+    /// The names of the nodes to review, stale items included.
     var reviews = DueQueue<String>()
-    /// The current review of each node; other items in the queue are stale.
+    /// The scheduled review of each node; items of ``reviews`` with another ticket are stale.
     var nextReviews: [String: (due: Duration, ticket: DueQueue<String>.Ticket)] = [:]
-    /// The watches without a complete list. Until both have one, the absence of a node means nothing.
+    /// The watches that have not delivered their first list. Until both have, the absence of a node means nothing.
     var unsynced: Set<Watched> = [.nodes, .pods]
 
     /// The time from one review of a failed node to the next.
     static let reviewInterval = Duration.seconds(60)
 
+    /// Knows no nodes and no pods yet; nothing is reported before both watches have delivered their first list.
     ///
     /// - Parameter notReadyDuration: how long a node must have been not Ready to count as failed.
     package init(notReadyDuration: Duration) {
         self.notReadyDuration = notReadyDuration
     }
 
-    /// When a node fails, or has failed, if nothing changes; nil: it does not fail.
+    /// The time from which a node counts as failed, past or future, if nothing changes; nil: it is Ready, has no Ready
+    /// condition, or is neither known nor referred to by a pod.
     func failureTime(of node: String) -> Duration? {
         guard let known = nodes[node] else { return missingNodes[node] }
         guard case .notReady(let since) = known.readiness else { return nil }
         return since + notReadyDuration
     }
 
-    /// The node or its pods have changed.
+    /// Schedules an immediate review of a node after it or its pods have changed.
     mutating func nodeChanged(_ node: String, at now: Duration) {
         if needsReview(node) { scheduleReview(of: node, at: now) }
     }
 
-    /// Whether something on the node may have to be reported, now or later.
+    /// Whether something may have to be reported on claims of the node, now or later.
     private func needsReview(_ node: String) -> Bool {
         affectedClaims[node] != nil || podsByNode[node] != nil && failureTime(of: node) != nil
     }
 
+    /// Schedules a review of a node, unless one is scheduled no later than `due`.
     mutating func scheduleReview(of node: String, at due: Duration) {
         if let scheduled = nextReviews[node], scheduled.due <= due { return }
         nextReviews[node] = (due, reviews.insert(node, due: due))
     }
 
     /// Reviews every node whose review is due.
+    ///
+    /// - Parameter claim: returns the claim with this key; nil when it uses no volume of the monitored driver.
     mutating func review(at now: Duration, claim: (ClaimKey) -> Claim?) {
         while let item = reviews.removeFirst(dueBy: now) {
             guard nextReviews[item.element]?.ticket == item.ticket else { continue }
@@ -151,7 +160,7 @@ package struct NodeFailures: Sendable {
 
     /// Decides what to report on a claim. Returns nil when the claim is to be forgotten.
     ///
-    /// - Parameter state: the pods that use the claim on the node, if the node has failed or may fail.
+    /// - Parameter state: the pods that use the claim on the node; none if ``failureTime(of:)`` is nil.
     private mutating func review(
         _ affected: AffectedClaim,
         _ key: NodeFailureKey,
@@ -179,7 +188,8 @@ package struct NodeFailures: Sendable {
             affected.pending = change
             queue.remove(key)
         }
-        // A failure whose report is uncertain is reported again if it lasts; its recovery is reported in any case.
+        // A failure whose report is uncertain is reported again if it lasts. Its recovery needs the report restored:
+        // the queue reports a recovery only after a failure.
         if let reported = affected.reported, change == .recovery || change == .failure && reported.isCertain {
             queue.restore(reported: state.fingerprint, for: key, reportedAt: reported.time)
         }

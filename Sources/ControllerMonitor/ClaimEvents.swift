@@ -8,7 +8,7 @@ import KubernetesAPI
 import KubernetesClient
 import Logging
 
-/// Builds the events that the monitor records.
+/// Builds the events that the monitor records on claims and on its CSIDriver. Records nothing itself.
 struct ClaimEvents: Sendable {
     /// `reportingComponent` of every event.
     let component: String
@@ -22,6 +22,8 @@ struct ClaimEvents: Sendable {
         self.attempts = attempts
     }
 
+    /// The event for a report on a claim. Its name depends only on the claim, the component, the reason and the
+    /// reported state, so that a repeated report, even of another process, has the same name.
     func event<Key, State>(
         _ report: PendingReport<Key, State, Claim>,
         type: EventRecord.EventType,
@@ -46,6 +48,11 @@ struct ClaimEvents: Sendable {
         )
     }
 
+    /// An event on any object, at the current time of the wall clock.
+    ///
+    /// - Parameters:
+    ///   - name: a name that ``EventName`` made.
+    ///   - attemptID: from ``attempts``.
     func event(
         name: String,
         on object: ObjectReference,
@@ -69,7 +76,7 @@ struct ClaimEvents: Sendable {
 }
 
 extension ClaimKey {
-    /// The value of the key `PVC` in a log line, as klog's KObj.
+    /// The value of the key `PVC` in a log line, in the form of klog's KObj.
     var logValue: Logger.Metadata.Value { ["namespace": "\(namespace)", "name": "\(name)"] }
 }
 

@@ -10,10 +10,10 @@ import Synchronization
 /// The ``DependencyHealth`` of this replica, shared by the tasks that use the dependencies.
 final class DependencyTracker: Sendable {
     private let health = Mutex(DependencyHealth())
-    /// A dependency failed, or works again.
+    /// Signalled when an attempt to use a dependency failed, and when a dependency works again.
     let changed = WakeUp()
 
-    /// The longest failure first.
+    /// The dependencies that fail, the longest failure first.
     var failures: [DependencyHealth.Failure] { health.withLock { $0.failures } }
 
     func failure(of dependency: Dependency) -> DependencyHealth.Failure? {
@@ -26,6 +26,7 @@ final class DependencyTracker: Sendable {
 
     func beginTerm(at now: Duration) { health.withLock { $0.beginTerm(at: now) } }
 
+    /// - Parameter since: when the failed attempt began.
     func failed(_ dependency: Dependency, reason: String, since: Duration) {
         health.withLock { $0.failed(dependency, reason: reason, since: since) }
         changed.signal()
@@ -35,7 +36,8 @@ final class DependencyTracker: Sendable {
         if health.withLock({ $0.succeeded(dependency) }) { changed.signal() }
     }
 
-    /// A watch has failed. Only a refusal counts: an API server that is unavailable is so for other replicas too.
+    /// A watch has failed. Only 401 and 403 count, which may concern this replica alone: an API server that is
+    /// unavailable is unavailable for all replicas.
     func watchFailed(_ dependency: Dependency, _ error: KubernetesError, at now: Duration) {
         if [.forbidden, .unauthorized].contains(error.code) { failed(dependency, reason: "\(error)", since: now) }
     }

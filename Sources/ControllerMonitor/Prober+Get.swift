@@ -9,8 +9,11 @@ import Logging
 import Synchronization
 
 extension Prober {
-    /// Probes single volumes when the state schedules them, until cancelled: all of them where the driver has no list,
-    /// otherwise those for which its lists are not enough. Paused while the driver cannot be reached.
+    /// Probes single volumes when the state schedules them, until cancelled: all volumes if the driver has no list,
+    /// otherwise those for which its lists are not enough. Makes no calls before ``run()`` has identified the driver,
+    /// and while the driver cannot be reached.
+    ///
+    /// - Throws: only `CancellationError`.
     func probeVolumes() async throws {
         let state = context.state
         let limit: @Sendable () -> Int = { self.calls.limit }
@@ -26,6 +29,7 @@ extension Prober {
         }
     }
 
+    /// The next volume to probe. Completes a round of probes when its interval has ended.
     private func nextProbe() -> DispatchStep<String> {
         let now = now
         let state = context.state
@@ -38,10 +42,11 @@ extension Prober {
         }
         if hasResponseEvents { state.responseEvents.signal() }
         if let round { withTerm { $0.lastRound = round } }
-        // A round counts as a sweep even if some calls failed, but not if all did.
+        // A round counts as a sweep, even if some calls failed, but not if all calls failed.
         if let round, round.answered > 0 || round.volumes == 0 {
             sweepEnded(at: now)
-            // A round may have shown that the driver knows only its own node's volumes, or found missing volumes again.
+            // The round may have found missing volumes again, or shown that the driver knows only its own node's
+            // volumes.
             state.suspicions.signal()
             context.observer(.sweepCompleted(duration: interval ?? context.configuration.monitorInterval))
         }
@@ -51,8 +56,8 @@ extension Prober {
         }
     }
 
-    /// Any response for a volume shows that the driver can be called. Where there is a list, the list shows whether
-    /// health calls succeed.
+    /// Records the result of a call as that of ``Dependency/driver`` and, if the driver has no list, of
+    /// ``Dependency/calls``; otherwise the list shows whether health calls succeed.
     private func updateDependencies(_ result: ProbeAnswer, since began: Duration) {
         switch result {
         case .report, .notFound, .withoutHealth:
@@ -68,7 +73,8 @@ extension Prober {
         }
     }
 
-    /// Calls the driver for one volume.
+    /// Calls the driver for one volume. An error other than cancellation is returned as a result, and logged unless it
+    /// is NOT_FOUND.
     ///
     /// - Throws: only `CancellationError`.
     private func probe(_ handle: String, _ generation: ProbeStrategy.Generation) async throws -> ProbeAnswer {
@@ -95,7 +101,7 @@ extension Prober {
                 "Failed to get volume health, retrying",
                 metadata: ["volumeHandle": "\(handle)", "err": "\(error)"]
             )
-            // UNAVAILABLE from a connected driver is about this volume, for instance about its backend.
+            // While the driver is connected, UNAVAILABLE concerns this volume, for instance its backend.
             if failure?.isUnavailable == true, !driver.isConnected {
                 interrupt()
                 return .interrupted
@@ -104,15 +110,15 @@ extension Prober {
         }
     }
 
-    /// Makes a call. Its latency and result adapt the limit of concurrent calls.
-    private func measured<Reply>(_ call: () async throws(CSIError) -> Reply) async throws(CSIError) -> Reply {
+    /// Makes a call. Its latency and result raise or lower ``CallLimiter/limit``.
+    private func measured<Response>(_ call: () async throws(CSIError) -> Response) async throws(CSIError) -> Response {
         let calls = calls
         let began = now
         calls.callBegan()
         do throws(CSIError) {
-            let reply = try await call()
+            let response = try await call()
             calls.callEnded(.answered, took: now - began, at: now)
-            return reply
+            return response
         } catch {
             calls.callEnded(error.isOverload ? .overloaded : .answered, took: now - began, at: now)
             throw error
@@ -120,10 +126,11 @@ extension Prober {
     }
 }
 
-/// Limits the concurrent calls for single volumes in a term, and remembers which failures were logged.
+/// The limit of concurrent calls for single volumes in a term, whether calls are paused, and which failures were
+/// logged.
 final class CallLimiter: Sendable {
     private struct State {
-        var codes: Set<String> = []
+        var loggedCodes: Set<String> = []
         var isPaused = true
         var concurrency: ProbeConcurrency
         var underWay = 0
@@ -131,6 +138,7 @@ final class CallLimiter: Sendable {
 
     private let state: Mutex<State>
 
+    /// - Parameter maximum: the limit is never higher. Calls are paused until ``resume()``.
     init(maximum: Int) {
         state = Mutex(State(concurrency: ProbeConcurrency(maximum: maximum)))
     }
@@ -140,6 +148,7 @@ final class CallLimiter: Sendable {
 
     func callBegan() { state.withLock { $0.underWay += 1 } }
 
+    /// To be called once for each ``callBegan()``.
     func callEnded(_ result: ProbeConcurrency.Result, took duration: Duration, at now: Duration) {
         state.withLock { state in
             state.concurrency.callEnded(result, took: duration, at: now, underWay: state.underWay)
@@ -155,13 +164,14 @@ final class CallLimiter: Sendable {
     /// The driver was identified: calls may begin, and each kind of failure is logged once more.
     func resume() {
         state.withLock { state in
-            state.codes = []
+            state.loggedCodes = []
             state.isPaused = false
         }
     }
 
-    /// Whether this is the first failure with this code since ``resume()``; nil: a failure before the call.
+    /// Whether this is the first failure with this code since ``resume()``; true once for each code. nil: the call was
+    /// not made, because the volume's Secret could not be read.
     func isFirst(like failure: CSIError?) -> Bool {
-        state.withLock { $0.codes.insert(failure?.code.description ?? "").inserted }
+        state.withLock { $0.loggedCodes.insert(failure?.code.description ?? "").inserted }
     }
 }

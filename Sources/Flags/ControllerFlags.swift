@@ -18,7 +18,7 @@ package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
     @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
 
-    /// The flags that are true without a value.
+    /// The names of the flags that mean true without a value, as in `--leader-election`.
     package static let booleans: Set = [
         "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
         "log-text-split-stream", "node-deployment", "report-missing-volumes", "version", "warm-standby",
@@ -152,7 +152,8 @@ struct LeaderElectionFlags: ParsableArguments {
     )
     var warmStandby = false
 
-    /// The flags that were set and have no effect without `--leader-election`.
+    /// The names of the flags that were set but have no effect without `--leader-election`: of `--warm-standby` and
+    /// `--driver-unavailable-timeout`, which this program adds.
     var withoutEffect: [String] {
         guard !leaderElection else { return [] }
         return [
@@ -191,7 +192,7 @@ struct DiagnosticsFlags: ParsableArguments {
     var version = false
 }
 
-/// Flags of external-health-monitor that are validated and ignored.
+/// Flags of external-health-monitor that are parsed, so that an invalid value is an error, and otherwise ignored.
 struct CompatibilityFlags: ParsableArguments {
     @Option("Ignored: volumes are watched.")
     var volumeListAddInterval = GoDuration.minutes(5)
@@ -223,7 +224,7 @@ struct CompatibilityFlags: ParsableArguments {
     @Option(name: .customLong("log-json-info-buffer-size"), "Ignored: logs are not buffered.")
     var logJSONInfoBufferSize = ByteQuantity()
 
-    /// The flags whose value differs from the default, and of which a user may expect an effect.
+    /// The names of the flags whose value differs from the default. The user may expect an effect, so they are logged.
     var changed: [String] {
         guard let defaults = try? Self.parse([]) else { return [] }
         return zip(texts, defaults.texts).filter { $0.text != $1.text }.map(\.0.name)

@@ -13,10 +13,10 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
 
     static func minutes(_ minutes: Int) -> GoDuration { GoDuration(.seconds(60 * minutes)) }
 
-    /// Parses an optional sign and decimal numbers, each with an optional fraction and a unit (ns, us, µs, ms, s, m,
-    /// h); or 0.
+    /// Parses an optional sign and one or more decimal numbers, each with an optional fraction and a unit (ns, us, µs,
+    /// ms, s, m, h); or 0 without a unit.
     ///
-    /// Returns nil if `text` has another form or exceeds the 292 years of Go's durations.
+    /// Returns nil if `text` has another form, or exceeds 2⁶³ - 1 nanoseconds (292 years), Go's maximum.
     package init?(parsing text: String) {
         var rest = Substring(text)
         let isNegative = rest.hasPrefix("-")
@@ -35,7 +35,8 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         self.init(.nanoseconds(Int64(isNegative ? -nanoseconds : nanoseconds)))
     }
 
-    /// One number and its unit, in nanoseconds; fractions of a nanosecond are truncated.
+    /// Parses a number and its unit, and removes them from `rest`. Returns nanoseconds, truncated to a whole number;
+    /// nil if the number or the unit is invalid.
     private static func term(_ rest: inout Substring) -> Int128? {
         let whole = digits(&rest)
         var fraction: Substring = ""
@@ -45,7 +46,8 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         }
         let unitName = rest.prefix { $0 != "." && !$0.isASCIIDigit }
         rest = rest.dropFirst(unitName.count)
-        // 19 digits of nanoseconds exceed 292 years; digits of a fraction after the 18th are less than a nanosecond.
+        // Without these limits Int128 could overflow. 20 digits exceed 292 years even in nanoseconds, and the digits of
+        // a fraction after the 18th are less than a nanosecond even in hours.
         guard !(whole.isEmpty && fraction.isEmpty), whole.count <= 19, let unit = unitNanoseconds(unitName) else {
             return nil
         }
@@ -73,8 +75,10 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The duration in hours, minutes and seconds without those that are zero: `1m30s`, `15s`, `300ms`, `1.5s`. It
-    /// parses as the same duration.
+    /// The duration in hours, minutes and seconds, without units that are zero: `1m30s`, `1h`, `15s`, `1.5s`; whole
+    /// milliseconds below a second: `300ms`. Go would print `1h0m0s`.
+    ///
+    /// ``init(parsing:)`` returns the same duration for this text, without fractions of a nanosecond.
     package var description: String {
         let (seconds, attoseconds) = duration.components
         let (whole, nanoseconds) = (seconds.magnitude, attoseconds.magnitude / 1_000_000_000)
@@ -90,7 +94,7 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
         return text
     }
 
-    /// `.025`; empty for 0.
+    /// The decimal point and digits of a fraction of a second, such as `.025`; empty for 0.
     private static func fraction(_ nanoseconds: UInt64) -> String {
         guard nanoseconds > 0 else { return "" }
         var digits = String(nanoseconds)

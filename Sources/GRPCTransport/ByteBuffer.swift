@@ -3,7 +3,7 @@
 
 import CGRPC
 
-/// Copies `bytes` into a `grpc_byte_buffer`, which the caller has to destroy.
+/// Copies `bytes` into a new `grpc_byte_buffer`. The caller owns it, and frees it with `grpc_byte_buffer_destroy`.
 func makeByteBuffer(_ bytes: [UInt8]) -> UnsafeMutablePointer<grpc_byte_buffer>? {
     // slice.h: copies the bytes.
     var slice = unsafe bytes.withUnsafeBytes { bytes in
@@ -14,7 +14,7 @@ func makeByteBuffer(_ bytes: [UInt8]) -> UnsafeMutablePointer<grpc_byte_buffer>?
     return unsafe grpc_raw_byte_buffer_create(&slice, 1)
 }
 
-/// Copies the bytes of a `grpc_byte_buffer`; nil when they cannot be decompressed.
+/// Copies the bytes of a `grpc_byte_buffer`, which stays the caller's; nil when gRPC core cannot read the buffer.
 func bytes(of buffer: UnsafeMutablePointer<grpc_byte_buffer>) -> [UInt8]? {
     var reader = unsafe grpc_byte_buffer_reader()
     guard unsafe grpc_byte_buffer_reader_init(&reader, buffer) != 0 else { return nil }
@@ -29,7 +29,7 @@ func bytes(of buffer: UnsafeMutablePointer<grpc_byte_buffer>) -> [UInt8]? {
     return bytes
 }
 
-/// A slice's bytes as text; invalid UTF-8 is replaced by U+FFFD.
+/// Copies a slice's bytes as text; invalid UTF-8 is replaced by U+FFFD. The slice stays the caller's.
 func text(of slice: grpc_slice) -> String {
     var bytes: [UInt8] = []
     unsafe append(slice, to: &bytes)
@@ -37,7 +37,7 @@ func text(of slice: grpc_slice) -> String {
 }
 
 private func append(_ slice: grpc_slice, to bytes: inout [UInt8]) {
-    // Valid for as long as `slice` is: a short slice has its bytes inside the struct.
+    // A short slice holds its bytes inside the struct, so the pointer is valid only as long as this copy of it.
     var slice = unsafe slice
     unsafe bytes.append(
         contentsOf: UnsafeBufferPointer(start: CGRPC_slice_start(&slice), count: CGRPC_slice_length(&slice))

@@ -4,13 +4,13 @@
 import CGRPC
 import Synchronization
 
-/// A connection to a server, made on demand and again when it breaks.
+/// A connection to a server for unary calls, made on demand and re-established after it breaks.
 ///
-/// Owns a thread, beside gRPC core's own, until ``shutdown()`` or until the last reference to the channel is released.
-/// All methods may be called concurrently.
+/// Owns a thread, in addition to gRPC core's threads, until ``shutdown()`` or until the last reference to the channel
+/// is released. All methods may be called concurrently.
 package final class GRPCChannel: Sendable {
     package struct Configuration: Sendable {
-        /// The largest response in bytes; a larger one ends the call with ResourceExhausted.
+        /// The maximum size of a response in bytes; a larger one ends the call with ResourceExhausted.
         package var maximumReceiveMessageSize: Int32 = 64 << 20
         /// The back-off after the first failed attempt to connect; it grows with each further failure.
         package var initialReconnectBackoff: Duration = .milliseconds(200)
@@ -32,14 +32,14 @@ package final class GRPCChannel: Sendable {
 
     private let target: GRPCTarget
     let queue: CompletionQueue
-    /// gRPC core's own locks are taken while this one is held, and no other lock of ours.
+    /// While this lock is held, only gRPC core's own locks are taken.
     private let state: Mutex<State>
 
-    /// Does not connect before the first call.
+    /// Does not connect: the first call does, or ``connectivityState(tryToConnect:)``.
     ///
     /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of a
     ///   Unix domain socket.
-    /// - Throws: InvalidArgument, when `target` is empty or its path cannot be that of a socket.
+    /// - Throws: InvalidArgument, when `target` is empty or its socket path is invalid: see ``checkTarget(_:)``.
     package init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
         self.target = try GRPCTarget(target)
         queue = CompletionQueue()
@@ -48,7 +48,7 @@ package final class GRPCChannel: Sendable {
     }
 
     deinit {
-        // No call is in flight, for it would retain the channel. The queue's thread ends by itself.
+        // No call is in flight, because a call retains the channel. The queue's thread then ends on its own.
         state.withLock { $0.isShutDown = true }
         destroyWhenIdle()
     }
@@ -58,7 +58,7 @@ package final class GRPCChannel: Sendable {
     /// - Parameters:
     ///   - method: the full name, such as `/csi.v1.Identity/Probe`.
     ///   - request: the encoded message.
-    ///   - timeout: for the whole call, connecting included.
+    ///   - timeout: for the whole call, including the time to connect.
     /// - Throws: the status of the call unless it is OK. Unavailable: the server cannot be reached; while the channel
     ///   backs off, the call fails at once. DeadlineExceeded: `timeout` has passed. Cancelled: the task was cancelled,
     ///   or the channel shut down.
@@ -124,12 +124,14 @@ package final class GRPCChannel: Sendable {
         }
     }
 
-    /// Passes the `grpc_channel *`, nil after the shutdown, to `body`. It is not destroyed before `body` has returned.
+    /// Passes the `grpc_channel *` to `body`; nil once it is destroyed, after ``shutdown()``. It is not destroyed while
+    /// `body` runs, which must not use the channel in another way: the lock is held.
     func withHandle<R>(_ body: (OpaquePointer?) -> R) -> R {
         state.withLock { unsafe body($0.handle) }
     }
 
-    /// In the order that gRPC core requires: the calls have ended, the channel is destroyed, the queue shuts down.
+    /// Destroys the channel if it is shut down and no call is in flight. gRPC core requires this order: the calls end,
+    /// the channel is destroyed, the queue shuts down.
     private func destroyWhenIdle() {
         state.withLock { state in
             guard state.isShutDown, state.calls.isEmpty, let handle = unsafe state.handle else { return }

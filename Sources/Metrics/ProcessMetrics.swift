@@ -4,8 +4,8 @@
 import Glibc
 
 extension MetricsRegistry {
-    /// Adds the `process_*` metrics of Prometheus' client libraries, for this process. A value that /proc does not show
-    /// is absent.
+    /// Adds the `process_*` metrics of Prometheus' client libraries, for this process. They are read at each scrape,
+    /// except the start time. A metric whose value cannot be read from /proc is absent.
     ///
     /// Source: names and help of `prometheus/process_collector.go` in github.com/prometheus/client_golang.
     package func addProcessMetrics() {
@@ -21,14 +21,14 @@ extension MetricsRegistry {
     }
 }
 
-/// The resources that this process uses, see proc(5).
+/// The resources that a process uses, from /proc: see proc(5). nil: the value could not be read.
 struct ProcessMetrics: Sendable, Equatable {
-    /// User and system time.
+    /// User and system time together.
     var cpuSeconds: Double?
     var residentBytes: Double?
     var virtualBytes: Double?
     var openFiles: Int?
-    /// The soft limit.
+    /// The soft limit (RLIMIT_NOFILE); 2⁶⁴ when there is none.
     var maximumOpenFiles: Double?
 
     /// - Parameters:
@@ -77,14 +77,15 @@ struct ProcessMetrics: Sendable, Equatable {
 
 /// The start time of a process, from /proc.
 enum ProcessStartTime {
-    /// Seconds since 1970; nil where /proc is not mounted.
+    /// In seconds since 1970; nil where /proc cannot be read.
     static func ofThisProcess() -> Double? {
         guard let stat = ProcFile.contents(of: "/proc/self/stat"), let system = ProcFile.contents(of: "/proc/stat")
         else { return nil }
         return parse(processStat: stat, systemStat: system, ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    /// The boot time (`btime` of /proc/stat) plus the start time in ticks after it (the 22nd field of /proc/PID/stat).
+    /// The boot time (`btime` of /proc/stat, in seconds since 1970) plus the start time (the 22nd field of
+    /// /proc/PID/stat, in ticks after boot).
     static func parse(processStat: String, systemStat: String, ticksPerSecond: Int) -> Double? {
         let bootLine = systemStat.split(separator: "\n").first { $0.hasPrefix("btime ") }
         guard

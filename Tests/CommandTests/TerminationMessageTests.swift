@@ -21,11 +21,12 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
-    @Test func `a directory is not changed`() {
+    @Test func `a path that is a directory is ignored`() {
         TerminationMessage.write("message", to: "/tmp")
         #expect(FileManager.default.fileExists(atPath: "/tmp"))
     }
 
+    /// Characters of one, two and three bytes: the limit of 4096 bytes is no multiple of three.
     @Test(arguments: [("x", 4096), ("é", 4096), ("漢", 4095)])
     func `a long message is truncated at a character boundary`(character: String, bytes: Int) {
         let line = TerminationMessage.line(String(repeating: character, count: 5000))

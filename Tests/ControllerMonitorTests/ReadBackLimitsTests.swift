@@ -13,6 +13,7 @@ import Testing
     func `reading back is attempted three times`(code: KubernetesError.Code) {
         var limits = ReadBackLimits()
         let error = KubernetesError(code: code, message: "")
+        // The three attempts fail; nil: there is no fourth.
         let pauses = (0..<3).map { limits.pause(after: error, at: .seconds($0)) }
         #expect(pauses == [.seconds(5), .seconds(15), nil])
     }
@@ -21,21 +22,21 @@ import Testing
         var limits = ReadBackLimits()
         let error = KubernetesError(code: .timeout, message: "")
         #expect(limits.pause(after: error, at: .seconds(60)) == .seconds(5))
-        // A list that hangs takes the client's request timeout.
+        // The second attempt fails late: a list that hangs ends only at the client's request timeout.
         #expect(limits.pause(after: error, at: .seconds(125)) == nil)
     }
 
-    /// During an outage of the API server a new leader records nothing, so there is time to read back.
-    @Test func `an outage of the API server uses up no attempt`() {
+    /// During an outage of the API server a new leader cannot record events anyway, so it can keep trying to read back.
+    @Test func `an outage of the API server does not count as an attempt`() {
         var limits = ReadBackLimits()
         let error = KubernetesError(code: .transport, message: "")
         for minute in 0..<60 {
             let pause = limits.pause(after: error, at: .seconds(minute * 60))
             #expect(pause.map { $0 <= .seconds(60) } == true)
         }
-        let busy = KubernetesError(code: .tooManyRequests, message: "", retryAfter: .seconds(17))
-        var other = ReadBackLimits()
-        #expect(other.pause(after: busy, at: .zero) == .seconds(17))
+        let throttled = KubernetesError(code: .tooManyRequests, message: "", retryAfter: .seconds(17))
+        var unused = ReadBackLimits()
+        #expect(unused.pause(after: throttled, at: .zero) == .seconds(17))
         #expect(limits.pause(after: KubernetesError(code: .forbidden, message: ""), at: .seconds(3600)) == .seconds(5))
     }
 }

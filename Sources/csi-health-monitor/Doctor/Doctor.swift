@@ -11,11 +11,13 @@ import KubernetesClient
 import LeaderElection
 import Logging
 
-/// Checks the driver, the API server and the permissions of the controller. Changes nothing in the cluster.
+/// The `doctor` command: checks the driver, the API server and the controller's permissions with the controller's
+/// flags. Changes nothing in the cluster.
 struct Doctor: Sendable {
     let options: ControllerOptions
+    /// The variables of the client configuration, `POD_NAMESPACE` and `NODE_NAME`.
     let environment: [String: String]
-    /// Of each check.
+    /// The time after which a check fails.
     let deadline: Duration
     private let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
 
@@ -25,6 +27,7 @@ struct Doctor: Sendable {
         self.deadline = deadline
     }
 
+    /// Runs all checks. A failed check is a row of the report, and those that depend on it are skipped.
     func run() async -> DoctorReport {
         let (driverRows, driverName) = await checkDriver()
         return DoctorReport(rows: driverRows + (await checkCluster(driverName: driverName)))
@@ -32,13 +35,14 @@ struct Doctor: Sendable {
 
     // MARK: The driver
 
+    /// Returns the name of the driver too; nil if the driver did not return it.
     private func checkDriver() async -> (rows: [DoctorRow], name: String?) {
         guard let path = SocketFile.path(of: options.csiAddress) else { return ([], nil) }
         let socket = DoctorRow.socket(SocketFile(path: path))
         let hint = "check the driver's log"
-        let unknown = DoctorRow.skipped("capabilities", "the driver is not ready")
+        let noCapabilities = DoctorRow.skipped("capabilities", "the driver is not ready")
         guard socket.status == .ok else {
-            return ([socket, .skipped("driver", "the socket check failed"), unknown], nil)
+            return ([socket, .skipped("driver", "the socket check failed"), noCapabilities], nil)
         }
         do {
             let driver = try CSIClient(
@@ -51,17 +55,17 @@ struct Doctor: Sendable {
             case .success(let identity):
                 let capabilities = DoctorRow.capabilities(DriverSupport(identity.controllerCapabilities), options)
                 return ([socket, .driver(identity), capabilities], identity.name)
-            case .failure(let failure): return ([socket, failure.row, unknown], nil)
+            case .failure(let failure): return ([socket, failure.row, noCapabilities], nil)
             }
         } catch {
-            return ([socket, .failed("driver", "\(error)", hint: hint), unknown], nil)
+            return ([socket, .failed("driver", "\(error)", hint: hint), noCapabilities], nil)
         }
     }
 
     // MARK: The cluster
 
     private func checkCluster(driverName: String?) async -> [DoctorRow] {
-        let rest = ["clock", "permissions", "status field", "lease"]
+        let dependentChecks = ["clock", "permissions", "status field", "lease"]
         let configuration: KubernetesConfiguration
         let kubernetes: KubernetesClient
         do {
@@ -81,7 +85,7 @@ struct Doctor: Sendable {
             )
         } catch {
             let row = DoctorRow.failed("API server", "\(error)", hint: "set --kubeconfig, or run doctor in the pod")
-            return [row] + rest.map { .skipped($0, "there is no client configuration") }
+            return [row] + dependentChecks.map { .skipped($0, "there is no client configuration") }
         }
         let rows: [DoctorRow]
         let hint = "check the server's address, the network policies and the credentials"
@@ -97,7 +101,7 @@ struct Doctor: Sendable {
                 await lease(kubernetes, namespace, driverName),
             ]
         case .failure(let failure):
-            rows = [failure.row] + rest.map { .skipped($0, "the API server check failed") }
+            rows = [failure.row] + dependentChecks.map { .skipped($0, "the API server check failed") }
         }
         await kubernetes.shutdown()
         return rows
@@ -147,13 +151,14 @@ struct Doctor: Sendable {
     }
 }
 
-/// A check that threw an error or timed out.
+/// The row of a check that threw an error or timed out.
 private struct CheckFailure: Error {
     var row: DoctorRow
 }
 
 extension Doctor {
-    /// Runs a check. It fails with the error that `body` throws, or after ``deadline``.
+    /// Runs a check. It fails with the error that `body` throws, or after ``deadline``: then `body` is cancelled, and
+    /// awaited.
     private func within<Value: Sendable>(
         _ check: String,
         hint: String,

@@ -3,7 +3,7 @@
 
 import ArgumentParser
 
-/// The options of chaos and soak.
+/// The options that `chaos` and `soak` share.
 struct MonitorOptions: ParsableArguments {
     @Option(help: "The path of csi-health-monitor.")
     var monitor: String
