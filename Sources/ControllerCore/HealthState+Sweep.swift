@@ -194,7 +194,7 @@ extension HealthState {
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
             return reviewAbsent(from: ended, canConfirm: canConfirm, at: now)
         case .unhealthyVolumes:
-            let absent = knownUnhealthyHandles { $0.lastListed != number }
+            let absent = knownUnhealthyHandles { $0.lastListed != number && !$0.isNew }
             if canConfirm, !absent.isEmpty {
                 usedAtLastList = index.usedHandles
                 for handle in absent {
@@ -204,14 +204,14 @@ extension HealthState {
                     markMissing(handle, since: ended.began, at: now, awaitsCall: true)
                 }
             }
-            // Reported as unhealthy, but not because of a response in this term: their health stays unknown.
-            let unknown = absent.filter { index.record(ofVolumeHandle: $0)?.health == .unknown }
+            // What was reported as unhealthy stays as it was until its absence is confirmed: unhealthy; unknown, where no
+            // response of this term said so; healthy, where its recovery waits to be reported.
+            let before = absent.compactMap { handle in
+                index.record(ofVolumeHandle: handle).map { (handle: handle, health: $0.health) }
+            }
             // The list has every unhealthy volume, so all others but new ones are healthy.
             index.updateAll { if $0.lastListed != number, $0.health != .healthy, !$0.isNew { $0.health = .healthy } }
-            for handle in absent where !unknown.contains(handle) { index.update(handle) { $0.health = .unhealthy } }
-            for handle in unknown {
-                index.update(handle) { $0.health = .unknown }
-            }
+            for (handle, health) in before { index.update(handle) { $0.health = health } }
             return reviewUnhealthy(absent, canConfirm: canConfirm, at: now)
         }
     }

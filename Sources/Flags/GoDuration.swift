@@ -105,5 +105,6 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Character {
-    fileprivate var isASCIIDigit: Bool { "0" <= self && self <= "9" }
+    /// One that has a combining mark is none.
+    fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }

@@ -25,7 +25,7 @@ import Testing
             ("", nil), ("3", nil), ("-", nil), ("s", nil), (".", nil), ("-.", nil), (".s", nil), ("+.s", nil),
             ("1d", nil),
             ("1 s", nil), (" 1s", nil), ("1s ", nil), ("1S", nil), ("1m30", nil), ("--1s", nil), ("1e3s", nil),
-            ("٣s", nil),
+            ("٣s", nil), ("5\u{301}m", nil),
             ("1ss", nil), ("abc", nil),
         ] as [(String, Duration?)]
     )
