@@ -79,7 +79,8 @@ extension DoctorRow {
                 "the API server drops status.healthStatus (dry run)",
                 hint: "it requires Kubernetes 1.37 and the feature gate CSIVolumeHealth; see --claim-condition"
             )
-        case .noClaim: .skipped("status field", "no claim to try it on: none exists, or the first 20 have the field already")
+        case .noClaim:
+            .skipped("status field", "no claim to try it on: none exists, or the first 20 have the field already")
         }
     }
 
