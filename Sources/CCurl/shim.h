@@ -62,6 +62,11 @@ static inline CURLcode CCurl_setopt_ssl_context_callback(CURL *handle, curl_ssl_
     return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
 }
 
+/// curl_easy_getinfo for information that is a long.
+static inline CURLcode CCurl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
 /// curl_multi_setopt for options that take a long.
 static inline CURLMcode CCurl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);

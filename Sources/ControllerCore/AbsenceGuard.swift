@@ -217,7 +217,7 @@ package struct AbsenceSuspicion: Sendable, Hashable {
     package var of: Int
 }
 
-/// Why a complete list does not tell the health of the volumes.
+/// Why a complete list does not show the health of the volumes.
 package enum ListProblem: Sendable, Hashable {
     /// No entry has a volume condition, although the driver has VOLUME_CONDITION.
     case noConditions

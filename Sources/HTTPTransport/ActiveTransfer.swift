@@ -31,7 +31,16 @@ final class ActiveTransfer {
     }
 
     private func error(_ code: CURLcode) -> HTTPError {
-        HTTPError(code, detail: handle.errorText, request: transfer.request)
+        var error = HTTPError(code, detail: handle.errorText, request: transfer.request)
+        // On a reused connection that ends without a response, libcurl sends the request again, whatever its method
+        // (lib/transfer.c of 7.88.1, Curl_retry_request): the server behind the first one may have applied it.
+        // A TLS alert in place of the response (CURLE_RECV_ERROR) refuses the request itself.
+        let isConnecting = error.code == .connect || error.code == .tls && code != CURLE_RECV_ERROR
+        if isConnecting, handle.hasSentRequest {
+            error.code = .transport
+            error.message += ": the request was sent on an earlier connection, it may have been received"
+        }
+        return error
     }
 
     /// Continues after a pause.

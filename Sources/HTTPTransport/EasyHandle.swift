@@ -62,6 +62,13 @@ final class EasyHandle {
     /// libcurl's sentence about the failure of the transfer; empty when it has none.
     var errorText: String { unsafe String(cString: errorBuffer) }
 
+    /// Whether a request was sent, wholly or in part, on any connection.
+    var hasSentRequest: Bool {
+        // CURLINFO_REQUEST_SIZE(3): the size of all requests of the transfer, those on earlier connections included.
+        var size = 0
+        return unsafe CCurl_getinfo_long(pointer, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK && size > 0
+    }
+
     /// Closes the connection when the transfer ends. To be called before a transfer is ended early.
     func forbidConnectionReuse() {
         // CURLOPT_FORBID_REUSE(3): read when the transfer ends.

@@ -139,6 +139,38 @@ import Testing
         }
     }
 
+    /// On a reused connection that ends without a response, libcurl sends the request again, whatever its method: lib/
+    /// transfer.c of 7.88.1, `Curl_retry_request`. When that is refused, the first server may have applied it.
+    @Test func `a request that was sent before the connection was refused is no connect error`() async throws {
+        let (received, continuation) = AsyncStream.makeStream(of: Void.self)
+        try await TestHTTPServer.withServer { request in
+            guard request.method == "POST" else { return TestHTTPResponse() }
+            continuation.yield()
+            let (never, end) = AsyncStream.makeStream(of: Never.self)
+            for await _ in never {}
+            end.finish()
+            throw CancellationError()
+        } _: { server in
+            try await withClient { client in
+                _ = try await client.execute(HTTPRequest(url: server.url))
+                var request = HTTPRequest(url: server.url)
+                request.method = "POST"
+                async let failure: HTTPError? = {
+                    do throws(HTTPError) {
+                        _ = try await client.execute(request)
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }()
+                for await _ in received { break }
+                await server.stopListening()
+                let error = await failure
+                #expect(error?.code == .transport, "\(String(describing: error))")
+            }
+        }
+    }
+
     @Test func `a refused connection is a connect error, without the query in its message`() async throws {
         try await withClient { client in
             let error = await #expect(throws: HTTPError.self) {
