@@ -19,7 +19,7 @@ struct LeaderElectionStateMachine: Sendable {
 
     let identity: String
     let timing: LeaderElectionTiming
-    /// The last observed version of the Lease. The version tells renewals apart, and not the record's times: a holder
+    /// The last observed version of the Lease. Renewals differ by it, not by the record's times: a holder
     /// whose clock stands still, or was set back, renews all the same.
     private var observed: (version: String, holder: String)?
     /// When that version was observed first.

@@ -11,7 +11,7 @@ final class ReplicaProcess: Sendable {
     private struct State {
         var signals: AsyncStream<Signal>.Continuation?
         var processID: Int32?
-        /// Whether the process was told to end by a signal.
+        /// Whether a signal to end was sent to the process.
         var isEndExpected = false
         var failures: [String] = []
     }
