@@ -50,11 +50,18 @@ extension SimulatedAPIServer {
         }
     }
 
-    /// Deletes an object, or sets its deletionTimestamp while it has finalizers.
-    package func delete(kind: String, namespace: String = "", name: String) throws(StatusError) {
+    /// Deletes an object, or sets its deletionTimestamp while it has finalizers, or in a Pod with a grace period.
+    ///
+    /// - Parameter gracePeriod: of a Pod, in seconds.
+    package func delete(
+        kind: String,
+        namespace: String = "",
+        name: String,
+        gracePeriod: Int64 = 0
+    ) throws(StatusError) {
         let type = try type(named: kind)
         _ = try cluster.access { registry, now throws(StatusError) in
-            try registry.delete(type, namespace: namespace, name: name, now: now)
+            try registry.delete(type, namespace: namespace, name: name, gracePeriod: gracePeriod, now: now)
         }
     }
 

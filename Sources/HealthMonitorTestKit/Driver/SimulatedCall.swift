@@ -11,10 +11,15 @@ package struct SimulatedCall: Sendable {
     package private(set) var maxEntries = 0
     /// ListVolumes, ControllerListVolumeHealth: `starting_token`
     package private(set) var startingToken = ""
-    /// ControllerGetVolume, ControllerGetVolumeHealth: `volume_id`
+    /// ControllerGetVolume, ControllerGetVolumeHealth, NodeGetVolumeStats, NodeGetVolumeHealth: `volume_id`
     package private(set) var volumeID = ""
     /// ControllerListVolumeHealth, ControllerGetVolumeHealth: `secrets`
     package private(set) var secrets: [String: String] = [:]
+
+    /// NodeGetVolumeStats: `volume_path`. NodeGetVolumeHealth: `volume_publish_path`
+    package private(set) var volumePath = ""
+    /// NodeGetVolumeStats, NodeGetVolumeHealth: `staging_target_path`
+    package private(set) var stagingTargetPath = ""
 
     init(method: String, request: [UInt8]) {
         self.method = method
@@ -25,8 +30,13 @@ package struct SimulatedCall: Sendable {
                 maxEntries = Int(truncatingIfNeeded: value)
             case ("ListVolumes", 2, .bytes(let bytes)), ("ControllerListVolumeHealth", 2, .bytes(let bytes)):
                 startingToken = String(decoding: bytes, as: UTF8.self)
-            case ("ControllerGetVolume", 1, .bytes(let bytes)), ("ControllerGetVolumeHealth", 1, .bytes(let bytes)):
+            case ("ControllerGetVolume", 1, .bytes(let bytes)), ("ControllerGetVolumeHealth", 1, .bytes(let bytes)),
+                ("NodeGetVolumeStats", 1, .bytes(let bytes)), ("NodeGetVolumeHealth", 1, .bytes(let bytes)):
                 volumeID = String(decoding: bytes, as: UTF8.self)
+            case ("NodeGetVolumeStats", 2, .bytes(let bytes)), ("NodeGetVolumeHealth", 2, .bytes(let bytes)):
+                volumePath = String(decoding: bytes, as: UTF8.self)
+            case ("NodeGetVolumeStats", 3, .bytes(let bytes)), ("NodeGetVolumeHealth", 3, .bytes(let bytes)):
+                stagingTargetPath = String(decoding: bytes, as: UTF8.self)
             case ("ControllerListVolumeHealth", 3, .bytes(let entry)),
                 ("ControllerGetVolumeHealth", 2, .bytes(let entry)):
                 let (key, value) = Self.mapEntry(entry)
@@ -48,9 +58,15 @@ package struct SimulatedCall: Sendable {
         return (entry[0], entry[1])
     }
 
-    /// Whether the call reaches the storage: all controller calls but ControllerGetCapabilities.
+    /// Whether the call is of the controller or the node service.
+    var isOfService: Bool {
+        method.hasPrefix("/csi.v1.Controller/") || method.hasPrefix("/csi.v1.Node/")
+    }
+
+    /// Whether the call reaches the storage: all calls of the controller and the node service but those for
+    /// capabilities.
     var isAboutVolumes: Bool {
-        method.hasPrefix("/csi.v1.Controller/") && !isCall(of: "ControllerGetCapabilities")
+        isOfService && !isCall(of: "ControllerGetCapabilities") && !isCall(of: "NodeGetCapabilities")
     }
 
     fileprivate func isCall(of shortName: String) -> Bool {

@@ -10,6 +10,7 @@ extension SimulatedDriver {
         _ configuration: Configuration,
         _ volumes: VolumeTable
     ) -> SimulatedResponse {
+        if call.method.hasPrefix("/csi.v1.Node/") { return nodeResponse(to: call, configuration, volumes) }
         let isController = call.method.hasPrefix("/csi.v1.Controller/")
         guard !isController || configuration.controllerCapabilities != nil else { return unimplemented(call) }
         switch call.method {
@@ -43,9 +44,9 @@ extension SimulatedDriver {
         }
     }
 
-    /// PluginCapability and ControllerServiceCapability have the same fields:
+    /// PluginCapability, ControllerServiceCapability and NodeServiceCapability have the same fields:
     /// capabilities=1 { service or rpc=1 { type=1 } }
-    private static func capabilities(_ numbers: [Int]) -> [UInt8] {
+    static func capabilities(_ numbers: [Int]) -> [UInt8] {
         var response = WireWriter()
         for number in numbers {
             var type = WireWriter()
@@ -78,11 +79,11 @@ extension SimulatedDriver {
         return .page(entries, nextToken: "")
     }
 
-    private static func unknown(_ call: SimulatedCall) -> String {
+    static func unknown(_ call: SimulatedCall) -> String {
         "volume id \(call.volumeID) does not exist in the volumes list"
     }
 
-    private static func unimplemented(_ call: SimulatedCall) -> SimulatedResponse {
+    static func unimplemented(_ call: SimulatedCall) -> SimulatedResponse {
         .fail(.unimplemented, "unknown method \(call.method)")
     }
 }

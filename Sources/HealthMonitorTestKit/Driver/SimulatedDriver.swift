@@ -7,7 +7,7 @@ import Synchronization
 /// A CSI driver for tests and the demo: real gRPC on a Unix socket, volumes whose condition the test sets, and no
 /// storage.
 ///
-/// It implements the Identity service and the Controller RPCs that a health monitor calls, in an encoding of its own.
+/// It implements the Identity service and the Controller and Node RPCs that a health monitor calls, in an encoding of its own.
 /// Volumes may change at any time, ``intercept(_:)`` injects faults, and ``journal`` has all calls.
 package final class SimulatedDriver: Sendable {
     /// The driver's identity and capabilities.
@@ -16,6 +16,13 @@ package final class SimulatedDriver: Sendable {
         package var vendorVersion: String
         /// Controller capabilities by their number in the specification; nil for no controller service.
         package var controllerCapabilities: [Int]?
+        /// Node capabilities by their number in the specification; nil for no node service.
+        package var nodeCapabilities: [Int]?
+        /// How NodeGetVolumeStats checks the path on the file system.
+        package var pathCheck = PathCheck.none
+        /// What NodeGetStorageHealth reports, with a `StorageHealthErrorType` as status: 1 STORAGE_DEGRADED, 2
+        /// STORAGE_UNREACHABLE; empty for healthy storage.
+        package var storageHealth: [SimulatedVolume.HealthEntry] = []
         /// The entries on a page when the request has no max_entries; 0 for all.
         package var pageSize: Int
         /// Whether ControllerListVolumeHealth lists healthy volumes too, which it should leave out.
@@ -38,17 +45,26 @@ package final class SimulatedDriver: Sendable {
         /// A driver of CSI 1.13 that reports health.
         package static let health = Configuration(controllerCapabilities: healthCapabilities)
 
+        /// The node plugin of a driver of CSI 1.3 to 1.12 that reports conditions: STAGE_UNSTAGE_VOLUME (1),
+        /// GET_VOLUME_STATS (2), VOLUME_CONDITION (4).
+        package static let legacyNode = Configuration(controllerCapabilities: nil, nodeCapabilities: [1, 2, 4])
+        /// The node plugin of a driver of CSI 1.13 that reports health: STAGE_UNSTAGE_VOLUME (1), GET_VOLUME_STATS (2),
+        /// GET_VOLUME_HEALTH (7), GET_STORAGE_HEALTH (8).
+        package static let healthNode = Configuration(controllerCapabilities: nil, nodeCapabilities: [1, 2, 7, 8])
+
         /// By default ``legacy``.
         package init(
             name: String = "hostpath.csi.k8s.io",
             vendorVersion: String = "v1.17.0",
             controllerCapabilities: [Int]? = [3, 11, 12],
-            pageSize: Int = 0
+            pageSize: Int = 0,
+            nodeCapabilities: [Int]? = nil
         ) {
             self.name = name
             self.vendorVersion = vendorVersion
             self.controllerCapabilities = controllerCapabilities
             self.pageSize = pageSize
+            self.nodeCapabilities = nodeCapabilities
         }
     }
 
@@ -56,6 +72,8 @@ package final class SimulatedDriver: Sendable {
         var configuration: Configuration
         var volumes = VolumeTable()
         var interceptor: Interceptor?
+        /// By path.
+        var pathResponses: [String: SimulatedResponse] = [:]
         var server: GRPCServer?
     }
 
@@ -99,6 +117,22 @@ package final class SimulatedDriver: Sendable {
         state.withLock { state in state.volumes.change(id) { $0.health = health } }
     }
 
+    /// Sets a volume's condition on this node; a missing volume is added.
+    package func set(nodeCondition condition: SimulatedVolume.Condition?, ofVolume id: String) {
+        state.withLock { state in state.volumes.change(id) { $0.nodeCondition = condition } }
+    }
+
+    /// Sets a volume's health entries on this node; a missing volume is added.
+    package func set(nodeHealth health: [SimulatedVolume.HealthEntry], ofVolume id: String) {
+        state.withLock { state in state.volumes.change(id) { $0.nodeHealth = health } }
+    }
+
+    /// Sets the response to all calls of the node service about a path: with ``SimulatedResponse/never``, a mount that
+    /// hangs. nil removes it.
+    package func respond(_ response: SimulatedResponse?, atPath path: String) {
+        state.withLock { $0.pathResponses[path] = response }
+    }
+
     /// Sees a call before the driver handles it, and may respond in its place.
     package typealias Interceptor = @Sendable (SimulatedCall) async -> SimulatedResponse?
 
@@ -129,7 +163,10 @@ package final class SimulatedDriver: Sendable {
 
     /// The driver's own response, without an interceptor.
     func regularResponse(to call: SimulatedCall) -> SimulatedResponse {
-        let (configuration, volumes) = state.withLock { ($0.configuration, $0.volumes) }
+        let (configuration, volumes, response) = state.withLock { state in
+            (state.configuration, state.volumes, state.pathResponses[call.volumePath])
+        }
+        if let response { return response }
         return Self.response(to: call, configuration, volumes)
     }
 

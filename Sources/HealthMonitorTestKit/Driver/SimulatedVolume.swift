@@ -47,13 +47,17 @@ package struct SimulatedVolume: Sendable {
     package var publishedNodes: [String]
     /// nil when the driver reports no condition.
     package var condition: Condition?
-    /// What the health RPCs report; empty for a healthy volume.
+    /// What the health RPCs of the controller service report; empty for a healthy volume.
     package var health: [HealthEntry]
+    /// What NodeGetVolumeStats reports; nil when the driver reports no condition.
+    package var nodeCondition: Condition? = .healthy
+    /// What NodeGetVolumeHealth reports; empty for a healthy volume.
+    package var nodeHealth: [HealthEntry] = []
     /// When set, the volume's health follows the file system, as with the reference driver (csi-driver-host-path).
     ///
     /// Its condition is abnormal while this directory is missing, whatever ``condition`` is. Its health comes from a
-    /// marker file beside the directory, or is ``health`` while there is none. The file has the directory's name with
-    /// `.controller.health`, or else `.health`, appended; it holds a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
+    /// marker file beside the directory, or is ``health`` or ``nodeHealth`` while there is none. The file has the
+    /// directory's name with `.controller.health` or `.node.health`, or else `.health`, appended; it holds a JSON object of status (`DEGRADED`, `INACCESSIBLE`,
     /// `DATA_LOSS`), reason and message, or a list of them. An unknown status counts as DEGRADED, a file that cannot be
     /// decoded as healthy.
     package var backingDirectory: String?
@@ -82,30 +86,34 @@ package struct SimulatedVolume: Sendable {
     }
 
     /// The health that the driver reports now.
-    var currentHealth: [HealthEntry] {
-        guard let backingDirectory else { return health }
-        let markers = [".controller.health", ".health"].lazy.compactMap {
+    var currentHealth: [HealthEntry] { marked(scope: ".controller") ?? health }
+
+    /// The health that the driver reports now on this node.
+    private var currentNodeHealth: [HealthEntry] { marked(scope: ".node") ?? nodeHealth }
+
+    /// The entries of the marker file; nil while there is none.
+    private func marked(scope: String) -> [HealthEntry]? {
+        guard let backingDirectory else { return nil }
+        let markers = [scope + ".health", ".health"].lazy.compactMap {
             FileManager.default.contents(atPath: backingDirectory + $0)
         }
-        return markers.first.map(HealthEntry.entries) ?? health
+        return markers.first.map(HealthEntry.entries)
     }
 
-    /// A VolumeHealth: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }.
-    var encodedHealth: [UInt8] {
+    var encodedHealth: [UInt8] { encoded(currentHealth) }
+
+    var encodedNodeHealth: [UInt8] { encoded(currentNodeHealth) }
+
+    /// A VolumeHealth: volume_id=1, health_statuses=2.
+    private func encoded(_ entries: [HealthEntry]) -> [UInt8] {
         var volume = WireWriter()
         volume.bytes(id.utf8, field: 1)
-        for entry in currentHealth {
-            var message = WireWriter()
-            if entry.status != 0 { message.varint(UInt64(bitPattern: Int64(entry.status)), field: 1) }
-            if !entry.reason.isEmpty { message.bytes(entry.reason.utf8, field: 2) }
-            if !entry.message.isEmpty { message.bytes(entry.message.utf8, field: 3) }
-            volume.bytes(message.bytes, field: 2)
-        }
+        for entry in entries { volume.bytes(entry.encoded, field: 2) }
         return volume.bytes
     }
 
     /// An Entry of ListVolumesResponse, and a ControllerGetVolumeResponse: volume=1 { capacity_bytes=1, volume_id=2 },
-    /// status=2 { published_node_ids=1, volume_condition=2 { abnormal=1, message=2 } }.
+    /// status=2 { published_node_ids=1, volume_condition=2 }.
     var encoded: [UInt8] {
         var volume = WireWriter()
         if capacity != 0 { volume.varint(UInt64(bitPattern: capacity), field: 1) }
@@ -114,18 +122,32 @@ package struct SimulatedVolume: Sendable {
         entry.bytes(volume.bytes, field: 1)
         var status = WireWriter()
         for node in publishedNodes { status.bytes(node.utf8, field: 1) }
-        if let condition = currentCondition {
-            var message = WireWriter()
-            if condition.isAbnormal { message.varint(1, field: 1) }
-            if !condition.message.isEmpty { message.bytes(condition.message.utf8, field: 2) }
-            status.bytes(message.bytes, field: 2)
-        }
+        if let condition = currentCondition { status.bytes(condition.encoded, field: 2) }
         if !status.bytes.isEmpty { entry.bytes(status.bytes, field: 2) }
         return entry.bytes
     }
 }
 
+extension SimulatedVolume.Condition {
+    /// A VolumeCondition: abnormal=1, message=2.
+    var encoded: [UInt8] {
+        var condition = WireWriter()
+        if isAbnormal { condition.varint(1, field: 1) }
+        if !message.isEmpty { condition.bytes(message.utf8, field: 2) }
+        return condition.bytes
+    }
+}
+
 extension SimulatedVolume.HealthEntry {
+    /// A VolumeHealthEntry or a StorageBackendHealth: status=1, reason=2, message=3.
+    var encoded: [UInt8] {
+        var entry = WireWriter()
+        if status != 0 { entry.varint(UInt64(bitPattern: Int64(status)), field: 1) }
+        if !reason.isEmpty { entry.bytes(reason.utf8, field: 2) }
+        if !message.isEmpty { entry.bytes(message.utf8, field: 3) }
+        return entry.bytes
+    }
+
     private struct Marker: Decodable {
         var status: String
         var reason: String?

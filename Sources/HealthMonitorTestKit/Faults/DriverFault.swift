@@ -9,9 +9,9 @@ package enum DriverFault: String, CaseIterable, Sendable {
     case slow
     /// Every call fails with UNAVAILABLE.
     case unavailable
-    /// Every call to the controller service fails with INTERNAL.
+    /// Every call to the controller or the node service fails with INTERNAL.
     case internalError = "internal"
-    /// Every call to the controller service fails with RESOURCE_EXHAUSTED.
+    /// Every call to the controller or the node service fails with RESOURCE_EXHAUSTED.
     case resourceExhausted = "resource-exhausted"
     /// The process dies during a call for the second page of a list or for a single volume.
     case killedInPage = "killed-in-page"
@@ -45,8 +45,8 @@ extension DriverFault {
         switch self {
         case .slow: return .never
         case .unavailable: return .fail(.unavailable, "backend away")
-        case .internalError where call.isOfController: return .fail(.internal, "backend lost")
-        case .resourceExhausted where call.isOfController: return .fail(.resourceExhausted, "too many requests")
+        case .internalError where call.isOfService: return .fail(.internal, "backend lost")
+        case .resourceExhausted where call.isOfService: return .fail(.resourceExhausted, "too many requests")
         case .killedInPage where call.isList:
             return call.startingToken.isEmpty ? regular().adding(nextToken: "half") : .never
         case .killedInPage where call.reportsHealth: return .never
@@ -87,7 +87,6 @@ extension DriverFault {
 }
 
 extension SimulatedCall {
-    fileprivate var isOfController: Bool { method.hasPrefix("/csi.v1.Controller/") }
     /// Whether it lists volumes.
     var isList: Bool {
         method.hasSuffix("/ListVolumes") || method.hasSuffix("/ControllerListVolumeHealth")
@@ -95,6 +94,7 @@ extension SimulatedCall {
     /// Whether the response has the condition or health of volumes.
     package var reportsHealth: Bool {
         isList || method.hasSuffix("/ControllerGetVolume") || method.hasSuffix("/ControllerGetVolumeHealth")
+            || method.hasSuffix("/NodeGetVolumeStats") || method.hasSuffix("/NodeGetVolumeHealth")
     }
 }
 

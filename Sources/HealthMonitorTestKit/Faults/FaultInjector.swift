@@ -179,6 +179,9 @@ extension SimulatedDriver.Configuration {
     fileprivate mutating func changeGeneration() {
         let isHealth = controllerCapabilities == Self.healthCapabilities
         controllerCapabilities = isHealth ? Self.legacy.controllerCapabilities : Self.healthCapabilities
+        guard let nodeCapabilities else { return }
+        let isNodeHealth = nodeCapabilities == Self.healthNode.nodeCapabilities
+        self.nodeCapabilities = isNodeHealth ? Self.legacyNode.nodeCapabilities : Self.healthNode.nodeCapabilities
     }
 }
 

@@ -10,6 +10,21 @@ package struct VolumeFixture: Sendable, Hashable {
     package var handle: String
     /// `spec.csi.driver`
     package var driverName: String
+    /// Of both: `Filesystem` or `Block`.
+    package var volumeMode = "Filesystem"
+    /// The Pod that controls the claim; nil for a claim that no generic ephemeral volume made.
+    package var owner: Owner?
+
+    /// A Pod as the controller of the claim of its generic ephemeral volume.
+    package struct Owner: Sendable, Hashable {
+        package var podName: String
+        package var podUID: String
+
+        package init(podName: String, podUID: String) {
+            self.podName = podName
+            self.podUID = podUID
+        }
+    }
 
     package init(
         claimName: String,
@@ -47,15 +62,25 @@ package struct VolumeFixture: Sendable, Hashable {
     /// - Returns: the claim's uid.
     @discardableResult
     package func create(in server: SimulatedAPIServer) throws -> String {
+        var metadata: JSONValue = ["namespace": .string(namespace), "name": .string(claimName)]
+        if let owner {
+            // As the ephemeral volume controller writes it.
+            metadata["ownerReferences"] = [
+                [
+                    "apiVersion": "v1", "kind": "Pod", "name": .string(owner.podName), "uid": .string(owner.podUID),
+                    "controller": true, "blockOwnerDeletion": true,
+                ]
+            ]
+        }
         let claim = try server.create([
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": ["namespace": .string(namespace), "name": .string(claimName)],
+            "metadata": metadata,
             "spec": [
                 "accessModes": ["ReadWriteOnce"],
                 "resources": ["requests": ["storage": "1Gi"]],
                 "storageClassName": "csi-hostpath-sc",
-                "volumeMode": "Filesystem",
+                "volumeMode": .string(volumeMode),
                 "volumeName": .string(volumeName),
             ],
             "status": ["phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": ["storage": "1Gi"]],
@@ -69,6 +94,15 @@ package struct VolumeFixture: Sendable, Hashable {
     package func delete(in server: SimulatedAPIServer) throws {
         try server.delete(kind: "PersistentVolumeClaim", namespace: namespace, name: claimName)
         try server.delete(kind: "PersistentVolume", name: volumeName)
+    }
+
+    /// The path that the kubelet passes to NodePublishVolume.
+    ///
+    /// Source: k8s.io/kubernetes, pkg/volume/csi/csi_mounter.go (getTargetPath) and csi_block.go (getPublishPath).
+    package func publishPath(podUID: String, kubeletRoot: String) -> String {
+        volumeMode == "Block"
+            ? "\(kubeletRoot)/plugins/kubernetes.io/csi/volumeDevices/publish/\(volumeName)/\(podUID)"
+            : "\(kubeletRoot)/pods/\(podUID)/volumes/kubernetes.io~csi/\(volumeName)/mount"
     }
 
     /// The PersistentVolume as the API server has it.
@@ -90,7 +124,7 @@ package struct VolumeFixture: Sendable, Hashable {
                 "csi": ["driver": .string(driverName), "volumeHandle": .string(handle)],
                 "persistentVolumeReclaimPolicy": "Delete",
                 "storageClassName": "csi-hostpath-sc",
-                "volumeMode": "Filesystem",
+                "volumeMode": .string(volumeMode),
             ],
             "status": ["phase": .string(phase)],
         ]

@@ -10,7 +10,7 @@ extension HealthLedger {
         case ("events", ""):
             writes += 1
             recordEvent(record.request, at: now)
-        case ("persistentvolumeclaims", "status"): writes += 1
+        case ("persistentvolumeclaims", "status"), ("pods", "status"): writes += 1
         default: break
         }
     }
@@ -22,7 +22,8 @@ extension HealthLedger {
         var event = events[key]
         if request.verb == .create {
             event = Event(
-                claimUID: body["involvedObject", "uid"]?.string ?? "",
+                kind: body["involvedObject", "kind"]?.string ?? "",
+                uid: body["involvedObject", "uid"]?.string ?? "",
                 reason: body["reason"]?.string ?? "",
                 message: body["message"]?.string ?? "",
                 count: 0
@@ -42,15 +43,23 @@ extension HealthLedger {
         recordReport(event, at: now)
     }
 
-    /// Records that an event on a claim was created, or that its count rose.
+    /// Records that an event was created, or that its count rose.
     private mutating func recordReport(_ event: Event, at now: Duration) {
         reports += 1
-        guard var claim = claims[event.claimUID] else { return }
         let text = event.reason == "VolumeConditionNormal" ? nil : Optional(event.message)
-        let count = claim.reports[text, default: 0] + 1
-        claim.reports[text] = count
-        let allowed = claim.reportsAllowed(of: text, at: now, refreshInterval: refreshInterval)
-        let what = "\(claim.name): \"\(text ?? "healthy")\""
+        guard var subject = subjects[event.subject] else {
+            // A claim may be deleted while a report is sent. Of a pod that never started, nothing must be reported.
+            if event.kind == "Pod" { fail("f", "\"\(event.message)\" was reported at \(now) on an unknown pod") }
+            return
+        }
+        let count = subject.reports[text, default: 0] + 1
+        subject.reports[text] = count
+        let allowed = subject.reportsAllowed(
+            of: text,
+            at: min(now, subject.ended ?? now),
+            refreshInterval: refreshInterval
+        )
+        let what = "\(subject.name): \"\(text ?? "healthy")\""
         if allowed == 0 {
             fail("f", "\(what) was reported at \(now) and was never true")
         } else if count > allowed {
@@ -59,22 +68,28 @@ extension HealthLedger {
                 "\(what) was reported \(count) times by \(now), but could be reported \(allowed) times"
             )
         }
-        if text == nil, let since = claim.abnormalReportedAt, !claim.wasHealthy(since: since) {
+        if text == nil, let since = subject.abnormalReportedAt, !subject.wasHealthy(since: since) {
             fail("f", "\(what) was reported at \(now), but the volume was not healthy since the report at \(since)")
         }
-        claim.abnormalReportedAt = text == nil ? nil : claim.abnormalReportedAt ?? now
-        claim.lastReported = .some(text)
-        claims[event.claimUID] = claim
+        subject.abnormalReportedAt = text == nil ? nil : subject.abnormalReportedAt ?? now
+        subject.lastReported = .some(text)
+        subject.isReportLost = false
+        subjects[event.subject] = subject
     }
 }
 
 extension HealthLedger.Event {
+    /// The key of its subject.
+    fileprivate var subject: String {
+        kind == "Pod" ? HealthLedger.subject(podUID: uid, volume: HealthLedger.volume(in: message)) : uid
+    }
+
     fileprivate func isDuplicate(of other: Self) -> Bool {
-        claimUID == other.claimUID && reason == other.reason && message == other.message
+        subject == other.subject && reason == other.reason && message == other.message
     }
 }
 
-extension HealthLedger.Claim {
+extension HealthLedger.Subject {
     /// How often a text may have been reported by now: once each time that it became true, and once more for each
     /// refresh interval while it lasts. A recovery is reported only after a condition was.
     fileprivate func reportsAllowed(of text: String?, at now: Duration, refreshInterval: Duration) -> Int {
@@ -83,7 +98,7 @@ extension HealthLedger.Claim {
             if text == nil {
                 if index > 0 { allowed += 1 }
             } else {
-                // Until the claim's next report, the monitor may not know that the condition has ended.
+                // Until the subject's next report, the monitor may not know that the condition has ended.
                 let isOver = index + 1 < periods.count && lastReported != .some(text)
                 let end = isOver ? periods[index + 1].began : now
                 allowed += 1 + Int((end - period.began) / refreshInterval)

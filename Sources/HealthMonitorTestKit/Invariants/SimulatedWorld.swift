@@ -248,7 +248,7 @@ extension SimulatedWorld {
             let time = time(of: entry.time)
             switch entry {
             case .request(let record):
-                if record.isWritten { note(at: time, record) }
+                if record.isWritten { history.append("\(time) \(record.summary)") }
                 ledger.record(record, at: time)
             case .call(let call, let replica):
                 guard call.reportsHealth else { continue }
@@ -258,17 +258,6 @@ extension SimulatedWorld {
         }
         if probes.count > 4000 { probes.removeFirst(2000) }
         return records
-    }
-
-    private mutating func note(at time: Duration, _ record: RequestRecord) {
-        let request = record.request
-        let body = request.body
-        let text = [
-            request.user ?? "", request.verb?.rawValue ?? "", request.resource, request.subresource,
-            request.name, body?["reason"]?.string ?? "", body?["message"]?.string ?? "",
-            body?["spec", "holderIdentity"]?.string ?? "", record.code == nil ? "(response lost)" : "",
-        ]
-        history.append("\(time) " + text.filter { !$0.isEmpty }.joined(separator: " "))
     }
 
     /// Removes and returns the probes so far.
@@ -304,5 +293,18 @@ extension SimulatedWorld {
             }
         }
         return violations
+    }
+}
+
+extension RequestRecord {
+    /// A write, for a history.
+    var summary: String {
+        let body = request.body
+        let text = [
+            request.user ?? "", request.verb?.rawValue ?? "", request.resource, request.subresource,
+            request.name, body?["reason"]?.string ?? "", body?["message"]?.string ?? "",
+            body?["spec", "holderIdentity"]?.string ?? "", code == nil ? "(response lost)" : "",
+        ]
+        return text.filter { !$0.isEmpty }.joined(separator: " ")
     }
 }

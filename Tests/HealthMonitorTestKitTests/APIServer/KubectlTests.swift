@@ -156,6 +156,50 @@ import Testing
         }
     }
 
+    @Test func `a pod is described with its volumes, its readiness gates and its events`() async throws {
+        try await SimulatedAPIServer.withServer { server in
+            var pod = PodFixture(
+                name: "my-csi-app",
+                nodeName: "minikube",
+                volumes: [
+                    .init(name: "my-csi-volume", source: .claim("csi-pvc")),
+                    .init(name: "scratch", source: .inline(driver: "hostpath.csi.k8s.io")),
+                    .init(name: "cache", source: .genericEphemeral),
+                ]
+            )
+            pod.readinessGates = ["hostpath.csi.k8s.io/volumes-healthy"]
+            let uid = try pod.create(in: server)
+            let now = Int64(Date().timeIntervalSince1970)
+            try server.create([
+                "kind": "Event", "metadata": ["name": "my-csi-app.1"], "type": "Warning", "count": 2,
+                "involvedObject": [
+                    "kind": "Pod", "name": "my-csi-app", "namespace": "default", "uid": .string(uid),
+                ],
+                "reason": "VolumeConditionAbnormal", "message": "The volume isn't mounted",
+                "source": ["component": "csi-pv-monitor-agent-hostpath.csi.k8s.io", "host": "minikube"],
+                "firstTimestamp": .string(Timestamp(seconds: now - 20 * 3600 - 1800).text),
+                "lastTimestamp": .string(Timestamp(seconds: now - 9 * 3600 - 1800).text),
+            ])
+            try await Kubectl.with(server) { kubectl in
+                let rows = Kubectl.columns(try await kubectl("describe", "pod", "my-csi-app"))
+                #expect(rows.contains(["Status:", "Running"]))
+                #expect(rows.contains { $0.starts(with: ["hostpath.csi.k8s.io/volumes-healthy", "<none>"]) })
+                #expect(rows.contains(["ClaimName:", "csi-pvc"]))
+                #expect(rows.contains { $0.starts(with: ["Driver:", "hostpath.csi.k8s.io"]) })
+                #expect(rows.contains { $0.last?.hasPrefix("EphemeralVolume") == true })
+                #expect(
+                    rows.last == [
+                        "Warning", "VolumeConditionAbnormal", "9h (x2 over 20h)",
+                        "csi-pv-monitor-agent-hostpath.csi.k8s.io", "The volume isn't mounted",
+                    ]
+                )
+                let requests = server.journal.records.map(\.request).filter { !$0.resource.isEmpty }
+                // kubectl finds the object first, then describes it.
+                #expect(requests.map(\.resource) == ["pods", "pods", "events"])
+            }
+        }
+    }
+
     @Test func `Pods, Nodes and Secrets are shown in their columns`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try NodeFixture(name: "worker-1").store(in: server)
@@ -173,8 +217,8 @@ import Testing
                     ]
                 )
                 let pods = Kubectl.columns(try await kubectl("get", "pods", "-o", "wide"))
-                #expect(pods.first == ["NAME", "STATUS", "AGE", "NODE"])
-                #expect(pods.last?.prefix(2) == ["web-0", "Running"])
+                #expect(pods.first == ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE"])
+                #expect(pods.last?.prefix(4) == ["web-0", "1/1", "Running", "0"])
                 #expect(pods.last?.last == "worker-1")
                 let secrets = Kubectl.columns(try await kubectl("get", "secrets"))
                 #expect(secrets.last?.prefix(3) == ["credentials", "Opaque", "1"])

@@ -159,10 +159,14 @@ import Testing
     @Test mutating func `status is written through its subresource only`() throws {
         try create()
         #expect(try patch(["status": ["phase": "Bound"]])["status", "phase"] == "Pending")
-        let patch: JSONValue = ["metadata": ["labels": ["a": "b"]], "status": ["phase": "Bound"]]
+        let patch: JSONValue = [
+            "metadata": ["labels": ["a": "b"]], "spec": ["volumeName": "other"], "status": ["phase": "Bound"],
+        ]
         let patched = try self.patch(patch, subresource: "status")
         #expect(patched["status", "phase"] == "Bound")
-        #expect(patched["metadata", "labels"] == nil)
+        #expect(patched["spec", "volumeName"] != "other")
+        // persistentvolumeclaimStatusStrategy does not reset them.
+        #expect(patched["metadata", "labels"] == ["a": "b"])
     }
 
     @Test mutating func `a merge patch removes by null`() throws {

@@ -93,7 +93,10 @@ extension MessageSchema {
     /// Trimmed to the fields that the server supports.
     static let deleteOptions = MessageSchema(
         "DeleteOptions",
-        [.pointer("preconditions", 2, .message(preconditions))]
+        [
+            .pointer("gracePeriodSeconds", 1, .int64),
+            .pointer("preconditions", 2, .message(preconditions)),
+        ]
     )
 
     private static let preconditions = MessageSchema(

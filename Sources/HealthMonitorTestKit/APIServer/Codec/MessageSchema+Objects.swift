@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// k8s.io/api/core/v1/generated.proto: events, namespaces, pods, nodes and secrets; coordination/v1/generated.proto:
+// k8s.io/api/core/v1/generated.proto: events, namespaces, nodes and secrets; coordination/v1/generated.proto:
 // leases
 
 extension MessageSchema {
@@ -127,66 +127,6 @@ extension MessageSchema {
             .field("allowed", 1, .bool),
             .field("reason", 2, .string),
         ]
-    )
-
-    // MARK: Pod, trimmed to the claims that it uses and to its node
-
-    static let pod = MessageSchema(
-        "Pod",
-        [
-            .field("metadata", 1, .message(objectMeta)),
-            .field("spec", 2, .message(podSpec)),
-            .field("status", 3, .message(podStatus)),
-        ]
-    )
-
-    private static let podSpec = MessageSchema(
-        "PodSpec",
-        [
-            .field("volumes", 1, .list(.message(volume))),
-            .field("containers", 2, .list(.message(container))),
-            .field("nodeName", 10, .string),
-        ]
-    )
-
-    private static let volume = MessageSchema(
-        "Volume",
-        [
-            .field("name", 1, .string),
-            .field("volumeSource", 2, .inlined(volumeSource)),
-        ]
-    )
-
-    private static let volumeSource = MessageSchema(
-        "VolumeSource",
-        [
-            .pointer("persistentVolumeClaim", 10, .message(persistentVolumeClaimVolumeSource)),
-            .pointer("ephemeral", 29, .message(ephemeralVolumeSource)),
-        ]
-    )
-
-    /// Without its template: only the volume's kind matters here.
-    private static let ephemeralVolumeSource = MessageSchema("EphemeralVolumeSource", [])
-
-    private static let persistentVolumeClaimVolumeSource = MessageSchema(
-        "PersistentVolumeClaimVolumeSource",
-        [
-            .field("claimName", 1, .string),
-            .field("readOnly", 2, .bool),
-        ]
-    )
-
-    private static let container = MessageSchema(
-        "Container",
-        [
-            .field("name", 1, .string),
-            .field("image", 2, .string),
-        ]
-    )
-
-    private static let podStatus = MessageSchema(
-        "PodStatus",
-        [.field("phase", 1, .string)]
     )
 
     // MARK: Node, trimmed to whether it is ready and schedulable

@@ -123,7 +123,7 @@ extension MessageSchema {
         ]
     )
 
-    private static let persistentVolumeClaimSpec = MessageSchema(
+    static let persistentVolumeClaimSpec = MessageSchema(
         "PersistentVolumeClaimSpec",
         [
             .field("accessModes", 1, .list(.string)),

@@ -149,6 +149,7 @@ extension RequestHandler {
                 namespace: request.namespace,
                 name: request.name,
                 preconditions: body.value?["preconditions"],
+                gracePeriod: body.value?["gracePeriodSeconds"]?.integer,
                 now: now
             )
         }

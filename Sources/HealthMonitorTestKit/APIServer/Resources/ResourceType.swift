@@ -173,7 +173,8 @@ extension ResourceType {
             "status.phase": [["status", "phase"]],
         ],
         columns: .pod,
-        defaults: [(["status", "phase"], "Pending")]
+        defaults: [(["status", "phase"], "Pending")],
+        validate: Validation.pod
     )
 
     static let nodes = ResourceType(

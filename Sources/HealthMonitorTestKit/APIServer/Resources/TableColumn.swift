@@ -60,10 +60,17 @@ extension [TableColumn] {
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
     ]
 
-    /// Without Ready and Restarts, because no container runs.
     static let pod = [
         TableColumn("Name", "metadata", "name"),
+        TableColumn("Ready") { pod, _ in
+            let ready = containerStatuses(of: pod).count { $0["ready"] == true }
+            return .string("\(ready)/\(pod["spec", "containers"]?.array?.count ?? 0)")
+        },
         TableColumn("Status") { pod, _ in phase(of: pod) },
+        TableColumn("Restarts") { pod, _ in
+            let restarts = containerStatuses(of: pod).reduce(0) { $0 + ($1["restartCount"]?.integer ?? 0) }
+            return .string("\(restarts)")
+        },
         TableColumn(age: "Age", "metadata", "creationTimestamp"),
         TableColumn("Node", "spec", "nodeName", wide: true, missing: "<none>"),
     ]
@@ -144,6 +151,10 @@ extension [TableColumn] {
         TableColumn("Count", wide: true) { event, _ in event["count"] ?? 1 },
         TableColumn("Name", "metadata", "name", wide: true),
     ]
+
+    private static func containerStatuses(of pod: JSONValue) -> [JSONValue] {
+        pod["status", "containerStatuses"]?.array ?? []
+    }
 
     private static func phase(of object: JSONValue) -> JSONValue {
         object["metadata", "deletionTimestamp"] == nil ? object["status", "phase"] ?? "" : "Terminating"

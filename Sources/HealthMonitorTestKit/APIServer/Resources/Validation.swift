@@ -131,6 +131,43 @@ enum Validation {
         return errors
     }
 
+    /// validateReadinessGates and validatePodConditions.
+    @Sendable static func pod(_ pod: JSONValue) -> [FieldError] {
+        let gates = (pod["spec", "readinessGates"]?.array ?? []).enumerated().map { index, gate in
+            ("spec.readinessGates[\(index)].conditionType", gate["conditionType"])
+        }
+        let conditions = (pod["status", "conditions"]?.array ?? []).enumerated().map { index, condition in
+            ("status.conditions[\(index)].Type", condition["type"])
+        }
+        return (gates + conditions).compactMap { field, type in
+            qualifiedNameProblem(type?.string ?? "").map { .invalid(field, type ?? "", $0) }
+        }
+    }
+
+    /// What is wrong with a name such as `example.com/name`: IsLabelKey of
+    /// k8s.io/apimachinery/pkg/util/validation. nil for a valid one.
+    private static func qualifiedNameProblem(_ text: String) -> String? {
+        var parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.removeLast()
+        if let prefix = parts.popLast(), !self.name(String(prefix)).isEmpty {
+            return "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' "
+                + "or '.', and must start and end with an alphanumeric character"
+        }
+        let isName = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            default: "-_.".utf8.contains(byte)
+            }
+        }
+        let ends = [name.first, name.last].compactMap { $0 }
+        guard parts.isEmpty, isName, (1...63).contains(name.utf8.count), ends.allSatisfy({ !"-_.".contains($0) }) else {
+            return "name part must consist of at most 63 alphanumeric characters, '-', '_' or '.', and must start and "
+                + "end with an alphanumeric character"
+        }
+        return nil
+    }
+
     @Sendable static func lease(_ lease: JSONValue) -> [FieldError] {
         var errors: [FieldError] = []
         if let duration = lease["spec", "leaseDurationSeconds"], duration.integer ?? 0 <= 0 {

@@ -179,13 +179,16 @@ struct Registry: Sendable {
             throw .invalid(type, key.name, [.invalid("metadata.uid", uid, "field is immutable")])
         }
         if subresource == "status" {
-            let status = object["status"]
-            object = old
-            object["status"] = status
+            // PrepareForUpdate of podStatusStrategy (pkg/registry/core/pod/strategy.go) and its siblings: a write of the
+            // status may change labels and annotations too.
+            object["spec"] = old["spec"]
+            object["metadata", "ownerReferences"] = old["metadata", "ownerReferences"]
         } else if type.hasStatus, writer == .client {
             object["status"] = old["status"]
         }
-        for field in ["name", "uid", "creationTimestamp", "deletionTimestamp", "resourceVersion"] {
+        for field in [
+            "name", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion",
+        ] {
             object["metadata", field] = old["metadata", field]
         }
         let given = object
@@ -204,20 +207,25 @@ struct Registry: Sendable {
         }
         let isLastFinalizerGone =
             object["metadata", "deletionTimestamp"] != nil && object["metadata", "finalizers"] == nil
+            // `ShouldDeleteDuringUpdate` in k8s.io/apiserver, pkg/registry/generic/registry/store.go
+            && (object["metadata", "deletionGracePeriodSeconds"]?.integer ?? 0) == 0
         let stored = try store.put(type, key, object)
         if isLastFinalizerGone { store.remove(type, key) }
         return stored
     }
 
-    /// Deletes an object, or sets its deletionTimestamp while it has finalizers. Deleting a namespace deletes its
-    /// objects.
+    /// Deletes an object, or sets its deletionTimestamp while it has finalizers or a grace period. Deleting a namespace
+    /// deletes its objects.
     ///
+    /// - Parameter gracePeriod: in seconds, of a Pod; nil for the one in its spec. Unlike in the real server, that has
+    ///   no default, because no kubelet ends the Pod.
     /// - Returns: the object as it was deleted, or as it is now.
     mutating func delete(
         _ type: ResourceType,
         namespace: String,
         name: String,
         preconditions: JSONValue? = nil,
+        gracePeriod: Int64? = nil,
         now: Timestamp
     ) throws(StatusError) -> (object: JSONValue, isGone: Bool) {
         let key = ObjectKey(namespace: namespace, name: name)
@@ -232,10 +240,11 @@ struct Registry: Sendable {
                 )
             }
         }
-        if object["metadata", "finalizers"] != nil {
+        let period = Self.gracePeriod(of: type, object, requested: gracePeriod)
+        if period > 0 || object["metadata", "finalizers"] != nil {
             if object["metadata", "deletionTimestamp"] == nil {
-                object["metadata", "deletionTimestamp"] = .string(now.text)
-                object["metadata", "deletionGracePeriodSeconds"] = 0
+                object["metadata", "deletionTimestamp"] = .string(Timestamp(seconds: now.seconds + period).text)
+                object["metadata", "deletionGracePeriodSeconds"] = .integer(period)
                 object = try store.put(type, key, object)
             }
             return (object, isGone: false)
@@ -250,5 +259,12 @@ struct Registry: Sendable {
         }
         store.remove(type, key)
         return (object, isGone: true)
+    }
+
+    /// The seconds until a deleted object may be removed. Source: CheckGracefulDelete (pkg/registry/core/pod/strategy.go).
+    private static func gracePeriod(of type: ResourceType, _ object: JSONValue, requested: Int64?) -> Int64 {
+        let hasEnded = ["Succeeded", "Failed"].contains(object["status", "phase"]?.string ?? "")
+        guard type.kind == ResourceType.pods.kind, object["spec", "nodeName"] != nil, !hasEnded else { return 0 }
+        return requested ?? object["spec", "terminationGracePeriodSeconds"]?.integer ?? 0
     }
 }
