@@ -9,13 +9,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        // Without its default traits, which would bring Foundation and ICU into the binary.
+        // The next two without their default traits, which would bring Foundation and ICU into the binary.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        // Without its default traits, which would bring Foundation.
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
-
         // For the simulated servers of HealthMonitorTestKit only.
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
@@ -32,44 +30,47 @@ package.targets.append(
         name: "csi-health-monitor",
         dependencies: [
             "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport",
-            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient",
-            "LeaderElection", "Metrics", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
+            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubeletPlugins", "KubernetesAPI",
+            "KubernetesClient", "LeaderElection", "Metrics", "NodeCore", "NodeMonitor", "VolumeStatus",
+            .argumentParser, .logging, .serviceLifecycle, .unixSignals,
         ],
-        swiftSettings: .handwrittenWithRevision
+        swiftSettings: .handwrittenWithVersion
     )
 )
 package.targets += modules([
     "CSIClient": ["CSISpec", "GRPCTransport", "ProtobufWire", .logging, .swiftProtobuf],
-    "CompactStorage": [],
+    "CompactStorage": [], "Metrics": [], "ProtobufWire": [], "Threads": [],
     "ControllerCore": ["CompactStorage", "HealthCore"],
     "ControllerMonitor": [
         "CSIClient", "ControllerCore", "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient",
         "ProtobufWire", .logging,
     ],
+    "Digests": ["COpenSSL"], "KlogLogging": [.logging],
     "Flags": [
         "ControllerCore", "ControllerMonitor", "GRPCTransport", "HTTPEndpoint", "HealthCore", "HealthRuntime",
-        "KlogLogging", "KubernetesClient", "LeaderElection", .argumentParser,
+        "KlogLogging", "KubernetesClient", "LeaderElection", "NodeCore", "NodeMonitor", .argumentParser,
     ],
     "GRPCTransport": ["CGRPC", "Threads"],
     "HTTPEndpoint": ["Metrics", .logging, .nioCore, .nioHTTP1, .nioPosix],
     "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
     "HealthCore": [.heapModule],
     "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
-    "KlogLogging": [.logging],
+    "KubeletPlugins": ["GRPCTransport", "KubernetesAPI", .logging, .swiftProtobuf],
     "KubernetesClient": [
         "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
         .systemPackage,
     ],
     "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
-    "Metrics": [],
-    "ProtobufWire": [],
-    "Threads": [],
+    "NodeCore": ["Digests", "HealthCore"],
+    "NodeMonitor": [
+        "CSIClient", "GRPCTransport", "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI",
+        "KubernetesClient", "NodeCore", .logging,
+    ],
+    "VolumeStatus": ["HealthCore", "KubernetesAPI", "KubernetesClient", "ProtobufWire", .logging],
 ])
-package.targets += modules(["CSISpec": [.swiftProtobuf]], settings: .generated)
-package.targets += modules(["KubernetesAPI": ["ProtobufWire", .swiftProtobuf]], settings: .generated)
-package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CMalloc", "COpenSSL", "CYAML"].map {
-    Target.systemLibrary(name: $0)
-}
+let generated: Imports = ["CSISpec": [.swiftProtobuf], "KubernetesAPI": ["ProtobufWire", .swiftProtobuf]]
+package.targets += modules(generated, settings: .generated)
+package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CMalloc", "COpenSSL", "CYAML"].map { .systemLibrary(name: $0) }
 
 // MARK: Tests, in Tests, and the kit that they share with the tools
 
@@ -82,28 +83,29 @@ package.targets += modules([
 package.targets += tests([
     "CommandTests": [
         "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport", "HTTPEndpoint", "HealthCore",
-        "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics",
-        "csi-health-monitor", .argumentParser,
+        "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", "NodeCore",
+        "NodeMonitor", "VolumeStatus", "csi-health-monitor", .argumentParser,
     ],
-    "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"],
+    "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"], "HTTPTransportTests": ["HTTPTransport"],
     "ControllerMonitorTests": [
         "CSIClient", "ControllerCore", "ControllerMonitor", "GRPCTransport", "HealthCore", "HealthRuntime",
         "KubernetesAPI", "KubernetesClient", "LeaderElection", .swiftProtobuf,
     ],
-    "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"],
-    "GRPCTransportTests": ["GRPCTransport"],
+    "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"], "GRPCTransportTests": ["GRPCTransport"],
     "HTTPEndpointTests": ["HTTPEndpoint", "Metrics", .nioCore, .nioHTTP1, .nioPosix],
-    "HTTPTransportTests": ["HTTPTransport"],
     "HealthMonitorTestKitTests": [
         "GRPCTransport", "HTTPTransport", "KubernetesAPI", .swiftASN1, .swiftProtobuf, .x509,
     ],
-    "KlogLoggingTests": ["KlogLogging"],
+    "KlogLoggingTests": ["KlogLogging"], "MetricsTests": ["Metrics"], "ProtobufWireTests": ["ProtobufWire"],
+    "KubeletPluginsTests": ["GRPCTransport", "KubeletPlugins"], "NodeCoreTests": ["Digests", "HealthCore", "NodeCore"],
     "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
     "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
-    "MetricsTests": ["Metrics"],
-    "ProtobufWireTests": ["ProtobufWire"],
-    "ThreadsTests": ["Threads"],
-    "ToolsTests": ["tools", .argumentParser],
+    "NodeMonitorTests": [
+        "CSIClient", "GRPCTransport", "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI",
+        "KubernetesClient", "NodeCore", "NodeMonitor",
+    ],
+    "ThreadsTests": ["Threads"], "ToolsTests": ["tools", .argumentParser],
+    "VolumeStatusTests": ["HealthCore", "KubernetesAPI", "KubernetesClient", "VolumeStatus"],
 ])
 package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])
 
@@ -116,8 +118,8 @@ package.targets += tools([
         "HealthRuntime", "KubernetesAPI", "KubernetesClient", .swiftProtobuf,
     ],
     "tools": [
-        "CSISpec", "GRPCTransport", "HealthMonitorTestKit", .argumentParser, .subprocess, .swiftProtobuf,
-        .systemPackage, .unixSignals,
+        "CSISpec", "GRPCTransport", "HealthMonitorTestKit", "KubernetesAPI", "KubernetesClient", .argumentParser,
+        .logging, .subprocess, .swiftProtobuf, .systemPackage, .unixSignals,
     ],
 ])
 package.targets += modules(
@@ -125,9 +127,9 @@ package.targets += modules(
         "CAllocationCounter": [],
         "FuzzTargets": [
             "CSIClient", "CSISpec", "ControllerCore", "ControllerMonitor", "Flags", "HTTPEndpoint", "HTTPTransport",
-            "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics",
-            "ProtobufWire",
-            .argumentParser, .nioCore, .nioEmbedded, .swiftProtobuf,
+            "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI", "KubernetesClient", "LeaderElection",
+            "Metrics", "NodeCore", "NodeMonitor", "ProtobufWire", .argumentParser, .nioCore, .nioEmbedded,
+            .swiftProtobuf,
         ],
     ],
     in: "scripts/tools"
@@ -160,21 +162,19 @@ func tests(_ imports: Imports, exclude: [String] = []) -> [Target] {
 extension [SwiftSetting] {
     /// For generated code: Swift 6 mode, explicit imports and existentials, no warnings.
     static var generated: Self {
-        [
-            .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"),
-            .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
-            .treatAllWarnings(as: .error),
-        ]
+        let features = ["ExistentialAny", "InternalImportsByDefault", "MemberImportVisibility"]
+        return [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)] + features.map { .enableUpcomingFeature($0) }
     }
 
     /// For all other code: what is unsafe is marked too, which protoc-gen-swift does not do.
     static var handwritten: Self { generated + [.strictMemorySafety()] }
 
-    /// With the commit for the metric csi_volume_health_build_info, which scripts/build.sh sets. For one target only: a
-    /// new commit does not compile everything again.
-    static var handwrittenWithRevision: Self {
-        guard let revision = Context.environment["CSI_HEALTH_MONITOR_REVISION"] else { return handwritten }
-        return handwritten + [.unsafeFlags(["-Xcc", "-DCSI_HEALTH_MONITOR_REVISION=\(revision)"])]
+    /// With the version and the commit, which scripts/build.sh sets. For one target only: a new commit does not compile
+    /// everything again.
+    static var handwrittenWithVersion: Self {
+        let names = ["CSI_HEALTH_MONITOR_VERSION", "CSI_HEALTH_MONITOR_REVISION"]
+        let flags = names.flatMap { name in Context.environment[name].map { ["-Xcc", "-D\(name)=\($0)"] } ?? [] }
+        return handwritten + (flags.isEmpty ? [] : [.unsafeFlags(flags)])
     }
 }
 

@@ -26,7 +26,8 @@ generate() {
         --swift_out="$destination/$module/Generated" "$@"
 }
 generate CSISpec csi/csi.proto
-generate KubernetesAPI kubernetes/meta.proto kubernetes/core.proto kubernetes/coordination.proto
+generate KubernetesAPI kubernetes/meta.proto kubernetes/core.proto kubernetes/coordination.proto \
+    kubernetes/pluginregistration.proto
 
 if [ "$destination" != Sources ]; then
     for module in CSISpec KubernetesAPI; do

@@ -8,15 +8,25 @@ import SwiftProtobuf
 
 /// The Identity service.
 extension CSIClient {
+    /// The service whose capabilities are read. A driver's controller plugin and its node plugin are processes of their
+    /// own, each with the Identity service.
+    package enum Service: Sendable, Hashable {
+        case controller
+        case node
+    }
+
     /// Waits until the driver is ready, and returns its identity.
     ///
     /// A driver may be restarted or upgraded behind its socket at any time, so the result does not stay valid for ever.
     /// Every failure is retried, after 1 second at first, later after up to 10 seconds, and is logged when its reason
     /// changes.
     ///
-    /// - Parameter onFailure: called for every failure, with its error and how long the attempt took.
+    /// - Parameters:
+    ///   - service: the service whose capabilities the identity has.
+    ///   - onFailure: called for every failure, with its error and how long the attempt took.
     /// - Throws: only `CancellationError`, on cancellation.
     package func waitForIdentity(
+        of service: Service = .controller,
         clock: some Clock<Duration>,
         onFailure: (CSIError, Duration) -> Void = { _, _ in }
     ) async throws -> DriverIdentity {
@@ -25,7 +35,7 @@ extension CSIClient {
         while true {
             let began = ContinuousClock.now
             do throws(CSIError) {
-                let identity = try await identity()
+                let identity = try await identity(of: service)
                 if reported != nil {
                     logger.notice("CSI driver is ready", metadata: ["driver": "\(identity.name)"])
                 }
@@ -62,8 +72,9 @@ extension CSIClient {
 
     /// The identity of a driver that is ready now.
     ///
+    /// - Parameter service: the service whose capabilities the identity has.
     /// - Throws: ``CSIError``; on cancellation with the status Cancelled.
-    package func identity() async throws(CSIError) -> DriverIdentity {
+    package func identity(of service: Service = .controller) async throws(CSIError) -> DriverIdentity {
         try await probe()
         let info = try await call(
             CSIMethodName.getPluginInfo,
@@ -72,8 +83,12 @@ extension CSIClient {
         )
         guard !info.name.isEmpty else { throw .missing("name", method: CSIMethodName.getPluginInfo) }
         setDriver(name: info.name, version: info.vendorVersion)
-        var identity = DriverIdentity(name: info.name, vendorVersion: info.vendorVersion, controllerCapabilities: [])
-        if try await hasControllerService() { identity.controllerCapabilities = try await controllerCapabilities() }
+        var identity = DriverIdentity(name: info.name, vendorVersion: info.vendorVersion)
+        switch service {
+        case .controller:
+            if try await hasControllerService() { identity.controllerCapabilities = try await controllerCapabilities() }
+        case .node: identity.nodeCapabilities = try await nodeCapabilities()
+        }
         return identity
     }
 

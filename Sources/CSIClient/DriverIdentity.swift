@@ -7,6 +7,8 @@ package struct DriverIdentity: Sendable, Hashable {
     package var name: String
     /// Any text, for people.
     package var vendorVersion: String
-    /// Empty for a driver without a controller service.
-    package var controllerCapabilities: Set<ControllerCapability>
+    /// Empty for a driver without a controller service, and where the node service was identified.
+    package var controllerCapabilities: Set<ControllerCapability> = []
+    /// Empty for a driver without a node service, and where the controller service was identified.
+    package var nodeCapabilities: Set<NodeCapability> = []
 }

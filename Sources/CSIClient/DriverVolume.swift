@@ -59,6 +59,26 @@ extension DriverVolume: DriverListItem {
 }
 
 extension DriverVolume.Condition {
+    /// Decodes a reply to NodeGetVolumeStats.
+    ///
+    /// - Returns: nil when the reply has no `volume_condition`. One of length 0 is a healthy condition.
+    /// - Throws: when the bytes are malformed.
+    package static func decode(nodeReply reply: [UInt8]) throws(CSIError) -> Self? {
+        try decoding(reply, method: CSIMethodName.nodeGetVolumeStats) { bytes in
+            var condition: Self?
+            var reader = WireReader()
+            while let field = try reader.next(in: bytes) {
+                guard (1...2).contains(field.number) else { continue }
+                guard let message = field.message else { throw UnexpectedWireType(number: field.number) }
+                guard field.number == 2 else { continue }
+                var merged = condition ?? Self(isAbnormal: false, message: "")
+                try merged.read(bytes.extracting(message))
+                condition = merged
+            }
+            return condition
+        }
+    }
+
     fileprivate mutating func read(_ bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {

@@ -4,7 +4,8 @@
 import CSISpec
 import ProtobufWire
 
-/// A volume's health as ControllerListVolumeHealth or ControllerGetVolumeHealth reports it (CSI 1.13 and later).
+/// A volume's health as ControllerListVolumeHealth, ControllerGetVolumeHealth or NodeGetVolumeHealth reports it (CSI
+/// 1.13 and later).
 package struct DriverVolumeHealth: Sendable, Hashable {
     /// A `VolumeHealthErrorType`.
     package enum Status: Sendable, Hashable {
@@ -91,11 +92,14 @@ extension DriverVolumeHealth.Entry {
 }
 
 extension DriverVolumeHealth {
-    /// Decodes a reply to ControllerGetVolumeHealth.
+    /// Decodes a reply to ControllerGetVolumeHealth or NodeGetVolumeHealth, which have the same fields.
     ///
     /// - Throws: when the bytes are malformed, or the reply has no `volume_health` or one for another volume.
-    package init(reply: [UInt8], requestedID id: String) throws(CSIError) {
-        let method = CSIMethodName.controllerGetVolumeHealth
+    package init(
+        reply: [UInt8],
+        requestedID id: String,
+        method: String = CSIMethodName.controllerGetVolumeHealth
+    ) throws(CSIError) {
         let health = try decoding(reply, method: method) { bytes in
             var health: DriverVolumeHealth?
             var reader = WireReader()

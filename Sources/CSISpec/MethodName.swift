@@ -3,7 +3,7 @@
 
 /// Full method names of the CSI services, as in gRPC's `:path` and in metrics' labels.
 ///
-/// Source: container-storage-interface/spec, csi.proto, services Identity and Controller.
+/// Source: container-storage-interface/spec, csi.proto, services Identity, Controller and Node.
 package enum CSIMethodName {
     package static let getPluginInfo = "/csi.v1.Identity/GetPluginInfo"
     package static let getPluginCapabilities = "/csi.v1.Identity/GetPluginCapabilities"
@@ -15,4 +15,10 @@ package enum CSIMethodName {
     package static let controllerListVolumeHealth = "/csi.v1.Controller/ControllerListVolumeHealth"
     /// CSI 1.13 and later.
     package static let controllerGetVolumeHealth = "/csi.v1.Controller/ControllerGetVolumeHealth"
+    package static let nodeGetCapabilities = "/csi.v1.Node/NodeGetCapabilities"
+    package static let nodeGetVolumeStats = "/csi.v1.Node/NodeGetVolumeStats"
+    /// CSI 1.13 and later.
+    package static let nodeGetVolumeHealth = "/csi.v1.Node/NodeGetVolumeHealth"
+    /// CSI 1.13 and later.
+    package static let nodeGetStorageHealth = "/csi.v1.Node/NodeGetStorageHealth"
 }

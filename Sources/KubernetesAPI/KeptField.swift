@@ -12,11 +12,18 @@ import SwiftProtobuf
 enum KeptField: Sendable {
     /// Invalid UTF-8 becomes U+FFFD; a string of more than `limit` bytes becomes empty.
     case text(limit: Int)
+    /// A text of any length that is kept as it is: the generated message rejects invalid UTF-8.
+    case validText
     case number
     case message([Int: KeptField])
 
     /// A name, a namespace, a uid or a resourceVersion.
     static let name = text(limit: 253)
+    /// The type of a condition, or the key of a label or an annotation: a prefix of at most 253 bytes, a slash, and a
+    /// name of at most 63.
+    static let qualifiedName = text(limit: 317)
+    /// A `metav1.Time`.
+    static let time = message([1: .number, 2: .number])
 }
 
 extension [Int: KeptField] {
@@ -36,6 +43,9 @@ extension [Int: KeptField] {
                 field.readRepaired(&text, upTo: limit, in: bytes)
                 kept += WireField.header(number: field.number, length: text.utf8.count)
                 kept += text.utf8
+            case .validText:
+                guard field.message != nil else { continue }
+                for index in start..<reader.position { kept.append(bytes[index]) }
             case .number:
                 guard field.integer != nil else { continue }
                 for index in start..<reader.position { kept.append(bytes[index]) }
@@ -108,13 +118,15 @@ extension Pod {
 
 extension KeptField {
     fileprivate static let metadata = message([1: .name, 3: .name, 5: .name, 6: .name])
-    /// A map entry. A key has at most a prefix of 253 bytes, a slash and a name of 63 bytes.
-    fileprivate static let label = message([1: .text(limit: 317), 2: .name])
-    fileprivate static let time = message([1: .number, 2: .number])
+    /// A map entry.
+    fileprivate static let label = message([1: .qualifiedName, 2: .name])
 }
 
 extension KubernetesObject {
-    fileprivate init(keeping fields: [Int: KeptField], of bytes: Span<UInt8>) throws {
+    /// Decodes these fields of a message.
+    ///
+    /// - Throws: if the bytes are not a message.
+    init(keeping fields: [Int: KeptField], of bytes: Span<UInt8>) throws {
         try self.init(serializedBytes: fields.kept(of: bytes))
     }
 }

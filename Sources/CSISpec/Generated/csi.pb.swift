@@ -642,6 +642,28 @@ package nonisolated struct CSIControllerGetVolumeHealthResponse: Sendable {
   fileprivate var _volumeHealth: CSIVolumeHealth? = nil
 }
 
+package nonisolated struct CSINodeGetCapabilitiesRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct CSINodeGetCapabilitiesResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var capabilities: [CSINodeServiceCapability] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct CSINodeServiceCapability: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -667,13 +689,17 @@ package nonisolated struct CSINodeServiceCapability: Sendable {
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
+    /// Only what decides how volumes are probed; every other value arrives as an unrecognised one and is ignored.
     package nonisolated enum TypeEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
       package typealias RawValue = Int
       case unknown // = 0
+      case stageUnstageVolume // = 1
       case getVolumeStats // = 2
 
-      /// CSI 1.3 to 1.12: NodeGetVolumeStats answers carry a VolumeCondition.
+      /// CSI 1.3 to 1.12: responses to NodeGetVolumeStats have a VolumeCondition.
       case volumeCondition // = 4
+
+      /// CSI 1.13 and later.
       case getVolumeHealth // = 7
       case getStorageHealth // = 8
       case UNRECOGNIZED(Int)
@@ -685,6 +711,7 @@ package nonisolated struct CSINodeServiceCapability: Sendable {
       package init?(rawValue: Int) {
         switch rawValue {
         case 0: self = .unknown
+        case 1: self = .stageUnstageVolume
         case 2: self = .getVolumeStats
         case 4: self = .volumeCondition
         case 7: self = .getVolumeHealth
@@ -696,6 +723,7 @@ package nonisolated struct CSINodeServiceCapability: Sendable {
       package var rawValue: Int {
         switch self {
         case .unknown: return 0
+        case .stageUnstageVolume: return 1
         case .getVolumeStats: return 2
         case .volumeCondition: return 4
         case .getVolumeHealth: return 7
@@ -707,6 +735,7 @@ package nonisolated struct CSINodeServiceCapability: Sendable {
       // The compiler won't synthesize support with the UNRECOGNIZED case.
       package static let allCases: [CSINodeServiceCapability.RPC.TypeEnum] = [
         .unknown,
+        .stageUnstageVolume,
         .getVolumeStats,
         .volumeCondition,
         .getVolumeHealth,
@@ -723,6 +752,43 @@ package nonisolated struct CSINodeServiceCapability: Sendable {
   fileprivate var _rpc: CSINodeServiceCapability.RPC? = nil
 }
 
+package nonisolated struct CSINodeGetVolumeStatsRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var volumeID: String = String()
+
+  /// A path where the volume was published or staged, as the driver's process sees it.
+  package var volumePath: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct CSINodeGetVolumeStatsResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// CSI 1.3 to 1.12. Absent: the driver reports no condition, neither healthy nor abnormal.
+  package var volumeCondition: CSIVolumeCondition {
+    get {_volumeCondition ?? CSIVolumeCondition()}
+    set {_volumeCondition = newValue}
+  }
+  /// Returns true if `volumeCondition` has been explicitly set.
+  package var hasVolumeCondition: Bool {self._volumeCondition != nil}
+  /// Clears the value of `volumeCondition`. Subsequent reads from it will return its default value.
+  package mutating func clearVolumeCondition() {self._volumeCondition = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _volumeCondition: CSIVolumeCondition? = nil
+}
+
 package nonisolated struct CSINodeGetVolumeHealthRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -732,6 +798,7 @@ package nonisolated struct CSINodeGetVolumeHealthRequest: Sendable {
 
   package var volumePublishPath: String = String()
 
+  /// Only for drivers with STAGE_UNSTAGE_VOLUME.
   package var stagingTargetPath: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -766,8 +833,6 @@ package nonisolated struct CSINodeGetStorageHealthRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var secrets: Dictionary<String,String> = [:]
-
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -778,10 +843,12 @@ package nonisolated struct CSINodeGetStorageHealthResponse: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Empty for a healthy storage.
   package var backendHealth: [CSINodeGetStorageHealthResponse.StorageBackendHealth] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
+  /// Without volume_capability (4): entries that differ only in it are merged.
   package nonisolated struct StorageBackendHealth: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1684,6 +1751,55 @@ nonisolated extension CSIControllerGetVolumeHealthResponse: SwiftProtobuf.Messag
   }
 }
 
+nonisolated extension CSINodeGetCapabilitiesRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NodeGetCapabilitiesRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSINodeGetCapabilitiesRequest, rhs: CSINodeGetCapabilitiesRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetCapabilitiesResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NodeGetCapabilitiesResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capabilities\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.capabilities) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.capabilities.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.capabilities, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSINodeGetCapabilitiesResponse, rhs: CSINodeGetCapabilitiesResponse) -> Bool {
+    if lhs.capabilities != rhs.capabilities {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension CSINodeServiceCapability: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeServiceCapability"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rpc\0")
@@ -1749,7 +1865,76 @@ nonisolated extension CSINodeServiceCapability.RPC: SwiftProtobuf.Message, Swift
 }
 
 nonisolated extension CSINodeServiceCapability.RPC.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{2}GET_VOLUME_STATS\0\u{2}\u{2}VOLUME_CONDITION\0\u{2}\u{3}GET_VOLUME_HEALTH\0\u{1}GET_STORAGE_HEALTH\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}STAGE_UNSTAGE_VOLUME\0\u{1}GET_VOLUME_STATS\0\u{2}\u{2}VOLUME_CONDITION\0\u{2}\u{3}GET_VOLUME_HEALTH\0\u{1}GET_STORAGE_HEALTH\0")
+}
+
+nonisolated extension CSINodeGetVolumeStatsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeStatsRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}volume_path\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.volumePath) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeID, fieldNumber: 1)
+    }
+    if !self.volumePath.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumePath, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSINodeGetVolumeStatsRequest, rhs: CSINodeGetVolumeStatsRequest) -> Bool {
+    if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.volumePath != rhs.volumePath {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSINodeGetVolumeStatsResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeStatsResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}volume_condition\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._volumeCondition) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._volumeCondition {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSINodeGetVolumeStatsResponse, rhs: CSINodeGetVolumeStatsResponse) -> Bool {
+    if lhs._volumeCondition != rhs._volumeCondition {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
 }
 
 nonisolated extension CSINodeGetVolumeHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1828,29 +2013,18 @@ nonisolated extension CSINodeGetVolumeHealthResponse: SwiftProtobuf.Message, Swi
 
 nonisolated extension CSINodeGetStorageHealthRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeGetStorageHealthRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}secrets\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.secrets) }()
-      default: break
-      }
-    }
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.secrets.isEmpty {
-      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.secrets, fieldNumber: 1)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: CSINodeGetStorageHealthRequest, rhs: CSINodeGetStorageHealthRequest) -> Bool {
-    if lhs.secrets != rhs.secrets {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

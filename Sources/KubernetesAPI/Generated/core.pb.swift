@@ -157,6 +157,9 @@ package nonisolated struct PersistentVolumeSpec: Sendable {
   /// Clears the value of `claimRef`. Subsequent reads from it will return its default value.
   package mutating func clearClaimRef() {self._claimRef = nil}
 
+  /// Filesystem or Block; empty for Filesystem.
+  package var volumeMode: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -522,6 +525,19 @@ package nonisolated struct PersistentVolumeClaimVolumeSource: Sendable {
   package init() {}
 }
 
+/// An inline ephemeral volume.
+package nonisolated struct CSIVolumeSource: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var driver: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// Its one field in the API's Go types is inlined there and a message of its own here; its JSON is not used.
 package nonisolated struct EphemeralVolumeSource: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -547,6 +563,15 @@ package nonisolated struct VolumeSource: Sendable {
   /// Clears the value of `persistentVolumeClaim`. Subsequent reads from it will return its default value.
   package mutating func clearPersistentVolumeClaim() {self._persistentVolumeClaim = nil}
 
+  package var csi: CSIVolumeSource {
+    get {_csi ?? CSIVolumeSource()}
+    set {_csi = newValue}
+  }
+  /// Returns true if `csi` has been explicitly set.
+  package var hasCsi: Bool {self._csi != nil}
+  /// Clears the value of `csi`. Subsequent reads from it will return its default value.
+  package mutating func clearCsi() {self._csi = nil}
+
   /// The claim of such a volume has the name POD-VOLUME.
   package var ephemeral: EphemeralVolumeSource {
     get {_ephemeral ?? EphemeralVolumeSource()}
@@ -562,6 +587,7 @@ package nonisolated struct VolumeSource: Sendable {
   package init() {}
 
   fileprivate var _persistentVolumeClaim: PersistentVolumeClaimVolumeSource? = nil
+  fileprivate var _csi: CSIVolumeSource? = nil
   fileprivate var _ephemeral: EphemeralVolumeSource? = nil
 }
 
@@ -588,6 +614,83 @@ package nonisolated struct Volume: Sendable {
   fileprivate var _volumeSource: VolumeSource? = nil
 }
 
+package nonisolated struct VolumeMount: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The name of a volume of the pod.
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct VolumeDevice: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The name of a volume of the pod.
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Also an EphemeralContainerCommon, which has the same fields.
+package nonisolated struct Container: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var volumeMounts: [VolumeMount] = []
+
+  package var volumeDevices: [VolumeDevice] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct EphemeralContainer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var ephemeralContainerCommon: Container {
+    get {_ephemeralContainerCommon ?? Container()}
+    set {_ephemeralContainerCommon = newValue}
+  }
+  /// Returns true if `ephemeralContainerCommon` has been explicitly set.
+  package var hasEphemeralContainerCommon: Bool {self._ephemeralContainerCommon != nil}
+  /// Clears the value of `ephemeralContainerCommon`. Subsequent reads from it will return its default value.
+  package mutating func clearEphemeralContainerCommon() {self._ephemeralContainerCommon = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _ephemeralContainerCommon: Container? = nil
+}
+
+package nonisolated struct PodReadinessGate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The type of a condition in the pod's status.
+  package var conditionType: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct PodSpec: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -595,12 +698,170 @@ package nonisolated struct PodSpec: Sendable {
 
   package var volumes: [Volume] = []
 
+  package var containers: [Container] = []
+
   /// Empty until the pod is scheduled.
   package var nodeName: String = String()
+
+  package var initContainers: [Container] = []
+
+  package var readinessGates: [PodReadinessGate] = []
+
+  package var ephemeralContainers: [EphemeralContainer] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+}
+
+package nonisolated struct PodCondition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var type: String = String()
+
+  /// True, False or Unknown.
+  package var status: String = String()
+
+  package var lastProbeTime: Time {
+    get {_lastProbeTime ?? Time()}
+    set {_lastProbeTime = newValue}
+  }
+  /// Returns true if `lastProbeTime` has been explicitly set.
+  package var hasLastProbeTime: Bool {self._lastProbeTime != nil}
+  /// Clears the value of `lastProbeTime`. Subsequent reads from it will return its default value.
+  package mutating func clearLastProbeTime() {self._lastProbeTime = nil}
+
+  package var lastTransitionTime: Time {
+    get {_lastTransitionTime ?? Time()}
+    set {_lastTransitionTime = newValue}
+  }
+  /// Returns true if `lastTransitionTime` has been explicitly set.
+  package var hasLastTransitionTime: Bool {self._lastTransitionTime != nil}
+  /// Clears the value of `lastTransitionTime`. Subsequent reads from it will return its default value.
+  package mutating func clearLastTransitionTime() {self._lastTransitionTime = nil}
+
+  package var reason: String = String()
+
+  package var message: String = String()
+
+  package var observedGeneration: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _lastProbeTime: Time? = nil
+  fileprivate var _lastTransitionTime: Time? = nil
+}
+
+package nonisolated struct ContainerStateWaiting: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ContainerStateRunning: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ContainerStateTerminated: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// One of them; none means waiting.
+package nonisolated struct ContainerState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var waiting: ContainerStateWaiting {
+    get {_waiting ?? ContainerStateWaiting()}
+    set {_waiting = newValue}
+  }
+  /// Returns true if `waiting` has been explicitly set.
+  package var hasWaiting: Bool {self._waiting != nil}
+  /// Clears the value of `waiting`. Subsequent reads from it will return its default value.
+  package mutating func clearWaiting() {self._waiting = nil}
+
+  package var running: ContainerStateRunning {
+    get {_running ?? ContainerStateRunning()}
+    set {_running = newValue}
+  }
+  /// Returns true if `running` has been explicitly set.
+  package var hasRunning: Bool {self._running != nil}
+  /// Clears the value of `running`. Subsequent reads from it will return its default value.
+  package mutating func clearRunning() {self._running = nil}
+
+  package var terminated: ContainerStateTerminated {
+    get {_terminated ?? ContainerStateTerminated()}
+    set {_terminated = newValue}
+  }
+  /// Returns true if `terminated` has been explicitly set.
+  package var hasTerminated: Bool {self._terminated != nil}
+  /// Clears the value of `terminated`. Subsequent reads from it will return its default value.
+  package mutating func clearTerminated() {self._terminated = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _waiting: ContainerStateWaiting? = nil
+  fileprivate var _running: ContainerStateRunning? = nil
+  fileprivate var _terminated: ContainerStateTerminated? = nil
+}
+
+package nonisolated struct ContainerStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var state: ContainerState {
+    get {_state ?? ContainerState()}
+    set {_state = newValue}
+  }
+  /// Returns true if `state` has been explicitly set.
+  package var hasState: Bool {self._state != nil}
+  /// Clears the value of `state`. Subsequent reads from it will return its default value.
+  package mutating func clearState() {self._state = nil}
+
+  package var lastState: ContainerState {
+    get {_lastState ?? ContainerState()}
+    set {_lastState = newValue}
+  }
+  /// Returns true if `lastState` has been explicitly set.
+  package var hasLastState: Bool {self._lastState != nil}
+  /// Clears the value of `lastState`. Subsequent reads from it will return its default value.
+  package mutating func clearLastState() {self._lastState = nil}
+
+  /// Empty until the container was created, which is after its volumes were mounted.
+  package var containerID: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _state: ContainerState? = nil
+  fileprivate var _lastState: ContainerState? = nil
 }
 
 package nonisolated struct PodStatus: Sendable {
@@ -611,50 +872,56 @@ package nonisolated struct PodStatus: Sendable {
   /// Pending, Running, Succeeded, Failed or Unknown.
   package var phase: String = String()
 
+  package var conditions: [PodCondition] = []
+
+  package var containerStatuses: [ContainerStatus] = []
+
+  package var initContainerStatuses: [ContainerStatus] = []
+
+  package var ephemeralContainerStatuses: [ContainerStatus] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
 
-package nonisolated struct Pod: Sendable {
+package nonisolated struct Pod: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var metadata: ObjectMeta {
-    get {_metadata ?? ObjectMeta()}
-    set {_metadata = newValue}
+    get {_storage._metadata ?? ObjectMeta()}
+    set {_uniqueStorage()._metadata = newValue}
   }
   /// Returns true if `metadata` has been explicitly set.
-  package var hasMetadata: Bool {self._metadata != nil}
+  package var hasMetadata: Bool {_storage._metadata != nil}
   /// Clears the value of `metadata`. Subsequent reads from it will return its default value.
-  package mutating func clearMetadata() {self._metadata = nil}
+  package mutating func clearMetadata() {_uniqueStorage()._metadata = nil}
 
   package var spec: PodSpec {
-    get {_spec ?? PodSpec()}
-    set {_spec = newValue}
+    get {_storage._spec ?? PodSpec()}
+    set {_uniqueStorage()._spec = newValue}
   }
   /// Returns true if `spec` has been explicitly set.
-  package var hasSpec: Bool {self._spec != nil}
+  package var hasSpec: Bool {_storage._spec != nil}
   /// Clears the value of `spec`. Subsequent reads from it will return its default value.
-  package mutating func clearSpec() {self._spec = nil}
+  package mutating func clearSpec() {_uniqueStorage()._spec = nil}
 
   package var status: PodStatus {
-    get {_status ?? PodStatus()}
-    set {_status = newValue}
+    get {_storage._status ?? PodStatus()}
+    set {_uniqueStorage()._status = newValue}
   }
   /// Returns true if `status` has been explicitly set.
-  package var hasStatus: Bool {self._status != nil}
+  package var hasStatus: Bool {_storage._status != nil}
   /// Clears the value of `status`. Subsequent reads from it will return its default value.
-  package mutating func clearStatus() {self._status = nil}
+  package mutating func clearStatus() {_uniqueStorage()._status = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _metadata: ObjectMeta? = nil
-  fileprivate var _spec: PodSpec? = nil
-  fileprivate var _status: PodStatus? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct Secret: Sendable {
@@ -869,7 +1136,7 @@ nonisolated extension PersistentVolumeSource: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension PersistentVolumeSpec: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PersistentVolumeSpec"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{2}persistentVolumeSource\0\u{2}\u{2}claimRef\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{2}persistentVolumeSource\0\u{2}\u{2}claimRef\0\u{2}\u{4}volumeMode\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -879,6 +1146,7 @@ nonisolated extension PersistentVolumeSpec: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 2: try { try decoder.decodeSingularMessageField(value: &self._persistentVolumeSource) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._claimRef) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.volumeMode) }()
       default: break
       }
     }
@@ -895,12 +1163,16 @@ nonisolated extension PersistentVolumeSpec: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._claimRef {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if !self.volumeMode.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeMode, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: PersistentVolumeSpec, rhs: PersistentVolumeSpec) -> Bool {
     if lhs._persistentVolumeSource != rhs._persistentVolumeSource {return false}
     if lhs._claimRef != rhs._claimRef {return false}
+    if lhs.volumeMode != rhs.volumeMode {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1530,6 +1802,36 @@ nonisolated extension PersistentVolumeClaimVolumeSource: SwiftProtobuf.Message, 
   }
 }
 
+nonisolated extension CSIVolumeSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CSIVolumeSource"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}driver\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.driver) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.driver.isEmpty {
+      try visitor.visitSingularStringField(value: self.driver, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIVolumeSource, rhs: CSIVolumeSource) -> Bool {
+    if lhs.driver != rhs.driver {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension EphemeralVolumeSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EphemeralVolumeSource"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
@@ -1551,7 +1853,7 @@ nonisolated extension EphemeralVolumeSource: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension VolumeSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".VolumeSource"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{a}persistentVolumeClaim\0\u{2}\u{13}ephemeral\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{a}persistentVolumeClaim\0\u{2}\u{12}csi\0\u{1}ephemeral\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1560,6 +1862,7 @@ nonisolated extension VolumeSource: SwiftProtobuf.Message, SwiftProtobuf._Messag
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 10: try { try decoder.decodeSingularMessageField(value: &self._persistentVolumeClaim) }()
+      case 28: try { try decoder.decodeSingularMessageField(value: &self._csi) }()
       case 29: try { try decoder.decodeSingularMessageField(value: &self._ephemeral) }()
       default: break
       }
@@ -1574,6 +1877,9 @@ nonisolated extension VolumeSource: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._persistentVolumeClaim {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     } }()
+    try { if let v = self._csi {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+    } }()
     try { if let v = self._ephemeral {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
     } }()
@@ -1582,6 +1888,7 @@ nonisolated extension VolumeSource: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
   package static func ==(lhs: VolumeSource, rhs: VolumeSource) -> Bool {
     if lhs._persistentVolumeClaim != rhs._persistentVolumeClaim {return false}
+    if lhs._csi != rhs._csi {return false}
     if lhs._ephemeral != rhs._ephemeral {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -1627,9 +1934,9 @@ nonisolated extension Volume: SwiftProtobuf.Message, SwiftProtobuf._MessageImple
   }
 }
 
-nonisolated extension PodSpec: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".PodSpec"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}volumes\0\u{2}\u{9}nodeName\0")
+nonisolated extension VolumeMount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VolumeMount"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1637,34 +1944,29 @@ nonisolated extension PodSpec: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.volumes) }()
-      case 10: try { try decoder.decodeSingularStringField(value: &self.nodeName) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.volumes.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.volumes, fieldNumber: 1)
-    }
-    if !self.nodeName.isEmpty {
-      try visitor.visitSingularStringField(value: self.nodeName, fieldNumber: 10)
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: PodSpec, rhs: PodSpec) -> Bool {
-    if lhs.volumes != rhs.volumes {return false}
-    if lhs.nodeName != rhs.nodeName {return false}
+  package static func ==(lhs: VolumeMount, rhs: VolumeMount) -> Bool {
+    if lhs.name != rhs.name {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
-nonisolated extension PodStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".PodStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}phase\0")
+nonisolated extension VolumeDevice: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VolumeDevice"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1672,29 +1974,29 @@ nonisolated extension PodStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.phase) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.phase.isEmpty {
-      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 1)
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: PodStatus, rhs: PodStatus) -> Bool {
-    if lhs.phase != rhs.phase {return false}
+  package static func ==(lhs: VolumeDevice, rhs: VolumeDevice) -> Bool {
+    if lhs.name != rhs.name {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
-nonisolated extension Pod: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".Pod"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}metadata\0\u{1}spec\0\u{1}status\0")
+nonisolated extension Container: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Container"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{2}\u{8}volumeMounts\0\u{2}\u{c}volumeDevices\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1702,9 +2004,47 @@ nonisolated extension Pod: SwiftProtobuf.Message, SwiftProtobuf._MessageImplemen
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._metadata) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._spec) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.volumeMounts) }()
+      case 21: try { try decoder.decodeRepeatedMessageField(value: &self.volumeDevices) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.volumeMounts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.volumeMounts, fieldNumber: 9)
+    }
+    if !self.volumeDevices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.volumeDevices, fieldNumber: 21)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Container, rhs: Container) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.volumeMounts != rhs.volumeMounts {return false}
+    if lhs.volumeDevices != rhs.volumeDevices {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension EphemeralContainer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".EphemeralContainer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ephemeralContainerCommon\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._ephemeralContainerCommon) }()
       default: break
       }
     }
@@ -1715,22 +2055,447 @@ nonisolated extension Pod: SwiftProtobuf.Message, SwiftProtobuf._MessageImplemen
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._metadata {
+    try { if let v = self._ephemeralContainerCommon {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    try { if let v = self._spec {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: EphemeralContainer, rhs: EphemeralContainer) -> Bool {
+    if lhs._ephemeralContainerCommon != rhs._ephemeralContainerCommon {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PodReadinessGate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PodReadinessGate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}conditionType\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.conditionType) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.conditionType.isEmpty {
+      try visitor.visitSingularStringField(value: self.conditionType, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PodReadinessGate, rhs: PodReadinessGate) -> Bool {
+    if lhs.conditionType != rhs.conditionType {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PodSpec: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PodSpec"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}volumes\0\u{1}containers\0\u{2}\u{8}nodeName\0\u{2}\u{a}initContainers\0\u{2}\u{8}readinessGates\0\u{2}\u{6}ephemeralContainers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.volumes) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.containers) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.nodeName) }()
+      case 20: try { try decoder.decodeRepeatedMessageField(value: &self.initContainers) }()
+      case 28: try { try decoder.decodeRepeatedMessageField(value: &self.readinessGates) }()
+      case 34: try { try decoder.decodeRepeatedMessageField(value: &self.ephemeralContainers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.volumes, fieldNumber: 1)
+    }
+    if !self.containers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.containers, fieldNumber: 2)
+    }
+    if !self.nodeName.isEmpty {
+      try visitor.visitSingularStringField(value: self.nodeName, fieldNumber: 10)
+    }
+    if !self.initContainers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.initContainers, fieldNumber: 20)
+    }
+    if !self.readinessGates.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.readinessGates, fieldNumber: 28)
+    }
+    if !self.ephemeralContainers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.ephemeralContainers, fieldNumber: 34)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PodSpec, rhs: PodSpec) -> Bool {
+    if lhs.volumes != rhs.volumes {return false}
+    if lhs.containers != rhs.containers {return false}
+    if lhs.nodeName != rhs.nodeName {return false}
+    if lhs.initContainers != rhs.initContainers {return false}
+    if lhs.readinessGates != rhs.readinessGates {return false}
+    if lhs.ephemeralContainers != rhs.ephemeralContainers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PodCondition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PodCondition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}status\0\u{1}lastProbeTime\0\u{1}lastTransitionTime\0\u{1}reason\0\u{1}message\0\u{1}observedGeneration\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.type) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.status) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._lastProbeTime) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._lastTransitionTime) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.observedGeneration) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.type.isEmpty {
+      try visitor.visitSingularStringField(value: self.type, fieldNumber: 1)
+    }
+    if !self.status.isEmpty {
+      try visitor.visitSingularStringField(value: self.status, fieldNumber: 2)
+    }
+    try { if let v = self._lastProbeTime {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._lastTransitionTime {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 5)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 6)
+    }
+    if self.observedGeneration != 0 {
+      try visitor.visitSingularInt64Field(value: self.observedGeneration, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PodCondition, rhs: PodCondition) -> Bool {
+    if lhs.type != rhs.type {return false}
+    if lhs.status != rhs.status {return false}
+    if lhs._lastProbeTime != rhs._lastProbeTime {return false}
+    if lhs._lastTransitionTime != rhs._lastTransitionTime {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.observedGeneration != rhs.observedGeneration {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ContainerStateWaiting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContainerStateWaiting"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ContainerStateWaiting, rhs: ContainerStateWaiting) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ContainerStateRunning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContainerStateRunning"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ContainerStateRunning, rhs: ContainerStateRunning) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ContainerStateTerminated: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContainerStateTerminated"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ContainerStateTerminated, rhs: ContainerStateTerminated) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ContainerState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContainerState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}waiting\0\u{1}running\0\u{1}terminated\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._waiting) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._running) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._terminated) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._waiting {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._running {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
-    try { if let v = self._status {
+    try { if let v = self._terminated {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
+  package static func ==(lhs: ContainerState, rhs: ContainerState) -> Bool {
+    if lhs._waiting != rhs._waiting {return false}
+    if lhs._running != rhs._running {return false}
+    if lhs._terminated != rhs._terminated {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ContainerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ContainerStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}state\0\u{1}lastState\0\u{2}\u{5}containerID\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._state) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._lastState) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.containerID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try { if let v = self._state {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._lastState {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if !self.containerID.isEmpty {
+      try visitor.visitSingularStringField(value: self.containerID, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ContainerStatus, rhs: ContainerStatus) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs._state != rhs._state {return false}
+    if lhs._lastState != rhs._lastState {return false}
+    if lhs.containerID != rhs.containerID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PodStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PodStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}phase\0\u{1}conditions\0\u{2}\u{6}containerStatuses\0\u{2}\u{2}initContainerStatuses\0\u{2}\u{3}ephemeralContainerStatuses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.phase) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.conditions) }()
+      case 8: try { try decoder.decodeRepeatedMessageField(value: &self.containerStatuses) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.initContainerStatuses) }()
+      case 13: try { try decoder.decodeRepeatedMessageField(value: &self.ephemeralContainerStatuses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 1)
+    }
+    if !self.conditions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.conditions, fieldNumber: 2)
+    }
+    if !self.containerStatuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.containerStatuses, fieldNumber: 8)
+    }
+    if !self.initContainerStatuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.initContainerStatuses, fieldNumber: 10)
+    }
+    if !self.ephemeralContainerStatuses.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.ephemeralContainerStatuses, fieldNumber: 13)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: PodStatus, rhs: PodStatus) -> Bool {
+    if lhs.phase != rhs.phase {return false}
+    if lhs.conditions != rhs.conditions {return false}
+    if lhs.containerStatuses != rhs.containerStatuses {return false}
+    if lhs.initContainerStatuses != rhs.initContainerStatuses {return false}
+    if lhs.ephemeralContainerStatuses != rhs.ephemeralContainerStatuses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Pod: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Pod"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}metadata\0\u{1}spec\0\u{1}status\0")
+
+  fileprivate class _StorageClass {
+    var _metadata: ObjectMeta? = nil
+    var _spec: PodSpec? = nil
+    var _status: PodStatus? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _metadata = source._metadata
+      _spec = source._spec
+      _status = source._status
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._metadata) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._spec) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._status) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._metadata {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._spec {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._status {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
   package static func ==(lhs: Pod, rhs: Pod) -> Bool {
-    if lhs._metadata != rhs._metadata {return false}
-    if lhs._spec != rhs._spec {return false}
-    if lhs._status != rhs._status {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._metadata != rhs_storage._metadata {return false}
+        if _storage._spec != rhs_storage._spec {return false}
+        if _storage._status != rhs_storage._status {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

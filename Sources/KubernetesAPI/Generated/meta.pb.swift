@@ -44,6 +44,28 @@ package nonisolated struct Time: Sendable {
   package init() {}
 }
 
+/// metav1.OwnerReference
+package nonisolated struct OwnerReference: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: String = String()
+
+  package var name: String = String()
+
+  package var uid: String = String()
+
+  package var apiVersion: String = String()
+
+  /// Whether the owner is the managing controller: at most one is.
+  package var controller: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct ObjectMeta: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -78,6 +100,8 @@ package nonisolated struct ObjectMeta: Sendable {
   package var labels: Dictionary<String,String> = [:]
 
   package var annotations: Dictionary<String,String> = [:]
+
+  package var ownerReferences: [OwnerReference] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -352,9 +376,59 @@ nonisolated extension Time: SwiftProtobuf.Message, SwiftProtobuf._MessageImpleme
   }
 }
 
+nonisolated extension OwnerReference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".OwnerReference"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{2}\u{2}name\0\u{1}uid\0\u{1}apiVersion\0\u{1}controller\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.uid) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.apiVersion) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.controller) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 3)
+    }
+    if !self.uid.isEmpty {
+      try visitor.visitSingularStringField(value: self.uid, fieldNumber: 4)
+    }
+    if !self.apiVersion.isEmpty {
+      try visitor.visitSingularStringField(value: self.apiVersion, fieldNumber: 5)
+    }
+    if self.controller != false {
+      try visitor.visitSingularBoolField(value: self.controller, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: OwnerReference, rhs: OwnerReference) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.uid != rhs.uid {return false}
+    if lhs.apiVersion != rhs.apiVersion {return false}
+    if lhs.controller != rhs.controller {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ObjectMeta: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObjectMeta"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{2}\u{2}namespace\0\u{2}\u{2}uid\0\u{1}resourceVersion\0\u{2}\u{2}creationTimestamp\0\u{1}deletionTimestamp\0\u{2}\u{2}labels\0\u{1}annotations\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{2}\u{2}namespace\0\u{2}\u{2}uid\0\u{1}resourceVersion\0\u{2}\u{2}creationTimestamp\0\u{1}deletionTimestamp\0\u{2}\u{2}labels\0\u{1}annotations\0\u{1}ownerReferences\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -370,6 +444,7 @@ nonisolated extension ObjectMeta: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 9: try { try decoder.decodeSingularMessageField(value: &self._deletionTimestamp) }()
       case 11: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
       case 12: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.annotations) }()
+      case 13: try { try decoder.decodeRepeatedMessageField(value: &self.ownerReferences) }()
       default: break
       }
     }
@@ -404,6 +479,9 @@ nonisolated extension ObjectMeta: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if !self.annotations.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.annotations, fieldNumber: 12)
     }
+    if !self.ownerReferences.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.ownerReferences, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -416,6 +494,7 @@ nonisolated extension ObjectMeta: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs._deletionTimestamp != rhs._deletionTimestamp {return false}
     if lhs.labels != rhs.labels {return false}
     if lhs.annotations != rhs.annotations {return false}
+    if lhs.ownerReferences != rhs.ownerReferences {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

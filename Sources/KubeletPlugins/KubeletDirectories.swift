@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// The directories of a kubelet that have sockets of plugins, as paths of the host.
+package struct KubeletDirectories: Sendable, Hashable {
+    /// `--root-dir` of the kubelet, without a slash at its end.
+    package let root: String
+
+    /// - Parameter root: an absolute path, `/var/lib/kubelet` by default of the kubelet.
+    package init(root: String) {
+        var root = root[...]
+        while root.hasSuffix("/") { root.removeLast() }
+        self.root = String(root)
+    }
+
+    /// Has the registration sockets. Source: Kubernetes, pkg/kubelet/config/defaults.go.
+    package var pluginsRegistry: String { root + "/plugins_registry" }
+    /// By convention has the sockets of the CSI drivers, each in a directory of its own.
+    package var plugins: String { root + "/plugins" }
+
+    /// Whether the path is in one of the directories.
+    func contains(_ path: String) -> Bool {
+        path.hasPrefix(plugins + "/") || path.hasPrefix(pluginsRegistry + "/")
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// A Pod, reduced to what says which volumes the kubelet has mounted for it.
+package struct WatchedPod: ListedObject, Hashable {
+    package static let resource = Pod.resource
+
+    /// Without unknown fields, and without those that are not needed here.
+    package let pod: Pod
+
+    /// Reads a pod. Invalid UTF-8 is repaired, and a text that is longer than a valid one is read as empty: any client
+    /// that may create a pod chooses them.
+    ///
+    /// - Throws: if the bytes are not a message.
+    package init(reading bytes: Span<UInt8>) throws {
+        pod = try Pod(keeping: Self.kept, of: bytes)
+    }
+
+    package var resourceVersion: String { pod.metadata.resourceVersion }
+
+    /// Whether the pod is being deleted.
+    package var isDeleting: Bool { pod.metadata.hasDeletionTimestamp }
+
+    /// Whether this is a static pod, which the kubelet reads from a file or a URL and mirrors to the API server. It
+    /// cannot refer to claims, and its directories carry another uid.
+    package var isMirror: Bool { pod.metadata.annotations["kubernetes.io/config.mirror"] != nil }
+
+    /// Whether the kubelet has mounted the volumes, which it does before it creates the pod's sandbox.
+    ///
+    /// The condition is set by default since Kubernetes 1.29 (KEP-3085). Before, the first container shows it.
+    package var isStarted: Bool {
+        let status = pod.status
+        return status.conditions.contains { $0.type == "PodReadyToStartContainers" && $0.status == "True" }
+            || [status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses]
+                .joined().contains(where: \.hasStarted)
+    }
+
+    /// Whether all containers have ended for good: the kubelet unmounts the volumes.
+    package var hasEnded: Bool { pod.status.phase == "Succeeded" || pod.status.phase == "Failed" }
+
+    /// The names of the volumes that some container mounts or has as a device. The kubelet mounts no others.
+    package var usedVolumes: Set<String> {
+        let containers =
+            pod.spec.containers + pod.spec.initContainers + pod.spec.ephemeralContainers.map(\.ephemeralContainerCommon)
+        return Set(containers.flatMap { $0.volumeMounts.map(\.name) + $0.volumeDevices.map(\.name) })
+    }
+
+    private static let kept: [Int: KeptField] = {
+        let source = KeptField.message([10: .message([1: .name]), 28: .message([1: .name]), 29: .message([:])])
+        let container = KeptField.message([9: .message([1: .name]), 21: .message([1: .name])])
+        let condition = KeptField.message([1: .qualifiedName, 2: .name, 5: .text(limit: 1024), 6: .text(limit: 4096)])
+        let state = KeptField.message([2: .message([:]), 3: .message([:])])
+        let status = KeptField.message([2: state, 3: state, 8: .name])
+        return [
+            1: .message([1: .name, 3: .name, 5: .name, 6: .name, 9: .time, 12: .message([1: .qualifiedName])]),
+            2: .message([
+                1: .message([1: .name, 2: source]), 2: container, 10: .name, 20: container,
+                28: .message([1: .qualifiedName]), 34: .message([1: container]),
+            ]),
+            3: .message([1: .name, 2: condition, 8: status, 10: status, 13: status]),
+        ]
+    }()
+}
+
+extension ContainerStatus {
+    /// Whether the container runs, has run, or was created.
+    fileprivate var hasStarted: Bool {
+        [state, lastState].contains { $0.hasRunning || $0.hasTerminated } || !containerID.isEmpty
+    }
+}
