@@ -52,6 +52,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     package let interval: Duration
     private let minimumGap: Duration
+    private let maximumSkip: Int
     private var entries: [Key: Entry] = [:]
     private var healthy = DueQueue<Key>()
     private var unhealthy = DueQueue<Key>()
@@ -65,21 +66,25 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     /// The delay before the probe that confirms a response.
     static var confirmationDelay: Duration { .seconds(5) }
-    /// A volume whose calls keep failing is probed at least once in so many intervals.
-    static var maximumSkip: Int { 8 }
+    /// By default, a volume whose calls keep failing is probed at least once in so many intervals.
+    package static var maximumSkip: Int { 8 }
 
     /// A schedule of these volumes. The first interval begins now.
     ///
-    /// - Parameter minimumGap: the minimum time from one call to the next.
+    /// - Parameters:
+    ///   - minimumGap: the minimum time from one call to the next.
+    ///   - maximumSkip: a volume whose calls keep failing is probed at least once in so many intervals.
     package init(
         interval: Duration,
         minimumGap: Duration = .zero,
+        maximumSkip: Int = Self.maximumSkip,
         _ keys: [Key],
         at now: Duration,
         using random: inout some RandomNumberGenerator
     ) {
         self.interval = interval
         self.minimumGap = minimumGap
+        self.maximumSkip = maximumSkip
         self.roundBegan = now
         for (number, key) in keys.enumerated() {
             let part = (Double(number) + Double.random(in: 0..<1, using: &random)) / Double(keys.count)
@@ -96,7 +101,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key] != nil
     }
 
-    /// Adds a volume, which is probed at once.
+    /// Adds a volume, which is probed at this moment, at once or later; the moment becomes its slot.
     package mutating func add(_ key: Key, at now: Duration) {
         if entries[key] == nil { enter(key, at: now) }
         entries[key]?.isOnce = false
@@ -197,8 +202,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         case .failed:
             entry.failures += 1
-            let skip = min(1 << min(entry.failures - 1, 16), Self.maximumSkip)
-            entry.slot = nextSlot(after: entry.slot, skipping: skip, at: now)
+            let skip = min(1 << min(entry.failures - 1, 16), maximumSkip)
+            // From its last slot that has passed, in case the probe was late.
+            entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now) + interval * (skip - 1)
         case .unconfirmed:
             due = now + min(Self.confirmationDelay, interval)
         case .interrupted:
@@ -207,6 +213,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entry.isExpedited = false
         entry.queued = insert(key, isUnhealthy: isUnhealthy, due: due ?? entry.slot)
         entries[key] = entry
+    }
+
+    /// The probe that ``next(at:)`` returned does not begin, or has to be repeated: it is due again at this moment, and
+    /// the slot of the volume stays.
+    package mutating func postpone(_ key: Key, until due: Duration) {
+        guard let entry = entries[key], entry.queued == nil else { return }
+        let queued = insert(key, isUnhealthy: entry.isUnhealthy, due: due)
+        entries[key]?.queued = queued
     }
 
     /// Volumes whose last response is older than this, with its age.

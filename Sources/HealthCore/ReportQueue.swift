@@ -188,6 +188,14 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         return (waiting.count, waiting.map(\.since).min())
     }
 
+    /// How many transitions are due and have not been attempted since their state changed or was reported.
+    package func newTransitions(at now: Duration) -> Int {
+        entries.values.count { entry in
+            guard let scheduled = entry.scheduled, scheduled.cause == .transition else { return false }
+            return scheduled.due <= now && entry.refusals == 0
+        }
+    }
+
     /// When each report under way was handed out, refreshes included, in no order.
     package var beginningsUnderWay: [Duration] { entries.values.compactMap(\.attempt?.began) }
 }

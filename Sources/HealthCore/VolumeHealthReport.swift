@@ -105,3 +105,11 @@ package struct UnknownCondition: Sendable, Hashable {
         (type, reason) < (other.type, other.reason)
     }
 }
+
+extension UnknownCondition: Reportable {
+    /// Never: it is reported once, and there is no recovery from it.
+    package var isClear: Bool { false }
+
+    /// The fingerprint of type and reason.
+    package var fingerprint: Fingerprint { Fingerprint([String(type), reason]) }
+}

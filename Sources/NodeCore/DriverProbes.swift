@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+/// The calls to one driver: which volume is probed next, and how calls without a response are limited.
+///
+/// A call that hangs blocks a thread of the driver for good, so the number of such threads is what matters:
+///
+/// | Situation | Limit |
+/// |---|---|
+/// | always | one call per volume id; ``NodeHealthState/Configuration/workerThreads`` calls in all |
+/// | a volume had no response | next call after its interval, then 2, 4, … intervals, at most ``maximumBackoff`` |
+/// | another path of its volume id had no response | next call an interval after that |
+/// | volumes without a response, up to the limit of calls | calls for them take at most half of it |
+/// | more volumes without a response | one call for them at a time |
+/// | three volumes in a row, or Identity calls, without a response | the driver hangs: one call per interval |
+///
+/// Any response ends a back-off, and the hanging of the driver. Pure: time and randomness are passed in.
+struct DriverProbes: Sendable {
+    private struct Call: Sendable {
+        var volumeHandle: String
+        /// The last call for this volume had no response.
+        var isTrial: Bool
+    }
+
+    /// The longest time from one call to the next for a volume without a response.
+    static let maximumBackoff = Duration.seconds(30 * 60)
+    /// After so many different volumes in a row without a response the driver counts as hanging.
+    static let hangingAfter = 3
+
+    private let interval: Duration
+    private let workerThreads: Int
+
+    /// nil: never read.
+    private(set) var capabilities: NodeCapabilities?
+    /// Discovered or configured: other drivers are not shown.
+    var isRegistered = false
+    /// The number of the present or last connection.
+    private(set) var connection = 0
+    private(set) var isConnected = false
+    /// The driver does not implement what its capabilities promise.
+    var needsCapabilities = false
+    private(set) var isHanging = false
+    /// While the driver hangs: when the next call may begin.
+    private var nextTrial = Duration.zero
+
+    private(set) var schedule: ProbeSchedule<NodeVolumeKey>
+    private var calls: [NodeVolumeKey: Call] = [:]
+    /// Due volumes that wait until a call ends.
+    private var parked: [NodeVolumeKey] = []
+    /// Volumes whose last call had no response.
+    private(set) var timedOut: Set<NodeVolumeKey> = []
+    /// Volumes without a response since the driver last responded.
+    private var silent: Set<NodeVolumeKey> = []
+    /// By volume id: the last call without a response.
+    private var lastTimeouts: [String: (key: NodeVolumeKey, time: Duration)] = [:]
+
+    var paths = PathEvidence()
+    var storage = StorageProbes()
+
+    init(configuration: NodeHealthState.Configuration) {
+        interval = configuration.interval
+        workerThreads = configuration.workerThreads
+        // Without volumes at first: no randomness is used.
+        var unused = SeededRandom(seed: 0)
+        schedule = ProbeSchedule(
+            interval: configuration.interval,
+            maximumSkip: max(1, Int(Self.maximumBackoff / configuration.interval)),
+            [],
+            at: .zero,
+            using: &unused
+        )
+    }
+
+    /// How many calls for volumes are under way.
+    var callsUnderWay: Int { calls.count }
+
+    /// Whether the driver reports the health of volumes; nil until its capabilities are known.
+    var isSupported: Bool? { capabilities.map { $0.strategy != .none } }
+
+    /// A connection is open. Volumes without a response are probed within an interval: where the driver has restarted,
+    /// its calls that hung are gone.
+    ///
+    /// - Parameter number: greater than that of every earlier connection.
+    mutating func connect(
+        _ capabilities: NodeCapabilities,
+        number: Int,
+        at now: Duration,
+        using random: inout SeededRandom
+    ) {
+        isRegistered = true
+        isConnected = true
+        connection = number
+        read(capabilities)
+        // Sorted, so that the same seed has the same effect in every process.
+        for key in timedOut.sorted(by: { ($0.podUID, $0.volume) < ($1.podUID, $1.volume) }) where calls[key] == nil {
+            schedule.remove(key)
+            schedule.add(key, at: now + interval * Double.random(in: 0..<1, using: &random))
+        }
+        lastTimeouts = [:]
+    }
+
+    mutating func read(_ capabilities: NodeCapabilities) {
+        self.capabilities = capabilities
+        needsCapabilities = false
+    }
+
+    mutating func disconnect() {
+        isConnected = false
+        stopHanging()
+    }
+
+    /// Calls to its Identity service have no response.
+    ///
+    /// - Returns: whether it has not been hanging before.
+    mutating func hang(at now: Duration) -> Bool {
+        guard isConnected, !isHanging else { return false }
+        isHanging = true
+        nextTrial = now + interval
+        return true
+    }
+
+    mutating func add(_ key: NodeVolumeKey, at slot: Duration) { schedule.add(key, at: slot) }
+
+    mutating func remove(_ key: NodeVolumeKey) {
+        schedule.remove(key)
+        timedOut.remove(key)
+        silent.remove(key)
+    }
+
+    /// The next volume to probe. It counts as being probed until ``finish(_:_:isUnhealthy:at:)``.
+    mutating func next(at now: Duration, handle: (NodeVolumeKey) -> String?) -> ProbeStep<NodeVolumeKey> {
+        guard isConnected, !needsCapabilities, isSupported == true else { return .wait(until: nil) }
+        guard calls.count < (isHanging ? 1 : workerThreads) else { return .wait(until: nil) }
+        if isHanging, now < nextTrial { return .wait(until: nextTrial) }
+        while true {
+            let step = schedule.next(at: now)
+            guard case .probe(let key) = step else { return step }
+            guard let handle = handle(key) else {
+                schedule.remove(key)
+                continue
+            }
+            let isTrial = timedOut.contains(key)
+            if calls.values.contains(where: { $0.volumeHandle == handle }) || isTrial && !hasRoomForTrial {
+                parked.append(key)
+                continue
+            }
+            if let last = lastTimeouts[handle], last.key != key, now < last.time + interval {
+                schedule.postpone(key, until: last.time + interval)
+                continue
+            }
+            calls[key] = Call(volumeHandle: handle, isTrial: isTrial)
+            if isHanging { nextTrial = now + interval }
+            return step
+        }
+    }
+
+    private var hasRoomForTrial: Bool {
+        let limit = timedOut.count > workerThreads ? 1 : max(1, workerThreads / 2)
+        return calls.values.count { $0.isTrial } < limit
+    }
+
+    /// How a call ended, for the schedule.
+    enum End: Sendable {
+        case responded
+        /// It responded, and a second call must confirm the response.
+        case unconfirmed
+        /// It responded that another call for the volume is under way: repeat after this moment.
+        case again(at: Duration)
+        case timedOut
+        case unavailable
+    }
+
+    /// A call ended.
+    ///
+    /// - Parameter isUnhealthy: whether the volume is known to be unhealthy.
+    /// - Returns: whether the driver has started or stopped hanging.
+    mutating func finish(
+        _ key: NodeVolumeKey,
+        _ end: End,
+        isUnhealthy: Bool,
+        at now: Duration
+    ) -> NodeDriverChange? {
+        guard let call = calls.removeValue(forKey: key) else { return nil }
+        for key in parked { schedule.postpone(key, until: now) }
+        parked = []
+        switch end {
+        case .timedOut:
+            schedule.finish(key, .failed, isUnhealthy: isUnhealthy, at: now)
+            lastTimeouts = lastTimeouts.filter { now < $0.value.time + interval }
+            lastTimeouts[call.volumeHandle] = (key, now)
+            // The volume may have been removed meanwhile.
+            guard schedule.contains(key) else { return nil }
+            timedOut.insert(key)
+            silent.insert(key)
+            return silent.count >= Self.hangingAfter && hang(at: now) ? .startedHanging : nil
+        case .unavailable:
+            schedule.finish(key, .interrupted, isUnhealthy: isUnhealthy, at: now)
+            return nil
+        case .responded: schedule.finish(key, .answered, isUnhealthy: isUnhealthy, at: now)
+        case .unconfirmed: schedule.finish(key, .unconfirmed, isUnhealthy: isUnhealthy, at: now)
+        case .again(let due): schedule.postpone(key, until: due)
+        }
+        timedOut.remove(key)
+        lastTimeouts[call.volumeHandle] = nil
+        return responded() ? .stoppedHanging : nil
+    }
+
+    /// The driver responded to a call.
+    ///
+    /// - Returns: whether it was hanging.
+    mutating func responded() -> Bool {
+        defer { stopHanging() }
+        return isHanging
+    }
+
+    private mutating func stopHanging() {
+        isHanging = false
+        silent = []
+    }
+
+    mutating func completedRound(at now: Duration) -> ProbeRound? { schedule.completedRound(at: now) }
+}
+
+/// Whether the driver finds volumes at the paths that it is given: if it has found none, and does not find at least
+/// two, the paths are suspected.
+struct PathEvidence: Sendable {
+    private static let suspectAfter = 2
+    private var hasFound = false
+    /// The ids of volumes that were not found.
+    private var notFound: Set<String> = []
+
+    var isSuspect: Bool { !hasFound && notFound.count >= Self.suspectAfter }
+
+    mutating func found() {
+        hasFound = true
+        notFound = []
+    }
+
+    /// - Returns: whether the paths are suspected now, and were not before.
+    mutating func didNotFind(_ volumeHandle: String) -> Bool {
+        guard !hasFound, !isSuspect else { return false }
+        notFound.insert(volumeHandle)
+        return isSuspect
+    }
+}

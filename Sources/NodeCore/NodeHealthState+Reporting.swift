@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+
+/// Events on pods.
+extension NodeHealthState {
+    /// The next event on a pod with an unhealthy or recovered volume. Transitions come before refreshes; in an outage
+    /// all wait for one random delay (``EventHold``).
+    package mutating func nextEvent(at now: Duration) -> ReportStep<NodeVolumeKey, VolumeState, NodeVolume> {
+        let due = events.newTransitions(at: now)
+        if let held = eventHold.until(due: due, at: now, using: &random) { return .wait(until: held) }
+        return events.next(at: now) { volumes[$0]?.target }
+    }
+
+    /// Completes a report of ``nextEvent(at:)``.
+    ///
+    /// - Returns: whether to log a warning: the outcome is the first failure of its pod, of its namespace, or of all.
+    @discardableResult
+    package mutating func complete(
+        event: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> Bool {
+        events.complete(event, outcome, at: now)
+    }
+
+    /// A refresh found that the event had expired: the refresh interval is shortened (rule 8).
+    package mutating func eventWasGone(at now: Duration) {
+        events.shortenRefreshInterval(at: now)
+    }
+
+    /// The next event on a condition of an unknown type.
+    package mutating func nextUnknownEvent(
+        at now: Duration
+    ) -> ReportStep<UnknownNodeConditionKey, UnknownCondition, NodeVolume> {
+        unknowns.next(at: now) { volumes[$0.volume]?.target }
+    }
+
+    /// Completes a report of ``nextUnknownEvent(at:)``; returns as ``complete(event:_:at:)``.
+    @discardableResult
+    package mutating func complete(
+        unknownEvent event: PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> Bool {
+        unknowns.complete(event, outcome, at: now)
+    }
+
+    /// How many events on transitions wait or are under way, and since when the oldest of them does.
+    package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
+}
+
+extension NodeVolume {
+    /// The limit of the API server for an event's message, in bytes.
+    private static let maximumMessageBytes = 1024
+    /// What the names take at most, so that there is room for the driver's text.
+    private static let maximumPrefixBytes = 512
+
+    /// The text of an event on this volume: its names and its claim, as the kubelet writes them, then the conditions.
+    /// The conditions are truncated, not the names.
+    package func message(for state: VolumeState) -> String {
+        message(state.isClear ? "The Volume returns to the healthy state" : state.conditions.summary)
+    }
+
+    /// The text of an event on a condition of an unknown type.
+    package func message(for condition: UnknownCondition) -> String {
+        let name = "Health condition of unknown type \(condition.type) (\(condition.reason))"
+        return message(condition.message.isEmpty ? name : "\(name): \(condition.message)")
+    }
+
+    private func message(_ text: String) -> String {
+        let claim = claimName.map { " (claim \($0))" } ?? ""
+        let prefix = bounded("Volume \(names.joined(separator: ", "))\(claim): ", toBytes: Self.maximumPrefixBytes)
+        return bounded(prefix + text, toBytes: Self.maximumMessageBytes)
+    }
+}

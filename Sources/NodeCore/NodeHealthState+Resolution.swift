@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+/// The claims of pods, which are read one by one: each once, for all pods that use it.
+extension NodeHealthState {
+    private static let retries = Backoff(initial: .seconds(5), maximum: .seconds(300))
+
+    /// The next claim to read.
+    package mutating func nextClaim(at now: Duration) -> ClaimStep {
+        while let item = dueLookups.first {
+            guard lookups[item.element]?.ticket == item.ticket else {
+                dueLookups.removeFirst()
+                continue
+            }
+            if item.due > now { return .wait(until: item.due) }
+            dueLookups.removeFirst()
+            lookups[item.element]?.ticket = nil
+            lookups[item.element]?.isUnderWay = true
+            return .resolve(item.element)
+        }
+        return .wait(until: nil)
+    }
+
+    /// A lookup of ``nextClaim(at:)`` ended.
+    package mutating func complete(lookup: ClaimLookup, _ resolution: ClaimResolution, at now: Duration) {
+        // Without an entry, or with a new one, the pods that used the claim are gone.
+        guard var record = lookups[lookup], record.isUnderWay else { return }
+        record.isUnderWay = false
+        switch resolution {
+        case .volume, .notCSI:
+            record.resolution = resolution
+        case .notYet, .failed:
+            record.failures += 1
+            record.ticket = dueLookups.insert(lookup, due: now + Self.retries.delay(afterFailures: record.failures))
+        case .foreign, .forbidden:
+            record.ticket = dueLookups.insert(lookup, due: now + Self.retries.maximum)
+        }
+        lookups[lookup] = record
+        guard record.resolution != nil else { return }
+        for uid in record.users.sorted() { resolve(lookup, resolution, for: uid, at: now) }
+    }
+
+    /// A pod uses the claim.
+    mutating func use(_ lookup: ClaimLookup, by uid: String, at now: Duration) {
+        var record = lookups[lookup] ?? LookupRecord()
+        record.users.insert(uid)
+        if record.resolution == nil, record.ticket == nil, !record.isUnderWay {
+            record.ticket = dueLookups.insert(lookup, due: now)
+        }
+        lookups[lookup] = record
+        if let resolution = record.resolution {
+            resolve(lookup, resolution, for: uid, at: now)
+        } else {
+            pods[uid]?.unresolved.insert(lookup)
+        }
+    }
+
+    /// The volume behind a claim of a pod is known, or that it is no CSI volume.
+    private mutating func resolve(
+        _ lookup: ClaimLookup,
+        _ resolution: ClaimResolution,
+        for uid: String,
+        at now: Duration
+    ) {
+        guard let pod = pods[uid]?.pod else { return }
+        pods[uid]?.unresolved.remove(lookup)
+        if case .volume(let resolved) = resolution {
+            let volume = NodeVolume(
+                key: NodeVolumeKey(podUID: uid, volume: resolved.volumeName, isInline: false),
+                namespace: pod.namespace,
+                podName: pod.name,
+                driver: resolved.driver,
+                volumeHandle: resolved.volumeHandle,
+                names: pod.volumes.filter { pod.lookup(of: $0) == lookup }.map(\.name),
+                claimName: resolved.claimName,
+                claimUID: resolved.claimUID
+            )
+            let paths = VolumePaths(
+                kubeletRoot: configuration.kubeletRoot,
+                podUID: uid,
+                volumeName: resolved.volumeName,
+                driver: resolved.driver,
+                volumeHandle: resolved.volumeHandle,
+                isBlock: resolved.isBlock
+            )
+            enter(volume, paths, at: now)
+        }
+        reviewReadiness(ofPod: uid, at: now)
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+
+struct PodName: Sendable, Hashable {
+    var namespace: String
+    var name: String
+}
+
+/// A pod that the watch shows.
+struct PodRecord: Sendable {
+    var pod: NodePod
+    /// The number of the latest list when it was last seen.
+    var relist: UInt32
+    /// It has ended or is being deleted. It never comes back, even if an older version of it is seen.
+    var isOver = false
+    /// It had started before this process: an earlier process may have reported on it.
+    var precedesProcess: Bool
+    /// Its CSI volumes, as far as they are resolved.
+    var volumes: [NodeVolumeKey] = []
+    /// Its claims that are not resolved yet.
+    var unresolved: Set<ClaimLookup> = []
+
+    var name: PodName { PodName(namespace: pod.namespace, name: pod.name) }
+}
+
+/// A claim that pods use.
+struct LookupRecord: Sendable {
+    /// The uids of these pods.
+    var users: Set<String> = []
+    /// The scheduled item; others with this lookup are stale.
+    var ticket: DueQueue<ClaimLookup>.Ticket?
+    var isUnderWay = false
+    var failures = 0
+    /// Final: a volume, or no CSI volume.
+    var resolution: ClaimResolution?
+}
+
+/// A volume of a pod that is not over.
+struct VolumeRecord: Sendable {
+    enum Readback: Sendable, Equatable {
+        /// Not needed, or completed.
+        case done
+        /// Needed as soon as the driver has responded for the volume.
+        case needed
+        case scheduled(DueQueue<NodeVolumeKey>.Ticket)
+        case underWay
+    }
+
+    /// The driver does not find the volume.
+    struct Missing: Sendable {
+        var since: Duration
+        /// How often in a row.
+        var count = 1
+    }
+
+    let volume: NodeVolume
+    let paths: VolumePaths
+    /// The pod's names for it.
+    var names: Set<String>
+    /// nil before the pod has started.
+    var probedSince: Duration?
+    var readback = Readback.done
+    var failedReadbacks = 0
+    /// The first response on the present connection was healthy, and it counts only if no earlier process reported the
+    /// volume as unhealthy.
+    var awaitsReadback = false
+    /// nil: the driver has not reported the health of the volume to this process, or not credibly.
+    var health: VolumeState?
+    var healthSince = Duration.zero
+    /// The last response had conditions of unknown types only.
+    var isUnknown = false
+    /// The fingerprints of the unknown conditions that were queued.
+    var unknownConditions: [Fingerprint] = []
+    /// When the driver last found the volume at this path.
+    var lastFound: Duration?
+    var missing: Missing?
+    var lastResponse: Duration?
+    /// The connection of the last response.
+    var connection = 0
+    /// The last call had no response.
+    var isUnanswered = false
+    /// The last call was aborted, and is repeated.
+    var wasAborted = false
+
+    init(_ volume: NodeVolume, _ paths: VolumePaths) {
+        self.volume = volume
+        self.paths = paths
+        names = Set(volume.names)
+    }
+
+    /// What reports are made on: the volume with all its names.
+    var target: NodeVolume {
+        var target = volume
+        target.names = names.sorted()
+        return target
+    }
+}
+
+/// Identifies a condition of an unknown type.
+package struct UnknownNodeConditionKey: Sendable, Hashable {
+    package var volume: NodeVolumeKey
+    /// Of the condition.
+    package var fingerprint: Fingerprint
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+/// When the storage of a driver is probed, and what it reported last.
+struct StorageProbes: Sendable {
+    private(set) var due: Duration?
+    private(set) var isUnderWay = false
+    private var failures = 0
+    /// nil: not reported to this process yet.
+    private(set) var health: StorageHealth?
+    private(set) var since = Duration.zero
+    /// The connection of the last response.
+    private var connection = 0
+
+    /// The driver is connected; the first probe is due at this moment.
+    mutating func connected(at due: Duration) {
+        self.due = due
+        failures = 0
+    }
+
+    mutating func begin() {
+        due = nil
+        isUnderWay = true
+    }
+
+    /// A probe ended without a report.
+    mutating func failed(_ failure: NodeProbeFailure, interval: Duration, at now: Duration) {
+        isUnderWay = false
+        failures += 1
+        let backoff = Backoff(initial: interval, maximum: max(interval, DriverProbes.maximumBackoff))
+        due = now + (failure.isResponse ? interval : backoff.delay(afterFailures: failures))
+    }
+
+    /// The driver reported its storage's health.
+    ///
+    /// - Returns: whether it counts: a first response on a connection is no recovery.
+    mutating func reported(_ health: StorageHealth, connection: Int, interval: Duration, at now: Duration) -> Bool {
+        isUnderWay = false
+        failures = 0
+        due = now + interval
+        defer { self.connection = connection }
+        if health.isClear, self.health?.isClear == false, connection != self.connection { return false }
+        if self.health?.fingerprint != health.fingerprint { since = now }
+        self.health = health
+        return true
+    }
+}

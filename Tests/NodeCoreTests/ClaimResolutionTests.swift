@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import NodeCore
+
+struct ClaimResolutionTests {
+    static let lookup = ClaimLookup(namespace: "default", name: "data")
+    static let claim = ClaimFacts(uid: "c1", isBound: true, volumeName: "pv")
+    static let volume = VolumeFacts(
+        name: "pv",
+        claimUID: "c1",
+        driver: driverName,
+        volumeHandle: "h",
+        isBlock: true
+    )
+
+    @Test func `a bound claim resolves to its CSI volume`() {
+        let resolved = ResolvedVolume(
+            driver: driverName,
+            volumeHandle: "h",
+            volumeName: "pv",
+            isBlock: true,
+            claimName: "data",
+            claimUID: "c1"
+        )
+        #expect(Self.lookup.stage(after: Self.claim) == .volume(name: "pv"))
+        #expect(Self.lookup.resolution(claim: Self.claim, volume: Self.volume) == .volume(resolved))
+    }
+
+    @Test(
+        arguments: [
+            ClaimFacts(uid: "c1", isBound: false, volumeName: "pv"),
+            ClaimFacts(uid: "c1", isBound: true, volumeName: ""),
+            ClaimFacts(uid: "c2", isBound: true, volumeName: "pv"),
+            ClaimFacts(uid: "c1", isBound: true, volumeName: "other"),
+        ]
+    )
+    func `a claim and a volume that are not bound to each other resolve later`(claim: ClaimFacts) {
+        guard case .notYet = Self.lookup.resolution(claim: claim, volume: Self.volume) else {
+            Issue.record("not notYet")
+            return
+        }
+    }
+
+    @Test func `a volume without a CSI source is never probed`() {
+        var volume = Self.volume
+        volume.driver = nil
+        #expect(Self.lookup.resolution(claim: Self.claim, volume: volume) == .notCSI)
+    }
+
+    @Test(arguments: [nil, "another pod"])
+    func `a generic ephemeral volume does not use the claim of another owner`(owner: String?) {
+        var lookup = Self.lookup
+        lookup.ownerUID = "pod"
+        var claim = Self.claim
+        claim.controllerUID = owner
+        guard case .ended(.foreign) = lookup.stage(after: claim) else {
+            Issue.record("not foreign")
+            return
+        }
+        claim.controllerUID = "pod"
+        #expect(lookup.stage(after: claim) == .volume(name: "pv"))
+    }
+
+    @Test func `fault 5, a claim that is not bound is read again until it is`() {
+        var node = Simulation()
+        node.resolve = { _ in .notYet(reason: "") }
+        node.list(.named("a"))
+        node.run(for: .seconds(3600))
+        // After 0, 5, 15, 35, 75, 155, 315, 615 seconds, then every 300.
+        #expect(node.lookups.count == 17)
+        node.resolve = { .volume(.of($0.name)) }
+        node.run(for: .seconds(400))
+        #expect(!node.calls.isEmpty)
+    }
+
+    @Test(arguments: [ClaimResolution.forbidden, .foreign(reason: "")])
+    func `what only an operator can change is read every five minutes`(resolution: ClaimResolution) {
+        var node = Simulation()
+        node.resolve = { _ in resolution }
+        node.list(.named("a"))
+        node.run(for: .seconds(1499))
+        #expect(node.lookups.count == 5)
+    }
+
+    @Test func `pods share the reads of a claim, and one claim stops no other`() {
+        var node = Simulation()
+        node.resolve = { $0.name == "bad" ? .failed : .volume(.of($0.name)) }
+        node.list(.named("a"), .named("b"), .named("c", claims: ["bad", "other"]))
+        node.run(for: .seconds(60))
+        #expect(node.lookups.count { $0.name == "data" } == 1)
+        #expect(Set(node.calls.map(\.probe.key.podUID)) == ["uid-a", "uid-b", "uid-c"])
+    }
+
+    @Test func `no claim is read for a pod that is gone`() {
+        var node = Simulation()
+        node.resolve = { _ in .notYet(reason: "") }
+        node.list(.named("a"))
+        node.run(for: .seconds(1))
+        node.state.remove(podUID: "uid-a")
+        node.run(for: .seconds(3600))
+        #expect(node.lookups.count == 1)
+    }
+
+    @Test func `a lookup that ends after its pods are gone changes nothing`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        guard case .resolve(let lookup) = node.state.nextClaim(at: node.now) else {
+            Issue.record("no lookup")
+            return
+        }
+        node.state.remove(podUID: "uid-a")
+        node.apply(.named("b"))
+        node.state.complete(lookup: lookup, .volume(.of("data")), at: node.now)
+        #expect(node.state.volumes.isEmpty)
+        node.run(for: .seconds(20))
+        #expect(node.state.volumes.keys.map(\.podUID) == ["uid-b"])
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import Testing
+
+@testable import HealthCore
+
+struct ProbeSchedulePostponeTests {
+    static let interval = Duration.seconds(60)
+
+    /// A schedule of the volume `a`, whose slot is at 10 seconds.
+    static func schedule(maximumSkip: Int = 8) -> ProbeSchedule<String> {
+        var random = SeededGenerator(seed: 1)
+        var schedule = ProbeSchedule<String>(
+            interval: interval,
+            maximumSkip: maximumSkip,
+            [],
+            at: .zero,
+            using: &random
+        )
+        schedule.add("a", at: .seconds(10))
+        return schedule
+    }
+
+    @Test func `a volume that is added for later is due at that moment`() {
+        var schedule = Self.schedule()
+        #expect(schedule.next(at: .zero) == .wait(until: .seconds(10)))
+        #expect(schedule.next(at: .seconds(10)) == .probe("a"))
+    }
+
+    @Test func `a postponed volume is due again at the given moment, and keeps its slot`() {
+        var schedule = Self.schedule()
+        #expect(schedule.next(at: .seconds(10)) == .probe("a"))
+        schedule.postpone("a", until: .seconds(25))
+        #expect(schedule.next(at: .seconds(20)) == .wait(until: .seconds(25)))
+        #expect(schedule.next(at: .seconds(25)) == .probe("a"))
+        schedule.finish("a", .answered, at: .seconds(26))
+        #expect(schedule.next(at: .seconds(26)) == .wait(until: .seconds(70)))
+    }
+
+    @Test func `only a volume that is being probed can be postponed`() {
+        var schedule = Self.schedule()
+        schedule.postpone("a", until: .seconds(99))
+        schedule.postpone("b", until: .zero)
+        #expect(schedule.next(at: .zero) == .wait(until: .seconds(10)))
+        #expect(schedule.count == 1)
+    }
+
+    @Test func `the longest back-off is configurable`() {
+        var schedule = Self.schedule(maximumSkip: 30)
+        var now = Duration.seconds(10)
+        for skip in [1, 2, 4, 8, 16, 30, 30] {
+            #expect(schedule.next(at: now) == .probe("a"))
+            schedule.finish("a", .failed, at: now)
+            now += Self.interval * skip
+            #expect(schedule.next(at: now - .seconds(1)) == .wait(until: now))
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import HealthCore
+@testable import NodeCore
+
+struct ReadinessTests {
+    static let configuration = NodeHealthState.Configuration(writesReadiness: true)
+
+    static func node(
+        _ configuration: NodeHealthState.Configuration = configuration,
+        _ respond: @escaping (String) -> NodeProbeOutcome
+    ) -> Simulation {
+        var node = Simulation(configuration)
+        node.respond = { probe, _ in (respond(probe.volumeHandle), .milliseconds(5)) }
+        node.list()
+        return node
+    }
+
+    /// What one volume reports, and the status that follows.
+    struct Case: Sendable {
+        var outcome: NodeProbeOutcome
+        var countsLegacy = false
+        var status: ReadinessCondition.Status?
+        var reason = ""
+    }
+
+    static let cases = [
+        Case(outcome: .healthy, status: .true, reason: "VolumesHealthy"),
+        Case(outcome: .unhealthy(.degraded), status: .true, reason: "VolumesHealthy"),
+        Case(outcome: .unhealthy(.legacy), status: .true, reason: "VolumesHealthy"),
+        Case(outcome: .unhealthy(.legacy), countsLegacy: true, status: .false, reason: "VolumeConditionAbnormal"),
+        Case(outcome: .unhealthy(.inaccessible), status: .false, reason: "MountLost"),
+        Case(
+            outcome: .unhealthy(.degraded, VolumeHealthCondition(status: .dataLoss, reason: "Lost", message: "")),
+            status: .false,
+            reason: "Lost"
+        ),
+        Case(outcome: .unknown(type: 9)),
+        Case(outcome: .noCondition),
+        Case(outcome: .failed(.deadlineExceeded)),
+        Case(outcome: .failed(.notFound)),
+    ]
+
+    @Test(arguments: cases)
+    func `the condition follows the health of the volumes`(example: Case) {
+        var configuration = Self.configuration
+        configuration.legacyConditionsCount = example.countsLegacy
+        var node = Self.node(configuration) { $0 == "h-x" ? .healthy : example.outcome }
+        node.apply(.named("a", claims: ["x", "data"], gated: true))
+        node.run(for: .seconds(600))
+        #expect(node.conditions.map(\.condition.status) == (example.status.map { [$0] } ?? []))
+        #expect(node.conditions.map(\.condition.reason) == (example.status == nil ? [] : [example.reason]))
+    }
+
+    @Test func `a pod that names the condition is probed as soon as it starts`() {
+        var node = Self.node { _ in .healthy }
+        node.apply(.named("a", started: false, gated: true))
+        node.run(for: .seconds(100))
+        #expect(node.calls.isEmpty && node.conditions.isEmpty)
+        node.apply(.named("a", gated: true))
+        node.run(for: .milliseconds(10))
+        #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    @Test(arguments: [true, false]) func `no other pod is touched`(isOn: Bool) {
+        var node = Self.node(isOn ? Self.configuration : .init()) { _ in .unhealthy(.inaccessible) }
+        node.apply(.named("a", gated: !isOn))
+        node.run(for: .seconds(600))
+        #expect(node.conditions.isEmpty)
+        #expect(node.events.count == 1)
+    }
+
+    @Test(.tags(.rule12)) func `what the pod shows is not written again`() {
+        var node = Simulation(Self.configuration)
+        node.list(NodePod.named("a", gated: true).showing("True", reason: "VolumesHealthy"))
+        node.run(for: .seconds(3600))
+        #expect(node.conditions.isEmpty)
+        // Another client has changed it.
+        node.apply(NodePod.named("a", gated: true).showing("Unknown", reason: "Odd"))
+        node.run(for: .seconds(1))
+        #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    @Test func `a condition that the pod shows from an earlier process recovers after two healthy responses`() {
+        var node = Simulation(Self.configuration)
+        node.list(NodePod.named("a", gated: true).showing("False", reason: "MountLost"))
+        node.run(for: .seconds(30))
+        #expect(!node.calls.isEmpty)
+        #expect(node.conditions.isEmpty)
+        node.run(for: .seconds(60))
+        #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    @Test func `a new message alone is not written`() {
+        var count = 0
+        var node = Self.node { _ in
+            count += 1
+            return .unhealthy(VolumeHealthCondition(status: .inaccessible, reason: "Lost", message: "\(count)"))
+        }
+        node.apply(.named("a", gated: true))
+        node.run(for: .seconds(3600))
+        #expect(node.conditions.count == 1)
+        #expect(node.conditions.first?.condition.message == "Volume data (claim data): Inaccessible (Lost): 1")
+    }
+
+    @Test func `the condition waits until all claims of the pod are resolved`() {
+        var node = Self.node { _ in .healthy }
+        node.resolve = { $0.name == "late" ? .notYet(reason: "") : .volume(.of($0.name)) }
+        node.apply(.named("a", claims: ["data", "late"], gated: true))
+        node.run(for: .seconds(60))
+        #expect(node.conditions.isEmpty)
+        node.resolve = { $0.name == "late" ? .notCSI : .volume(.of($0.name)) }
+        node.run(for: .seconds(300))
+        #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    @Test func `a pod without volumes of the driver is ready at once, and one of another driver is not touched`() {
+        var node = Self.node { _ in .healthy }
+        node.apply(.named("a", claims: [], gated: true))
+        node.apply(NodePod.named("b", claims: []).with { $0.readinessGates = ["other.example.com/volumes-healthy"] })
+        node.run(for: .seconds(1))
+        #expect(node.conditions.map(\.pod) == ["a"])
+    }
+
+    @Test func `types are lower case`() {
+        #expect(ReadinessCondition.type(driver: "CSI.Example.com") == "csi.example.com/volumes-healthy")
+        #expect(ReadinessCondition.isType("csi.example.com/volumes-healthy"))
+        #expect(!ReadinessCondition.isType("/volumes-healthy"))
+        #expect(!ReadinessCondition.isType("example.com/other"))
+    }
+}
