@@ -34,6 +34,40 @@ package enum EventName {
         name.prefix(200) + "." + digits(Fingerprint([component, name, reason]))
     }
 
+    /// `POD.HASH`, at most 253 bytes, for the event on a volume of a pod: unique for the pod's uid, component, reason
+    /// and volume.
+    ///
+    /// Without the fingerprint of the state, so that one GET by this name shows what was reported last, which the
+    /// annotation ``fingerprintAnnotation`` says. A list of the events of a node's pods would be a scan of all events.
+    ///
+    /// - Parameters:
+    ///   - pod: `metadata.name` of the pod.
+    ///   - uid: its `metadata.uid`.
+    ///   - volume: identifies the volume within the pod in every process.
+    package static func make(
+        pod: String,
+        uid: String,
+        volume: String,
+        component: String,
+        reason: String
+    ) -> String {
+        make(object: pod, uid: uid, component: component, reason: reason, fingerprint: Fingerprint([volume]))
+    }
+
+    /// The annotation that holds the fingerprint of the reported state, in hexadecimal digits.
+    package static let fingerprintAnnotation = "csi-health-monitor/fingerprint"
+
+    /// The value of ``fingerprintAnnotation``.
+    package static func annotation(_ fingerprint: Fingerprint) -> String { digits(fingerprint) }
+
+    /// The fingerprint that ``fingerprintAnnotation`` holds; nil for another text.
+    package static func fingerprint(annotation: String) -> Fingerprint? {
+        guard let value = UInt32(annotation, radix: 16), digits(Fingerprint(rawValue: value)) == annotation else {
+            return nil
+        }
+        return Fingerprint(rawValue: value)
+    }
+
     /// The fingerprint in a name that ``make(object:uid:component:reason:fingerprint:)`` made; nil for another name.
     package static func fingerprint(
         in name: String,

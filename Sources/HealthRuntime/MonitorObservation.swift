@@ -28,7 +28,7 @@ package struct ReportObservation: Sendable, Hashable {
         case unanswered
         /// An event on a node's failure or recovery.
         case nodeFailure = "node_failure"
-        /// The status of a claim.
+        /// The status of a claim, or a condition of a pod.
         case status
     }
 

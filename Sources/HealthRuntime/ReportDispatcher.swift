@@ -15,21 +15,25 @@ package struct ReportDispatcher: Sendable {
     private let logger: Logger
     private let observer: @Sendable (MonitorObservation) -> Void
 
-    /// The maximum of concurrent reports of one kind; the client's rate limit applies to all kinds together. Enough for
-    /// several namespaces in which requests hang, and others beside them.
-    private static let concurrentReports = 32
+    private let concurrentReports: Int
 
+    /// - Parameters:
+    ///   - kubernetes: its rate limit applies to the reports of all kinds together.
+    ///   - concurrentReports: the maximum of concurrent reports of one kind. The default is enough for several
+    ///     namespaces in which requests hang, and others beside them.
     package init(
         kubernetes: KubernetesClient,
         time: ElapsedTime,
         gate: LeadershipGate,
         logger: Logger,
+        concurrentReports: Int = 32,
         observer: @escaping @Sendable (MonitorObservation) -> Void
     ) {
         self.kubernetes = kubernetes
         self.time = time
         self.gate = gate
         self.logger = logger
+        self.concurrentReports = concurrentReports
         self.observer = observer
     }
 
@@ -47,7 +51,7 @@ package struct ReportDispatcher: Sendable {
         complete: @escaping @Sendable (PendingReport<Key, State, Target>, ReportOutcome, Duration) -> Bool,
         send: @escaping @Sendable (PendingReport<Key, State, Target>) async throws -> ReportAttempt
     ) async throws {
-        let limit: @Sendable () -> Int = { Self.concurrentReports }
+        let limit: @Sendable () -> Int = { concurrentReports }
         try await dispatch(atMost: limit, wakeUp: wakeUp, time: time) {
             switch next(time.now) {
             case .report(let report): .run(report)

@@ -74,4 +74,35 @@ struct EventNameTests {
         #expect(read("csi-pvc") == nil)
         #expect(read("") == nil)
     }
+
+    // MARK: Events on pods
+
+    private func podName(
+        _ pod: String = "app",
+        uid: String = "uid-1",
+        volume: String = "pv-1",
+        component: String = "c",
+        reason: String = "r"
+    ) -> String {
+        EventName.make(pod: pod, uid: uid, volume: volume, component: component, reason: reason)
+    }
+
+    @Test func `the event on a volume of a pod has the same name in every process, whatever it reports`() {
+        #expect(podName() == "app.4581e8505a94ff09")
+        let names: Set = [
+            podName(), podName(uid: "uid-2"), podName(volume: "pv-2"), podName(component: "d"), podName(reason: "s"),
+        ]
+        #expect(names.count == 5)
+        #expect(podName(String(repeating: "a", count: 253)).utf8.count == 253)
+    }
+
+    @Test(.tags(.rule9)) func `a fingerprint is read back from its annotation`() {
+        for value in [0, 0x1f, .max] as [UInt32] {
+            let fingerprint = Fingerprint(rawValue: value)
+            #expect(EventName.fingerprint(annotation: EventName.annotation(fingerprint)) == fingerprint)
+        }
+        for text in ["", "0", "1F2E3D4C", "123456789", "x2345678", "-1234567"] {
+            #expect(EventName.fingerprint(annotation: text) == nil, "\(text)")
+        }
+    }
 }

@@ -25,12 +25,16 @@ package struct EventRecord: Sendable, Hashable {
     package var component: String
     /// The reporting instance; at most 128 bytes.
     package var instance: String
+    /// The node of the component, `source.host`; empty where the event does not depend on one.
+    package var host: String
     /// When the event occurred, in whole seconds.
     package var time: Time
     /// Identifies this occurrence of the event; at most 63 bytes, and not empty. An Event with this id contains the
     /// occurrence already: an earlier attempt succeeded although its response was lost, or libcurl sent the request
     /// twice.
     package var attemptID: String
+    /// Further annotations of the Event, which every occurrence sets.
+    package var annotations: [String: String]
 
     package init(
         name: String,
@@ -40,8 +44,10 @@ package struct EventRecord: Sendable, Hashable {
         message: String,
         component: String,
         instance: String,
+        host: String = "",
         time: Time,
-        attemptID: String
+        attemptID: String,
+        annotations: [String: String] = [:]
     ) {
         self.name = name
         self.involvedObject = involvedObject
@@ -50,8 +56,10 @@ package struct EventRecord: Sendable, Hashable {
         self.message = message
         self.component = component
         self.instance = instance
+        self.host = host
         self.time = time
         self.attemptID = attemptID
+        self.annotations = annotations
     }
 }
 
@@ -74,12 +82,14 @@ extension EventRecord {
         var event = Event()
         event.metadata.name = name
         event.metadata.namespace = namespace
+        event.metadata.annotations = annotations
         event.metadata.annotations[attemptAnnotation] = attemptID
         event.involvedObject = involvedObject
         event.type = type.rawValue
         event.reason = reason
         event.message = boundedMessage
         event.source.component = component
+        event.source.host = host
         event.reportingComponent = component
         event.reportingInstance = instance
         event.firstTimestamp.seconds = time.seconds
@@ -90,10 +100,11 @@ extension EventRecord {
 
     /// The patch that adds this occurrence to an existing Event.
     func patch(incrementing existing: RecordedEvent, attemptAnnotation: String) -> MergePatch {
-        [
+        let others = annotations.sorted { $0.key < $1.key }.map { ($0.key, MergePatch.Value.string($0.value)) }
+        return [
             "metadata": [
                 "resourceVersion": .string(existing.resourceVersion),
-                "annotations": .object(MergePatch([(attemptAnnotation, .string(attemptID))])),
+                "annotations": .object(MergePatch(others + [(attemptAnnotation, .string(attemptID))])),
             ],
             "count": .integer(Int64(existing.count) + 1),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),

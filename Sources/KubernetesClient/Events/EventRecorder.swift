@@ -27,7 +27,7 @@ package struct EventRecorder: Sendable {
     }
 
     /// Creates the Event, or increments the count of the existing Event of this name: then only count, time, message
-    /// and annotation change. An Event that an earlier attempt with the same ``EventRecord/attemptID`` has written
+    /// and annotations change. An Event that an earlier attempt with the same ``EventRecord/attemptID`` has written
     /// stays as it is.
     ///
     /// - Parameter isKnown: whether the Event was recorded before. Then it is read first, and created only if it no

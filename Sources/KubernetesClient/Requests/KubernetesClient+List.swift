@@ -176,9 +176,10 @@ extension KubernetesClient {
     /// The server's latest resourceVersion, from a list of one object.
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
-    func latestResourceVersion<O: ListedObject>(
+    @discardableResult
+    package func latestResourceVersion<O: ListedObject>(
         _: O.Type,
-        _ selection: Selection
+        _ selection: Selection = Selection()
     ) async throws(KubernetesError) -> String {
         var pages = list(O.self, selection, limit: 1).makeAsyncIterator()
         return try await pages.next()?.resourceVersion ?? ""

@@ -23,15 +23,20 @@ extension KubernetesClient {
     ///
     /// RBAC: `get` on the resource.
     ///
-    /// - Parameter namespace: nil for cluster-scoped resources.
+    /// - Parameters:
+    ///   - namespace: nil for cluster-scoped resources.
+    ///   - fromCache: whether the server may respond from its watch cache (`resourceVersion=0`), which costs no read
+    ///     of etcd and may be some seconds old.
     /// - Throws: ``KubernetesError``; `notFound` if it does not exist.
     package func get<O: ListedObject>(
         _: O.Type = O.self,
         name: String,
-        namespace: String? = nil
+        namespace: String? = nil,
+        fromCache: Bool = false
     ) async throws(KubernetesError) -> O {
         let info = RequestInfo(verb: .get, resource: O.resource, namespace: namespace, name: name)
-        return try object(await unary(info), info)
+        let content = Content(query: fromCache ? [("resourceVersion", "0")] : [])
+        return try object(await unary(info, content), info)
     }
 
     /// Creates an object in its `metadata.namespace`.

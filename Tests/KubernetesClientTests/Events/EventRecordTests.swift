@@ -50,10 +50,14 @@ import Testing
         if Bool.random(using: &random) { event.metadata.annotations["other/attemptID"] = "no" }
         if Bool.random(using: &random) { event.metadata.annotations["example.com/attempt-id"] = "t\(seed)" }
         event.count = Bool.random(using: &random) ? .random(in: .min ... .max, using: &random) : 0
+        if Bool.random(using: &random) { event.firstTimestamp.seconds = .random(in: .min ... .max, using: &random) }
+        if Bool.random(using: &random) { event.lastTimestamp.seconds = .random(in: .min ... .max, using: &random) }
         let bytes: [UInt8] = try event.serializedBytes()
         let recorded = try RecordedEvent(reading: bytes.span)
         #expect(recorded.resourceVersion == event.metadata.resourceVersion)
         #expect(recorded.count == Int(event.count))
+        #expect(recorded.firstTime == event.firstTimestamp.seconds)
+        #expect(recorded.lastTime == event.lastTimestamp.seconds)
         #expect(recorded.annotations == event.metadata.annotations)
         #expect(throws: (any Error).self) { try RecordedEvent(reading: Array(bytes.dropLast()).span) }
     }

@@ -38,6 +38,30 @@ import Testing
         try cluster.server.object(kind: "Event", namespace: "default", name: "csi-pvc.1234")
     }
 
+    @Test func `every occurrence sets the further annotations, the first one also the host`() async throws {
+        try await TestCluster.with { cluster in
+            var first = record("one")
+            first.host = "node-1"
+            first.annotations = ["example.com/fingerprint": "1"]
+            #expect(try await recorder(cluster).record(first) == 1)
+            let created = try stored(cluster)
+            #expect(created?["source", "host"] == "node-1")
+            #expect(
+                created?["metadata", "annotations"]
+                    == ["example.com/attempt-id": "0", "example.com/fingerprint": "1"]
+            )
+            var second = record("two", at: 60)
+            second.host = "node-1"
+            second.annotations = ["example.com/fingerprint": "2"]
+            #expect(try await recorder(cluster).record(second) == 2)
+            let patched = try stored(cluster)
+            #expect(
+                patched?["metadata", "annotations"]
+                    == ["example.com/attempt-id": "60", "example.com/fingerprint": "2"]
+            )
+        }
+    }
+
     @Test func `the first occurrence creates the event`() async throws {
         try await TestCluster.with { cluster in
             #expect(try await recorder(cluster).record(record()) == 1)

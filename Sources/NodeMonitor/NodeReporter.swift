@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
+import Logging
+import NodeCore
+
+/// Records the events in the queues of the ``NodeCore/NodeHealthState``: on pods, and on the Node.
+///
+/// Events have a client of their own, whose rate limit is low: in an outage every node of the cluster has events.
+///
+/// RBAC: `create`, `get` and `patch` on `events`, `list` on `pods`.
+struct NodeReporter: Sendable {
+    private let context: NodeContext
+    private let dispatcher: ReportDispatcher
+    private let events: PodEvents
+
+    init(_ context: NodeContext, attempts: AttemptIDs) {
+        self.context = context
+        dispatcher = ReportDispatcher(context, client: context.events)
+        events = PodEvents(nodeName: context.configuration.nodeName, attempts: attempts)
+    }
+
+    /// Records events until cancelled.
+    ///
+    /// - Throws: only `CancellationError`.
+    func run() async throws {
+        try await runAll([
+            { try await reportConditions() },
+            { try await reportUnknownConditions() },
+            { try await reportStorage() },
+        ])
+    }
+
+    private func reportConditions() async throws {
+        let state = context.state
+        try await dispatcher.run(.event, wakeUp: state.events) { now in
+            state.withLock { $0.nextEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.update { $0.complete(event: report, outcome, at: now) }
+        } send: { report in
+            if let failure = try await missingVolumeCheck(report) { return failure }
+            let isRefresh = report.cause == .refresh
+            return try await dispatcher.record(
+                events.event(report),
+                on: report.target.metadata,
+                isKnown: isRefresh
+            ) { count in
+                // A refresh with count 1 created the event again: it had expired.
+                guard isRefresh, report.isOwn, count == 1 else { return }
+                let recordedAt = context.now
+                state.update { $0.eventWasGone(at: recordedAt) }
+            }
+        }
+    }
+
+    private func reportUnknownConditions() async throws {
+        let state = context.state
+        try await dispatcher.run(.unknownCondition, wakeUp: state.unknownEvents) { now in
+            state.withLock { $0.nextUnknownEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.update { $0.complete(unknownEvent: report, outcome, at: now) }
+        } send: { report in
+            try await dispatcher.record(events.event(report), on: report.target.metadata)
+        }
+    }
+
+    private func reportStorage() async throws {
+        let state = context.state
+        try await dispatcher.run(.event, wakeUp: state.storageEvents) { now in
+            state.withLock { $0.nextStorageEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.update { $0.complete(storageEvent: report, outcome, at: now) }
+        } send: { report in
+            try await dispatcher.record(
+                events.event(report),
+                on: ["node": "\(context.configuration.nodeName)", "driver": "\(report.target.driver)"],
+                isKnown: report.cause == .refresh
+            )
+        }
+    }
+}
+
+extension ReportDispatcher {
+    /// Two reports at a time of each kind: there is one such process on every node.
+    init(_ context: NodeContext, client: KubernetesClient) {
+        self.init(
+            kubernetes: client,
+            time: context.time,
+            gate: LeadershipGate(logger: context.logger) { true },
+            logger: context.logger,
+            concurrentReports: 2,
+            observer: context.observer
+        )
+    }
+}
+
+// MARK: Missing volumes
+
+extension NodeReporter {
+    /// Looks at the pod again before a volume is reported missing: the watch may be behind, and the kubelet unmounts the
+    /// volumes of a pod that is being deleted.
+    ///
+    /// - Returns: how the attempt to report ends; nil: report it.
+    private func missingVolumeCheck(
+        _ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>
+    ) async throws -> ReportAttempt? {
+        let volume = report.target
+        let missing = VolumeHealthCondition.notFound(volumeHandle: volume.volumeHandle).identity
+        guard report.cause == .transition, report.state.conditions.contains(where: { $0.identity == missing }) else {
+            return nil
+        }
+        do {
+            let selection = Selection(namespace: volume.namespace, fieldSelector: "metadata.name=\(volume.podName)")
+            var pages = context.kubernetes.list(WatchedPod.self, selection).makeAsyncIterator()
+            while var page = try await pages.next() {
+                while let pod = try page.next() {
+                    let isSame = pod.pod.metadata.uid == volume.podUID
+                    if isSame, !pod.isDeleting, !pod.hasEnded { return nil }
+                }
+            }
+            context.logger.debug("Skipped event on a missing volume, its pod is gone", metadata: volume.metadata)
+            return ReportAttempt(.gone)
+        } catch {
+            try Task.checkCancellation()
+            return ReportAttempt(
+                ReportOutcome(error),
+                "Failed to look at the pod of a missing volume, retrying",
+                volume.metadata.merging(["err": "\(error)"]) { $1 }
+            )
+        }
+    }
+}

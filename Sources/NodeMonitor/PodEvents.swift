@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
+import NodeCore
+
+/// Builds the events that the monitor records on pods and on its Node. Records nothing itself.
+///
+/// Component, reasons and the recovery's text are those of external-health-monitor's agent. The texts begin with the
+/// volume, as the kubelet's do.
+package struct PodEvents: Sendable {
+    /// `source.host` and `reportingInstance`.
+    let nodeName: String
+    let attempts: AttemptIDs
+
+    /// Warning: the volume is unhealthy.
+    package static let abnormalReason = "VolumeConditionAbnormal"
+    /// Normal: the volume has recovered.
+    package static let normalReason = "VolumeConditionNormal"
+    /// Warning: the driver reports a condition of an unknown type.
+    package static let unknownReason = "UnknownVolumeHealthCondition"
+    /// Warning, on the Node: the storage of a driver is unhealthy.
+    package static let storageAbnormalReason = "StorageConditionAbnormal"
+    /// Normal, on the Node: the storage of a driver has recovered.
+    package static let storageNormalReason = "StorageConditionNormal"
+
+    /// The source component of the events on a driver's volumes.
+    package static func component(driver: String) -> String { "csi-pv-monitor-agent-\(driver)" }
+
+    /// The name of the event with this reason on a volume of a pod: the same in every process, whatever it reports.
+    static func name(_ volume: NodeVolume, reason: String) -> String {
+        EventName.make(
+            pod: volume.podName,
+            uid: volume.podUID,
+            volume: volume.key.volume,
+            component: component(driver: volume.driver),
+            reason: reason
+        )
+    }
+
+    /// A change of a volume's conditions, or its refresh.
+    func event(_ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>) -> EventRecord {
+        event(
+            report,
+            reason: report.state.isClear ? Self.normalReason : Self.abnormalReason,
+            message: report.target.message(for: report.state)
+        )
+    }
+
+    /// A condition of an unknown type.
+    func event(_ report: PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>) -> EventRecord {
+        event(report, reason: Self.unknownReason, message: report.target.message(for: report.state))
+    }
+
+    private func event<Key, State>(
+        _ report: PendingReport<Key, State, NodeVolume>,
+        reason: String,
+        message: String
+    ) -> EventRecord {
+        let volume = report.target
+        var pod = ObjectReference()
+        pod.kind = Pod.resource.kind
+        pod.apiVersion = Pod.resource.apiVersion
+        pod.namespace = volume.namespace
+        pod.name = volume.podName
+        pod.uid = volume.podUID
+        return EventRecord(
+            name: Self.name(volume, reason: reason),
+            involvedObject: pod,
+            type: reason == Self.normalReason ? .normal : .warning,
+            reason: reason,
+            message: message,
+            component: Self.component(driver: volume.driver),
+            instance: nodeName,
+            host: nodeName,
+            time: .now(),
+            attemptID: attempts.id(of: report),
+            annotations: [EventName.fingerprintAnnotation: EventName.annotation(report.state.fingerprint)]
+        )
+    }
+
+    /// The health of a driver's storage, on the Node.
+    ///
+    /// The Node's uid is its name, as in the kubelet's events: k8s.io/kubernetes, `cmd/kubelet/app/server.go`,
+    /// `makeEventRecorder` and `pkg/kubelet/kubelet.go`, `nodeRef`. `kubectl describe node` finds both.
+    func event<Key>(_ report: PendingReport<Key, StorageHealth, NodeTarget>) -> EventRecord {
+        var node = ObjectReference()
+        node.kind = Node.resource.kind
+        node.apiVersion = Node.resource.apiVersion
+        node.name = nodeName
+        node.uid = nodeName
+        let health = report.state
+        let reason = health.isClear ? Self.storageNormalReason : Self.storageAbnormalReason
+        let component = Self.component(driver: report.target.driver)
+        return EventRecord(
+            name: EventName.make(
+                object: nodeName,
+                uid: nodeName,
+                component: component,
+                reason: reason,
+                fingerprint: health.fingerprint
+            ),
+            involvedObject: node,
+            type: health.isClear ? .normal : .warning,
+            reason: reason,
+            message: health.isClear
+                ? "The storage of \(report.target.driver) returns to the healthy state"
+                : "Storage of \(report.target.driver): \(health.summary)",
+            component: component,
+            instance: nodeName,
+            host: nodeName,
+            time: .now(),
+            attemptID: attempts.id(of: report)
+        )
+    }
+}
