@@ -4,6 +4,8 @@
 import CSIClient
 package import HealthCore
 import HealthRuntime
+import KubernetesAPI
+import KubernetesClient
 import Logging
 
 /// A dependency of this replica has failed for ``MonitorConfiguration/dependencyTimeout``: the lease is released,
@@ -78,6 +80,42 @@ struct DependencyWatcher: Sendable {
             try await time.sleep(for: .seconds(1))
             await driver.waitUntilDisconnected(atMost: interval, time)
             try Task.checkCancellation()
+        }
+    }
+
+    /// While leading, lists one object of each watched resource at an interval. The API server authorizes a watch when
+    /// it begins, and keeps it open for minutes after its RBAC rule was removed (k8s.io/apiserver,
+    /// pkg/endpoints/handlers/get.go, `ListResource`). A standby goes on until it is allowed to list again.
+    ///
+    /// RBAC: `list` on `persistentvolumes` and `persistentvolumeclaims`.
+    ///
+    /// - Throws: only `CancellationError`.
+    func checkPermissions(isLeading: () -> Bool) async throws {
+        guard let interval = configuration.permissionCheckInterval else { return try await suspendUntilCancelled() }
+        var refused: Set<Dependency> = []
+        while true {
+            try await time.sleep(for: interval)
+            guard isLeading() || !refused.isEmpty else { continue }
+            try await check(.volumes, WatchedVolume.self, &refused)
+            try await check(.claims, WatchedClaim.self, &refused)
+        }
+    }
+
+    private func check<O: ListedObject>(
+        _ dependency: Dependency,
+        _: O.Type,
+        _ refused: inout Set<Dependency>
+    ) async throws {
+        let began = time.now
+        do throws(KubernetesError) {
+            try await context.kubernetes.latestResourceVersion(O.self)
+            // What the watch itself has found stays: the rule for `watch` may be missing.
+            if refused.remove(dependency) != nil { dependencies.succeeded(dependency) }
+        } catch {
+            try Task.checkCancellation()
+            guard [.forbidden, .unauthorized].contains(error.code) else { return }
+            refused.insert(dependency)
+            dependencies.watchFailed(dependency, error, at: began)
         }
     }
 

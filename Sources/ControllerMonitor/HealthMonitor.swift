@@ -83,7 +83,7 @@ package struct HealthMonitor: Sendable {
     ///
     /// The watches of PersistentVolumes and PersistentVolumeClaims continue when a term ends, so that the next one
     /// begins without a list. Between terms no other request is made, except Identity calls to a driver that has
-    /// failed.
+    /// failed, and lists of one object where a list was refused.
     ///
     /// - Parameters:
     ///   - warmStandby: whether the watches begin at once, not with the first term.
@@ -104,6 +104,7 @@ package struct HealthMonitor: Sendable {
             },
             { try await elect { try await lead() } },
             { try await dependencyWatcher.recheckOnStandby { progress.termBegan != nil } },
+            { try await dependencyWatcher.checkPermissions { progress.termBegan != nil } },
         ])
     }
 

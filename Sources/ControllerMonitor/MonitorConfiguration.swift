@@ -43,6 +43,9 @@ package struct MonitorConfiguration: Sendable {
     /// The time from one Identity/Probe call to the next, which detect between lists that a driver hangs; nil: no such
     /// calls are made.
     package var driverCheckInterval: Duration?
+    /// The time from one check to the next whether this replica may still list what it watches, which detects that an
+    /// RBAC rule was removed while the watches stay open; nil: no such requests are made.
+    package var permissionCheckInterval: Duration?
     /// Which Secrets of the volumes are sent with the health RPCs.
     package var volumeSecrets = VolumeSecretsKind.none
 
