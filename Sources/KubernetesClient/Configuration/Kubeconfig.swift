@@ -3,7 +3,7 @@
 
 import HTTPTransport
 
-/// A kubeconfig file with its contexts, clusters and users.
+/// A kubeconfig file with its contexts, clusters and users, or several files that are merged.
 ///
 /// Only the entries of the chosen context are checked, as in client-go: an invalid entry of another cluster does no
 /// harm. Source: [kubeconfig (v1)](https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/).
@@ -11,10 +11,20 @@ package struct Kubeconfig {
     /// In bytes: enough for hundreds of clusters with their certificates.
     static let maximumSize = 4 << 20
 
-    private let root: KubeconfigEntry
+    /// The first file that has a context, a cluster, a user or the current context decides.
+    private let roots: [KubeconfigEntry]
 
     init(contentsOf path: String) throws(KubernetesConfigurationError) {
         try self.init(text: contents(ofFile: path, limit: Self.maximumSize), path: path)
+    }
+
+    /// Merges files as client-go does: of entries with the same name, the one of the first file counts.
+    ///
+    /// - Parameter paths: not empty.
+    init(merging paths: [String]) throws(KubernetesConfigurationError) {
+        var roots: [KubeconfigEntry] = []
+        for path in paths { roots += try Kubeconfig(contentsOf: path).roots }
+        self.roots = roots
     }
 
     /// - Parameters:
@@ -43,30 +53,29 @@ package struct Kubeconfig {
         path: String,
         readFile: @escaping FileReader
     ) throws(KubernetesConfigurationError) {
-        root = KubeconfigEntry(node: node, key: "", file: path, readFile: readFile)
+        let root = KubeconfigEntry(node: node, key: "", file: path, readFile: readFile)
         guard case .mapping = node.content else {
             throw root.error(.malformed, "not a kubeconfig: expected an object with clusters, contexts and users")
         }
+        roots = [root]
     }
 
-    /// The configuration of the current context. The files that it refers to are read now, and named in the result, to
-    /// be read again.
+    /// The configuration of a context. The files that it refers to are read now, and named in the result, to be read
+    /// again.
     ///
-    /// - Parameter environment: names the proxy if the context does not, see ``ProxySettings``.
+    /// - Parameters:
+    ///   - context: its name; nil for the current context.
+    ///   - environment: names the proxy if the context does not, see ``ProxySettings``.
     package func configuration(
+        context name: String? = nil,
         environment: [String: String] = [:]
     ) throws(KubernetesConfigurationError) -> KubernetesConfiguration {
-        guard let name = try root.string("current-context") else {
-            throw root.error(
-                .missing,
-                "no context is chosen: set current-context (kubectl config use-context NAME)"
-            )
-        }
-        let context = try root.named(name, in: "contexts", as: "context")
+        let name = if let name { name } else { try currentContext() }
+        let context = try named(name, in: "contexts", as: "context")
         guard let clusterName = try context.string("cluster") else {
             throw context.error(.missing, "cluster is missing")
         }
-        let cluster = try root.named(clusterName, in: "clusters", as: "cluster")
+        let cluster = try named(clusterName, in: "clusters", as: "cluster")
         let server = try cluster.server()
         let tls = try cluster.tls()
         var configuration = KubernetesConfiguration(
@@ -84,7 +93,7 @@ package struct Kubeconfig {
         configuration.tlsFiles.certificateAuthorities = try cluster.dataFile("certificate-authority")
         // As in client-go, credentials are not sent without TLS.
         if server.hasPrefix("https://"), let userName = try context.string("user") {
-            let user = try root.named(userName, in: "users", as: "user")
+            let user = try named(userName, in: "users", as: "user")
             try user.rejectUnsupportedCredentials(user: userName)
             configuration.tls.clientCertificate = try user.clientCertificate()
             configuration.tlsFiles.clientCertificate = try user.clientCertificateFiles()
@@ -97,6 +106,29 @@ package struct Kubeconfig {
             }
         }
         return configuration
+    }
+
+    private func currentContext() throws(KubernetesConfigurationError) -> String {
+        for root in roots {
+            if let name = try root.string("current-context") { return name }
+        }
+        throw roots[0].error(.missing, "no context is chosen: set current-context (kubectl config use-context NAME)")
+    }
+
+    /// The entry of the first file that has it.
+    private func named(
+        _ name: String,
+        in list: String,
+        as kind: String
+    ) throws(KubernetesConfigurationError) -> KubeconfigEntry {
+        for root in roots.dropLast() {
+            do throws(KubernetesConfigurationError) {
+                return try root.named(name, in: list, as: kind)
+            } catch  where error.code == .missing {
+                continue
+            }
+        }
+        return try roots[roots.count - 1].named(name, in: list, as: kind)
     }
 }
 

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+/// The health that events describe: per object and component, what the last event says.
+///
+/// Pure. Events of other components than the monitor's, external-health-monitor's and the kubelet's are ignored, and so
+/// are those on an earlier object of the same name.
+struct HealthEvents: Sendable {
+    /// The reasons of the events that are read. Each is a list of its own, because a field selector has no "or".
+    static let reasons = [abnormalReason, normalReason, unansweredReason, answeredReason]
+
+    static let abnormalReason = "VolumeConditionAbnormal"
+    static let normalReason = "VolumeConditionNormal"
+    /// The driver does not respond to health calls for a volume.
+    static let unansweredReason = "VolumeHealthUnknown"
+    static let answeredReason = "VolumeHealthKnown"
+
+    /// The source component of a controller ends in its driver's name.
+    static let controllerPrefix = "csi-pv-monitor-controller-"
+    /// The source component of a node's agent ends in its driver's name.
+    static let agentPrefix = "csi-pv-monitor-agent-"
+    static let kubelet = "kubelet"
+
+    /// The events of one component about one volume.
+    private struct History {
+        var abnormal: ListedEvent?
+        var normal: ListedEvent?
+        var unanswered: ListedEvent?
+        var answered: ListedEvent?
+
+        mutating func add(_ event: ListedEvent) {
+            switch event.reason {
+            case abnormalReason: Self.keepLater(&abnormal, event)
+            case normalReason: Self.keepLater(&normal, event)
+            case unansweredReason: Self.keepLater(&unanswered, event)
+            case answeredReason: Self.keepLater(&answered, event)
+            default: break
+            }
+        }
+
+        private static func keepLater(_ kept: inout ListedEvent?, _ event: ListedEvent) {
+            if kept.map(event.isLater) ?? true { kept = event }
+        }
+
+        /// The event that still holds: the first of a pair, unless the second is later.
+        private static func current(_ event: ListedEvent?, endedBy end: ListedEvent?) -> ListedEvent? {
+            guard let event, end.map(event.isLater) ?? true else { return nil }
+            return event
+        }
+
+        /// Since when the event holds: an event that was recorded before the last recovery has held again since then,
+        /// at most.
+        private static func since(_ event: ListedEvent, after end: ListedEvent?) -> Int64 {
+            max(event.first, min(end?.last ?? event.first, event.last))
+        }
+
+        var finding: (event: ListedEvent, isAbnormal: Bool, since: Int64)? {
+            if let event = Self.current(abnormal, endedBy: normal) {
+                return (event, true, Self.since(event, after: normal))
+            }
+            if let event = Self.current(unanswered, endedBy: answered) {
+                return (event, false, Self.since(event, after: answered))
+            }
+            return nil
+        }
+    }
+
+    /// Which component reports on which claim.
+    private struct Reporter: Hashable {
+        var component: String
+        var claim: ObjectName
+        /// nil for the events on the claim itself.
+        var pod: String?
+    }
+
+    private var histories: [Reporter: History] = [:]
+    /// The drivers whose controllers or agents have recorded events.
+    private(set) var drivers: Set<String> = []
+
+    init(_ snapshot: ClusterSnapshot) {
+        for event in (snapshot.events ?? [:]).values {
+            switch event.kind {
+            case "PersistentVolumeClaim": add(onClaim: event, snapshot)
+            case "Pod": add(onPod: event, snapshot)
+            default: break
+            }
+        }
+    }
+
+    private mutating func add(onClaim event: ListedEvent, _ snapshot: ClusterSnapshot) {
+        let name = ObjectName(event.name.namespace, event.object)
+        guard event.component.hasPrefix(Self.controllerPrefix), let claim = snapshot.claims[name],
+            event.objectUID.isEmpty || event.objectUID == claim.uid
+        else { return }
+        if let driver = Self.driver(ofComponent: event.component) { drivers.insert(driver) }
+        histories[Reporter(component: event.component, claim: name), default: History()].add(event)
+    }
+
+    private mutating func add(onPod event: ListedEvent, _ snapshot: ClusterSnapshot) {
+        guard event.component.hasPrefix(Self.agentPrefix) || event.component == Self.kubelet,
+            let report = PodVolumeReport(event.message)
+        else { return }
+        let name = ObjectName(event.name.namespace, event.object)
+        let pod = snapshot.pods?[name]
+        if snapshot.pods != nil {
+            guard let pod, !pod.hasEnded, event.objectUID.isEmpty || event.objectUID == pod.uid else { return }
+        }
+        guard let claimName = report.claim ?? pod?.claims[report.volume] else { return }
+        if let driver = Self.driver(ofComponent: event.component) { drivers.insert(driver) }
+        let claim = ObjectName(name.namespace, claimName)
+        let reporter = Reporter(component: event.component, claim: claim, pod: name.name)
+        histories[reporter, default: History()].add(event)
+    }
+
+    /// What the events say of each claim, in no order.
+    func findings() -> [(claim: ObjectName, finding: HealthFinding)] {
+        histories.compactMap { reporter, history in
+            guard let (event, isAbnormal, since) = history.finding else { return nil }
+            let isOnPod = reporter.pod != nil
+            let text = isOnPod ? PodVolumeReport(event.message)?.text ?? event.message : event.message
+            let finding = HealthFinding(
+                source: isOnPod ? .podEvent : .claimEvent,
+                conditions: isAbnormal ? [.init(report: text)] : [],
+                since: since,
+                driver: Self.driver(ofComponent: event.component),
+                node: isOnPod && !event.host.isEmpty ? event.host : nil
+            )
+            return (reporter.claim, finding)
+        }
+    }
+
+    /// nil for the kubelet.
+    private static func driver(ofComponent component: String) -> String? {
+        for prefix in [controllerPrefix, agentPrefix] where component.hasPrefix(prefix) {
+            return String(component.dropFirst(prefix.count))
+        }
+        return nil
+    }
+}

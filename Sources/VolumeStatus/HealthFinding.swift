@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+package import HealthCore
+
+/// What one source says about the health of a claim's volume.
+package struct HealthFinding: Sendable, Hashable {
+    package enum Source: String, Sendable, Hashable {
+        /// `status.healthStatus` of the claim.
+        case healthStatus
+        /// The condition `csi-health-monitor/VolumeHealthy` of the claim.
+        case claimCondition
+        /// An event of the controller on the claim.
+        case claimEvent
+        /// An event of a node's agent, or of the kubelet, on a pod.
+        case podEvent
+        /// The condition `DRIVER/volumes-healthy` of a pod.
+        case podCondition
+    }
+
+    package var source: Source
+    /// The worst first; empty if the driver does not respond to health calls for the volume.
+    package var conditions: [VolumeHealthCondition]
+    /// Since when, in seconds since 1970; nil if the source does not say.
+    package var since: Int64?
+    /// The driver's name, if the source has it.
+    package var driver: String?
+    /// The node that reports it, if the source is of a node.
+    package var node: String?
+
+    var status: VolumeHealthRow.Status { conditions.first.map { .init($0.status) } ?? .unknown }
+}
+
+extension HealthFinding {
+    /// From `status.healthStatus`; nil if it has no conditions.
+    init?(healthStatusOf claim: ListedClaim) {
+        guard !claim.healthConditions.isEmpty else { return nil }
+        self.init(
+            source: .healthStatus,
+            // Stable: conditions of the same status keep the order of the status.
+            conditions: claim.healthConditions.sorted { $0.status > $1.status },
+            since: claim.healthTransition
+        )
+    }
+
+    /// From a condition whose status is `False`; nil for another status.
+    init?(_ condition: HealthyCondition, source: Source, message: String, driver: String? = nil, node: String? = nil) {
+        guard condition.isFalse else { return nil }
+        let reported = VolumeHealthCondition(report: message)
+        self.init(
+            source: source,
+            conditions: [reported],
+            since: condition.transition,
+            driver: driver,
+            node: node
+        )
+    }
+}
+
+extension VolumeHealthCondition {
+    /// The worst condition in the text of an event or a claim condition: `DataLoss (BadBlocks): 7 blocks`. The message
+    /// contains the conditions that follow. A text of another form is the message of a legacy driver.
+    init(report: String) {
+        for status in Status.allCases where report.hasPrefix("\(status.rawValue) (") {
+            let rest = report.dropFirst(status.rawValue.count + 2)
+            guard let end = rest.firstIndex(of: ")") else { continue }
+            let after = rest[rest.index(after: end)...]
+            let message = after.hasPrefix(": ") || after.hasPrefix("; ") ? after.dropFirst(2) : after
+            self.init(status: status, reason: String(rest[..<end]), message: String(message))
+            return
+        }
+        self.init(abnormalMessage: report)
+    }
+}
+
+/// The text of an event or a condition of a node's agent, or of the kubelet: `Volume NAME (claim CLAIM): TEXT` or
+/// `Volume NAME: TEXT`, where NAME is the pod's name for the volume.
+struct PodVolumeReport: Sendable, Hashable {
+    var volume: String
+    /// nil if the text does not name it.
+    var claim: String?
+    var text: String
+
+    init?(_ message: String) {
+        let prefix = "Volume "
+        guard message.hasPrefix(prefix), let end = message.firstRange(of: ": ") else { return nil }
+        var subject = message[..<end.lowerBound].dropFirst(prefix.count)
+        text = String(message[end.upperBound...])
+        if subject.hasSuffix(")"), let start = subject.firstRange(of: " (claim ") {
+            claim = String(subject[start.upperBound...].dropLast())
+            subject = subject[..<start.lowerBound]
+        }
+        // Names have no spaces: this is another message.
+        guard !subject.isEmpty, !subject.contains(" ") else { return nil }
+        volume = String(subject)
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import KubernetesAPI
+
+/// The health of the claims in a snapshot. Pure.
+///
+/// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition, the
+/// events on the claim; if they do not say that the volume is unhealthy, the events on pods and the conditions of pods.
+package struct StatusReport: Sendable {
+    /// All claims, the worst first.
+    package var rows: [VolumeHealthRow]
+    /// By name. Claims without a CSI volume have no driver.
+    package var drivers: [DriverSummary]
+    /// Whether a controller of any driver renews its Lease; nil: this user may not list Leases.
+    package var isAnyLeaseRenewed: Bool?
+    /// Whether a status, a condition or an event of any claim shows that a monitor has reported.
+    package var hasEvidence: Bool
+
+    /// The rows of claims that are not healthy.
+    package var notHealthy: ArraySlice<VolumeHealthRow> { rows.prefix { $0.status > .healthy } }
+
+    /// - Parameters:
+    ///   - driver: only claims of this driver; nil for all.
+    ///   - leaseName: the name of the Lease of a driver's controllers.
+    ///   - now: the wall clock, in seconds since 1970.
+    package init(
+        _ snapshot: ClusterSnapshot,
+        driver: String? = nil,
+        leaseName: (_ driver: String) -> String,
+        now: Int64
+    ) {
+        let events = HealthEvents(snapshot)
+        let findings = Findings(snapshot, events)
+        let pods = snapshot.pods.map(Self.podsByClaim)
+        rows = snapshot.claims.values.map { claim in
+            VolumeHealthRow(
+                claim,
+                findings.finding(of: claim),
+                driver: Self.driver(of: claim, snapshot),
+                pods: pods.map { $0[claim.name] ?? [] }
+            )
+        }
+        if let driver { rows.removeAll { $0.driver != driver } }
+        rows.sort { $0.precedes($1) }
+        let leases = snapshot.leases.map { leases in leases.filter { DriverSummary.isRenewed($0, now: now) } }
+        isAnyLeaseRenewed = leases.map { !$0.isEmpty }
+        hasEvidence = !events.drivers.isEmpty || snapshot.claims.values.contains(where: \.hasEvidence)
+        drivers = Self.summaries(rows, snapshot, events: events, leases: leases?.map(\.metadata.name), leaseName)
+    }
+
+    /// nil if this user may not read the PersistentVolume.
+    private static func driver(of claim: ListedClaim, _ snapshot: ClusterSnapshot) -> String? {
+        guard let volumes = snapshot.volumes else { return nil }
+        return volumes[claim.volumeName]?.driver ?? ""
+    }
+
+    private static func podsByClaim(_ pods: [ObjectName: ListedPod]) -> [ObjectName: [ListedPod]] {
+        var byClaim: [ObjectName: [ListedPod]] = [:]
+        for pod in pods.values where !pod.hasEnded {
+            for claim in Set(pod.claims.values) {
+                byClaim[ObjectName(pod.name.namespace, claim), default: []].append(pod)
+            }
+        }
+        return byClaim
+    }
+
+    private static func summaries(
+        _ rows: [VolumeHealthRow],
+        _ snapshot: ClusterSnapshot,
+        events: HealthEvents,
+        leases: [String]?,
+        _ leaseName: (_ driver: String) -> String
+    ) -> [DriverSummary] {
+        var summaries: [String: DriverSummary] = [:]
+        for row in rows {
+            guard let driver = row.driver, !driver.isEmpty else { continue }
+            summaries[driver, default: DriverSummary(name: driver)].add(row, snapshot.claims[row.claim])
+        }
+        let leaseNames = Dictionary(uniqueKeysWithValues: summaries.keys.map { ($0, leaseName($0)) })
+        return summaries.values.sorted { $0.name < $1.name }.map { summary in
+            var summary = summary
+            if events.drivers.contains(summary.name) { summary.hasEvidence = true }
+            guard let own = leaseNames[summary.name] else { return summary }
+            let others = leaseNames.values.filter { $0 != own }
+            summary.isLeaseRenewed = leases.map { leases in
+                // The Leases of controllers that run on each node end in the node's name.
+                leases.contains { name in
+                    name == own || name.hasPrefix("\(own)-") && !others.contains { name.hasPrefix($0) }
+                }
+            }
+            return summary
+        }
+    }
+}
+
+/// What each source says of each claim.
+private struct Findings {
+    private var onClaims: [ObjectName: HealthFinding] = [:]
+    private var onPods: [ObjectName: HealthFinding] = [:]
+
+    init(_ snapshot: ClusterSnapshot, _ events: HealthEvents) {
+        for (claim, finding) in events.findings() {
+            if finding.source == .claimEvent {
+                Self.keepWorse(&onClaims[claim], finding)
+            } else {
+                Self.keepWorse(&onPods[claim], finding)
+            }
+        }
+        for pod in (snapshot.pods ?? [:]).values where !pod.hasEnded {
+            for condition in pod.conditions { add(condition, of: pod) }
+        }
+    }
+
+    /// A condition counts where no event of the same pods says more: it has one volume of the pod only.
+    private mutating func add(_ condition: HealthyCondition, of pod: ListedPod) {
+        guard let report = PodVolumeReport(condition.message),
+            let claim = report.claim ?? pod.claims[report.volume],
+            let finding = HealthFinding(
+                condition,
+                source: .podCondition,
+                message: report.text,
+                driver: String(condition.type.dropLast(ListedPod.conditionSuffix.count)),
+                node: pod.nodeName.isEmpty ? nil : pod.nodeName
+            )
+        else { return }
+        let name = ObjectName(pod.name.namespace, claim)
+        if onPods[name].map({ $0.source == .podCondition || $0.conditions.isEmpty }) ?? true {
+            Self.keepWorse(&onPods[name], finding)
+        }
+    }
+
+    func finding(of claim: ListedClaim) -> HealthFinding? {
+        let fromController = finding(onClaim: claim)
+        if let fromController, !fromController.conditions.isEmpty { return fromController }
+        return onPods[claim.name].flatMap { $0.conditions.isEmpty ? nil : $0 } ?? fromController ?? onPods[claim.name]
+    }
+
+    private func finding(onClaim claim: ListedClaim) -> HealthFinding? {
+        if let finding = HealthFinding(healthStatusOf: claim) { return finding }
+        if let condition = claim.condition {
+            if condition.isTrue { return onClaims[claim.name].flatMap { $0.conditions.isEmpty ? $0 : nil } }
+            let finding = HealthFinding(condition, source: .claimCondition, message: condition.message)
+            if let finding { return finding }
+        }
+        return onClaims[claim.name]
+    }
+
+    private static func keepWorse(_ kept: inout HealthFinding?, _ finding: HealthFinding) {
+        guard let old = kept else {
+            kept = finding
+            return
+        }
+        // Of equals the older one, so that the result does not depend on an order.
+        let isOlder = (finding.since ?? .max, finding.node ?? "") < (old.since ?? .max, old.node ?? "")
+        if finding.status > old.status || finding.status == old.status && isOlder { kept = finding }
+    }
+}

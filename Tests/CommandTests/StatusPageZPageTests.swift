@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import ArgumentParser
+import Testing
+
+@testable import Flags
+@testable import csi_health_monitor
+
+/// The pages `/statusz` and `/flagz`.
+@Suite struct StatusPageZPageTests {
+    @Test func `statusz has the text of Kubernetes' components`() {
+        let text = ZPage.statusz(
+            build: .init(version: "1.2.3", revision: "0fc2dc3", swiftVersion: "6.3"),
+            uptime: .milliseconds(93_784_999),
+            now: StatusPageScene.now,
+            paths: ["/metrics", "/readyz", "/healthz/driver", "/healthz/leader-election", "/"]
+        )
+        #expect(
+            text == """
+
+                csi-health-monitor statusz
+                Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and \
+                is for debugging purposes only.
+
+                Started: Sat Nov 28 14:56:55 UTC 2026
+                Up: 26 hr 03 min 04 sec
+                Swift version: 6.3
+                Binary version: 1.2.3
+
+                Paths: /healthz /metrics /readyz
+
+                """
+        )
+    }
+
+    @Test func `flagz has a line for each flag, by name`() {
+        let text = ZPage.flagz(["v": "0", "csi-address": "/csi/csi.sock", "kubeconfig": ""])
+        #expect(
+            text.hasPrefix("\ncsi-health-monitor flagz\nWarning: This endpoint is not meant to be machine parseable")
+        )
+        #expect(text.hasSuffix("only.\ncsi-address=/csi/csi.sock\nkubeconfig=\nv=0\n"))
+    }
+
+    @Test func `flagz has every flag of the help with its default`() throws {
+        let entries = HelpEntry.entries(of: ControllerCommand.self)
+        let defaults = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0.defaultText) })
+        #expect(try ControllerFlags.parse([]).values == defaults)
+    }
+
+    /// A value other than the default, by the placeholder in the help.
+    private static let examples = [
+        "address": ["x:1"], "bool": ["true", "false"], "bytes": ["64Ki"], "count": ["7"], "duration": ["7s"],
+        "format": ["json"], "key:value,...": ["a:b"], "kind": ["node-stage"], "level": ["7"], "name": ["x"],
+        "number": ["7"], "path": ["/x"], "pattern=N,...": ["a=1"], "when": ["never"],
+    ]
+
+    @Test func `flagz has the value of each flag`() throws {
+        let defaults = try ControllerFlags.parse([]).values
+        for entry in HelpEntry.entries(of: ControllerCommand.self) {
+            let examples = try #require(Self.examples[entry.value], "\(entry.value)")
+            let value = try #require(examples.first { $0 != entry.defaultText })
+            var expected = defaults
+            expected[entry.name] = value
+            #expect(try ControllerFlags.parse(["--\(entry.name)=\(value)"]).values == expected)
+        }
+    }
+}
