@@ -4,7 +4,6 @@
 import ArgumentParser
 import ControllerCore
 import ControllerMonitor
-import KlogLogging
 
 /// The flags of the controller with their types, defaults and help. ``ControllerOptions`` validates them.
 ///
@@ -16,18 +15,24 @@ package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "Kubernetes API") var kubernetes: KubernetesFlags
     @OptionGroup(title: "Leader election") var leaderElection: LeaderElectionFlags
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsFlags
+    @OptionGroup(title: "Diagnostics") var pages: PageFlags
+    @OptionGroup(title: "Accepted for compatibility") var controllerCompatibility: ControllerCompatibilityFlags
     @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
 
     /// The names of the flags that mean true without a value, as in `--leader-election`.
     package static let booleans: Set = [
         "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
-        "log-text-split-stream", "node-deployment", "report-missing-volumes", "version", "warm-standby",
+        "log-text-split-stream", "node-deployment", "report-missing-volumes", "status-page", "version",
+        "warm-standby",
     ]
 
     package init() {}
 
     /// Whether to print the version and exit.
     package var version: Bool { diagnostics.version }
+
+    /// The names of the flags without effect whose value differs from the default.
+    var ignored: [String] { controllerCompatibility.changed + compatibility.changed }
 }
 
 struct DriverFlags: ParsableArguments {
@@ -163,85 +168,23 @@ struct LeaderElectionFlags: ParsableArguments {
     }
 }
 
-struct DiagnosticsFlags: ParsableArguments {
-    @Option(
-        name: .customLong("http-endpoint"),
-        "Address to serve metrics and health checks on, such as :8080. Empty: no HTTP server.",
-        valueName: "address"
-    )
-    var httpEndpoint = ""
-
-    @Option("Deprecated: use --http-endpoint. Only one of the two may be set.", valueName: "address")
-    var metricsAddress = ""
-
-    @Option("HTTP path of the metrics.", valueName: "path")
-    var metricsPath = "/metrics"
-
-    @Option(
-        name: .customLong("v"),
-        "Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5 calls to the CSI driver, 6 requests to the "
-            + "API server.",
-        valueName: "level"
-    )
-    var verbosity: Int32 = 0
-
-    @Option("Log format: text or json.")
-    var loggingFormat = KlogHandler.Format.text
-
-    @Option("Print the version and exit.")
-    var version = false
+struct PageFlags: ParsableArguments {
+    @Option("Serve a page for browsers at / of the HTTP endpoint, and the same as /status.json.")
+    var statusPage = true
 }
 
-/// Flags of external-health-monitor that are parsed, so that an invalid value is an error, and otherwise ignored.
-struct CompatibilityFlags: ParsableArguments {
+/// Flags of external-health-monitor's controller alone that are parsed and otherwise ignored.
+struct ControllerCompatibilityFlags: IgnoredFlags {
     @Option("Ignored: volumes are watched.")
     var volumeListAddInterval = GoDuration.minutes(5)
 
     @Option("Ignored: nodes are watched.")
     var nodeListAddInterval = GoDuration.minutes(5)
 
-    @Option("Ignored: watches need no resync.")
-    var resync = GoDuration.minutes(10)
-
-    @Option("Ignored: the number of threads does not depend on the CPU limit.")
-    var automaxprocs = false
-
-    @Option("Ignored: --v applies to the whole program.")
-    var vmodule = VModule()
-
-    @Option("Ignored: logs are not buffered.")
-    var logFlushFrequency = GoDuration.seconds(5)
-
-    @Option("Ignored: logs go to standard error.")
-    var logTextSplitStream = false
-
-    @Option("Ignored: logs are not buffered.")
-    var logTextInfoBufferSize = ByteQuantity()
-
-    @Option(name: .customLong("log-json-split-stream"), "Ignored: logs go to standard error.")
-    var logJSONSplitStream = false
-
-    @Option(name: .customLong("log-json-info-buffer-size"), "Ignored: logs are not buffered.")
-    var logJSONInfoBufferSize = ByteQuantity()
-
-    /// The names of the flags whose value differs from the default. The user may expect an effect, so they are logged.
-    var changed: [String] {
-        guard let defaults = try? Self.parse([]) else { return [] }
-        return zip(texts, defaults.texts).filter { $0.text != $1.text }.map(\.0.name)
-    }
-
-    private var texts: [(name: String, text: String)] {
+    var texts: [(name: String, text: String)] {
         [
             ("volume-list-add-interval", volumeListAddInterval.flagText),
             ("node-list-add-interval", nodeListAddInterval.flagText),
-            ("resync", resync.flagText),
-            ("automaxprocs", automaxprocs.flagText),
-            ("vmodule", vmodule.flagText),
-            ("log-flush-frequency", logFlushFrequency.flagText),
-            ("log-text-split-stream", logTextSplitStream.flagText),
-            ("log-text-info-buffer-size", logTextInfoBufferSize.flagText),
-            ("log-json-split-stream", logJSONSplitStream.flagText),
-            ("log-json-info-buffer-size", logJSONInfoBufferSize.flagText),
         ]
     }
 }

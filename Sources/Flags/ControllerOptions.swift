@@ -56,9 +56,12 @@ package struct ControllerOptions: Sendable, Equatable {
     package var flagsWithoutLeaderElection: [String]
     /// Flags of external-health-monitor that have no effect and were not given their default.
     package var ignoredFlags: [String]
+    package var hasStatusPage: Bool
+    /// The value of each flag by its name, in the flag's syntax.
+    package var flagValues: [String: String]
 
     /// A shorter interval is probably a wrong unit: 5ms instead of 5m.
-    private static let minimumInterval = Duration.milliseconds(10)
+    static let minimumInterval = Duration.milliseconds(10)
 
     /// Validates the flags against each other and against the file system.
     ///
@@ -81,13 +84,15 @@ package struct ControllerOptions: Sendable, Equatable {
         nodeDeployment = flags.driver.nodeDeployment
         volumeSecrets = flags.driver.volumeSecrets
         kubeconfig = flags.kubernetes.kubeconfig.isEmpty ? nil : flags.kubernetes.kubeconfig
-        rateLimit = try Self.rateLimit(flags.kubernetes)
-        endpoint = try Self.endpoint(flags.diagnostics)
+        rateLimit = try RateLimit(qps: flags.kubernetes.kubeAPIQPS, burst: flags.kubernetes.kubeAPIBurst)
+        endpoint = try flags.diagnostics.endpoint()
         leaderElection = flags.leaderElection.leaderElection ? try Self.leaderElection(flags.leaderElection) : nil
-        verbosity = Int(flags.diagnostics.verbosity)
+        verbosity = try flags.diagnostics.checkedVerbosity()
         loggingFormat = flags.diagnostics.loggingFormat
         flagsWithoutLeaderElection = flags.leaderElection.withoutEffect
-        ignoredFlags = flags.compatibility.changed
+        ignoredFlags = flags.ignored
+        hasStatusPage = flags.pages.statusPage
+        flagValues = flags.values
 
         guard timeout > .zero else {
             throw UsageError(message: "--timeout must be greater than zero, such as 15s")
@@ -116,45 +121,9 @@ package struct ControllerOptions: Sendable, Equatable {
         guard reportUnansweredAfter.map({ $0 > .zero }) ?? true else {
             throw UsageError(message: "--report-unanswered-after must not be negative; 0 disables it")
         }
-        guard verbosity >= 0 else {
-            throw UsageError(message: "--v must not be negative; 0 logs the least")
-        }
         try FileCheck.checkSocketAddress(csiAddress)
         if let kubeconfig {
             try FileCheck.checkReadable(kubeconfig: kubeconfig)
-        }
-    }
-
-    /// As in client-go, a negative rate means no limit and a burst of 0 means 10. A rate of 0, which client-go takes as
-    /// 5, is refused, because it looks like no limit.
-    private static func rateLimit(_ flags: KubernetesFlags) throws(UsageError) -> RateLimit? {
-        guard flags.kubeAPIBurst >= 0 else {
-            throw UsageError(message: "--kube-api-burst must not be negative")
-        }
-        guard flags.kubeAPIQPS != 0 else {
-            throw UsageError(message: "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit")
-        }
-        guard flags.kubeAPIQPS > 0 else { return nil }
-        return RateLimit(
-            queriesPerSecond: flags.kubeAPIQPS,
-            burst: flags.kubeAPIBurst == 0 ? 10 : Int(flags.kubeAPIBurst)
-        )
-    }
-
-    private static func endpoint(_ flags: DiagnosticsFlags) throws(UsageError) -> DiagnosticsEndpoint.Configuration? {
-        guard flags.httpEndpoint.isEmpty || flags.metricsAddress.isEmpty else {
-            throw UsageError(message: "only one of --metrics-address and --http-endpoint may be set")
-        }
-        let name = flags.httpEndpoint.isEmpty ? "--metrics-address" : "--http-endpoint"
-        let text = flags.httpEndpoint.isEmpty ? flags.metricsAddress : flags.httpEndpoint
-        guard !text.isEmpty else { return nil }
-        guard flags.metricsPath.hasPrefix("/") else {
-            throw UsageError(message: "--metrics-path must begin with a slash, as in /metrics")
-        }
-        do {
-            return .init(address: try ListenAddress(parsing: text), metricsPath: flags.metricsPath)
-        } catch {
-            throw UsageError(message: "\(name): \(error.message)")
         }
     }
 
@@ -200,6 +169,7 @@ extension ControllerOptions {
         configuration.volumeSecrets = volumeSecrets
         configuration.dependencyTimeout = leaderElection?.driverUnavailableTimeout
         configuration.driverCheckInterval = .seconds(10)
+        configuration.permissionCheckInterval = .seconds(15)
         return configuration
     }
 }

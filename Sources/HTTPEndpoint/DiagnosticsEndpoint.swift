@@ -8,7 +8,8 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// The HTTP/1.1 endpoint for kubelet probes, Prometheus and operators: metrics, and health checks by path.
+/// The HTTP/1.1 endpoint for kubelet probes, Prometheus and operators: metrics, and health checks and pages by
+/// path.
 ///
 /// Clients are not trusted. A connection serves one request; the size of a request, the duration of an exchange and the
 /// number of open connections are limited. A connection above the last limit is closed at once.
@@ -48,11 +49,17 @@ package struct DiagnosticsEndpoint: Sendable {
         configuration: Configuration,
         metrics: MetricsRegistry,
         healthChecks: HealthChecks,
+        pages: Pages = Pages(),
         didListen: @escaping @Sendable (ListenAddress) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.didListen = didListen
-        responder = Responder(metricsPath: configuration.metricsPath, metrics: metrics, healthChecks: healthChecks)
+        responder = Responder(
+            metricsPath: configuration.metricsPath,
+            metrics: metrics,
+            healthChecks: healthChecks,
+            pages: pages
+        )
     }
 
     /// Listens and serves until the task is cancelled. When it returns, the port is free and all connections are

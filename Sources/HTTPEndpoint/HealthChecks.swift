@@ -71,6 +71,9 @@ package final class HealthChecks: Sendable {
         precondition(previous == nil, "duplicate health checks \(path)")
     }
 
+    /// The registered paths in no particular order.
+    package var paths: [String] { checks.withLock { Array($0.keys) } + named.withLock { Array($0.keys) } }
+
     func namedChecks(at path: String) -> NamedChecks? { named.withLock { $0[path] } }
 
     func check(at path: String) -> Registration? {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import Glibc
 import Metrics
 import NIOHTTP1
 
@@ -10,29 +9,31 @@ struct Responder: Sendable {
     let metricsPath: String
     let metrics: MetricsRegistry
     let healthChecks: HealthChecks
+    let pages: Pages
 
     func response(to request: HTTPRequestHead) -> Response {
         let path = String(request.uri.prefix { $0 != "?" })
-        if path == metricsPath {
-            guard request.method.isRead else { return .methodNotAllowed }
-            return Response(status: .ok, contentType: MetricsRegistry.expositionContentType, body: metrics.exposition())
-        }
-        if let checks = healthChecks.namedChecks(at: path) {
-            guard request.method.isRead else { return .methodNotAllowed }
-            let query = request.uri.drop { $0 != "?" }.dropFirst().split(separator: "&")
-            let isVerbose = query.contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
-            return Response(checks(), of: path, isVerbose: isVerbose)
-        }
-        guard let registration = healthChecks.check(at: path) else {
+        guard let respond = responses(at: path) else {
             return Response(status: .notFound, body: "404 page not found\n")
         }
-        guard request.method.isRead else { return .methodNotAllowed }
-        // The texts of k8s.io/apiserver, pkg/server/healthz/healthz.go.
-        if let problem = registration.check() {
-            if registration.severity == .information { return Response(status: .ok, body: "\(problem)\n") }
-            return Response(status: .internalServerError, body: "internal server error: \(problem)\n")
+        return request.method.isRead ? respond(request.uri.dropFirst(path.count + 1)) : .methodNotAllowed
+    }
+
+    /// Responds to requests for a path by their query; nil if nothing is served there.
+    private func responses(at path: String) -> ((_ query: Substring) -> Response)? {
+        if path == metricsPath {
+            return { _ in
+                Response(status: .ok, contentType: MetricsRegistry.expositionContentType, body: metrics.exposition())
+            }
         }
-        return Response(status: .ok, body: "ok")
+        if let checks = healthChecks.namedChecks(at: path) {
+            return { query in
+                let isVerbose = query.split(separator: "&").contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
+                return Response(checks(), of: path, isVerbose: isVerbose)
+            }
+        }
+        if let registration = healthChecks.check(at: path) { return { _ in Response(registration) } }
+        return pages.page(at: path).map { page in { _ in Response(page) } }
     }
 }
 
@@ -62,6 +63,18 @@ struct Response: Sendable {
 }
 
 extension Response {
+    /// The texts of k8s.io/apiserver, pkg/server/healthz/healthz.go.
+    fileprivate init(_ registration: HealthChecks.Registration) {
+        guard let problem = registration.check() else {
+            self.init(status: .ok, body: "ok")
+            return
+        }
+        switch registration.severity {
+        case .information: self.init(status: .ok, body: "\(problem)\n")
+        case .failure: self.init(status: .internalServerError, body: "internal server error: \(problem)\n")
+        }
+    }
+
     /// The text of kube-apiserver's `/readyz?verbose`: k8s.io/apiserver, pkg/server/healthz/healthz.go.
     fileprivate init(_ results: [HealthChecks.Result], of path: String, isVerbose: Bool) {
         let isOK = results.allSatisfy { $0.failure == nil }
@@ -70,7 +83,7 @@ extension Response {
                 return "[+]\(result.name) ok" + (result.note.map { ": \($0)" } ?? "")
             }
             let since =
-                failure.age.map { " since \(RFC3339.text(secondsSince1970: RFC3339.now - $0 / .seconds(1)))" } ?? ""
+                failure.age.map { " since \(UTCDate(secondsSince1970: UTCDate.now - $0 / .seconds(1)).rfc3339)" } ?? ""
             return "[-]\(result.name) failed\(since): \(failure.reason)"
         }
         let name = path.dropFirst()
@@ -81,29 +94,6 @@ extension Response {
             self.init(status: .serviceUnavailable, body: lines.joined(separator: "\n") + "\n\(name) check failed\n")
         }
     }
-}
-
-/// RFC 3339 timestamps in UTC, to the second.
-enum RFC3339 {
-    /// The wall-clock time in seconds since 1970.
-    static var now: Double {
-        var time = timespec()
-        // Safe: the pointer is to a local variable.
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-
-    /// `2026-04-20T09:39:53Z`; fractions of a second are truncated.
-    static func text(secondsSince1970 seconds: Double) -> String {
-        var time = time_t(seconds)
-        var utc = unsafe tm()
-        // Safe: both pointers are to local variables. It fails only where the year overflows an int.
-        unsafe gmtime_r(&time, &utc)
-        let date = unsafe "\(utc.tm_year + 1900)-\(twoDigits(utc.tm_mon + 1))-\(twoDigits(utc.tm_mday))"
-        return unsafe "\(date)T\(twoDigits(utc.tm_hour)):\(twoDigits(utc.tm_min)):\(twoDigits(utc.tm_sec))Z"
-    }
-
-    private static func twoDigits(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }
 
 extension HTTPMethod {

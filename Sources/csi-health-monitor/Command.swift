@@ -2,7 +2,6 @@
 // Copyright the csi-health-monitor authors
 
 import ArgumentParser
-import CBuildSettings
 import Flags
 import Glibc
 import KubernetesClient
@@ -10,49 +9,50 @@ import KubernetesClient
 /// Parses the arguments, runs the command, and reports a failure in one line.
 @main
 enum Program {
-    static let version = "0.1.0"
-    /// The commit. scripts/build.sh sets it by CSI_HEALTH_MONITOR_REVISION; `unknown` in other builds.
-    // Safe: a string literal of C.
-    static let revision = unsafe String(cString: cbuildsettings_revision())
-
-    /// The compiler's version, as far as conditional compilation shows it.
-    static var swiftVersion: String {
-        #if compiler(>=6.4)
-        "6.4 or later"
-        #elseif compiler(>=6.3)
-        "6.3"
-        #else
-        "6.2"
-        #endif
-    }
-
     static func main() async {
         Allocator.returnFreeMemory()
         // Writing to a closed connection fails with EPIPE instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parse(Array(CommandLine.arguments.dropFirst()))
+            var command = try parse(arguments)
             try await command.run()
         } catch {
             exit(with: error)
         }
     }
 
-    /// Parses arguments. Without a command it is `controller`: external-health-monitor has no commands.
+    /// The arguments after the program's name. As kubectl's plugin the program is the command `status`.
+    private static var arguments: [String] {
+        let arguments = CommandLine.arguments
+        let name = arguments.first?.split(separator: "/").last ?? ""
+        return (name == StatusCommand.pluginName ? [StatusCommand.name] : []) + arguments.dropFirst()
+    }
+
+    /// The commands. Without a name it is the first: external-health-monitor has no commands.
+    private static let commands: [any ProgramCommand.Type] = [
+        ControllerCommand.self, AgentCommand.self, DoctorCommand.self, StatusCommand.self,
+    ]
+
+    /// The commands and what they do, for the help.
+    static var commandList: String {
+        commands.map { "\($0.name): \($0.summary)" }.joined(separator: "\n")
+    }
+
+    private static func command(named name: String?) -> any ProgramCommand.Type {
+        commands.first { $0.name == name } ?? ControllerCommand.self
+    }
+
+    /// Parses arguments.
     static func parse(_ arguments: [String]) throws -> any AsyncParsableCommand {
-        let isNamed = [ControllerCommand.name, DoctorCommand.name].contains(arguments.first)
-        let flags = isNamed ? Array(arguments.dropFirst()) : arguments
-        let normalized = try GoArguments.normalized(flags, booleans: ControllerFlags.booleans)
-        if arguments.first == DoctorCommand.name { return try DoctorCommand.parse(normalized) }
-        return try ControllerCommand.parse(normalized)
+        let command = command(named: arguments.first)
+        let flags = command.name == arguments.first ? Array(arguments.dropFirst()) : arguments
+        return try command.parse(command.normalized(flags))
     }
 
     /// Prints help to standard output and exits with 0. Prints any other error as one line to standard error, writes it
-    /// as the container's termination message, and exits with 1.
+    /// as the container's termination message if the command is a service, and exits with 1.
     private static func exit(with error: any Error) -> Never {
-        // Doctor may run in the container of a running controller, whose termination message is not doctor's to write.
-        let isDoctor = CommandLine.arguments.dropFirst().first == DoctorCommand.name
-        let command: any AsyncParsableCommand.Type = isDoctor ? DoctorCommand.self : ControllerCommand.self
+        let command = command(named: arguments.first)
         if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
         let message = command.message(for: error)
         guard command.exitCode(for: error) != .success else {
@@ -62,21 +62,53 @@ enum Program {
         let line = Array("csi-health-monitor: \(message)\n".utf8)
         // Safe: the buffer is only read, and only during the call.
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
-        if !isDoctor { TerminationMessage.write(message) }
-        Glibc.exit(EXIT_FAILURE)
+        if command.isService { TerminationMessage.write(message) }
+        Glibc.exit(command.failureCode)
     }
 }
 
-struct ControllerCommand: AsyncParsableCommand {
+/// A command of the program.
+protocol ProgramCommand: AsyncParsableCommand {
+    static var name: String { get }
+    /// One line for the help.
+    static var summary: String { get }
+    /// The names of its flags that need no value, if its flags have Go's syntax.
+    static var booleans: Set<String> { get }
+    /// Whether it is the process of a container. Other commands may run in the container of a service, whose
+    /// termination message is not theirs to write.
+    static var isService: Bool { get }
+    /// The exit code after an error.
+    static var failureCode: Int32 { get }
+
+    /// The arguments in the syntax of ArgumentParser.
+    static func normalized(_ arguments: [String]) throws -> [String]
+}
+
+extension ProgramCommand {
+    static var failureCode: Int32 { EXIT_FAILURE }
+
+    static func normalized(_ arguments: [String]) throws -> [String] {
+        try GoArguments.normalized(arguments, booleans: booleans)
+    }
+}
+
+struct ControllerCommand: ProgramCommand {
     static let name = "controller"
+    static let summary = "Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their status."
+    static let booleans = ControllerFlags.booleans
+    static let isService = true
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract: "Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their status.",
-        usage: "csi-health-monitor [controller | doctor] [--flag=value ...]",
+        abstract: summary,
+        usage: "csi-health-monitor [COMMAND] [--flag=value ...]",
         discussion: """
-            Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its flags. Flags have \
-            Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as 1m30s.
+            Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its flags. Flags \
+            have Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as 1m30s.
+
+            Commands, each with its own --help; without one it is controller:
+
+            \(Program.commandList)
             """
     )
 
@@ -84,19 +116,50 @@ struct ControllerCommand: AsyncParsableCommand {
 
     func run() async throws {
         if flags.version {
-            print("csi-health-monitor \(Program.version)")
+            print(Program.versionLine)
             return
         }
         try await Controller.run(try ControllerOptions(flags))
     }
 }
 
-struct DoctorCommand: AsyncParsableCommand {
-    static let name = "doctor"
+struct AgentCommand: ProgramCommand {
+    static let name = "agent"
+    static let summary = "Reports abnormal CSI volumes of a node as events on the pods that use them."
+    static let booleans = AgentFlags.booleans
+    static let isService = true
 
     static let configuration = CommandConfiguration(
         commandName: name,
-        abstract: "Checks the CSI driver, the API server and the RBAC permissions of the controller. Changes nothing.",
+        abstract: summary,
+        usage: "csi-health-monitor agent [--flag=value ...]",
+        discussion: """
+            Runs on each node: once for all CSI drivers of the node (--all-drivers), or as a sidecar of one CSI node \
+            plugin. Requires the environment variable NODE_NAME. Has the flags of external-health-monitor's agent.
+            """
+    )
+
+    @OptionGroup var flags: AgentFlags
+
+    func run() async throws {
+        if flags.version {
+            print(Program.versionLine)
+            return
+        }
+        try await Agent.run(try AgentOptions(flags, nodeName: ProcessEnvironment.variable("NODE_NAME")))
+    }
+}
+
+struct DoctorCommand: ProgramCommand {
+    static let name = "doctor"
+    static let summary =
+        "Checks the CSI driver, the API server and the RBAC permissions of the controller. Changes nothing."
+    static let booleans = ControllerFlags.booleans
+    static let isService = false
+
+    static let configuration = CommandConfiguration(
+        commandName: name,
+        abstract: summary,
         usage: "csi-health-monitor doctor [--flag=value ...]",
         discussion: "Takes the controller's flags. The exit code is 1 if a check failed, otherwise 0."
     )

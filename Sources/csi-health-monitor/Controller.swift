@@ -10,14 +10,6 @@ import Metrics
 import ServiceLifecycle
 import UnixSignals
 
-/// The paths of the health checks. The first one is external-health-monitor's, the last two are kube-apiserver's.
-enum HealthPath {
-    static let leaderElection = "/healthz/leader-election"
-    static let driver = "/healthz/driver"
-    static let readiness = "/readyz"
-    static let liveness = "/livez"
-}
-
 /// Wires the controller's services and runs them until a signal or an error.
 enum Controller {
     /// Runs until SIGTERM or SIGINT.
@@ -25,7 +17,7 @@ enum Controller {
     /// - Throws: errors that retries cannot fix: an invalid kubeconfig, an address that is in use, another driver on
     ///   the socket.
     static func run(_ options: ControllerOptions) async throws {
-        let log = ControllerLog(format: options.loggingFormat, verbosity: options.verbosity)
+        let log = ProgramLog(format: options.loggingFormat, verbosity: options.verbosity)
         let logger = log.logger
         logger.notice("Starting", metadata: ["version": "\(Program.version)", "csiAddress": "\(options.csiAddress)"])
         logIgnoredFlags(of: options, to: logger)
@@ -39,6 +31,7 @@ enum Controller {
             snapshot: status.snapshot
         )
         let healthChecks = HealthChecks()
+        let pages = Pages()
         var services: [any Service] = []
         if let endpoint = options.endpoint {
             services.append(
@@ -46,7 +39,8 @@ enum Controller {
                     endpoint: DiagnosticsEndpoint(
                         configuration: endpoint,
                         metrics: registry,
-                        healthChecks: healthChecks
+                        healthChecks: healthChecks,
+                        pages: pages
                     )
                 )
             )
@@ -61,6 +55,8 @@ enum Controller {
         healthChecks.register(path: HealthPath.driver, severity: .information) { status.driverProblem() }
         healthChecks.register(path: HealthPath.liveness) { nil }
         healthChecks.register(path: HealthPath.readiness) { status.readiness().checks }
+        let metricsPath = (options.endpoint?.metricsPath).map { [$0] } ?? []
+        pages.registerController(options, status: status, paths: metricsPath + healthChecks.paths)
         status.set(leaderElectionProblem: { health?.failure() })
         let permissions = DoctorPermission.all(options, leaseNamespace: "")
         status.set(optionalRules: Set(permissions.filter { !$0.isRequired }.map(\.request.rbacRule)))
@@ -74,16 +70,7 @@ enum Controller {
                 )
             )
         )
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map {
-                    .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
-                },
-                gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
-            )
-        )
-        try await group.run()
+        try await Services.run(services)
         logger.notice("Stopped")
     }
 
@@ -95,38 +82,6 @@ enum Controller {
                 metadata: ["flags": "\(options.flagsWithoutLeaderElection.joined(separator: " "))"]
             )
         }
-        if !options.ignoredFlags.isEmpty {
-            logger.info(
-                "Ignored flags of external-health-monitor",
-                metadata: ["flags": "\(options.ignoredFlags.joined(separator: " "))"]
-            )
-        }
-    }
-}
-
-/// Serves metrics and health checks until shutdown.
-private struct EndpointService: Service {
-    let endpoint: DiagnosticsEndpoint
-
-    func run() async throws {
-        try await untilShutdown { try await endpoint.run() }
-    }
-}
-
-/// Logs lasting failures until shutdown.
-private struct ReadinessService: Service {
-    let reporter: ReadinessReporter
-
-    func run() async throws {
-        try await untilShutdown { try await reporter.run(clock: ContinuousClock()) }
-    }
-}
-
-/// Runs `operation` until graceful shutdown, which cancels it and is no error.
-func untilShutdown(_ operation: @escaping @Sendable () async throws -> Void) async throws {
-    do {
-        try await cancelWhenGracefulShutdown { try await operation() }
-    } catch is CancellationError {
-        return
+        Services.logIgnored(options.ignoredFlags, to: logger)
     }
 }

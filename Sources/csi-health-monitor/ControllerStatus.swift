@@ -21,18 +21,13 @@ final class ControllerStatus: Sendable {
         var isIdentified = false
         /// The first and the last failure to identify the driver; nil once it is identified.
         var identifyFailure: (since: ContinuousClock.Instant, reason: String)?
-        /// The requests in a row that got no response or 401: since the first, with the reason of the last.
-        var apiFailure: (since: ContinuousClock.Instant, requests: Int, reason: String)?
         /// RBAC rules that no report needs.
         var optionalRules: Set<String> = []
-        /// RBAC rules that are missing, as they are written in a Role, and since when.
-        var missingRules: [String: ContinuousClock.Instant] = [:]
-        /// RBAC rules that have been missing at any time.
-        var refusedRules: Set<String> = []
     }
 
     /// No other lock is taken under this one.
     private let state = Mutex(State())
+    let requests = RequestHealth()
 
     func set(_ driver: CSIClient) { state.withLock { $0.driver = driver } }
 
@@ -62,49 +57,18 @@ final class ControllerStatus: Sendable {
         }
     }
 
-    /// Records the result of a request. An RBAC rule is missing from the first request that is refused for it until one
-    /// is served.
-    func observe(_ request: KubernetesClient.RequestObservation) {
-        state.withLock { state in
-            if request.httpStatus == nil || request.httpStatus == 401 {
-                let problem = request.httpStatus == nil ? "no response" : "401 Unauthorized"
-                let reason = "\(request.verb) \(request.resource) at \(request.host): \(problem)"
-                state.apiFailure = (
-                    since: state.apiFailure?.since ?? .now,
-                    requests: (state.apiFailure?.requests ?? 0) + 1,
-                    reason: reason
-                )
-            } else {
-                state.apiFailure = nil
-            }
-        }
-        let (rule, isServed) = (request.rbacRule, request.httpStatus.map { $0 < 400 } ?? false)
-        guard request.lacksRule || isServed else { return }
-        state.withLock { state in
-            if request.lacksRule {
-                state.refusedRules.insert(rule)
-                if state.missingRules[rule] == nil { state.missingRules[rule] = .now }
-            } else if !state.missingRules.isEmpty {
-                state.missingRules[rule] = nil
-            }
-        }
-    }
-
     /// Whether this replica is able to report, check by check.
     func readiness() -> Readiness {
         let state = state.withLock { $0 }
         let now = ContinuousClock.now
+        let missing = requests.missingRules(at: now)
         return Readiness(
             isDriverIdentified: state.isIdentified,
             driver: state.identifyFailure.map { .init(age: now - $0.since, reason: $0.reason) },
             monitor: state.monitor?.status(),
-            // A single failure may be a request that was cancelled or timed out, and the next request may be minutes
-            // away.
-            apiServer: state.apiFailure.flatMap { failure in
-                failure.requests >= 2 ? .init(age: now - failure.since, reason: failure.reason) : nil
-            },
-            missingRules: state.missingRules.filter { !state.optionalRules.contains($0.key) }.mapValues { now - $0 },
-            missingOptionalRules: state.optionalRules.intersection(state.missingRules.keys),
+            apiServer: requests.failure(at: now),
+            missingRules: missing.filter { !state.optionalRules.contains($0.key) },
+            missingOptionalRules: state.optionalRules.intersection(missing.keys),
             leaseProblem: state.leaderElectionProblem(),
             leaseHolder: state.lease?().isHeld
         )
@@ -144,9 +108,7 @@ final class ControllerStatus: Sendable {
             watchSilences: (readiness.monitor?.watches ?? []).compactMap { watch in
                 watch.silence.map { (resource: watch.resource, age: $0) }
             },
-            rules: state.withLock { state in
-                state.refusedRules.map { (rule: $0, isMissing: state.missingRules[$0] != nil) }
-            },
+            rules: requests.rules,
             lease: lease?(),
             health: monitor?.snapshot()
         )
@@ -165,9 +127,7 @@ final class ControllerStatus: Sendable {
 extension SidecarMetrics.Configuration {
     init(_ options: ControllerOptions) {
         self.init(
-            version: Program.version,
-            revision: Program.revision,
-            swiftVersion: Program.swiftVersion,
+            build: .current,
             listVolumesInterval: options.listVolumesInterval,
             monitorInterval: options.monitorInterval
         )

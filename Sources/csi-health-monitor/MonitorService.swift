@@ -19,7 +19,7 @@ struct MonitorService: Service {
     let status: ControllerStatus
     /// nil without leader election.
     let health: LeaderElectionHealth?
-    let log: ControllerLog
+    let log: ProgramLog
 
     private var logger: Logger { log.logger }
 
@@ -35,13 +35,7 @@ struct MonitorService: Service {
                     "--node-deployment requires the environment variable NODE_NAME: set it from the pod's spec.nodeName"
             )
         }
-        let environment = ProcessEnvironment.variables(KubernetesConfiguration.variables)
-        let configuration =
-            if let kubeconfig = options.kubeconfig {
-                try KubernetesConfiguration.load(kubeconfig: kubeconfig, environment: environment)
-            } else {
-                try KubernetesConfiguration.inCluster(environment: environment)
-            }
+        let configuration = try KubernetesConfiguration.load(kubeconfig: options.kubeconfig)
         configuration.logWarnings(to: logger)
         let (metrics, status) = (metrics, status)
         let driver = try CSIClient(
@@ -55,12 +49,12 @@ struct MonitorService: Service {
         status.set(driver)
         let kubernetes = try KubernetesClient(
             configuration: configuration,
-            userAgent: Self.userAgent,
+            userAgent: Program.userAgent,
             rateLimit: options.rateLimit,
             logger: log.requests
         ) {
             metrics.observe($0)
-            status.observe($0)
+            status.requests.observe($0)
         } skippedObject: {
             metrics.countUndecodableObject(resource: $0.resource)
         }
@@ -94,13 +88,13 @@ struct MonitorService: Service {
         // NewFromKubeconfig.
         let leaseClient = try KubernetesClient(
             configuration: configuration,
-            userAgent: Self.userAgent,
+            userAgent: Program.userAgent,
             rateLimit: nil,
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
             logger: log.requests
         ) {
             metrics.observe($0)
-            status.observe($0)
+            status.requests.observe($0)
         }
         let namespace =
             election.namespace ?? ProcessEnvironment.variable("POD_NAMESPACE") ?? configuration.defaultNamespace
@@ -174,6 +168,4 @@ struct MonitorService: Service {
 
     /// The node of this pod, if its manifest sets NODE_NAME.
     private var hostNodeName: String? { ProcessEnvironment.variable("NODE_NAME") }
-
-    private static var userAgent: String { "csi-health-monitor/\(Program.version)" }
 }

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Glibc
+import KubernetesClient
 
 /// The environment variables and the host name of this process.
 enum ProcessEnvironment {
@@ -27,4 +28,19 @@ enum ProcessEnvironment {
         guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
         return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
+}
+
+extension KubernetesConfiguration {
+    /// The configuration by `--kubeconfig` and the environment of this process.
+    ///
+    /// - Parameter path: nil: the pod's service account.
+    static func load(kubeconfig path: String?) throws -> KubernetesConfiguration {
+        let environment = ProcessEnvironment.variables(variables)
+        guard let path else { return try inCluster(environment: environment) }
+        return try load(kubeconfig: path, environment: environment)
+    }
+}
+
+extension Program {
+    static var userAgent: String { "csi-health-monitor/\(version)" }
 }

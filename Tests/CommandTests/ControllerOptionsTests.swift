@@ -50,10 +50,10 @@ import Testing
         )
         #expect(metrics.listVolumesInterval == .seconds(120))
         #expect(metrics.monitorInterval == .seconds(90))
-        #expect(metrics.version == Program.version)
+        #expect(metrics.build.version == Program.version)
         let revision = ProcessInfo.processInfo.environment["CSI_HEALTH_MONITOR_REVISION"] ?? "unknown"
-        #expect(metrics.revision == revision)
-        #expect(metrics.swiftVersion.hasPrefix("6."))
+        #expect(metrics.build.revision == revision)
+        #expect(metrics.build.swiftVersion.hasPrefix("6."))
     }
 
     @Test func `every flag sets its option`() throws {

@@ -18,9 +18,7 @@ import Testing
         SidecarMetrics(
             registry: registry,
             configuration: .init(
-                version: "0",
-                revision: "unknown",
-                swiftVersion: "6.2",
+                build: .init(version: "0", revision: "unknown", swiftVersion: "6.2"),
                 listVolumesInterval: .seconds(300),
                 monitorInterval: .seconds(60)
             ),
@@ -47,7 +45,7 @@ import Testing
     }
 
     private func observe(_ httpStatus: Int?, lacksRule: Bool = false) {
-        status.observe(
+        status.requests.observe(
             KubernetesClient.RequestObservation(
                 request: RequestInfo(verb: .get, resource: CSIDriverObject.resource),
                 httpStatus: httpStatus,

@@ -68,10 +68,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("base/cluster-role.yaml base/lease-role.yaml", ["--leader-election"]),
-        ("base/cluster-role.yaml components/node-watcher/cluster-role.yaml", ["--enable-node-watcher"]),
-        ("base/cluster-role.yaml components/volume-secrets/role.yaml", ["--volume-secrets=node-stage"]),
-        ("base/cluster-role.yaml components/node-deployment/cluster-role.yaml", ["--node-deployment"]),
+        ("base/rbac/cluster-role.yaml base/rbac/lease-role.yaml", ["--leader-election"]),
+        ("base/rbac/cluster-role.yaml components/node-watcher/cluster-role.yaml", ["--enable-node-watcher"]),
+        ("base/rbac/cluster-role.yaml components/volume-secrets/role.yaml", ["--volume-secrets=node-stage"]),
+        ("base/rbac/cluster-role.yaml components/node-deployment/cluster-role.yaml", ["--node-deployment"]),
     ])
     func `the checked permissions are exactly the rules of the manifests`(files: String, flags: [String]) throws {
         let manifests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

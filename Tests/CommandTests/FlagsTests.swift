@@ -26,20 +26,10 @@ import Testing
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
         "report-unanswered-after": "15m",
-        "warm-standby": "false", "driver-unavailable-timeout": "",
+        "warm-standby": "false", "driver-unavailable-timeout": "", "status-page": "true",
     ]
 
-    /// The name, the value's placeholder and the default of each flag in the help.
-    private var helpEntries: [(name: String, value: String, defaultText: String)] {
-        let lines = ControllerCommand.helpMessage(columns: 1000).components(separatedBy: "\n")
-        return lines.indices.filter { lines[$0].hasPrefix("  --") }.map { index in
-            let label = lines[index].drop { $0 == " " || $0 == "-" }.prefix { $0 != ">" }.split(separator: " <")
-            // After a long label the text is on the next line.
-            let text = lines[index].hasSuffix(">") ? lines[index + 1] : lines[index]
-            let defaultText = text.components(separatedBy: "(default: ").dropFirst().last?.dropLast()
-            return (String(label[0]), String(label[1]), defaultText.map(String.init) ?? "")
-        }
-    }
+    private var helpEntries: [HelpEntry] { HelpEntry.entries(of: ControllerCommand.self) }
 
     @Test func `the flags and their defaults are those of external-health-monitor`() {
         let found = helpEntries.map { ($0.name, $0.defaultText) }

@@ -12,14 +12,28 @@ import Testing
         #expect(ControllerCommand.helpMessage(columns: 100) == help)
     }
 
+    @Test func `the help of the agent is complete and in order`() {
+        #expect(AgentCommand.helpMessage(columns: 100) == agentHelp)
+    }
+
     private let help = """
         OVERVIEW: Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their
         status.
 
         Runs as a sidecar of a CSI controller plugin, in place of external-health-monitor and with its
-        flags. Flags have Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as 1m30s.
+        flags. Flags have Go's syntax: -flag or --flag, -flag=value or -flag value, durations such as
+        1m30s.
 
-        USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]
+        Commands, each with its own --help; without one it is controller:
+
+        controller: Reports abnormal CSI volumes as events on their PersistentVolumeClaims and in their
+        status.
+        agent: Reports abnormal CSI volumes of a node as events on the pods that use them.
+        doctor: Checks the CSI driver, the API server and the RBAC permissions of the controller. Changes
+        nothing.
+        status: Lists the PersistentVolumeClaims whose volumes are unhealthy, or explains one claim.
+
+        USAGE: csi-health-monitor [COMMAND] [--flag=value ...]
 
         CSI DRIVER:
           --csi-address <address> Path of the CSI driver's socket, or unix:// and the path. (default:
@@ -115,12 +129,96 @@ import Testing
           --logging-format <format>
                                   Log format: text or json. (default: text)
           --version <bool>        Print the version and exit. (default: false)
+          --status-page <bool>    Serve a page for browsers at / of the HTTP endpoint, and the same as
+                                  /status.json. (default: true)
 
         ACCEPTED FOR COMPATIBILITY:
           --volume-list-add-interval <duration>
                                   Ignored: volumes are watched. (default: 5m)
           --node-list-add-interval <duration>
                                   Ignored: nodes are watched. (default: 5m)
+          --resync <duration>     Ignored: watches need no resync. (default: 10m)
+          --automaxprocs <bool>   Ignored: the number of threads does not depend on the CPU limit.
+                                  (default: false)
+          --vmodule <pattern=N,...>
+                                  Ignored: --v applies to the whole program.
+          --log-flush-frequency <duration>
+                                  Ignored: logs are not buffered. (default: 5s)
+          --log-text-split-stream <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --log-text-info-buffer-size <bytes>
+                                  Ignored: logs are not buffered. (default: 0)
+          --log-json-split-stream <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --log-json-info-buffer-size <bytes>
+                                  Ignored: logs are not buffered. (default: 0)
+
+        OPTIONS:
+          -h, --help              Show help information.
+
+        """
+
+    private let agentHelp = """
+        OVERVIEW: Reports abnormal CSI volumes of a node as events on the pods that use them.
+
+        Runs on each node: once for all CSI drivers of the node (--all-drivers), or as a sidecar of one CSI
+        node plugin. Requires the environment variable NODE_NAME. Has the flags of
+        external-health-monitor's agent.
+
+        USAGE: csi-health-monitor agent [--flag=value ...]
+
+        CSI DRIVERS:
+          --csi-address <address> Path of the CSI driver's socket, or unix:// and the path. Not with
+                                  --all-drivers. (default: /run/csi/socket)
+          --all-drivers <bool>    Monitor every CSI driver that is registered with the node's kubelet,
+                                  found by the sockets in plugins_registry of the kubelet's root directory.
+                                  (default: false)
+          --drivers <name,...>    With --all-drivers: monitor only these CSI drivers.
+          --exclude-drivers <name,...>
+                                  With --all-drivers: do not monitor these CSI drivers.
+          --kubelet-root-path <path>
+                                  The kubelet's --root-dir, as the kubelet was started with it: the CSI
+                                  driver gets paths below it. (default: /var/lib/kubelet)
+          --timeout <duration>    Timeout of each call to a CSI driver. (default: 15s)
+          --monitor-interval <duration>
+                                  Interval in which each volume is probed once. (default: 1m)
+          --worker-threads <count>
+                                  Maximum number of concurrent calls to each CSI driver. (default: 10)
+
+        REPORTING:
+          --report-missing-volumes <bool>
+                                  Report a volume that the CSI driver found before and no longer finds at
+                                  its path. (default: true)
+          --readiness-condition <bool>
+                                  Write the condition DRIVER/volumes-healthy of pods that name it in
+                                  spec.readinessGates. Requires the RBAC rule to patch pods/status.
+                                  (default: false)
+          --legacy-readiness <bool>
+                                  With --readiness-condition: an abnormal volume of a legacy driver (up to
+                                  CSI 1.12) makes its pods not ready. (default: false)
+          --node-events <bool>    Report conditions of a CSI driver's storage backend as events on the
+                                  Node. (default: false)
+
+        KUBERNETES API:
+          --kubeconfig <path>     Path of the kubeconfig file. Empty: the pod's service account.
+          --kube-api-qps <number> Maximum QPS to the API server. Negative: no limit. (default: 5)
+          --kube-api-burst <count>
+                                  Maximum burst of requests to the API server. (default: 10)
+
+        DIAGNOSTICS:
+          --http-endpoint <address>
+                                  Address to serve metrics and health checks on, such as :8080. Empty: no
+                                  HTTP server.
+          --metrics-address <address>
+                                  Deprecated: use --http-endpoint. Only one of the two may be set.
+          --metrics-path <path>   HTTP path of the metrics. (default: /metrics)
+          --v <level>             Log verbosity: 0 what an operator acts on, 2 reports, 4 decisions, 5
+                                  calls to the CSI driver, 6 requests to the API server. (default: 0)
+          --logging-format <format>
+                                  Log format: text or json. (default: text)
+          --version <bool>        Print the version and exit. (default: false)
+
+        ACCEPTED FOR COMPATIBILITY:
           --resync <duration>     Ignored: watches need no resync. (default: 10m)
           --automaxprocs <bool>   Ignored: the number of threads does not depend on the CPU limit.
                                   (default: false)

@@ -9,9 +9,11 @@ import Testing
 
 /// The program as a process: its output, its exit code, and its effects on a simulated cluster.
 @Suite(.timeLimit(.minutes(30))) struct ProgramTests {
-    @Test(arguments: [["--version"], ["-version=true"], ["controller", "--version"]])
+    @Test(arguments: [
+        ["--version"], ["-version=true"], ["controller", "--version"], ["agent", "--version"],
+    ])
     func `the version is printed`(arguments: [String]) async throws {
-        let expected = Tool.Outcome(exitCode: 0, output: "csi-health-monitor \(Program.version)\n", errors: "")
+        let expected = Tool.Outcome(exitCode: 0, output: "\(Program.versionLine)\n", errors: "")
         let outcome = try await run(arguments)
         #expect(outcome == expected)
     }
@@ -20,7 +22,8 @@ import Testing
     func `the help is printed`(arguments: [String]) async throws {
         let outcome = try await run(arguments)
         #expect(outcome.exitCode == 0)
-        #expect(outcome.output.contains("USAGE: csi-health-monitor [controller | doctor] [--flag=value ...]\n"))
+        #expect(outcome.output.contains("USAGE: csi-health-monitor [COMMAND] [--flag=value ...]\n"))
+        for command in ["controller", "agent", "doctor"] { #expect(outcome.output.contains("\n\(command): ")) }
         #expect(outcome.errors == "")
     }
 

@@ -64,9 +64,7 @@ import Testing
         SidecarMetrics(
             registry: registry,
             configuration: .init(
-                version: "0.1",
-                revision: "abc",
-                swiftVersion: "6.2",
+                build: .init(version: "0.1", revision: "abc", swiftVersion: "6.2"),
                 listVolumesInterval: .seconds(300),
                 monitorInterval: .seconds(60)
             ),
@@ -238,43 +236,7 @@ import Testing
         metrics.observe(.sweepCompleted(duration: .zero))
         metrics.countUndecodableObject(resource: "r")
         metrics.countStepDown("r")
-        var exposed: Set<String> = []
-        var types: [Substring: Substring] = [:]
-        for line in registry.exposition().split(separator: "\n") {
-            if let match = line.wholeMatch(of: /# TYPE (\S+) (\S+)/) {
-                types[match.1] = match.2
-            } else if let match = line.wholeMatch(of: /([a-z_]+?)(_bucket|_sum|_count)?(\{.*\})? \S+/) {
-                let name = types[match.1] == nil ? match.1 + (match.2 ?? "") : match.1
-                let labels = (match.3 ?? "").matches(of: /([a-z_]+)="/).map(\.1).filter { $0 != "le" }
-                exposed.insert("\(name) \(types[name] ?? "?") \(labels.joined(separator: ","))")
-            }
-        }
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let page = try String(contentsOf: root.appendingPathComponent("docs/metrics.md"), encoding: .utf8)
-        let rows = page.split(separator: "\n").filter { $0.contains(/^\| `[a-z_]+` \| (gauge|counter|histogram) \|/) }
-        let queries = try rows.map { row in
-            try #require(row.firstMatch(of: /\| `([^`]+)` \|$/), "no example query: \(row)").1
-        }
-        let documented = page.matches(of: /\| `([a-z_]+)` \| ([a-z]+) \| ([a-z_`, ]*) ?\|/).map { row in
-            "\(row.1) \(row.2) \(row.3.filter { $0 != "`" && $0 != " " })"
-        }
-        #expect(Set(documented) == exposed)
-        #expect(documented.count == exposed.count)
-        for (row, query) in zip(rows, queries) {
-            let name = try #require(row.firstMatch(of: /`([a-z_]+)`/)).1
-            #expect(query.contains(name), "the example of \(name) has another metric: \(query)")
-        }
-
-        let rules =
-            "groups: [{name: examples, rules: [\n"
-            + queries.map { "{record: 'example:query', expr: '\($0)'},\n" }.joined() + "]}]"
-        let verdict = try await Tool.run(
-            Tool.find("promtool", package: "prometheus"),
-            ["check", "rules", "--lint=none", "/dev/stdin"],
-            input: rules
-        )
-        #expect(verdict.exitCode == 0, "\(verdict.output) \(verdict.errors)")
+        try await MetricsPage.controller().check(registry.exposition())
     }
 
     @Test func `all metrics have the driver's name but those of external-health-monitor, which keep its labels`() {

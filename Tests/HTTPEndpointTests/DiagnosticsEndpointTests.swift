@@ -11,6 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct DiagnosticsEndpointTests {
     private let registry = MetricsRegistry()
     private let healthChecks = HealthChecks()
+    private let pages = Pages()
 
     // MARK: Responses
 
@@ -68,6 +69,20 @@ import Testing
             #expect(response.status == "HTTP/1.1 200 OK")
             #expect(response.headers["content-length"] == "2")
             #expect(response.body == "")
+        }
+    }
+
+    @Test(arguments: [("GET", "<p>"), ("HEAD", "")])
+    func `a page is served with the headers that protect its reader`(method: String, body: String) async throws {
+        pages.register(path: "/", .html) { "<p>" }
+        try await withEndpoint { port in
+            let response = try await exchange("\(method) / HTTP/1.1\r\nHost: x\r\n\r\n", port: port)
+            #expect(response.status == "HTTP/1.1 200 OK")
+            #expect(response.headers["content-type"] == "text/html; charset=utf-8")
+            #expect(response.headers["content-length"] == "3")
+            #expect(response.headers["content-security-policy"]?.hasPrefix("default-src 'none';") == true)
+            #expect(response.headers["x-content-type-options"] == "nosniff")
+            #expect(response.body == body)
         }
     }
 
@@ -251,6 +266,7 @@ import Testing
             ),
             metrics: registry,
             healthChecks: healthChecks,
+            pages: pages,
             didListen: { listening.yield($0) }
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in

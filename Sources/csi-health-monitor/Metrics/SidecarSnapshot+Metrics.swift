@@ -26,35 +26,7 @@ extension SidecarSnapshot {
                 value: health == nil ? 0 : 1
             ),
         ]
-        metrics.append(
-            CollectedMetric(
-                MetricDescription(
-                    name: "csi_volume_health_up",
-                    help: "Whether this replica is able to report volume health (1), as /readyz shows."
-                ),
-                value: isUp ? 1 : 0
-            )
-        )
-        metrics.append(
-            CollectedMetric(
-                MetricDescription(
-                    name: "csi_volume_health_watch_age_seconds",
-                    help: "Time since the last event or bookmark of a watch.",
-                    labelNames: ["resource"]
-                ),
-                samples: watchSilences.map { ([$0.resource], $0.age / .seconds(1)) }
-            )
-        )
-        metrics.append(
-            CollectedMetric(
-                MetricDescription(
-                    name: "csi_volume_health_rbac_rule_missing",
-                    help: "Whether the API server rejects requests because this RBAC rule is missing (1).",
-                    labelNames: ["rule"]
-                ),
-                samples: rules.map { ([$0.rule], $0.isMissing ? 1 : 0) }
-            )
-        )
+        metrics += [.up(isUp), .watchAges(watchSilences), .missingRules(rules)]
         if let lease {
             metrics.append(
                 CollectedMetric(

@@ -5,7 +5,8 @@ import KlogLogging
 import Logging
 import Synchronization
 
-/// The log of the process: klog lines on standard error. Once the driver is identified, each line has the key `driver`.
+/// The log of the process: klog lines on standard error. Once the controller has identified its driver, each line has
+/// the key `driver`.
 ///
 /// | `--v` | Level | Logged |
 /// |---|---|---|
@@ -14,7 +15,7 @@ import Synchronization
 /// | 4 | `debug` | decisions: what was read back, skipped, or is retried |
 /// | 5 | `trace` of ``logger`` | calls to the driver, with request and response |
 /// | 6 | `trace` of ``requests`` | requests to the API server, including those for the Lease |
-final class ControllerLog: Sendable {
+final class ProgramLog: Sendable {
     /// The verbosity of requests to the API server.
     static let requestVerbosity = 6
 

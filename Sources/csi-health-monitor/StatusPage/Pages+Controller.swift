@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Flags
+import HTTPEndpoint
+
+extension Pages {
+    /// Registers the controller's pages: `/statusz`, `/flagz`, and with `--status-page` the status page and
+    /// `/status.json`.
+    ///
+    /// - Parameter paths: of the metrics and health checks.
+    func registerController(_ options: ControllerOptions, status: ControllerStatus, paths: [String]) {
+        let start = ContinuousClock.now
+        let flagValues = options.flagValues
+        register(path: "/flagz", .plainText) { ZPage.flagz(flagValues) }
+        let own = ["/flagz", "/statusz"] + (options.hasStatusPage ? ["/status.json"] : [])
+        register(path: "/statusz", .plainText) {
+            ZPage.statusz(
+                build: .current,
+                uptime: .now - start,
+                now: WallClock.secondsSince1970,
+                paths: paths + own
+            )
+        }
+        guard options.hasStatusPage else { return }
+        let hasLeaderElection = options.leaderElection != nil
+        let current: @Sendable () -> ControllerPage = {
+            ControllerPage(
+                build: .current,
+                driverName: status.driverName(),
+                hasLeaderElection: hasLeaderElection,
+                snapshot: status.snapshot(),
+                readiness: status.readiness(),
+                uptime: .now - start,
+                now: WallClock.secondsSince1970
+            )
+        }
+        let links = (paths + own).sorted().map { path in
+            StatusPage.Link(path: path == HealthPath.readiness ? "\(path)?verbose" : path, text: path)
+        }
+        register(path: "/", .html) { current().page(links: links).html }
+        register(path: "/status.json", .json) { current().json }
+    }
+}

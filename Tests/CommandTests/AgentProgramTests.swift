@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import Testing
+
+@testable import csi_health_monitor
+
+/// The agent as a process, between a simulated API server and simulated drivers.
+@Suite(.timeLimit(.minutes(30))) struct AgentProgramTests {
+    private static let volume = VolumeFixture(number: 0)
+
+    @Test func `the help names the command and its flags`() async throws {
+        let outcome = try await Tool.run(programPath(), ["agent", "--help"])
+        #expect(outcome.exitCode == 0)
+        #expect(outcome.output.contains("USAGE: csi-health-monitor agent [--flag=value ...]\n"))
+        #expect(outcome.output.contains("--all-drivers"))
+        #expect(outcome.errors == "")
+    }
+
+    @Test func `without NODE_NAME the process ends with one line`() async throws {
+        let outcome = try await Tool.run(programPath(), ["agent", "--all-drivers"], environment: ["NODE_NAME": ""])
+        #expect(outcome.exitCode == 1)
+        #expect(outcome.output == "")
+        #expect(outcome.errors.hasPrefix("csi-health-monitor: the environment variable NODE_NAME is not set: "))
+        #expect(outcome.errors.count { $0.isNewline } == 1)
+    }
+
+    /// One driver behind `--csi-address`, or found by its registration.
+    @Test(arguments: [true, false])
+    func `an unhealthy volume and its recovery become events on the pod`(allDrivers: Bool) async throws {
+        try await Node.set { node in
+            let arguments =
+                allDrivers
+                ? ["--all-drivers", "--kubelet-root-path=\(node.root)"] : ["--csi-address=\(node.driver.socket)"]
+            let log = try await node.run(arguments) {
+                while try node.events().isEmpty { await pollingPause() }
+                node.driver.set(nodeCondition: .healthy, ofVolume: Self.volume.handle)
+                while try node.events().count < 2 { await pollingPause() }
+            }
+            let events = try node.events()
+            #expect(
+                Set(events.compactMap { $0["reason"]?.string }) == ["VolumeConditionAbnormal", "VolumeConditionNormal"]
+            )
+            let abnormal = try #require(events.first { $0["reason"] == "VolumeConditionAbnormal" })
+            #expect(abnormal["message"] == "Volume data-0 (claim csi-pvc): The volume isn't mounted")
+            #expect(abnormal["involvedObject", "kind"] == "Pod")
+            #expect(abnormal["source", "host"] == "n1")
+            let messages = log.compactMap { $0["msg"] as? String }
+            #expect(messages.first == "Starting")
+            #expect(messages.last == "Stopped")
+            #expect(messages.contains("Monitoring the driver's volumes"))
+            #expect(log.allSatisfy { $0["severity"] as? String != "error" }, "\(log)")
+        }
+    }
+
+    @Test func `health pages and metrics show the driver and the volume`() async throws {
+        try await Node.set { node in
+            let port = try Self.freePort()
+            try await node.run(["--csi-address=\(node.driver.socket)", "--http-endpoint=127.0.0.1:\(port)"]) {
+                while try node.events().isEmpty { await pollingPause() }
+                let page = try await Self.get("/healthz/drivers", port: port)
+                #expect(
+                    page == "hostpath.csi.k8s.io v1.17.0: ok, NodeGetVolumeStats, 1 unhealthy\n"
+                )
+                #expect(try await Self.get("/livez", port: port) == "ok")
+                let readiness = try await Self.get("/readyz?verbose", port: port)
+                for check in ["drivers", "api-server", "pods", "permissions"] {
+                    #expect(readiness.contains("[+]\(check) ok"), "\(readiness)")
+                }
+                let metrics = try await Self.get("/metrics", port: port)
+                let labels =
+                    #"driver_name="hostpath.csi.k8s.io",namespace="default",persistentvolumeclaim="csi-pvc",pod="my-csi-app",volume="data-0""#
+                #expect(
+                    metrics.contains("csi_node_volume_health_status{\(labels),status=\"Degraded\"} 1\n"),
+                    "\(metrics)"
+                )
+                #expect(metrics.contains("csi_volume_health_up 1\n"))
+            }
+        }
+    }
+
+    /// A port below the ephemeral range, so that no other socket takes it between two uses.
+    private static func freePort() throws -> UInt16 {
+        let free = (UInt16(10_000)..<20_000).shuffled().first { port in
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(descriptor) }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            // Safe: the address is read during the call only, with its own size.
+            return unsafe withUnsafePointer(to: &address) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                }
+            }
+        }
+        return try #require(free)
+    }
+
+    private static func get(_ path: String, port: UInt16) async throws -> String {
+        let outcome = try await Tool.run(
+            Tool.find("curl", package: "curl"),
+            ["--silent", "--show-error", "http://127.0.0.1:\(port)\(path)"]
+        )
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        return outcome.output
+    }
+}
+
+/// A node with one legacy driver, and a pod whose volume is not mounted.
+private struct Node: Sendable {
+    let root: String
+    let server: SimulatedAPIServer
+    let driver: SimulatedDriver
+
+    static func set(_ body: (Node) async throws -> Void) async throws {
+        let volume = VolumeFixture(number: 0)
+        let root = "/tmp/ap-\(UUID().uuidString.prefix(8))"
+        for name in ["plugins", "plugins_registry"] {
+            try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+        }
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let driver = SimulatedDriver(socket: "\(root)/plugins/csi.sock", configuration: .legacyNode)
+        driver.set(nodeCondition: .abnormal("The volume isn't mounted"), ofVolume: volume.handle)
+        let registration = SimulatedPluginRegistration(
+            socket: "\(root)/plugins_registry/reg.sock",
+            info: .init(name: driver.configuration.name, endpoint: driver.socket)
+        )
+        try await SimulatedAPIServer.withServer { server in
+            try server.writeKubeconfig(to: "\(root)/kubeconfig")
+            try volume.create(in: server)
+            try PodFixture(name: "my-csi-app", nodeName: "n1", claimNames: [volume.claimName]).create(in: server)
+            try driver.start()
+            try registration.start()
+            do {
+                try await body(Node(root: root, server: server, driver: driver))
+            } catch {
+                await registration.stop()
+                await driver.stop()
+                throw error
+            }
+            await registration.stop()
+            await driver.stop()
+        }
+    }
+
+    /// Runs the agent while `body` runs, and returns its log.
+    @discardableResult
+    func run(_ arguments: [String], _ body: @escaping @Sendable () async throws -> Void) async throws -> [[String: Any]]
+    {
+        let log = try await Tool.run(
+            programPath(),
+            ["agent", "--kubeconfig=\(root)/kubeconfig", "--monitor-interval=200ms", "--logging-format=json"]
+                + arguments,
+            environment: ["NODE_NAME": "n1"]
+        ) { _ in try await body() }.errors
+        return try log.split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+    }
+
+    func events() throws -> [JSONValue] { try server.objects(kind: "Event") }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HTTPEndpoint
+import Testing
+
+@testable import NodeCore
+@testable import NodeMonitor
+@testable import csi_health_monitor
+
+@Suite struct AgentReadinessTests {
+    private static func driver(
+        _ name: String?,
+        failure: String? = nil,
+        isSupported: Bool? = true,
+        isHanging: Bool = false,
+        problem: String? = nil
+    ) -> NodeMonitorStatus.Driver {
+        .init(
+            name: name,
+            address: "/csi/csi.sock",
+            version: name == nil ? "" : "1.2",
+            method: isSupported == true && name != nil ? "NodeGetVolumeHealth" : nil,
+            failure: failure.map { .init(age: .seconds(60), reason: $0) },
+            connectionAge: failure == nil ? .seconds(60) : nil,
+            isSupported: isSupported,
+            isHanging: isHanging,
+            problem: problem,
+            sweepAge: nil
+        )
+    }
+
+    private static func status(
+        _ drivers: [NodeMonitorStatus.Driver],
+        discoveryProblem: String? = nil
+    ) -> NodeMonitorStatus {
+        NodeMonitorStatus(
+            drivers: drivers,
+            discoveryProblem: discoveryProblem,
+            watch: .init(silence: .seconds(20), failure: nil),
+            pods: 3,
+            unresolvedClaims: 0
+        )
+    }
+
+    private var readiness = AgentReadiness(monitor: status([driver("a.csi"), driver("b.csi")]))
+
+    private func failures() -> [String: String] {
+        var failures: [String: String] = [:]
+        for check in readiness.checks { failures[check.name] = check.failure?.reason }
+        return failures
+    }
+
+    private var note: String? { readiness.checks.first?.note }
+
+    @Test func `an agent without problems is ready`() {
+        #expect(readiness.isReady)
+        #expect(readiness.checks.map(\.name) == ["drivers", "api-server", "pods", "permissions"])
+        #expect(readiness.checks.allSatisfy { $0.note == nil })
+    }
+
+    @Test mutating func `before the monitor was created it is not ready`() {
+        readiness.monitor = nil
+        #expect(failures() == ["drivers": "the monitor has not started yet"])
+    }
+
+    @Test mutating func `one driver of several that fails is a note`() {
+        readiness.monitor = Self.status([Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi")])
+        #expect(readiness.isReady)
+        #expect(note == "a.csi: not connected: no socket")
+    }
+
+    @Test mutating func `it is not ready when every driver fails`() {
+        readiness.monitor = Self.status([
+            Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi", isHanging: true),
+            Self.driver("c.csi", isSupported: false, problem: "no capability"),
+        ])
+        let check = readiness.checks[0]
+        #expect(
+            check.failure?.reason == "a.csi: not connected: no socket, "
+                + "b.csi: its calls have no response, one call per interval is made, c.csi: no capability"
+        )
+        #expect(check.failure?.age == .seconds(60))
+    }
+
+    @Test mutating func `drivers that report no health are a note`() {
+        readiness.monitor = Self.status([Self.driver("a.csi", isSupported: false, problem: "no capability")])
+        #expect(readiness.isReady)
+        #expect(note == "a.csi: no capability")
+    }
+
+    @Test mutating func `a driver that is not identified is named by its socket`() {
+        readiness.monitor = Self.status([Self.driver(nil, failure: "no socket", isSupported: nil)])
+        #expect(failures() == ["drivers": "/csi/csi.sock: not connected: no socket"])
+    }
+
+    @Test mutating func `a node without drivers is ready`() {
+        readiness.monitor = Self.status([])
+        #expect(readiness.isReady)
+        #expect(note == "no CSI driver was found")
+    }
+
+    @Test mutating func `a registration directory that cannot be read fails`() {
+        readiness.monitor = Self.status([], discoveryProblem: "mount it")
+        #expect(failures() == ["drivers": "mount it"])
+    }
+
+    @Test mutating func `the watch of pods must be complete, open and not silent`() {
+        readiness.monitor?.watch.silence = nil
+        #expect(failures() == ["pods": "the list of pods is not complete"])
+        readiness.monitor?.watch = .init(silence: ReadinessChecks.silenceLimit + .seconds(1), failure: nil)
+        #expect(failures() == ["pods": "no event or bookmark of pods"])
+        let failure = NodeMonitorStatus.Failure(age: ReadinessChecks.tolerance, reason: "403")
+        readiness.monitor?.watch = .init(silence: .zero, failure: failure)
+        #expect(failures() == ["pods": "403"])
+        readiness.monitor?.watch.failure?.age -= .seconds(1)
+        #expect(readiness.isReady)
+    }
+
+    @Test mutating func `the API server and missing rules fail`() {
+        readiness.apiServer = ReadinessFailure(age: ReadinessChecks.tolerance, reason: "no response")
+        readiness.missingRules = ["get events": .seconds(5), "create events": .seconds(7)]
+        #expect(
+            failures() == ["api-server": "no response", "permissions": "missing RBAC rules: create events, get events"]
+        )
+        #expect(readiness.checks.last?.failure?.age == .seconds(7))
+    }
+
+    @Test func `the page lists each driver with its state and its volumes`() {
+        let page = DriversPage(
+            status: Self.status(
+                [
+                    Self.driver("a.csi"), Self.driver("b.csi", isHanging: true),
+                    Self.driver(nil, failure: "no socket", isSupported: nil),
+                ],
+                discoveryProblem: "mount it"
+            ),
+            health: NodeHealthSnapshot(
+                drivers: [
+                    .init(
+                        name: "a.csi",
+                        isConnected: true,
+                        isSupported: true,
+                        isHanging: false,
+                        problem: nil,
+                        counts: .init(healthy: 4, unhealthy: 1, waiting: 2),
+                        callsUnderWay: 0,
+                        storage: nil,
+                        storageSince: .zero
+                    )
+                ],
+                unhealthy: [],
+                unanswered: [],
+                unresolvedClaims: 0,
+                pods: 3
+            )
+        )
+        #expect(
+            page.text == """
+                mount it
+                a.csi 1.2: ok, NodeGetVolumeHealth, 4 healthy, 1 unhealthy, 2 waiting
+                b.csi 1.2: its calls have no response, one call per interval is made, NodeGetVolumeHealth
+                /csi/csi.sock: not connected: no socket
+                """
+        )
+    }
+}
