@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Injects faults around three replicas of the monitor and checks its promises all the time: conditions and recoveries
-# are reported once, there is one leader, no write in the steady state, no health from an error (docs/reliability.md).
+# Injects faults around three replicas of the monitor, or with --side=node around an agent, and checks the promises all
+# the time: conditions and recoveries are reported once, there is one leader, no write in the steady state, no health from
+# an error, nothing about pods that have not started or have ended (docs/reliability.md).
 #
-#   scripts/chaos.sh [--seed N] [--minutes M] [--fault NAME] [--directory DIR]
+#   scripts/chaos.sh [--side=controller|node] [--seed N] [--minutes M] [--fault NAME] [--directory DIR]
 #
 # The same seed makes the same rounds. A failure is printed with its seed and the history.
 set -euo pipefail

@@ -10,10 +10,13 @@ packages=(
     protobuf-compiler    # scripts/generate.sh
     libprotobuf-dev      # scripts/generate.sh: imported .proto files
     libfaketime          # scripts/chaos.sh: skewed clocks
+    ca-certificates      # scripts/image.sh: the image's certificates
+    jq                   # scripts/image.sh: the image's descriptions
 )
-# For tests: kubectl and promtool, unless they are installed from elsewhere.
+# For tests: kubectl, promtool and Lua, unless they are installed from elsewhere.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
 command -v promtool >/dev/null || packages+=(prometheus)
+command -v lua5.4 >/dev/null || packages+=(lua5.4)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -9,17 +9,22 @@ import HealthMonitorTestKit
 struct ChaosCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chaos",
-        abstract: "Run three replicas with random faults and check the monitor's promises.",
+        abstract: "Run three replicas, or an agent, with random faults and check the monitor's promises.",
         discussion: """
             Each round begins one or two faults, changes the health of volumes, ends the faults, and waits until \
             everything is reported. A broken promise ends the run and prints the history. The same seed makes the same \
             rounds.
 
             The faults: \(ChaosFault.all.map(\.name).joined(separator: ", ")).
+
+            With --side=node: \(ChaosFault.allOnNode.map(\.name).joined(separator: ", ")).
             """
     )
 
     @OptionGroup var options: MonitorOptions
+
+    @Option(help: "The side: controller (three replicas) or node (an agent).")
+    var side = ClusterCommand.Side.controller
 
     @Option(help: "The seed of the rounds; by default a random one, which is printed.")
     var seed: UInt64 = .random(in: 1...999_999)
@@ -35,8 +40,17 @@ struct ChaosCommand: AsyncParsableCommand {
 
     private static let volumes = 12
 
+    private var faults: [ChaosFault] {
+        switch side {
+        case .controller: ChaosFault.all
+        case .node: ChaosFault.allOnNode
+        }
+    }
+
+    private var onlyFault: ChaosFault? { faults.first { $0.name == fault } }
+
     func validate() throws {
-        if let fault, !ChaosFault.all.contains(where: { $0.name == fault }) {
+        if let fault, !faults.contains(where: { $0.name == fault }) {
             throw ValidationError("unknown fault \"\(fault)\", see --help")
         }
         guard minutes > 0 else { throw ValidationError("--minutes must be more than 0") }
@@ -46,30 +60,49 @@ struct ChaosCommand: AsyncParsableCommand {
         printLine("seed \(seed)")
         var failure: String?
         try await withDirectory(options.directory) { directory in
-            var configuration = SimulatedAPIServer.Configuration()
-            configuration.users.merge(Replicas.users(3)) { $1 }
-            failure = try await SimulatedAPIServer.withServer(configuration: configuration) { server in
-                let generation: SimulatedDriver.Configuration = seed.isMultiple(of: 2) ? .legacy : .health
-                let replicas = try Replicas(
-                    count: 3,
-                    binary: options.monitor,
-                    directory: directory,
-                    server: server,
-                    driver: generation
+            if side == .node {
+                let chaos = NodeChaos(
+                    seed: seed,
+                    duration: duration,
+                    volumes: Self.volumes,
+                    onlyFault: onlyFault,
+                    monitor: options.monitor,
+                    directory: directory
                 )
-                let failure = try await withThrowingTaskGroup(of: Void.self) { group in
-                    for process in replicas.processes { group.addTask { try await process.run() } }
-                    defer { group.cancelAll() }
-                    return try await rounds(server, replicas)
-                }
-                await replicas.stopDrivers()
-                return failure
+                failure = try await chaos.run()
+            } else {
+                failure = try await runReplicas(directory)
             }
             if let failure {
                 printLine(failure)
                 // The directory with the logs stays.
                 throw ExitCode.failure
             }
+        }
+    }
+
+    private var duration: Duration { .milliseconds(Int(minutes * 60_000)) }
+
+    /// Returns the failure; nil when there was none.
+    private func runReplicas(_ directory: String) async throws -> String? {
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.users.merge(Replicas.users(3)) { $1 }
+        return try await SimulatedAPIServer.withServer(configuration: configuration) { server in
+            let generation: SimulatedDriver.Configuration = seed.isMultiple(of: 2) ? .legacy : .health
+            let replicas = try Replicas(
+                count: 3,
+                binary: options.monitor,
+                directory: directory,
+                server: server,
+                driver: generation
+            )
+            let failure = try await withThrowingTaskGroup(of: Void.self) { group in
+                for process in replicas.processes { group.addTask { try await process.run() } }
+                defer { group.cancelAll() }
+                return try await rounds(server, replicas)
+            }
+            await replicas.stopDrivers()
+            return failure
         }
     }
 
@@ -86,12 +119,12 @@ struct ChaosCommand: AsyncParsableCommand {
         var plan = ChaosPlan(seed: seed, volumes: Self.volumes)
         var report = ChaosReport()
         let clock = ContinuousClock()
-        let end = clock.now + .milliseconds(Int(minutes * 60_000))
+        let end = clock.now + duration
         for process in replicas.processes { process.start() }
         var failure = try await scene.settle()
         while failure == nil, clock.now < end {
             var round = plan.next()
-            if let only = ChaosFault.all.first(where: { $0.name == fault }) { round.faults = [only] }
+            if let onlyFault { round.faults = [onlyFault] }
             failure = try await scene.play(round, into: &report)
         }
         printLine(report.table)

@@ -118,6 +118,7 @@ extension ChaosScene {
         switch fault {
         case .world(let fault):
             try await world.begin(fault)
+        case .node: preconditionFailure("\(fault.name) is of the node side")
         case .replica(let fault):
             world.observe()
             victim = world.ledger.holder
@@ -146,6 +147,7 @@ extension ChaosScene {
         switch fault {
         case .world(let fault):
             try await world.end(fault)
+        case .node: preconditionFailure("\(fault.name) is of the node side")
         case .replica(let fault):
             let leader = victim.flatMap(replicas.process)
             world.note("end of \(fault.rawValue)")

@@ -21,6 +21,13 @@ struct ClusterCommand: AsyncParsableCommand {
             {"status": "DEGRADED", "reason": "...", "message": "..."}, where the status is DEGRADED, INACCESSIBLE or \
             DATA_LOSS, or a list of such objects.
 
+            With --side=node, the driver is a node plugin. Each volume is used by a running pod on the node; the first \
+            is my-csi-app, which uses the claim csi-pvc. The directory kubelet has the layout of the kubelet's root \
+            directory: plugins_registry/DRIVER-reg.sock, by which the driver is found, and \
+            pods/UID/volumes/kubernetes.io~csi/PV/mount, where the pod's volume is. With --mounts and \
+            --driver-generation=legacy, a volume is abnormal while nothing is mounted there. With =health, the file \
+            volumes/HANDLE.node.health has the volume's health on the node.
+
             Faults, for --fault and for the command fault: \(Fault.all.map(\.name).joined(separator: ", ")).
 
             With --control, each line of standard input is a command, and for each there is a line on standard output \
@@ -34,6 +41,15 @@ struct ClusterCommand: AsyncParsableCommand {
 
     @Option(help: "The directory for kubeconfig, csi.sock and volumes/.")
     var directory: String
+
+    @Option(help: "The side of the driver: controller (one for the cluster) or node (one for each node).")
+    var side = Side.controller
+
+    @Option(help: "The node's name.")
+    var nodeName = "minikube"
+
+    @Flag(help: "Whether the node's volumes are really mounted, which requires the right to mount.")
+    var mounts = false
 
     @Option(help: "The driver's name.")
     var driverName = "hostpath.csi.k8s.io"
@@ -76,24 +92,34 @@ struct ClusterCommand: AsyncParsableCommand {
     @Flag(help: "Read commands from standard input and write their results to standard output.")
     var control = false
 
+    /// Which of the driver's two plugins runs.
+    enum Side: String, ExpressibleByArgument, CaseIterable {
+        case controller
+        case node
+    }
+
     /// The generations of CSI's health RPCs.
     enum Generation: String, ExpressibleByArgument, CaseIterable {
         case legacy
         case health
 
-        var configuration: SimulatedDriver.Configuration {
-            switch self {
-            case .legacy: .legacy
-            case .health: .health
+        func configuration(_ side: Side) -> SimulatedDriver.Configuration {
+            switch (side, self) {
+            case (.controller, .legacy): .legacy
+            case (.controller, .health): .health
+            case (.node, .legacy): .legacyNode
+            case (.node, .health): .healthNode
             }
         }
+    }
 
-        /// When a volume is unhealthy.
-        var unhealthyCondition: String {
-            switch self {
-            case .legacy: "while its directory is missing"
-            case .health: "while there is a file HANDLE.health"
-            }
+    /// When a volume is unhealthy.
+    private var unhealthyCondition: String {
+        switch (side, driverGeneration) {
+        case (_, .health): "while there is a file HANDLE.health"
+        case (.controller, .legacy): "while its directory is missing"
+        case (.node, .legacy) where mounts: "while it is not mounted for its pod"
+        case (.node, .legacy): "by commands only (--control)"
         }
     }
 
@@ -108,6 +134,7 @@ struct ClusterCommand: AsyncParsableCommand {
         guard volumes >= 0, pageSize >= 0 else {
             throw ValidationError("--volumes and --page-size must not be negative")
         }
+        guard side == .node || !mounts else { throw ValidationError("--mounts requires --side=node") }
         guard (0...65_535).contains(port) else {
             throw ValidationError("--port must be between 0 and 65535")
         }
@@ -124,8 +151,9 @@ struct ClusterCommand: AsyncParsableCommand {
         let ready = root.appendingPathComponent("ready")
         // An earlier run that was killed may have left it.
         try? FileManager.default.removeItem(at: ready)
-        var driverConfiguration = driverGeneration.configuration
+        var driverConfiguration = driverGeneration.configuration(side)
         driverConfiguration.name = driverName
+        if mounts { driverConfiguration.pathCheck = .mounted }
         driverConfiguration.pageSize = pageSize
         if !lists {
             driverConfiguration.controllerCapabilities?.removeAll {
@@ -159,11 +187,18 @@ struct ClusterCommand: AsyncParsableCommand {
                 volumes: fixtures,
                 tokenFiles: [tokenFile]
             )
+            var node: SimulatedNode?
+            if side == .node {
+                let kubeletRoot = root.appendingPathComponent("kubelet", isDirectory: true).path
+                var started = SimulatedNode(kubeletRoot: kubeletRoot, driver: driver, hasMounts: mounts)
+                try await started.start(name: nodeName, volumes: fixtures, backing: backing, in: server)
+                node = started
+            }
             for fault in fault.compactMap(Fault.init) { try await injector.begin(fault) }
             try Data().write(to: ready)
             if control {
                 Control.write(["ready": true, "url": .string(server.url)])
-                let cluster = ControlledCluster(server: server, driver: driver, injector: injector)
+                let cluster = ControlledCluster(server: server, driver: driver, injector: injector, node: node)
                 let control = Control(cluster: cluster)
                 await Self.first {
                     await control.run()
@@ -171,10 +206,11 @@ struct ClusterCommand: AsyncParsableCommand {
                     for await _ in interruptions { break }
                 }
             } else {
-                printSummary(server, driver, backing: backing, kubeconfig: kubeconfig)
+                printSummary(server, driver, node, backing: backing, kubeconfig: kubeconfig)
                 for await _ in interruptions { break }
             }
             try? FileManager.default.removeItem(at: ready)
+            await node?.stop()
             await driver.stop()
         }
     }
@@ -193,16 +229,24 @@ struct ClusterCommand: AsyncParsableCommand {
     }
 
     /// Unbuffered, also when standard output is a file.
-    private func printSummary(_ server: SimulatedAPIServer, _ driver: SimulatedDriver, backing: URL, kubeconfig: String)
-    {
-        let text = """
-            API server  \(server.url)
-            kubeconfig  \(kubeconfig)
-            CSI driver  \(driverName) at \(driver.socket)
-            volumes     \(volumes) in \(backing.path), each unhealthy \(driverGeneration.unhealthyCondition)
-            ready
-
-            """
-        FileHandle.standardOutput.write(Data(text.utf8))
+    private func printSummary(
+        _ server: SimulatedAPIServer,
+        _ driver: SimulatedDriver,
+        _ node: SimulatedNode?,
+        backing: URL,
+        kubeconfig: String
+    ) {
+        var lines = [
+            "API server  \(server.url)",
+            "kubeconfig  \(kubeconfig)",
+            "CSI driver  \(driverName) at \(driver.socket)",
+            "volumes     \(volumes) in \(backing.path), each unhealthy \(unhealthyCondition)",
+        ]
+        if let node {
+            lines.append("node        \(nodeName), kubelet root directory \(node.kubeletRoot)")
+            lines.append("registered  \(node.registrationSocket)")
+            if let path = node.firstPath { lines.append("mounted     \(path)") }
+        }
+        FileHandle.standardOutput.write(Data((lines + ["ready", ""]).joined(separator: "\n").utf8))
     }
 }

@@ -21,6 +21,8 @@ struct ControlledCluster: Sendable {
     let server: SimulatedAPIServer
     let driver: SimulatedDriver
     let injector: FaultInjector
+    /// nil with --side=controller.
+    let node: SimulatedNode?
     let requests = RequestCounter()
 
     fileprivate var activeFaults: JSONValue {
@@ -61,7 +63,10 @@ struct ControlError: Error, CustomStringConvertible {
 }
 
 extension ControlCommand {
-    static let all = [abnormal, abnormalEach, healthy, latency, array, load, requests, calls, events, fault, end]
+    static let all = [
+        abnormal, abnormalEach, healthy, unmount, mount, hang, latency, array, load, requests, calls, events, fault,
+        end,
+    ]
 
     private static let fault = ControlCommand(
         name: "fault",
@@ -111,9 +116,33 @@ extension ControlCommand {
         abstract: "Make the first COUNT volumes healthy, or all, at once."
     ) { cluster, arguments in
         try cluster.changeVolumes(arguments) { volume in
-            volume.condition = .healthy
-            volume.health = []
+            (volume.condition, volume.nodeCondition) = (.healthy, .healthy)
+            (volume.health, volume.nodeHealth) = ([], [])
         }
+    }
+
+    private static let unmount = ControlCommand(
+        name: "unmount",
+        arguments: "[COUNT]",
+        abstract: "With --side=node, unmount the first COUNT volumes, or all, under their pods."
+    ) { cluster, arguments in
+        try await cluster.changeNode(arguments) { node, count in try await node.unmount(count) }
+    }
+
+    private static let mount = ControlCommand(
+        name: "mount",
+        arguments: "[COUNT]",
+        abstract: "With --side=node, mount the first COUNT volumes, or all, again, and end their hanging."
+    ) { cluster, arguments in
+        try await cluster.changeNode(arguments) { node, count in try await node.mount(count) }
+    }
+
+    private static let hang = ControlCommand(
+        name: "hang",
+        arguments: "[COUNT]",
+        abstract: "With --side=node, let all calls about the first COUNT volumes, or all, hang."
+    ) { cluster, arguments in
+        try await cluster.changeNode(arguments) { node, count in node.hang(count) }
     }
 
     private static let latency = ControlCommand(
@@ -232,17 +261,35 @@ extension ControlledCluster {
         _ change: (inout SimulatedVolume) -> Void
     ) throws -> JSONValue {
         var volumes = driver.volumes
-        guard let count = arguments.isEmpty ? volumes.count : Int(arguments[0]), (0...volumes.count).contains(count)
-        else { throw ControlError(description: "COUNT must be between 0 and \(volumes.count)") }
+        let count = try count(arguments, of: volumes.count)
         for position in 0..<count { change(&volumes[position]) }
         driver.volumes = volumes
         return ["volumes": .integer(Int64(count))]
+    }
+
+    /// Changes the first COUNT volumes of the node, or all.
+    fileprivate func changeNode(
+        _ arguments: [String],
+        _ change: (SimulatedNode, _ count: Int) async throws -> Void
+    ) async throws -> JSONValue {
+        guard let node else { throw ControlError(description: "the cluster has no node, see --side") }
+        let count = try count(arguments, of: driver.volumes.count)
+        try await change(node, count)
+        return ["volumes": .integer(Int64(count))]
+    }
+
+    private func count(_ arguments: [String], of all: Int) throws(ControlError) -> Int {
+        guard let count = arguments.isEmpty ? all : Int(arguments[0]), (0...all).contains(count) else {
+            throw ControlError(description: "COUNT must be between 0 and \(all)")
+        }
+        return count
     }
 }
 
 extension SimulatedVolume {
     fileprivate mutating func becomeAbnormal(_ message: String) {
-        condition = .abnormal(message)
+        (condition, nodeCondition) = (.abnormal(message), .abnormal(message))
         health = [.init(status: 2, reason: "Lost", message: message)]
+        nodeHealth = health
     }
 }
