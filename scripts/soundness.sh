@@ -50,11 +50,13 @@ check "format" swift format lint --strict --recursive Package.swift Sources Test
 check "licence headers" has_header
 check "CGRPC is imported by GRPCTransport and the test kit only" only_in '(GRPCTransport|HealthMonitorTestKit)' CGRPC
 check "CCurl is imported by HTTPTransport only" only_in HTTPTransport CCurl
-check "COpenSSL is imported by HTTPTransport only" only_in HTTPTransport COpenSSL
+check "COpenSSL is imported by HTTPTransport and Digests only" only_in '(HTTPTransport|Digests)' COpenSSL
 check "CYAML is imported by KubernetesClient only" only_in KubernetesClient CYAML
 check "CompactStorage imports nothing" nowhere '^ *((public|package|internal) )?import ' Sources/CompactStorage
 check "HealthCore imports only HeapModule" only_imports HealthCore HeapModule
 check "ControllerCore imports only pure modules" only_imports ControllerCore 'CompactStorage|HealthCore'
+check "NodeCore imports only pure modules" only_imports NodeCore 'Digests|HealthCore'
+check "KubeletPlugins does not import CSIClient" nowhere 'import CSIClient' Sources/KubeletPlugins
 check "nothing that ships imports all of Foundation" \
     nowhere '^ *((public|package|internal) )?import Foundation$' Sources --exclude-dir=HealthMonitorTestKit --exclude-dir=Generated
 check "no force try and no sleep in tests" \
