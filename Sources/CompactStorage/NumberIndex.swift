@@ -5,17 +5,19 @@
 /// values: the caller supplies the hash of a number's value and compares values.
 ///
 /// Open addressing with linear probing, at most three quarters full.
-package struct NumberIndex: Sendable {
+public struct NumberIndex: Sendable {
     /// Eight bits of the hash of each slot's number, which rule out almost every other number without a comparison; 0:
     /// the slot is vacant.
-    private var tags: [UInt8] = []
-    private var numbers: [UInt32] = []
-    package private(set) var count = 0
+    @usableFromInline var tags: [UInt8] = []
+    @usableFromInline var numbers: [UInt32] = []
+    /// How many numbers there are.
+    public internal(set) var count = 0
 
-    package init() {}
+    /// A table without numbers.
+    public init() {}
 
     /// The first number with this hash that matches; nil when there is none.
-    package func first(hash: Int, where isMatch: (UInt32) -> Bool) -> UInt32? {
+    @inlinable public func first(hash: Int, where isMatch: (UInt32) -> Bool) -> UInt32? {
         guard !tags.isEmpty else { return nil }
         let tag = Self.tag(hash)
         var slot = hash & (tags.count - 1)
@@ -31,7 +33,7 @@ package struct NumberIndex: Sendable {
     /// - Parameters:
     ///   - hash: the hash of its value.
     ///   - hashOfOther: the hash of the value of a number in the table, called when the table grows.
-    package mutating func insert(_ number: UInt32, hash: Int, hashOfOther: (UInt32) -> Int) {
+    public mutating func insert(_ number: UInt32, hash: Int, hashOfOther: (UInt32) -> Int) {
         if 4 * (count + 1) > 3 * tags.count {
             let (oldTags, oldNumbers) = (tags, numbers)
             let capacity = max(16, 2 * tags.count)
@@ -46,7 +48,7 @@ package struct NumberIndex: Sendable {
     }
 
     /// Removes a number, which must be in the table.
-    package mutating func remove(_ number: UInt32, hash: (UInt32) -> Int) {
+    public mutating func remove(_ number: UInt32, hash: (UInt32) -> Int) {
         let mask = tags.count - 1
         var gap = hash(number) & mask
         while tags[gap] == 0 || numbers[gap] != number { gap = (gap + 1) & mask }
@@ -72,7 +74,7 @@ package struct NumberIndex: Sendable {
     }
 
     /// The top eight bits of the hash: the slot where the search begins depends on the low bits. Never 0.
-    private static func tag(_ hash: Int) -> UInt8 {
+    @inlinable static func tag(_ hash: Int) -> UInt8 {
         max(1, UInt8(truncatingIfNeeded: hash >> 56))
     }
 }

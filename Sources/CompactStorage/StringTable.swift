@@ -5,17 +5,17 @@
 ///
 /// Strings are compared byte by byte, as Kubernetes and CSI compare names. No string is ever removed: when many are no
 /// longer used, the caller copies the used ones into a new table, which has other keys.
-package struct StringTable: Sendable {
+public struct StringTable: Sendable {
     /// Identifies a string in the table that returned the key, and in copies of that table.
-    package struct Key: Sendable, Hashable {
+    public struct Key: Sendable, Hashable {
         /// The position of the string's length.
         fileprivate let offset: UInt32
 
         /// Different for each string of a table; for hash tables that are indexed by keys.
-        package var number: UInt32 { offset }
+        public var number: UInt32 { offset }
 
         /// Stands for the absence of a string; no table has it.
-        package static let none = Key(offset: .max)
+        public static let none = Key(offset: .max)
     }
 
     /// Each string's length, as a varint (seven bits a byte, lowest first, the eighth bit set where more follow), and
@@ -23,18 +23,19 @@ package struct StringTable: Sendable {
     private var bytes: [UInt8] = []
     private var index = NumberIndex()
 
-    package init() {}
+    /// A table without strings.
+    public init() {}
 
     /// The size of all strings with their lengths, in bytes.
-    package var size: Int { bytes.count }
+    public var size: Int { bytes.count }
 
     /// The key of a string; nil when the table does not have it.
-    package func key(of text: String) -> Key? {
+    public func key(of text: String) -> Key? {
         lookUp(text).key
     }
 
     /// The key of a string, which is added when the table does not have it. Traps when the table would exceed 4 GiB.
-    package mutating func insert(_ text: String) -> Key {
+    public mutating func insert(_ text: String) -> Key {
         let (found, hash) = lookUp(text)
         if let found { return found }
         // The conversion traps beyond 4 GiB: no cluster has that many names, and no sidecar that much memory.
@@ -52,7 +53,7 @@ package struct StringTable: Sendable {
     }
 
     /// The string with this key, which must be of this table and not ``Key/none``.
-    package subscript(key: Key) -> String {
+    public subscript(key: Key) -> String {
         String(decoding: bytes[Self.range(key.offset, in: bytes)], as: UTF8.self)
     }
 
