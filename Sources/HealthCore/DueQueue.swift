@@ -54,6 +54,11 @@ package struct DueQueue<Element: Sendable>: Sendable {
         return first
     }
 
+    /// Removes all items but these. O(n).
+    package mutating func keep(_ isKept: (Item) -> Bool) {
+        heap = Heap(heap.unordered.filter(isKept))
+    }
+
     package mutating func removeFirst() {
         _ = heap.popMin()
         // Frees the memory that an outage took.

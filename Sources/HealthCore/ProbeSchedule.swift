@@ -94,6 +94,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     package var count: Int { entries.count }
 
+    /// Items in the queues, stale ones included.
+    var queuedItems: Int { healthy.count + unhealthy.count }
+
     /// The time from one probe of a volume to its next that was achieved lately; never less than ``interval``.
     package var effectiveInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
 
@@ -117,6 +120,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Removes a volume.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
+        // A driver that is not probed takes none of them out.
+        if queuedItems > 2 * entries.count + 64 { removeStaleItems() }
     }
 
     /// Removes all volumes but these. Volumes to be probed once are removed too: they have been in a list meanwhile, or
@@ -161,6 +166,13 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private mutating func dropStaleItems() {
         while let item = healthy.first, !isCurrent(item, isUnhealthy: false) { healthy.removeFirst() }
         while let item = unhealthy.first, !isCurrent(item, isUnhealthy: true) { unhealthy.removeFirst() }
+    }
+
+    /// Removes those that are not due yet too. O(n).
+    private mutating func removeStaleItems() {
+        let entries = entries
+        healthy.keep { entries[$0.element]?.queued == Queued(isUnhealthy: false, ticket: $0.ticket) }
+        unhealthy.keep { entries[$0.element]?.queued == Queued(isUnhealthy: true, ticket: $0.ticket) }
     }
 
     private func isCurrent(_ item: DueQueue<Key>.Item, isUnhealthy: Bool) -> Bool {

@@ -188,11 +188,12 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         return (waiting.count, waiting.map(\.since).min())
     }
 
-    /// How many transitions are due and have not been attempted since their state changed or was reported.
-    package func newTransitions(at now: Duration) -> Int {
+    /// How many transitions have become due in this time and have not been attempted since their state changed or was
+    /// reported. Older ones wait for their namespace or for the API server.
+    package func newTransitions(at now: Duration, within time: Duration) -> Int {
         entries.values.count { entry in
             guard let scheduled = entry.scheduled, scheduled.cause == .transition else { return false }
-            return scheduled.due <= now && entry.refusals == 0
+            return scheduled.due <= now && now - scheduled.due < time && entry.refusals == 0
         }
     }
 
@@ -259,6 +260,19 @@ extension ReportQueue {
         guard let interval = timing.refreshInterval, shortenedAt.map({ now - $0 >= interval }) ?? true else { return }
         timing.refreshInterval = max(interval / 2, ReportTiming.minimumRefreshInterval)
         shortenedAt = now
+    }
+
+    /// The current state is not known any more: what was reported is kept, and nothing is due before the state is set.
+    package mutating func forgetState(of key: Key) {
+        guard var entry = entries[key] else { return }
+        entry.current = nil
+        // The outcome of a report under way decides what was reported.
+        if entry.attempt == nil {
+            entry.scheduled = nil
+            entries[key] = entry.reported == nil && !entry.isUncertain ? nil : entry
+        } else {
+            entries[key] = entry
+        }
     }
 
     /// Forgets a key whose target is gone.
@@ -470,7 +484,7 @@ extension ReportQueue {
     ///
     /// Without an interval an unhealthy entry is kept.
     private func plan(_ entry: Entry, at now: Duration) -> Plan {
-        guard let current = entry.current else { return entry.reported == nil ? .forget : .keep }
+        guard let current = entry.current else { return entry.reported == nil && !entry.isUncertain ? .forget : .keep }
         if Self.fingerprint(current) != entry.reported?.fingerprint || entry.isUncertain {
             // A transition that waits keeps its place when a sweep finds the same state again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {

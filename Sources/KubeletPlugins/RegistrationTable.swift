@@ -8,7 +8,8 @@
 ///
 /// - Each socket is called once; after a failure again, with back-off. One socket's failures do not delay another's
 ///   call.
-/// - A socket that was created again is called again. Until that call has ended, its plugin stays.
+/// - A socket that was created again is called again. Its plugin stays until that call has succeeded, or has failed more
+///   than ``keptFailures`` times: a driver that restarts creates its socket before it responds.
 /// - A directory that cannot be read changes nothing of what was found in it.
 struct RegistrationTable: Sendable {
     /// For the log; each is returned once.
@@ -28,6 +29,7 @@ struct RegistrationTable: Sendable {
 
     /// The most calls in flight: each has a connection of its own.
     static let maximumCalls = 16
+    static let keptFailures = 2
     static let firstBackOff = Duration.seconds(5)
     static let maximumBackOff = Duration.seconds(300)
 
@@ -103,7 +105,7 @@ struct RegistrationTable: Sendable {
     ) -> [Notice] {
         inFlight.remove(socket)
         guard let entry = entries[socket.path], entry.socket == socket,
-            case .pending(_, let failures, _) = entry.state
+            case .pending(_, let failures, let previous) = entry.state
         else { return [] }
         var notices: [Notice] = []
         let state: State
@@ -117,7 +119,8 @@ struct RegistrationTable: Sendable {
             notices.append(.rejected(socket: socket.path, reason: reason))
         case .failed(let reason):
             let due = now + Self.backOff(afterFailures: failures + 1)
-            state = .pending(due: due, failures: failures + 1, previous: nil)
+            let kept = failures < Self.keptFailures ? previous : nil
+            state = .pending(due: due, failures: failures + 1, previous: kept)
             if failures == 0 { notices.append(.failed(socket: socket.path, reason: reason)) }
         }
         entries[socket.path]?.state = state

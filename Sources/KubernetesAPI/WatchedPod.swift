@@ -27,12 +27,29 @@ package struct WatchedPod: ListedObject, Hashable {
 
     /// Whether the kubelet has mounted the volumes, which it does before it creates the pod's sandbox.
     ///
-    /// The condition is set by default since Kubernetes 1.29 (KEP-3085). Before, the first container shows it.
+    /// The condition is set by default since Kubernetes 1.29 (KEP-3085). It is False again after a restart of the node,
+    /// while the statuses still show the containers before it. Where it is missing, the first container shows that the
+    /// pod has started.
     package var isStarted: Bool {
         let status = pod.status
-        return status.conditions.contains { $0.type == "PodReadyToStartContainers" && $0.status == "True" }
-            || [status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses]
-                .joined().contains(where: \.hasStarted)
+        if let condition = status.conditions.first(where: { $0.type == "PodReadyToStartContainers" }) {
+            return condition.status == "True"
+        }
+        return [status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses]
+            .joined().contains(where: \.hasStarted)
+    }
+
+    /// Whether the kubelet has mounted the volumes since the node has booted.
+    ///
+    /// A pod keeps its uid and its status over a reboot, and nothing is mounted until the kubelet syncs it: the kubelet
+    /// then sets PodReadyToStartContainers to False, and to True when it has created the new sandbox.
+    ///
+    /// - Parameter boot: in seconds since 1970.
+    package func hasStarted(sinceBoot boot: Int64) -> Bool {
+        pod.status.conditions.contains { condition in
+            condition.type == "PodReadyToStartContainers" && condition.status == "True"
+                && condition.lastTransitionTime.seconds >= boot
+        }
     }
 
     /// Whether all containers have ended for good: the kubelet unmounts the volumes.
@@ -48,7 +65,9 @@ package struct WatchedPod: ListedObject, Hashable {
     private static let kept: [Int: KeptField] = {
         let source = KeptField.message([10: .message([1: .name]), 28: .message([1: .name]), 29: .message([:])])
         let container = KeptField.message([9: .message([1: .name]), 21: .message([1: .name])])
-        let condition = KeptField.message([1: .qualifiedName, 2: .name, 5: .text(limit: 1024), 6: .text(limit: 4096)])
+        let condition = KeptField.message([
+            1: .qualifiedName, 2: .name, 4: .time, 5: .text(limit: 1024), 6: .text(limit: 4096),
+        ])
         let state = KeptField.message([2: .message([:]), 3: .message([:])])
         let status = KeptField.message([2: state, 3: state, 8: .name])
         return [

@@ -16,12 +16,18 @@ import HealthCore
 /// | more volumes without a response | one call for them at a time |
 /// | three volumes in a row, or Identity calls, without a response | the driver hangs: one call per interval |
 ///
-/// Any response ends a back-off, and the hanging of the driver. Pure: time and randomness are passed in.
+/// Any response for a volume ends its back-off, and the hanging of the driver; the response of a storage probe ends only
+/// a hanging that Identity calls have shown. Pure: time and randomness are passed in.
 struct DriverProbes: Sendable {
     private struct Call: Sendable {
         var volumeHandle: String
         /// The last call for this volume had no response.
         var isTrial: Bool
+    }
+
+    private enum HangingCalls: Sendable {
+        case identity
+        case volumes
     }
 
     /// The longest time from one call to the next for a volume without a response.
@@ -41,7 +47,10 @@ struct DriverProbes: Sendable {
     private(set) var isConnected = false
     /// The driver does not implement what its capabilities promise.
     var needsCapabilities = false
-    private(set) var isHanging = false
+    /// A volume had a response other than UNIMPLEMENTED on this connection, so the driver implements the RPC.
+    private(set) var hasResponded = false
+    /// Which calls had no response; nil: the driver does not hang.
+    private var hanging: HangingCalls?
     /// While the driver hangs: when the next call may begin.
     private var nextTrial = Duration.zero
 
@@ -56,6 +65,8 @@ struct DriverProbes: Sendable {
     /// By volume id: the last call without a response.
     private var lastTimeouts: [String: (key: NodeVolumeKey, time: Duration)] = [:]
 
+    /// How many volumes of pods it has, those that are not probed yet included.
+    var volumes = 0
     var paths = PathEvidence()
     var storage = StorageProbes()
 
@@ -71,6 +82,14 @@ struct DriverProbes: Sendable {
             at: .zero,
             using: &unused
         )
+    }
+
+    var isHanging: Bool { hanging != nil }
+
+    /// Whether nothing is lost without this value. The health of unhealthy storage is kept, in case the driver returns.
+    var isUnused: Bool {
+        !isRegistered && !isConnected && volumes == 0 && calls.isEmpty && !storage.isUnderWay
+            && storage.health?.isClear != false
     }
 
     /// How many calls for volumes are under way.
@@ -92,6 +111,7 @@ struct DriverProbes: Sendable {
         isRegistered = true
         isConnected = true
         connection = number
+        hasResponded = false
         read(capabilities)
         // Sorted, so that the same seed has the same effect in every process.
         for key in timedOut.sorted(by: { ($0.podUID, $0.volume) < ($1.podUID, $1.volume) }) where calls[key] == nil {
@@ -102,6 +122,8 @@ struct DriverProbes: Sendable {
     }
 
     mutating func read(_ capabilities: NodeCapabilities) {
+        if self.capabilities?.strategy != capabilities.strategy { hasResponded = false }
+        if self.capabilities != capabilities { storage.isSuspended = false }
         self.capabilities = capabilities
         needsCapabilities = false
     }
@@ -115,11 +137,23 @@ struct DriverProbes: Sendable {
     ///
     /// - Returns: whether it has not been hanging before.
     mutating func hang(at now: Duration) -> Bool {
-        guard isConnected, !isHanging else { return false }
-        isHanging = true
+        hang(.identity, at: now)
+    }
+
+    private mutating func hang(_ calls: HangingCalls, at now: Duration) -> Bool {
+        guard isConnected else { return false }
+        guard !isHanging else {
+            // A response without a volume is not enough any more.
+            if calls == .volumes { hanging = .volumes }
+            return false
+        }
+        hanging = calls
         nextTrial = now + interval
         return true
     }
+
+    /// The driver responded to a call for a volume, other than UNIMPLEMENTED.
+    mutating func implementsProbes() { hasResponded = true }
 
     mutating func add(_ key: NodeVolumeKey, at slot: Duration) { schedule.add(key, at: slot) }
 
@@ -194,7 +228,7 @@ struct DriverProbes: Sendable {
             guard schedule.contains(key) else { return nil }
             timedOut.insert(key)
             silent.insert(key)
-            return silent.count >= Self.hangingAfter && hang(at: now) ? .startedHanging : nil
+            return silent.count >= Self.hangingAfter && hang(.volumes, at: now) ? .startedHanging : nil
         case .unavailable:
             schedule.finish(key, .interrupted, isUnhealthy: isUnhealthy, at: now)
             return nil
@@ -207,16 +241,25 @@ struct DriverProbes: Sendable {
         return responded() ? .stoppedHanging : nil
     }
 
-    /// The driver responded to a call.
+    /// The driver responded to a call for a volume.
     ///
     /// - Returns: whether it was hanging.
-    mutating func responded() -> Bool {
+    private mutating func responded() -> Bool {
         defer { stopHanging() }
         return isHanging
     }
 
+    /// The driver responded to a call that touches no mount: its calls for volumes may still hang.
+    ///
+    /// - Returns: whether it was hanging, and is not any more.
+    mutating func respondedWithoutVolume() -> Bool {
+        guard hanging == .identity else { return false }
+        hanging = nil
+        return true
+    }
+
     private mutating func stopHanging() {
-        isHanging = false
+        hanging = nil
         silent = []
     }
 

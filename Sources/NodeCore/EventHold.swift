@@ -12,6 +12,8 @@
 /// Pure: time and randomness are passed in.
 struct EventHold: Sendable {
     static let threshold = 5
+    /// Transitions that have been due for longer wait for something else, and are no outage.
+    static let window = Duration.seconds(60)
     static let maximumDelay = Duration.seconds(60)
     /// After a delay there is no other for so long: the events of one outage wait once.
     static let calm = Duration.seconds(300)

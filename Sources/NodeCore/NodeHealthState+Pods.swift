@@ -50,7 +50,9 @@ extension NodeHealthState {
             for key in record.volumes { beginProbing(key, at: now) }
         }
         observeReadiness(of: pod, before: before.conditions, at: now)
-        if pod.readinessGates != before.readinessGates { reviewReadiness(ofPod: pod.uid, at: now) }
+        if pod.readinessGates != before.readinessGates || record.pod.isStarted != before.isStarted {
+            reviewReadiness(ofPod: pod.uid, at: now)
+        }
     }
 
     /// The pod is gone.
@@ -65,12 +67,13 @@ extension NodeHealthState {
         guard let record = pods[uid] else { return }
         for volume in record.pod.volumes {
             guard let lookup = record.pod.lookup(of: volume) else { continue }
-            lookups[lookup]?.users.remove(uid)
-            if lookups[lookup]?.users.isEmpty == true { lookups[lookup] = nil }
+            release(lookup, by: uid)
         }
         for key in record.volumes {
             guard let volume = volumes.removeValue(forKey: key) else { continue }
             drivers[volume.volume.driver]?.remove(key)
+            drivers[volume.volume.driver]?.volumes -= 1
+            dropIfUnused(driver: volume.volume.driver)
             events.remove(key)
             for fingerprint in volume.unknownConditions {
                 unknowns.remove(UnknownNodeConditionKey(volume: key, fingerprint: fingerprint))
@@ -111,7 +114,7 @@ extension NodeHealthState {
         if pod.precedesProcess { record.readback = .needed }
         volumes[key] = record
         pods[key.podUID]?.volumes.append(key)
-        if drivers[volume.driver] == nil { drivers[volume.driver] = DriverProbes(configuration: configuration) }
+        drivers[volume.driver, default: DriverProbes(configuration: configuration)].volumes += 1
         if pod.pod.isStarted { beginProbing(key, at: now) }
     }
 

@@ -20,7 +20,8 @@ package import HealthCore
 /// | any other error, no response | stays (rule 1) |
 ///
 /// 1. Drivers that record health in the background begin with healthy after a restart.
-/// 2. If the driver has found another volume meanwhile, or has no other: otherwise the driver is at fault (rule 5).
+/// 2. If the driver has found another volume meanwhile, or no other was found before and had a response to its last
+///    call: otherwise the driver may be at fault (rule 5).
 extension NodeHealthState {
     // MARK: Connections
 
@@ -53,14 +54,21 @@ extension NodeHealthState {
     /// The connection is closed. Responses to its calls do not count any more.
     package mutating func driverDisconnected(_ name: String) {
         drivers[name]?.disconnect()
+        dropIfUnused(driver: name)
     }
 
-    /// A driver is no longer registered on the node.
+    /// A driver is no longer registered on the node. It may return, as when its pod is replaced: what was reported on
+    /// its storage is kept, and not refreshed before.
     package mutating func driverRemoved(_ name: String) {
         drivers[name]?.disconnect()
         drivers[name]?.isRegistered = false
-        storageEvents.remove(name)
-        if !volumes.values.contains(where: { $0.volume.driver == name }) { drivers[name] = nil }
+        storageEvents.forgetState(of: name)
+        dropIfUnused(driver: name)
+    }
+
+    /// Frees what belongs to a driver that is neither registered nor connected and has no volumes.
+    mutating func dropIfUnused(driver name: String) {
+        if drivers[name]?.isUnused == true { drivers[name] = nil }
     }
 
     /// The driver did not respond to Probe within the timeout.
@@ -114,6 +122,9 @@ extension NodeHealthState {
         }
         let isUnhealthy = volumes[probe.key]?.health?.isClear == false
         let change = drivers[probe.driver]?.finish(probe.key, end, isUnhealthy: isUnhealthy, at: now)
+        // The storage probes of the driver resume.
+        if change == .stoppedHanging { probePlans += 1 }
+        dropIfUnused(driver: probe.driver)
         return changes + [change ?? nil].compactMap(\.self)
     }
 
@@ -137,12 +148,16 @@ extension NodeHealthState {
     /// What the outcome says about the driver, whichever volume it is.
     private mutating func judge(_ outcome: NodeProbeOutcome, of probe: NodeProbe) -> [NodeDriverChange] {
         switch outcome {
-        case .health, .noCondition:
-            drivers[probe.driver]?.paths.found()
         case .failed(.unimplemented):
-            guard drivers[probe.driver]?.needsCapabilities == false else { return [] }
+            // Where other volumes have had a response, it is about this volume alone.
+            guard let driver = drivers[probe.driver], !driver.needsCapabilities, !driver.hasResponded else { return [] }
             drivers[probe.driver]?.needsCapabilities = true
             return [.capabilitiesOutdated]
+        case .failed(let failure) where !failure.isResponse: return []
+        case .health, .noCondition, .failed: drivers[probe.driver]?.implementsProbes()
+        }
+        switch outcome {
+        case .health, .noCondition: drivers[probe.driver]?.paths.found()
         // The volumes of a pod that is over are not found because it is over.
         case .failed(let failure) where failure.mayBePath && volumes[probe.key] != nil:
             if drivers[probe.driver]?.paths.didNotFind(probe.volumeHandle) == true {
@@ -156,7 +171,12 @@ extension NodeHealthState {
     /// What the outcome says about the volume.
     private mutating func apply(_ outcome: NodeProbeOutcome, of probe: NodeProbe, at now: Duration) {
         guard var record = volumes[probe.key] else { return }
-        let isFirst = record.connection != probe.connection
+        if record.connection != probe.connection { record.firstResponse = now }
+        // A volume whose turn passed while the driver was away is probed at once, and again at its next turn: that may be
+        // too soon for a driver that has just started.
+        let isFirst =
+            record.connection != probe.connection
+            || record.firstResponse.map { now - $0 < configuration.interval / 2 } == true
         record.isUnanswered = false
         record.lastResponse = now
         record.wasAborted = false
@@ -180,8 +200,9 @@ extension NodeHealthState {
         volumes[probe.key] = record
         switch outcome {
         case .health(let report): apply(report, to: probe.key, isFirst: isFirst, at: now)
+        case .noCondition: reviewReadinessWithoutHealth(of: probe.key, at: now)
         case .failed(.notFound): reviewMissing(probe.key, at: now)
-        case .noCondition, .failed: break
+        case .failed: break
         }
     }
 
@@ -190,6 +211,8 @@ extension NodeHealthState {
         queue(unknown: report.unknownConditions, of: key, at: now)
         volumes[key]?.awaitsReadback = false
         if !report.conditions.isEmpty {
+            // The driver has checked the volume since it started.
+            volumes[key]?.firstResponse = nil
             setHealth(VolumeState(report.conditions), of: key, at: now)
         } else if report.isHealthy {
             let isReadBack = volumes[key]?.readback == .done
@@ -199,11 +222,13 @@ extension NodeHealthState {
             } else if !isFirst || !countsAsUnhealthy(key) {
                 setHealth(.clear, of: key, at: now)
             }
+        } else {
+            reviewReadinessWithoutHealth(of: key, at: now)
         }
     }
 
     /// Whether a healthy response would be a recovery.
-    private func countsAsUnhealthy(_ key: NodeVolumeKey) -> Bool {
+    func countsAsUnhealthy(_ key: NodeVolumeKey) -> Bool {
         guard let record = volumes[key], let pod = pods[key.podUID]?.pod else { return false }
         if record.health?.isClear == false || events.fingerprint(key) != nil { return true }
         let type = ReadinessCondition.type(driver: record.volume.driver)
@@ -249,15 +274,15 @@ extension NodeHealthState {
         setHealth(VolumeState([condition]), of: key, at: now)
     }
 
-    /// Whether the driver has found another volume since this moment, or has no other.
+    /// Whether the driver has found another volume since this moment, or has no other that shows whether it is at fault:
+    /// one that was found before, and whose last call had a response.
     private func isDriverCredible(without record: VolumeRecord, since: Duration) -> Bool {
         var hasOthers = false
         for other in volumes.values
-        where other.volume.driver == record.volume.driver && other.volume.volumeHandle != record.volume.volumeHandle
-            && other.probedSince != nil
-        {
-            if let found = other.lastFound, found >= since { return true }
-            hasOthers = true
+        where other.volume.driver == record.volume.driver && other.volume.volumeHandle != record.volume.volumeHandle {
+            guard let found = other.lastFound else { continue }
+            if found >= since { return true }
+            if !other.isUnanswered { hasOthers = true }
         }
         return !hasOthers
     }

@@ -49,7 +49,11 @@ extension NodeHealthState {
         record.awaitsReadback = false
         volumes[volume.key] = record
         // After a first healthy response, the next one decides whether a reported volume has recovered.
-        if let health = record.health { setHealth(health, of: volume.key, at: now) }
+        if let health = record.health {
+            setHealth(health, of: volume.key, at: now)
+        } else {
+            reviewReadiness(ofPod: volume.podUID, at: now)
+        }
     }
 
     mutating func scheduleReadback(of key: NodeVolumeKey, at now: Duration) {

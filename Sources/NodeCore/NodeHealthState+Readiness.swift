@@ -64,8 +64,24 @@ extension NodeHealthState {
         if let worst = records.compactMap({ failure($0) }).min(by: { $0.precedes($1) }) {
             return ReadinessCondition(status: .false, reason: worst.condition.reason, message: worst.message)
         }
-        guard pod.pod.isStarted, pod.unresolved.isEmpty, records.allSatisfy({ $0.health != nil }) else { return nil }
+        guard pod.pod.isStarted, pod.unresolved.isEmpty, records.allSatisfy({ isAnswered($0) }) else { return nil }
         return .healthy
+    }
+
+    /// Whether the driver has found the volume, also without a word on its health, and no earlier report says that it
+    /// is unhealthy.
+    private func isAnswered(_ record: VolumeRecord) -> Bool {
+        if record.health != nil { return true }
+        return record.lastFound != nil && record.readback == .done && !countsAsUnhealthy(record.volume.key)
+    }
+
+    /// The driver found the volume and reported no health that this version knows.
+    mutating func reviewReadinessWithoutHealth(of key: NodeVolumeKey, at now: Duration) {
+        guard let record = volumes[key], record.health == nil, let pod = pods[key.podUID]?.pod,
+            isGated(pod, by: record.volume.driver)
+        else { return }
+        scheduleReadback(of: key, at: now)
+        reviewReadiness(ofPod: key.podUID, at: now)
     }
 
     private struct Failure {

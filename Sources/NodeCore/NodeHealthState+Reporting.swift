@@ -8,7 +8,7 @@ extension NodeHealthState {
     /// The next event on a pod with an unhealthy or recovered volume. Transitions come before refreshes; in an outage
     /// all wait for one random delay (``EventHold``).
     package mutating func nextEvent(at now: Duration) -> ReportStep<NodeVolumeKey, VolumeState, NodeVolume> {
-        let due = events.newTransitions(at: now)
+        let due = events.newTransitions(at: now, within: EventHold.window)
         if let held = eventHold.until(due: due, at: now, using: &random) { return .wait(until: held) }
         return events.next(at: now) { volumes[$0]?.target }
     }

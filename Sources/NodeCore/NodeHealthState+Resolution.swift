@@ -25,9 +25,15 @@ extension NodeHealthState {
 
     /// A lookup of ``nextClaim(at:)`` ended.
     package mutating func complete(lookup: ClaimLookup, _ resolution: ClaimResolution, at now: Duration) {
-        // Without an entry, or with a new one, the pods that used the claim are gone.
         guard var record = lookups[lookup], record.isUnderWay else { return }
         record.isUnderWay = false
+        if record.isOutdated {
+            // The pods that it was read for are gone: the claim may be another one of that name.
+            record.isOutdated = false
+            record.ticket = record.users.isEmpty ? nil : dueLookups.insert(lookup, due: now)
+            lookups[lookup] = record.users.isEmpty ? nil : record
+            return
+        }
         switch resolution {
         case .volume, .notCSI:
             record.resolution = resolution
@@ -55,6 +61,14 @@ extension NodeHealthState {
         } else {
             pods[uid]?.unresolved.insert(lookup)
         }
+    }
+
+    /// A pod does not use the claim any more. The last user gone, the claim may be replaced by another one of its name.
+    mutating func release(_ lookup: ClaimLookup, by uid: String) {
+        guard var record = lookups[lookup] else { return }
+        record.users.remove(uid)
+        if record.users.isEmpty { record.isOutdated = record.isUnderWay }
+        lookups[lookup] = record.users.isEmpty && !record.isUnderWay ? nil : record
     }
 
     /// The volume behind a claim of a pod is known, or that it is no CSI volume.

@@ -10,7 +10,8 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         package var healthy = 0
         package var unhealthy = 0
         /// The pod has started, and the health of the volume is unknown: no response yet, none with a condition of a
-        /// known type, or the driver reports no health.
+        /// known type, the driver reports no health, or the last call had no response and the volume is not known to be
+        /// unhealthy.
         package var unknown = 0
         /// The pod has not started.
         package var waiting = 0
@@ -96,7 +97,7 @@ extension NodeHealthState {
             },
             unhealthy: unhealthy,
             unanswered: unanswered,
-            unresolvedClaims: lookups.values.count { $0.resolution == nil },
+            unresolvedClaims: lookups.values.count { $0.resolution == nil && !$0.users.isEmpty },
             pods: pods.values.count { !$0.isOver }
         )
     }
@@ -108,7 +109,7 @@ extension NodeHealthSnapshot.Counts {
             waiting += 1
         } else if let health = record.health, !health.isClear {
             unhealthy += 1
-        } else if record.health != nil, !record.isUnknown {
+        } else if record.health != nil, !record.isUnknown, !record.isUnanswered {
             healthy += 1
         } else {
             unknown += 1

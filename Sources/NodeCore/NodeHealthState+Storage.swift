@@ -19,7 +19,8 @@ extension NodeHealthState {
         return .probe(StorageProbe(driver: first.name, connection: driver.connection))
     }
 
-    /// A call of ``nextStorageProbe(at:)`` ended. A failure changes nothing (rule 1).
+    /// A call of ``nextStorageProbe(at:)`` ended. A failure changes nothing (rule 1). UNIMPLEMENTED suspends the
+    /// storage probes of the driver; its volumes are probed as before.
     ///
     /// - Returns: what is worth a log line.
     package mutating func complete(
@@ -28,7 +29,10 @@ extension NodeHealthState {
         at now: Duration
     ) -> [NodeDriverChange] {
         guard var driver = drivers[probe.driver] else { return [] }
-        defer { drivers[probe.driver] = driver }
+        defer {
+            drivers[probe.driver] = driver
+            dropIfUnused(driver: probe.driver)
+        }
         let interval = configuration.interval
         guard driver.isConnected, driver.connection == probe.connection else {
             driver.storage.failed(.other, interval: interval, at: now)
@@ -41,12 +45,8 @@ extension NodeHealthState {
         case .failed(let failure):
             driver.storage.failed(failure, interval: interval, at: now)
             guard failure.isResponse else { return [] }
-            if failure == .unimplemented, !driver.needsCapabilities {
-                driver.needsCapabilities = true
-                return [.capabilitiesOutdated]
-            }
         }
-        guard driver.responded() else { return [] }
+        guard driver.respondedWithoutVolume() else { return [] }
         probePlans += 1
         return [.stoppedHanging]
     }
@@ -69,6 +69,7 @@ extension NodeHealthState {
 
 extension DriverProbes {
     fileprivate var reportsStorageHealth: Bool {
-        isConnected && !isHanging && !needsCapabilities && capabilities?.reportsStorageHealth == true
+        isConnected && !isHanging && !needsCapabilities && !storage.isSuspended
+            && capabilities?.reportsStorageHealth == true
     }
 }

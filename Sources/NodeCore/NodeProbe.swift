@@ -39,7 +39,7 @@ package enum NodeProbeOutcome: Sendable, Hashable {
 /// | INVALID_ARGUMENT, INTERNAL | from some drivers, that a path does not exist: the root directory may be wrong |
 /// | DEADLINE_EXCEEDED | the volume is probed less and less often, down to every 30 minutes |
 /// | ABORTED | another call for the volume is under way, such as the kubelet's: repeated once, after 1 to 3 seconds |
-/// | UNIMPLEMENTED | no further call before the capabilities are read again |
+/// | UNIMPLEMENTED, before any other response | no further call before the capabilities are read again |
 /// | UNAVAILABLE | the driver is away; the volume is probed in its next slot |
 /// | others | the volume is probed in its next slot |
 package enum NodeProbeFailure: Sendable, Hashable {

@@ -32,6 +32,8 @@ struct LookupRecord: Sendable {
     /// The scheduled item; others with this lookup are stale.
     var ticket: DueQueue<ClaimLookup>.Ticket?
     var isUnderWay = false
+    /// The users that the read under way was for are gone: its result does not count.
+    var isOutdated = false
     var failures = 0
     /// Final: a volume, or no CSI volume.
     var resolution: ClaimResolution?
@@ -79,6 +81,8 @@ struct VolumeRecord: Sendable {
     var lastResponse: Duration?
     /// The connection of the last response.
     var connection = 0
+    /// When the first response on that connection came; nil after one with conditions.
+    var firstResponse: Duration?
     /// The last call had no response.
     var isUnanswered = false
     /// The last call was aborted, and is repeated.

@@ -10,8 +10,9 @@ package import HealthCore
 /// |---|---|
 /// | any is Inaccessible or DataLoss | False, with its reason |
 /// | any is abnormal (legacy), with `legacyConditionsCount` | False |
-/// | all others have had a response: healthy, Degraded, abnormal | True |
-/// | some have had no response by this process, none is False | stays as it is |
+/// | the driver found all: healthy, Degraded, abnormal, without a condition of a known type | True |
+/// | some were not found yet by this process, none is False | stays as it is |
+/// | no response on health yet, False or unhealthy by an earlier process | stays as it is |
 ///
 /// Source: KEP-580 pod ready++. The kubelet keeps conditions of types that are not its own.
 package struct ReadinessCondition: Reportable {

@@ -13,11 +13,14 @@ struct StorageProbes: Sendable {
     private(set) var since = Duration.zero
     /// The connection of the last response.
     private var connection = 0
+    /// The driver does not implement the RPC: no call before it connects anew, or its capabilities change.
+    var isSuspended = false
 
     /// The driver is connected; the first probe is due at this moment.
     mutating func connected(at due: Duration) {
         self.due = due
         failures = 0
+        isSuspended = false
     }
 
     mutating func begin() {
@@ -29,6 +32,7 @@ struct StorageProbes: Sendable {
     mutating func failed(_ failure: NodeProbeFailure, interval: Duration, at now: Duration) {
         isUnderWay = false
         failures += 1
+        isSuspended = failure == .unimplemented
         let backoff = Backoff(initial: interval, maximum: max(interval, DriverProbes.maximumBackoff))
         due = now + (failure.isResponse ? interval : backoff.delay(afterFailures: failures))
     }

@@ -29,4 +29,14 @@ struct DueQueueTests {
         queue.removeFirst()
         #expect(queue.first == nil)
     }
+
+    @Test func `the items that are kept stay in order`() {
+        var queue = DueQueue<Int>()
+        for element in 0..<100 { _ = queue.insert(element, due: .seconds(element % 7)) }
+        queue.keep { $0.element < 10 }
+        #expect(queue.count == 10)
+        var order: [Int] = []
+        while let item = queue.removeFirst(dueBy: .seconds(7)) { order.append(item.element) }
+        #expect(order == [0, 7, 1, 8, 2, 9, 3, 4, 5, 6])
+    }
 }

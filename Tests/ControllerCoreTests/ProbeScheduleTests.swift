@@ -20,6 +20,18 @@ struct ProbeScheduleTests {
         )
     }
 
+    @Test func `volumes that come and go without a probe leave nothing behind`() {
+        var schedule = Self.schedule(of: 100)
+        for number in 0..<20_000 {
+            schedule.add("new\(number)", at: .seconds(number))
+            schedule.remove("new\(number)")
+            #expect(schedule.queuedItems <= 2 * 100 + 64 + 1)
+        }
+        let probed = Self.run(&schedule, until: Self.interval)
+        #expect(probed.count == 100)
+        #expect(probed.values.allSatisfy { $0.count == 1 })
+    }
+
     /// Runs the schedule with immediate responses. Returns when each volume was probed.
     static func run(
         _ schedule: inout ProbeSchedule<String>,

@@ -37,7 +37,7 @@ import Testing
         #expect(table.plugins.isEmpty)
     }
 
-    @Test func `the plugin of a replaced socket ends when the new one does not respond`() {
+    @Test func `the plugin of a replaced socket ends when the new one does not respond three times`() {
         var table = RegistrationTable()
         let (old, new) = (socket("a", inode: 1), socket("a", inode: 2))
         _ = table.update(.init(sockets: [old]), at: .zero)
@@ -46,6 +46,12 @@ import Testing
         _ = table.update(.init(sockets: [new]), at: .zero)
         _ = table.takeCalls(at: .zero)
         #expect(table.complete(new, .failed("refused"), at: .zero) == [.failed(socket: "/r/a", reason: "refused")])
+        #expect(table.plugins.map(\.name) == ["x"])
+        #expect(table.takeCalls(at: .seconds(5)) == [new])
+        _ = table.complete(new, .failed("refused"), at: .seconds(5))
+        #expect(table.plugins.map(\.name) == ["x"])
+        #expect(table.takeCalls(at: .seconds(15)) == [new])
+        _ = table.complete(new, .failed("refused"), at: .seconds(15))
         #expect(table.plugins.isEmpty)
     }
 

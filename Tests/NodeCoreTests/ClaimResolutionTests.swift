@@ -118,4 +118,34 @@ struct ClaimResolutionTests {
         node.run(for: .seconds(20))
         #expect(node.state.volumes.keys.map(\.podUID) == ["uid-b"])
     }
+
+    @Test func `the slow lookup of an earlier claim of that name does not count`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        guard case .resolve(let lookup) = node.state.nextClaim(at: node.now) else {
+            Issue.record("no lookup")
+            return
+        }
+        node.state.remove(podUID: "uid-a")
+        #expect(node.state.snapshot(at: node.now).unresolvedClaims == 0)
+        node.apply(.named("b"))
+        // One lookup of a claim at a time.
+        #expect(node.state.nextClaim(at: node.now) == .wait(until: nil))
+        node.state.complete(lookup: lookup, .volume(.of("old")), at: node.now)
+        #expect(node.state.nextClaim(at: node.now) == .resolve(lookup))
+        node.state.complete(lookup: lookup, .volume(.of("data")), at: node.now)
+        #expect(node.state.volumes.values.map(\.volume.volumeHandle) == ["h-data"])
+    }
+
+    @Test func `a lookup whose pods are all gone leaves nothing behind`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        guard case .resolve(let lookup) = node.state.nextClaim(at: node.now) else {
+            Issue.record("no lookup")
+            return
+        }
+        node.state.remove(podUID: "uid-a")
+        node.state.complete(lookup: lookup, .volume(.of("data")), at: node.now)
+        #expect(node.state.lookups.isEmpty)
+    }
 }

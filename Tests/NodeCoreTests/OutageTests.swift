@@ -57,6 +57,14 @@ struct OutageTests {
         #expect(firsts.count == 20)
     }
 
+    @Test func `events that have waited for long are no outage`() {
+        var state = Self.state(events: 6, seed: 1)
+        guard case .report = state.nextEvent(at: .seconds(61)) else {
+            Issue.record("held")
+            return
+        }
+    }
+
     @Test func `few events do not wait`() {
         var state = Self.state(events: 5, seed: 1)
         for _ in 0..<5 {

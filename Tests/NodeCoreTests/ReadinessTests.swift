@@ -38,8 +38,8 @@ struct ReadinessTests {
             status: .false,
             reason: "Lost"
         ),
-        Case(outcome: .unknown(type: 9)),
-        Case(outcome: .noCondition),
+        Case(outcome: .unknown(type: 9), status: .true, reason: "VolumesHealthy"),
+        Case(outcome: .noCondition, status: .true, reason: "VolumesHealthy"),
         Case(outcome: .failed(.deadlineExceeded)),
         Case(outcome: .failed(.notFound)),
     ]
@@ -91,6 +91,36 @@ struct ReadinessTests {
         #expect(!node.calls.isEmpty)
         #expect(node.conditions.isEmpty)
         node.run(for: .seconds(60))
+        #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    @Test(arguments: [NodeProbeOutcome.noCondition, .unknown(type: 9)])
+    func `a response without health is no recovery of what an earlier process reported`(outcome: NodeProbeOutcome) {
+        var node = Simulation(Self.configuration)
+        node.respond = { _, _ in (outcome, .milliseconds(5)) }
+        node.readBack = { volume in
+            guard volume.podName == "reported" else { return .nothing }
+            return .reported(VolumeState([.inaccessible]).fingerprint, reportedAt: .zero, since: .zero)
+        }
+        node.list(
+            NodePod.named("shown", gated: true).showing("False", reason: "MountLost"),
+            .named("reported", gated: true),
+            .named("new", gated: true),
+            .named("ungated")
+        )
+        node.run(for: .seconds(600))
+        #expect(node.conditions.map(\.pod) == ["new"])
+        #expect(node.conditions.map(\.condition) == [.healthy])
+        #expect(!node.readbacks.map(\.podName).contains("ungated"))
+    }
+
+    @Test func `a pod without volumes of the driver is ready as soon as it has started`() {
+        var node = Self.node { _ in .healthy }
+        node.apply(.named("a", claims: [], started: false, gated: true))
+        node.run(for: .seconds(1))
+        #expect(node.conditions.isEmpty)
+        node.apply(.named("a", claims: [], gated: true))
+        node.run(for: .seconds(1))
         #expect(node.conditions.map(\.condition) == [.healthy])
     }
 

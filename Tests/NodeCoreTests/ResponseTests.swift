@@ -31,8 +31,10 @@ struct ResponseTests {
         node.respond = { _, _ in (.failed(failure), .zero) }
         node.run(for: .seconds(1200))
         #expect(node.events.map(\.pod) == ["b"])
-        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 1)
-        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.unhealthy == 1)
+        let counts = node.state.snapshot(at: node.now).drivers.first?.counts
+        #expect(counts?.healthy == (failure.isResponse ? 1 : 0))
+        #expect(counts?.unknown == (failure.isResponse ? 0 : 1))
+        #expect(counts?.unhealthy == 1)
     }
 
     @Test(.tags(.rule6)) func `a new message is reported at most every ten minutes`() {
@@ -114,6 +116,22 @@ struct ResponseTests {
         node.respond = { probe, _ in (probe.volumeHandle == "h-z" ? .healthy : .failed(.notFound), .zero) }
         node.run(for: .seconds(180))
         #expect(Set(node.events.map(\.pod)) == ["a", "b"])
+    }
+
+    @Test(.tags(.rule5), arguments: [NodeProbeOutcome.failed(.deadlineExceeded), .failed(.internal)])
+    func `another volume that hangs, or was never found, does not stop the report`(other: NodeProbeOutcome) {
+        let hangs = other == .failed(.deadlineExceeded)
+        var node = Simulation()
+        var isFailing = false
+        node.respond = { probe, _ in
+            if probe.volumeHandle == "h-data" { return (isFailing ? .failed(.notFound) : .healthy, .zero) }
+            return !hangs || isFailing ? (other, hangs ? .seconds(15) : .zero) : (.healthy, .zero)
+        }
+        node.list(.named("a"), .named("b", claims: ["y"]))
+        node.run(for: .seconds(120))
+        isFailing = true
+        node.run(for: .seconds(300))
+        #expect(node.transitions(pod: "a") == [[Self.missing]])
     }
 
     @Test(.tags(.rule5)) func `the only volume of a driver can be missing, unless that is not to be reported`() {

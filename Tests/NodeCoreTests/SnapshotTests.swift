@@ -39,6 +39,19 @@ struct SnapshotTests {
         #expect(snapshot.pods == 2)
     }
 
+    @Test(.tags(.rule1)) func `a healthy volume without a response is not counted as healthy`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        node.run(for: .seconds(120))
+        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 1)
+        node.respond = { _, _ in (.failed(.deadlineExceeded), .seconds(15)) }
+        node.run(for: .seconds(120))
+        let counts = node.state.snapshot(at: node.now).drivers.first?.counts
+        #expect(counts?.healthy == 0)
+        #expect(counts?.unknown == 1)
+        #expect(counts?.unanswered == 1)
+    }
+
     @Test func `only registered drivers are shown`() {
         var node = Simulation(capabilities: nil)
         node.resolve = { .volume(.of($0.name, driver: "foreign.example.com")) }

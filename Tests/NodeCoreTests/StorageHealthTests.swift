@@ -14,6 +14,7 @@ struct StorageHealthTests {
         var state: NodeHealthState
         var now = Duration.zero
         var events: [StorageHealth] = []
+        var causes: [ReportCause] = []
         var probes: [Duration] = []
 
         init(recordsEvents: Bool = true) {
@@ -34,6 +35,7 @@ struct StorageHealthTests {
                 }
                 while case .report(let report) = state.nextStorageEvent(at: now) {
                     events.append(report.state)
+                    causes.append(report.cause)
                     state.complete(storageEvent: report, .reported, at: now)
                 }
                 now = next
@@ -68,6 +70,41 @@ struct StorageHealthTests {
         #expect(node.events == [Self.unreachable])
         node.run(for: .seconds(60), .health(.healthy))
         #expect(node.events == [Self.unreachable, .healthy])
+    }
+
+    @Test func `after UNIMPLEMENTED storage is not probed, and volumes are`() {
+        var node = Node()
+        node.run(for: .seconds(600), .failed(.unimplemented))
+        #expect(node.probes.count == 1)
+        #expect(node.state.drivers[driverName]?.needsCapabilities == false)
+        node.state.capabilitiesRead(driverName, Self.capabilities, at: node.now)
+        node.run(for: .seconds(600), .failed(.unimplemented))
+        #expect(node.probes.count == 1)
+        let changed = NodeCapabilities(strategy: .health, reportsStorageHealth: true)
+        node.state.capabilitiesRead(driverName, changed, at: node.now)
+        node.run(for: .seconds(600), .failed(.unimplemented))
+        #expect(node.probes.count == 2)
+        node.state.driverDisconnected(driverName)
+        node.state.driverConnected(driverName, changed, at: node.now)
+        node.run(for: .seconds(600), .health(.healthy))
+        #expect(node.probes.count > 10)
+    }
+
+    @Test(.tags(.rule9), arguments: [true, false])
+    func `a driver that is removed and returns neither repeats an event nor loses the recovery`(recovers: Bool) {
+        var node = Node()
+        node.run(for: .seconds(120), .health(Self.unreachable))
+        #expect(node.events == [Self.unreachable])
+        node.state.driverRemoved(driverName)
+        // Longer than the time to a refresh: nothing is recorded for a driver that is away.
+        node.run(for: .seconds(3000), .failed(.other))
+        #expect(node.events == [Self.unreachable])
+        let (events, probes) = (node.events.count, node.probes.count)
+        node.state.driverConnected(driverName, Self.capabilities, at: node.now)
+        node.run(for: .seconds(130), .health(recovers ? .healthy : Self.unreachable))
+        #expect(node.probes.count > probes)
+        #expect(node.causes.dropFirst(events) == (recovers ? [.transition] : [.refresh]))
+        #expect(node.events.last == (recovers ? .healthy : Self.unreachable))
     }
 
     @Test func `calls without a response become rarer`() {

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Testing
+
+@testable import HealthCore
+@testable import NodeCore
+
+/// What one call or one connection of a driver means for its other calls.
+struct DriverLifeTests {
+    static let capabilities = NodeCapabilities(strategy: .health, reportsStorageHealth: true)
+
+    /// A volume that is part of the pod.
+    static func pod(_ name: String, driver: String = driverName) -> NodePod {
+        NodePod.named(name).with { $0.volumes = [PodVolume(name: "data", source: .inline(driver: driver))] }
+    }
+
+    /// Three volumes that hang, and a storage probe that is under way since the beginning.
+    static func hangingNode() throws -> (node: Simulation, probe: StorageProbe) {
+        var node = Simulation(capabilities: capabilities)
+        node.respond = { _, _ in (.failed(.deadlineExceeded), .seconds(15)) }
+        node.list(pod("a"), pod("b"), pod("c"))
+        guard case .probe(let probe) = node.state.nextStorageProbe(at: .seconds(10)) else { throw NoProbe() }
+        return (node, probe)
+    }
+
+    struct NoProbe: Error {}
+
+    @Test(.tags(.rule10)) func `UNIMPLEMENTED for one volume does not stop the calls for the others`() {
+        var node = Simulation()
+        node.list(.named("a"), .named("b", claims: ["x"]))
+        node.run(for: .seconds(60))
+        node.respond = { probe, _ in (probe.volumeHandle == "h-x" ? .failed(.unimplemented) : .healthy, .zero) }
+        node.run(for: .seconds(600))
+        #expect(node.changes.isEmpty)
+        #expect(node.calls(pod: "a").count >= 10)
+        #expect(node.calls(pod: "b").count >= 10)
+    }
+
+    @Test func `after a new connection UNIMPLEMENTED is about the driver`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        node.run(for: .seconds(60))
+        node.respond = { _, _ in (.failed(.unimplemented), .zero) }
+        node.reconnect()
+        node.run(for: .seconds(600))
+        #expect(node.changes == [.capabilitiesOutdated])
+    }
+
+    @Test(.tags(.rule10)) func `the response of a storage probe does not end the hanging of volumes`() throws {
+        var (node, probe) = try Self.hangingNode()
+        node.run(for: .seconds(300))
+        #expect(node.changes == [.startedHanging])
+        #expect(node.state.complete(storageProbe: probe, .health(.healthy), at: node.now).isEmpty)
+        #expect(node.state.snapshot(at: node.now).drivers.map(\.isHanging) == [true])
+    }
+
+    @Test(.tags(.rule10)) func `the response of a storage probe between timeouts of volumes changes nothing`() throws {
+        var (node, probe) = try Self.hangingNode()
+        while node.state.snapshot(at: node.now).unanswered.count < 2 { node.run(for: .milliseconds(10)) }
+        #expect(node.changes.isEmpty)
+        _ = node.state.complete(storageProbe: probe, .health(.healthy), at: node.now)
+        node.run(for: .seconds(60))
+        #expect(node.changes == [.startedHanging])
+    }
+
+    @Test func `the response of a storage probe ends the hanging that Identity calls have shown`() throws {
+        var (node, probe) = try Self.hangingNode()
+        #expect(node.state.driverUnresponsive(driverName, at: node.now) == [.startedHanging])
+        #expect(node.state.complete(storageProbe: probe, .failed(.internal), at: node.now) == [.stoppedHanging])
+    }
+
+    @Test func `storage probes resume when a volume has a response`() {
+        var node = Simulation(capabilities: Self.capabilities)
+        node.list(.named("a"))
+        node.run(for: .seconds(60))
+        _ = node.state.driverUnresponsive(driverName, at: node.now)
+        #expect(node.state.nextStorageProbe(at: node.now) == .wait(until: nil))
+        let plans = node.state.plans.probes
+        node.run(for: .seconds(120))
+        #expect(node.changes == [.stoppedHanging])
+        #expect(node.state.plans.probes > plans)
+    }
+
+    @Test(.tags(.rule10), arguments: [true, false])
+    func `pods that come and go leave nothing behind`(isRegistered: Bool) {
+        var node = Simulation(capabilities: nil)
+        node.list()
+        if isRegistered { node.state.driverRegistered(driverName) }
+        for number in 0..<20_000 {
+            node.apply(Self.pod("p\(number)"))
+            #expect(node.state.drivers.count == 1)
+            node.state.remove(podUID: "uid-p\(number)")
+        }
+        #expect(node.state.drivers.count == (isRegistered ? 1 : 0))
+        #expect((node.state.drivers[driverName]?.schedule.queuedItems ?? 0) <= 64)
+    }
+
+    @Test func `a driver whose volumes remain is kept until they are gone`() {
+        var node = Simulation()
+        node.list(Self.pod("a"))
+        node.state.driverRemoved(driverName)
+        #expect(node.state.drivers.count == 1)
+        node.state.remove(podUID: "uid-a")
+        #expect(node.state.drivers.isEmpty)
+    }
+}
