@@ -99,6 +99,8 @@ jq --null-input --compact-output --arg architecture "$(dpkg --print-architecture
         $created, $architecture, os: "linux",
         config: {
             User: "65532:65532",
+            # For `kubectl exec`.
+            Env: ["PATH=/"],
             Entrypoint: ["/csi-health-monitor"],
             WorkingDir: "/",
             Labels: (

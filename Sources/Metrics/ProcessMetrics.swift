@@ -87,12 +87,11 @@ enum ProcessStartTime {
     /// The boot time (`btime` of /proc/stat, in seconds since 1970) plus the start time (the 22nd field of
     /// /proc/PID/stat, in ticks after boot).
     static func parse(processStat: String, systemStat: String, ticksPerSecond: Int) -> Double? {
-        let bootLine = systemStat.split(separator: "\n").first { $0.hasPrefix("btime ") }
         guard
             let ticks = ProcessStat(processStat)?.startTicks,
-            let boot = bootLine.flatMap({ Double($0.dropFirst("btime ".count)) }),
+            let boot = BootTime.parse(systemStat: systemStat),
             ticksPerSecond > 0
         else { return nil }
-        return boot + ticks / Double(ticksPerSecond)
+        return Double(boot) + ticks / Double(ticksPerSecond)
     }
 }

@@ -67,26 +67,33 @@ final class DriverSource: Sendable {
         case .registered(let only, let except):
             try await withThrowingDiscardingTaskGroup { group in
                 var drivers: [String: Running] = [:]
+                // Drivers that are no longer registered, until the state has forgotten them.
+                var leaving: [String: WakeUp] = [:]
                 try await discovery?.run(clock: context.time.clock) { plugins in
                     let selected = plugins.filter {
                         (only.isEmpty || only.contains($0.name)) && !except.contains($0.name)
                     }
                     let names = Set(selected.map(\.name))
                     for (name, driver) in drivers where !names.contains(name) {
+                        let removed = WakeUp()
                         driver.end.signal()
                         drivers[name] = nil
+                        leaving[name] = removed
                         group.addTask { [context] in
                             await driver.ended.wait()
                             context.state.update { $0.driverRemoved(name) }
+                            removed.signal()
                         }
                     }
                     for plugin in selected where drivers[plugin.name]?.plugin.endpoint != plugin.endpoint {
                         let previous = drivers[plugin.name]
+                        let before = previous?.ended ?? leaving.removeValue(forKey: plugin.name)
                         previous?.end.signal()
                         guard let driver = start(plugin) else { continue }
                         drivers[plugin.name] = driver
-                        group.addTask {
-                            await previous?.ended.wait()
+                        group.addTask { [context] in
+                            await before?.wait()
+                            context.state.update { $0.driverRegistered(plugin.name) }
                             await self.run(driver)
                         }
                     }

@@ -31,6 +31,12 @@ package struct NodeMonitorConfiguration: Sendable {
     package var legacyAbnormalIsNotReady = false
     /// Whether the health of a driver's storage is reported by events on the Node.
     package var recordsNodeEvents = false
+    /// When the node has booted, in seconds since 1970; nil: long ago. Pods count as started only if they have started
+    /// since, for ``bootWindow``.
+    package var bootTime: Int64?
+    /// How long after a boot the status of a pod may be that of the time before. Longer than the kubelet needs to start
+    /// and to mount volumes again; not for ever, because the clock of a node may have been wrong when it booted.
+    static let bootWindow = Duration.seconds(15 * 60)
     /// The first request waits for a random time up to this, so that the agents of a new DaemonSet do not list at once.
     package var startJitter = Duration.seconds(10)
 

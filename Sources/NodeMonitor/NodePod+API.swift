@@ -6,7 +6,9 @@ package import NodeCore
 
 extension NodePod {
     /// A pod as the API server has it, for the core.
-    package init(_ watched: WatchedPod) {
+    ///
+    /// - Parameter boot: when the node has booted, in seconds since 1970, if the pod may not have been started since.
+    package init(_ watched: WatchedPod, sinceBoot boot: Int64? = nil) {
         let pod = watched.pod
         let used = watched.usedVolumes
         self.init(
@@ -16,7 +18,7 @@ extension NodePod {
             isMirror: watched.isMirror,
             hasEnded: watched.hasEnded,
             isDeleting: watched.isDeleting,
-            isStarted: watched.isStarted,
+            isStarted: boot.map(watched.hasStarted(sinceBoot:)) ?? watched.isStarted,
             volumes: pod.spec.volumes.compactMap { used.contains($0.name) ? PodVolume($0) : nil },
             readinessGates: pod.spec.readinessGates.map(\.conditionType).filter(ReadinessCondition.isType),
             conditions: pod.status.conditions.compactMap { condition in

@@ -42,7 +42,7 @@ struct NodeReporter: Sendable {
         } complete: { report, outcome, now in
             state.update { $0.complete(event: report, outcome, at: now) }
         } send: { report in
-            if let failure = try await missingVolumeCheck(report) { return failure }
+            if let end = try await podCheck(report) { return end }
             let isRefresh = report.cause == .refresh
             return try await dispatcher.record(
                 events.event(report),
@@ -98,21 +98,18 @@ extension ReportDispatcher {
     }
 }
 
-// MARK: Missing volumes
+// MARK: The pod of an unhealthy volume
 
 extension NodeReporter {
-    /// Looks at the pod again before a volume is reported missing: the watch may be behind, and the kubelet unmounts the
-    /// volumes of a pod that is being deleted.
+    /// Looks at the pod again before a condition is reported: the watch may be behind, and the kubelet unmounts the
+    /// volumes of a pod that has ended or is being deleted, which many drivers report as abnormal.
     ///
     /// - Returns: how the attempt to report ends; nil: report it.
-    private func missingVolumeCheck(
+    private func podCheck(
         _ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>
     ) async throws -> ReportAttempt? {
         let volume = report.target
-        let missing = VolumeHealthCondition.notFound(volumeHandle: volume.volumeHandle).identity
-        guard report.cause == .transition, report.state.conditions.contains(where: { $0.identity == missing }) else {
-            return nil
-        }
+        guard report.cause == .transition, !report.state.isClear else { return nil }
         do {
             let selection = Selection(namespace: volume.namespace, fieldSelector: "metadata.name=\(volume.podName)")
             var pages = context.kubernetes.list(WatchedPod.self, selection).makeAsyncIterator()
@@ -122,13 +119,13 @@ extension NodeReporter {
                     if isSame, !pod.isDeleting, !pod.hasEnded { return nil }
                 }
             }
-            context.logger.debug("Skipped event on a missing volume, its pod is gone", metadata: volume.metadata)
+            context.logger.debug("Skipped event, the pod has ended", metadata: volume.metadata)
             return ReportAttempt(.gone)
         } catch {
             try Task.checkCancellation()
             return ReportAttempt(
                 ReportOutcome(error),
-                "Failed to look at the pod of a missing volume, retrying",
+                "Failed to look at the pod of an unhealthy volume, retrying",
                 volume.metadata.merging(["err": "\(error)"]) { $1 }
             )
         }

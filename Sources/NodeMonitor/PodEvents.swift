@@ -35,28 +35,52 @@ package struct PodEvents: Sendable {
         EventName.make(
             pod: volume.podName,
             uid: volume.podUID,
-            volume: volume.key.volume,
+            volume: identity(of: volume),
             component: component(driver: volume.driver),
             reason: reason
         )
     }
 
+    /// The name of the event on a condition of an unknown type: of each type and reason another one.
+    static func name(_ volume: NodeVolume, unknown condition: UnknownCondition) -> String {
+        EventName.make(
+            pod: volume.podName,
+            uid: volume.podUID,
+            volume: "\(identity(of: volume))/\(EventName.annotation(condition.fingerprint))",
+            component: component(driver: volume.driver),
+            reason: unknownReason
+        )
+    }
+
+    /// Identifies the volume within its pod. No name of a PersistentVolume contains a slash.
+    private static func identity(of volume: NodeVolume) -> String {
+        volume.key.isInline ? "inline/\(volume.key.volume)" : volume.key.volume
+    }
+
     /// A change of a volume's conditions, or its refresh.
     func event(_ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>) -> EventRecord {
-        event(
+        let reason = report.state.isClear ? Self.normalReason : Self.abnormalReason
+        return event(
             report,
-            reason: report.state.isClear ? Self.normalReason : Self.abnormalReason,
+            name: Self.name(report.target, reason: reason),
+            reason: reason,
             message: report.target.message(for: report.state)
         )
     }
 
     /// A condition of an unknown type.
     func event(_ report: PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>) -> EventRecord {
-        event(report, reason: Self.unknownReason, message: report.target.message(for: report.state))
+        event(
+            report,
+            name: Self.name(report.target, unknown: report.state),
+            reason: Self.unknownReason,
+            message: report.target.message(for: report.state)
+        )
     }
 
     private func event<Key, State>(
         _ report: PendingReport<Key, State, NodeVolume>,
+        name: String,
         reason: String,
         message: String
     ) -> EventRecord {
@@ -68,7 +92,7 @@ package struct PodEvents: Sendable {
         pod.name = volume.podName
         pod.uid = volume.podUID
         return EventRecord(
-            name: Self.name(volume, reason: reason),
+            name: name,
             involvedObject: pod,
             type: reason == Self.normalReason ? .normal : .warning,
             reason: reason,

@@ -31,10 +31,27 @@ final class PodWatcher: Sendable {
 
     var activity: Activity { seen.withLock { $0 } }
 
-    /// Watches until cancelled.
+    /// Watches until cancelled. Lists again when ``NodeMonitorConfiguration/bootWindow`` ends.
     ///
     /// - Throws: only `CancellationError`.
     func run() async throws {
+        if let boot = context.configuration.bootTime {
+            let uptime = Duration.age(of: boot, now: Time.now().seconds)
+            let end = context.now + NodeMonitorConfiguration.bootWindow - uptime
+            if context.now < end {
+                await withTaskGroup { group in
+                    group.addTask { try? await self.watch(sinceBoot: boot) }
+                    group.addTask { [context] in try? await context.time.sleep(until: end) }
+                    await group.next()
+                    group.cancelAll()
+                }
+                try Task.checkCancellation()
+            }
+        }
+        try await watch(sinceBoot: nil)
+    }
+
+    private func watch(sinceBoot boot: Int64?) async throws {
         let node = context.configuration.nodeName
         let watcher = Watcher<WatchedPod>(
             client: context.kubernetes,
@@ -52,8 +69,8 @@ final class PodWatcher: Sendable {
                 switch event {
                 case .restarted: state.beginRelist()
                 case .listed(let pods):
-                    for pod in pods { state.apply(NodePod(pod), at: received) }
-                case .applied(let pod): state.apply(NodePod(pod), at: received)
+                    for pod in pods { state.apply(NodePod(pod, sinceBoot: boot), at: received) }
+                case .applied(let pod): state.apply(NodePod(pod, sinceBoot: boot), at: received)
                 case .synced: state.endRelist(at: received)
                 case .deleted(let pod): state.remove(podUID: pod.pod.metadata.uid)
                 }

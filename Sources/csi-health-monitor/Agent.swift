@@ -82,13 +82,15 @@ struct AgentService: Service {
 
     /// Creates the clients of the API server, and shuts them down in the end.
     private func connect() async throws {
-        let configuration = try KubernetesConfiguration.load(kubeconfig: options.kubeconfig)
-        configuration.logWarnings(to: log.logger)
-        let kubernetes = try client(configuration, options.rateLimit)
-        let events = try client(configuration, Self.eventRateLimit)
+        let connection = try KubernetesConfiguration.load(kubeconfig: options.kubeconfig)
+        connection.logWarnings(to: log.logger)
+        let kubernetes = try client(connection, options.rateLimit)
+        let events = try client(connection, Self.eventRateLimit)
         let metrics = metrics
+        var configuration = options.monitorConfiguration
+        configuration.bootTime = BootTime.seconds()
         let monitor = NodeMonitor(
-            configuration: options.monitorConfiguration,
+            configuration: configuration,
             kubernetes: kubernetes,
             events: events,
             clock: ContinuousClock(),

@@ -27,7 +27,7 @@ struct AgentReadiness: Sendable {
     var isReady: Bool { checks.allSatisfy { $0.failure == nil } }
 
     /// Fails when no driver can be monitored. One driver of several that fails concerns that driver: it is a note, as
-    /// are drivers that report no health.
+    /// are drivers that report no health. So is a driver whose calls hang: its storage is at fault, not the agent.
     private var drivers: HealthChecks.Result {
         let name = "drivers"
         guard let monitor else {
@@ -39,7 +39,10 @@ struct AgentReadiness: Sendable {
         let failing = monitor.drivers.filter { !$0.problems.isEmpty }
         let text = failing.map { "\($0.displayName): \($0.problems.joined(separator: "; "))" }.joined(separator: ", ")
         let reporting = monitor.drivers.filter { $0.isSupported != false }
-        guard !reporting.isEmpty, reporting.allSatisfy({ !$0.problems.isEmpty }) else {
+        func isUnusable(_ driver: NodeMonitorStatus.Driver) -> Bool {
+            driver.problem != nil || driver.failure.map { $0.age >= ReadinessChecks.tolerance } ?? false
+        }
+        guard !reporting.isEmpty, reporting.allSatisfy(isUnusable) else {
             let note = monitor.drivers.isEmpty ? "no CSI driver was found" : failing.isEmpty ? nil : text
             return HealthChecks.Result(name: name, note: note, failure: nil)
         }

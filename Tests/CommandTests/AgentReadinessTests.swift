@@ -72,15 +72,30 @@ import Testing
 
     @Test mutating func `it is not ready when every driver fails`() {
         readiness.monitor = Self.status([
-            Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi", isHanging: true),
+            Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi", problem: "no volume is found"),
             Self.driver("c.csi", isSupported: false, problem: "no capability"),
         ])
         let check = readiness.checks[0]
         #expect(
-            check.failure?.reason == "a.csi: not connected: no socket, "
-                + "b.csi: its calls have no response, one call per interval is made, c.csi: no capability"
+            check.failure?.reason == "a.csi: not connected: no socket, b.csi: no volume is found, c.csi: no capability"
         )
         #expect(check.failure?.age == .seconds(60))
+    }
+
+    @Test mutating func `a driver whose calls hang is a note, even if it is the only one`() {
+        readiness.monitor = Self.status([Self.driver("a.csi", isHanging: true)])
+        #expect(readiness.isReady)
+        #expect(note == "a.csi: its calls have no response, one call per interval is made")
+    }
+
+    @Test mutating func `a driver that has just lost its connection is a note`() {
+        var driver = Self.driver("a.csi", failure: "no socket")
+        driver.failure?.age = ReadinessChecks.tolerance - .seconds(1)
+        readiness.monitor = Self.status([driver])
+        #expect(readiness.isReady)
+        driver.failure?.age = ReadinessChecks.tolerance
+        readiness.monitor = Self.status([driver])
+        #expect(!readiness.isReady)
     }
 
     @Test mutating func `drivers that report no health are a note`() {

@@ -138,7 +138,7 @@ import Testing
         #expect(rule["resources"]?.texts == ["pods/status"])
         #expect(rule["operations"]?.texts == ["UPDATE"])
         let match = try #require(spec["matchConditions"]?.items.first?["expression"]?.text)
-        #expect(match.contains(#"endsWith(":" + "\#(account)")"#))
+        #expect(match.contains(#"endsWith("\#(account)")"#))
         let expressions = spec["validations"]?.items.compactMap { $0["expression"]?.text } ?? []
         let node = #"request.userInfo.extra[?"authentication.kubernetes.io/node-name"].orValue([])"#
         #expect(expressions.contains(#"\#(node) == [object.spec.?nodeName.orValue("-")]"#))
@@ -148,6 +148,94 @@ import Testing
         let binding = try #require(manifests.objects("ValidatingAdmissionPolicyBinding").first)
         #expect(binding["spec"]?["policyName"]?.text == policy["metadata"]?["name"]?.text)
         #expect(binding["spec"]?["validationActions"]?.texts == ["Deny"])
+    }
+
+    /// A policy that does not apply to an account of the bindings would refuse it nothing.
+    @Test(arguments: [
+        ["resources": ["examples/agent-readiness"]],
+        ["resources": ["agent"], "components": ["components/readiness-condition"]],
+        ["resources": ["examples/agent-sidecar"], "components": ["components/readiness-condition"]],
+    ])
+    func `with a prefix and a namespace, the policy is for the account of each binding`(
+        lists: [String: [String]]
+    ) async throws {
+        let manifests = try await Self.render(lists, "namePrefix: x-\nnamespace: storage\n")
+        let policy = try #require(manifests.objects("ValidatingAdmissionPolicy").first)
+        let match = try #require(policy["spec"]?["matchConditions"]?.items.first?["expression"]?.text)
+        let name = "request.userInfo.username"
+        let expression = /(.+)\.startsWith\("(.+)"\) && (.+)\.endsWith\("(.+)"\)/
+        let (_, first, start, second, end) = try #require(match.wholeMatch(of: expression)).output
+        #expect(first == name && second == name)
+        let bindings = manifests.objects("ClusterRoleBinding")
+        #expect(bindings.count == 2)
+        for subject in bindings.compactMap({ $0["subjects"]?.items.first }) {
+            let account = try #require(subject["name"]?.text)
+            #expect(account.hasPrefix("x-"))
+            #expect(subject["namespace"]?.text == "storage")
+            #expect("system:serviceaccount:storage:\(account)".hasPrefix(start))
+            #expect(account.hasSuffix(end))
+        }
+        let binding = try #require(manifests.objects("ValidatingAdmissionPolicyBinding").first)
+        #expect(binding["spec"]?["policyName"]?.text == policy["metadata"]?["name"]?.text)
+    }
+
+    // MARK: Several installations
+
+    @Test func `sidecars of DaemonSets with one name in two namespaces share the role alone`() async throws {
+        func names(_ namespace: String) async throws -> Set<String> {
+            let manifests = try await Self.render(
+                ["components": ["components/agent-sidecar", "components/readiness-condition"]],
+                "resources: [daemonset.yaml]\n",
+                daemonSetNamespace: namespace
+            )
+            let clusterScoped = manifests.objects.filter { $0["kind"]?.text != "DaemonSet" }
+            return Set(clusterScoped.map { "\($0["kind"]?.text ?? "") \($0["metadata"]?["name"]?.text ?? "")" })
+        }
+        let (one, other) = try await (names("one"), names("other"))
+        #expect(
+            one.intersection(other) == [
+                "ClusterRole csi-health-monitor-agent", "ClusterRole csi-health-monitor-agent-readiness",
+            ]
+        )
+        #expect(one.contains("ClusterRoleBinding csi-health-monitor-agent:one.csi-hostpath-node"))
+        #expect(one.count == 6)
+    }
+
+    /// Renders a kustomization of its own directory.
+    /// - Parameters:
+    ///   - lists: Its fields with paths below manifests/.
+    ///   - fields: Its other fields.
+    ///   - daemonSetNamespace: The namespace of daemonset.yaml, the example's in the kustomization's directory.
+    private static func render(
+        _ lists: [String: [String]],
+        _ fields: String,
+        daemonSetNamespace: String = ""
+    ) async throws -> Manifests {
+        let manifests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "manifests")
+        let directory = URL(fileURLWithPath: "/tmp/kustomization-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        // Kustomize accepts no absolute paths.
+        let listed = lists.map { field, paths in
+            "\(field):\n" + paths.map { "  - ../..\(manifests.path)/\($0)\n" }.joined()
+        }
+        try (fields + listed.joined()).write(
+            to: directory.appending(path: "kustomization.yaml"),
+            atomically: true,
+            encoding: .utf8
+        )
+        let daemonSet = try String(
+            contentsOf: manifests.appending(path: "\(sidecar)/daemonset.yaml"),
+            encoding: .utf8
+        )
+        try daemonSet.replacing("namespace: csi-hostpath\n", with: "namespace: \(daemonSetNamespace)\n").write(
+            to: directory.appending(path: "daemonset.yaml"),
+            atomically: true,
+            encoding: .utf8
+        )
+        let up = Array(repeating: "..", count: manifests.pathComponents.count - 1).joined(separator: "/")
+        return try await Manifests(up + directory.path)
     }
 
     // MARK: Use

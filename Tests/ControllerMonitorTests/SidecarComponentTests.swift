@@ -108,6 +108,24 @@ import Testing
         #expect(arguments.contains("--http-endpoint=:\(try #require(port["containerPort"]?.text))"))
     }
 
+    @Test func `the PodMonitor scrapes both forms of the agent, with the node that the alerts name`() async throws {
+        let file = Self.root.appending(path: "manifests/components/pod-monitor/pod-monitor.yaml")
+        let monitor = try YAMLParser.parse(Array(Data(contentsOf: file)))
+        let endpoints = try #require(monitor["spec"]?["podMetricsEndpoints"]?.items)
+        for path in ["agent", "examples/agent-sidecar"] {
+            let daemonSet = try #require(try await Manifests(path).objects("DaemonSet").first)
+            let ports = daemonSet["spec"]?["template"]?["spec"]?["containers"]?.items.first?["ports"]?.items
+            let name = try #require(ports?.first?["name"]?.text)
+            #expect(endpoints.filter { $0["port"]?.text == name }.count == 1)
+        }
+        for endpoint in endpoints {
+            #expect(endpoint["honorLabels"]?.text == "true")
+            let relabeling = try #require(endpoint["relabelings"]?.items.first)
+            #expect(relabeling["sourceLabels"]?.texts == ["__meta_kubernetes_pod_node_name"])
+            #expect(relabeling["targetLabel"]?.text == "node")
+        }
+    }
+
     /// Runs the program with the example's arguments and the variables that the kubelet would set.
     @Test(arguments: examples)
     func `the program accepts the container's arguments and reports an unhealthy volume`(path: String) async throws {

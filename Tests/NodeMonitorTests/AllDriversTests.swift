@@ -90,7 +90,7 @@ import Testing
             let (legacy, health) = ("NodeGetVolumeStats", "NodeGetVolumeHealth")
             #expect(status.drivers.map(\.method) == [legacy, health, legacy])
             #expect(status.drivers.allSatisfy { $0.isConnected && $0.isSupported == true })
-            #expect(scene.requests(for: "pods").count == 1)
+            #expect(scene.requests(for: "pods", .watch).count == 1)
             // The kubelet alone confirms a registration.
             #expect(
                 drivers.flatMap(\.registrar.journal.records).allSatisfy {

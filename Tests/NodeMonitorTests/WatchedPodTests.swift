@@ -85,9 +85,37 @@ import Testing
             (true, { $0.status.ephemeralContainerStatuses = [.with { $0.containerID = "containerd://1" }] }),
             (true, { $0.status.containerStatuses = [.with { $0.lastState.terminated = .init() }] }),
             (false, { $0.status.containerStatuses = [.with { $0.state.waiting = .init() }] }),
+            (
+                false,
+                {
+                    // After a restart of the node.
+                    $0.status.conditions = [.with { ($0.type, $0.status) = ("PodReadyToStartContainers", "False") }]
+                    $0.status.containerStatuses = [.with { $0.lastState.terminated = .init() }]
+                }
+            ),
         ]
         for (number, change) in changes.enumerated() {
             #expect(try read(pod(change.1)).isStarted == change.started, "case \(number)")
+        }
+    }
+
+    @Test func `after a reboot, only a sandbox that was created since counts`() throws {
+        let running = try read(pod { $0.status.containerStatuses = [.with { $0.state.running = .init() }] })
+        #expect(running.isStarted)
+        #expect(!running.hasStarted(sinceBoot: 100))
+        for (status, time, started) in [("True", 99, false), ("True", 100, true), ("False", 101, false)] {
+            let watched = try read(
+                pod {
+                    $0.status.conditions = [
+                        .with {
+                            ($0.type, $0.status) = ("PodReadyToStartContainers", status)
+                            $0.lastTransitionTime.seconds = Int64(time)
+                        }
+                    ]
+                }
+            )
+            #expect(watched.hasStarted(sinceBoot: 100) == started)
+            #expect(NodePod(watched, sinceBoot: 100).isStarted == started)
         }
     }
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import CSIClient
+import GRPCTransport
+import HealthCore
+import HealthRuntime
+import Logging
+import NodeCore
+import Synchronization
+
+extension DriverMonitor {
+    func probeVolumes(of name: String, wakeUp: WakeUp) async throws {
+        let state = context.state
+        let workerThreads = context.configuration.workerThreads
+        let limit: @Sendable () -> Int = { workerThreads }
+        try await dispatch(atMost: limit, wakeUp: wakeUp, time: time) {
+            let now = self.now
+            let (round, step) = state.withLock { state in
+                (state.completedRound(of: name, at: now), state.nextProbe(of: name, at: now))
+            }
+            if let round, round.answered > 0 || round.volumes == 0 {
+                self.connection.withLock { $0.lastSweep = now }
+            }
+            switch step {
+            case .probe(let probe): return DispatchStep.run(probe)
+            case .wait(let due): return .wait(until: due)
+            }
+        } run: { probe in
+            let outcome = await self.outcome(of: probe)
+            let received = self.now
+            self.handle(state.update { $0.complete(probe: probe, outcome, at: received) })
+            try Task.checkCancellation()
+        }
+    }
+
+    private func outcome(of probe: NodeProbe) async -> NodeProbeOutcome {
+        do throws(CSIError) {
+            switch probe.strategy {
+            case .health:
+                let health = try await client.nodeGetVolumeHealth(
+                    id: probe.volumeHandle,
+                    publishPath: probe.publishPath,
+                    stagingPath: probe.stagingPath
+                )
+                return .health(VolumeHealthReport(health, observer: context.observer))
+            case .legacy:
+                guard
+                    let condition = try await client.nodeGetVolumeStats(
+                        id: probe.volumeHandle,
+                        volumePath: probe.publishPath
+                    )
+                else { return .noCondition }
+                return .health(
+                    VolumeHealthReport(
+                        volumeHandle: probe.volumeHandle,
+                        conditions: condition.isAbnormal
+                            ? [VolumeHealthCondition(abnormalMessage: condition.message)] : []
+                    )
+                )
+            case .none: return .failed(.other)
+            }
+        } catch {
+            log(error, ["volumeHandle": "\(probe.volumeHandle)", "path": "\(probe.publishPath)"])
+            return .failed(NodeProbeFailure(error))
+        }
+    }
+
+    /// Calls NodeGetStorageHealth, and applies the response.
+    func probeStorage(_ probe: StorageProbe) async {
+        let outcome: StorageProbeOutcome
+        do throws(CSIError) {
+            outcome = .health(StorageHealth(try await client.nodeGetStorageHealth()))
+        } catch {
+            log(error, [:])
+            outcome = .failed(NodeProbeFailure(error))
+        }
+        let received = now
+        handle(context.state.update { $0.complete(storageProbe: probe, outcome, at: received) })
+    }
+
+    /// The first failure with a code is logged as a warning, its repetitions at a higher verbosity. ABORTED is ordinary:
+    /// the kubelet calls the driver too.
+    private func log(_ error: CSIError, _ metadata: Logger.Metadata) {
+        guard !Task.isCancelled else { return }
+        let isFirst = loggedCodes.withLock { $0.insert(error.code.description).inserted }
+        context.logger.log(
+            level: isFirst && error.code != .status(.aborted) ? .warning : .debug,
+            "Failed to get health from the driver, retrying",
+            metadata: metadata.merging(["driver": "\(client.driverInfo.name)", "err": "\(error)"]) { $1 }
+        )
+    }
+
+    func handle(_ changes: [NodeDriverChange]) {
+        for change in changes {
+            let metadata: Logger.Metadata = ["driver": "\(client.driverInfo.name)"]
+            switch change {
+            case .startedHanging:
+                context.logger.warning(
+                    "The driver stopped responding, one call per interval is made until it responds",
+                    metadata: metadata
+                )
+            case .stoppedHanging: context.logger.notice("The driver responded again", metadata: metadata)
+            case .capabilitiesOutdated: outdated.signal()
+            case .problem(let problem):
+                context.logger.error(
+                    "Found a problem of the driver",
+                    metadata: metadata.merging(["reason": "\(problem.message)"]) { $1 }
+                )
+            }
+        }
+    }
+}
