@@ -44,7 +44,7 @@ package struct ClaimStory: Sendable, Hashable {
             pod.name.namespace == name.namespace && pod.claims.values.contains(name.name)
         }.sorted { $0.name < $1.name }
         addHealth(row, now: now)
-        addFacts(claim, row, snapshot, pods, nodes, isMonitored: report.drivers.first?.isMonitored)
+        addFacts(claim, row, snapshot, pods, nodes, report.drivers.first)
         addEntries(of: claim)
         for pod in pods { addEntries(of: pod) }
         for event in (snapshot.events ?? [:]).values where Self.isAbout(event, claim, pods, snapshot) { add(event) }
@@ -77,7 +77,7 @@ package struct ClaimStory: Sendable, Hashable {
         _ snapshot: ClusterSnapshot,
         _ pods: [ListedPod],
         _ nodes: [String: Node]?,
-        isMonitored: Bool?
+        _ driver: DriverSummary?
     ) {
         let phase = claim.phase.isEmpty ? "" : ", \(claim.phase)"
         facts.append(Fact(name: "Claim", value: "\(claim.name)\(phase)"))
@@ -93,9 +93,11 @@ package struct ClaimStory: Sendable, Hashable {
             Fact(name: "Driver", value: row.driver.map { $0.isEmpty ? "not a CSI volume" : $0 } ?? "unknown")
         )
         let monitor =
-            switch isMonitored {
+            switch driver?.isMonitored {
             case true?: "found"
-            case false?: "not found: nothing would report an unhealthy volume"
+            case false?:
+                (driver?.lease?.lapse ?? "no controller was found")
+                    + ": only an agent on the node would report an unhealthy volume"
             case nil: "unknown"
             }
         facts.append(Fact(name: "Monitor", value: monitor))

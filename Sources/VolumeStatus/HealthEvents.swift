@@ -74,8 +74,14 @@ struct HealthEvents: Sendable {
     }
 
     private var histories: [Reporter: History] = [:]
-    /// The drivers whose controllers or agents have recorded events.
-    private(set) var drivers: Set<String> = []
+    /// When the controllers and agents of each driver have last recorded or refreshed an event, in seconds since 1970.
+    private(set) var lastTimes: [String: Int64] = [:]
+    /// The last event of a controller or an agent about each claim.
+    private var lastEvents: [ObjectName: ListedEvent] = [:]
+
+    /// Events of lasting conditions are refreshed every 30 minutes: with an event of this age in seconds at most, its
+    /// component still runs.
+    private static let recentAge: Int64 = 40 * 60
 
     init(_ snapshot: ClusterSnapshot) {
         for event in (snapshot.events ?? [:]).values {
@@ -92,8 +98,8 @@ struct HealthEvents: Sendable {
         guard event.component.hasPrefix(Self.controllerPrefix), let claim = snapshot.claims[name],
             event.objectUID.isEmpty || event.objectUID == claim.uid
         else { return }
-        if let driver = Self.driver(ofComponent: event.component) { drivers.insert(driver) }
         histories[Reporter(component: event.component, claim: name), default: History()].add(event)
+        note(event, about: name)
     }
 
     private mutating func add(onPod event: ListedEvent, _ snapshot: ClusterSnapshot) {
@@ -106,10 +112,28 @@ struct HealthEvents: Sendable {
             guard let pod, !pod.hasEnded, event.objectUID.isEmpty || event.objectUID == pod.uid else { return }
         }
         guard let claimName = report.claim ?? pod?.claims[report.volume] else { return }
-        if let driver = Self.driver(ofComponent: event.component) { drivers.insert(driver) }
         let claim = ObjectName(name.namespace, claimName)
         let reporter = Reporter(component: event.component, claim: claim, pod: name.name)
         histories[reporter, default: History()].add(event)
+        note(event, about: claim)
+    }
+
+    private mutating func note(_ event: ListedEvent, about claim: ObjectName) {
+        guard Self.reasons.contains(event.reason), let driver = Self.driver(ofComponent: event.component) else {
+            return
+        }
+        lastTimes[driver] = max(lastTimes[driver] ?? event.last, event.last)
+        if lastEvents[claim].map(event.isLater) ?? true { lastEvents[claim] = event }
+    }
+
+    /// The driver of the claim's volume, if a controller or an agent has recorded an event about it.
+    func driver(of claim: ObjectName) -> String? {
+        lastEvents[claim].flatMap { Self.driver(ofComponent: $0.component) }
+    }
+
+    /// The drivers whose controllers or agents have recently recorded or refreshed an event.
+    func recentDrivers(now: Int64) -> Set<String> {
+        Set(lastTimes.filter { now - $0.value <= Self.recentAge }.keys)
     }
 
     /// What the events say of each claim, in no order.

@@ -20,8 +20,6 @@ package struct ListedClaim: ListedObject, Hashable {
     package var phase = ""
     /// `status.healthStatus.healthConditions`, without those of an unknown status.
     package var healthConditions: [HealthCore.VolumeHealthCondition] = []
-    /// Whether the claim has `status.healthStatus`.
-    package var hasHealthStatus = false
     /// `status.healthStatus.lastTransitionTime`
     package var healthTransition: Int64?
     /// The condition of type ``conditionType``.
@@ -29,9 +27,6 @@ package struct ListedClaim: ListedObject, Hashable {
 
     /// The type of the condition that the controller sets where the API server has no `status.healthStatus`.
     package static let conditionType = "csi-health-monitor/VolumeHealthy"
-
-    /// Whether a monitor has written to the claim's status.
-    var hasEvidence: Bool { hasHealthStatus || condition != nil }
 
     package init() {}
 
@@ -84,7 +79,6 @@ package struct ListedClaim: ListedObject, Hashable {
     }
 
     private mutating func readHealthStatus(_ field: WireField, _ bytes: Span<UInt8>) throws(WireFormatError) {
-        hasHealthStatus = true
         try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
             switch field.number {
             case 1:

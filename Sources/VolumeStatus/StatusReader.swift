@@ -72,7 +72,7 @@ package struct StatusReader: Sendable {
     /// The Leases of controllers. The Leases of kubelets, one for each node, are left out by the server.
     func controllerLeases() async throws(KubernetesError) -> [Lease] {
         try await list(Lease.self, namespace: nil, fields: "metadata.namespace!=kube-node-lease")
-            .filter { $0.metadata.name.hasPrefix(DriverSummary.leasePrefix) }
+            .filter { $0.metadata.name.hasPrefix(ControllerLease.namePrefix) }
     }
 
     private func list<O: ListedObject>(_: O.Type, fields: String? = nil) async throws(KubernetesError) -> [O] {

@@ -14,14 +14,18 @@ package struct StatusReport: Sendable {
     package var drivers: [DriverSummary]
     /// Whether a controller of any driver renews its Lease; nil: this user may not list Leases.
     package var isAnyLeaseRenewed: Bool?
-    /// Whether a status, a condition or an event of any claim shows that a monitor has reported.
-    package var hasEvidence: Bool
+    /// Whether a controller or an agent of any driver has recently recorded or refreshed an event.
+    package var hasRecentEvent: Bool
+    /// The drivers that a claim, a PersistentVolume or an event has, sorted.
+    package var foundDrivers: [String]
+    /// The driver whose claims alone were requested; nil for all.
+    package var selectedDriver: String?
 
     /// The rows of claims that are not healthy.
     package var notHealthy: ArraySlice<VolumeHealthRow> { rows.prefix { $0.status > .healthy } }
 
     /// - Parameters:
-    ///   - driver: only claims of this driver; nil for all.
+    ///   - driver: only claims of this driver, and those whose driver is unknown; nil for all.
     ///   - leaseName: the name of the Lease of a driver's controllers.
     ///   - now: the wall clock, in seconds since 1970.
     package init(
@@ -37,20 +41,43 @@ package struct StatusReport: Sendable {
             VolumeHealthRow(
                 claim,
                 findings.finding(of: claim),
-                driver: Self.driver(of: claim, snapshot),
+                driver: Self.driver(of: claim, snapshot) ?? events.driver(of: claim.name),
                 pods: pods.map { $0[claim.name] ?? [] }
             )
         }
-        if let driver { rows.removeAll { $0.driver != driver } }
+        selectedDriver = driver
+        foundDrivers = Self.drivers(of: rows, snapshot, events)
+        if let driver { rows.removeAll { $0.driver != nil && $0.driver != driver } }
         rows.sort { $0.precedes($1) }
-        let leases = snapshot.leases.map { leases in leases.filter { DriverSummary.isRenewed($0, now: now) } }
-        isAnyLeaseRenewed = leases.map { !$0.isEmpty }
-        hasEvidence = !events.drivers.isEmpty || snapshot.claims.values.contains(where: \.hasEvidence)
-        drivers = Self.summaries(rows, snapshot, events: events, leases: leases?.map(\.metadata.name), leaseName)
+        isAnyLeaseRenewed = snapshot.leases.map { $0.contains { ControllerLease.isRenewed($0, now: now) } }
+        let recentDrivers = events.recentDrivers(now: now)
+        hasRecentEvent = !recentDrivers.isEmpty
+        drivers = Self.summaries(rows, leases: snapshot.leases, leaseName, now: now).map { summary in
+            var summary = summary
+            summary.hasRecentEvent = recentDrivers.contains(summary.name)
+            return summary
+        }
     }
 
-    /// nil if this user may not read the PersistentVolume.
+    /// Whether a driver has claims or volumes, as far as this user may know.
+    package func mayExist(_ driver: String) -> Bool {
+        foundDrivers.contains(driver) || rows.contains { $0.driver == nil }
+    }
+
+    private static func drivers(
+        of rows: [VolumeHealthRow],
+        _ snapshot: ClusterSnapshot,
+        _ events: HealthEvents
+    ) -> [String] {
+        var drivers = Set(events.lastTimes.keys)
+        for row in rows { if let driver = row.driver { drivers.insert(driver) } }
+        for volume in (snapshot.volumes ?? [:]).values { drivers.insert(volume.driver) }
+        return drivers.subtracting([""]).sorted()
+    }
+
+    /// Empty for a claim without a CSI volume; nil if this user may not read the PersistentVolume.
     private static func driver(of claim: ListedClaim, _ snapshot: ClusterSnapshot) -> String? {
+        guard !claim.volumeName.isEmpty else { return "" }
         guard let volumes = snapshot.volumes else { return nil }
         return volumes[claim.volumeName]?.driver ?? ""
     }
@@ -67,27 +94,27 @@ package struct StatusReport: Sendable {
 
     private static func summaries(
         _ rows: [VolumeHealthRow],
-        _ snapshot: ClusterSnapshot,
-        events: HealthEvents,
-        leases: [String]?,
-        _ leaseName: (_ driver: String) -> String
+        leases: [Lease]?,
+        _ leaseName: (_ driver: String) -> String,
+        now: Int64
     ) -> [DriverSummary] {
         var summaries: [String: DriverSummary] = [:]
         for row in rows {
             guard let driver = row.driver, !driver.isEmpty else { continue }
-            summaries[driver, default: DriverSummary(name: driver)].add(row, snapshot.claims[row.claim])
+            summaries[driver, default: DriverSummary(name: driver)].add(row)
         }
         let leaseNames = Dictionary(uniqueKeysWithValues: summaries.keys.map { ($0, leaseName($0)) })
         return summaries.values.sorted { $0.name < $1.name }.map { summary in
             var summary = summary
-            if events.drivers.contains(summary.name) { summary.hasEvidence = true }
             guard let own = leaseNames[summary.name] else { return summary }
-            let others = leaseNames.values.filter { $0 != own }
-            summary.isLeaseRenewed = leases.map { leases in
+            let longer = leaseNames.values.filter { $0 != own && $0.hasPrefix(own) }
+            summary.lease = leases.map { leases in
                 // The Leases of controllers that run on each node end in the node's name.
-                leases.contains { name in
-                    name == own || name.hasPrefix("\(own)-") && !others.contains { name.hasPrefix($0) }
+                let leases = leases.filter { lease in
+                    let name = lease.metadata.name
+                    return name == own || name.hasPrefix("\(own)-") && !longer.contains { name.hasPrefix($0) }
                 }
+                return ControllerLease(leases, now: now)
             }
             return summary
         }

@@ -24,12 +24,32 @@ package struct StatusSummary: Sendable, Hashable {
     ) {
         // A claim without a CSI volume has nothing that a monitor could probe.
         let rows = report.rows.filter { $0.driver != "" }
-        addTotals(report, rows, namespace: namespace)
-        addWarnings(report, rows, leaseName: leaseName)
-        addNotes(snapshot, namespace: namespace, isMonitoringKnown: warnings.isEmpty && !report.isEveryDriverMonitored)
+        let isEveryDriverMonitored = report.drivers.allSatisfy { $0.isMonitored == true }
+        let isDriverUnknown = rows.contains { $0.driver == nil }
+        addTotals(
+            report,
+            rows,
+            namespace: namespace,
+            // Some controllers report by events alone.
+            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil
+        )
+        addWarnings(report, rows, leaseName: leaseName, canReadEvents: snapshot.events != nil)
+        addNotes(
+            report,
+            rows,
+            snapshot,
+            namespace: namespace,
+            isMonitorUnknown: warnings.isEmpty && (!isEveryDriverMonitored || isDriverUnknown)
+        )
     }
 
-    private mutating func addTotals(_ report: StatusReport, _ rows: [VolumeHealthRow], namespace: String?) {
+    /// - Parameter isHealthKnown: whether a claim that is not reported as unhealthy is healthy.
+    private mutating func addTotals(
+        _ report: StatusReport,
+        _ rows: [VolumeHealthRow],
+        namespace: String?,
+        isHealthKnown: Bool
+    ) {
         let place = namespace.map { " in namespace \($0)" } ?? ""
         let unhealthy = rows.count { $0.status.isUnhealthy }
         let unknown = rows.count { $0.status == .unknown }
@@ -37,8 +57,8 @@ package struct StatusSummary: Sendable, Hashable {
         let subject = "\(rows.count) \(rows.count == 1 ? "claim" : "claims")"
         switch (rows.count, unhealthy, unknown) {
         case (0, _, _): totals.append("No claims with CSI volumes found\(place).")
-        case (1, 0, 0) where report.isEveryDriverMonitored: totals.append("The only claim\(place) is healthy.")
-        case (_, 0, 0) where report.isEveryDriverMonitored: totals.append("All \(subject)\(place) are healthy.")
+        case (1, 0, 0) where isHealthKnown: totals.append("The only claim\(place) is healthy.")
+        case (_, 0, 0) where isHealthKnown: totals.append("All \(subject)\(place) are healthy.")
         case (_, 0, 0): totals.append("None of \(subject)\(place) is reported as unhealthy.")
         case (_, _, 0): totals.append("\(unhealthy) of \(subject)\(place) unhealthy.")
         default: totals.append("\(unhealthy) of \(subject)\(place) unhealthy, the health of \(unknown) is unknown.")
@@ -59,28 +79,54 @@ package struct StatusSummary: Sendable, Hashable {
     private mutating func addWarnings(
         _ report: StatusReport,
         _ rows: [VolumeHealthRow],
-        leaseName: (String) -> String
+        leaseName: (String) -> String,
+        canReadEvents: Bool
     ) {
-        let trace = "no status, condition or event of a claim has been written by a monitor"
+        let events =
+            canReadEvents
+            ? "no event of the last 40 minutes is of a controller or an agent" : "events may not be listed"
         let advice = """
             Run csi-health-monitor beside the driver's controller, or check its log if it runs: without \
-            --leader-election and while all volumes are healthy, it leaves no trace in the cluster.
+            --leader-election and while all volumes are healthy, it leaves no trace in the cluster. \(Self.agentAdvice)
             """
         for driver in report.drivers where driver.isMonitored == false {
-            warnings.append(
-                "No monitor of \(driver.name) was found (\(driver.claims == 1 ? "1 claim" : "\(driver.claims) claims")): the Lease \(leaseName(driver.name)) "
-                    + "is not renewed, and \(trace). \(advice)"
-            )
+            let claims = driver.claims == 1 ? "1 claim" : "\(driver.claims) claims"
+            if let lapse = driver.lease?.lapse {
+                warnings.append(
+                    """
+                    No controller of \(driver.name) is running (\(claims)): \(lapse). Start it, or check its log; if it \
+                    now runs without --leader-election, delete the Lease. \(Self.agentAdvice)
+                    """
+                )
+            } else {
+                warnings.append(
+                    """
+                    No controller of \(driver.name) was found (\(claims)): there is no Lease \(leaseName(driver.name)), \
+                    and \(events). \(advice)
+                    """
+                )
+            }
         }
-        guard rows.contains(where: { $0.driver == nil }), !report.hasEvidence else { return }
-        if report.isAnyLeaseRenewed == false {
-            warnings.append(
-                "No monitor was found: no Lease \(DriverSummary.leasePrefix)* is renewed, and \(trace). \(advice)"
-            )
-        }
+        guard rows.contains(where: { $0.driver == nil }), !report.hasRecentEvent, report.isAnyLeaseRenewed == false
+        else { return }
+        warnings.append(
+            "No controller was found: no Lease \(ControllerLease.namePrefix)* is renewed, and \(events). \(advice)"
+        )
     }
 
-    private mutating func addNotes(_ snapshot: ClusterSnapshot, namespace: String?, isMonitoringKnown: Bool) {
+    private static let agentAdvice = """
+        An agent on the nodes leaves no trace while its volumes are healthy: \
+        kubectl get daemonset -A -l app.kubernetes.io/name=csi-health-monitor-agent
+        """
+
+    /// - Parameter isMonitorUnknown: whether it is unknown, for some claims, if anything monitors them.
+    private mutating func addNotes(
+        _ report: StatusReport,
+        _ rows: [VolumeHealthRow],
+        _ snapshot: ClusterSnapshot,
+        namespace: String?,
+        isMonitorUnknown: Bool
+    ) {
         func note(_ resource: Resource, _ namespace: String?, _ text: String) {
             let request = RequestInfo(verb: .list, resource: resource, namespace: namespace)
             notes.append("\(text): \(request) is forbidden; the RBAC rule for it is \(request.rbacRule)")
@@ -89,22 +135,23 @@ package struct StatusSummary: Sendable, Hashable {
             note(Event.resource, namespace, "Conditions that only events report are not shown")
         }
         if snapshot.volumes == nil {
-            note(PersistentVolume.resource, nil, "DRIVER is known only from events")
+            note(
+                PersistentVolume.resource,
+                nil,
+                "DRIVER is known only from events, and without it no claim counts as monitored"
+            )
         }
         if snapshot.pods == nil {
             note(Pod.resource, namespace, "PODS is unknown, and NODE known only from events")
         }
-        if snapshot.leases == nil, isMonitoringKnown {
+        if snapshot.leases == nil, isMonitorUnknown {
             note(Lease.resource, nil, "A claim may be listed as healthy because nothing monitors it")
         }
-    }
-}
-
-extension StatusReport {
-    /// Whether a monitor of each driver was found. Claims of an unknown driver count as monitored if anything has been
-    /// reported.
-    fileprivate var isEveryDriverMonitored: Bool {
-        drivers.allSatisfy { $0.isMonitored == true }
-            && (hasEvidence || isAnyLeaseRenewed == true || !rows.contains { $0.driver == nil })
+        let unknown = rows.count { $0.driver == nil }
+        if let driver = report.selectedDriver, unknown > 0 {
+            notes.append(
+                "\(unknown == 1 ? "1 claim" : "\(unknown) claims") of an unknown driver may not be of \(driver)"
+            )
+        }
     }
 }

@@ -95,8 +95,14 @@ private final class Texts: Sendable {
     func add(_ more: String) { text.withLock { $0 += more } }
 }
 
-/// - Parameter isMonitored: whether the driver's controller renews its Lease.
-func withScene(isMonitored: Bool = true, _ body: (StatusScene) async throws -> Void) async throws {
+/// - Parameters:
+///   - isMonitored: whether the driver's controller has a Lease.
+///   - sinceRenewal: the seconds since the Lease was renewed.
+func withScene(
+    isMonitored: Bool = true,
+    sinceRenewal: Int64 = 0,
+    _ body: (StatusScene) async throws -> Void
+) async throws {
     let directory = FileManager.default.temporaryDirectory.appending(path: "st-\(UUID().uuidString.prefix(8))").path
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -110,7 +116,7 @@ func withScene(isMonitored: Bool = true, _ body: (StatusScene) async throws -> V
                 "metadata": ["namespace": "kube-system", "name": "external-health-monitor-leader-hostpath-csi-k8s-io"],
                 "spec": [
                     "holderIdentity": "pod-0", "leaseDurationSeconds": 15,
-                    "renewTime": .string(microTime(Time.now().seconds)),
+                    "renewTime": .string(microTime(Time.now().seconds - sinceRenewal)),
                 ],
             ])
         }

@@ -124,7 +124,7 @@ import Testing
             let outcome = try await scene.run([])
             #expect(outcome.output == "")
             #expect(outcome.errors.hasPrefix("None of 3 claims in namespace default is reported as unhealthy.\n"))
-            #expect(outcome.errors.contains("warning: No monitor of hostpath.csi.k8s.io was found (3 claims): "))
+            #expect(outcome.errors.contains("warning: No controller of hostpath.csi.k8s.io was found (3 claims): "))
             #expect(outcome.exitCode == 0)
         }
     }
@@ -148,7 +148,8 @@ import Testing
             #expect(cells.prefix(3) == ["csi-pvc", "Degraded", "VolumeConditionAbnormal"])
             #expect(cells.dropFirst(4).prefix(3) == ["hostpath.csi.k8s.io", "<unknown>", "<unknown>"])
             let notes = outcome.errors.split(separator: "\n").filter { $0.hasPrefix("note: ") }
-            #expect(notes.count == 2, "\(outcome.errors)")
+            // The event is old: it does not show that a monitor still runs.
+            #expect(notes.count == 3, "\(outcome.errors)")
             #expect(outcome.errors.contains("resources: [\"persistentvolumes\"], verbs: [\"list\"]}"))
         }
     }
@@ -170,6 +171,43 @@ import Testing
             #expect(outcome.exitCode == 2)
             #expect(outcome.output == "")
             #expect(outcome.errors.hasPrefix("csi-health-monitor: list persistentvolumeclaims default: 403: "))
+        }
+    }
+
+    @Test func `without the right to list volumes, a driver's claims include those of an unknown driver`() async throws
+    {
+        try await withScene { scene in
+            try scene.break("csi-pvc", "Degraded", "SlowIO", "")
+            scene.allow(["persistentvolumeclaims", "events", "pods"])
+            let outcome = try await scene.run(["--driver=hostpath.csi.k8s.io", "--exit-code"])
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.output.contains("csi-pvc   Degraded"))
+            let note = "note: 3 claims of an unknown driver may not be of hostpath.csi.k8s.io\n"
+            #expect(outcome.errors.hasSuffix(note), "\(outcome.errors)")
+        }
+    }
+
+    @Test func `a driver that does not exist is an error, with the names of those that do`() async throws {
+        try await withScene { scene in
+            let outcome = try await scene.run(["--driver=hostpath.csi.k8s"], isProcess: true)
+            #expect(outcome.exitCode == 2)
+            #expect(outcome.output == "")
+            let message = """
+                --driver: no claim or PersistentVolume has the driver "hostpath.csi.k8s"; drivers found: \
+                hostpath.csi.k8s.io
+                """
+            #expect(outcome.errors.contains(message), "\(outcome.errors)")
+        }
+    }
+
+    @Test func `a Lease that has lapsed is a warning beside the unhealthy claims`() async throws {
+        try await withScene(sinceRenewal: 21 * 86_400 + 60) { scene in
+            try scene.break("csi-pvc", "Degraded", "SlowIO", "")
+            let outcome = try await scene.run([])
+            #expect(outcome.output.contains("csi-pvc   Degraded"))
+            let lapse = "the Lease external-health-monitor-leader-hostpath-csi-k8s-io was last renewed 21d ago"
+            let warning = "warning: No controller of hostpath.csi.k8s.io is running (3 claims): \(lapse)."
+            #expect(outcome.errors.contains(warning), "\(outcome.errors)")
         }
     }
 

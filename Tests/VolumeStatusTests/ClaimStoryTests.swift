@@ -11,7 +11,6 @@ import Testing
     private func scene() -> Scene {
         var scene = Scene()
         scene.claim("a") { claim in
-            claim.hasHealthStatus = true
             claim.healthConditions = [condition(.dataLoss, "BadBlocks", "7 blocks"), condition(.degraded, "SlowIO")]
             claim.healthTransition = 9000
             claim.condition = HealthyCondition(
@@ -109,11 +108,16 @@ import Testing
         )
     }
 
-    @Test func `without a monitor the story says that nothing would be reported`() throws {
+    @Test func `without a controller the story says who would report at most`() throws {
         var scene = Scene()
         scene.claim("a")
-        let facts = try #require(story(scene)).facts
-        #expect(facts.contains { $0.value == "not found: nothing would report an unhealthy volume" })
+        var facts = try #require(story(scene)).facts
+        let rest = ": only an agent on the node would report an unhealthy volume"
+        #expect(facts.contains { $0.value == "no controller was found" + rest })
+        scene.lease(driver: "d.example", renewed: Scene.now - 420)
+        facts = try #require(story(scene)).facts
+        let lapse = "the Lease external-health-monitor-leader-d-example was last renewed 7m ago"
+        #expect(facts.contains { $0.name == "Monitor" && $0.value == lapse + rest })
         #expect(facts.contains { $0.value == "none uses the claim" })
     }
 

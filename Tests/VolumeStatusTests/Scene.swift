@@ -77,7 +77,9 @@ struct Scene {
         snapshot.events?[event.name] = event
     }
 
+    /// The Lease of a driver's controllers, instead of an earlier one of the same name.
     mutating func lease(driver: String, renewed: Int64 = Scene.now - 5, holder: String = "pod-0") {
+        snapshot.leases?.removeAll { $0.metadata.name == Self.leaseName(driver) }
         var lease = Lease()
         lease.metadata.namespace = "storage"
         lease.metadata.name = Self.leaseName(driver)
@@ -95,8 +97,8 @@ struct Scene {
         StatusReport(snapshot, driver: driver, leaseName: Self.leaseName, now: Self.now)
     }
 
-    func summary(namespace: String? = "default") -> StatusSummary {
-        StatusSummary(report(), snapshot, namespace: namespace, leaseName: Self.leaseName)
+    func summary(driver: String? = nil, namespace: String? = "default") -> StatusSummary {
+        StatusSummary(report(driver: driver), snapshot, namespace: namespace, leaseName: Self.leaseName)
     }
 
     /// The row of a claim.

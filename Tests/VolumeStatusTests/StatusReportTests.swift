@@ -14,7 +14,6 @@ import Testing
     @Test func `the status of the claim comes first, its worst condition leads`() throws {
         var scene = Scene()
         scene.claim("a") { claim in
-            claim.hasHealthStatus = true
             claim.healthConditions = [condition(.degraded, "SlowIO"), condition(.dataLoss, "BadBlocks", "7 blocks")]
             claim.healthTransition = 9000
             claim.condition = HealthyCondition(
@@ -108,7 +107,7 @@ import Testing
             first: 9000
         ) { $0.objectUID = uid }
         #expect(scene.row("a")?.status == .healthy)
-        #expect(!scene.report().hasEvidence)
+        #expect(!scene.report().hasRecentEvent)
     }
 
     @Test func `a volume without a response is unknown, and no longer when the driver responds`() throws {
@@ -236,6 +235,69 @@ import Testing
         #expect((row.driver, row.pods, row.nodes) == ("d.example", nil, ["node-9"]))
     }
 
+    @Test func `without volumes any event of a controller or an agent has the driver of its claim`() {
+        var scene = Scene()
+        for name in ["a", "b", "c"] { scene.claim(name) }
+        scene.claim("pending", driver: nil)
+        scene.event("VolumeConditionNormal", on: "a", first: 100)
+        scene.event(
+            "VolumeConditionNormal",
+            on: "web",
+            kind: "Pod",
+            message: "Volume x (claim b): healthy",
+            component: "csi-pv-monitor-agent-e.example",
+            first: 9000
+        )
+        scene.snapshot.volumes = nil
+        scene.snapshot.pods = nil
+        let report = scene.report()
+        #expect(report.rows.map(\.claim.name) == ["a", "b", "c", "pending"])
+        #expect(report.rows.map(\.driver) == ["d.example", "e.example", nil, ""])
+        #expect(report.drivers.map(\.claims) == [1, 1])
+    }
+
+    @Test func `the last event has the driver, also where events were read in another order`() {
+        for isReversed in [false, true] {
+            var scene = Scene()
+            scene.claim("a")
+            let components = ["csi-pv-monitor-controller-d.example", "csi-pv-monitor-controller-e.example"]
+            for component in isReversed ? components.reversed() : components {
+                scene.event("VolumeConditionNormal", on: "a", component: component, first: 9000) { event in
+                    event.resourceVersion = component == components[0] ? "7" : "8"
+                }
+            }
+            scene.snapshot.volumes = nil
+            #expect(scene.row("a")?.driver == "e.example")
+        }
+    }
+
+    @Test func `the claims of one driver include those whose driver is unknown`() {
+        var scene = Scene()
+        scene.claim("a") { $0.healthConditions = [condition(.degraded, "SlowIO")] }
+        scene.claim("b")
+        scene.event(
+            "VolumeConditionAbnormal",
+            on: "b",
+            component: "csi-pv-monitor-controller-e.example",
+            first: 9000
+        )
+        scene.snapshot.volumes = nil
+        #expect(scene.report(driver: "d.example").rows.map(\.claim.name) == ["a"])
+        #expect(scene.report(driver: "e.example").rows.map(\.claim.name) == ["a", "b"])
+        #expect(scene.report().mayExist("any.example"))
+    }
+
+    @Test func `a driver exists if a claim, a volume or an event has it`() {
+        var scene = Scene()
+        scene.claim("a")
+        scene.claim("elsewhere", driver: "e.example")
+        scene.snapshot.claims[ObjectName("default", "elsewhere")] = nil
+        let report = scene.report(driver: "d.exmaple")
+        #expect(report.foundDrivers == ["d.example", "e.example"])
+        #expect(report.mayExist("d.example") && report.mayExist("e.example"))
+        #expect(!report.mayExist("d.exmaple"))
+    }
+
     // MARK: Rows and drivers
 
     @Test func `rows are ordered by severity, then by name`() {
@@ -265,7 +327,7 @@ import Testing
         #expect(scene.report(driver: "e.example").rows.map(\.claim.name) == ["b"])
     }
 
-    @Test func `a driver is monitored if its Lease is renewed or something was reported`() {
+    @Test func `a driver is monitored if its Lease is renewed, or without a Lease if an event is recent`() {
         var scene = Scene()
         scene.claim("a")
         func isMonitored() -> Bool? { scene.report().drivers[0].isMonitored }
@@ -280,6 +342,49 @@ import Testing
         #expect(isMonitored() == nil)
         scene.event("VolumeConditionNormal", on: "a", first: 9000)
         #expect(isMonitored() == true)
+        scene.snapshot.leases = []
+        #expect(isMonitored() == true)
+        scene.lease(driver: "d.example", renewed: 9000)
+        #expect(isMonitored() == false)
+    }
+
+    @Test func `a status or a condition of a claim is no sign of a monitor that runs`() {
+        var scene = Scene()
+        scene.claim("a") { claim in
+            claim.healthConditions = [condition(.degraded, "SlowIO")]
+            claim.condition = HealthyCondition(
+                type: ListedClaim.conditionType,
+                status: "False",
+                reason: "SlowIO",
+                message: "Degraded (SlowIO)",
+                transition: 9990
+            )
+        }
+        #expect(scene.report().drivers[0].isMonitored == false)
+        scene.snapshot.leases = nil
+        #expect(scene.report().drivers[0].isMonitored == nil)
+    }
+
+    @Test(arguments: [(2400, true), (2401, false)])
+    func `an event counts for 40 minutes after it was last recorded`(age: Int64, isMonitored: Bool) {
+        var scene = Scene()
+        scene.claim("a")
+        scene.event("VolumeConditionAbnormal", on: "a", first: 100, last: Scene.now - age)
+        #expect(scene.report().drivers[0].isMonitored == isMonitored)
+        #expect(scene.report().hasRecentEvent == isMonitored)
+    }
+
+    @Test func `of the Leases of a driver's nodes one that is renewed is enough, else the last one counts`() {
+        var scene = Scene()
+        scene.claim("a")
+        scene.lease(driver: "d.example.node-1", renewed: 5000)
+        scene.lease(driver: "d.example.node-2", renewed: 4000)
+        #expect(
+            scene.report().drivers[0].lease
+                == .lapsed(name: "external-health-monitor-leader-d-example-node-1", age: 5000)
+        )
+        scene.lease(driver: "d.example.node-2")
+        #expect(scene.report().drivers[0].lease == .renewed)
     }
 
     @Test func `the Lease of one node monitors a driver, that of a driver with a longer name does not`() {
@@ -290,6 +395,9 @@ import Testing
         #expect(scene.report().drivers.map(\.isMonitored) == [false, true])
         scene.lease(driver: "d.example.node-1")
         #expect(scene.report().drivers.map(\.isMonitored) == [true, true])
+        scene.snapshot.leases = []
+        scene.lease(driver: "d.example.two.node-1")
+        #expect(scene.report().drivers.map(\.isMonitored) == [false, true])
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)

@@ -24,10 +24,69 @@ import Testing
         let summary = scene.summary()
         #expect(summary.totals == ["None of 1 claim in namespace default is reported as unhealthy."])
         let warning = try #require(summary.warnings.first)
-        #expect(warning.hasPrefix("No monitor of d.example was found (1 claim): the Lease "))
-        #expect(warning.contains("external-health-monitor-leader-d-example is not renewed"))
-        #expect(warning.contains("Run csi-health-monitor beside the driver's controller"))
+        #expect(
+            warning == """
+                No controller of d.example was found (1 claim): there is no Lease \
+                external-health-monitor-leader-d-example, and no event of the last 40 minutes is of a controller or an \
+                agent. Run csi-health-monitor beside the driver's controller, or check its log if it runs: without \
+                --leader-election and while all volumes are healthy, it leaves no trace in the cluster. An agent on the \
+                nodes leaves no trace while its volumes are healthy: kubectl get daemonset -A -l \
+                app.kubernetes.io/name=csi-health-monitor-agent
+                """
+        )
         #expect(summary.warnings.count == 1)
+    }
+
+    @Test(arguments: [false, true])
+    func `a Lease that is no longer renewed is a warning, whatever was reported`(isUnhealthy: Bool) throws {
+        var scene = Scene()
+        scene.claim("a") { claim in
+            claim.healthConditions = isUnhealthy ? [condition(.degraded, "SlowIO")] : []
+            claim.condition = HealthyCondition(
+                type: ListedClaim.conditionType,
+                status: isUnhealthy ? "False" : "True",
+                reason: "",
+                message: "",
+                transition: 9000
+            )
+        }
+        scene.event("VolumeConditionNormal", on: "a", first: Scene.now - 600)
+        scene.lease(driver: "d.example", renewed: Scene.now - 420)
+        let summary = scene.summary()
+        #expect(
+            summary.totals.first
+                == (isUnhealthy
+                    ? "1 of 1 claim in namespace default unhealthy."
+                    : "None of 1 claim in namespace default is reported as unhealthy.")
+        )
+        let warning = try #require(summary.warnings.first)
+        #expect(
+            warning.hasPrefix(
+                """
+                No controller of d.example is running (1 claim): the Lease external-health-monitor-leader-d-example \
+                was last renewed 7m ago. Start it, or check its log;
+                """
+            )
+        )
+        #expect(warning.hasSuffix("kubectl get daemonset -A -l app.kubernetes.io/name=csi-health-monitor-agent"))
+        #expect(summary.warnings.count == 1)
+        scene.lease(driver: "d.example", renewed: 0)
+        #expect(scene.summary().warnings.first?.contains("-d-example was never renewed. ") == true)
+    }
+
+    @Test func `without the right to list events, claims are not called healthy`() {
+        var scene = Scene()
+        scene.claim("a")
+        scene.snapshot.events = nil
+        #expect(scene.summary().warnings.first?.contains(", and events may not be listed. Run ") == true)
+        scene.lease(driver: "d.example")
+        #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
+        #expect(scene.summary().warnings == [])
+        #expect(
+            scene.summary().notes.map { $0.prefix(57) } == [
+                "Conditions that only events report are not shown: list ev"
+            ]
+        )
     }
 
     @Test func `one driver without a monitor among others is named alone`() {
@@ -35,7 +94,7 @@ import Testing
         scene.claim("a")
         scene.claim("b", driver: "e.example")
         scene.lease(driver: "d.example")
-        #expect(scene.summary().warnings.map { $0.prefix(27) } == ["No monitor of e.example was"])
+        #expect(scene.summary().warnings.map { $0.prefix(27) } == ["No controller of e.example "])
     }
 
     @Test func `some unhealthy claims of a driver and the whole driver are distinguished`() {
@@ -84,16 +143,33 @@ import Testing
         }
     }
 
-    @Test func `without the right to read volumes, any Lease or report shows that something monitors`() {
+    @Test func `without the right to read volumes, the Lease or an event of one driver does not vouch for others`() {
         var scene = Scene()
-        scene.claim("a")
+        for name in ["a", "b"] { scene.claim(name) }
         scene.snapshot.volumes = nil
-        #expect(scene.summary().warnings.map { $0.prefix(21) } == ["No monitor was found:"])
+        let none = ["None of 2 claims in namespace default is reported as unhealthy."]
+        #expect(scene.summary().warnings.map { $0.prefix(24) } == ["No controller was found:"])
+        #expect(scene.summary().totals == none)
         scene.lease(driver: "d.example")
         #expect(scene.summary().warnings == [])
-        #expect(scene.summary().totals == ["The only claim in namespace default is healthy."])
-        scene.snapshot.leases = []
+        #expect(scene.summary().totals == none)
         scene.event("VolumeConditionNormal", on: "a", first: 9000)
+        #expect(scene.summary().totals == none)
+        scene.event("VolumeConditionNormal", on: "b", first: 100)
+        #expect(scene.summary().totals == ["All 2 claims in namespace default are healthy."])
+        scene.snapshot.leases = []
         #expect(scene.summary().warnings == [])
+        #expect(scene.summary().totals == ["All 2 claims in namespace default are healthy."])
+    }
+
+    @Test func `claims of an unknown driver among those of a requested driver are noted`() {
+        var scene = Scene()
+        for name in ["a", "b", "c"] { scene.claim(name) }
+        scene.event("VolumeConditionNormal", on: "a", first: 9000)
+        scene.snapshot.volumes = nil
+        #expect(
+            scene.summary(driver: "d.example").notes.last == "2 claims of an unknown driver may not be of d.example"
+        )
+        #expect(scene.summary().notes.count == 1)
     }
 }

@@ -73,6 +73,12 @@ struct StatusRun: Sendable {
         let reader = StatusReader(client: client, namespace: namespace, selector: selector)
         let snapshot = try await reader.snapshot()
         let report = report(snapshot)
+        if let driver = flags.driver, !report.mayExist(driver) {
+            let found = report.foundDrivers.isEmpty ? "none" : report.foundDrivers.joined(separator: ", ")
+            throw ValidationError(
+                "--driver: no claim or PersistentVolume has the driver \"\(driver)\"; drivers found: \(found)"
+            )
+        }
         let summary = StatusSummary(report, snapshot, namespace: namespace, leaseName: Self.leaseName)
         var printer = StatusPrinter(flags: flags, hasNamespace: namespace == nil, isColored: isColored)
         try sink.output(printer.list(report, summary, now: Time.now().seconds))
