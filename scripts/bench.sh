@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Measures the sidecar with the simulated cluster, one scenario after the other. Writes to .build-bench/report a table
-# in Markdown, which is also printed, and a JSON file for each scenario.
+# Measures the sidecar and the agent with the simulated cluster, one scenario after the other. Writes to
+# .build-bench/report a table in Markdown, which is also printed, and a JSON file for each scenario.
 #
-#   scripts/bench.sh                        all scenarios with optimised binaries, about two hours
+#   scripts/bench.sh                        all scenarios with optimised binaries, about four hours
 #   scripts/bench.sh memory sweep           these scenarios
 #   scripts/bench.sh --runs 3 --against PATH [SCENARIO ...]
 #                                           also measure another sidecar with external-health-monitor's flags
-#   scripts/bench.sh --quick                check that the benchmarks work: debug binaries, few volumes, under a minute
+#   scripts/bench.sh --quick                check that the benchmarks work: debug binaries, few volumes, two minutes
 #
 # Unlike memory, durations are meaningful only when nothing else runs on the machine.
 set -euo pipefail
@@ -66,6 +66,7 @@ arguments() {
         yessteady) echo steady --volumes 20 --interval 2 ;;
         yesgrowth) echo growth --volumes 10 20 --seconds 0.5 ;;
         yesfailover) echo failover --volumes 20 --settling 1 ;;
+        yesagent) echo agent --pods 4 --volumes 5 --interval 1 --rest 2 --agents 3 --spread 1 ;;
         # external-health-monitor 0.18 does not support the health RPCs of CSI 1.13.
         memory) echo memory ${against:+--generations legacy} ;;
         failover) echo failover ${against:+--no-warm} ;;
@@ -74,8 +75,11 @@ arguments() {
     esac
 }
 
-[ "${#scenarios[@]}" -gt 0 ] ||
+if [ "${#scenarios[@]}" = 0 ]; then
     scenarios=(memory sweep startup get concurrency outage outage-default-limits steady growth failover)
+    # external-health-monitor 0.18 has no agent.
+    [ -n "$against" ] || scenarios+=(agent)
+fi
 report=.build-bench/report
 mkdir -p "$report"
 {

@@ -59,7 +59,8 @@ enum DriverReplies {
         MonitoredCluster.handles[input.number(below: MonitoredCluster.handles.count)]
     }
 
-    private static func outcome(_ input: inout FuzzInput) -> ReportOutcome {
+    /// How a report fails.
+    static func outcome(_ input: inout FuzzInput) -> ReportOutcome {
         switch input.number(below: 7) {
         case 0: .refused
         case 1: .unreachable
@@ -120,7 +121,8 @@ extension DriverReplies {
         return items
     }
 
-    private static func decoding<Result>(
+    /// nil when the bytes are malformed.
+    static func decoding<Result>(
         _ decode: () throws(CSIError) -> Result
     ) throws(InvariantViolation) -> Result? {
         do throws(CSIError) {

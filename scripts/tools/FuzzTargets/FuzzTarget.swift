@@ -12,6 +12,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case statusErrors = "status-errors"
     /// The CSI driver: replies, and the health state after them.
     case driverReplies = "driver-replies"
+    /// The API server: pods, claims and volumes as an agent reads them.
+    case nodeObjects = "node-objects"
+    /// The CSI drivers of a node: replies, and the state of the node after them.
+    case nodeReplies = "node-replies"
+    /// The registration sockets of CSI drivers: PluginInfo.
+    case registrations
     /// A kubeconfig file.
     case kubeconfig
     /// The arguments of the program.
@@ -30,6 +36,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .watchFrames: try WatchFrames.run(&input)
         case .statusErrors: try StatusErrors.run(&input)
         case .driverReplies: try DriverReplies.run(&input)
+        case .nodeObjects: try NodeObjects.run(&input)
+        case .nodeReplies: try NodeReplies.run(&input)
+        case .registrations: try Registrations.run(&input)
         case .kubeconfig: try Kubeconfigs.run(&input)
         case .flags: try FlagLists.run(&input)
         case .endpointRequest: try EndpointRequests.run(&input)

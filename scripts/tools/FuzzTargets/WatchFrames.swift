@@ -96,7 +96,7 @@ enum WatchFrames {
     }
 
     /// A list and a watch of three objects, of which the middle one has these bytes.
-    private static func requireNeighbours<O: ListedObject>(_: O.Type, of bytes: [UInt8]) throws(InvariantViolation) {
+    static func requireNeighbours<O: ListedObject>(_: O.Type, of bytes: [UInt8]) throws(InvariantViolation) {
         func version(_ number: UInt8) -> [UInt8] { [0x0A, 3, 0x32, 1, number] }
         let objects = [version(0x31), bytes, version(0x33)]
         let items = items(
@@ -335,5 +335,5 @@ extension PersistentVolumeClaim {
 
 extension String {
     /// As the lean readers treat names: one that is too long becomes empty.
-    fileprivate var asName: String { utf8.count > 253 ? "" : self }
+    var asName: String { utf8.count > 253 ? "" : self }
 }

@@ -3,7 +3,7 @@
 
 import ArgumentParser
 
-/// Measures a sidecar's memory, CPU and time with a simulated cluster: the benchmarks of docs/benchmarks.md.
+/// Measures a monitor's memory, CPU and time with a simulated cluster: the benchmarks of docs/benchmarks.md.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
         subcommands: [
             MemoryScenario.self, SweepScenario.self, StartupScenario.self, GetScenario.self, OutageScenario.self,
             ConcurrencyScenario.self, SteadyScenario.self, GrowthScenario.self, FailoverScenario.self,
-            MachineCommand.self, BareSweep.self,
+            AgentScenario.self, MachineCommand.self, BareSweep.self,
         ]
     )
 }

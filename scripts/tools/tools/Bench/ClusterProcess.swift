@@ -90,9 +90,7 @@ final class ClusterProcess {
                 )
                 result = .success(try await body(cluster))
             } catch {
-                let log = (try? String(contentsOfFile: directory + "/log", encoding: .utf8)) ?? ""
-                let end = log.split(separator: "\n").suffix(5).joined(separator: "\n")
-                result = .failure(ToolError(message: "\(error)\n\(end)"))
+                result = .failure(ToolError(error, log: directory + "/log"))
             }
             // It ends with its standard input.
             try? await execution.standardInputWriter.finish()
@@ -206,26 +204,8 @@ final class ClusterProcess {
 
     /// Returns when the driver has had `count` calls of a method.
     func wait(for method: String, count: Int, by process: Int32, within limit: Duration = .seconds(120)) async throws {
-        try await wait(for: "\(count) calls of \(method)", by: process, within: limit) {
+        try await poll(for: "\(count) calls of \(method)", by: process, within: limit) {
             try await self.callCount(method) >= count
-        }
-    }
-
-    /// Returns when a condition holds, which is polled ten times a second.
-    ///
-    /// - Throws: ``ToolError`` after `limit`, or when the process ends.
-    func wait(
-        for what: String,
-        by process: Int32,
-        within limit: Duration,
-        until condition: () async throws -> Bool
-    ) async throws {
-        let end = ContinuousClock.now + limit
-        while try await !condition() {
-            // Throws when the process has ended.
-            _ = try ProcessTime(of: process)
-            guard ContinuousClock.now < end else { throw ToolError(message: "no \(what) within \(limit)") }
-            try await ContinuousClock().sleep(for: .milliseconds(100))
         }
     }
 }

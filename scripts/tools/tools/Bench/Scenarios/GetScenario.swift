@@ -36,7 +36,7 @@ struct GetScenario: Scenario {
                 try await cluster.wait(for: method, count: 1, by: process)
                 let begin = try await cluster.calls(method)[0].time
                 let end = begin + Double(intervals) * length
-                try await cluster.wait(for: "end of the measurement", by: process, within: .seconds(end - begin + 60)) {
+                try await poll(for: "end of the measurement", by: process, within: .seconds(end - begin + 60)) {
                     ClusterProcess.now >= end
                 }
                 return CallGaps(try await cluster.calls(method), volumes: volumes, observed: begin...end)

@@ -58,7 +58,7 @@ extension ClusterProcess {
         let start = try await callCount(method)
         try await wait(for: method, count: start + 2 * callsPerSweep + 1, by: process, within: .seconds(600))
         let before = (cpu: try ProcessTime(of: process), calls: try await callCount(method), time: Self.now)
-        try await wait(for: "end of the measurement", by: process, within: .seconds(600 + seconds)) {
+        try await poll(for: "end of the measurement", by: process, within: .seconds(600 + seconds)) {
             guard Self.now - before.time >= seconds else { return false }
             return try await callCount(method) - before.calls >= 3 * callsPerSweep
         }
