@@ -180,6 +180,24 @@ struct ResponseTests {
         #expect(node.transitions(pod: "a") == [[.inaccessible], []])
     }
 
+    /// A volume whose turn passed while the driver was away is probed at once, and again at its turn, which may follow
+    /// in a moment.
+    @Test(.tags(.rule3)) func `two healthy responses within half an interval of a reconnection are no recovery`() {
+        for seconds in stride(from: 1, through: 59, by: 2) {
+            var node = Self.node(.named("a"))
+            node.respond = { _, _ in (.unhealthy(.inaccessible), .zero) }
+            node.run(for: .seconds(120))
+            node.respond = { _, _ in (.healthy, .zero) }
+            node.state.driverDisconnected(driverName)
+            node.run(for: .seconds(60 + seconds))
+            node.reconnect()
+            let connected = node.now
+            while node.transitions(pod: "a").count < 2 { node.run(for: .seconds(1)) }
+            #expect(node.now - connected >= .seconds(30))
+            #expect(node.transitions(pod: "a") == [[.inaccessible], []])
+        }
+    }
+
     @Test func `a driver that restarts and says healthy once does not end a condition`() {
         var node = Self.node(.named("a"))
         node.respond = { _, _ in (.unhealthy(.inaccessible), .zero) }
