@@ -21,7 +21,7 @@ package struct ClaimCondition: Sendable, Hashable {
     /// Conditions of other types are neither read nor written.
     package static let type = "csi-health-monitor/VolumeHealthy"
     /// The reason while the volume is healthy.
-    package static let healthyReason = "VolumeConditionNormal"
+    package static let healthyReason = EventVocabulary.normalReason
     /// How long the condition stays on the claim after the volume has recovered.
     package static let retention = Duration.seconds(24 * 60 * 60)
     /// The limit that `metav1.Condition` has.

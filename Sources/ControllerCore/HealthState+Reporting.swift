@@ -114,14 +114,14 @@ extension HealthState {
     /// The next event on a condition of an unknown type.
     package mutating func nextUnknownEvent(
         at now: Duration
-    ) -> ReportStep<UnknownConditionKey, UnknownConditionState, Claim> {
+    ) -> ReportStep<UnknownConditionKey, UnknownCondition, Claim> {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
     /// Completes a report of ``nextUnknownEvent(at:)``; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(
-        unknownEvent event: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
+        unknownEvent event: PendingReport<UnknownConditionKey, UnknownCondition, Claim>,
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {

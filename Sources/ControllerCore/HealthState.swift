@@ -50,7 +50,7 @@ package struct HealthState: Sendable {
     /// volume in this term.
     var reportedBefore: [ClaimNumber: VolumeState] = [:]
     var statuses = ReportQueue<ClaimNumber, VolumeState, Claim>(timing: .fields)
-    var unknowns = ReportQueue<UnknownConditionKey, UnknownConditionState, Claim>(timing: .singleEvents)
+    var unknowns = ReportQueue<UnknownConditionKey, UnknownCondition, Claim>(timing: .singleEvents)
     var responses = ReportQueue<ClaimNumber, ResponseState, Claim>(timing: .lastingEvents)
     var unansweredReviewedAt: Duration?
     /// The fingerprints in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
@@ -117,11 +117,10 @@ package struct HealthState: Sendable {
         guard !conditions.isEmpty else { return }
         for claim in index.claims(of: handle) {
             for condition in conditions {
-                let state = UnknownConditionState(condition: condition)
-                let key = UnknownConditionKey(claim: claim, fingerprint: state.fingerprint)
+                let key = UnknownConditionKey(claim: claim, fingerprint: condition.fingerprint)
                 if unknowns.contains(key) { continue }
                 // Bounded, in case a driver never reports the same condition twice.
-                if register(key) { unknowns.set(state, for: key, at: now) }
+                if register(key) { unknowns.set(condition, for: key, at: now) }
             }
         }
     }

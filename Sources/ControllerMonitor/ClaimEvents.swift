@@ -17,7 +17,7 @@ struct ClaimEvents: Sendable {
     let attempts: AttemptIDs
 
     init(_ configuration: MonitorConfiguration, attempts: AttemptIDs) {
-        component = EventVocabulary.component(driverName: configuration.driverName)
+        component = EventVocabulary.controllerComponent(driverName: configuration.driverName)
         instance = configuration.identity
         self.attempts = attempts
     }

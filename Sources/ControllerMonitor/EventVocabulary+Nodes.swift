@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerCore
+import HealthCore
 
 /// The reasons and messages of events on nodes' failures, the same as EHM's byte for byte.
 extension EventVocabulary {

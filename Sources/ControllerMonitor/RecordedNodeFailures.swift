@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerCore
+import HealthCore
 import KubernetesAPI
 
 /// The node failures and recoveries that earlier processes reported, EHM's included, as far as their events still

@@ -77,7 +77,7 @@ struct Reporter: Sendable {
                 report,
                 type: .warning,
                 reason: EventVocabulary.unknownReason,
-                message: EventVocabulary.unknownMessage(report.state.condition)
+                message: EventVocabulary.unknownMessage(report.state)
             )
             return try await record(event, on: report.claim)
         }

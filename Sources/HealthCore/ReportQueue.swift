@@ -263,16 +263,10 @@ extension ReportQueue {
     }
 
     /// The current state is not known any more: what was reported is kept, and nothing is due before the state is set.
-    package mutating func forgetState(of key: Key) {
+    package mutating func forgetState(of key: Key, at now: Duration) {
         guard var entry = entries[key] else { return }
         entry.current = nil
-        // The outcome of a report under way decides what was reported.
-        if entry.attempt == nil {
-            entry.scheduled = nil
-            entries[key] = entry.reported == nil && !entry.isUncertain ? nil : entry
-        } else {
-            entries[key] = entry
-        }
+        put(entry, for: key, at: now)
     }
 
     /// Forgets a key whose target is gone.

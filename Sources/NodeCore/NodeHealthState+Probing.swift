@@ -59,10 +59,10 @@ extension NodeHealthState {
 
     /// A driver is no longer registered on the node. It may return, as when its pod is replaced: what was reported on
     /// its storage is kept, and not refreshed before.
-    package mutating func driverRemoved(_ name: String) {
+    package mutating func driverRemoved(_ name: String, at now: Duration) {
         drivers[name]?.disconnect()
         drivers[name]?.isRegistered = false
-        storageEvents.forgetState(of: name)
+        storageEvents.forgetState(of: name, at: now)
         dropIfUnused(driver: name)
     }
 

@@ -60,13 +60,12 @@ extension NodeVolume {
     /// The text of an event on this volume: its names and its claim, as the kubelet writes them, then the conditions.
     /// The conditions are truncated, not the names.
     package func message(for state: VolumeState) -> String {
-        message(state.isClear ? "The Volume returns to the healthy state" : state.conditions.summary)
+        message(state.isClear ? EventVocabulary.normalMessage : state.conditions.summary)
     }
 
     /// The text of an event on a condition of an unknown type.
     package func message(for condition: UnknownCondition) -> String {
-        let name = "Health condition of unknown type \(condition.type) (\(condition.reason))"
-        return message(condition.message.isEmpty ? name : "\(name): \(condition.message)")
+        message(EventVocabulary.unknownMessage(condition))
     }
 
     private func message(_ text: String) -> String {

@@ -81,7 +81,8 @@ final class DriverSource: Sendable {
                         leaving[name] = removed
                         group.addTask { [context] in
                             await driver.ended.wait()
-                            context.state.update { $0.driverRemoved(name) }
+                            let removedAt = context.now
+                            context.state.update { $0.driverRemoved(name, at: removedAt) }
                             removed.signal()
                         }
                     }

@@ -64,8 +64,10 @@ struct EventReadback: Sendable {
     }
 
     private func reported(_ volume: NodeVolume) async throws(KubernetesError) -> ReadbackResult {
-        guard let abnormal = try await event(on: volume, reason: PodEvents.abnormalReason) else { return .nothing }
-        let normal = try await event(on: volume, reason: PodEvents.normalReason)
+        guard let abnormal = try await event(on: volume, reason: EventVocabulary.abnormalReason) else {
+            return .nothing
+        }
+        let normal = try await event(on: volume, reason: EventVocabulary.normalReason)
         // Resource versions are in the order of writes; the clocks of processes may differ.
         if let normal, normal.version > abnormal.version { return .nothing }
         let wall = Time.now().seconds

@@ -16,19 +16,10 @@ package struct PodEvents: Sendable {
     let nodeName: String
     let attempts: AttemptIDs
 
-    /// Warning: the volume is unhealthy.
-    package static let abnormalReason = "VolumeConditionAbnormal"
-    /// Normal: the volume has recovered.
-    package static let normalReason = "VolumeConditionNormal"
-    /// Warning: the driver reports a condition of an unknown type.
-    package static let unknownReason = "UnknownVolumeHealthCondition"
     /// Warning, on the Node: the storage of a driver is unhealthy.
     package static let storageAbnormalReason = "StorageConditionAbnormal"
     /// Normal, on the Node: the storage of a driver has recovered.
     package static let storageNormalReason = "StorageConditionNormal"
-
-    /// The source component of the events on a driver's volumes.
-    package static func component(driver: String) -> String { "csi-pv-monitor-agent-\(driver)" }
 
     /// The name of the event with this reason on a volume of a pod: the same in every process, whatever it reports.
     static func name(_ volume: NodeVolume, reason: String) -> String {
@@ -36,7 +27,7 @@ package struct PodEvents: Sendable {
             pod: volume.podName,
             uid: volume.podUID,
             volume: identity(of: volume),
-            component: component(driver: volume.driver),
+            component: EventVocabulary.agentComponent(driverName: volume.driver),
             reason: reason
         )
     }
@@ -47,8 +38,8 @@ package struct PodEvents: Sendable {
             pod: volume.podName,
             uid: volume.podUID,
             volume: "\(identity(of: volume))/\(EventName.annotation(condition.fingerprint))",
-            component: component(driver: volume.driver),
-            reason: unknownReason
+            component: EventVocabulary.agentComponent(driverName: volume.driver),
+            reason: EventVocabulary.unknownReason
         )
     }
 
@@ -59,7 +50,7 @@ package struct PodEvents: Sendable {
 
     /// A change of a volume's conditions, or its refresh.
     func event(_ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>) -> EventRecord {
-        let reason = report.state.isClear ? Self.normalReason : Self.abnormalReason
+        let reason = report.state.isClear ? EventVocabulary.normalReason : EventVocabulary.abnormalReason
         return event(
             report,
             name: Self.name(report.target, reason: reason),
@@ -73,7 +64,7 @@ package struct PodEvents: Sendable {
         event(
             report,
             name: Self.name(report.target, unknown: report.state),
-            reason: Self.unknownReason,
+            reason: EventVocabulary.unknownReason,
             message: report.target.message(for: report.state)
         )
     }
@@ -94,10 +85,10 @@ package struct PodEvents: Sendable {
         return EventRecord(
             name: name,
             involvedObject: pod,
-            type: reason == Self.normalReason ? .normal : .warning,
+            type: reason == EventVocabulary.normalReason ? .normal : .warning,
             reason: reason,
             message: message,
-            component: Self.component(driver: volume.driver),
+            component: EventVocabulary.agentComponent(driverName: volume.driver),
             instance: nodeName,
             host: nodeName,
             time: .now(),
@@ -118,7 +109,7 @@ package struct PodEvents: Sendable {
         node.uid = nodeName
         let health = report.state
         let reason = health.isClear ? Self.storageNormalReason : Self.storageAbnormalReason
-        let component = Self.component(driver: report.target.driver)
+        let component = EventVocabulary.agentComponent(driverName: report.target.driver)
         return EventRecord(
             name: EventName.make(
                 object: nodeName,

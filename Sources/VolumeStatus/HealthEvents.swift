@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
+
 /// The health that events describe: per object and component, what the last event says.
 ///
 /// Pure. Events of other components than the monitor's, external-health-monitor's and the kubelet's are ignored, and so
 /// are those on an earlier object of the same name.
 struct HealthEvents: Sendable {
     /// The reasons of the events that are read. Each is a list of its own, because a field selector has no "or".
-    static let reasons = [abnormalReason, normalReason, unansweredReason, answeredReason]
+    static let reasons = [
+        EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unansweredReason,
+        EventVocabulary.answeredReason,
+    ]
 
-    static let abnormalReason = "VolumeConditionAbnormal"
-    static let normalReason = "VolumeConditionNormal"
-    /// The driver does not respond to health calls for a volume.
-    static let unansweredReason = "VolumeHealthUnknown"
-    static let answeredReason = "VolumeHealthKnown"
-
-    /// The source component of a controller ends in its driver's name.
-    static let controllerPrefix = "csi-pv-monitor-controller-"
-    /// The source component of a node's agent ends in its driver's name.
-    static let agentPrefix = "csi-pv-monitor-agent-"
     static let kubelet = "kubelet"
 
     /// The events of one component about one volume.
@@ -30,10 +25,10 @@ struct HealthEvents: Sendable {
 
         mutating func add(_ event: ListedEvent) {
             switch event.reason {
-            case abnormalReason: Self.keepLater(&abnormal, event)
-            case normalReason: Self.keepLater(&normal, event)
-            case unansweredReason: Self.keepLater(&unanswered, event)
-            case answeredReason: Self.keepLater(&answered, event)
+            case EventVocabulary.abnormalReason: Self.keepLater(&abnormal, event)
+            case EventVocabulary.normalReason: Self.keepLater(&normal, event)
+            case EventVocabulary.unansweredReason: Self.keepLater(&unanswered, event)
+            case EventVocabulary.answeredReason: Self.keepLater(&answered, event)
             default: break
             }
         }
@@ -95,7 +90,7 @@ struct HealthEvents: Sendable {
 
     private mutating func add(onClaim event: ListedEvent, _ snapshot: ClusterSnapshot) {
         let name = ObjectName(event.name.namespace, event.object)
-        guard event.component.hasPrefix(Self.controllerPrefix), let claim = snapshot.claims[name],
+        guard event.component.hasPrefix(EventVocabulary.controllerPrefix), let claim = snapshot.claims[name],
             event.objectUID.isEmpty || event.objectUID == claim.uid
         else { return }
         histories[Reporter(component: event.component, claim: name), default: History()].add(event)
@@ -103,7 +98,7 @@ struct HealthEvents: Sendable {
     }
 
     private mutating func add(onPod event: ListedEvent, _ snapshot: ClusterSnapshot) {
-        guard event.component.hasPrefix(Self.agentPrefix) || event.component == Self.kubelet,
+        guard event.component.hasPrefix(EventVocabulary.agentPrefix) || event.component == Self.kubelet,
             let report = PodVolumeReport(event.message)
         else { return }
         let name = ObjectName(event.name.namespace, event.object)
@@ -155,7 +150,8 @@ struct HealthEvents: Sendable {
 
     /// nil for the kubelet.
     private static func driver(ofComponent component: String) -> String? {
-        for prefix in [controllerPrefix, agentPrefix] where component.hasPrefix(prefix) {
+        for prefix in [EventVocabulary.controllerPrefix, EventVocabulary.agentPrefix] where component.hasPrefix(prefix)
+        {
             return String(component.dropFirst(prefix.count))
         }
         return nil

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import LeaderElection
+import VolumeStatus
 
 extension LeaseName {
     /// The Lease of a driver's controllers. The prefix is external-health-monitor's, so that a replica of it and one of
@@ -11,6 +12,6 @@ extension LeaseName {
     ///   of the driver's volumes are monitored.
     static func controller(driverName: String, nodeName: String?) -> String {
         let suffix = nodeName.map { "-\($0)" } ?? ""
-        return sanitized("external-health-monitor-leader-\(driverName)\(suffix)")
+        return sanitized("\(ControllerLease.namePrefix)\(driverName)\(suffix)")
     }
 }

@@ -102,7 +102,7 @@ extension HealthState {
     mutating func reportUnknowns(at now: Duration) -> [UnknownCondition] {
         var reported: [UnknownCondition] = []
         while case .report(let pendingReport) = nextUnknownEvent(at: now) {
-            reported.append(pendingReport.state.condition)
+            reported.append(pendingReport.state)
             complete(unknownEvent: pendingReport, .reported, at: now)
         }
         return reported

@@ -233,7 +233,7 @@ struct HealthStateStatusTests {
         let unknown = UnknownCondition(type: 9, reason: "New", message: "m")
         let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [unknown])
         healthState.restore(
-            reportedUnknown: UnknownConditionState(condition: unknown).fingerprint,
+            reportedUnknown: unknown.fingerprint,
             claimUID: claim.uid,
             key: claim.key
         )

@@ -99,7 +99,7 @@ struct DriverLifeTests {
     @Test func `a driver whose volumes remain is kept until they are gone`() {
         var node = Simulation()
         node.list(Self.pod("a"))
-        node.state.driverRemoved(driverName)
+        node.state.driverRemoved(driverName, at: node.now)
         #expect(node.state.drivers.count == 1)
         node.state.remove(podUID: "uid-a")
         #expect(node.state.drivers.isEmpty)

@@ -62,7 +62,7 @@ struct SnapshotTests {
         #expect(drivers.map(\.name) == ["own.example.com"])
         #expect(drivers.map(\.isConnected) == [false])
         #expect(drivers.map(\.isSupported) == [nil])
-        node.state.driverRemoved("own.example.com")
+        node.state.driverRemoved("own.example.com", at: node.now)
         #expect(node.state.snapshot(at: node.now).drivers.isEmpty)
     }
 

@@ -95,7 +95,7 @@ struct StorageHealthTests {
         var node = Node()
         node.run(for: .seconds(120), .health(Self.unreachable))
         #expect(node.events == [Self.unreachable])
-        node.state.driverRemoved(driverName)
+        node.state.driverRemoved(driverName, at: node.now)
         // Longer than the time to a refresh: nothing is recorded for a driver that is away.
         node.run(for: .seconds(3000), .failed(.other))
         #expect(node.events == [Self.unreachable])

@@ -93,14 +93,14 @@ struct RecordedUnknownConditions {
 
     /// Checks a report that the queue hands out, and records its outcome.
     mutating func report(
-        _ pendingReport: PendingReport<UnknownConditionKey, UnknownConditionState, Claim>,
+        _ pendingReport: PendingReport<UnknownConditionKey, UnknownCondition, Claim>,
         _ outcome: ReportOutcome
     ) throws(InvariantViolation) {
         let uid = pendingReport.claim.uid
         let fingerprint = pendingReport.state.fingerprint
         try require(pendingReport.key.fingerprint == fingerprint, "an unknown condition is reported as another one")
         try require(reported[uid]?.contains(fingerprint) != true, "an unknown condition is reported twice: \(uid)")
-        try pendingReport.state.condition.requireBounds()
+        try pendingReport.state.requireBounds()
         if outcome == .reported { reported[uid, default: []].insert(fingerprint) }
         try require((reported[uid]?.count ?? 0) <= 16, "more than 16 unknown conditions are reported of \(uid)")
     }
@@ -139,7 +139,7 @@ extension [VolumeHealthCondition] {
 extension PendingReport<ClaimNumber, VolumeState, Claim> {
     /// Requires that the API server accepts the event, and that the fingerprint can be read from its name.
     func requireEventBounds() throws(InvariantViolation) {
-        let component = EventVocabulary.component(driverName: WatchedCluster.driverName)
+        let component = EventVocabulary.controllerComponent(driverName: WatchedCluster.driverName)
         let reason = EventVocabulary.abnormalReason
         let name = EventName.make(
             object: claim.key.name,

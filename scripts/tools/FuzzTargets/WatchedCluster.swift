@@ -14,7 +14,7 @@ struct WatchedCluster {
     private let now = Duration.seconds(1_000_000)
     private var healthState = HealthState()
     private var nodes = NodeFailures(notReadyDuration: .seconds(300))
-    private var reported = RecordedHistory(component: EventVocabulary.component(driverName: Self.driverName))
+    private var reported = RecordedHistory(component: EventVocabulary.controllerComponent(driverName: Self.driverName))
 
     init() {
         let claim = Claim(key: ClaimKey(namespace: "default", name: "data"), uid: "uid", resourceVersion: "1")

@@ -8,7 +8,7 @@ import HealthMonitorTestKit
 /// generic ephemeral volumes. The servers are in this process; the agent is one of its own.
 struct NodeCluster: Sendable {
     static let nodeName = "node-1"
-    /// Users of the API server, whose requests the journal tells apart.
+    /// The real agent and the scripted ones are different users, so that the journal shows whose a request was.
     static let agent = APIUser(name: "agent")
     static let scripted = APIUser(name: "scripted")
     private static let driverNames = ["disk", "file", "object"].map { "\($0).csi.example.com" }
