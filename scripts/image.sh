@@ -45,6 +45,8 @@ done
 
 scripts/setup.sh
 [ -n "$binary" ] || binary=$(scripts/build.sh | tail -n 1)
+# Without symbolic links, because what is linked statically is found by the build's directory.
+binary=$(realpath "$binary")
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null) || {
         echo "image.sh: set SOURCE_DATE_EPOCH: without git there is no time of a commit" >&2

@@ -42,7 +42,8 @@ package struct WatchedPod: ListedObject, Hashable {
     /// Whether the kubelet has mounted the volumes since the node has booted.
     ///
     /// A pod keeps its uid and its status over a reboot, and nothing is mounted until the kubelet syncs it: the kubelet
-    /// then sets PodReadyToStartContainers to False, and to True when it has created the new sandbox.
+    /// then sets PodReadyToStartContainers to False, and to True when it has created the new sandbox
+    /// (k8s.io/kubernetes, pkg/kubelet/status/generate.go, `GeneratePodReadyToStartContainersCondition`).
     ///
     /// - Parameter boot: in seconds since 1970.
     package func hasStarted(sinceBoot boot: Int64) -> Bool {

@@ -26,8 +26,8 @@ extension NodeHealthState {
         uids[name] = pod.uid
 
         guard var record = pods[pod.uid] else {
-            let precedes = !isListed && pod.isStarted
-            pods[pod.uid] = PodRecord(pod: pod, relist: relist, isOver: pod.isOver, precedesProcess: precedes)
+            // Also one that has not started: it may have run before the node was restarted.
+            pods[pod.uid] = PodRecord(pod: pod, relist: relist, isOver: pod.isOver, precedesProcess: !isListed)
             if pod.isOver { return }
             for volume in pod.volumes { enter(volume, of: pod, at: now) }
             observeReadiness(of: pod, before: [], at: now)

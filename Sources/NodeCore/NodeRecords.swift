@@ -15,7 +15,7 @@ struct PodRecord: Sendable {
     var relist: UInt32
     /// It has ended or is being deleted. It never comes back, even if an older version of it is seen.
     var isOver = false
-    /// It had started before this process: an earlier process may have reported on it.
+    /// It was created before this process began to watch: an earlier process may have reported on it.
     var precedesProcess: Bool
     /// Its CSI volumes, as far as they are resolved.
     var volumes: [NodeVolumeKey] = []

@@ -36,6 +36,22 @@ struct ReadbackTests {
         #expect(node.events.map(\.report.cause) == [.refresh])
     }
 
+    /// After a restart of the node, a pod keeps its uid and has not started when the agent lists it.
+    @Test(.tags(.rule9)) func `a recovery during a restart of the node is reported`() {
+        var node = Simulation()
+        node.respond = { _, _ in (.healthy, .milliseconds(5)) }
+        node.readBack = { _ in
+            .reported(Self.inaccessible.fingerprint, reportedAt: .seconds(-60), since: .seconds(-600))
+        }
+        let pod = NodePod.named("a")
+        node.list(pod.with { $0.isStarted = false })
+        node.run(for: .seconds(120))
+        #expect(node.calls.isEmpty)
+        node.apply(pod)
+        node.run(for: .seconds(600))
+        #expect(node.transitions(pod: "a") == [[]])
+    }
+
     @Test(.tags(.rule9)) func `another condition is reported`() {
         var node = Self.node(.unhealthy(.degraded))
         node.run(for: .seconds(600))
@@ -75,10 +91,11 @@ struct ReadbackTests {
         #expect(node.transitions(pod: "a") == [[.degraded]])
     }
 
-    @Test(.tags(.rule9)) func `a pod that starts later needs no read back`() {
+    @Test(.tags(.rule9)) func `a pod that is created later needs no read back`() {
         var node = Simulation()
         node.respond = { _, _ in (.unhealthy(.degraded), .zero) }
-        node.list(.named("a", started: false))
+        node.list()
+        node.apply(.named("a", started: false))
         node.apply(.named("a"))
         node.apply(.named("b", claims: ["y"]))
         node.run(for: .seconds(600))
