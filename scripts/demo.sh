@@ -65,6 +65,11 @@ until_true() {
     done
 }
 
+# kubectl finds its plugins by their file names.
+mkdir "$directory/bin"
+ln -s "$binaries/csi-health-monitor" "$directory/bin/kubectl-volume_health"
+export PATH=$directory/bin:$PATH
+
 # The cluster reads commands from this pipe, which it holds open itself.
 commands=$directory/commands
 mkfifo "$commands"
@@ -128,6 +133,8 @@ controller_show() {
     echo "$ kubectl get pvc csi-pvc -o jsonpath='{.status.healthStatus}'"
     kubectl get pvc csi-pvc --output 'jsonpath={.status.healthStatus}'
     echo
+    echo '$ kubectl volume-health'
+    kubectl volume-health
 }
 # controller_has_health CONDITIONS: whether the claim's status has these conditions.
 controller_has_health() {
@@ -230,6 +237,7 @@ echo
 if [ -n "$keep" ]; then
     echo "Left running; connect by:  export KUBECONFIG=$KUBECONFIG"
     echo "break the volume by:       $by_hand"
+    sed -n 's|.*"Serving HTTP".* address="\([^"]*\)".*|metrics and health pages:   http://\1/|p' "$directory/monitor.log"
     echo "stop everything by:        kill $monitor_pid $cluster_pid"
 else
     kill -TERM "$monitor_pid"

@@ -86,16 +86,13 @@ set_health volume-12 Inaccessible PathsDown
     --leader-election --leader-election-namespace=default --list-volumes-interval=1s \
     --http-endpoint=127.0.0.1:0 >"$directory/monitor.log" 2>&1 &
 monitor_pid=$!
-# The port that the system has chosen: the process listens on no other.
+# The system has chosen the port.
 listens() {
-    local inodes
-    inodes=$(find "/proc/$monitor_pid/fd" -lname 'socket:*' -printf '%l\n' 2>/dev/null | tr -dc '0-9\n')
-    port=$(awk 'NR == FNR { inodes[$1]; next } $4 == "0A" && $10 in inodes { sub(/.*:/, "", $2); print $2 }' \
-        <(echo "$inodes") "/proc/$monitor_pid/net/tcp")
-    [ -n "$port" ]
+    address=$(sed -n 's/.*"Serving HTTP".* address="\([^"]*\)".*/\1/p' "$directory/monitor.log")
+    [ -n "$address" ]
 }
-until_true 60 "port of the monitor" listens
-url=http://127.0.0.1:$((16#$port))
+until_true 60 "address of the monitor" listens
+url=http://$address
 shows() { curl --silent "$url/" | grep --quiet --fixed-strings -e "$1"; }
 until_true 60 "unhealthy volumes on the page" shows "3 of 20 volumes are unhealthy"
 

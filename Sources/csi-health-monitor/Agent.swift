@@ -46,7 +46,8 @@ enum Agent {
                     endpoint: DiagnosticsEndpoint(
                         configuration: endpoint,
                         metrics: registry,
-                        healthChecks: healthChecks
+                        healthChecks: healthChecks,
+                        didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
                     )
                 )
             )

@@ -40,7 +40,8 @@ enum Controller {
                         configuration: endpoint,
                         metrics: registry,
                         healthChecks: healthChecks,
-                        pages: pages
+                        pages: pages,
+                        didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
                     )
                 )
             )
