@@ -13,17 +13,21 @@ struct Responder: Sendable {
 
     func response(to request: HTTPRequestHead) -> Response {
         let path = String(request.uri.prefix { $0 != "?" })
-        guard let respond = responses(at: path) else {
+        let format = ExpositionFormat(accept: request.headers["Accept"].joined(separator: ","))
+        guard let respond = responses(at: path, metricsIn: format) else {
             return Response(status: .notFound, body: "404 page not found\n")
         }
         return request.method.isRead ? respond(request.uri.dropFirst(path.count + 1)) : .methodNotAllowed
     }
 
     /// Responds to requests for a path by their query; nil if nothing is served there.
-    private func responses(at path: String) -> ((_ query: Substring) -> Response)? {
+    private func responses(
+        at path: String,
+        metricsIn format: ExpositionFormat
+    ) -> ((_ query: Substring) -> Response)? {
         if path == metricsPath {
             return { _ in
-                Response(status: .ok, contentType: MetricsRegistry.expositionContentType, body: metrics.exposition())
+                Response(status: .ok, contentType: format.contentType, body: metrics.exposition(format))
             }
         }
         if let checks = healthChecks.namedChecks(at: path) {

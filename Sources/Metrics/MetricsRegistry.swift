@@ -23,9 +23,6 @@ package struct MetricDescription: Sendable, Hashable {
 /// A metric is created once, by the type that updates it. All metrics may be updated concurrently; an update takes one
 /// lock of its metric.
 package final class MetricsRegistry: Sendable {
-    /// The `Content-Type` of ``exposition()``.
-    package static let expositionContentType = "text/plain; version=0.0.4; charset=utf-8"
-
     /// Reads metrics at the scrape.
     package typealias Collector = @Sendable () -> [CollectedMetric]
 
@@ -70,17 +67,18 @@ package final class MetricsRegistry: Sendable {
         commonLabel.withLock { $0 = label }
     }
 
-    /// All metrics in the Prometheus text format 0.0.4, sorted by name and label values: equal values give equal texts.
-    /// A metric with labels has samples once it has a series.
-    package func exposition() -> String {
+    /// All metrics, sorted by name and label values: equal values give equal texts. A metric with labels has samples once
+    /// it has a series.
+    package func exposition(_ format: ExpositionFormat = .prometheusText) -> String {
         var all = families.withLock { $0 }
         for collector in collectors.withLock({ $0 }) {
             for metric in collector() { all[metric.description.name] = metric }
         }
-        var text = PrometheusText(commonLabel: commonLabel.withLock { $0 })
+        var text = PrometheusText(format, commonLabel: commonLabel.withLock { $0 })
         for (_, family) in all.sorted(by: { $0.key < $1.key }) {
             family.write(to: &text)
         }
+        text.end()
         return text.output
     }
 

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// Writes metrics in the Prometheus text format 0.0.4.
+/// Writes metrics in the Prometheus text format 0.0.4, or in OpenMetrics 1.0.
 ///
-/// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+/// In OpenMetrics the name of a counter is that of its samples without `_total`, quotes in a help text are escaped, and
+/// the text ends with `# EOF`. Numbers are the same in both formats: a bound `le="1"` stays the same series whichever
+/// format a server asks for, although OpenMetrics recommends `le="1.0"`.
 struct PrometheusText {
     private(set) var output = ""
+    private let format: ExpositionFormat
     private var metric = MetricDescription(name: "", help: "")
     private let commonLabel: (pair: String, isOnMetric: (String) -> Bool)?
     private var commonPairs: [String] = []
 
-    init(commonLabel: CommonLabel? = nil) {
+    init(_ format: ExpositionFormat = .prometheusText, commonLabel: CommonLabel? = nil) {
+        self.format = format
         self.commonLabel = commonLabel.map { label in
             ("\(label.name)=\"\(Self.escape(label.value(), quotes: true))\"", label.isOnMetric)
         }
@@ -20,8 +24,18 @@ struct PrometheusText {
     mutating func begin(_ description: MetricDescription, type: String) {
         metric = description
         commonPairs = commonLabel.flatMap { $0.isOnMetric(description.name) ? [$0.pair] : nil } ?? []
-        output += "# HELP \(description.name) \(Self.escape(description.help, quotes: false))\n"
-        output += "# TYPE \(description.name) \(type)\n"
+        var (name, type) = (description.name, type)
+        if format == .openMetrics, type == "counter" {
+            // As by Go's exporters: OpenMetrics has no counter without the suffix.
+            if name.hasSuffix("_total") { name.removeLast("_total".count) } else { type = "unknown" }
+        }
+        output += "# HELP \(name) \(Self.escape(description.help, quotes: format == .openMetrics))\n"
+        output += "# TYPE \(name) \(type)\n"
+    }
+
+    /// Ends the text.
+    mutating func end() {
+        if format == .openMetrics { output += "# EOF\n" }
     }
 
     mutating func sample(suffix: String = "", labels: [String], upperBound: Double? = nil, value: Double) {

@@ -26,6 +26,16 @@ import Testing
         }
     }
 
+    @Test func `metrics are served in OpenMetrics to a client that prefers it`() async throws {
+        try await withEndpoint { port in
+            let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+            let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: \(accept)\r\n\r\n"
+            let response = try await exchange(request, port: port)
+            #expect(response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            #expect(response.body == registry.exposition(.openMetrics))
+        }
+    }
+
     @Test func `metrics are served at the configured path only`() async throws {
         try await withEndpoint(metricsPath: "/m") { port in
             let there = try await get("/m?x=1", port: port)
