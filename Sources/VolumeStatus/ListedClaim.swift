@@ -14,7 +14,6 @@ package struct ListedClaim: ListedObject, Hashable {
     package var resourceVersion = ""
     /// In seconds since 1970, as all times of this module.
     package var created: Int64 = 0
-    package var labels: [String: String] = [:]
     /// `spec.volumeName`; empty while the claim is not bound.
     package var volumeName = ""
     package var phase = ""
@@ -52,14 +51,6 @@ package struct ListedClaim: ListedObject, Hashable {
             case 5: uid = field.text(in: bytes)
             case 6: resourceVersion = field.text(in: bytes)
             case 8: created = try field.seconds(in: bytes)
-            case 11:
-                var (key, value) = ("", "")
-                try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
-                    // A key is at most a prefix of 253 bytes, a slash and a name of 63 bytes.
-                    if field.number == 1 { key = field.text(upTo: 317, in: bytes) }
-                    if field.number == 2 { value = field.text(in: bytes) }
-                }
-                labels[key] = value
             default: break
             }
         }

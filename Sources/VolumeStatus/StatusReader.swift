@@ -12,10 +12,10 @@ package struct StatusReader: Sendable {
     private let client: KubernetesClient
     /// nil for all namespaces.
     let namespace: String?
-    /// nil for all claims.
-    private let selector: LabelSelector?
+    /// The label selector of the claims; nil for all.
+    let selector: String?
 
-    package init(client: KubernetesClient, namespace: String?, selector: LabelSelector?) {
+    package init(client: KubernetesClient, namespace: String?, selector: String?) {
         self.client = client
         self.namespace = namespace
         self.selector = selector
@@ -26,7 +26,7 @@ package struct StatusReader: Sendable {
     /// - Throws: ``KubernetesError``; `forbidden` only for `persistentvolumeclaims`.
     package func snapshot() async throws(KubernetesError) -> ClusterSnapshot {
         do {
-            async let claims = list(ListedClaim.self)
+            async let claims = list(ListedClaim.self, namespace: namespace, labels: selector)
             async let volumes = optional { () async throws(KubernetesError) in
                 try await list(ListedVolume.self, namespace: nil)
             }
@@ -34,7 +34,7 @@ package struct StatusReader: Sendable {
             async let events = optional { () async throws(KubernetesError) in try await healthEvents() }
             async let leases = optional { () async throws(KubernetesError) in try await controllerLeases() }
             var snapshot = ClusterSnapshot()
-            for claim in try await claims where isSelected(claim) { snapshot.claims[claim.name] = claim }
+            for claim in try await claims { snapshot.claims[claim.name] = claim }
             snapshot.volumes = try await volumes.map { volumes in
                 Dictionary(volumes.map { ($0.name, $0) }) { _, last in last }
             }
@@ -47,10 +47,6 @@ package struct StatusReader: Sendable {
         } catch {
             throw KubernetesError(code: .cancelled, message: "list claims: \(error)")
         }
-    }
-
-    package func isSelected(_ claim: ListedClaim) -> Bool {
-        selector?.matches(claim.labels) ?? true
     }
 
     /// The events of each reason, listed at the same time.
@@ -83,23 +79,20 @@ package struct StatusReader: Sendable {
     func list<O: ListedObject>(
         _: O.Type,
         namespace: String?,
-        fields: String? = nil
+        fields: String? = nil,
+        labels: String? = nil
     ) async throws(KubernetesError) -> [O] {
+        let selection = Selection(namespace: namespace, fieldSelector: fields, labelSelector: labels)
         do {
-            return try await pages(O.self, namespace: namespace, fields: fields)
+            return try await pages(O.self, selection)
         } catch  where error.code == .expired {
-            return try await pages(O.self, namespace: namespace, fields: fields)
+            return try await pages(O.self, selection)
         }
     }
 
-    private func pages<O: ListedObject>(
-        _: O.Type,
-        namespace: String?,
-        fields: String?
-    ) async throws(KubernetesError) -> [O] {
+    private func pages<O: ListedObject>(_: O.Type, _ selection: Selection) async throws(KubernetesError) -> [O] {
         var objects: [O] = []
-        var pages = client.list(O.self, Selection(namespace: namespace, fieldSelector: fields), limit: Self.pageLimit)
-            .makeAsyncIterator()
+        var pages = client.list(O.self, selection, limit: Self.pageLimit).makeAsyncIterator()
         while var page = try await pages.next() {
             while let object = try page.next() { objects.append(object) }
         }

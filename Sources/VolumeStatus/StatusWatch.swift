@@ -37,7 +37,9 @@ package struct StatusWatch: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             // Also when `update` throws: otherwise the group would wait for watches that never end.
             defer { group.cancelAll() }
-            group.addTask { try await watch(state, namespace: reader.namespace) { .claims($0) } }
+            group.addTask {
+                try await watch(state, namespace: reader.namespace, labels: reader.selector) { .claims($0) }
+            }
             if snapshot.volumes != nil { group.addTask { try await watch(state, namespace: nil) { .volumes($0) } } }
             if snapshot.pods != nil {
                 group.addTask { try await watch(state, namespace: reader.namespace) { .pods($0) } }
@@ -60,15 +62,16 @@ package struct StatusWatch: Sendable {
         _ state: WatchState,
         namespace: String?,
         fields: String? = nil,
+        labels: String? = nil,
         _ change: (WatcherEvent<O>) -> WatchedSnapshot.Change
     ) async throws {
         let watcher = Watcher<O>(
             client: client,
-            selection: Selection(namespace: namespace, fieldSelector: fields),
+            selection: Selection(namespace: namespace, fieldSelector: fields, labelSelector: labels),
             logger: logger,
             observer: { state.add($0) }
         )
-        for try await event in watcher { state.apply(change(event), isSelected: reader.isSelected) }
+        for try await event in watcher { state.apply(change(event)) }
     }
 }
 
@@ -89,9 +92,9 @@ private final class WatchState: Sendable {
         self.signal = signal
     }
 
-    func apply(_ change: WatchedSnapshot.Change, isSelected: (ListedClaim) -> Bool) {
+    func apply(_ change: WatchedSnapshot.Change) {
         let hasChanged = state.withLock { state in
-            guard state.watched.apply(change, isSelected: isSelected) else { return false }
+            guard state.watched.apply(change) else { return false }
             state.hasChanged = true
             return true
         }

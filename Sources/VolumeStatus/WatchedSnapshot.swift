@@ -26,12 +26,11 @@ struct WatchedSnapshot: Sendable {
 
     /// Applies an event.
     ///
-    /// - Parameter isSelected: which claims are kept.
     /// - Returns: whether rows may have changed.
-    mutating func apply(_ change: Change, isSelected: (ListedClaim) -> Bool) -> Bool {
+    mutating func apply(_ change: Change) -> Bool {
         switch change {
         case .claims(let event):
-            return claims.apply(event, to: &snapshot.claims, name: \.name, isKept: isSelected)
+            return claims.apply(event, to: &snapshot.claims, name: \.name)
         case .volumes(let event):
             return volumes.apply(event, to: &snapshot.volumes[orEmpty: true], name: \.name)
         case .pods(let event):
@@ -60,7 +59,6 @@ private struct RelistedNames<Name: Hashable & Sendable>: Sendable {
         _ event: WatcherEvent<O>,
         to objects: inout [Name: O],
         name: (O) -> Name,
-        isKept: (O) -> Bool = { _ in true },
         isOwn: (O) -> Bool = { _ in true }
     ) -> Bool {
         switch event {
@@ -68,7 +66,7 @@ private struct RelistedNames<Name: Hashable & Sendable>: Sendable {
         case .listed(let listed):
             for object in listed {
                 names?.insert(name(object))
-                objects[name(object)] = isKept(object) ? object : nil
+                objects[name(object)] = object
             }
         case .synced:
             if let names { objects = objects.filter { !isOwn($0.value) || names.contains($0.key) } }
@@ -76,7 +74,7 @@ private struct RelistedNames<Name: Hashable & Sendable>: Sendable {
             return true
         case .applied(let object):
             names?.insert(name(object))
-            objects[name(object)] = isKept(object) ? object : nil
+            objects[name(object)] = object
             return names == nil
         case .deleted(let object):
             names?.remove(name(object))

@@ -257,7 +257,7 @@ import Testing
 
     @Test(arguments: [
         (["-A", "-n", "shop"], "--namespace and --all-namespaces exclude each other"),
-        (["-l", "app in db"], "--selector: \"app in db\": write KEY"), (["explain"], "unexpected argument \"explain\""),
+        (["-l", "app in db"], "unable to parse requirement"), (["explain"], "unexpected argument \"explain\""),
         (["explain", "a", "-w"], "explain takes only --namespace, --kubeconfig and --context"),
         (["-w", "--exit-code"], "--exit-code has no effect with --watch"),
         (["--context=other"], "context \"other\" does not exist"),

@@ -8,10 +8,9 @@ import Testing
 @testable import VolumeStatus
 
 @Suite struct WatchedSnapshotTests {
-    private func claim(_ name: String, labels: [String: String] = [:]) -> ListedClaim {
+    private func claim(_ name: String) -> ListedClaim {
         var claim = ListedClaim()
         claim.name = ObjectName("default", name)
-        claim.labels = labels
         return claim
     }
 
@@ -25,7 +24,7 @@ import Testing
     @Test func `objects that a new list lacks are removed, those that changed within it stay`() {
         var watched = WatchedSnapshot(ClusterSnapshot())
         func apply(_ event: WatcherEvent<ListedClaim>) -> Bool {
-            watched.apply(.claims(event)) { _ in true }
+            watched.apply(.claims(event))
         }
         func names() -> [String] { watched.snapshot.claims.keys.map(\.name).sorted() }
         #expect(apply(.applied(claim("a"))))
@@ -41,18 +40,10 @@ import Testing
         #expect(names() == ["d"])
     }
 
-    @Test func `a claim whose labels no longer match is removed`() {
-        var watched = WatchedSnapshot(ClusterSnapshot())
-        for labels in [["app": "db"], ["app": "web"]] {
-            _ = watched.apply(.claims(.applied(claim("a", labels: labels)))) { $0.labels["app"] == "db" }
-            #expect(watched.snapshot.claims.isEmpty == (labels["app"] == "web"))
-        }
-    }
-
     @Test func `the list of one reason removes no events of another`() {
         var watched = WatchedSnapshot(ClusterSnapshot())
         func apply(_ event: WatcherEvent<ListedEvent>, _ reason: String) {
-            _ = watched.apply(.events(event, reason: reason)) { _ in true }
+            _ = watched.apply(.events(event, reason: reason))
         }
         apply(.applied(event("a", reason: "A")), "A")
         apply(.applied(event("b", reason: "B")), "B")

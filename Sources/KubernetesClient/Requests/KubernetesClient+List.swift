@@ -12,15 +12,19 @@ package struct Selection: Sendable, Hashable {
     package var namespace: String?
     /// Such as `involvedObject.uid=1234,type=Warning`.
     package var fieldSelector: String?
+    /// Such as `app=db,tier in (gold,silver)`.
+    package var labelSelector: String?
 
     /// Selects all objects by default.
-    package init(namespace: String? = nil, fieldSelector: String? = nil) {
+    package init(namespace: String? = nil, fieldSelector: String? = nil, labelSelector: String? = nil) {
         self.namespace = namespace
         self.fieldSelector = fieldSelector
+        self.labelSelector = labelSelector
     }
 
     var query: [(name: String, value: String)] {
-        fieldSelector.map { [(name: "fieldSelector", value: $0)] } ?? []
+        [(name: "fieldSelector", value: fieldSelector), (name: "labelSelector", value: labelSelector)]
+            .compactMap { name, value in value.map { (name: name, value: $0) } }
     }
 }
 

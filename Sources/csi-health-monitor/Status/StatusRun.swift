@@ -12,7 +12,6 @@ import VolumeStatus
 /// One run of the `status` command.
 struct StatusRun: Sendable {
     private let flags: StatusFlags
-    private let selector: LabelSelector?
     private let configuration: KubernetesConfiguration
     private let isColored: Bool
     private let logger = Logger(label: "status") { _ in SwiftLogNoOpLogHandler() }
@@ -22,11 +21,6 @@ struct StatusRun: Sendable {
     init(_ flags: StatusFlags, environment: [String: String], isColored: Bool) throws {
         self.flags = flags
         self.isColored = isColored
-        do throws(LabelSelector.Invalid) {
-            selector = try flags.selector.map { text throws(LabelSelector.Invalid) in try LabelSelector(text) }
-        } catch {
-            throw ValidationError("--selector: \(error)")
-        }
         configuration = try .user(kubeconfig: flags.kubeconfig, context: flags.context, environment: environment)
     }
 
@@ -70,7 +64,7 @@ struct StatusRun: Sendable {
     // MARK: Claims
 
     private func list(_ client: KubernetesClient, _ sink: StatusSink) async throws -> Int32 {
-        let reader = StatusReader(client: client, namespace: namespace, selector: selector)
+        let reader = StatusReader(client: client, namespace: namespace, selector: flags.selector)
         let snapshot = try await reader.snapshot()
         let report = report(snapshot)
         if let driver = flags.driver, !report.mayExist(driver) {

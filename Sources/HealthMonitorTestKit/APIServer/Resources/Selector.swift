@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The `fieldSelector` and `labelSelector` of a list or a watch, by equality.
+/// The `fieldSelector`, by equality, and the `labelSelector` of a list or a watch.
 struct Selector: Sendable {
     private struct Requirement: Sendable {
         /// Of several paths, the first that is not empty counts.
@@ -16,13 +16,14 @@ struct Selector: Sendable {
     }
 
     private var requirements: [Requirement] = []
+    private var labels: LabelSelector?
 
     static let everything = Selector()
 
     private init() {}
 
     /// Whether it selects everything.
-    var isEmpty: Bool { requirements.isEmpty }
+    var isEmpty: Bool { requirements.isEmpty && labels == nil }
 
     /// - Throws: `StatusError` 400 for a field that the type cannot select by, and for other selectors.
     init(_ type: ResourceType, fields: String?, labels: String?) throws(StatusError) {
@@ -42,13 +43,17 @@ struct Selector: Sendable {
             }
             requirements.append(Requirement(paths: paths, value: value, isEqual: isEqual))
         }
-        for (name, value, isEqual) in try Self.split(labels ?? "") {
-            requirements.append(Requirement(paths: [["metadata", "labels", name]], value: value, isEqual: isEqual))
+        guard let labels, !labels.isEmpty else { return }
+        do throws(LabelSelector.Invalid) {
+            self.labels = try LabelSelector(labels)
+        } catch {
+            throw .badRequest("unable to parse requirement: \(error)")
         }
     }
 
     func matches(_ object: JSONValue) -> Bool {
-        requirements.allSatisfy { $0.matches(object) }
+        guard requirements.allSatisfy({ $0.matches(object) }) else { return false }
+        return labels?.matches(object["metadata", "labels"]?.object?.compactMapValues(\.string) ?? [:]) ?? true
     }
 
     /// `a=b,c==d,e!=f`

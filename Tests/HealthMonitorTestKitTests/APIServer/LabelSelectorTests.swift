@@ -2,7 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import Testing
-import VolumeStatus
+
+@testable import HealthMonitorTestKit
 
 @Suite struct LabelSelectorTests {
     private static let labels = ["app": "db", "tier": "gold", "empty": ""]
