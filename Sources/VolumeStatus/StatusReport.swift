@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import KubernetesAPI
 
 /// The health of the claims in a snapshot. Pure.
@@ -178,8 +179,15 @@ private struct Findings {
             kept = finding
             return
         }
-        // Of equals the older one, so that the result does not depend on an order.
-        let isOlder = (finding.since ?? .max, finding.node ?? "") < (old.since ?? .max, old.node ?? "")
-        if finding.status > old.status || finding.status == old.status && isOlder { kept = finding }
+        // Of equals the older one, and of these the first by every other difference: the result depends on no order.
+        let (new, since) = (finding.since ?? .max, old.since ?? .max)
+        let isFirst = new != since ? new < since : finding.sortKey.lexicographicallyPrecedes(old.sortKey)
+        if finding.status > old.status || finding.status == old.status && isFirst { kept = finding }
+    }
+}
+
+extension HealthFinding {
+    fileprivate var sortKey: [String] {
+        [node ?? "", driver ?? "", source.rawValue] + conditions.flatMap { [$0.reason, $0.message] }
     }
 }

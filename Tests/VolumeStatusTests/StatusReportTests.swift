@@ -400,6 +400,26 @@ import Testing
         #expect(scene.report().drivers.map(\.isMonitored) == [false, true])
     }
 
+    @Test func `of two pods' events of the same second the same one is shown, whatever the order`() {
+        let reports = (0..<20).map { _ in
+            var scene = Scene()
+            scene.claim("a")
+            for number in 0..<8 {
+                scene.pod("p\(number)", claims: ["a"])
+                scene.event(
+                    EventVocabulary.abnormalReason,
+                    on: "p\(number)",
+                    kind: "Pod",
+                    message: "Volume x (claim a): Degraded (R\(number))",
+                    component: "csi-pv-monitor-agent-d.example",
+                    first: 8000
+                ) { $0.name.name = "event-of-\(number)" }
+            }
+            return scene.report().rows.map(\.reason)
+        }
+        #expect(Set(reports) == [["R0"]])
+    }
+
     @Test(arguments: 0..<50 as Range<UInt64>)
     func `the report does not depend on the order in which objects were read`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
