@@ -5,6 +5,7 @@ package import HealthCore
 import KubernetesAPI
 package import KubernetesClient
 package import Logging
+import Synchronization
 
 /// Processes ``ReportQueue``s: takes the reports that are due, sends each to the API server, and completes it with its
 /// outcome.
@@ -52,6 +53,7 @@ package struct ReportDispatcher: Sendable {
         send: @escaping @Sendable (PendingReport<Key, State, Target>) async throws -> ReportAttempt
     ) async throws {
         let limit: @Sendable () -> Int = { concurrentReports }
+        let burst = Mutex(FailureBurst())
         try await dispatch(atMost: limit, wakeUp: wakeUp, time: time) {
             switch next(time.now) {
             case .report(let report): .run(report)
@@ -73,9 +75,13 @@ package struct ReportDispatcher: Sendable {
                 )
             )
             let isFirstFailure = complete(report, attempt.outcome, time.now)
-            if let failure = attempt.failure {
-                // The first failure is logged as a warning, its repetitions at a higher verbosity.
-                logger.log(level: isFirstFailure ? .warning : .debug, failure.message, metadata: failure.metadata)
+            guard let failure = attempt.failure else { return }
+            // The first failure is logged as a warning, its repetitions at a higher verbosity.
+            guard isFirstFailure else { return logger.debug(failure.message, metadata: failure.metadata) }
+            let line = burst.withLock { $0.next(at: time.now) }
+            logger.log(level: line == .warning ? .warning : .info, failure.message, metadata: failure.metadata)
+            if line == .more {
+                logger.warning("Many reports failed, logging the others of this minute at --v=2 only")
             }
         }
     }

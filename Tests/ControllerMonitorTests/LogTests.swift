@@ -53,6 +53,24 @@ import Testing
         }
     }
 
+    @Test func `of many refused reports five are warnings, and the others are logged at the next level`() async throws {
+        let volumes = (1...25).map { VolumeFixture(number: $0) }
+        try await Scene.run { scene in
+            for volume in volumes { try volume.create(in: scene.server) }
+            scene.driver.volumes = volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
+            let refusal = StatusError(code: 400, reason: "BadRequest", message: "no")
+            scene.server.intercept { $0.resource == "events" && $0.verb == .create ? .fail(refusal) : nil }
+        } _: { scene in
+            let message = "Failed to record event, retrying"
+            while Self.lines(scene, message).count < 25 { await pollingPause() }
+            let more = Self.lines(scene, "Many reports failed, logging the others of this minute at --v=2 only")
+            #expect(more.map(\.level) == [.warning])
+            let levels = Self.lines(scene, message).prefix(25).map(\.level)
+            #expect(levels.count { $0 == .warning } == 5)
+            #expect(levels.count { $0 == .info } == 20)
+        }
+    }
+
     @Test func `a missing status field is logged once in a process, as information`() async throws {
         try await Scene.set { scene in
             try StatusSupportTests.brokenVolumes(scene)
