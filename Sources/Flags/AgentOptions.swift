@@ -33,6 +33,8 @@ package struct AgentOptions: Sendable, Equatable {
     package var loggingFormat: KlogHandler.Format
     /// Flags of external-health-monitor that have no effect and were not given their default.
     package var ignoredFlags: [String]
+    /// The value of each flag by its name, as given or by default.
+    package var flagValues: [String: String]
 
     /// Validates the flags against each other, the environment and the file system.
     ///
@@ -54,6 +56,7 @@ package struct AgentOptions: Sendable, Equatable {
         verbosity = try flags.diagnostics.checkedVerbosity()
         loggingFormat = flags.diagnostics.loggingFormat
         ignoredFlags = flags.compatibility.changed
+        flagValues = flags.values
 
         guard timeout > .zero else {
             throw UsageError(message: "--timeout must be greater than zero, such as 15s")

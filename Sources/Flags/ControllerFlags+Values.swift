@@ -66,7 +66,7 @@ extension PageFlags {
 }
 
 extension DiagnosticsFlags {
-    fileprivate var values: [(String, any FlagValue)] {
+    var values: [(String, any FlagValue)] {
         [
             ("http-endpoint", httpEndpoint),
             ("metrics-address", metricsAddress),

@@ -39,6 +39,9 @@ enum Agent {
         healthChecks.register(path: HealthPath.drivers, severity: .information) { status.driversPage() }
         healthChecks.register(path: HealthPath.liveness) { nil }
         healthChecks.register(path: HealthPath.readiness) { status.readiness().checks }
+        let pages = Pages()
+        let paths = (options.endpoint?.metricsPath).map { [$0] } ?? []
+        pages.registerZPages(flagValues: options.flagValues, start: .now, paths: paths + healthChecks.paths)
         var services: [any Service] = []
         if let endpoint = options.endpoint {
             services.append(
@@ -47,6 +50,7 @@ enum Agent {
                         configuration: endpoint,
                         metrics: registry,
                         healthChecks: healthChecks,
+                        pages: pages,
                         didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
                     )
                 )

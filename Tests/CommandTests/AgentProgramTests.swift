@@ -65,6 +65,9 @@ import Testing
                     page == "hostpath.csi.k8s.io v1.17.0: ok, NodeGetVolumeStats, 1 unhealthy\n"
                 )
                 #expect(try await Self.get("/livez", port: port) == "ok")
+                let statusz = try await Self.get("/statusz", port: port)
+                #expect(statusz.hasSuffix("\nPaths: /flagz /healthz /livez /metrics /readyz /statusz\n"))
+                #expect(try await Self.get("/flagz", port: port).contains("\ncsi-address=\(node.driver.socket)\n"))
                 let readiness = try await Self.get("/readyz?verbose", port: port)
                 for check in ["drivers", "api-server", "pods", "permissions"] {
                     #expect(readiness.contains("[+]\(check) ok"), "\(readiness)")

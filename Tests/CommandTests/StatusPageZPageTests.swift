@@ -43,26 +43,34 @@ import Testing
     }
 
     @Test func `flagz has every flag of the help with its default`() throws {
-        let entries = HelpEntry.entries(of: ControllerCommand.self)
-        let defaults = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0.defaultText) })
-        #expect(try ControllerFlags.parse([]).values == defaults)
+        func defaults(_ command: any ParsableCommand.Type) -> [String: String] {
+            let entries = HelpEntry.entries(of: command)
+            return Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0.defaultText) })
+        }
+        #expect(try ControllerFlags.parse([]).values == defaults(ControllerCommand.self))
+        #expect(try AgentFlags.parse([]).values == defaults(AgentCommand.self))
     }
 
     /// A value other than the default, by the placeholder in the help.
     private static let examples = [
         "address": ["x:1"], "bool": ["true", "false"], "bytes": ["64Ki"], "count": ["7"], "duration": ["7s"],
         "format": ["json"], "key:value,...": ["a:b"], "kind": ["node-stage"], "level": ["7"], "name": ["x"],
+        "name,...": ["x"],
         "number": ["7"], "path": ["/x"], "pattern=N,...": ["a=1"], "when": ["never"],
     ]
 
     @Test func `flagz has the value of each flag`() throws {
-        let defaults = try ControllerFlags.parse([]).values
-        for entry in HelpEntry.entries(of: ControllerCommand.self) {
-            let examples = try #require(Self.examples[entry.value], "\(entry.value)")
-            let value = try #require(examples.first { $0 != entry.defaultText })
-            var expected = defaults
-            expected[entry.name] = value
-            #expect(try ControllerFlags.parse(["--\(entry.name)=\(value)"]).values == expected)
+        func check(_ command: any ParsableCommand.Type, _ values: ([String]) throws -> [String: String]) throws {
+            let defaults = try values([])
+            for entry in HelpEntry.entries(of: command) {
+                let examples = try #require(Self.examples[entry.value], "\(entry.value)")
+                let value = try #require(examples.first { $0 != entry.defaultText })
+                var expected = defaults
+                expected[entry.name] = value
+                #expect(try values(["--\(entry.name)=\(value)"]) == expected)
+            }
         }
+        try check(ControllerCommand.self) { try ControllerFlags.parse($0).values }
+        try check(AgentCommand.self) { try AgentFlags.parse($0).values }
     }
 }

@@ -11,17 +11,8 @@ extension Pages {
     /// - Parameter paths: of the metrics and health checks.
     func registerController(_ options: ControllerOptions, status: ControllerStatus, paths: [String]) {
         let start = ContinuousClock.now
-        let flagValues = options.flagValues
-        register(path: "/flagz", .plainText) { ZPage.flagz(flagValues) }
-        let own = ["/flagz", "/statusz"] + (options.hasStatusPage ? ["/status.json"] : [])
-        register(path: "/statusz", .plainText) {
-            ZPage.statusz(
-                build: .current,
-                uptime: .now - start,
-                now: WallClock.secondsSince1970,
-                paths: paths + own
-            )
-        }
+        let paths = paths + (options.hasStatusPage ? ["/status.json"] : [])
+        registerZPages(flagValues: options.flagValues, start: start, paths: paths)
         guard options.hasStatusPage else { return }
         let hasLeaderElection = options.leaderElection != nil
         let current: @Sendable () -> ControllerPage = {
@@ -35,7 +26,7 @@ extension Pages {
                 now: WallClock.secondsSince1970
             )
         }
-        let links = (paths + own).sorted().map { path in
+        let links = (paths + Self.zPagePaths).sorted().map { path in
             StatusPage.Link(path: path == HealthPath.readiness ? "\(path)?verbose" : path, text: path)
         }
         register(path: "/", .html) { current().page(links: links).html }
