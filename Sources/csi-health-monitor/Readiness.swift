@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerMonitor
+import Flags
 import HTTPEndpoint
 import HealthRuntime
 
@@ -21,7 +22,8 @@ struct Readiness: Sendable {
     var missingOptionalRules: Set<String> = []
     /// The leader election's problem, if any.
     var leaseProblem: String?
-    /// Whether this replica holds the Lease; nil without leader election.
+    /// Whether this replica holds the Lease; nil without leader election, and before the driver is identified, whose name
+    /// the Lease has.
     var leaseHolder: Bool?
 
     /// All checks, in a fixed order.
@@ -74,11 +76,11 @@ struct Readiness: Sendable {
             return .init(age: calls.age, reason: calls.reason)
         }
         guard age > monitor.sweepInterval * 2 else { return nil }
-        return .init(age: age, reason: "no complete sweep in two intervals of \(monitor.sweepInterval)")
+        return .init(age: age, reason: "no complete sweep in two intervals of \(GoDuration(monitor.sweepInterval))")
     }
 
     private var leaseNote: String? {
-        leaseHolder.map { $0 ? "leader" : "standby" } ?? "without leader election"
+        leaseHolder.map { $0 ? "leader" : "standby" } ?? (isDriverIdentified ? "without leader election" : nil)
     }
 
     private func standbyNote(of watches: [MonitorStatus.Watch]?) -> String? {

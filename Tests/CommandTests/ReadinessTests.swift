@@ -56,8 +56,11 @@ struct ReadinessTests {
         readiness.isDriverIdentified = false
         readiness.driver = .init(age: .seconds(60), reason: "no socket at /run/csi/socket")
         readiness.monitor = nil
+        readiness.leaseHolder = nil
         #expect(failures() == ["driver-connected": "no socket at /run/csi/socket"])
         #expect(readiness.checks.first?.failure?.age == .seconds(60))
+        // The Lease has the driver's name: whether this replica is a candidate is not known yet.
+        #expect(readiness.checks.last?.note == nil)
     }
 
     @Test mutating func `a driver that is unavailable is a failure, on a standby too`() {
