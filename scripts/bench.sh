@@ -67,6 +67,7 @@ arguments() {
         yesgrowth) echo growth --volumes 10 20 --seconds 0.5 ;;
         yesfailover) echo failover --volumes 20 --settling 1 ;;
         yesagent) echo agent --pods 4 --volumes 5 --interval 1 --rest 2 --agents 3 --spread 1 ;;
+        yesstatus) echo status --volumes 20 ;;
         # external-health-monitor 0.18 does not support the health RPCs of CSI 1.13.
         memory) echo memory ${against:+--generations legacy} ;;
         failover) echo failover ${against:+--no-warm} ;;
@@ -77,8 +78,8 @@ arguments() {
 
 if [ "${#scenarios[@]}" = 0 ]; then
     scenarios=(memory sweep startup get concurrency outage outage-default-limits steady growth failover)
-    # external-health-monitor 0.18 has no agent.
-    [ -n "$against" ] || scenarios+=(agent)
+    # external-health-monitor 0.18 has neither of these.
+    [ -n "$against" ] || scenarios+=(agent status)
 fi
 report=.build-bench/report
 mkdir -p "$report"

@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
         subcommands: [
             MemoryScenario.self, SweepScenario.self, StartupScenario.self, GetScenario.self, OutageScenario.self,
             ConcurrencyScenario.self, SteadyScenario.self, GrowthScenario.self, FailoverScenario.self,
-            AgentScenario.self, MachineCommand.self, BareSweep.self,
+            AgentScenario.self, StatusScenario.self, MachineCommand.self, BareSweep.self,
         ]
     )
 }

@@ -46,12 +46,12 @@ func withProcess<Result: Sendable>(
     return try outcome.closureResult.get()
 }
 
-/// Runs a program on the PATH and returns its standard output.
+/// Runs a program, by its path or its name on the PATH, and returns its standard output.
 ///
 /// - Throws: ``ToolError`` when it fails.
 func output(of name: String, _ arguments: [String]) async throws -> String {
     let outcome = try await Subprocess.run(
-        .name(name),
+        name.contains("/") ? .path(FilePath(name)) : .name(name),
         arguments: Arguments(arguments),
         output: .string(limit: 1 << 20),
         error: .string(limit: 1 << 20)
