@@ -34,8 +34,10 @@ fi
 
 scripts/setup.sh
 echo "Building (some minutes the first time) ..."
-swift build --quiet --product tools
-swift build --quiet --product csi-health-monitor
+# On a terminal, SwiftPM shows its progress in one line.
+quiet=(--quiet)
+[ ! -t 1 ] || quiet=()
+for product in tools csi-health-monitor; do swift build "${quiet[@]}" --product "$product"; done
 binaries=$(swift build --show-bin-path)
 
 directory=$(mktemp -d)
