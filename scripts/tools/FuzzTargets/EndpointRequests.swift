@@ -13,7 +13,7 @@ import NIOEmbedded
 enum EndpointRequests {
     private static let timeLimit = TimeAmount.seconds(10)
     private static let sizeLimit = 1024
-    private static let statuses: Set = [200, 400, 404, 405, 500]
+    private static let statuses: Set = [200, 400, 404, 405, 500, 503]
 
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         let pieces = input.pieces()
@@ -55,6 +55,14 @@ enum EndpointRequests {
         checks.register(path: "/well") { nil }
         checks.register(path: "/ill") { "failed" }
         checks.register(path: "/odd", severity: .information) { "information" }
+        checks.register(path: "/readyz") {
+            [
+                .init(name: "a", note: "information", failure: nil),
+                .init(name: "b", failure: .init(age: .seconds(1), reason: "failed")),
+            ]
+        }
+        let pages = Pages()
+        pages.register(path: "/", .html) { "<p>page</p>" }
         return DiagnosticsEndpoint(
             configuration: DiagnosticsEndpoint.Configuration(
                 address: ListenAddress(host: "127.0.0.1", port: 0),
@@ -63,7 +71,8 @@ enum EndpointRequests {
                 exchangeTimeLimit: .nanoseconds(timeLimit.nanoseconds)
             ),
             metrics: metrics,
-            healthChecks: checks
+            healthChecks: checks,
+            pages: pages
         )
     }
 

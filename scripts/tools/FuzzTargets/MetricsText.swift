@@ -14,6 +14,10 @@ enum MetricsText {
             expected.append(add(number, to: registry, &input))
         }
         let text = registry.exposition()
+        // The samples are the same in OpenMetrics, to the byte.
+        func samples(_ text: String) -> [Substring] { text.split(separator: "\n").filter { !$0.hasPrefix("# ") } }
+        let openMetrics = registry.exposition(.openMetrics)
+        try require(samples(openMetrics) == samples(text), "OpenMetrics has other samples: \(openMetrics)")
         let read: Exposition
         do throws(Exposition.SyntaxError) {
             read = try Exposition(text)
