@@ -239,6 +239,17 @@ activated=$(activations WithoutRange 'status="Inaccessible"')
 [ "$activated" -gt 1 ] || fail "an alert without a range survived the failover: the test proves nothing"
 echo "The same alert without a range became active $activated times"
 
+echo "== Many volumes break together"
+# More than the threshold, within one list.
+for number in $(seq 0 7); do volume list "$number" && echo; done >"$directory/handles"
+while read -r handle; do
+    echo '{"status": "INACCESSIBLE", "reason": "ArrayDown", "message": "no path"}' \
+        >"$directory/list/volumes/$handle.health"
+done <"$directory/handles"
+fires DriverOutage 'driver_name="list.csi.example.com"'
+rm "$directory"/list/volumes/*.health
+resolves DriverOutage 'driver_name="list.csi.example.com"'
+
 echo "== Volumes are no longer found"
 # Eight claims whose volumes the driver does not have: more than may be reported missing at once.
 in_cluster() {

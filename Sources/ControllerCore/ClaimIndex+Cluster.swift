@@ -22,12 +22,14 @@ extension ClaimIndex {
 
     /// A volume was listed, added or modified.
     mutating func apply(_ volume: MonitoredVolume) {
+        let placement = volume.placement.text
         var record = VolumeRecord(
             key: texts.insert(volume.name),
             handle: texts.insert(volume.handle),
             claim: volume.claim.map { texts.insert(Self.text($0)) } ?? .none,
             claimUID: texts.insert(volume.claimUID),
             secret: volume.secret.map { texts.insert("\($0.namespace)/\($0.name)") } ?? .none,
+            placement: placement.isEmpty ? .none : texts.insert(placement),
             generation: volumeGeneration,
             isBound: volume.isBound,
             isOfOtherNode: volume.isOfOtherNode
@@ -37,7 +39,11 @@ extension ClaimIndex {
             if previous.handle == record.handle {
                 record.nextOfHandle = previous.nextOfHandle
                 volumesOfOtherNodes += (record.isOfOtherNode ? 1 : 0) - (previous.isOfOtherNode ? 1 : 0)
-                if previous.claimUID != record.claimUID || previous.secret != record.secret { abandonedRecords += 1 }
+                if previous.claimUID != record.claimUID || previous.secret != record.secret
+                    || previous.placement != record.placement
+                {
+                    abandonedRecords += 1
+                }
                 volumes[position] = record
                 return
             }

@@ -18,6 +18,8 @@ extension ClaimIndex {
         var claimUID: StringTable.Key
         /// Namespace and name, joined by a slash, of the Secret to send with calls; `none` if there is none.
         var secret: StringTable.Key
+        /// ``VolumePlacement/text``, which many volumes share; `none` for a volume without StorageClass and topology.
+        var placement: StringTable.Key
         /// The name of the next volume with the same handle; almost always `none`.
         var nextOfHandle = StringTable.Key.none
         /// ``ClaimIndex/volumeGeneration`` when it was last seen.
@@ -107,6 +109,7 @@ extension ClaimIndex {
             record.claim = moved(record.claim)
             record.claimUID = moved(record.claimUID)
             record.secret = moved(record.secret)
+            record.placement = moved(record.placement)
             record.nextOfHandle = moved(record.nextOfHandle)
         }
         handles.rekey { record in

@@ -69,7 +69,7 @@ struct ClaimIndex: Sendable {
 
     /// Whether any claim uses the volume with this handle.
     func hasClaim(of handle: HandleNumber) -> Bool {
-        volumes(of: handle).contains { claim(of: $0) != nil }
+        firstUsed(of: handle) != nil
     }
 
     /// How many handles have a volume that a claim uses. O(n).
@@ -177,6 +177,11 @@ struct ClaimIndex: Sendable {
         return self.secret(at: secret)
     }
 
+    /// The number of the handle of the volume that a claim uses; nil when it is no volume of the monitored driver.
+    func handle(of claim: ClaimNumber) -> HandleNumber? {
+        volume(of: claim).flatMap { handles.position(of: $0.handle) }.map(HandleNumber.init)
+    }
+
     /// The number of the handle of the volume with this name.
     func number(ofHandleOfVolumeNamed name: String) -> HandleNumber? {
         texts.key(of: name).flatMap { volumes[$0] }.flatMap { handles.position(of: $0.handle) }.map(HandleNumber.init)
@@ -211,6 +216,36 @@ extension ClaimIndex {
             next = volume.nextOfHandle
         }
         return volumes
+    }
+}
+
+// MARK: Placements
+
+extension ClaimIndex {
+    /// How many handles with a volume that a claim uses there are by placement. O(n).
+    var usedByPlacement: [StringTable.Key: Int] {
+        handles.positions.reduce(into: [:]) { counts, position in
+            if let volume = firstUsed(of: HandleNumber(position)) { counts[volume.placement, default: 0] += 1 }
+        }
+    }
+
+    /// The placement of the volume with this handle that a claim uses; nil when no claim does.
+    func placement(of handle: HandleNumber) -> StringTable.Key? { firstUsed(of: handle)?.placement }
+
+    /// The placement that is stored as ``VolumeRecord/placement``.
+    func placement(at key: StringTable.Key) -> VolumePlacement {
+        key == .none ? VolumePlacement() : VolumePlacement(text: texts[key])
+    }
+
+    /// The first volume with this handle that a claim uses.
+    private func firstUsed(of handle: HandleNumber) -> VolumeRecord? {
+        guard handles.contains(handle.position) else { return nil }
+        var next = handles[handle.position].firstVolume
+        while next != .none, let volume = volumes[next] {
+            if claim(of: volume) != nil { return volume }
+            next = volume.nextOfHandle
+        }
+        return nil
     }
 }
 

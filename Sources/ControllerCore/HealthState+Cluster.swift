@@ -137,6 +137,7 @@ extension HealthState {
     private mutating func releaseUnused(at now: Duration) {
         let reported =
             Array(events.keys) + Array(statuses.keys) + Array(responses.keys) + Array(unknownFingerprints.keys)
+            + Array(holds.keys) + Array(flaps.keys)
         for claim in reported where !index.hasVolume(claim) {
             release(claim, at: now)
         }
@@ -147,6 +148,7 @@ extension HealthState {
     private mutating func release(_ claim: ClaimNumber, at now: Duration) {
         events.remove(claim)
         responses.remove(claim)
+        removeHeldBack(on: claim)
         removeUnknowns(of: claim)
         if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
@@ -155,6 +157,7 @@ extension HealthState {
     private mutating func forget(_ claim: ClaimNumber) {
         events.remove(claim)
         responses.remove(claim)
+        removeHeldBack(on: claim)
         removeUnknowns(of: claim)
         statuses.remove(claim)
     }

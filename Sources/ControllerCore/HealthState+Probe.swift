@@ -28,15 +28,19 @@ extension HealthState {
 
     /// Begins to probe volumes one by one: from now on ``nextProbe(at:)`` returns them.
     ///
-    /// - Parameter minimumGap: the minimum time from one call to the next.
+    /// - Parameters:
+    ///   - minimumGap: the minimum time from one call to the next.
+    ///   - rechecks: how often unhealthy volumes are probed; nil: as often as the others.
     package mutating func beginProbing(
         _ scope: ProbeScope = .everyVolume,
         interval: Duration,
         minimumGap: Duration = .zero,
+        rechecks: RecheckTiming? = nil,
         at now: Duration,
         using random: inout some RandomNumberGenerator
     ) {
         probesEveryVolume = scope == .everyVolume
+        self.rechecks = rechecks.map { RecheckSchedule($0) }
         let used = probesEveryVolume ? index.handles { _ in true }.filter(index.hasClaim(ofVolumeHandle:)) : []
         probes = ProbeSchedule(
             interval: interval,
@@ -48,13 +52,14 @@ extension HealthState {
     }
 
     /// The probe strategy changes: what was listed or missing before does not count for the new one. Probes of single
-    /// volumes end until ``beginProbing(_:interval:minimumGap:at:using:)``.
+    /// volumes end until ``beginProbing(_:interval:minimumGap:rechecks:at:using:)``.
     ///
     /// - Parameter writesStatus: whether conditions are written to `status.healthStatus` of claims; if not, the field
     ///   is cleared as volumes are probed.
     package mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
-        probes = nil
+        (probes, rechecks) = (nil, nil)
+        (recoveredByCall, refutedRecoveries, callsContradictLists) = ([], 0, false)
         probesEveryVolume = false
         listProblem = nil
         (knowsOnlyItsNode, isLocalityJudged) = (false, false)
@@ -68,7 +73,12 @@ extension HealthState {
     /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
         reviewUnanswered(at: now)
-        guard probesEveryVolume, let round = probes?.completedRound(at: now) else { return nil }
+        guard probesEveryVolume, let round = probes?.completedRound(at: now) else {
+            reviewLastingOutage(at: now)
+            return nil
+        }
+        // Before the first round, what an earlier leader reported is not refuted.
+        reviewOutage(isSweepComplete: round.answered > 0 || round.volumes == 0, at: now)
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
@@ -107,9 +117,16 @@ extension HealthState {
     /// The next volume to probe. Volumes without a claim are skipped until they have one.
     package mutating func nextProbe(at now: Duration) -> ProbeStep<String> {
         while true {
-            guard let step = probes?.next(at: now) else { return .wait(until: nil) }
+            guard var step = probes?.next(at: now) else { return .wait(until: nil) }
+            switch step {
+            case .probe(let handle):
+                // The response to the call under way counts for this one too.
+                if rechecks?.begin(handle) == false { continue }
+            case .wait(let due): step = nextRecheck(at: now, otherwise: due)
+            }
             guard case .probe(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
             probes?.remove(handle)
+            rechecks?.remove(handle)
             guard let number = index.number(ofVolumeHandle: handle) else { continue }
             absences.forget(number)
             // It is not probed any more, so what was known becomes stale.
@@ -130,6 +147,10 @@ extension HealthState {
                 setHealth(unknown: report.unknownConditions, of: handle, at: now)
                 // Rules 3 and 6: conditions of unknown types are not health.
                 if report.isHealthy || !report.conditions.isEmpty {
+                    // What the list that is being received has shown so far is older.
+                    sweep.unhealthy[handle] = nil
+                    sweep.recovered.remove(handle)
+                    if report.isHealthy { recovered(handle) }
                     setHealth(VolumeState(report.conditions), of: handle, at: now)
                 }
             }
@@ -143,9 +164,11 @@ extension HealthState {
         case .interrupted: outcome = .interrupted
         }
         let number = index.number(ofVolumeHandle: handle)
-        if let number, outcome == .answered || outcome == .unconfirmed { responded(for: number, at: now) }
+        let hasResponded = outcome == .answered || outcome == .unconfirmed
+        if let number, hasResponded { responded(for: number, at: now) }
         let isUnhealthy = number.map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
+        rechecks?.set(handle, isUnhealthy: isUnhealthy && hasResponded, at: now)
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }
 

@@ -3,9 +3,9 @@
 
 package import HealthCore
 
-/// The reports to send, in four streams, each with a `next…` and a `complete(…)`: events on conditions, events on
+/// The reports to send, in five streams, each with a `next…` and a `complete(…)`: events on conditions, events on
 /// conditions of unknown types, events on volumes for which the driver does not respond
-/// (`HealthState+Unanswered.swift`), and status updates.
+/// (`HealthState+Unanswered.swift`), status updates, and events on the driver (`HealthState+Outage.swift`).
 extension HealthState {
     /// Restores that the last event of an earlier process on this claim reported this state (rule 9). Ignored if no
     /// claim has this key and uid any more.
@@ -89,8 +89,11 @@ extension HealthState {
     }
 
     /// The next event on a claim whose volume is unhealthy or has recovered.
+    /// While an outage begins, the event on the driver comes first.
     package mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
-        events.next(at: now, target: index.claim)
+        endPauses(at: now)
+        if let outagePrecedence, now < outagePrecedence { return .wait(until: outagePrecedence) }
+        return events.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
     }
 
     /// A refresh found that the event had expired: the API server's event lifetime is shorter than the refresh
@@ -130,7 +133,8 @@ extension HealthState {
 
     /// The next claim whose status does not show the current state: see ``statusChange(for:)``.
     package mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
-        statuses.next(at: now, target: index.claim)
+        endPauses(at: now)
+        return statuses.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
     }
 
     /// Completes a report of ``nextStatus(at:)``; returns as ``complete(event:_:at:)``.
@@ -149,15 +153,19 @@ extension HealthState {
         package var unknownEvents: UInt64
         package var responseEvents: UInt64
         package var statuses: UInt64
+        package var flappingEvents: UInt64
+        package var outages: UInt64
     }
 
     /// How many reports have been scheduled so far: compared before and after a change, to wake up the dispatcher.
     package var plans: Plans {
         Plans(
-            events: events.plans,
+            events: events.plans + flaps.plans + outageReleases,
             unknownEvents: unknowns.plans,
             responseEvents: responses.plans,
-            statuses: statuses.plans
+            statuses: statuses.plans + flaps.plans,
+            flappingEvents: flapEvents.plans,
+            outages: outages.plans + outageBeginnings
         )
     }
 
@@ -177,7 +185,7 @@ extension HealthState {
         }
     }
 
-    private func unhealthyState(of claim: ClaimNumber) -> VolumeState? {
+    func unhealthyState(of claim: ClaimNumber) -> VolumeState? {
         if let state = events.current(claim) { return state.isClear ? nil : state }
         guard events.contains(claim) else { return nil }
         if let state = reportedBefore[claim] { return state }

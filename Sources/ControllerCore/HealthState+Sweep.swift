@@ -82,6 +82,7 @@ extension HealthState {
         sweep = Sweep(number: max(1, sweep.number &+ 1), began: now)
         // A volume that is added from now on may be absent because the driver compiled the list before it existed.
         index.updateAll { $0.isNew = false }
+        beginOutageWindow()
     }
 
     /// The driver listed a volume with its health. To be called between ``beginSweep(at:)`` and ``endSweep(_:at:)``;
@@ -161,6 +162,7 @@ extension HealthState {
     ///   while volumes are probed; the caller passes each result to ``receive(_:ofVolumeHandle:at:)``. Empty unless
     ///   `canConfirm`.
     package mutating func endSweep(_ end: SweepEnd, at now: Duration) -> [String] {
+        defer { reviewOutage(after: end, at: now) }
         let number = sweep.number
         let ended = sweep
         let (unhealthy, recovered) = (sweep.unhealthy, sweep.recovered)
@@ -184,6 +186,7 @@ extension HealthState {
         for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
             responses.set(.answered, for: claim, at: now)
         }
+        compareCalls(with: unhealthy)
         switch kind {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
@@ -366,7 +369,7 @@ extension HealthState {
         var all = VolumeHealthReport(volumeHandle: name, conditions: state.conditions)
         for claim in index.claims(of: handle) {
             // The list has the volume, so it is no longer missing.
-            let known = (events.current(claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
+            let known = (driverState(on: claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
         setHealth(VolumeState(all.conditions), of: handle, at: now)
@@ -380,13 +383,14 @@ extension HealthState {
         refuteLocality(byFinding: handle)
         guard let name = index.volumeHandle(handle), isKnownUnhealthy(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
-        guard index.claims(of: handle).contains(where: { events.fingerprint($0) == missing }) else { return }
+        guard index.claims(of: handle).contains(where: { isReportedOrHeldBack(missing, on: $0) }) else { return }
         setHealth(.clear, of: handle, at: now)
         index.update(handle) { $0.health = .unknown }
     }
 
     private mutating func reportMissing(_ handle: String, at now: Duration) {
         guard configuration.reportsMissingVolumes else { return }
-        setHealth(VolumeState([.notFound(volumeHandle: handle)]), ofVolumeHandle: handle, at: now)
+        let state = VolumeState([.notFound(volumeHandle: handle)])
+        setHealth(state, ofVolumeHandle: handle, isConfirmed: true, at: now)
     }
 }

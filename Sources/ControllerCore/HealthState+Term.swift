@@ -34,6 +34,8 @@ extension HealthState {
         next.statuses = ReportQueue(timing: .fields, after: statuses)
         next.responses = ReportQueue(timing: .lastingEvents, after: responses)
         next.unknowns = ReportQueue(timing: .singleEvents, after: unknowns)
+        next.flapEvents = ReportQueue(timing: .flapping, after: flapEvents)
+        next.outages = ReportQueue(timing: .outageEvents, after: outages)
         self = next
     }
 }

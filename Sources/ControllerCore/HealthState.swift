@@ -11,9 +11,11 @@ import HealthCore
 /// - Cluster: the watches apply PersistentVolumes and PersistentVolumeClaims (`HealthState+Cluster.swift`).
 /// - Driver: its volumes are listed in sweeps (`HealthState+Sweep.swift`), probed one by one
 ///   (`HealthState+Probe.swift`), or both.
-/// - Reports: four streams, each a ``HealthCore/ReportQueue``. Events on conditions and events on conditions of unknown
+/// - Holding back: what must last before it is reported, and volumes that change too often (`HealthState+Holding.swift`).
+/// - Reports: six streams, each a ``HealthCore/ReportQueue``. Events on conditions and events on conditions of unknown
 ///   types (`HealthState+Reporting.swift`), events on volumes for which the driver does not respond
-///   (`HealthState+Unanswered.swift`), and status updates (`HealthState+Status.swift`).
+///   (`HealthState+Unanswered.swift`), events on flapping (`HealthState+Holding.swift`), status updates
+///   (`HealthState+Status.swift`), and events on the driver (`HealthState+Outage.swift`).
 /// - Terms: between two terms only the caches of the cluster are kept (`HealthState+Term.swift`).
 package struct HealthState: Sendable {
     /// What is reported, when and where.
@@ -26,17 +28,29 @@ package struct HealthState: Sendable {
         package var claimConditions: ClaimConditionPolicy
         /// How long calls for a volume must fail before an event is recorded on its claim; nil: none is.
         package var unansweredLimit: Duration?
+        /// When unhealthy volumes are an outage of the driver; nil: none is reported.
+        package var outageLimits: OutageLimits?
+        /// How long a change must have held before it is reported.
+        package var holdTimes: HoldTimes
+        /// When a volume is flapping.
+        package var flapping: FlappingLimits
 
         package init(
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
             claimConditions: ClaimConditionPolicy = .auto,
-            unansweredLimit: Duration? = .seconds(15 * 60)
+            unansweredLimit: Duration? = .seconds(15 * 60),
+            outageLimits: OutageLimits? = nil,
+            holdTimes: HoldTimes = HoldTimes(),
+            flapping: FlappingLimits = .off
         ) {
             self.reportsMissingVolumes = reportsMissingVolumes
             self.absenceLimits = absenceLimits
             self.claimConditions = claimConditions
             self.unansweredLimit = unansweredLimit
+            self.outageLimits = outageLimits
+            self.holdTimes = holdTimes
+            self.flapping = flapping
         }
     }
 
@@ -53,6 +67,30 @@ package struct HealthState: Sendable {
     var unknowns = ReportQueue<UnknownConditionKey, UnknownCondition, Claim>(timing: .singleEvents)
     var responses = ReportQueue<ClaimNumber, ResponseState, Claim>(timing: .lastingEvents)
     var unansweredReviewedAt: Duration?
+    /// Changes that have not held for long enough: they are in no queue.
+    var holds: HeldChanges<ClaimNumber, VolumeState>
+    /// Which claims change too often; their changes wait here, in no queue.
+    var flaps: FlapGuard<ClaimNumber, VolumeState>
+    /// The claims that are flapping.
+    var flapEvents = ReportQueue<ClaimNumber, FlappingState, Claim>(timing: .flapping)
+    var outages = ReportQueue<DriverFact, OutageState, DriverTarget>(timing: .outageEvents)
+    var outageDetector = OutageDetector<HandleNumber>()
+    /// Set while the driver has an outage, as of the last review.
+    package internal(set) var outage: DriverOutage?
+    /// How many volumes claims use, and how many of these are unhealthy, as of the last review; nil before the first
+    /// sweep of the term.
+    package internal(set) var volumeUsage: VolumeUsage?
+    var outageReviewedAt = Duration.zero
+    /// How many volumes claims used at the last count.
+    var volumesInUse = 0
+    /// The event on an outage has not been attempted yet: until this moment, events on claims wait for it.
+    var outagePrecedence: Duration?
+    /// How often an outage has begun in this term.
+    var outageBeginnings: UInt64 = 0
+    /// How often events on claims were released that had waited for the event on an outage.
+    var outageReleases: UInt64 = 0
+    /// The last list was incomplete.
+    var isListOpen = false
     /// The fingerprints in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions are written to `status.healthStatus`; if not, the field is cleared.
@@ -64,6 +102,14 @@ package struct HealthState: Sendable {
     var probes: ProbeSchedule<String>?
     /// Whether ``probes`` contains every volume that a claim uses.
     var probesEveryVolume = false
+    /// Set while unhealthy volumes are probed more often than the others.
+    var rechecks: RecheckSchedule<String>?
+    /// Volumes that the last list showed as unhealthy and a call after it as healthy.
+    var recoveredByCall: Set<HandleNumber> = []
+    /// How many recoveries in a row that a call has shown were refuted by the next list.
+    var refutedRecoveries = 0
+    /// Whether calls for single volumes contradict the lists, so that unhealthy volumes are not probed more often.
+    package internal(set) var callsContradictLists = false
     var absences: AbsenceGuard<HandleNumber>
     /// How many volumes were in use at the last complete list.
     var usedAtLastList = 0
@@ -82,6 +128,8 @@ package struct HealthState: Sendable {
     package init(configuration: Configuration = Configuration()) {
         self.configuration = configuration
         absences = AbsenceGuard(limits: configuration.absenceLimits)
+        holds = HeldChanges(configuration.holdTimes)
+        flaps = FlapGuard(configuration.flapping)
     }
 
     /// Set while so many volumes are missing that none of them is reported. nil when the driver knows only its own
@@ -96,19 +144,29 @@ package struct HealthState: Sendable {
         index.healthCounts
     }
 
-    /// Sets the health of a volume, and queues the reports on its claims.
-    mutating func setHealth(_ state: VolumeState, of handle: HandleNumber, at now: Duration) {
+    /// Sets the health of a volume, and queues the reports on its claims that need not be held back.
+    ///
+    /// - Parameter isConfirmed: the state has lasted for a hold of its own, ``HoldTimes`` do not apply.
+    mutating func setHealth(
+        _ state: VolumeState,
+        of handle: HandleNumber,
+        isConfirmed: Bool = false,
+        at now: Duration
+    ) {
         index.update(handle) { $0.health = state.isClear ? .healthy : .unhealthy }
-        for claim in index.claims(of: handle) {
-            if !reportedBefore.isEmpty { reportedBefore[claim] = nil }
-            events.set(state, for: claim, at: now)
-            setStatus(state, for: claim, at: now)
-        }
+        for claim in index.claims(of: handle) { report(state, on: claim, isConfirmed: isConfirmed, at: now) }
+        recheck(handle, at: now)
     }
 
     /// The same for a handle that may have no PersistentVolume any more.
-    mutating func setHealth(_ state: VolumeState, ofVolumeHandle handle: String, at now: Duration) {
-        if let handle = index.number(ofVolumeHandle: handle) { setHealth(state, of: handle, at: now) }
+    mutating func setHealth(
+        _ state: VolumeState,
+        ofVolumeHandle handle: String,
+        isConfirmed: Bool = false,
+        at now: Duration
+    ) {
+        guard let handle = index.number(ofVolumeHandle: handle) else { return }
+        setHealth(state, of: handle, isConfirmed: isConfirmed, at: now)
     }
 
     /// Queues an event for each condition of an unknown type, once for each type and reason. The health of the volume
@@ -136,9 +194,10 @@ package struct HealthState: Sendable {
 
     /// Whether the volume was reported as unhealthy, or is about to be: on any of its claims, by an event or by status.
     func isKnownUnhealthy(_ handle: HandleNumber) -> Bool {
-        if events.isEmpty, statuses.isEmpty, !index.hasUnhealthyStatuses { return false }
+        if events.isEmpty, statuses.isEmpty, holdsBackNothing, !index.hasUnhealthyStatuses { return false }
         return index.claims(of: handle).contains { claim in
             events.contains(claim) || statuses.contains(claim) || index.showsUnhealthy(claim)
+                || heldBack(on: claim) != nil
         }
     }
 
@@ -151,6 +210,7 @@ package struct HealthState: Sendable {
         }
         for claim in events.keys { add(claim) }
         for claim in statuses.keys { add(claim) }
+        for claim in claimsHeldBack { add(claim) }
         for claim in index.unhealthyStatuses { add(claim) }
         return handles
     }

@@ -19,6 +19,8 @@ package struct MonitoredVolume: Sendable, Hashable {
     package var secret: SecretName?
     /// Whether `spec.nodeAffinity` names nodes, but not the node of this process.
     package var isOfOtherNode: Bool
+    /// What it may have in common with other volumes.
+    package var placement: VolumePlacement
 
     package init(
         name: String,
@@ -27,7 +29,8 @@ package struct MonitoredVolume: Sendable, Hashable {
         claimUID: String,
         isBound: Bool,
         secret: SecretName? = nil,
-        isOfOtherNode: Bool = false
+        isOfOtherNode: Bool = false,
+        placement: VolumePlacement = VolumePlacement()
     ) {
         self.name = name
         self.handle = handle
@@ -36,6 +39,7 @@ package struct MonitoredVolume: Sendable, Hashable {
         self.isBound = isBound
         self.secret = secret
         self.isOfOtherNode = isOfOtherNode
+        self.placement = placement
     }
 }
 

@@ -52,6 +52,8 @@ package struct HealthSnapshot: Sendable {
     package var staleVolumes = 0
     /// Claims whose volumes had no response for five intervals, where volumes are probed one by one.
     package var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
+    /// Claims whose volumes are flapping.
+    package var flappingClaims: [ClaimKey] = []
     /// Where volumes are probed one by one: the last interval that has ended.
     package var lastRound: ProbeRound?
     /// The number of volumes that the driver reports as unhealthy or does not find.
@@ -74,6 +76,11 @@ package struct HealthSnapshot: Sendable {
     package var isAbsenceSuspected = false
     /// The time from one probe of a volume to its next that is achieved; nil while volumes are not probed one by one.
     package var probeInterval: Duration?
+    /// The outage of the driver, and how long it has lasted.
+    package var outage: (outage: DriverOutage, age: Duration)?
+    /// The share of unhealthy volumes among those that claims use; nil before the first sweep of a term, and without
+    /// such volumes.
+    package var unhealthyRatio: Double?
 }
 
 extension HealthSnapshot {
@@ -94,6 +101,11 @@ extension HealthSnapshot {
         listProblem = state.listProblem?.label
         isAbsenceSuspected = state.absenceSuspicion != nil
         probeInterval = state.effectiveProbeInterval
+        flappingClaims = state.flappingClaims
+        outage = state.outage.map { ($0, now - $0.since) }
+        unhealthyRatio = state.volumeUsage.flatMap { usage in
+            usage.volumes > 0 ? Double(usage.unhealthy) / Double(usage.volumes) : nil
+        }
     }
 
     /// Counts volumes as stale whose last response is too old.

@@ -14,6 +14,10 @@ package struct MonitorConfiguration: Sendable {
     package var listVolumesInterval = Duration.seconds(300)
     /// Where volumes are probed one by one: the time in which each is probed once.
     package var monitorInterval = Duration.seconds(60)
+    /// Where the driver has a call for a single volume: the time from the last response for an unhealthy volume to its
+    /// next call. Zero, which is the flag's default: a quarter of the interval in which all volumes are listed or
+    /// probed. nil, or not shorter than that interval: there are no such calls.
+    package var unhealthyInterval: Duration?
     /// The maximum of concurrent calls for single volumes.
     package var workerThreads = 10
     /// The maximum of calls for single volumes that begin per second; nil: no limit.
@@ -25,6 +29,12 @@ package struct MonitorConfiguration: Sendable {
     /// How long calls for a volume must fail before an event is recorded on its claim, where volumes are probed one by
     /// one; nil: none is.
     package var unansweredLimit: Duration? = .seconds(15 * 60)
+    /// When unhealthy volumes are an outage of the driver; nil: none is reported.
+    package var outageLimits: OutageLimits? = OutageLimits()
+    /// How long a change must have held before it is reported.
+    package var holdTimes = HoldTimes()
+    /// How often a volume may change within an hour before it is reported as flapping; 0: it never is.
+    package var flappingThreshold = 6
     /// Whether conditions of legacy drivers are written to `status.healthStatus` of claims too.
     package var writesLegacyStatus = true
     /// When the status of a claim shows its volume's health as a condition.
@@ -56,13 +66,23 @@ package struct MonitorConfiguration: Sendable {
     }
 }
 
+extension MonitorConfiguration {
+    /// How often unhealthy volumes are probed, where all are listed or probed in this interval; nil: as often.
+    func rechecks(every period: Duration) -> RecheckTiming? {
+        unhealthyInterval.flatMap { RecheckTiming(interval: $0 == .zero ? period / 4 : $0, period: period) }
+    }
+}
+
 extension HealthState.Configuration {
     init(_ configuration: MonitorConfiguration) {
         self.init(
             reportsMissingVolumes: configuration.reportsMissingVolumes,
             absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold),
             claimConditions: configuration.claimConditions,
-            unansweredLimit: configuration.unansweredLimit
+            unansweredLimit: configuration.unansweredLimit,
+            outageLimits: configuration.outageLimits,
+            holdTimes: configuration.holdTimes,
+            flapping: FlappingLimits(threshold: configuration.flappingThreshold)
         )
     }
 }

@@ -4,9 +4,9 @@
 package import CSIClient
 
 /// How the driver is probed for the health of its volumes, chosen by its capabilities.
-enum ProbeStrategy: Sendable, Hashable {
+package enum ProbeStrategy: Sendable, Hashable {
     /// The version of the health API that the driver has.
-    enum Generation: String, Sendable, Hashable {
+    package enum Generation: String, Sendable, Hashable {
         /// `VolumeCondition`, CSI 1.3 to 1.12.
         case legacy
         /// `VolumeHealth`, CSI 1.13 and later.
@@ -21,7 +21,7 @@ enum ProbeStrategy: Sendable, Hashable {
     case none
 
     /// Prefers the new generation when the driver has both.
-    init(_ capabilities: Set<ControllerCapability>) {
+    package init(_ capabilities: Set<ControllerCapability>) {
         if capabilities.contains(.listVolumeHealth) {
             self = .list(.health, canConfirm: capabilities.contains(.getVolumeHealth))
         } else if capabilities.contains(.getVolumeHealth) {
@@ -35,8 +35,13 @@ enum ProbeStrategy: Sendable, Hashable {
         }
     }
 
+    /// - Parameter numbers: the values of `ControllerServiceCapability.RPC.Type` that the driver returned.
+    package init(numbers: some Sequence<Int>) {
+        self.init(Set(numbers.compactMap(ControllerCapability.init(number:))))
+    }
+
     /// nil when the driver does not report health.
-    var generation: Generation? {
+    package var generation: Generation? {
         switch self {
         case .list(let generation, _), .get(let generation): generation
         case .none: nil
@@ -44,7 +49,7 @@ enum ProbeStrategy: Sendable, Hashable {
     }
 
     /// The main RPC, for logs and metrics.
-    var method: String {
+    package var method: String {
         switch self {
         case .list(.health, _): "ControllerListVolumeHealth"
         case .list(.legacy, _): "ListVolumes"
@@ -55,7 +60,7 @@ enum ProbeStrategy: Sendable, Hashable {
     }
 
     /// The problem of a driver without any of these capabilities.
-    static let missingCapabilities = """
+    package static let missingCapabilities = """
         the driver does not report the health of its volumes: it needs the controller capabilities LIST_VOLUME_HEALTH or \
         GET_VOLUME_HEALTH (CSI 1.13), or VOLUME_CONDITION with LIST_VOLUMES or GET_VOLUME (CSI 1.3 to 1.12)
         """

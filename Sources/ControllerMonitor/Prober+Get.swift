@@ -34,13 +34,13 @@ extension Prober {
         let now = now
         let state = context.state
         guard !calls.isPaused, strategy?.generation != nil else { return .wait(until: nil) }
-        let (round, interval, step, hasResponseEvents) = state.withLock { state in
-            let before = state.plans.responseEvents
+        let (round, interval, step, before, after) = state.withLock { state in
+            let before = state.plans
             let round = state.completedRound(at: now)
-            let hasResponseEvents = state.plans.responseEvents != before
-            return (round, state.effectiveProbeInterval, state.nextProbe(at: now), hasResponseEvents)
+            return (round, state.effectiveProbeInterval, state.nextProbe(at: now), before, state.plans)
         }
-        if hasResponseEvents { state.responseEvents.signal() }
+        if before.responseEvents != after.responseEvents { state.responseEvents.signal() }
+        if before.outages != after.outages { state.outages.signal() }
         if let round { withTerm { $0.lastRound = round } }
         // A round counts as a sweep, even if some calls failed, but not if all calls failed.
         if let round, round.answered > 0 || round.volumes == 0 {

@@ -40,9 +40,15 @@ extension Prober {
             } else {
                 .complete(generation == .legacy ? .everyVolume : .unhealthyVolumes, canConfirm: canConfirm)
             }
-        let (absent, problem) = context.state.update { state in
+        let (absent, problem, isContradicted) = context.state.update { state in
+            let wasContradicted = state.callsContradictLists
             let absent = state.endSweep(end, at: ended)
-            return (absent, state.listProblem)
+            return (absent, state.listProblem, state.callsContradictLists && !wasContradicted)
+        }
+        if isContradicted {
+            context.logger.warning(
+                "Calls for single volumes contradict the driver's list, unhealthy volumes are not probed between lists"
+            )
         }
         log(summary, absent: absent.count, failure: failure, duration: ended - began)
         guard failure == nil else { return false }

@@ -148,6 +148,9 @@ final class Prober: Sendable {
                 scope,
                 interval: configuration.monitorInterval,
                 minimumGap: configuration.probesPerSecond.map { .seconds(1) / $0 } ?? .zero,
+                rechecks: configuration.rechecks(
+                    every: scope == .everyVolume ? configuration.monitorInterval : configuration.listVolumesInterval
+                ),
                 at: began,
                 using: &random
             )

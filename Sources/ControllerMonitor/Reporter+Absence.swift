@@ -75,39 +75,54 @@ extension Reporter {
         _ message: String,
         attempt: String
     ) async throws {
-        var reference = ObjectReference()
-        reference.kind = CSIDriverObject.resource.kind
-        reference.apiVersion = CSIDriverObject.resource.apiVersion
-        reference.name = context.configuration.driverName
         for wait in [Duration.seconds(1), .seconds(5), .seconds(30)] {
             try await context.gate.haltUnlessLeading()
             do {
-                reference.uid =
-                    (try? await context.kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
-                let name = EventName.make(onDriver: reference.name, component: events.component, reason: reason)
                 let recorder = EventRecorder(
                     client: context.kubernetes,
                     attemptAnnotation: AttemptIDs.annotation
                 )
-                _ = try await recorder.record(
-                    events.event(
-                        name: name,
-                        on: reference,
-                        type: type,
-                        reason: reason,
-                        message: message,
-                        attemptID: attempt
-                    )
-                )
+                _ = try await recorder.record(try await driverEvent(type, reason, message, attempt: attempt))
                 return
             } catch {
                 try Task.checkCancellation()
                 context.logger.debug(
                     "Failed to record event",
-                    metadata: ["CSIDriver": "\(reference.name)", "reason": "\(reason)", "err": "\(error)"]
+                    metadata: [
+                        "CSIDriver": "\(context.configuration.driverName)", "reason": "\(reason)", "err": "\(error)",
+                    ]
                 )
             }
             try await context.time.sleep(for: wait)
         }
+    }
+
+    /// The event on the CSIDriver. Its name depends only on the driver, the component and the reason.
+    ///
+    /// - Throws: only `CancellationError`.
+    func driverEvent(
+        _ type: EventRecord.EventType,
+        _ reason: String,
+        _ message: String,
+        attempt: String
+    ) async throws -> EventRecord {
+        var reference = ObjectReference()
+        reference.kind = CSIDriverObject.resource.kind
+        reference.apiVersion = CSIDriverObject.resource.apiVersion
+        reference.name = context.configuration.driverName
+        reference.uid = (try? await context.kubernetes.get(CSIDriverObject.self, name: reference.name))?.uid ?? ""
+        try Task.checkCancellation()
+        return events.event(
+            name: driverEventName(reason),
+            on: reference,
+            type: type,
+            reason: reason,
+            message: message,
+            attemptID: attempt
+        )
+    }
+
+    func driverEventName(_ reason: String) -> String {
+        EventName.make(onDriver: context.configuration.driverName, component: events.component, reason: reason)
     }
 }

@@ -14,8 +14,12 @@ extension Reporter {
     /// - Returns: whether it succeeded; false after a minute of failures.
     /// - Throws: only `CancellationError`.
     func restore() async throws -> Bool {
-        if let recorded = try await history.withinLimits({ try await readBack() }) {
-            restore(recorded)
+        let recorded = try await history.withinLimits {
+            (claims: try await readBack(), outage: try await readBackOutage())
+        }
+        if let recorded {
+            restore(recorded.claims)
+            restore(recorded.outage)
             return true
         }
         context.logger.error(
@@ -35,7 +39,9 @@ extension Reporter {
         while true {
             try await context.time.sleep(for: ReadBackLimits.laterInterval)
             do {
-                restore(try await readBack())
+                let (claims, outage) = (try await readBack(), try await readBackOutage())
+                restore(claims)
+                restore(outage)
                 return try await suspendUntilCancelled()
             } catch {
                 try Task.checkCancellation()

@@ -145,7 +145,7 @@ extension Reporter {
     }
 
     /// The wall clock time, in seconds since 1970, at this moment of the monitor's clock.
-    private func wallClockSeconds(at time: Duration) -> Int64 {
+    func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (context.now - time).components.seconds
     }
 }

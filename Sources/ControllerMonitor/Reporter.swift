@@ -10,8 +10,9 @@ import Logging
 import Synchronization
 
 /// Sends the reports in the queues of the ``ControllerCore/HealthState`` to the API server: events on claims (here),
-/// their status (`Reporter+Status.swift`) and events on the CSIDriver (`Reporter+Absence.swift`). At the beginning of a
-/// term it reads back what earlier leaders reported (`Reporter+Restore.swift`).
+/// their status (`Reporter+Status.swift`) and events on the CSIDriver (`Reporter+Absence.swift`,
+/// `Reporter+Outage.swift`). At the beginning of a term it reads back what earlier leaders reported
+/// (`Reporter+Restore.swift`).
 struct Reporter: Sendable {
     let context: MonitorContext
     let dispatcher: ReportDispatcher
@@ -41,7 +42,9 @@ struct Reporter: Sendable {
             { try await reportConditions() },
             { try await reportUnknownConditions() },
             { try await reportResponses() },
+            { try await reportFlapping() },
             { try await reportAbsence() },
+            { try await reportOutages() },
             { try await updateStatuses() },
             { try await maintainStatuses() },
             { try await logEventBursts() },
@@ -96,6 +99,28 @@ struct Reporter: Sendable {
                 type: isUnanswered ? .warning : .normal,
                 reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
                 message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage
+            )
+            return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
+        }
+    }
+
+    private func reportFlapping() async throws {
+        let state = context.state
+        try await dispatcher.run(.flapping, wakeUp: state.flappingEvents) { now in
+            state.withLock { $0.nextFlappingEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(flappingEvent: report, outcome, at: now) }
+        } send: { report in
+            let flapping = report.state
+            let event = events.event(
+                report,
+                type: .warning,
+                reason: EventVocabulary.flappingReason,
+                message: EventVocabulary.flappingMessage(
+                    changes: flapping.changes,
+                    since: EventRecord.timestamp(wallClockSeconds(at: flapping.since)),
+                    conditions: flapping.state.conditions
+                )
             )
             return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
         }

@@ -21,6 +21,10 @@ final class SharedHealthState: Sendable {
     let unknownEvents = WakeUp()
     /// There may be an event to record on a volume for which the driver does not respond, or responds again.
     let responseEvents = WakeUp()
+    /// There may be an event to record on an outage of the driver, or on its end.
+    let outages = WakeUp()
+    /// There may be an event to record on a flapping volume.
+    let flappingEvents = WakeUp()
     /// There may be a status to update.
     let statuses = WakeUp()
     /// There may be periodic work on claims' status: see ``ControllerCore/HealthState/needsStatusMaintenance``.
@@ -54,7 +58,9 @@ final class SharedHealthState: Sendable {
         if before.events != after.events { events.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
         if before.responseEvents != after.responseEvents { responseEvents.signal() }
+        if before.flappingEvents != after.flappingEvents { flappingEvents.signal() }
         if before.statuses != after.statuses { statuses.signal() }
+        if before.outages != after.outages { outages.signal() }
         probeable.signal()
         return result
     }

@@ -18,7 +18,9 @@ package struct WatchedVolume: WatchedObject, Hashable {
     package private(set) var driver = ""
     /// `spec.csi.volumeHandle`
     package private(set) var handle = ""
-    /// `spec.nodeAffinity`, not decoded, because it is seldom needed.
+    /// `spec.storageClassName`
+    private var storageClass = ""
+    /// `spec.nodeAffinity`, not decoded, because only a volume of the monitored driver needs it.
     private var nodeAffinity: [UInt8] = []
     private var hasClaimRef = false
     private var claim = ClaimKey(namespace: "", name: "")
@@ -47,6 +49,7 @@ package struct WatchedVolume: WatchedObject, Hashable {
             switch field.number {
             case 2: try read(source: bytes.extracting(message))
             case 4: try read(claimRef: bytes.extracting(message))
+            case 6: field.readName(&storageClass, in: bytes)
             case 9:
                 let affinity = bytes.extracting(message)
                 for index in affinity.indices { nodeAffinity.append(affinity[index]) }
@@ -121,14 +124,16 @@ extension WatchedVolume {
     ///
     /// - Parameter node: the node on which this process runs, if it is known.
     package func monitored(secrets kind: VolumeSecretsKind, onNode node: String? = nil) -> MonitoredVolume {
-        MonitoredVolume(
+        let selector = nodeSelector
+        return MonitoredVolume(
             name: name,
             handle: handle,
             claim: hasClaimRef ? claim : nil,
             claimUID: claimUID,
             isBound: phase == "Bound",
             secret: secret(kind),
-            isOfOtherNode: node.map { nodeSelector?.namesOtherNode(than: $0) ?? false } ?? false
+            isOfOtherNode: node.map { selector?.namesOtherNode(than: $0) ?? false } ?? false,
+            placement: VolumePlacement(storageClass: storageClass, segments: selector?.segments ?? [])
         )
     }
 

@@ -49,6 +49,12 @@ struct DriverFlags: ParsableArguments {
     var monitorInterval = GoDuration.minutes(1)
 
     @Option(
+        "Interval between calls for a volume that is unhealthy, if the CSI driver has a call for a single volume. 0: a "
+            + "quarter of --list-volumes-interval or --monitor-interval, whichever applies. Not less than that one: none."
+    )
+    var unhealthyInterval = GoDuration.seconds(0)
+
+    @Option(
         "Maximum number of concurrent calls for single volumes. Fewer are made while more would slow down the CSI driver."
     )
     var workerThreads: Int32 = 10
@@ -93,6 +99,27 @@ struct ReportFlags: ParsableArguments {
             + "individually. 0: never."
     )
     var reportUnansweredAfter = GoDuration.minutes(15)
+
+    @Option("Report a volume as unhealthy only after it has been so for this long.")
+    var abnormalAfter = GoDuration.seconds(0)
+
+    @Option("Report that a volume has recovered only after it has been healthy for this long.")
+    var recoverAfter = GoDuration.seconds(0)
+
+    @Option(
+        "Number of changes within an hour above which a volume is reported as flapping, and its changes at most every 10 "
+            + "minutes. 0: never."
+    )
+    var flappingThreshold: Int32 = 6
+
+    @Option(
+        "Percentage of the CSI driver's volumes. If more than these and more than --outage-threshold-volumes turn "
+            + "unhealthy within one list or interval, an outage of the CSI driver is reported. 100: never."
+    )
+    var outageThresholdPercent: Int32 = 5
+
+    @Option("Number of volumes that may turn unhealthy together, however few the CSI driver has.")
+    var outageThresholdVolumes: Int32 = 5
 
     @Option("Write the conditions of legacy drivers (up to CSI 1.12) to status.healthStatus as well.")
     var legacyStatus = true

@@ -28,6 +28,8 @@ package struct ControllerOptions: Sendable, Equatable {
     /// 0: the driver decides.
     package var listMaxEntries: Int32
     package var monitorInterval: Duration
+    /// 0: a quarter of the interval in use.
+    package var unhealthyInterval: Duration
     package var workerThreads: Int
     /// nil: no limit.
     package var probesPerSecond: Double?
@@ -35,6 +37,11 @@ package struct ControllerOptions: Sendable, Equatable {
     package var reportMissingVolumes: Bool
     /// nil: never.
     package var reportUnansweredAfter: Duration?
+    package var holdTimes: HoldTimes
+    /// 0: volumes are never reported as flapping.
+    package var flappingThreshold: Int
+    /// nil: no outage is reported.
+    package var outageLimits: OutageLimits?
     package var legacyStatus: Bool
     package var claimCondition: ClaimConditionPolicy
     /// nil: nodes are not watched.
@@ -72,12 +79,19 @@ package struct ControllerOptions: Sendable, Equatable {
         listVolumesInterval = flags.driver.listVolumesInterval.duration
         listMaxEntries = flags.driver.listMaxEntries
         monitorInterval = flags.driver.monitorInterval.duration
+        unhealthyInterval = flags.driver.unhealthyInterval.duration
         workerThreads = Int(flags.driver.workerThreads)
         probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
         let unansweredLimit = flags.reports.reportUnansweredAfter.duration
         reportUnansweredAfter = unansweredLimit == .zero ? nil : unansweredLimit
+        holdTimes = HoldTimes(
+            abnormalAfter: flags.reports.abnormalAfter.duration,
+            recoverAfter: flags.reports.recoverAfter.duration
+        )
+        flappingThreshold = Int(flags.reports.flappingThreshold)
+        outageLimits = try flags.reports.outageLimits(span: max(listVolumesInterval, monitorInterval))
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -121,6 +135,18 @@ package struct ControllerOptions: Sendable, Equatable {
         guard reportUnansweredAfter.map({ $0 > .zero }) ?? true else {
             throw UsageError(message: "--report-unanswered-after must not be negative; 0 disables it")
         }
+        guard unhealthyInterval == .zero || unhealthyInterval >= Self.minimumInterval else {
+            throw UsageError(message: "--unhealthy-interval must be at least 10ms, such as 15s, or 0")
+        }
+        guard holdTimes.abnormalAfter >= .zero else {
+            throw UsageError(message: "--abnormal-after must not be negative, such as 2m")
+        }
+        guard holdTimes.recoverAfter >= .zero else {
+            throw UsageError(message: "--recover-after must not be negative, such as 2m")
+        }
+        guard 0...1000 ~= flappingThreshold else {
+            throw UsageError(message: "--flapping-threshold must be between 1 and 1000, or 0")
+        }
         try FileCheck.checkSocketAddress(csiAddress)
         if let kubeconfig {
             try FileCheck.checkReadable(kubeconfig: kubeconfig)
@@ -152,17 +178,37 @@ package struct ControllerOptions: Sendable, Equatable {
     }
 }
 
+extension ReportFlags {
+    /// nil: no outage is reported.
+    ///
+    /// - Parameter span: the interval in which all volumes are probed.
+    fileprivate func outageLimits(span: Duration) throws(UsageError) -> OutageLimits? {
+        guard 0...100 ~= outageThresholdPercent else {
+            throw UsageError(message: "--outage-threshold-percent must be between 0 and 100")
+        }
+        guard outageThresholdVolumes >= 0 else {
+            throw UsageError(message: "--outage-threshold-volumes must not be negative")
+        }
+        guard outageThresholdPercent < 100 else { return nil }
+        return OutageLimits(volumes: Int(outageThresholdVolumes), percent: Int(outageThresholdPercent), span: span)
+    }
+}
+
 extension ControllerOptions {
     /// The configuration of the monitor of a driver.
     package func monitorConfiguration(driverName: String, identity: String) -> MonitorConfiguration {
         var configuration = MonitorConfiguration(driverName: driverName, identity: identity)
         configuration.listVolumesInterval = listVolumesInterval
         configuration.monitorInterval = monitorInterval
+        configuration.unhealthyInterval = unhealthyInterval
         configuration.workerThreads = workerThreads
         configuration.probesPerSecond = probesPerSecond
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
         configuration.unansweredLimit = reportUnansweredAfter
+        configuration.outageLimits = outageLimits
+        configuration.holdTimes = holdTimes
+        configuration.flappingThreshold = flappingThreshold
         configuration.writesLegacyStatus = legacyStatus
         configuration.claimConditions = claimCondition
         configuration.nodeFailureDuration = nodeFailureDuration

@@ -22,11 +22,18 @@ package enum EventVocabulary {
     package static let unansweredReason = "VolumeHealthUnknown"
     /// Normal: the driver responds again.
     package static let answeredReason = "VolumeHealthKnown"
+    /// Warning: the health of the volume changes so often that only some changes are reported.
+    package static let flappingReason = "VolumeHealthFlapping"
 
     /// Warning, on the CSIDriver: so many volumes are missing at once that none is reported.
     package static let volumesVanishedReason = "VolumesVanished"
     /// Normal, on the CSIDriver: the volumes were found again, or are reported missing by now.
     package static let volumesFoundReason = "VolumesFound"
+
+    /// Warning, on the CSIDriver: so many volumes have turned unhealthy at once that it is a fact about the driver.
+    package static let outageReason = "DriverOutage"
+    /// Normal, on the CSIDriver: the outage has ended.
+    package static let outageEndedReason = "DriverOutageEnded"
 
     /// The message of ``normalReason``.
     package static let normalMessage = "The Volume returns to the healthy state"
@@ -41,6 +48,20 @@ package enum EventVocabulary {
     /// alone.
     package static func abnormalMessage(_ conditions: [VolumeHealthCondition]) -> String {
         conditions.summary
+    }
+
+    /// The message of ``flappingReason``.
+    ///
+    /// - Parameters:
+    ///   - since: RFC 3339.
+    ///   - conditions: as the driver last reported them.
+    package static func flappingMessage(
+        changes: Int,
+        since: String,
+        conditions: [VolumeHealthCondition]
+    ) -> String {
+        "The volume's health has changed \(changes) times since \(since): until it has not changed for an hour, changes "
+            + "are reported at most every 10 minutes. Now: \(conditions.isEmpty ? "healthy" : conditions.summary)"
     }
 
     /// The message of ``unknownReason``.

@@ -57,8 +57,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var healthy = DueQueue<Key>()
     private var unhealthy = DueQueue<Key>()
     private var wasUnhealthy = false
-    /// No probe begins before this moment.
-    private var nextCall = Duration.zero
+    /// No call begins before this moment.
+    package private(set) var nextCall = Duration.zero
     private var roundBegan: Duration
     private var roundIsWhole = true
     /// The longest time from one probe of a volume to its next, in the last round and in the current one.
@@ -161,6 +161,11 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         began(item.element, at: now)
         nextCall = now + gap
         return .probe(item.element)
+    }
+
+    /// A call begins that ``next(at:)`` has not returned: it counts towards the rate of calls.
+    package mutating func callBegan(at now: Duration) {
+        nextCall = now + gap
     }
 
     private mutating func dropStaleItems() {

@@ -32,13 +32,13 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     package typealias Step = ReportStep<Key, State, Target>
 
     /// The state that the API server shows.
-    private struct Reported: Equatable {
+    struct Reported: Equatable {
         /// nil when an earlier process reported it and only the fingerprint is known.
         var state: State?
         var fingerprint: Fingerprint
     }
 
-    private struct Entry {
+    struct Entry {
         /// The current state; nil until this process knows it.
         var current: State?
         /// Since when ``current`` has its fingerprint.
@@ -61,7 +61,7 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     }
 
     /// A report under way.
-    private struct Attempt {
+    struct Attempt {
         var state: State
         var began: Duration
         /// What the API server has shown since the attempt began.
@@ -71,21 +71,21 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     }
 
     /// What the API server was observed to show.
-    private enum Observed: Equatable {
+    enum Observed: Equatable {
         case state(State)
         /// Something that corresponds to no state.
         case other
     }
 
     /// An attempt that the API server may have applied or not.
-    private struct LostAttempt: Equatable {
+    struct LostAttempt: Equatable {
         /// nil: a recovery.
         var fingerprint: Fingerprint?
         /// The id of the first attempt.
         var id: UInt64
     }
 
-    private struct Scheduled: Equatable {
+    struct Scheduled: Equatable {
         var due: Duration
         var ticket: DueQueue<Key>.Ticket
         var cause: ReportCause
@@ -112,8 +112,8 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     private var timing: ReportTiming
     /// When the refresh interval was last shortened.
     private var shortenedAt: Duration?
-    private var entries: [Key: Entry] = [:]
-    private var queues = DueReports<Key>()
+    var entries: [Key: Entry] = [:]
+    var queues = DueReports<Key>()
     private var gates: NamespaceGates<Key>
     /// While the API server is unreachable, no report is handed out before this moment.
     private var pausedUntil: Duration = .zero

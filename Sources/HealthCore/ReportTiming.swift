@@ -26,6 +26,11 @@ package struct ReportTiming: Sendable, Hashable {
         refreshInterval: .seconds(30 * 60),
         messageInterval: .seconds(10 * 60)
     )
+    /// The event on a lasting outage of the driver: as ``lastingEvents``, but changes of its numbers show within a minute.
+    package static let outageEvents = ReportTiming(
+        refreshInterval: .seconds(30 * 60),
+        messageInterval: .seconds(60)
+    )
     /// The shortest time between refreshes, where the API server's event lifetime is very short.
     static let minimumRefreshInterval = Duration.seconds(120)
     /// Events that are recorded once.
@@ -61,6 +66,12 @@ package enum ReportStep<Key: Hashable & Sendable, State: Reportable, Target: Rep
     case report(PendingReport<Key, State, Target>)
     /// No report is due before this moment; nil: before a state changes.
     case wait(until: Duration?)
+
+    /// The same, but waits no longer than until this moment; nil: unchanged.
+    package func waiting(atMostUntil end: Duration?) -> ReportStep {
+        guard case .wait(let due) = self, let end else { return self }
+        return .wait(until: min(due ?? end, end))
+    }
 }
 
 /// The outcome of an attempt to report something.

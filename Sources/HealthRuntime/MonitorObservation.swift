@@ -26,8 +26,12 @@ package struct ReportObservation: Sendable, Hashable {
         case unknownCondition = "unknown_condition"
         /// An event on a volume for which the driver does not respond, or responds again.
         case unanswered
+        /// An event on a volume whose health changes too often.
+        case flapping
         /// An event on a node's failure or recovery.
         case nodeFailure = "node_failure"
+        /// An event on an outage of the driver, or its end.
+        case outage
         /// The status of a claim, or a condition of a pod.
         case status
     }

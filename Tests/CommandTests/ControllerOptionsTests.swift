@@ -67,7 +67,8 @@ import Testing
             "--worker-threads=3", "--report-missing-volumes=false", "--legacy-status=false", "--enable-node-watcher",
             "--node-failure-duration=90s", "--volume-secrets=node-stage", "--probe-qps=0.5",
             "--missing-volumes-hold=2m", "--report-unanswered-after=20m", "--claim-condition=always", "--warm-standby",
-            "--driver-unavailable-timeout=2m",
+            "--driver-unavailable-timeout=2m", "--unhealthy-interval=20s", "--abnormal-after=2m", "--recover-after=3m",
+            "--flapping-threshold=4",
         ])
         #expect(options.csiAddress == "unix:///tmp/csi.sock")
         #expect(options.timeout == .seconds(90))
@@ -101,6 +102,9 @@ import Testing
         #expect(monitor.listVolumesInterval == .seconds(5400))
         #expect(monitor.monitorInterval == .seconds(30))
         #expect(monitor.workerThreads == 3)
+        #expect(monitor.unhealthyInterval == .seconds(20))
+        #expect(monitor.holdTimes == HoldTimes(abnormalAfter: .seconds(120), recoverAfter: .seconds(180)))
+        #expect(monitor.flappingThreshold == 4)
         #expect(!monitor.reportsMissingVolumes)
         #expect(monitor.probesPerSecond == 0.5)
         #expect(monitor.missingVolumesHold == .seconds(120))

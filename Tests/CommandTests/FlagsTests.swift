@@ -25,7 +25,8 @@ import Testing
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
-        "report-unanswered-after": "15m",
+        "report-unanswered-after": "15m", "unhealthy-interval": "0s", "abnormal-after": "0s", "recover-after": "0s",
+        "flapping-threshold": "6", "outage-threshold-percent": "5", "outage-threshold-volumes": "5",
         "warm-standby": "false", "driver-unavailable-timeout": "", "status-page": "true",
     ]
 
@@ -103,6 +104,12 @@ import Testing
         ("--worker-threads=0", "--worker-threads must be greater than zero"),
         ("--probe-qps=-1", "--probe-qps must be 0 for no limit, or at least 0.001"),
         ("--report-unanswered-after=-1s", "--report-unanswered-after must not be negative; 0 disables it"),
+        ("--unhealthy-interval=5ms", "--unhealthy-interval must be at least 10ms, such as 15s, or 0"),
+        ("--abnormal-after=-1s", "--abnormal-after must not be negative, such as 2m"),
+        ("--recover-after=-1s", "--recover-after must not be negative, such as 2m"),
+        ("--flapping-threshold=-1", "--flapping-threshold must be between 1 and 1000, or 0"),
+        ("--outage-threshold-percent=101", "--outage-threshold-percent must be between 0 and 100"),
+        ("--outage-threshold-volumes=-1", "--outage-threshold-volumes must not be negative"),
         ("--missing-volumes-hold=-1s", "--missing-volumes-hold must not be negative, such as 10m"),
         ("--kube-api-burst=-1", "--kube-api-burst must not be negative"),
         ("--kube-api-qps=0", "--kube-api-qps must not be 0: write a rate, such as 50, or -1 for no limit"),

@@ -32,6 +32,7 @@ import Testing
         doctor: Checks the CSI driver, the API server and the RBAC permissions of the controller. Changes
         nothing.
         status: Lists the PersistentVolumeClaims whose volumes are unhealthy, or explains one claim.
+        check: Checks a CSI driver's health RPCs against the CSI specification. Needs no cluster.
 
         USAGE: csi-health-monitor [COMMAND] [--flag=value ...]
 
@@ -46,6 +47,11 @@ import Testing
           --monitor-interval <duration>
                                   Interval in which each volume is probed once, if the CSI driver does not
                                   list volumes. (default: 1m)
+          --unhealthy-interval <duration>
+                                  Interval between calls for a volume that is unhealthy, if the CSI driver
+                                  has a call for a single volume. 0: a quarter of --list-volumes-interval
+                                  or --monitor-interval, whichever applies. Not less than that one: none.
+                                  (default: 0s)
           --worker-threads <count>
                                   Maximum number of concurrent calls for single volumes. Fewer are made
                                   while more would slow down the CSI driver. (default: 10)
@@ -72,6 +78,22 @@ import Testing
           --report-unanswered-after <duration>
                                   Report a PersistentVolumeClaim when calls for its volume have failed for
                                   this long, if volumes are probed individually. 0: never. (default: 15m)
+          --abnormal-after <duration>
+                                  Report a volume as unhealthy only after it has been so for this long.
+                                  (default: 0s)
+          --recover-after <duration>
+                                  Report that a volume has recovered only after it has been healthy for
+                                  this long. (default: 0s)
+          --flapping-threshold <count>
+                                  Number of changes within an hour above which a volume is reported as
+                                  flapping, and its changes at most every 10 minutes. 0: never. (default: 6)
+          --outage-threshold-percent <count>
+                                  Percentage of the CSI driver's volumes. If more than these and more than
+                                  --outage-threshold-volumes turn unhealthy within one list or interval, an
+                                  outage of the CSI driver is reported. 100: never. (default: 5)
+          --outage-threshold-volumes <count>
+                                  Number of volumes that may turn unhealthy together, however few the CSI
+                                  driver has. (default: 5)
           --legacy-status <bool>  Write the conditions of legacy drivers (up to CSI 1.12) to
                                   status.healthStatus as well. (default: true)
           --claim-condition <when>

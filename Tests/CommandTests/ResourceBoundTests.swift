@@ -99,7 +99,7 @@ import Testing
                 programPath(),
                 [
                     "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
-                    "--list-volumes-interval=10ms", "--timeout=1h",
+                    "--list-volumes-interval=10ms", "--unhealthy-interval=1h", "--timeout=1h",
                 ]
             ) { processID in
                 await driver.journal.wait(for: method, count: 20)

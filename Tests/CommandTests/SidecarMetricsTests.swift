@@ -49,6 +49,7 @@ import Testing
             healthyVolumes: 7,
             staleVolumes: 4,
             unansweredClaims: [(claim: ClaimKey(namespace: "default", name: "slow"), age: .seconds(400))],
+            flappingClaims: [ClaimKey(namespace: "default", name: "flapping")],
             lastRound: ProbeRound(volumes: 7, answered: 5),
             unhealthyVolumes: 2,
             unknownVolumes: 1,
@@ -56,7 +57,8 @@ import Testing
             statuses: .init(depth: 0, oldest: .zero, adds: 9),
             isStatusSupported: true,
             method: .init(name: "ListVolumes", generation: "legacy"),
-            probeInterval: .seconds(60)
+            probeInterval: .seconds(60),
+            unhealthyRatio: 0.2
         )
     )
 
@@ -171,6 +173,8 @@ import Testing
             #"csi_volume_health_sweep_volumes{driver_name="d",result="unanswered"} 2"#,
             #"csi_volume_health_unanswered_seconds{driver_name="d",namespace="default",persistentvolumeclaim="slow"} 400"#,
             #"csi_volume_health_driver_connected{driver_name="d"} 1"#,
+            #"csi_volume_health_outage{driver_name="d"} 0"#,
+            #"csi_volume_health_unhealthy_ratio{driver_name="d"} 0.2"#,
             #"csi_volume_health_driver_supported{driver_name="d"} 1"#, #"csi_volume_health_leader{driver_name="d"} 1"#,
             #"csi_volume_health_report_queue_depth{driver_name="d",queue="events"} 3"#,
             #"csi_volume_health_report_queue_oldest_seconds{driver_name="d",queue="events"} 1.5"#,

@@ -5,6 +5,7 @@ import Foundation
 import HealthCore
 import Testing
 
+@testable import ControllerCore
 @testable import ControllerMonitor
 @testable import csi_health_monitor
 
@@ -157,6 +158,26 @@ import Testing
         #expect(facts(page, "CSI driver")["Mass absence"] == "suspected")
         #expect(facts(page, "CSI driver")["List"] == "foreign_ids")
         #expect(facts(page, "Reports")["status.healthStatus"] == "not supported")
+    }
+
+    @Test func `an outage of the driver is on the page and in JSON`() throws {
+        var health = StatusPageScene.health()
+        let slow = VolumeHealthCondition(status: .degraded, reason: "SlowIO", message: "")
+        let outage = DriverOutage(
+            since: .zero,
+            unhealthy: 8,
+            volumes: 20,
+            conditions: [.init(identity: slow.identity, volumes: 8)],
+            otherConditions: 0,
+            common: []
+        )
+        health.outage = (outage, .seconds(600))
+        let scene = StatusPageScene.page(health: health)
+        let summary = "8 of 20 volumes unhealthy since 2026-11-29T16:50:00Z: Degraded (SlowIO) 8"
+        #expect(facts(page(scene), "CSI driver")["Outage"] == summary)
+        let json = try #require(try json(scene)["driver"] as? [String: Any])
+        #expect((json["outage"] as? [String: Any])?["since"] as? String == "2026-11-29T16:50:00Z")
+        #expect((json["outage"] as? [String: Any])?["summary"] as? String == summary)
     }
 
     @Test(arguments: StatusPageScene.hostileTexts) func `a hostile text is the same text in JSON`(text: String) throws {

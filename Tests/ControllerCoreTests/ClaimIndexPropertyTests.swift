@@ -107,7 +107,7 @@ struct ClaimIndexPropertyTests {
 
     /// docs/architecture.md quotes these sizes.
     @Test func `records have the documented sizes`() {
-        #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 32)
+        #expect(MemoryLayout<ClaimIndex.VolumeRecord>.stride == 36)
         #expect(MemoryLayout<ClaimIndex.HandleEntry>.stride == 16)
         #expect(MemoryLayout<ClaimIndex.ClaimRecord>.stride == 32)
     }

@@ -27,6 +27,13 @@ struct Scene: Sendable {
     /// The time between sweeps.
     static let interval = Duration.seconds(300)
 
+    /// Without outages of the driver, whose events would come before those that most tests wait for.
+    static var configuration: MonitorConfiguration {
+        var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "csi-hostpathplugin-0")
+        configuration.outageLimits = nil
+        return configuration
+    }
+
     private static let token = "monitor"
     /// Sets up a scene, runs a monitor in it while `body` runs, and tears it down.
     ///
@@ -38,7 +45,7 @@ struct Scene: Sendable {
         prepare: (Scene) throws -> Void,
         _ body: @escaping @Sendable (Scene) async throws -> Void
     ) async throws {
-        var configuration = MonitorConfiguration(driverName: "hostpath.csi.k8s.io", identity: "csi-hostpathplugin-0")
+        var configuration = Self.configuration
         configure(&configuration)
         try await set { scene in
             try prepare(scene)
@@ -77,10 +84,7 @@ struct Scene: Sendable {
     ///   - warmStandby: Whether it fills its caches before the first term.
     ///   - isLeading: Whether it may make calls and write.
     func monitor(
-        _ configuration: MonitorConfiguration = .init(
-            driverName: "hostpath.csi.k8s.io",
-            identity: "csi-hostpathplugin-0"
-        ),
+        _ configuration: MonitorConfiguration = configuration,
         leaseNamespace: String? = nil,
         terms: Terms? = nil,
         warmStandby: Bool = false,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerCore
 import ControllerMonitor
 import HealthMonitorTestKit
 import HealthRuntime
@@ -11,13 +12,17 @@ import Testing
     static let volumes = (1...2000).map { VolumeFixture(number: $0) }
 
     @Test(.tags(.rule10)) func `each of 2,000 volumes is reported exactly once`() async throws {
-        try await Scene.run { scene in
+        try await Scene.run {
+            $0.outageLimits = OutageLimits()
+        } prepare: { scene in
             for volume in Self.volumes { try volume.create(in: scene.server) }
             scene.driver.volumes = Self.volumes.map { SimulatedVolume(id: $0.handle, condition: .abnormal("outage")) }
         } _: { scene in
-            _ = await scene.write(2000)
+            // Those of the claims, and one on the driver.
+            _ = await scene.write(2001)
             await scene.sweepAgain()
-            let events = try scene.events()
+            let events = try scene.events().filter { $0["involvedObject", "kind"] == "PersistentVolumeClaim" }
+            #expect(try scene.events().map { $0["reason"] }.count { $0 == "DriverOutage" } == 1)
             #expect(Set(events.compactMap { $0["involvedObject", "name"]?.string }).count == 2000)
             #expect(events.count == 2000)
             #expect(events.allSatisfy { $0["count"] == 1 })

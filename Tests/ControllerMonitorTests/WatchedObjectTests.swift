@@ -59,6 +59,33 @@ import Testing
         #expect(try WatchedVolume(volume).driver.isEmpty)
     }
 
+    /// The generated message has neither field: encoded with the field numbers of
+    /// `k8s.io/api/core/v1/generated.proto`.
+    @Test func `the StorageClass and the topology of a volume are read`() throws {
+        func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
+            [number << 3 | 2, UInt8(content.count)] + content
+        }
+        func text(_ number: UInt8, _ text: String) -> [UInt8] { field(number, Array(text.utf8)) }
+        func required(_ zone: String) -> [UInt8] {
+            let zone = field(1, text(1, "zone") + text(2, "In") + text(3, zone))
+            let region = field(1, text(1, "region") + text(2, "In") + text(3, "r"))
+            return field(9, field(1, field(1, zone + region)))
+        }
+        let whole: [UInt8] = try bound().serializedBytes()
+        func placement(_ spec: [UInt8]) throws -> VolumePlacement {
+            try WatchedVolume(reading: (whole + field(2, spec)).span).monitored(secrets: .none).placement
+        }
+        let (zone, region) = (TopologySegment(key: "zone", value: "b"), TopologySegment(key: "region", value: "r"))
+        #expect(
+            try placement(text(6, "gold") + required("b"))
+                == VolumePlacement(storageClass: "gold", segments: [region, zone])
+        )
+        #expect(try placement(text(6, "gold")) == VolumePlacement(storageClass: "gold"))
+        #expect(try placement(required("a") + required("b")) == VolumePlacement(segments: [region]))
+        #expect(try placement(field(9, [0x0A, 5])) == VolumePlacement())
+        #expect(try WatchedVolume(bound()).monitored(secrets: .none).placement == VolumePlacement())
+    }
+
     @Test func `a claim is read`() throws {
         var claim = PersistentVolumeClaim()
         claim.metadata.namespace = "default"

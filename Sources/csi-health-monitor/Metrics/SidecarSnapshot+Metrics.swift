@@ -53,9 +53,9 @@ extension SidecarSnapshot {
 }
 
 extension HealthSnapshot {
-    /// A claim has series only while it is unhealthy.
+    /// A claim has series only while it is unhealthy or flapping.
     fileprivate func claimMetrics(at time: Double) -> [CollectedMetric] {
-        let claims = unhealthyClaims
+        let (claims, flapping) = (unhealthyClaims, flappingClaims)
         return [
             CollectedMetric(
                 MetricDescription(
@@ -86,6 +86,14 @@ extension HealthSnapshot {
                 // Whole seconds, as lastTransitionTime: the same value at each scrape.
                 samples: claims.map { ([$0.namespace, $0.name], (time - $0.age / .seconds(1)).rounded()) }
             ),
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_flapping",
+                    help: "Whether the claim's volume changes so often that not every change is reported (1).",
+                    labelNames: ["namespace", "persistentvolumeclaim"]
+                ),
+                samples: flapping.map { ([$0.namespace, $0.name], 1) }
+            ),
         ]
     }
 
@@ -112,7 +120,7 @@ extension HealthSnapshot {
     }
 
     fileprivate var stateMetrics: [CollectedMetric] {
-        let (listProblem, probeInterval) = (listProblem, probeInterval)
+        let (listProblem, probeInterval, unhealthyRatio) = (listProblem, probeInterval, unhealthyRatio)
         let (healthy, unhealthy) = (Double(healthyVolumes), Double(unhealthyVolumes))
         let (stale, unknown) = (Double(staleVolumes), Double(unknownVolumes))
         let (unanswered, round) = (unansweredClaims, lastRound)
@@ -130,6 +138,20 @@ extension HealthSnapshot {
                     help: "Whether so many volumes are missing at once that the CSI driver is suspected (1)."
                 ),
                 value: isAbsenceSuspected ? 1 : 0
+            ),
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_outage",
+                    help: "Whether so many volumes are unhealthy together that the CSI driver has an outage (1)."
+                ),
+                value: outage == nil ? 0 : 1
+            ),
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_volume_health_unhealthy_ratio",
+                    help: "Ratio of unhealthy volumes to all volumes of the CSI driver that claims use."
+                ),
+                samples: unhealthyRatio.map { [([], $0)] } ?? []
             ),
             CollectedMetric(
                 MetricDescription(

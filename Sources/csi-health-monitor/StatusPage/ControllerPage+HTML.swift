@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerCore
 import ControllerMonitor
 import Flags
 import HTTPEndpoint
@@ -87,6 +88,9 @@ extension ControllerPage {
         }
         if let problem = health.listProblem { facts.append(.init("List", problem, .bad)) }
         if health.isAbsenceSuspected { facts.append(.init("Mass absence", "suspected", .bad)) }
+        if let (outage, age) = health.outage {
+            facts.append(.init("Outage", outage.summary(since: date(age).rfc3339), .bad))
+        }
         return StatusPage.Facts(title: "CSI driver", facts: facts)
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import ControllerCore
 import ControllerMonitor
 import HTTPEndpoint
 import VolumeStatus
@@ -39,6 +40,14 @@ extension ControllerPage {
             "intervalSeconds": interval.map { .integer($0.components.seconds) },
             "listProblem": (health?.listProblem).map { .text($0) },
             "absenceSuspected": health.map { .bool($0.isAbsenceSuspected) },
+            "outage": health?.outage.map { outage, age in
+                .members([
+                    "since": .text(date(age).rfc3339),
+                    "unhealthy": .integer(Int64(outage.unhealthy)),
+                    "volumes": .integer(Int64(outage.volumes)),
+                    "summary": .text(outage.summary(since: date(age).rfc3339)),
+                ])
+            },
         ])
     }
 

@@ -18,8 +18,11 @@ import SwiftProtobuf
 enum WatchFrames {
     static func run(_ input: inout FuzzInput) throws(InvariantViolation) {
         switch input.number(below: 6) {
-        case 0: try run(PersistentVolume.self, read: WatchedVolume.self, &input) { $0.isWhole(of: $1) }
-        case 1: try run(PersistentVolumeClaim.self, read: WatchedClaim.self, &input) { $0.isWhole(of: $1) }
+        case 0: try run(PersistentVolume.self, read: WatchedVolume.self, &input) { $0.isWhole(of: $1, from: $2) }
+        case 1:
+            try run(PersistentVolumeClaim.self, read: WatchedClaim.self, &input) { claim, part, _ in
+                claim.isWhole(of: part)
+            }
         case 2: try run(Event.self, &input)
         case 3: try run(Node.self, &input)
         case 4: try run(Pod.self, &input)
@@ -31,7 +34,7 @@ enum WatchFrames {
         _: O.Type,
         read _: Read.Type,
         _ input: inout FuzzInput,
-        isRead: (O, Read) -> Bool
+        isRead: (O, Read, [UInt8]) -> Bool
     ) throws(InvariantViolation) {
         var again = input
         try run(O.self, &input)
@@ -44,7 +47,7 @@ enum WatchFrames {
             guard let part = try? Read(reading: bytes.span) else {
                 throw InvariantViolation(message: "the lean reader fails for a valid object: \(object)")
             }
-            try require(isRead(object, part), "the lean reader's object differs: \(object), \(part)")
+            try require(isRead(object, part, bytes), "the lean reader's object differs: \(object), \(part)")
         }
         let parts = isList ? listed(Read.self, body) : read(Read.self, [body]).changes.filter { $0.object != nil }
         var core = WatchedCluster()
@@ -275,7 +278,7 @@ extension WatchFrames {
     }
 
     /// The contents of the fields of this number, up to the first malformed field.
-    private static func fields(_ number: Int, _ bytes: [UInt8]) -> [[UInt8]] {
+    fileprivate static func fields(_ number: Int, _ bytes: [UInt8]) -> [[UInt8]] {
         var contents: [[UInt8]] = []
         var reader = WireReader()
         while let field = try? reader.next(in: bytes.span) {
@@ -288,8 +291,10 @@ extension WatchFrames {
 // MARK: The lean readers' objects, derived from the generated messages
 
 extension PersistentVolume {
-    fileprivate func isWhole(of volume: WatchedVolume) -> Bool {
+    /// - Parameter bytes: of the volume.
+    fileprivate func isWhole(of volume: WatchedVolume, from bytes: [UInt8]) -> Bool {
         let csi = spec.persistentVolumeSource.csi
+        let placement = Self.placement(bytes)
         return volume.resourceVersion == metadata.resourceVersion.asName && volume.driver == csi.driver.asName
             && VolumeSecretsKind.allCases.allSatisfy { kind in
                 volume.monitored(secrets: kind)
@@ -303,9 +308,21 @@ extension PersistentVolume {
                             ) : nil,
                         claimUID: spec.claimRef.uid.asName,
                         isBound: status.phase == "Bound",
-                        secret: csi.secret(kind)
+                        secret: csi.secret(kind),
+                        placement: placement
                     )
             }
+    }
+
+    /// The generated message has neither the StorageClass nor the affinity.
+    private static func placement(_ bytes: [UInt8]) -> VolumePlacement {
+        let spec = WatchFrames.fields(2, bytes).flatMap(\.self)
+        let storageClass = WatchFrames.fields(6, spec).last.map {
+            $0.count > 253 ? "" : String(decoding: $0, as: UTF8.self)
+        }
+        let affinity = WatchFrames.fields(9, spec).flatMap(\.self)
+        let selector = affinity.isEmpty ? nil : try? NodeSelector.required(nodeAffinity: affinity.span)
+        return VolumePlacement(storageClass: storageClass ?? "", segments: selector?.segments ?? [])
     }
 }
 

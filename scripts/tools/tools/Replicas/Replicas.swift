@@ -69,6 +69,10 @@ struct Replicas {
             "--timeout=1s",
             "--list-volumes-interval=\(milliseconds(listInterval))",
             "--monitor-interval=\(milliseconds(listInterval))",
+            // Volumes change every few seconds, and each change that lasts must be reported; an event on the driver would
+            // be a write that the ledger does not expect.
+            "--flapping-threshold=0",
+            "--outage-threshold-percent=100",
             "--leader-election",
             "--leader-election-namespace=default",
             "--leader-election-lease-duration=\(milliseconds(Timing.leaseDuration))",

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+extension DriverOutage {
+    /// The text of the event: `412 of 2,000 volumes unhealthy since 2026-11-29T10:02:00Z: Inaccessible
+    /// (BackendUnreachable) 400, Degraded (SlowIO) 12; all in topology.kubernetes.io/zone b`.
+    ///
+    /// - Parameter since: ``since`` in RFC 3339, in UTC: an event is read on other days and in other time zones.
+    package func summary(since: String) -> String {
+        let counts = "\(Self.grouped(unhealthy)) of \(Self.grouped(volumes)) volumes unhealthy since \(since)"
+        let causes = [conditionSummary, commonSummary].filter { !$0.isEmpty }.joined(separator: "; ")
+        return causes.isEmpty ? counts : "\(counts): \(causes)"
+    }
+
+    /// `Inaccessible (BackendUnreachable) 400, Degraded (SlowIO) 12`
+    package var conditionSummary: String {
+        var texts = conditions.map { count in
+            let reason = bounded(count.identity.reason, toBytes: Self.maximumReasonBytes)
+            return "\(count.identity.status.rawValue) (\(reason)) \(Self.grouped(count.volumes))"
+        }
+        if otherConditions > 0 { texts.append("and \(Self.grouped(otherConditions)) other reasons") }
+        return texts.joined(separator: ", ")
+    }
+
+    /// `all in topology.kubernetes.io/zone b, 97 % have StorageClass gold`
+    package var commonSummary: String {
+        common.map { common in
+            let share = common.unhealthy == common.of ? "all" : "\(common.unhealthy * 100 / common.of) %"
+            return switch common.attribute {
+            case .storageClass(let name): "\(share) have StorageClass \(name)"
+            case .segment(let segment): "\(share) in \(segment.key) \(segment.value)"
+            }
+        }.joined(separator: ", ")
+    }
+
+    /// The driver chooses reasons, and an event's message has 1024 bytes.
+    private static var maximumReasonBytes: Int { 64 }
+
+    /// With commas between thousands.
+    fileprivate static func grouped(_ number: Int) -> String {
+        let digits = Array(String(number))
+        var text = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
+            text.append(digit)
+        }
+        return text
+    }
+}
+
+extension OutageState {
+    /// The message of the event that ends an outage: `The outage lasted 12m; 3 of 2,000 volumes are still unhealthy`.
+    package static func endedMessage(lasted: Duration, unhealthy: Int, volumes: Int) -> String {
+        let rest =
+            switch unhealthy {
+            case 0: "no volume is unhealthy"
+            case 1: "1 of \(DriverOutage.grouped(volumes)) volumes is still unhealthy"
+            default:
+                "\(DriverOutage.grouped(unhealthy)) of \(DriverOutage.grouped(volumes)) volumes are still unhealthy"
+            }
+        return "The outage lasted \(text(lasted)); \(rest)"
+    }
+
+    /// `45s`, `12m`, `3h12m`
+    private static func text(_ duration: Duration) -> String {
+        let seconds = max(0, duration.components.seconds)
+        if seconds < 60 { return "\(seconds)s" }
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
+        return hours == 0 ? "\(minutes)m" : "\(hours)h\(minutes)m"
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+/// When a volume is flapping, and what that means for its reports.
+package struct FlappingLimits: Sendable, Hashable {
+    /// A volume is flapping that changes more often than this within ``quietTime``; 0: none is.
+    package var threshold: Int
+    /// Flapping ends when the volume has not changed for this long.
+    package var quietTime: Duration
+    /// The minimum time from one report on a flapping volume to the next.
+    package var pause: Duration
+
+    package init(threshold: Int, quietTime: Duration = .seconds(3600), pause: Duration = .seconds(600)) {
+        self.threshold = threshold
+        self.quietTime = quietTime
+        self.pause = pause
+    }
+
+    /// Flapping is not detected.
+    package static let off = FlappingLimits(threshold: 0)
+}
+
+/// Finds out which keys change their state too often, and lets one change of those pass per ``FlappingLimits/pause``.
+///
+/// - A key that does not change costs nothing. One that has changed has an entry until it has been quiet for
+///   ``FlappingLimits/quietTime``, with the times of its last changes: at most ``FlappingLimits/threshold`` + 1.
+/// - The change that exceeds the threshold begins the flapping and the first pause.
+/// - The latest state wins: at the end of a pause ``release(at:)`` returns the current state, if it differs from the
+///   reported one. Without further changes it is so reported before the flapping ends.
+///
+/// Pure.
+struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
+    /// What is known of a key that flaps.
+    struct Flapping: Sendable, Equatable {
+        /// How often the state has changed since ``since``.
+        var changes: Int
+        /// The first change that was followed by others, each within the quiet time.
+        var since: Duration
+    }
+
+    /// What ``release(at:)`` returns.
+    struct Release: Sendable {
+        /// States to report now.
+        var states: [(key: Key, state: State)] = []
+        /// Keys that do not flap any more.
+        var ended: [Key] = []
+    }
+
+    private struct History {
+        var first: Duration
+        var last: Duration
+        /// The changes before ``last``, as far as they count: no heap object for a key that has changed once.
+        var earlier: [Duration] = []
+        var total: Int32 = 1
+        var end: DueQueue<Key>.Ticket
+    }
+
+    private struct Pause {
+        /// The last report, or the beginning of the flapping.
+        var reported: Duration
+        /// The current state, where it differs from the reported one.
+        var state: State?
+        var end: DueQueue<Key>.Ticket?
+    }
+
+    private let limits: FlappingLimits
+    private var histories: [Key: History] = [:]
+    /// The keys that flap.
+    private var pauses: [Key: Pause] = [:]
+    private var endsOfPauses = DueQueue<Key>()
+    private var endsOfHistories = DueQueue<Key>()
+
+    init(_ limits: FlappingLimits) {
+        self.limits = limits
+    }
+
+    /// The keys that flap.
+    var flappingKeys: some Collection<Key> { pauses.keys }
+
+    /// The keys that have changed lately.
+    var keys: some Collection<Key> { histories.keys }
+
+    /// How often the key has changed, if it flaps; nil otherwise.
+    func flapping(_ key: Key) -> Flapping? {
+        guard pauses[key] != nil, let history = histories[key] else { return nil }
+        return Flapping(changes: Int(history.total), since: history.first)
+    }
+
+    /// The current state, while it waits for the end of a pause; nil otherwise.
+    func waiting(_ key: Key) -> State? {
+        pauses.isEmpty ? nil : pauses[key]?.state
+    }
+
+    /// How many moments were scheduled at which ``release(at:)`` has something to do.
+    var plans: UInt64 { endsOfPauses.insertions + endsOfHistories.insertions }
+
+    /// When ``release(at:)`` has something to do next.
+    var firstDue: Duration? {
+        [endsOfPauses.first?.due, endsOfHistories.first?.due].compactMap(\.self).min()
+    }
+
+    /// The state is this one now. Returns whether it may be reported now; otherwise it waits for the end of the pause.
+    ///
+    /// - Parameter reported: the fingerprint of the state that was reported; nil: it is clear, or none was reported.
+    mutating func passes(_ state: State, for key: Key, reported: Fingerprint?, at now: Duration) -> Bool {
+        guard limits.threshold > 0 else { return true }
+        let fingerprint = state.unclearFingerprint
+        let last: Fingerprint? = waiting(key).map(\.unclearFingerprint) ?? reported
+        if fingerprint != last { count(key, at: now) }
+        guard var pause = pauses[key] else { return true }
+        defer { pauses[key] = pause }
+        if fingerprint == reported {
+            // Nothing to report but details.
+            pause.state = nil
+            return true
+        }
+        if now - pause.reported >= limits.pause {
+            pause.state = nil
+            pause.reported = now
+            return true
+        }
+        pause.state = state
+        if pause.end == nil { pause.end = endsOfPauses.insert(key, due: pause.reported + limits.pause) }
+        return false
+    }
+
+    /// Counts a change, which may begin the flapping.
+    private mutating func count(_ key: Key, at now: Duration) {
+        guard var history = histories[key] else {
+            let end = endsOfHistories.insert(key, due: now + limits.quietTime)
+            histories[key] = History(first: now, last: now, end: end)
+            return
+        }
+        let (threshold, window) = (limits.threshold, limits.quietTime)
+        history.earlier.append(history.last)
+        history.earlier.removeAll { now - $0 >= window }
+        if history.earlier.count > threshold { history.earlier.removeFirst(history.earlier.count - threshold) }
+        history.last = now
+        if history.total < .max { history.total += 1 }
+        histories[key] = history
+        if history.earlier.count == threshold, pauses[key] == nil { pauses[key] = Pause(reported: now) }
+    }
+
+    /// Ends what is over: pauses, flapping, and the memory of changes.
+    mutating func release(at now: Duration) -> Release {
+        var release = Release()
+        while let item = endsOfPauses.removeFirst(dueBy: now) {
+            guard var pause = pauses[item.element], pause.end == item.ticket else { continue }
+            pause.end = nil
+            if let state = pause.state {
+                release.states.append((item.element, state))
+                pause.state = nil
+                pause.reported = now
+            }
+            pauses[item.element] = pause
+        }
+        while let item = endsOfHistories.removeFirst(dueBy: now) {
+            guard let history = histories[item.element], history.end == item.ticket else { continue }
+            let end = history.last + limits.quietTime
+            if end > now {
+                histories[item.element]?.end = endsOfHistories.insert(item.element, due: end)
+            } else {
+                histories[item.element] = nil
+                guard let pause = pauses.removeValue(forKey: item.element) else { continue }
+                if let state = pause.state { release.states.append((item.element, state)) }
+                release.ended.append(item.element)
+            }
+        }
+        return release
+    }
+
+    mutating func remove(_ key: Key) {
+        histories[key] = nil
+        pauses[key] = nil
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthCore
+
+/// Additional calls for unhealthy volumes, where the driver has a call for a single volume: see
+/// ``HealthCore/RecheckSchedule``.
+extension HealthState {
+    /// The next unhealthy volume to probe, when nothing else is due. Calls of both schedules count towards the rate.
+    ///
+    /// - Parameter due: when something else is due.
+    mutating func nextRecheck(at now: Duration, otherwise due: Duration?) -> ProbeStep<String> {
+        guard let nextCall = probes?.nextCall, rechecks != nil else { return .wait(until: due) }
+        let volumes = probesEveryVolume ? probes?.count ?? 0 : index.healthCounts.values.reduce(0, +)
+        switch rechecks?.next(at: now, notBefore: nextCall, volumes: volumes) {
+        case .probe(let handle):
+            probes?.callBegan(at: now)
+            return .probe(handle)
+        case .wait(let next): return .wait(until: [due, next].compactMap(\.self).min())
+        case nil: return .wait(until: due)
+        }
+    }
+
+    /// A call has shown a volume as healthy. Where volumes are listed, the next list confirms or refutes that.
+    mutating func recovered(_ handle: HandleNumber) {
+        guard rechecks != nil, !probesEveryVolume, isKnownUnhealthy(handle) else { return }
+        recoveredByCall.insert(handle)
+    }
+
+    /// Compares what calls have shown since the last list with a complete list. A driver whose call returns healthy
+    /// volumes only would otherwise make every unhealthy volume recover between two lists.
+    mutating func compareCalls(with unhealthy: [HandleNumber: VolumeState]) {
+        guard !recoveredByCall.isEmpty else { return }
+        let areRefuted = recoveredByCall.allSatisfy { unhealthy[$0]?.isClear == false }
+        refutedRecoveries = areRefuted ? refutedRecoveries + recoveredByCall.count : 0
+        recoveredByCall = []
+        guard refutedRecoveries >= Self.tolerableRefutations else { return }
+        callsContradictLists = true
+        rechecks = nil
+    }
+
+    /// A volume may be unhealthy again by chance.
+    private static var tolerableRefutations: Int { 3 }
+
+    /// A response has shown the health of a volume: it is probed again soon while it is unhealthy, or its recovery is
+    /// not reported yet.
+    mutating func recheck(_ handle: HandleNumber, at now: Duration) {
+        guard let count = rechecks?.count else { return }
+        let isUnhealthy = isKnownUnhealthy(handle)
+        guard isUnhealthy || count > 0, let name = index.volumeHandle(handle) else { return }
+        rechecks?.set(name, isUnhealthy: isUnhealthy, at: now)
+    }
+}
