@@ -29,39 +29,39 @@ package.targets.append(
     .executableTarget(
         name: "csi-health-monitor",
         dependencies: [
-            "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport",
-            "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubeletPlugins", "KubernetesAPI",
-            "KubernetesClient", "LeaderElection", "Metrics", "NodeCore", "NodeMonitor", "VolumeStatus",
-            .argumentParser, .logging, .serviceLifecycle, .unixSignals,
+            "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "DriverCheck", "Flags",
+            "GRPCTransport", "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubeletPlugins",
+            "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", "NodeCore", "NodeMonitor",
+            "VolumeStatus", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
         ],
         swiftSettings: .handwrittenWithVersion
     )
 )
 package.targets += modules([
     "CSIClient": ["CSISpec", "GRPCTransport", "ProtobufWire", .logging, .swiftProtobuf],
-    "CompactStorage": [], "Metrics": [], "ProtobufWire": [], "Threads": [],
-    "ControllerCore": ["CompactStorage", "HealthCore"],
+    "CompactStorage": [], "Metrics": [], "ProtobufWire": [], "Threads": [], "HealthCore": [.heapModule],
     "ControllerMonitor": [
         "CSIClient", "ControllerCore", "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient",
         "ProtobufWire", .logging,
     ],
-    "Digests": ["COpenSSL"], "KlogLogging": [.logging],
-    "Flags": [
-        "ControllerCore", "ControllerMonitor", "GRPCTransport", "HTTPEndpoint", "HealthCore", "HealthRuntime",
-        "KlogLogging", "KubernetesClient", "LeaderElection", "NodeCore", "NodeMonitor", .argumentParser,
+    "ControllerCore": ["CompactStorage", "HealthCore"], "Digests": ["COpenSSL"], "KlogLogging": [.logging],
+    "DriverCheck": [
+        "CSISpec", "ControllerMonitor", "GRPCTransport", "HealthCore", "NodeCore", "NodeMonitor", .swiftProtobuf,
     ],
-    "GRPCTransport": ["CGRPC", "Threads"],
+    "Flags": [
+        "ControllerCore", "ControllerMonitor", "DriverCheck", "GRPCTransport", "HTTPEndpoint", "HealthCore",
+        "HealthRuntime", "KlogLogging", "KubernetesClient", "LeaderElection", "NodeCore", "NodeMonitor",
+        .argumentParser,
+    ],
     "HTTPEndpoint": ["Metrics", .logging, .nioCore, .nioHTTP1, .nioPosix],
-    "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
-    "HealthCore": [.heapModule],
+    "GRPCTransport": ["CGRPC", "Threads"], "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
     "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
     "KubeletPlugins": ["GRPCTransport", "KubernetesAPI", .logging, .swiftProtobuf],
     "KubernetesClient": [
         "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
         .systemPackage,
     ],
-    "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging],
-    "NodeCore": ["Digests", "HealthCore"],
+    "LeaderElection": ["KubernetesAPI", "KubernetesClient", .logging], "NodeCore": ["Digests", "HealthCore"],
     "NodeMonitor": [
         "CSIClient", "GRPCTransport", "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI",
         "KubernetesClient", "NodeCore", .logging,
@@ -82,9 +82,9 @@ package.targets += modules([
 ])
 package.targets += tests([
     "CommandTests": [
-        "CSIClient", "ControllerCore", "ControllerMonitor", "Flags", "GRPCTransport", "HTTPEndpoint", "HealthCore",
-        "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", "NodeCore",
-        "NodeMonitor", "VolumeStatus", "csi-health-monitor", .argumentParser,
+        "CSIClient", "ControllerCore", "ControllerMonitor", "DriverCheck", "Flags", "GRPCTransport", "HTTPEndpoint",
+        "HealthCore", "HealthRuntime", "KlogLogging", "KubernetesAPI", "KubernetesClient", "LeaderElection",
+        "Metrics", "NodeCore", "NodeMonitor", "VolumeStatus", "csi-health-monitor", .argumentParser,
     ],
     "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"], "HTTPTransportTests": ["HTTPTransport"],
     "ControllerMonitorTests": [
@@ -99,12 +99,12 @@ package.targets += tests([
     "KlogLoggingTests": ["KlogLogging"], "MetricsTests": ["Metrics"], "ProtobufWireTests": ["ProtobufWire"],
     "KubeletPluginsTests": ["GRPCTransport", "KubeletPlugins"], "NodeCoreTests": ["Digests", "HealthCore", "NodeCore"],
     "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
-    "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"],
+    "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"], "ThreadsTests": ["Threads"],
     "NodeMonitorTests": [
         "CSIClient", "GRPCTransport", "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI",
         "KubernetesClient", "NodeCore", "NodeMonitor",
     ],
-    "ThreadsTests": ["Threads"], "ToolsTests": ["tools", .argumentParser],
+    "DriverCheckTests": ["DriverCheck", "GRPCTransport"], "ToolsTests": ["tools", .argumentParser],
     "VolumeStatusTests": ["HealthCore", "KubernetesAPI", "KubernetesClient", "VolumeStatus"],
 ])
 package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])

@@ -17,6 +17,12 @@ package enum ControllerCapability: Sendable, Hashable {
     /// GET_VOLUME_HEALTH.
     case listVolumeHealth
 
+    /// - Parameter number: a value of `ControllerServiceCapability.RPC.Type`.
+    package init?(number: Int) {
+        guard let type = CSIControllerServiceCapability.RPC.TypeEnum(rawValue: number) else { return nil }
+        self.init(type)
+    }
+
     init?(_ type: CSIControllerServiceCapability.RPC.TypeEnum) {
         switch type {
         case .listVolumes: self = .listVolumes
@@ -24,7 +30,7 @@ package enum ControllerCapability: Sendable, Hashable {
         case .getVolume: self = .getVolume
         case .getVolumeHealth: self = .getVolumeHealth
         case .listVolumeHealth: self = .listVolumeHealth
-        case .unknown, .UNRECOGNIZED: return nil
+        case .createDeleteVolume, .unknown, .UNRECOGNIZED: return nil
         }
     }
 }

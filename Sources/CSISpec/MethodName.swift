@@ -9,6 +9,8 @@ package enum CSIMethodName {
     package static let getPluginCapabilities = "/csi.v1.Identity/GetPluginCapabilities"
     package static let probe = "/csi.v1.Identity/Probe"
     package static let controllerGetCapabilities = "/csi.v1.Controller/ControllerGetCapabilities"
+    package static let createVolume = "/csi.v1.Controller/CreateVolume"
+    package static let deleteVolume = "/csi.v1.Controller/DeleteVolume"
     package static let listVolumes = "/csi.v1.Controller/ListVolumes"
     package static let controllerGetVolume = "/csi.v1.Controller/ControllerGetVolume"
     /// CSI 1.13 and later.

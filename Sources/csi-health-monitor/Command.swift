@@ -30,7 +30,7 @@ enum Program {
 
     /// The commands. Without a name it is the first: external-health-monitor has no commands.
     private static let commands: [any ProgramCommand.Type] = [
-        ControllerCommand.self, AgentCommand.self, DoctorCommand.self, StatusCommand.self,
+        ControllerCommand.self, AgentCommand.self, DoctorCommand.self, StatusCommand.self, CheckCommand.self,
     ]
 
     /// The commands and what they do, for the help.

@@ -311,6 +311,7 @@ package nonisolated struct CSIControllerServiceCapability: Sendable {
     package nonisolated enum TypeEnum: SwiftProtobuf.Enum, Swift.CaseIterable {
       package typealias RawValue = Int
       case unknown // = 0
+      case createDeleteVolume // = 1
       case listVolumes // = 3
 
       /// CSI 1.3 to 1.12: list and get answers carry a VolumeCondition.
@@ -329,6 +330,7 @@ package nonisolated struct CSIControllerServiceCapability: Sendable {
       package init?(rawValue: Int) {
         switch rawValue {
         case 0: self = .unknown
+        case 1: self = .createDeleteVolume
         case 3: self = .listVolumes
         case 11: self = .volumeCondition
         case 12: self = .getVolume
@@ -341,6 +343,7 @@ package nonisolated struct CSIControllerServiceCapability: Sendable {
       package var rawValue: Int {
         switch self {
         case .unknown: return 0
+        case .createDeleteVolume: return 1
         case .listVolumes: return 3
         case .volumeCondition: return 11
         case .getVolume: return 12
@@ -353,6 +356,7 @@ package nonisolated struct CSIControllerServiceCapability: Sendable {
       // The compiler won't synthesize support with the UNRECOGNIZED case.
       package static let allCases: [CSIControllerServiceCapability.RPC.TypeEnum] = [
         .unknown,
+        .createDeleteVolume,
         .listVolumes,
         .volumeCondition,
         .getVolume,
@@ -376,6 +380,176 @@ package nonisolated struct CSIVolume: Sendable {
   // methods supported on all messages.
 
   package var volumeID: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// For the volume that `check --create-volume` creates and deletes.
+package nonisolated struct CSICreateVolumeRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var capacityRange: CSICapacityRange {
+    get {_capacityRange ?? CSICapacityRange()}
+    set {_capacityRange = newValue}
+  }
+  /// Returns true if `capacityRange` has been explicitly set.
+  package var hasCapacityRange: Bool {self._capacityRange != nil}
+  /// Clears the value of `capacityRange`. Subsequent reads from it will return its default value.
+  package mutating func clearCapacityRange() {self._capacityRange = nil}
+
+  package var volumeCapabilities: [CSIVolumeCapability] = []
+
+  package var parameters: Dictionary<String,String> = [:]
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _capacityRange: CSICapacityRange? = nil
+}
+
+package nonisolated struct CSICapacityRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var requiredBytes: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct CSIVolumeCapability: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var mount: CSIVolumeCapability.MountVolume {
+    get {_mount ?? CSIVolumeCapability.MountVolume()}
+    set {_mount = newValue}
+  }
+  /// Returns true if `mount` has been explicitly set.
+  package var hasMount: Bool {self._mount != nil}
+  /// Clears the value of `mount`. Subsequent reads from it will return its default value.
+  package mutating func clearMount() {self._mount = nil}
+
+  package var accessMode: CSIVolumeCapability.AccessMode {
+    get {_accessMode ?? CSIVolumeCapability.AccessMode()}
+    set {_accessMode = newValue}
+  }
+  /// Returns true if `accessMode` has been explicitly set.
+  package var hasAccessMode: Bool {self._accessMode != nil}
+  /// Clears the value of `accessMode`. Subsequent reads from it will return its default value.
+  package mutating func clearAccessMode() {self._accessMode = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated struct MountVolume: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct AccessMode: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var mode: CSIVolumeCapability.AccessMode.Mode = .unknown
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated enum Mode: SwiftProtobuf.Enum, Swift.CaseIterable {
+      package typealias RawValue = Int
+      case unknown // = 0
+      case singleNodeWriter // = 1
+      case UNRECOGNIZED(Int)
+
+      package init() {
+        self = .unknown
+      }
+
+      package init?(rawValue: Int) {
+        switch rawValue {
+        case 0: self = .unknown
+        case 1: self = .singleNodeWriter
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+      }
+
+      package var rawValue: Int {
+        switch self {
+        case .unknown: return 0
+        case .singleNodeWriter: return 1
+        case .UNRECOGNIZED(let i): return i
+        }
+      }
+
+      // The compiler won't synthesize support with the UNRECOGNIZED case.
+      package static let allCases: [CSIVolumeCapability.AccessMode.Mode] = [
+        .unknown,
+        .singleNodeWriter,
+      ]
+
+    }
+
+    package init() {}
+  }
+
+  package init() {}
+
+  fileprivate var _mount: CSIVolumeCapability.MountVolume? = nil
+  fileprivate var _accessMode: CSIVolumeCapability.AccessMode? = nil
+}
+
+package nonisolated struct CSICreateVolumeResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var volume: CSIVolume {
+    get {_volume ?? CSIVolume()}
+    set {_volume = newValue}
+  }
+  /// Returns true if `volume` has been explicitly set.
+  package var hasVolume: Bool {self._volume != nil}
+  /// Clears the value of `volume`. Subsequent reads from it will return its default value.
+  package mutating func clearVolume() {self._volume = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _volume: CSIVolume? = nil
+}
+
+package nonisolated struct CSIDeleteVolumeRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var volumeID: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct CSIDeleteVolumeResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -761,6 +935,9 @@ package nonisolated struct CSINodeGetVolumeStatsRequest: Sendable {
 
   /// A path where the volume was published or staged, as the driver's process sees it.
   package var volumePath: String = String()
+
+  /// Only for drivers with STAGE_UNSTAGE_VOLUME.
+  package var stagingTargetPath: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1218,7 +1395,7 @@ nonisolated extension CSIControllerServiceCapability.RPC: SwiftProtobuf.Message,
 }
 
 nonisolated extension CSIControllerServiceCapability.RPC.TypeEnum: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{2}\u{3}LIST_VOLUMES\0\u{2}\u{8}VOLUME_CONDITION\0\u{1}GET_VOLUME\0\u{2}\u{4}GET_VOLUME_HEALTH\0\u{1}LIST_VOLUME_HEALTH\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}CREATE_DELETE_VOLUME\0\u{2}\u{2}LIST_VOLUMES\0\u{2}\u{8}VOLUME_CONDITION\0\u{1}GET_VOLUME\0\u{2}\u{4}GET_VOLUME_HEALTH\0\u{1}LIST_VOLUME_HEALTH\0")
 }
 
 nonisolated extension CSIVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1246,6 +1423,260 @@ nonisolated extension CSIVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
   package static func ==(lhs: CSIVolume, rhs: CSIVolume) -> Bool {
     if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSICreateVolumeRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CreateVolumeRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}capacity_range\0\u{3}volume_capabilities\0\u{1}parameters\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._capacityRange) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.volumeCapabilities) }()
+      case 4: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.parameters) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try { if let v = self._capacityRange {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.volumeCapabilities.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.volumeCapabilities, fieldNumber: 3)
+    }
+    if !self.parameters.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.parameters, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSICreateVolumeRequest, rhs: CSICreateVolumeRequest) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs._capacityRange != rhs._capacityRange {return false}
+    if lhs.volumeCapabilities != rhs.volumeCapabilities {return false}
+    if lhs.parameters != rhs.parameters {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSICapacityRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CapacityRange"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}required_bytes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.requiredBytes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.requiredBytes != 0 {
+      try visitor.visitSingularInt64Field(value: self.requiredBytes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSICapacityRange, rhs: CSICapacityRange) -> Bool {
+    if lhs.requiredBytes != rhs.requiredBytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeCapability: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".VolumeCapability"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{2}mount\0\u{3}access_mode\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._mount) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._accessMode) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._mount {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._accessMode {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIVolumeCapability, rhs: CSIVolumeCapability) -> Bool {
+    if lhs._mount != rhs._mount {return false}
+    if lhs._accessMode != rhs._accessMode {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeCapability.MountVolume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = CSIVolumeCapability.protoMessageName + ".MountVolume"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIVolumeCapability.MountVolume, rhs: CSIVolumeCapability.MountVolume) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeCapability.AccessMode: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = CSIVolumeCapability.protoMessageName + ".AccessMode"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mode\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.mode) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.mode != .unknown {
+      try visitor.visitSingularEnumField(value: self.mode, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIVolumeCapability.AccessMode, rhs: CSIVolumeCapability.AccessMode) -> Bool {
+    if lhs.mode != rhs.mode {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIVolumeCapability.AccessMode.Mode: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNKNOWN\0\u{1}SINGLE_NODE_WRITER\0")
+}
+
+nonisolated extension CSICreateVolumeResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CreateVolumeResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}volume\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._volume) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._volume {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSICreateVolumeResponse, rhs: CSICreateVolumeResponse) -> Bool {
+    if lhs._volume != rhs._volume {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIDeleteVolumeRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DeleteVolumeRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.volumeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.volumeID, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIDeleteVolumeRequest, rhs: CSIDeleteVolumeRequest) -> Bool {
+    if lhs.volumeID != rhs.volumeID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension CSIDeleteVolumeResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DeleteVolumeResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: CSIDeleteVolumeResponse, rhs: CSIDeleteVolumeResponse) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1870,7 +2301,7 @@ nonisolated extension CSINodeServiceCapability.RPC.TypeEnum: SwiftProtobuf._Prot
 
 nonisolated extension CSINodeGetVolumeStatsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeGetVolumeStatsRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}volume_path\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}volume_id\0\u{3}volume_path\0\u{3}staging_target_path\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1880,6 +2311,7 @@ nonisolated extension CSINodeGetVolumeStatsRequest: SwiftProtobuf.Message, Swift
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.volumeID) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.volumePath) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.stagingTargetPath) }()
       default: break
       }
     }
@@ -1892,12 +2324,16 @@ nonisolated extension CSINodeGetVolumeStatsRequest: SwiftProtobuf.Message, Swift
     if !self.volumePath.isEmpty {
       try visitor.visitSingularStringField(value: self.volumePath, fieldNumber: 2)
     }
+    if !self.stagingTargetPath.isEmpty {
+      try visitor.visitSingularStringField(value: self.stagingTargetPath, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: CSINodeGetVolumeStatsRequest, rhs: CSINodeGetVolumeStatsRequest) -> Bool {
     if lhs.volumeID != rhs.volumeID {return false}
     if lhs.volumePath != rhs.volumePath {return false}
+    if lhs.stagingTargetPath != rhs.stagingTargetPath {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

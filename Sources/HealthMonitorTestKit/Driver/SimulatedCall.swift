@@ -11,8 +11,11 @@ package struct SimulatedCall: Sendable {
     package private(set) var maxEntries = 0
     /// ListVolumes, ControllerListVolumeHealth: `starting_token`
     package private(set) var startingToken = ""
-    /// ControllerGetVolume, ControllerGetVolumeHealth, NodeGetVolumeStats, NodeGetVolumeHealth: `volume_id`
+    /// ControllerGetVolume, ControllerGetVolumeHealth, NodeGetVolumeStats, NodeGetVolumeHealth, DeleteVolume:
+    /// `volume_id`
     package private(set) var volumeID = ""
+    /// CreateVolume: `name`
+    package private(set) var name = ""
     /// ControllerListVolumeHealth, ControllerGetVolumeHealth: `secrets`
     package private(set) var secrets: [String: String] = [:]
 
@@ -31,8 +34,10 @@ package struct SimulatedCall: Sendable {
             case ("ListVolumes", 2, .bytes(let bytes)), ("ControllerListVolumeHealth", 2, .bytes(let bytes)):
                 startingToken = String(decoding: bytes, as: UTF8.self)
             case ("ControllerGetVolume", 1, .bytes(let bytes)), ("ControllerGetVolumeHealth", 1, .bytes(let bytes)),
-                ("NodeGetVolumeStats", 1, .bytes(let bytes)), ("NodeGetVolumeHealth", 1, .bytes(let bytes)):
+                ("NodeGetVolumeStats", 1, .bytes(let bytes)), ("NodeGetVolumeHealth", 1, .bytes(let bytes)),
+                ("DeleteVolume", 1, .bytes(let bytes)):
                 volumeID = String(decoding: bytes, as: UTF8.self)
+            case ("CreateVolume", 1, .bytes(let bytes)): name = String(decoding: bytes, as: UTF8.self)
             case ("NodeGetVolumeStats", 2, .bytes(let bytes)), ("NodeGetVolumeHealth", 2, .bytes(let bytes)):
                 volumePath = String(decoding: bytes, as: UTF8.self)
             case ("NodeGetVolumeStats", 3, .bytes(let bytes)), ("NodeGetVolumeHealth", 3, .bytes(let bytes)):

@@ -28,7 +28,11 @@ extension SimulatedDriver {
             return .reply(capabilities(configuration.controllerCapabilities ?? []))
         case "/csi.v1.Controller/ListVolumes":
             return list(volumes.all, call, configuration) { $0.encoded }
-        case "/csi.v1.Controller/ControllerGetVolume":
+        case "/csi.v1.Controller/ControllerGetVolume", "/csi.v1.Controller/ControllerGetVolumeHealth":
+            guard !call.volumeID.isEmpty else { return .fail(.invalidArgument, "Volume ID not provided") }
+            guard call.method.hasSuffix("Volume") else {
+                return volumes[call.volumeID].map { .volumeHealth($0) } ?? .fail(.notFound, unknown(call))
+            }
             if let volume = volumes[call.volumeID] { return .volume(volume) }
             guard configuration.reportsUnknownVolumesAbnormal else { return .fail(.notFound, unknown(call)) }
             let text = "rpc error: code = NotFound desc = \(unknown(call))"
@@ -37,8 +41,6 @@ extension SimulatedDriver {
             return list(volumes.all, call, configuration) { volume in
                 configuration.listsHealthyVolumes || !volume.currentHealth.isEmpty ? volume.encodedHealth : nil
             }
-        case "/csi.v1.Controller/ControllerGetVolumeHealth":
-            return volumes[call.volumeID].map { .volumeHealth($0) } ?? .fail(.notFound, unknown(call))
         default:
             return unimplemented(call)
         }

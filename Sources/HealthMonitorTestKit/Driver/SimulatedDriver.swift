@@ -14,7 +14,8 @@ package final class SimulatedDriver: Sendable {
     package struct Configuration: Sendable {
         package var name: String
         package var vendorVersion: String
-        /// Controller capabilities by their number in the specification; nil for no controller service.
+        /// Controller capabilities by their number in the specification; nil for no controller service. With
+        /// CREATE_DELETE_VOLUME (1) the driver has CreateVolume and DeleteVolume.
         package var controllerCapabilities: [Int]?
         /// Node capabilities by their number in the specification; nil for no node service.
         package var nodeCapabilities: [Int]?
@@ -167,7 +168,28 @@ package final class SimulatedDriver: Sendable {
             (state.configuration, state.volumes, state.pathResponses[call.volumePath])
         }
         if let response { return response }
+        if configuration.controllerCapabilities?.contains(1) == true {
+            switch call.method {
+            case "/csi.v1.Controller/CreateVolume": return createVolume(call)
+            case "/csi.v1.Controller/DeleteVolume": return deleteVolume(call)
+            default: break
+            }
+        }
         return Self.response(to: call, configuration, volumes)
+    }
+
+    /// Idempotent by name, which is also in the id. A CreateVolumeResponse: volume=1 { capacity_bytes=1, volume_id=2 }.
+    private func createVolume(_ call: SimulatedCall) -> SimulatedResponse {
+        guard !call.name.isEmpty else { return .fail(.invalidArgument, "Name missing in request") }
+        let volume = SimulatedVolume(id: "id-of-\(call.name)")
+        state.withLock { state in state.volumes.change(volume.id) { _ in } }
+        return .volume(volume)
+    }
+
+    private func deleteVolume(_ call: SimulatedCall) -> SimulatedResponse {
+        guard !call.volumeID.isEmpty else { return .fail(.invalidArgument, "Volume ID missing in request") }
+        state.withLock { $0.volumes.remove(call.volumeID) }
+        return .reply([])
     }
 
     private func respond(to method: String, _ request: [UInt8]) async -> Result<[UInt8], GRPCError> {

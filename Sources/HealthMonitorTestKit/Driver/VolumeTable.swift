@@ -16,6 +16,11 @@ struct VolumeTable: Sendable {
         positions[id].map { all[$0] }
     }
 
+    /// Removes all volumes with this id.
+    mutating func remove(_ id: String) {
+        self = VolumeTable(all.filter { $0.id != id })
+    }
+
     /// Changes the first volume with this id, or a new one that is appended.
     mutating func change(_ id: String, _ change: (inout SimulatedVolume) -> Void) {
         if let position = positions[id] {
