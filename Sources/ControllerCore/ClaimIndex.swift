@@ -72,6 +72,9 @@ struct ClaimIndex: Sendable {
         firstUsed(of: handle) != nil
     }
 
+    /// How many handles there are.
+    var handleCount: Int { handles.count }
+
     /// How many handles have a volume that a claim uses. O(n).
     var usedHandles: Int { handles.positions.count { hasClaim(of: HandleNumber($0)) } }
 

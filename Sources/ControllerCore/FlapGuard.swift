@@ -24,8 +24,9 @@ package struct FlappingLimits: Sendable, Hashable {
 
 /// Finds out which keys change their state too often, and lets one change of those pass per ``FlappingLimits/pause``.
 ///
-/// - A key that does not change costs nothing. One that has changed has an entry until it has been quiet for
-///   ``FlappingLimits/quietTime``, with the times of its last changes: at most ``FlappingLimits/threshold`` + 1.
+/// - A key that does not change costs nothing. One that has changed once has its time, because an outage changes many
+///   keys once; one that has changed again has the times of its last changes, at most ``FlappingLimits/threshold`` + 1.
+///   Both are forgotten when the key has been quiet for ``FlappingLimits/quietTime``, and somewhat later.
 /// - The change that exceeds the threshold begins the flapping and the first pause.
 /// - The latest state wins: at the end of a pause ``release(at:)`` returns the current state, if it differs from the
 ///   reported one. Without further changes it is so reported before the flapping ends.
@@ -48,13 +49,15 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
         var ended: [Key] = []
     }
 
+    /// The changes of a key that has changed more than once.
     private struct History {
         var first: Duration
         var last: Duration
-        /// The changes before ``last``, as far as they count: no heap object for a key that has changed once.
+        /// The changes before ``last``, as far as they count.
         var earlier: [Duration] = []
         var total: Int32 = 1
-        var end: DueQueue<Key>.Ticket
+
+        init(firstChange: Duration) { (first, last) = (firstChange, firstChange) }
     }
 
     private struct Pause {
@@ -63,14 +66,21 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
         /// The current state, where it differs from the reported one.
         var state: State?
         var end: DueQueue<Key>.Ticket?
+        /// When the key may have been quiet for long enough.
+        var endOfFlapping: DueQueue<Key>.Ticket
     }
 
     private let limits: FlappingLimits
+    /// When the keys changed that have changed once.
+    private var firstChanges: [Key: Duration] = [:]
     private var histories: [Key: History] = [:]
+    /// When ``firstChanges`` and ``histories`` are next searched for keys that have been quiet; nil: both are empty.
+    private var nextCleanUp: Duration?
+    private var cleanUps: UInt64 = 0
     /// The keys that flap.
     private var pauses: [Key: Pause] = [:]
     private var endsOfPauses = DueQueue<Key>()
-    private var endsOfHistories = DueQueue<Key>()
+    private var endsOfFlapping = DueQueue<Key>()
 
     init(_ limits: FlappingLimits) {
         self.limits = limits
@@ -80,7 +90,7 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     var flappingKeys: some Collection<Key> { pauses.keys }
 
     /// The keys that have changed lately.
-    var keys: some Collection<Key> { histories.keys }
+    var keys: [Key] { Array(firstChanges.keys) + Array(histories.keys) }
 
     /// How often the key has changed, if it flaps; nil otherwise.
     func flapping(_ key: Key) -> Flapping? {
@@ -94,11 +104,11 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     }
 
     /// How many moments were scheduled at which ``release(at:)`` has something to do.
-    var plans: UInt64 { endsOfPauses.insertions + endsOfHistories.insertions }
+    var plans: UInt64 { endsOfPauses.insertions + endsOfFlapping.insertions + cleanUps }
 
     /// When ``release(at:)`` has something to do next.
     var firstDue: Duration? {
-        [endsOfPauses.first?.due, endsOfHistories.first?.due].compactMap(\.self).min()
+        [endsOfPauses.first?.due, endsOfFlapping.first?.due, nextCleanUp].compactMap(\.self).min()
     }
 
     /// The state is this one now. Returns whether it may be reported now; otherwise it waits for the end of the pause.
@@ -128,19 +138,37 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
 
     /// Counts a change, which may begin the flapping.
     private mutating func count(_ key: Key, at now: Duration) {
-        guard var history = histories[key] else {
-            let end = endsOfHistories.insert(key, due: now + limits.quietTime)
-            histories[key] = History(first: now, last: now, end: end)
+        let (threshold, window) = (limits.threshold, limits.quietTime)
+        let known = histories[key] ?? firstChanges[key].map(History.init)
+        guard var history = known, now - history.last < window || pauses[key] != nil else {
+            histories[key] = nil
+            firstChanges[key] = now
+            if nextCleanUp == nil { scheduleCleanUp(now + window) }
             return
         }
-        let (threshold, window) = (limits.threshold, limits.quietTime)
+        firstChanges[key] = nil
         history.earlier.append(history.last)
         history.earlier.removeAll { now - $0 >= window }
         if history.earlier.count > threshold { history.earlier.removeFirst(history.earlier.count - threshold) }
         history.last = now
         if history.total < .max { history.total += 1 }
         histories[key] = history
-        if history.earlier.count == threshold, pauses[key] == nil { pauses[key] = Pause(reported: now) }
+        guard history.earlier.count == threshold, pauses[key] == nil else { return }
+        pauses[key] = Pause(reported: now, endOfFlapping: endsOfFlapping.insert(key, due: now + window))
+    }
+
+    private mutating func scheduleCleanUp(_ due: Duration) {
+        nextCleanUp = due
+        cleanUps += 1
+    }
+
+    /// Forgets the keys that have been quiet. O(n), several times in the quiet time at most.
+    private mutating func cleanUp(at now: Duration) {
+        let window = limits.quietTime
+        firstChanges = firstChanges.filter { now - $0.value < window }
+        histories = histories.filter { now - $0.value.last < window || pauses[$0.key] != nil }
+        nextCleanUp = nil
+        if !firstChanges.isEmpty || !histories.isEmpty { scheduleCleanUp(now + window / 4) }
     }
 
     /// Ends what is over: pauses, flapping, and the memory of changes.
@@ -156,23 +184,25 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
             }
             pauses[item.element] = pause
         }
-        while let item = endsOfHistories.removeFirst(dueBy: now) {
-            guard let history = histories[item.element], history.end == item.ticket else { continue }
-            let end = history.last + limits.quietTime
+        while let item = endsOfFlapping.removeFirst(dueBy: now) {
+            guard let pause = pauses[item.element], pause.endOfFlapping == item.ticket else { continue }
+            let end = (histories[item.element]?.last ?? now) + limits.quietTime
             if end > now {
-                histories[item.element]?.end = endsOfHistories.insert(item.element, due: end)
+                pauses[item.element]?.endOfFlapping = endsOfFlapping.insert(item.element, due: end)
             } else {
-                histories[item.element] = nil
-                guard let pause = pauses.removeValue(forKey: item.element) else { continue }
+                remove(item.element)
                 if let state = pause.state { release.states.append((item.element, state)) }
                 release.ended.append(item.element)
             }
         }
+        if let nextCleanUp, nextCleanUp <= now { cleanUp(at: now) }
         return release
     }
 
     mutating func remove(_ key: Key) {
+        firstChanges[key] = nil
         histories[key] = nil
         pauses[key] = nil
+        if firstChanges.isEmpty, histories.isEmpty { nextCleanUp = nil }
     }
 }

@@ -168,7 +168,7 @@ extension HealthState {
         if let number, hasResponded { responded(for: number, at: now) }
         let isUnhealthy = number.map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
-        rechecks?.set(handle, isUnhealthy: isUnhealthy && hasResponded, at: now)
+        setRecheck(handle, isUnhealthy: isUnhealthy && hasResponded, at: now)
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }
 

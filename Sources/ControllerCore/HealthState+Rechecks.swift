@@ -11,7 +11,7 @@ extension HealthState {
     /// - Parameter due: when something else is due.
     mutating func nextRecheck(at now: Duration, otherwise due: Duration?) -> ProbeStep<String> {
         guard let nextCall = probes?.nextCall, rechecks != nil else { return .wait(until: due) }
-        let volumes = probesEveryVolume ? probes?.count ?? 0 : index.healthCounts.values.reduce(0, +)
+        let volumes = countOfVolumes
         switch rechecks?.next(at: now, notBefore: nextCall, volumes: volumes) {
         case .probe(let handle):
             probes?.callBegan(at: now)
@@ -48,6 +48,16 @@ extension HealthState {
         guard let count = rechecks?.count else { return }
         let isUnhealthy = isKnownUnhealthy(handle)
         guard isUnhealthy || count > 0, let name = index.volumeHandle(handle) else { return }
-        rechecks?.set(name, isUnhealthy: isUnhealthy, at: now)
+        setRecheck(name, isUnhealthy: isUnhealthy, at: now)
     }
+
+    /// A response has shown whether the volume is unhealthy, or a call has failed.
+    mutating func setRecheck(_ handle: String, isUnhealthy: Bool, at now: Duration) {
+        guard let count = rechecks?.count else { return }
+        let hasRoom = count < RecheckSchedule<String>.capacity(volumes: countOfVolumes)
+        guard !isUnhealthy || hasRoom || rechecks?.contains(handle) == true else { return }
+        rechecks?.set(handle, isUnhealthy: isUnhealthy, at: now)
+    }
+
+    private var countOfVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : index.handleCount }
 }

@@ -27,7 +27,7 @@ package struct RecheckTiming: Sendable, Hashable {
 /// on average, not every 15; if all 20,000 are unhealthy, each is probed every 48 seconds. Where 20,000 are listed every
 /// 5 minutes, it is at most 17 calls per second: each of 2,000 is probed every 2 minutes.
 ///
-/// Pure. Keeps one entry for each unhealthy volume.
+/// Pure. Keeps one entry for each volume that it was given: the caller gives it no more than ``capacity(volumes:)``.
 package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
     private struct Entry {
         /// The current item in the queue; nil while a call is under way.
@@ -48,6 +48,13 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
     }
 
     package var count: Int { entries.count }
+
+    /// Whether the volume is to be probed again soon, or is being probed.
+    package func contains(_ key: Key) -> Bool { entries[key] != nil }
+
+    /// How many volumes suffice: the calls for these are as many as are allowed. Those beyond wait for the next list, or
+    /// for their turn.
+    package static func capacity(volumes: Int) -> Int { max(volumes / 4, Int(alwaysAllowed)) }
 
     /// A response shows whether the volume is unhealthy; false also after a call that has failed.
     package mutating func set(_ key: Key, isUnhealthy: Bool, at now: Duration) {

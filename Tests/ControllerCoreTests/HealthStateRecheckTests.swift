@@ -98,6 +98,19 @@ struct HealthStateRecheckTests {
         #expect(scene.state.effectiveProbeInterval.map { $0 < Self.minute + .milliseconds(100) } == true)
     }
 
+    @Test(arguments: [HealthState.ProbeScope.everyVolume, .whatListsLeaveOpen])
+    func `in an outage of all volumes a quarter of them is remembered for more calls`(scope: HealthState.ProbeScope) {
+        var scene = Scene(400, unhealthy: 400, scope, interval: Self.minute)
+        scene.list()
+        scene.run(until: Self.minute * 2)
+        #expect(scene.state.rechecks?.count == 100)
+        // When these have recovered, the next list gives others their turn.
+        scene.unhealthy.subtract(scene.calls.filter { $0.value.count > 2 }.keys)
+        scene.run(until: Self.minute * 3)
+        scene.list()
+        #expect(scene.state.rechecks?.count == min(100, scene.unhealthy.count))
+    }
+
     @Test func `without the setting a volume is probed once in an interval`() {
         var scene = Scene(10, unhealthy: 10, .everyVolume, interval: .zero)
         scene.run(until: Self.minute * 5)
