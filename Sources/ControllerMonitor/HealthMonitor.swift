@@ -27,7 +27,7 @@ import Synchronization
 /// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With volume secrets,
 /// `get` on those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
 package struct HealthMonitor: Sendable {
-    private let context: MonitorContext
+    let context: MonitorContext
     private let watcher: ClusterWatcher
     private let prober: Prober
     private let reporter: Reporter
@@ -183,6 +183,17 @@ extension HealthMonitor {
             }
         }
         return snapshot
+    }
+
+    /// The reports that have failed and wait; nil when there are none, and between terms. Waits for the lock of the
+    /// state: for the log, not for health pages.
+    package func reportFailure() -> ReportFailure? {
+        guard progress.termBegan != nil else { return nil }
+        let now = context.now
+        let (failing, waiting) = context.state.withLock { state in
+            (state.failingReports, state.eventBacklog.depth + state.statusBacklog.depth)
+        }
+        return ReportFailure(failing, waiting: waiting, error: reporter.dispatcher.lastError, at: now)
     }
 
     /// What works and what fails now; nil before ``run()``.

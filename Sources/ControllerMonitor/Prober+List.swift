@@ -138,6 +138,18 @@ extension Prober {
 // MARK: Logs
 
 extension Prober {
+    /// Whether no list has failed for this cause since the last complete list. The readiness check `last-sweep` repeats
+    /// a lasting failure.
+    private func isFirstSinceCompleteList(_ failure: any Error) -> Bool {
+        let cause =
+            switch failure {
+            case let failure as CSIError: "\(failure.code)"
+            case let failure as KubernetesError: "Secret: \(failure.code)"
+            default: "\(failure)"
+            }
+        return withTerm { $0.loggedListFailures.insert(cause).inserted }
+    }
+
     private func log(_ problem: ListProblem?, canConfirm: Bool) {
         var metadata: Logger.Metadata = ["method": "ListVolumes"]
         if canConfirm { metadata["fallback"] = "ControllerGetVolume" }
@@ -164,13 +176,15 @@ extension Prober {
         ]
         if let failure {
             metadata["err"] = "\(failure)"
-            context.logger.error(
+            context.logger.log(
+                level: isFirstSinceCompleteList(failure) ? .error : .debug,
                 failure is KubernetesError
                     ? "Failed to get the Secret for the list of volumes, retrying"
                     : "Failed to list volumes, retrying",
                 metadata: metadata
             )
         } else {
+            withTerm { $0.loggedListFailures = [] }
             if absent > 0 { metadata["absent"] = .stringConvertible(absent) }
             context.logger.debug("Listed all volumes", metadata: metadata)
         }

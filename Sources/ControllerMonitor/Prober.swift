@@ -18,6 +18,8 @@ final class Prober: Sendable {
         var strategy: ProbeStrategy?
         var listProblem: ListProblem?
         var listsSomeWithoutCondition = false
+        /// The causes of failed lists that were logged since the last complete list.
+        var loggedListFailures: Set<String> = []
         /// When all volumes were last probed.
         var lastSweep: Duration?
         /// Where volumes are probed one by one: the last interval that has ended.

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPEndpoint
+import HealthRuntime
 
 /// A failure of something that reports need.
 struct ReadinessFailure: Sendable, Hashable {
@@ -17,6 +18,8 @@ enum ReadinessChecks {
     static let silenceLimit = Duration.seconds(660)
     /// How long a watch or the API server may fail before the check fails, so that reopening a watch does not fail it.
     static let tolerance = Duration.seconds(10)
+    /// How long a report may fail before the check fails: most failures end with one of the first retries.
+    static let reportTolerance = Duration.seconds(60)
 
     /// Whether the API server responds and accepts the token.
     static func apiServer(_ failure: ReadinessFailure?) -> HealthChecks.Result {
@@ -50,6 +53,15 @@ enum ReadinessChecks {
         if let failure = failure.flatMap(lasting) { return failure }
         guard let silence else { return .init(age: age, reason: "the list of \(resource) is not complete") }
         return silence > silenceLimit ? .init(age: silence, reason: "no event or bookmark of \(resource)") : nil
+    }
+
+    /// Whether reports reach the API server. A queue that is long because of the rate limit does not fail the check.
+    static func reports(_ failure: ReportFailure?) -> HealthChecks.Result {
+        let name = "reports"
+        guard let failure, failure.age >= reportTolerance else { return HealthChecks.Result(name: name, failure: nil) }
+        let counts = "reports failed and are retried: \(failure.failing), reports that wait: \(failure.waiting)"
+        let error = failure.error.map { ", the last error: \($0)" } ?? ""
+        return HealthChecks.Result(name: name, failure: .init(age: failure.age, reason: counts + error))
     }
 
     private static func lasting(_ failure: ReadinessFailure) -> HealthChecks.Failure? {

@@ -4,7 +4,7 @@
 import HTTPEndpoint
 
 /// Decides which failing checks to log: a lasting failure repeatedly, at increasing intervals, so that the last minutes
-/// of the log show it, and its recovery once.
+/// of the log show it, and its recovery once. A failure that has lasted a minute when it is first seen is logged at once.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 struct ReadinessLog: Sendable {
@@ -36,7 +36,7 @@ struct ReadinessLog: Sendable {
                 return .recovered(check: check.name, age: now - ended.began)
             }
             let began = now - (failure.age ?? .zero)
-            var current = failures[check.name] ?? Failure(began: began, next: now + Self.pauses[0])
+            var current = failures[check.name] ?? Failure(began: began, next: began + Self.pauses[0])
             defer { failures[check.name] = current }
             // The reason may have changed: the check has failed since its first reason.
             current.began = min(current.began, began)

@@ -3,6 +3,7 @@
 
 import HTTPEndpoint
 import HealthMonitorTestKit
+import HealthRuntime
 import InMemoryLogging
 import Logging
 import Synchronization
@@ -41,6 +42,47 @@ import Testing
             log.review(check(nil), at: .seconds(105)) == [.recovered(check: "watches", age: .seconds(75))]
         )
         #expect(log.review(check(nil), at: .seconds(120)).isEmpty)
+    }
+
+    @Test func `a failure that has lasted a minute when it is first seen is logged at once`() {
+        var log = ReadinessLog()
+        #expect(
+            log.review(check("down", age: .seconds(60)), at: .seconds(1000))
+                == [.failing(check: "watches", reason: "down", age: .seconds(60), count: 1)]
+        )
+        #expect(log.review(check("down", age: .seconds(179)), at: .seconds(1119)).isEmpty)
+        #expect(log.review(check("down", age: .seconds(180)), at: .seconds(1120)).count == 1)
+    }
+
+    @Test func `reports that fail for a minute fail their check, and a queue that is merely long does not`() {
+        #expect(ReadinessChecks.reports(nil).failure == nil)
+        #expect(ReadinessChecks.reports(Self.reports(age: .seconds(59))).failure == nil)
+        let check = ReadinessChecks.reports(Self.reports(age: .seconds(60)))
+        #expect(check.name == "reports")
+        #expect(check.failure?.age == .seconds(60))
+        #expect(
+            check.failure?.reason
+                == "reports failed and are retried: 3, reports that wait: 40, the last error: create events: 403"
+        )
+    }
+
+    private static func reports(age: Duration) -> ReportFailure {
+        ReportFailure(failing: 3, waiting: 40, age: age, error: "create events: 403")
+    }
+
+    @Test func `reports that fail for an hour have eight lines, and one when they reach the API server`() {
+        var log = ReadinessLog()
+        var lines: [ReadinessLog.Line] = []
+        for second in stride(from: 0, through: 3600, by: 15) {
+            let check = ReadinessChecks.reports(Self.reports(age: .seconds(second)))
+            lines += log.review([check], at: .seconds(second))
+        }
+        #expect(lines.count == 8)
+        #expect(
+            log.review([ReadinessChecks.reports(nil)], at: .seconds(3615)) == [
+                .recovered(check: "reports", age: .seconds(3615))
+            ]
+        )
     }
 
     private final class Check: Sendable {

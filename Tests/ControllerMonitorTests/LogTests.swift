@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerCore
+import GRPCTransport
 import HealthCore
 import HealthMonitorTestKit
 import InMemoryLogging
@@ -68,6 +69,69 @@ import Testing
             let levels = Self.lines(scene, message).prefix(25).map(\.level)
             #expect(levels.count { $0 == .warning } == 5)
             #expect(levels.count { $0 == .info } == 20)
+        }
+    }
+
+    @Test func `a failed list is an error line for each cause, once until a list is complete`() async throws {
+        try await Scene.run { scene in
+            scene.driver.intercept { $0.method.hasSuffix("ListVolumes") ? .fail(.internal, "first array") : nil }
+        } _: { scene in
+            /// Returns when so many more lists have ended.
+            func lists(_ count: Int) async throws {
+                let before = scene.driver.journal.calls("ListVolumes").count
+                try await scene.advance { scene.driver.journal.calls("ListVolumes").count > before + count }
+            }
+            func errors() -> [String] {
+                Self.lines(scene, "Failed to list volumes, retrying").filter { $0.level == .error }.compactMap {
+                    "\($0.metadata["err"] ?? "")".split(separator: ": ").last.map(String.init)
+                }
+            }
+            try await lists(3)
+            #expect(errors() == ["first array"])
+            scene.driver.intercept { $0.method.hasSuffix("ListVolumes") ? .fail(.aborted, "second array") : nil }
+            try await lists(3)
+            #expect(errors() == ["first array", "second array"])
+            scene.driver.intercept(nil)
+            try await lists(2)
+            scene.driver.intercept { $0.method.hasSuffix("ListVolumes") ? .fail(.internal, "third array") : nil }
+            try await lists(3)
+            #expect(errors() == ["first array", "second array", "third array"])
+        }
+    }
+
+    @Test func `reports that the API server refuses fail, and no longer once they are recorded`() async throws {
+        try await Scene.set { scene in
+            try HealthMonitorTests.oneVolume(.abnormal("broken"))(scene)
+            let refusal = StatusError(code: 403, reason: "Forbidden", message: "exceeded quota")
+            scene.server.intercept {
+                $0.resource == "events" && $0.verb == .create ? .fail(refusal, headers: [:]) : nil
+            }
+            try await scene.monitor { monitor in
+                try await scene.advance { (monitor.reportFailure()?.age ?? .zero) >= .seconds(60) }
+                let failure = try #require(monitor.reportFailure())
+                #expect(failure.failing >= 1)
+                #expect(failure.waiting >= failure.failing)
+                #expect(failure.error?.contains("exceeded quota") == true)
+                scene.server.intercept(nil)
+                try await scene.advance { monitor.reportFailure() == nil }
+                #expect(try !scene.events().isEmpty)
+            }
+        }
+    }
+
+    /// A recursive lock traps.
+    @Test func `the facts of the health pages are collected while the state is locked`() async throws {
+        try await Scene.set { scene in
+            try HealthMonitorTests.oneVolume(.abnormal("broken"))(scene)
+            try await scene.monitor { monitor in
+                try await scene.advance { monitor.status()?.sweepAge != nil }
+                let (status, problem) = monitor.context.state.withLock { _ in
+                    (monitor.status(), monitor.driverProblem())
+                }
+                #expect(status?.isLeading == true)
+                #expect(status?.sweepAge != nil)
+                #expect(problem == nil)
+            }
         }
     }
 
