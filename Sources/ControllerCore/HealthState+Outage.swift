@@ -214,9 +214,13 @@ extension HealthState {
         return outages.complete(event, outcome, at: now)
     }
 
-    /// A refresh found that the event had expired, as ``eventWasGone(at:)``.
-    package mutating func outageEventWasGone(at now: Duration) {
-        outages.shortenRefreshInterval(at: now)
+    /// An event was recorded, as ``recorded(event:count:at:)``.
+    package mutating func recorded(
+        outageEvent event: PendingReport<DriverFact, OutageState, DriverTarget>,
+        count: Int,
+        at now: Duration
+    ) {
+        outages.recorded(event, count: count, at: now)
     }
 }
 

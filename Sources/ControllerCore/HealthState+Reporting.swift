@@ -18,6 +18,7 @@ extension HealthState {
     ///   - state: the state that was reported; nil if the event does not contain all of it.
     ///   - time: when it was reported; may be before the clock's origin.
     ///   - since: since when the state has lasted; ignored if the claim's status shows that. nil: since `time`.
+    ///   - count: the event's count; 0: not known, or the event has a name that this process would not give it.
     ///   - wall: `now` in seconds since 1970, to convert the times in the claim's status; nil: these are ignored.
     package mutating func restore(
         reported fingerprint: Fingerprint,
@@ -26,6 +27,7 @@ extension HealthState {
         key: ClaimKey,
         reportedAt time: Duration,
         since: Duration? = nil,
+        count: Int = 0,
         at now: Duration,
         wall: Int64? = nil
     ) {
@@ -35,7 +37,8 @@ extension HealthState {
                 reported: fingerprint,
                 for: claim,
                 reportedAt: time,
-                since: shownSince(claim, fingerprint, at: now, wall: wall) ?? since
+                since: shownSince(claim, fingerprint, at: now, wall: wall) ?? since,
+                count: count
             )
             if let state, events.current(claim) == nil { reportedBefore[claim] = state }
         } else if index.showsUnhealthy(claim) {
@@ -46,7 +49,7 @@ extension HealthState {
 
     /// Restores what was reported on claims without an event: what their status shows (rule 9). It counts as reported
     /// one refresh interval ago, so that a state that the driver still reports is recorded at once. Called after
-    /// ``restore(reported:state:claimUID:key:reportedAt:since:at:wall:)``.
+    /// ``restore(reported:state:claimUID:key:reportedAt:since:count:at:wall:)``.
     ///
     /// - Parameter known: the uids of claims that have an event.
     package mutating func restoreFromStatuses(except known: Set<String>, at now: Duration, wall: Int64? = nil) {
@@ -96,10 +99,14 @@ extension HealthState {
         return events.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
     }
 
-    /// A refresh found that the event had expired: the API server's event lifetime is shorter than the refresh
-    /// interval, which is therefore shortened (rule 8).
-    package mutating func eventWasGone(at now: Duration) {
-        events.shortenRefreshInterval(at: now)
+    /// An event of ``nextEvent(at:)`` was recorded. Called before it is completed:
+    /// ``HealthCore/ReportQueue/recorded(_:count:at:)``.
+    package mutating func recorded(
+        event: PendingReport<ClaimNumber, VolumeState, Claim>,
+        count: Int,
+        at now: Duration
+    ) {
+        events.recorded(event, count: count, at: now)
     }
 
     /// Completes a report of ``nextEvent(at:)``.
@@ -211,4 +218,13 @@ extension HealthState {
     ///
     /// Empty while status updates are forbidden, as they are by the roles of external-health-monitor 0.18.
     package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
+
+    /// The reports of all streams that have failed and wait; nil when there are none. Without status updates while these
+    /// are forbidden, as in ``statusBacklog``.
+    package var failingReports: FailingReports? {
+        .sum([
+            events.failing, unknowns.failing, responses.failing, flapEvents.failing, outages.failing,
+            statuses.isForbidden ? nil : statuses.failing,
+        ])
+    }
 }

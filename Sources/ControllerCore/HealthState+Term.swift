@@ -10,7 +10,7 @@ import HealthCore
 /// events.
 extension HealthState {
     /// The lease is held from now on. The state is that of a new process with the same volumes and claims: reports of
-    /// earlier terms are read back (``restore(reported:state:claimUID:key:reportedAt:since:at:wall:)``).
+    /// earlier terms are read back (``restore(reported:state:claimUID:key:reportedAt:since:count:at:wall:)``).
     package mutating func beginTerm() {
         forgetTerm()
         isStandby = false

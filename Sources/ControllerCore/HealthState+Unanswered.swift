@@ -57,6 +57,15 @@ extension HealthState {
         responses.next(at: now, target: index.claim)
     }
 
+    /// An event was recorded, as ``recorded(event:count:at:)``.
+    package mutating func recorded(
+        responseEvent event: PendingReport<ClaimNumber, ResponseState, Claim>,
+        count: Int,
+        at now: Duration
+    ) {
+        responses.recorded(event, count: count, at: now)
+    }
+
     /// Completes an event; returns as ``complete(event:_:at:)``.
     @discardableResult
     package mutating func complete(

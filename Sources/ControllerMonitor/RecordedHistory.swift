@@ -20,6 +20,8 @@ package struct RecordedHistory: Sendable {
         var time: Int64
         /// Since when the state has lasted, as far as the events show, in seconds since 1970.
         var firstTime: Int64
+        /// The event's count; 0 for an event under another name than this program's.
+        var count: Int
         /// The reported state; nil if the event's message does not contain all of it.
         var state: VolumeState?
     }
@@ -62,7 +64,8 @@ package struct RecordedHistory: Sendable {
             if let fingerprint { unknowns.append((uid, key, fingerprint)) }
         case EventVocabulary.abnormalReason:
             // An event whose name has no fingerprint was recorded by EHM, which reports only legacy conditions.
-            add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy)
+            let count = fingerprint == nil ? 0 : Int(event.count)
+            add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy, count: count)
         case EventVocabulary.unansweredReason, EventVocabulary.answeredReason:
             guard fingerprint != nil else { return }
             let claim = ClaimIdentity(key: key, uid: uid)
@@ -76,12 +79,13 @@ package struct RecordedHistory: Sendable {
         }
     }
 
-    private mutating func add(_ event: Event, _ claim: ClaimIdentity, _ fingerprint: Fingerprint?) {
+    private mutating func add(_ event: Event, _ claim: ClaimIdentity, _ fingerprint: Fingerprint?, count: Int = 0) {
         var latest = Recorded(
             fingerprint: fingerprint,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds,
             firstTime: event.firstTimestamp.seconds,
+            count: count,
             state: fingerprint.flatMap { VolumeState(summary: event.message, fingerprint: $0) }
         )
         if var earlier = volumes[claim] {
@@ -117,6 +121,7 @@ extension HealthState {
                 key: identity.key,
                 reportedAt: now - age,
                 since: recorded.firstTime > 0 ? now - firstAge : nil,
+                count: recorded.count,
                 at: now,
                 wall: wall
             )

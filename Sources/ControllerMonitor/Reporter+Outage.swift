@@ -31,13 +31,16 @@ extension Reporter {
             defer { state.events.signal() }
             return state.withLock { $0.complete(outageEvent: report, outcome, at: now) }
         } send: { report in
-            let isRefresh = report.cause == .refresh
             let event = try await event(report)
             let driver: Logger.Metadata = ["CSIDriver": "\(event.involvedObject.name)"]
-            return try await dispatcher.record(event, on: driver, isKnown: isRefresh) { count in
-                guard isRefresh, report.isOwn, count == 1 else { return }
+            return try await dispatcher.record(
+                event,
+                on: driver,
+                isKnown: report.cause == .refresh,
+                knownCount: report.count
+            ) { count in
                 let recordedAt = context.now
-                state.withLock { $0.outageEventWasGone(at: recordedAt) }
+                state.withLock { $0.recorded(outageEvent: report, count: count, at: recordedAt) }
             }
         }
     }

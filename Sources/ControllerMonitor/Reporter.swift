@@ -58,13 +58,14 @@ struct Reporter: Sendable {
         } complete: { report, outcome, now in
             state.withLock { $0.complete(event: report, outcome, at: now) }
         } send: { report in
-            let isRefresh = report.cause == .refresh
-            return try await record(event(report), on: report.claim, isKnown: isRefresh) { count in
-                // A refresh with count 1 created the event again: it had expired. The event of another process may
-                // still exist, under another name.
-                guard isRefresh, report.isOwn, count == 1 else { return }
+            return try await record(
+                event(report),
+                on: report.claim,
+                isKnown: report.cause == .refresh,
+                knownCount: report.count
+            ) { count in
                 let recordedAt = context.now
-                state.withLock { $0.eventWasGone(at: recordedAt) }
+                state.withLock { $0.recorded(event: report, count: count, at: recordedAt) }
             }
         }
     }
@@ -100,7 +101,15 @@ struct Reporter: Sendable {
                 reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
                 message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage
             )
-            return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
+            return try await record(
+                event,
+                on: report.claim,
+                isKnown: report.cause == .refresh,
+                knownCount: report.count
+            ) { count in
+                let recordedAt = context.now
+                state.withLock { $0.recorded(responseEvent: report, count: count, at: recordedAt) }
+            }
         }
     }
 
@@ -141,15 +150,22 @@ struct Reporter: Sendable {
     ///
     /// - Parameters:
     ///   - isKnown: whether the event was recorded before, so that its count is to be raised.
+    ///   - knownCount: the event's count, as ``KubernetesClient/EventRecorder`` takes it.
     ///   - recorded: called with the event's count, if it was recorded.
     /// - Throws: only `CancellationError`.
     func record(
         _ event: EventRecord,
         on claim: Claim,
         isKnown: Bool = false,
+        knownCount: Int? = nil,
         recorded: (Int) -> Void = { _ in }
     ) async throws -> ReportAttempt {
-        try await dispatcher.record(event, on: ["PVC": claim.key.logValue], isKnown: isKnown) { count in
+        try await dispatcher.record(
+            event,
+            on: ["PVC": claim.key.logValue],
+            isKnown: isKnown,
+            knownCount: knownCount
+        ) { count in
             recorded(count)
             // A refresh reports nothing new.
             if !isKnown { bursts.recorded(claim.key, at: context.now) }

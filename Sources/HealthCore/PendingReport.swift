@@ -49,6 +49,8 @@ package struct PendingReport<Key: Hashable & Sendable, State: Reportable, Target
     package var cause: ReportCause
     /// Whether the last report of this key was made by this process.
     package var isOwn: Bool
+    /// The count of the event that a refresh raises; nil: not known.
+    package var count: Int?
     /// Equal for all attempts to report the same state whose responses were lost: the API server may have applied one
     /// of them. Unique in a queue otherwise.
     package var attemptID: UInt64

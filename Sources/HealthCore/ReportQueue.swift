@@ -31,66 +31,6 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     package typealias Report = PendingReport<Key, State, Target>
     package typealias Step = ReportStep<Key, State, Target>
 
-    /// The state that the API server shows.
-    struct Reported: Equatable {
-        /// nil when an earlier process reported it and only the fingerprint is known.
-        var state: State?
-        var fingerprint: Fingerprint
-    }
-
-    struct Entry {
-        /// The current state; nil until this process knows it.
-        var current: State?
-        /// Since when ``current`` has its fingerprint.
-        var since = Duration.zero
-        /// nil: nothing was reported, or the recovery was.
-        var reported: Reported?
-        var lastReported = Duration.zero
-        /// The current item in one of the queues; other items with this key are stale.
-        var scheduled: Scheduled?
-        /// The report under way.
-        var attempt: Attempt?
-        /// The last attempt whose response was lost.
-        var lost: LostAttempt?
-        /// The response to a report of another state was lost: the API server may show that state, or ``reported``. The
-        /// current state is reported in any case; a recovery event too many does less harm than one that never comes.
-        var isUncertain = false
-        /// How often in a row the API server refused the report.
-        var refusals = 0
-        var notBefore = Duration.zero
-    }
-
-    /// A report under way.
-    struct Attempt {
-        var state: State
-        var began: Duration
-        /// What the API server has shown since the attempt began.
-        var observed: Observed?
-        var id: UInt64
-        var number: UInt64
-    }
-
-    /// What the API server was observed to show.
-    enum Observed: Equatable {
-        case state(State)
-        /// Something that corresponds to no state.
-        case other
-    }
-
-    /// An attempt that the API server may have applied or not.
-    struct LostAttempt: Equatable {
-        /// nil: a recovery.
-        var fingerprint: Fingerprint?
-        /// The id of the first attempt.
-        var id: UInt64
-    }
-
-    struct Scheduled: Equatable {
-        var due: Duration
-        var ticket: DueQueue<Key>.Ticket
-        var cause: ReportCause
-    }
-
     /// An item that is due.
     private struct Candidate {
         var key: Key
@@ -122,6 +62,8 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     private var reports: UInt64 = 0
     /// Reports up to this number belong to earlier terms.
     private let reportsOfEarlierTerms: UInt64
+    /// When the first attempt of a transition that still waits failed.
+    private(set) var firstFailures: [Key: Duration] = [:]
 
     /// An empty queue.
     ///
@@ -218,18 +160,22 @@ extension ReportQueue {
 
     /// An earlier process reported a state with this fingerprint; the current state is not known yet (rule 9).
     ///
-    /// - Parameter since: since when the state holds; nil: `reportedAt`.
+    /// - Parameters:
+    ///   - since: since when the state holds; nil: `reportedAt`.
+    ///   - count: the count of the event under the name that this process gives it; 0: not known.
     package mutating func restore(
         reported fingerprint: Fingerprint,
         for key: Key,
         reportedAt time: Duration,
-        since: Duration? = nil
+        since: Duration? = nil,
+        count: Int = 0
     ) {
         guard entries[key] == nil else { return }
         var entry = Entry()
         entry.reported = Reported(state: nil, fingerprint: fingerprint)
         entry.lastReported = time
         entry.since = since ?? time
+        entry.count = UInt32(clamping: count)
         entries[key] = entry
     }
 
@@ -256,7 +202,7 @@ extension ReportQueue {
     /// Halves the refresh interval for refreshes that are scheduled from now on, but not below
     /// ``ReportTiming/minimumRefreshInterval``. At most once per refresh interval, however many refreshes come too
     /// late.
-    package mutating func shortenRefreshInterval(at now: Duration) {
+    private mutating func shortenRefreshInterval(at now: Duration) {
         guard let interval = timing.refreshInterval, shortenedAt.map({ now - $0 >= interval }) ?? true else { return }
         timing.refreshInterval = max(interval / 2, ReportTiming.minimumRefreshInterval)
         shortenedAt = now
@@ -272,6 +218,7 @@ extension ReportQueue {
     /// Forgets a key whose target is gone.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
+        firstFailures[key] = nil
     }
 
     /// The fingerprint of a state; nil if it is clear.
@@ -322,6 +269,25 @@ extension ReportQueue {
     /// How many items one call sets aside at most, because their namespaces are closed.
     private static var maximumParkedItems: Int { 256 }
 
+    /// The event of a report under way was recorded. Called before ``complete(_:_:at:)``.
+    ///
+    /// A refresh with count 1 has created the event again, because it had expired. If the event was no older than the
+    /// refresh interval, the API server's event lifetime is shorter than the interval, which is therefore shortened. An
+    /// event that expired because its refresh came late does not count: with a shorter interval, refreshes would come
+    /// later still. Neither does the event of another process, which may exist under another name.
+    ///
+    /// - Parameter count: the event's count, which the next refresh raises.
+    package mutating func recorded(_ report: Report, count: Int, at now: Duration) {
+        guard report.number > reportsOfEarlierTerms, let entry = entries[report.key],
+            entry.attempt?.number == report.number
+        else { return }
+        entries[report.key]?.count = UInt32(clamping: count)
+        guard count == 1, report.cause == .refresh, report.isOwn, let interval = timing.refreshInterval,
+            now - entry.lastReported <= interval + interval / 10
+        else { return }
+        shortenRefreshInterval(at: now)
+    }
+
     /// Completes a report under way.
     ///
     /// - Returns: whether the outcome is a failure worth a warning: the first of its target, of its namespace, or of
@@ -351,6 +317,7 @@ extension ReportQueue {
             entry.lastReported = now
             entry.refusals = 0
             entry.notBefore = .zero
+            firstFailures[report.key] = nil
         case .refused, .failed:
             if end.isCommon { break }
             entry.refusals += 1
@@ -359,9 +326,10 @@ extension ReportQueue {
         case .unreachable, .unanswered:
             break
         case .gone:
-            entries[report.key] = nil
+            remove(report.key)
             return false
         }
+        if outcome != .reported, firstFailures[report.key] == nil { firstFailures[report.key] = now }
         if let observed = attempt.observed {
             // What the API server showed last is what users see, whichever process wrote it.
             entry.reported = Self.reported(observed)
@@ -406,7 +374,7 @@ extension ReportQueue {
             entry.scheduled == Scheduled(due: item.due, ticket: item.ticket, cause: cause)
         else { return nil }
         guard let target = target(item.element) else {
-            entries[item.element] = nil
+            remove(item.element)
             return nil
         }
         return Candidate(key: item.element, due: item.due, target: target, cause: cause, entry: entry, state: state)
@@ -439,6 +407,7 @@ extension ReportQueue {
             due: candidate.due,
             cause: candidate.cause,
             isOwn: entry.reported?.state != nil,
+            count: candidate.cause == .refresh && entry.count > 0 ? Int(entry.count) : nil,
             attemptID: id,
             number: reports
         )
@@ -451,11 +420,13 @@ extension ReportQueue {
         if entry.attempt == nil {
             switch plan(entry, at: now) {
             case .forget:
-                entries[key] = nil
+                remove(key)
                 return
             case .keep:
                 entry.scheduled = nil
+                firstFailures[key] = nil
             case .report(let cause, let due):
+                if cause == .refresh { firstFailures[key] = nil }
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
                     let ticket = queues.insert(key, cause, due: due)
                     entry.scheduled = Scheduled(due: due, ticket: ticket, cause: cause)

@@ -17,6 +17,10 @@ package struct ReportDispatcher: Sendable {
     private let observer: @Sendable (MonitorObservation) -> Void
 
     private let concurrentReports: Int
+    private let lastFailure = LastReportError()
+
+    /// The error of the last report that failed; nil when none has.
+    package var lastError: String? { lastFailure.value }
 
     /// - Parameters:
     ///   - kubernetes: its rate limit applies to the reports of all kinds together.
@@ -76,6 +80,7 @@ package struct ReportDispatcher: Sendable {
             )
             let isFirstFailure = complete(report, attempt.outcome, time.now)
             guard let failure = attempt.failure else { return }
+            if let error = failure.metadata["err"] { lastFailure.set("\(error)") }
             // The first failure is logged as a warning, its repetitions at a higher verbosity.
             guard isFirstFailure else { return logger.debug(failure.message, metadata: failure.metadata) }
             let line = burst.withLock { $0.next(at: time.now) }
@@ -91,19 +96,21 @@ package struct ReportDispatcher: Sendable {
     /// - Parameters:
     ///   - metadata: the involved object, for the log.
     ///   - isKnown: the event was recorded before.
+    ///   - knownCount: the count that it had then; nil: not known.
     ///   - recorded: called with the event's count.
     /// - Throws: only `CancellationError`.
     package func record(
         _ event: EventRecord,
         on metadata: Logger.Metadata,
         isKnown: Bool = false,
+        knownCount: Int? = nil,
         recorded: (Int) -> Void = { _ in }
     ) async throws -> ReportAttempt {
         var metadata = metadata
         metadata["reason"] = "\(event.reason)"
         do {
             let recorder = EventRecorder(client: kubernetes, attemptAnnotation: AttemptIDs.annotation)
-            let count = try await recorder.record(event, isKnown: isKnown)
+            let count = try await recorder.record(event, isKnown: isKnown, knownCount: knownCount)
             recorded(count)
             metadata["count"] = .stringConvertible(count)
             metadata["message"] = "\(event.message)"

@@ -25,9 +25,14 @@ extension NodeHealthState {
         events.complete(event, outcome, at: now)
     }
 
-    /// A refresh found that the event had expired: the refresh interval is shortened (rule 8).
-    package mutating func eventWasGone(at now: Duration) {
-        events.shortenRefreshInterval(at: now)
+    /// An event of ``nextEvent(at:)`` was recorded. Called before it is completed:
+    /// ``HealthCore/ReportQueue/recorded(_:count:at:)``.
+    package mutating func recorded(
+        event: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>,
+        count: Int,
+        at now: Duration
+    ) {
+        events.recorded(event, count: count, at: now)
     }
 
     /// The next event on a condition of an unknown type.

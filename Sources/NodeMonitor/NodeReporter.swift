@@ -43,16 +43,14 @@ struct NodeReporter: Sendable {
             state.update { $0.complete(event: report, outcome, at: now) }
         } send: { report in
             if let end = try await podCheck(report) { return end }
-            let isRefresh = report.cause == .refresh
             return try await dispatcher.record(
                 events.event(report),
                 on: report.target.metadata,
-                isKnown: isRefresh
+                isKnown: report.cause == .refresh,
+                knownCount: report.count
             ) { count in
-                // A refresh with count 1 created the event again: it had expired.
-                guard isRefresh, report.isOwn, count == 1 else { return }
                 let recordedAt = context.now
-                state.update { $0.eventWasGone(at: recordedAt) }
+                state.update { $0.recorded(event: report, count: count, at: recordedAt) }
             }
         }
     }

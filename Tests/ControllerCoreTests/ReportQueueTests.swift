@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import ControllerCore
@@ -233,7 +234,7 @@ struct ReportQueueTests {
             intervals.append(due - last)
             let refresh = try pendingReport(at: due)
             // More of them at the same time make no difference.
-            if due - last > .seconds(300) { for _ in 0..<3 { queue.shortenRefreshInterval(at: due) } }
+            for _ in 0..<3 { queue.recorded(refresh, count: due - last > .seconds(300) ? 1 : 2, at: due) }
             queue.complete(refresh, .reported, at: due)
             last = due
         }
@@ -299,6 +300,70 @@ struct ReportQueueTests {
         #expect(queue.backlog == (0, nil))
     }
 
+    @Test mutating func `only reports that have failed and wait are failing`() throws {
+        queue.set(broken, for: "1", at: .seconds(1))
+        queue.set(broken, for: "2", at: .seconds(2))
+        #expect(queue.failing == nil)
+        queue.complete(try pendingReport(at: .seconds(3)), .refused, at: .seconds(3))
+        #expect(queue.failing == FailingReports(count: 1, since: .seconds(3)))
+        queue.complete(try pendingReport(at: .seconds(3)), .failed(RequestFailure()), at: .seconds(5))
+        #expect(queue.failing == FailingReports(count: 2, since: .seconds(3)))
+        // Another attempt does not change since when.
+        let retried = try pendingReport(at: .seconds(100))
+        #expect(queue.failing == FailingReports(count: 2, since: .seconds(3)))
+        queue.complete(retried, .reported, at: .seconds(100))
+        #expect(queue.failing?.count == 1)
+        queue.set(healthy, for: "2", at: .seconds(101))
+        #expect(queue.failing?.count == (retried.key == "2" ? 1 : nil))
+        queue.remove("1")
+        #expect(queue.failing == nil)
+    }
+
+    @Test mutating func `a refresh that fails is no failing report`() throws {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
+        queue.complete(try pendingReport(at: .seconds(1800)), .failed(RequestFailure()), at: .seconds(1800))
+        #expect(queue.failing == nil)
+    }
+
+    /// Random states, attempts and outcomes, against a model that knows of each key since when its report fails.
+    @Test(arguments: 0..<100 as Range<UInt64>)
+    func `a report fails from its first failure until it is recorded or no longer needed`(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var queue = ReportQueue<String, VolumeState, Claim>(timing: .singleEvents)
+        var failures: [String: Duration] = [:]
+        var underWay: [PendingReport<String, VolumeState, Claim>] = []
+        var now = Duration.zero
+        for _ in 0..<300 {
+            now += .seconds(Int.random(in: 0...20, using: &random))
+            switch Int.random(in: 0...3, using: &random) {
+            case 0:
+                let key = ["1", "2", "3"].randomElement(using: &random) ?? "1"
+                let state = [broken, .abnormal("other"), healthy].randomElement(using: &random) ?? broken
+                queue.set(state, for: key, at: now)
+            case 1:
+                if case .report(let report) = queue.next(at: now) { underWay.append(report) }
+            case 2 where !underWay.isEmpty:
+                let report = underWay.remove(at: Int.random(in: 0..<underWay.count, using: &random))
+                let outcome = Self.outcomes.randomElement(using: &random) ?? .reported
+                queue.complete(report, outcome, at: now)
+                failures[report.key] = outcome == .reported || outcome == .gone ? nil : failures[report.key] ?? now
+            default:
+                // A key is not removed during its attempt, whose outcome then changes nothing.
+                let key = ["1", "2", "3"].randomElement(using: &random) ?? "1"
+                if !underWay.contains(where: { $0.key == key }) { queue.remove(key) }
+            }
+            let needed = queue.transitions.union(underWay.map(\.key))
+            failures = failures.filter { needed.contains($0.key) }
+            #expect(queue.failing?.count ?? 0 == failures.count)
+            #expect(queue.failing?.since == failures.values.min())
+        }
+    }
+
+    private static let outcomes: [ReportOutcome] = [
+        .reported, .refused, .failed(RequestFailure()), .unreachable, .unanswered, .gone,
+    ]
+
     @Test mutating func `a report knows when it was due, and is under way since it was handed out`() throws {
         queue.set(broken, for: "1", at: .seconds(3))
         let first = try pendingReport(at: .seconds(5))
@@ -313,6 +378,11 @@ struct ReportQueueTests {
 }
 
 extension ReportQueue<String, VolumeState, Claim> {
+    /// The keys whose transitions wait.
+    fileprivate var transitions: Set<String> {
+        Set(entries.filter { $0.value.scheduled?.cause == .transition }.keys)
+    }
+
     /// Resolves the keys of three claims, and no others.
     fileprivate mutating func next(at now: Duration) -> ReportStep<String, VolumeState, Claim> {
         let names = ["1": "first", "2": "second", "3": "third"]

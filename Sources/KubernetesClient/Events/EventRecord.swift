@@ -99,14 +99,18 @@ extension EventRecord {
     }
 
     /// The patch that adds this occurrence to an existing Event.
-    func patch(incrementing existing: RecordedEvent, attemptAnnotation: String) -> MergePatch {
+    ///
+    /// - Parameters:
+    ///   - count: the count of the existing Event.
+    ///   - resourceVersion: the version that is patched; nil: any.
+    func patch(incrementing count: Int, resourceVersion: String?, attemptAnnotation: String) -> MergePatch {
         let others = annotations.sorted { $0.key < $1.key }.map { ($0.key, MergePatch.Value.string($0.value)) }
+        let all = MergePatch.Value.object(MergePatch(others + [(attemptAnnotation, .string(attemptID))]))
+        let version = resourceVersion.map { [("resourceVersion", MergePatch.Value.string($0))] } ?? []
         return [
-            "metadata": [
-                "resourceVersion": .string(existing.resourceVersion),
-                "annotations": .object(MergePatch(others + [(attemptAnnotation, .string(attemptID))])),
-            ],
-            "count": .integer(Int64(existing.count) + 1),
+            "metadata": .object(MergePatch(version + [("annotations", all)])),
+            // An int32.
+            "count": .integer(min(Int64(count) + 1, Int64(Int32.max))),
             "lastTimestamp": .string(Self.timestamp(time.seconds)),
             "message": .string(boundedMessage),
         ]

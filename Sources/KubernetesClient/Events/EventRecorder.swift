@@ -30,15 +30,31 @@ package struct EventRecorder: Sendable {
     /// and annotations change. An Event that an earlier attempt with the same ``EventRecord/attemptID`` has written
     /// stays as it is.
     ///
-    /// - Parameter isKnown: whether the Event was recorded before. Then it is read first, and created only if it no
-    ///   longer exists. Otherwise it is created first, and read only if it exists.
+    /// - Parameters:
+    ///   - isKnown: whether the Event was recorded before. Then it is read first, and created only if it no longer
+    ///     exists. Otherwise it is created first, and read only if it exists.
+    ///   - knownCount: the count of an Event that is known and that no other client writes: it is patched without being
+    ///     read, in one request, as by client-go's recorder. Repeating the request raises the count no further. nil: not
+    ///     known.
     /// - Returns: the Event's count; 1 if it was created.
     /// - Throws: ``KubernetesError``. Two codes are final: with `notFound` the namespace does not exist, with
     ///   `namespaceTerminating` it is being deleted. `conflict`: other clients kept changing the Event. After any other
     ///   failure the event may have been recorded; retrying with the same ``EventRecord/attemptID`` does not count it
     ///   twice.
-    package func record(_ record: EventRecord, isKnown: Bool = false) async throws(KubernetesError) -> Int {
+    package func record(
+        _ record: EventRecord,
+        isKnown: Bool = false,
+        knownCount: Int? = nil
+    ) async throws(KubernetesError) -> Int {
         var isKnown = isKnown
+        if isKnown, let knownCount {
+            do {
+                return try await patch(record, incrementing: knownCount, resourceVersion: nil)
+            } catch {
+                guard [.notFound, .conflict].contains(error.code) else { throw error }
+                isKnown = error.code == .conflict
+            }
+        }
         for _ in 1..<Self.attempts {
             do {
                 return try await attempt(record, &isKnown)
@@ -64,18 +80,34 @@ package struct EventRecorder: Sendable {
         do {
             let existing = try await existing(record)
             if existing.annotations[attemptAnnotation] == record.attemptID { return existing.count }
-            let incremented = try await client.patch(
-                RecordedEvent.self,
-                name: record.name,
-                namespace: record.namespace,
-                record.patch(incrementing: existing, attemptAnnotation: attemptAnnotation)
+            return try await patch(
+                record,
+                incrementing: existing.count,
+                resourceVersion: existing.resourceVersion
             )
-            return incremented.count
         } catch {
             guard error.code == .notFound else { throw error }
             isKnown = false
             throw KubernetesError(code: .conflict, message: error.message, cause: error)
         }
+    }
+
+    /// - Returns: the raised count.
+    private func patch(
+        _ record: EventRecord,
+        incrementing count: Int,
+        resourceVersion: String?
+    ) async throws(KubernetesError) -> Int {
+        try await client.patch(
+            RecordedEvent.self,
+            name: record.name,
+            namespace: record.namespace,
+            record.patch(
+                incrementing: count,
+                resourceVersion: resourceVersion,
+                attemptAnnotation: attemptAnnotation
+            )
+        ).count
     }
 
     /// Reads the existing Event. Falls back to `list`, because the Roles of other event recorders, which never read a

@@ -103,6 +103,69 @@ import Testing
         }
     }
 
+    @Test func `a known event with a known count is patched in one request`() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = recorder(cluster)
+            _ = try await recorder.record(record())
+            let count = try await recorder.record(record("still gone", at: 1800), isKnown: true, knownCount: 1)
+            #expect(count == 2)
+            let event = try stored(cluster)
+            #expect(event?["count"] == 2)
+            #expect(event?["message"] == "still gone")
+            #expect(event?["lastTimestamp"] == "2026-09-21T14:43:20Z")
+            #expect(event?["metadata", "annotations", "example.com/attempt-id"] == "1800")
+            #expect(cluster.requests == ["create events 201", "patch events 200"])
+        }
+    }
+
+    @Test func `an event with a known count that no longer exists is created again`() async throws {
+        try await TestCluster.with { cluster in
+            let count = try await recorder(cluster).record(record(), isKnown: true, knownCount: 3)
+            #expect(count == 1)
+            #expect(cluster.requests == ["patch events 404", "create events 201"])
+        }
+    }
+
+    @Test func `an event with a known count in a namespace that is gone is notFound`() async throws {
+        try await TestCluster.with { cluster in
+            let error = await #expect(throws: KubernetesError.self) {
+                try await recorder(cluster).record(record(namespace: "gone"), isKnown: true, knownCount: 3)
+            }
+            #expect(error?.code == .notFound)
+            #expect(cluster.requests == ["patch events 404", "create events 404"])
+        }
+    }
+
+    @Test func `a patch with a known count whose response was lost is counted once`() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = recorder(cluster)
+            _ = try await recorder.record(record())
+            cluster.server.intercept { $0.verb == .patch ? .loseResponse : nil }
+            await #expect(throws: KubernetesError.self) {
+                _ = try await recorder.record(record(at: 1800), isKnown: true, knownCount: 1)
+            }
+            cluster.server.intercept(nil)
+            #expect(try stored(cluster)?["count"] == 2)
+            #expect(try await recorder.record(record(at: 1800), isKnown: true, knownCount: 1) == 2)
+            #expect(try stored(cluster)?["count"] == 2)
+        }
+    }
+
+    @Test func `after a conflict an event with a known count is read`() async throws {
+        try await TestCluster.with { cluster in
+            let recorder = recorder(cluster)
+            _ = try await recorder.record(record())
+            let patches = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.verb == .patch, patches.values.isEmpty else { return nil }
+                patches.append(true)
+                return .fail(StatusError(code: 409, reason: "Conflict", message: "again"))
+            }
+            #expect(try await recorder.record(record(at: 60), isKnown: true, knownCount: 1) == 2)
+            #expect(cluster.requests[1...] == ["patch events 409", "get events 200", "patch events 200"])
+        }
+    }
+
     @Test func `a retry after a lost response does not count the event twice`() async throws {
         try await TestCluster.with { cluster in
             let recorder = recorder(cluster)
