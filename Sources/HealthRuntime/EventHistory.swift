@@ -44,7 +44,7 @@ package struct EventHistory: Sendable {
     }
 
     /// Retries `read` as often as ``ReadBackLimits`` allows; nil when no attempt succeeded. While the API server cannot
-    /// be reached, or responds with 429, attempts do not count: nothing could be recorded either.
+    /// be reached, or responds to every request with 429, attempts do not count: nothing could be recorded either.
     ///
     /// - Throws: only `CancellationError`.
     package func withinLimits<History>(_ read: () async throws -> History) async throws -> History? {
@@ -58,16 +58,34 @@ package struct EventHistory: Sendable {
                 try Task.checkCancellation()
                 logger.log(level: level, "Failed to read back events, retrying", metadata: ["err": "\(error)"])
                 level = .debug
-                pause = limits.pause(after: error as? KubernetesError, at: time.now)
+                let error = error as? KubernetesError
+                if ReadBackLimits.mayConcernAllRequests(error) {
+                    let isServing = await isServing()
+                    try Task.checkCancellation()
+                    pause = limits.pause(afterRefusal: error, isServing: isServing, at: time.now)
+                } else {
+                    pause = limits.pause(at: time.now)
+                }
             }
             guard let pause else { return nil }
             try await time.sleep(for: pause)
         }
     }
+
+    /// Whether the API server responds to another request, the smallest one, which needs no RBAC rule of ours.
+    private func isServing() async -> Bool {
+        do {
+            _ = try await kubernetes.serverVersion()
+            return true
+        } catch {
+            // The server's own refusal is a response, too.
+            return [.forbidden, .notFound].contains(error.code)
+        }
+    }
 }
 
 /// How often reading back is retried before the monitor continues without (rule 9): three attempts, none of which
-/// begins a minute after the first has failed.
+/// begins a minute after the first has failed. Attempts that fail as all requests may do are repeated for longer.
 package struct ReadBackLimits: Sendable {
     /// The time between later attempts, which the monitor makes while it runs.
     package static let laterInterval = Duration.seconds(300)
@@ -78,16 +96,31 @@ package struct ReadBackLimits: Sendable {
 
     private var attempts = 0
     private var firstFailure: Duration?
-    private var unreachable = 0
+    private var refusals = 0
+    /// Since when the API server refuses these lists and serves other requests.
+    private var refusedAloneSince: Duration?
 
     package init() {}
 
-    /// How long to wait before the next attempt; nil: there is none.
-    package mutating func pause(after error: KubernetesError?, at now: Duration) -> Duration? {
-        if let error, [.transport, .tooManyRequests].contains(error.code) {
-            unreachable += 1
-            return max(ReportTiming.fields.retries.delay(afterFailures: unreachable), error.retryAfter ?? .zero)
-        }
+    /// Whether other requests may fail in the same way: the connection failed, or the API server is overloaded.
+    package static func mayConcernAllRequests(_ error: KubernetesError?) -> Bool {
+        error.map { [.transport, .tooManyRequests].contains($0.code) } ?? false
+    }
+
+    /// How long to wait after an attempt for which ``mayConcernAllRequests(_:)`` is true; nil: there is no other one.
+    ///
+    /// A load balancer may reset a response that takes long, and priority and fairness may reject expensive lists with
+    /// 429: that ends after a minute during which the API server has served another request after each attempt.
+    package mutating func pause(afterRefusal error: KubernetesError?, isServing: Bool, at now: Duration) -> Duration? {
+        refusals += 1
+        let since = isServing ? refusedAloneSince ?? now : nil
+        refusedAloneSince = since
+        if let since, now - since >= Self.total { return nil }
+        return max(ReportTiming.fields.retries.delay(afterFailures: refusals), error?.retryAfter ?? .zero)
+    }
+
+    /// How long to wait after any other failed attempt; nil: there is no other one.
+    package mutating func pause(at now: Duration) -> Duration? {
         let first = firstFailure ?? now
         firstFailure = first
         attempts += 1
