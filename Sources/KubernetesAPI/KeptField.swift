@@ -8,12 +8,14 @@ import SwiftProtobuf
 ///
 /// Generated messages reject strings that are not valid UTF-8. The API server does not validate all strings
 /// (annotations, an event's message, a claim's name in a pod) and stores what a client has sent in protobuf: any client
-/// that may create an object could make a list fail for all its readers.
+/// that may create an object could make it unreadable, and a list with it.
 enum KeptField: Sendable {
     /// Invalid UTF-8 becomes U+FFFD; a string of more than `limit` bytes becomes empty.
     case text(limit: Int)
     /// A text of any length that is kept as it is: the generated message rejects invalid UTF-8.
     case validText
+    /// Bytes of any length.
+    case bytes
     case number
     case message([Int: KeptField])
 
@@ -43,7 +45,7 @@ extension [Int: KeptField] {
                 field.readRepaired(&text, upTo: limit, in: bytes)
                 kept += WireField.header(number: field.number, length: text.utf8.count)
                 kept += text.utf8
-            case .validText:
+            case .validText, .bytes:
                 guard field.message != nil else { continue }
                 for index in start..<reader.position { kept.append(bytes[index]) }
             case .number:
@@ -59,11 +61,26 @@ extension [Int: KeptField] {
         }
         return kept
     }
+
+    /// The fields of a message that are not among these, byte for byte.
+    ///
+    /// - Throws: if the bytes are not a message.
+    func others(of bytes: Span<UInt8>) throws(WireFormatError) -> [UInt8] {
+        var others: [UInt8] = []
+        var reader = WireReader()
+        var start = reader.position
+        while let field = try reader.next(in: bytes) {
+            defer { start = reader.position }
+            guard self[field.number] == nil else { continue }
+            for index in start..<reader.position { others.append(bytes[index]) }
+        }
+        return others
+    }
 }
 
-// MARK: - Objects in lists and watches
+// MARK: - Objects
 
-// Field numbers: Protos/kubernetes/core.proto and meta.proto.
+// Field numbers: Protos/kubernetes/core.proto, coordination.proto and meta.proto.
 
 extension Event {
     /// Reads the fields that say which event was recorded, on which object and when.
@@ -82,6 +99,22 @@ extension Event {
         8: .number,
         9: .name,
     ]
+}
+
+extension Lease {
+    /// Reads the name, the labels and the spec.
+    ///
+    /// - Throws: if the bytes are not a message.
+    package init(reading bytes: Span<UInt8>) throws {
+        self = try Self(keeping: Self.kept, of: bytes)
+    }
+
+    private static let kept: [Int: KeptField] = [
+        1: .message([1: .name, 3: .name, 5: .name, 6: .name, 11: .label]),
+        2: .message(spec),
+    ]
+    /// A holder of any length: one that was read as empty would be none.
+    static let spec: [Int: KeptField] = [1: .text(limit: .max), 2: .number, 3: .time, 4: .time, 5: .number]
 }
 
 extension Node {
@@ -114,6 +147,17 @@ extension Pod {
         ]),
         3: .message([1: .name]),
     ]
+}
+
+extension Secret {
+    /// Reads the name and the data.
+    ///
+    /// - Throws: if the bytes are not a message.
+    package init(reading bytes: Span<UInt8>) throws {
+        self = try Self(keeping: Self.kept, of: bytes)
+    }
+
+    private static let kept: [Int: KeptField] = [1: .metadata, 2: .message([1: .name, 2: .bytes])]
 }
 
 extension KeptField {

@@ -4,22 +4,29 @@
 import Glibc
 package import SwiftProtobuf
 
-/// An object as it is read from a list or a watch: a whole message, or only the fields that are needed of a kind with
-/// many objects.
+/// An object as it is read: a whole message, or only the fields that are needed.
 package protocol ListedObject: Sendable {
     static var resource: Resource { get }
 
     /// `metadata.resourceVersion`
     var resourceVersion: String { get }
 
-    /// Decodes an object, without its unknown fields.
+    /// Decodes an object, without its unknown fields unless the type keeps them.
     ///
-    /// - Throws: if the bytes are not a message, or a string is not valid UTF-8.
+    /// - Throws: if the bytes are not a message, or a string is not valid UTF-8 that the type does not repair.
     init(reading bytes: Span<UInt8>) throws
 }
 
+/// An object that can be written.
+package protocol WritableObject: ListedObject {
+    var metadata: ObjectMeta { get }
+
+    /// - Throws: `BinaryEncodingError`.
+    func encoded() throws -> [UInt8]
+}
+
 /// The generated message of a Kubernetes object.
-package protocol KubernetesObject: SwiftProtobuf.Message, ListedObject {
+package protocol KubernetesObject: SwiftProtobuf.Message, WritableObject {
     var metadata: ObjectMeta { get set }
 }
 
@@ -32,6 +39,8 @@ extension KubernetesObject {
         options.discardUnknownFields = true
         try self.init(serializedBytes: bytes.bytes, options: options)
     }
+
+    package func encoded() throws -> [UInt8] { try serializedBytes() }
 }
 
 extension PersistentVolume: KubernetesObject {

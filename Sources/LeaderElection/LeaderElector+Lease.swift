@@ -10,7 +10,7 @@ extension LeaderElector {
     /// The outcome of an attempt to acquire or renew the Lease.
     enum LeaseAttempt: Sendable {
         /// This candidate holds the Lease, which is now as written here.
-        case held(Lease)
+        case held(StoredLease)
         /// Another candidate holds it, until then if it does not renew.
         case standby(until: Duration)
     }
@@ -22,7 +22,7 @@ extension LeaderElector {
         _ term: LeaderElectionTerm,
         _ acquireDelay: inout AcquireDelay,
         _ isFit: @Sendable () -> Bool
-    ) async throws -> Lease {
+    ) async throws -> StoredLease {
         var holder: String?
         var failures = FailureLog()
         while true {
@@ -32,7 +32,9 @@ extension LeaderElector {
                 if isFit { acquireDelay.reset() }
                 let delay = isFit ? .zero : acquireDelay.duration
                 term.acquireDelay.withLock { $0 = delay }
-                switch try await tryAcquireOrRenew(term, basedOn: nil) {
+                let attempt = try await tryAcquireOrRenew(term, basedOn: nil)
+                health.attemptSucceeded()
+                switch attempt {
                 case .held(let lease):
                     reportRenewal(of: term)
                     return lease
@@ -43,6 +45,7 @@ extension LeaderElector {
                 }
             } catch {
                 try Task.checkCancellation()
+                health.attemptFailed("\(error)")
                 if failures.isNew(error) {
                     logger.warning("Failed to acquire lease, retrying", metadata: metadata(error))
                 }
@@ -63,16 +66,16 @@ extension LeaderElector {
     ///   (`tryAcquireOrRenew`). nil reads it first.
     func tryAcquireOrRenew(
         _ term: LeaderElectionTerm,
-        basedOn known: Lease?
+        basedOn known: StoredLease?
     ) async throws(KubernetesError) -> LeaseAttempt {
         if let known {
             do {
                 return try await write(term, basedOn: known)
             } catch  where [.conflict, .notFound].contains(error.code) {}
         }
-        let current: Lease?
+        let current: StoredLease?
         do {
-            current = try await client.get(Lease.self, name: configuration.name, namespace: configuration.namespace)
+            current = try await client.get(name: configuration.name, namespace: configuration.namespace)
         } catch  where error.code == .notFound {
             current = nil
         }
@@ -81,20 +84,20 @@ extension LeaderElector {
 
     private func write(
         _ term: LeaderElectionTerm,
-        basedOn known: Lease?
+        basedOn known: StoredLease?
     ) async throws(KubernetesError) -> LeaseAttempt {
         let sent = now()
         let acquireDelay = term.acquireDelay.withLock { $0 }
         let decision = term.machine.withLock {
             $0.decide(
-                on: known.map { LeaseRecord($0.spec) },
-                version: known?.metadata.resourceVersion ?? "",
+                on: known.map { LeaseRecord($0.lease.spec) },
+                version: known?.resourceVersion ?? "",
                 acquireDelay: acquireDelay,
                 now: sent,
                 wall: .now()
             )
         }
-        let written: Lease
+        let written: StoredLease
         do {
             switch decision {
             case .standby(let until): return .standby(until: until)
@@ -113,13 +116,13 @@ extension LeaderElector {
         return .held(written)
     }
 
-    private func lease(_ record: LeaseRecord, basedOn known: Lease?) -> Lease {
-        var lease = known ?? Lease()
-        lease.metadata.name = configuration.name
-        lease.metadata.namespace = configuration.namespace
-        lease.metadata.labels.merge(configuration.labels) { $1 }
-        record.write(to: &lease.spec)
-        return lease
+    private func lease(_ record: LeaseRecord, basedOn known: StoredLease?) -> StoredLease {
+        var stored = known ?? StoredLease()
+        stored.lease.metadata.name = configuration.name
+        stored.lease.metadata.namespace = configuration.namespace
+        stored.lease.metadata.labels = configuration.labels
+        record.write(to: &stored.lease.spec)
+        return stored
     }
 
     func reportRenewal(of term: LeaderElectionTerm) {
@@ -130,15 +133,14 @@ extension LeaderElector {
     /// Releases the Lease unless another candidate holds it. A failure is logged.
     func releaseLease() async {
         do {
-            var lease = try await client.get(
-                Lease.self,
+            var stored: StoredLease = try await client.get(
                 name: configuration.name,
                 namespace: configuration.namespace
             )
             let machine = LeaderElectionStateMachine(identity: configuration.identity, timing: configuration.timing)
-            guard let record = machine.release(LeaseRecord(lease.spec), wall: .now()) else { return }
-            record.write(to: &lease.spec)
-            _ = try await client.update(lease)
+            guard let record = machine.release(LeaseRecord(stored.lease.spec), wall: .now()) else { return }
+            record.write(to: &stored.lease.spec)
+            try await client.update(stored)
             logger.notice("Released lease", metadata: metadata)
         } catch {
             logger.warning("Failed to release lease, it expires on its own", metadata: metadata(error))

@@ -231,6 +231,22 @@ import Testing
         }
     }
 
+    /// The API server does not validate an annotation's value.
+    @Test func `a Secret with an annotation that is not UTF-8 is read`() async throws {
+        try await Self.run { scene in
+            try scene.server.create([
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": [
+                    "namespace": .string(Self.name.namespace), "name": .string(Self.name.name),
+                    "annotations": ["a": .string(String(storedBytes: [0xFF]))],
+                ],
+                "data": ["user": .string(Data("admin".utf8).base64EncodedString()), "none": ""],
+            ])
+            #expect(await scene.read().contents == ["user": "admin", "none": ""])
+        }
+    }
+
     @Test func `Secrets that are no longer read are forgotten`() async throws {
         try await Self.run { scene in
             let other = SecretName(namespace: "default", name: "other")

@@ -90,7 +90,7 @@ package struct ListPage<O: ListedObject>: Sendable {
         var reader = WireReader()
         while let field = try reader.listField(in: bytes) {
             guard field.number == 1, let content = field.message else { continue }
-            metadata = try ListMeta(decoding: bytes.extracting(content), keepingUnknownFields: false)
+            metadata = try ListMeta(decoding: bytes.extracting(content))
         }
         return metadata
     }

@@ -78,7 +78,7 @@ struct ListStream<O: ListedObject> {
         do throws(WireError) {
             return try decoder.next { number, bytes throws(WireError) in
                 switch number {
-                case 1: return .metadata(try ListMeta(decoding: bytes, keepingUnknownFields: false))
+                case 1: return .metadata(try ListMeta(decoding: bytes))
                 case 2:
                     do throws(WireError) {
                         return .item(try O(listed: bytes))

@@ -4,21 +4,6 @@
 package import KubernetesAPI
 
 extension KubernetesClient {
-    /// Reads an object with its unknown fields, so that ``update(_:)`` keeps them.
-    ///
-    /// RBAC: `get` on the resource.
-    ///
-    /// - Parameter namespace: nil for cluster-scoped resources.
-    /// - Throws: ``KubernetesError``; `notFound` if it does not exist.
-    package func get<O: KubernetesObject>(
-        _: O.Type = O.self,
-        name: String,
-        namespace: String? = nil
-    ) async throws(KubernetesError) -> O {
-        let info = RequestInfo(verb: .get, resource: O.resource, namespace: namespace, name: name)
-        return try wholeObject(await unary(info), info)
-    }
-
     /// Reads some fields of an object.
     ///
     /// RBAC: `get` on the resource.
@@ -46,9 +31,8 @@ extension KubernetesClient {
     /// - Returns: the stored object.
     /// - Throws: ``KubernetesError``; `alreadyExists` if the name is taken, `invalid` if a field is rejected.
     @discardableResult
-    package func create<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
-        let info = RequestInfo(verb: .create, resource: O.resource, namespace: Self.namespace(of: object))
-        return try wholeObject(await send(object, info, method: "POST"), info)
+    package func create<O: WritableObject>(_ object: O) async throws(KubernetesError) -> O {
+        try await create(object, reading: O.self)
     }
 
     /// Creates an object in its `metadata.namespace`, and reads only some fields of the stored object.
@@ -57,7 +41,7 @@ extension KubernetesClient {
     ///
     /// - Returns: the fields that `Stored` reads.
     /// - Throws: ``KubernetesError``; `alreadyExists` if the name is taken, `invalid` if a field is rejected.
-    package func create<O: KubernetesObject, Stored: ListedObject>(
+    package func create<O: WritableObject, Stored: ListedObject>(
         _ object: O,
         reading _: Stored.Type
     ) async throws(KubernetesError) -> Stored {
@@ -65,22 +49,21 @@ extension KubernetesClient {
         return try self.object(await send(object, info, method: "POST"), info)
     }
 
-    /// Replaces an object. Unknown fields are lost if `object` comes from a list or a watch; they are kept if it comes
-    /// from ``get(_:name:namespace:)``, ``create(_:)`` or this call.
+    /// Replaces a Lease, with all fields that it was stored with.
     ///
-    /// RBAC: `update` on the resource.
+    /// RBAC: `update` on `leases`.
     ///
-    /// - Returns: the stored object.
+    /// - Returns: the stored Lease.
     /// - Throws: ``KubernetesError``; `conflict` if `metadata.resourceVersion` is set and is not the latest.
     @discardableResult
-    package func update<O: KubernetesObject>(_ object: O) async throws(KubernetesError) -> O {
+    package func update(_ lease: StoredLease) async throws(KubernetesError) -> StoredLease {
         let info = RequestInfo(
             verb: .update,
-            resource: O.resource,
-            namespace: Self.namespace(of: object),
-            name: object.metadata.name
+            resource: StoredLease.resource,
+            namespace: lease.metadata.namespace,
+            name: lease.metadata.name
         )
-        return try wholeObject(await send(object, info, method: "PUT"), info)
+        return try object(await send(lease, info, method: "PUT"), info)
     }
 
     /// Changes some fields of an object.
@@ -93,7 +76,7 @@ extension KubernetesClient {
     ///   - subresource: such as `status`; nil for the object itself.
     ///   - dryRun: validates the patch without storing it. Throws `badRequest` if an admission webhook has side
     ///     effects.
-    /// - Returns: the stored object without its unknown fields: do not pass it to ``update(_:)``.
+    /// - Returns: the stored object.
     /// - Throws: ``KubernetesError``; `notFound`, `conflict` if a precondition fails, `invalid` if a field is rejected.
     @discardableResult
     package func patch<O: ListedObject>(
@@ -121,11 +104,11 @@ extension KubernetesClient {
         return try object(await unary(info, content), info)
     }
 
-    private static func namespace<O: KubernetesObject>(of object: O) -> String? {
+    private static func namespace<O: WritableObject>(of object: O) -> String? {
         O.resource.scope == .namespaced ? object.metadata.namespace : nil
     }
 
-    private func send<O: KubernetesObject>(
+    private func send<O: WritableObject>(
         _ object: O,
         _ info: RequestInfo,
         method: String
@@ -143,14 +126,6 @@ extension KubernetesClient {
     private func object<O: ListedObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
         do {
             return try Envelope(body.span).object(O.self, in: body.span)
-        } catch {
-            throw KubernetesError(error, request: info)
-        }
-    }
-
-    private func wholeObject<O: KubernetesObject>(_ body: [UInt8], _ info: RequestInfo) throws(KubernetesError) -> O {
-        do {
-            return try Envelope(body.span).wholeObject(O.self, in: body.span)
         } catch {
             throw KubernetesError(error, request: info)
         }

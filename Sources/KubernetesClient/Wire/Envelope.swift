@@ -64,22 +64,15 @@ package struct Envelope {
         }
     }
 
-    /// Decodes the object without unknown fields.
-    func object<O: ListedObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
+    package func object<O: ListedObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
         try check(kind: O.resource.kind, of: O.resource, in: bytes)
         return try O(listed: bytes.extracting(content))
-    }
-
-    /// Decodes the object with its unknown fields, so that an update keeps them.
-    package func wholeObject<O: KubernetesObject>(_: O.Type, in bytes: Span<UInt8>) throws(WireError) -> O {
-        try check(kind: O.resource.kind, of: O.resource, in: bytes)
-        return try O(decoding: bytes.extracting(content), keepingUnknownFields: true)
     }
 
     /// Decodes a Status; nil for any other object.
     func status(in bytes: Span<UInt8>) -> Status? {
         guard bytes.extracting(kind).isText("Status") else { return nil }
-        return try? Status(decoding: bytes.extracting(content), keepingUnknownFields: false)
+        return try? Status(decoding: bytes.extracting(content))
     }
 
     func check(kind: String, of resource: Resource, in bytes: Span<UInt8>) throws(WireError) {
@@ -98,12 +91,12 @@ package struct Envelope {
 
 extension Envelope {
     /// Encodes an object in an envelope.
-    package static func encode<O: KubernetesObject>(_ object: O) throws(WireError) -> [UInt8] {
+    package static func encode<O: WritableObject>(_ object: O) throws(WireError) -> [UInt8] {
         var envelope = Unknown()
         envelope.typeMeta.apiVersion = O.resource.apiVersion
         envelope.typeMeta.kind = O.resource.kind
         do {
-            let content: [UInt8] = try object.serializedBytes()
+            let content = try object.encoded()
             // The field `raw` is appended to the encoded envelope instead of set in it, so that the object is copied
             // once.
             let header = WireField.header(number: 2, length: content.count)
@@ -134,9 +127,10 @@ extension ListedObject {
 }
 
 extension Message {
-    init(decoding bytes: Span<UInt8>, keepingUnknownFields: Bool) throws(WireError) {
+    /// Decodes a message without its unknown fields.
+    init(decoding bytes: Span<UInt8>) throws(WireError) {
         var options = BinaryDecodingOptions()
-        options.discardUnknownFields = !keepingUnknownFields
+        options.discardUnknownFields = true
         do {
             // SAFETY: a span's raw bytes are unsafe only because of padding between elements; UInt8 has none.
             try self.init(serializedBytes: unsafe bytes.bytes, options: options)

@@ -66,8 +66,7 @@ package enum WatchFrame<O: ListedObject> {
         case "BOOKMARK":
             try envelope.check(kind: O.resource.kind, of: O.resource, in: object)
             let bookmark = try PartialObjectMetadata(
-                decoding: object.extracting(envelope.content),
-                keepingUnknownFields: false
+                decoding: object.extracting(envelope.content)
             )
             self = .change(
                 .bookmark(

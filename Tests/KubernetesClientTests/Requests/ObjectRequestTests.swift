@@ -14,12 +14,13 @@ import Testing
             #expect(created.metadata.uid != "")
             #expect(created.spec.holderIdentity == "a")
 
-            var lease = try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
-            #expect(lease == created)
-            lease.spec.holderIdentity = "b"
-            lease = try await cluster.client.update(lease)
-            #expect(lease.spec.holderIdentity == "b")
-            #expect(lease.metadata.resourceVersion != created.metadata.resourceVersion)
+            #expect(try await cluster.client.get(Lease.self, name: "lock", namespace: "default") == created)
+            var stored: StoredLease = try await cluster.client.get(name: "lock", namespace: "default")
+            #expect(stored.lease == created)
+            stored.lease.spec.holderIdentity = "b"
+            stored = try await cluster.client.update(stored)
+            #expect(stored.lease.spec.holderIdentity == "b")
+            #expect(stored.resourceVersion != created.resourceVersion)
 
             let patched = try await cluster.client.patch(
                 Lease.self,
@@ -30,32 +31,58 @@ import Testing
             #expect(patched.metadata.labels == ["app": "x"])
             #expect(!patched.spec.hasHolderIdentity)
             #expect(
-                cluster.requests == ["create leases 201", "get leases 200", "update leases 200", "patch leases 200"]
+                cluster.requests == [
+                    "create leases 201", "get leases 200", "get leases 200", "update leases 200", "patch leases 200",
+                ]
             )
             let records = cluster.server.journal.records
             #expect(records.allSatisfy { $0.request.userAgent == "test/1.0" })
             #expect(
                 records.map(\.request.contentType)[1...] == [
-                    "", "application/vnd.kubernetes.protobuf", "application/merge-patch+json",
+                    "", "", "application/vnd.kubernetes.protobuf", "application/merge-patch+json",
                 ]
             )
         }
     }
 
-    @Test func `an update keeps unknown fields`() async throws {
+    /// Annotations and owner references are not validated: they may be any bytes.
+    @Test func `an update of a Lease keeps all other fields, byte for byte`() async throws {
         try await TestCluster.with { cluster in
-            let owner: JSONValue = ["apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"]
+            let invalid = JSONValue.string(String(storedBytes: [0x61, 0xFF, 0xC3, 0x62]))
+            let owner: JSONValue = ["apiVersion": "v1", "kind": "Pod", "name": invalid, "uid": "u"]
             try cluster.server.create([
-                "kind": "Lease", "metadata": ["name": "lock", "ownerReferences": [owner]],
-                "spec": ["holderIdentity": "a"],
+                "kind": "Lease",
+                "metadata": [
+                    "name": "lock", "ownerReferences": [owner], "annotations": ["a": invalid],
+                    "labels": ["app": "x", "team": "y"],
+                ],
+                "spec": ["holderIdentity": invalid],
             ])
-            var lease = try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
-            lease.spec.holderIdentity = "b"
-            try await cluster.client.update(lease)
-            let stored = try cluster.server.object(kind: "Lease", namespace: "default", name: "lock")
-            #expect(stored?["metadata", "ownerReferences"] == [owner])
-            #expect(stored?["spec", "holderIdentity"] == "b")
+            var stored: StoredLease = try await cluster.client.get(name: "lock", namespace: "default")
+            #expect(stored.lease.spec.holderIdentity == "a\u{FFFD}\u{FFFD}b")
+            stored.lease.spec.holderIdentity = "b"
+            stored.lease.metadata.labels = ["app": "z"]
+            let written = try await cluster.client.update(stored)
+            let lease = try cluster.server.object(kind: "Lease", namespace: "default", name: "lock")
+            #expect(lease?["metadata", "ownerReferences"] == [owner])
+            #expect(lease?["metadata", "annotations"] == ["a": invalid])
+            #expect(lease?["metadata", "labels"] == ["app": "z", "team": "y"])
+            #expect(lease?["spec", "holderIdentity"] == "b")
+            #expect(written.lease.spec.holderIdentity == "b")
         }
+    }
+
+    @Test func `fields that a Lease gets in later versions are kept by an update`() throws {
+        // Field 100 of the Lease, of its metadata and of its spec, and a second field with the spec.
+        let field: [UInt8] = [0xA2, 0x06, 1, 0xFF]
+        let bytes = [0x0A, 7, 0x1A, 1, 0x6E] + field + [0x12, 7, 0x0A, 1, 0x68] + field + field + [0x12, 2, 0x10, 9]
+        var stored = try StoredLease(reading: bytes.span)
+        #expect(stored.lease.metadata.namespace == "n")
+        #expect(stored.lease.spec.leaseDurationSeconds == 9)
+        stored.lease.spec.holderIdentity = "i"
+        let encoded = try stored.encoded()
+        #expect(encoded == [0x0A, 7] + field + [0x1A, 1, 0x6E, 0x12, 9] + field + [0x0A, 1, 0x69, 0x10, 9] + field)
+        #expect(try StoredLease(reading: encoded.span) == stored)
     }
 
     @Test func `a status subresource is patched`() async throws {
@@ -82,15 +109,16 @@ import Testing
             #expect(error?.status?.details.name == "none")
             #expect(error?.message == #"get leases default/none: 404: leases.coordination.k8s.io "none" not found"#)
 
-            let lease = try await client.create(Lease.named("lock", holder: "a"))
+            try await client.create(Lease.named("lock", holder: "a"))
             error = await #expect(throws: KubernetesError.self) {
                 try await client.create(Lease.named("lock", holder: "b"))
             }
             #expect(error?.code == .alreadyExists)
 
+            let lease: StoredLease = try await client.get(name: "lock", namespace: "default")
             try await client.update(lease)
             var stale = lease
-            stale.spec.holderIdentity = "b"
+            stale.lease.spec.holderIdentity = "b"
             try await client.update(stale)
             error = await #expect(throws: KubernetesError.self) { try await client.update(stale) }
             #expect(error?.code == .conflict)

@@ -117,9 +117,6 @@ extension WireReader.Content {
     }
 
     fileprivate func text() throws(SchemaError) -> String {
-        guard let text = String(validating: try bytes(), as: UTF8.self) else {
-            throw SchemaError(path: "", problem: "proto: string field contains invalid UTF-8")
-        }
-        return text
+        String(storedBytes: try bytes())
     }
 }

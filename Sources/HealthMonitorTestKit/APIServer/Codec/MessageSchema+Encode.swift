@@ -40,7 +40,7 @@ extension FieldSchema {
         case .map(let element):
             for (key, value) in (members[name]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
                 var entry = WireWriter()
-                entry.bytes(key.utf8, field: 1)
+                entry.bytes(key.storedBytes, field: 1)
                 try element.encode(value, field: 2, to: &entry)
                 writer.bytes(entry.bytes, field: number)
             }
@@ -58,7 +58,7 @@ extension FieldType {
     fileprivate func encode(_ value: JSONValue, field: Int, to writer: inout WireWriter) throws(SchemaError) {
         switch (self, value) {
         case (.string, .string(let text)):
-            writer.bytes(text.utf8, field: field)
+            writer.bytes(text.storedBytes, field: field)
         case (.int32, .integer(let number)), (.int64, .integer(let number)):
             writer.varint(UInt64(bitPattern: number), field: field)
         case (.bool, .bool(let flag)):
