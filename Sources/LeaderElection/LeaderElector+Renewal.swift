@@ -33,7 +33,7 @@ extension LeaderElector {
     /// Runs `work` until it ends or the Lease is lost. It has ended when this returns.
     func lead(
         _ term: LeaderElectionTerm,
-        _ lease: Lease,
+        _ lease: StoredLease,
         _ work: @escaping @Sendable () async throws -> Void
     ) async -> TermEnd {
         await withTaskGroup(of: TermEnd.self) { group in
@@ -56,8 +56,8 @@ extension LeaderElector {
         }
     }
 
-    private func renewUntilLost(_ term: LeaderElectionTerm, _ lease: Lease) async -> TermEnd {
-        var known: Lease? = lease
+    private func renewUntilLost(_ term: LeaderElectionTerm, _ lease: StoredLease) async -> TermEnd {
+        var known: StoredLease? = lease
         var failures = FailureLog()
         while !Task.isCancelled {
             let next = term.machine.withLock { $0.nextRenewal }
@@ -85,7 +85,7 @@ extension LeaderElector {
     /// The connection of an attempt that timed out is not used again, so that the next attempt does not meet the same
     /// dead connection: HTTPTransport sets CURLOPT_FORBID_REUSE, and libcurl itself closes a connection whose transfer
     /// is removed before its end (lib/multi.c, `multi_done`: `reuse_forbid`, `premature`).
-    private func renew(_ term: LeaderElectionTerm, basedOn known: Lease?) async throws -> LeaseAttempt {
+    private func renew(_ term: LeaderElectionTerm, basedOn known: StoredLease?) async throws -> LeaseAttempt {
         let time = now()
         let timeout = term.machine.withLock { $0.renewalTimeout(now: time) }
         return try await withThrowingTaskGroup(of: LeaseAttempt.self) { group in

@@ -101,7 +101,7 @@ package final class LeaderElector: Sendable {
             var acquireDelay = AcquireDelay(leaseDuration: configuration.timing.storedLeaseDuration)
             while true {
                 let term = LeaderElectionTerm(identity: configuration.identity, timing: configuration.timing)
-                let lease: Lease
+                let lease: StoredLease
                 do {
                     lease = try await acquire(term, &acquireDelay, isFit)
                 } catch {

@@ -58,14 +58,16 @@ enum Controller {
         healthChecks.register(path: HealthPath.readiness) { status.readiness().checks }
         let metricsPath = (options.endpoint?.metricsPath).map { [$0] } ?? []
         pages.registerController(options, status: status, paths: metricsPath + healthChecks.paths)
-        status.set(leaderElectionProblem: { health?.failure() })
+        status.set(leaderElectionProblem: {
+            health?.problem().map { ReadinessFailure(age: $0.age, reason: $0.reason) }
+        })
         let permissions = DoctorPermission.all(options, leaseNamespace: "")
         status.set(optionalRules: Set(permissions.filter { !$0.isRequired }.map(\.request.rbacRule)))
         services.append(MonitorService(options: options, metrics: metrics, status: status, health: health, log: log))
         services.append(
             ReadinessService(
                 reporter: ReadinessReporter(
-                    checks: { status.readiness().checks },
+                    checks: { status.readiness().checks + [status.reportCheck()] },
                     summary: { status.summary() },
                     logger: logger
                 )

@@ -17,16 +17,19 @@ final class ControllerStatus: Sendable {
         var driver: CSIClient?
         var monitor: HealthMonitor?
         var lease: (@Sendable () -> SidecarSnapshot.Lease)?
-        var leaderElectionProblem: @Sendable () -> String? = { nil }
+        var leaderElectionProblem: @Sendable () -> ReadinessFailure? = { nil }
         var isIdentified = false
         /// The first and the last failure to identify the driver; nil once it is identified.
         var identifyFailure: (since: ContinuousClock.Instant, reason: String)?
+        /// When the driver's problem was first observed; nil while there is none.
+        var driverProblemSince: ContinuousClock.Instant?
         /// RBAC rules that no report needs.
         var optionalRules: Set<String> = []
     }
 
     /// No other lock is taken under this one.
     private let state = Mutex(State())
+    private let created = ContinuousClock.now
     let requests = RequestHealth()
 
     func set(_ driver: CSIClient) { state.withLock { $0.driver = driver } }
@@ -38,7 +41,7 @@ final class ControllerStatus: Sendable {
         state.withLock { $0.lease = { SidecarSnapshot.Lease(name: leaseName, isHeld: isLeading()) } }
     }
 
-    func set(leaderElectionProblem: @escaping @Sendable () -> String?) {
+    func set(leaderElectionProblem: @escaping @Sendable () -> ReadinessFailure?) {
         state.withLock { $0.leaderElectionProblem = leaderElectionProblem }
     }
 
@@ -62,16 +65,32 @@ final class ControllerStatus: Sendable {
         let state = state.withLock { $0 }
         let now = ContinuousClock.now
         let missing = requests.missingRules(at: now)
+        let monitor = state.monitor?.status()
         return Readiness(
             isDriverIdentified: state.isIdentified,
             driver: state.identifyFailure.map { .init(age: now - $0.since, reason: $0.reason) },
-            monitor: state.monitor?.status(),
+            uptime: now - created,
+            monitor: monitor,
+            driverProblemAge: driverProblemAge(isPresent: monitor?.driverProblem != nil, at: now),
             apiServer: requests.failure(at: now),
             missingRules: missing.filter { !state.optionalRules.contains($0.key) },
             missingOptionalRules: state.optionalRules.intersection(missing.keys),
             leaseProblem: state.leaderElectionProblem(),
             leaseHolder: state.lease?().isHeld
         )
+    }
+
+    /// How long the driver has had a problem, as precise as ``ReadinessReporter/interval``.
+    private func driverProblemAge(isPresent: Bool, at now: ContinuousClock.Instant) -> Duration? {
+        state.withLock { state in
+            state.driverProblemSince = isPresent ? state.driverProblemSince ?? now : nil
+            return state.driverProblemSince.map { now - $0 }
+        }
+    }
+
+    /// Whether reports reach the API server, for the log only: a replica whose reports are refused is able to work.
+    func reportCheck() -> HealthChecks.Result {
+        ReadinessChecks.reports(state.withLock { $0.monitor }?.reportFailure())
     }
 
     /// The metadata of the hourly log line.

@@ -12,16 +12,20 @@ struct Readiness: Sendable {
     var isDriverIdentified: Bool
     /// The driver does not respond to Identity calls.
     var driver: ReadinessFailure?
+    /// The time since the process started.
+    var uptime: Duration?
     /// nil before the driver is identified.
     var monitor: MonitorStatus?
+    /// How long the driver has had the problem that `monitor` shows.
+    var driverProblemAge: Duration?
     /// The API server responds to no request, or with 401.
     var apiServer: ReadinessFailure?
     /// Missing RBAC rules that reports need, as they are written in a Role, and for how long they have been missing.
     var missingRules: [String: Duration]
     /// Missing RBAC rules that no report needs.
     var missingOptionalRules: Set<String> = []
-    /// The leader election's problem, if any.
-    var leaseProblem: String?
+    /// Why the Lease is neither renewed nor could be acquired.
+    var leaseProblem: ReadinessFailure?
     /// Whether this replica holds the Lease; nil without leader election, and before the driver is identified, whose name
     /// the Lease has.
     var leaseHolder: Bool?
@@ -39,7 +43,7 @@ struct Readiness: Sendable {
                 note: monitor?.isLeading == true ? nil : "not leading",
                 failure: sweepFailure
             ),
-            HealthChecks.Result(name: "lease", note: leaseNote, failure: leaseProblem.map { .init(reason: $0) }),
+            HealthChecks.Result(name: "lease", note: leaseNote, failure: leaseFailure),
         ]
     }
 
@@ -50,11 +54,13 @@ struct Readiness: Sendable {
         if let failure = driver ?? monitor?.driver.map({ ReadinessFailure(age: $0.age, reason: $0.reason) }) {
             return .init(age: failure.age, reason: failure.reason)
         }
-        return isDriverIdentified ? nil : .init(reason: "the CSI driver has not been identified yet")
+        return isDriverIdentified ? nil : .init(age: uptime, reason: "the CSI driver has not been identified yet")
     }
 
     private var supportFailure: HealthChecks.Failure? {
-        monitor?.driverProblem.map { .init(reason: $0.split(separator: "\n").joined(separator: "; ")) }
+        monitor?.driverProblem.map {
+            .init(age: driverProblemAge, reason: $0.split(separator: "\n").joined(separator: "; "))
+        }
     }
 
     private var watchFailure: HealthChecks.Failure? {
@@ -77,6 +83,10 @@ struct Readiness: Sendable {
         }
         guard age > monitor.sweepInterval * 2 else { return nil }
         return .init(age: age, reason: "no complete sweep in two intervals of \(GoDuration(monitor.sweepInterval))")
+    }
+
+    private var leaseFailure: HealthChecks.Failure? {
+        leaseProblem.map { .init(age: $0.age, reason: $0.reason) }
     }
 
     private var leaseNote: String? {

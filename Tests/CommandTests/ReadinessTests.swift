@@ -63,6 +63,22 @@ struct ReadinessTests {
         #expect(readiness.checks.last?.note == nil)
     }
 
+    @Test mutating func `a driver that has not responded yet fails since the process started`() {
+        readiness.isDriverIdentified = false
+        readiness.uptime = .seconds(3)
+        #expect(failures() == ["driver-connected": "the CSI driver has not been identified yet"])
+        #expect(readiness.checks.first?.failure?.age == .seconds(3))
+    }
+
+    /// If no replica can acquire the Lease, none leads: that must not look like a standby.
+    @Test mutating func `a candidate that cannot acquire the Lease is not ready`() {
+        readiness.leaseHolder = false
+        readiness.monitor?.isLeading = false
+        readiness.leaseProblem = .init(age: .seconds(15), reason: "failed to acquire lease: 403")
+        #expect(!readiness.isReady)
+        #expect(failures() == ["lease": "failed to acquire lease: 403"])
+    }
+
     @Test mutating func `a driver that is unavailable is a failure, on a standby too`() {
         readiness.monitor?.isLeading = false
         readiness.monitor?.driver = .init(age: .seconds(5), reason: "connection refused")
@@ -98,9 +114,10 @@ struct ReadinessTests {
 
     @Test mutating func `missing RBAC rules and a Lease that is not renewed are failures`() {
         readiness.missingRules = ["{b}": .seconds(1), "{a}": .seconds(7)]
-        readiness.leaseProblem = "not renewed"
+        readiness.leaseProblem = .init(age: .seconds(36), reason: "not renewed")
         #expect(failures() == ["permissions": "missing RBAC rules: {a}, {b}", "lease": "not renewed"])
         #expect(readiness.checks[4].failure?.age == .seconds(7))
+        #expect(readiness.checks[6].failure?.age == .seconds(36))
     }
 
     @Test mutating func `an API server that refuses the token or does not respond is a failure, on a standby too`() {
@@ -119,6 +136,8 @@ struct ReadinessTests {
 
     @Test mutating func `the driver's problems are one line`() {
         readiness.monitor?.driverProblem = "first\nsecond"
+        readiness.driverProblemAge = .seconds(8)
         #expect(failures() == ["driver-supported": "first; second"])
+        #expect(readiness.checks[1].failure?.age == .seconds(8))
     }
 }

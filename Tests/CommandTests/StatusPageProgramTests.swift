@@ -97,7 +97,7 @@ import Testing
     }
 
     /// The port on 127.0.0.1 on which a process listens; nil before it does. Source: proc(5), /proc/pid/net/tcp.
-    private static func listeningPort(ofProcess processID: Int32) throws -> UInt16? {
+    static func listeningPort(ofProcess processID: Int32) throws -> UInt16? {
         let directory = "/proc/\(processID)"
         let sockets = Set(
             try FileManager.default.contentsOfDirectory(atPath: "\(directory)/fd").compactMap {

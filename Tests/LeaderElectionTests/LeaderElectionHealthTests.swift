@@ -33,6 +33,31 @@ struct LeaderElectionHealthTests {
         #expect(health.failure() == nil)
     }
 
+    @Test func `a candidate whose attempts all fail has a problem after a lease duration, and stays live`() {
+        clock.advance(by: .seconds(100))
+        health.attemptFailed("500")
+        clock.advance(by: .seconds(14))
+        health.attemptFailed("403")
+        #expect(health.problem() == nil)
+        clock.advance(by: .seconds(1))
+        #expect(health.problem() == .init(age: .seconds(15), reason: "failed to acquire lease: 403"))
+        #expect(health.failure() == nil)
+        health.attemptSucceeded()
+        #expect(health.problem() == nil)
+        health.attemptFailed("409")
+        #expect(health.problem() == nil)
+    }
+
+    @Test func `a leader that does not renew has a problem since its last renewal`() {
+        clock.advance(by: .seconds(100))
+        health.renewed(ago: .seconds(1))
+        clock.advance(by: .seconds(34))
+        #expect(health.problem() == nil)
+        clock.advance(by: .seconds(1))
+        #expect(health.problem()?.age == .seconds(36))
+        #expect(health.problem()?.reason == health.failure())
+    }
+
     @Test func `a former leader is a standby`() {
         health.renewed(ago: .zero)
         clock.advance(by: .seconds(100))

@@ -219,6 +219,69 @@ import Testing
         }
     }
 
+    /// The API server does not validate an annotation's value: anyone who may annotate the Lease could stop all
+    /// replicas.
+    @Test func `an annotation that is not UTF-8 is kept when a Lease is acquired, renewed and released`() async throws {
+        try await Self.withServer { server, client in
+            let annotations: JSONValue = ["a": .string(String(storedBytes: [0xFF, 0x62, 0xFF]))]
+            try server.create([
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": [
+                    "namespace": "kube-system", "name": .string(Self.lease), "annotations": annotations,
+                    "labels": ["app": "other", "team": "storage"],
+                ],
+                "spec": ["holderIdentity": "", "leaseDurationSeconds": 1],
+            ])
+            let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])
+            var terms = candidate.terms.makeAsyncIterator()
+            #expect(await terms.next() == true)
+            // The next renewal and the deadline.
+            await candidate.clock.sleepers(2)
+            candidate.clock.advance(by: .seconds(5))
+            while candidate.lastRenewal != candidate.clock.now.offset { await pollingPause() }
+            var lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
+            #expect(lease?["spec", "holderIdentity"] == "pod-0")
+            #expect(lease?["metadata", "annotations"] == annotations)
+            #expect(lease?["metadata", "labels"] == ["app": "csi", "team": "storage"])
+            await candidate.stop()
+            lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
+            #expect(lease?["spec", "holderIdentity"] == "")
+            #expect(lease?["metadata", "annotations"] == annotations)
+        }
+    }
+
+    @Test(arguments: [500, 403, 409])
+    func `a candidate whose attempts all fail reports it until one succeeds`(code: Int) async throws {
+        try await Self.withServer { server, client in
+            // A conflict is the response to the write only.
+            server.intercept {
+                code == 409 && $0.verb == .get ? nil : .fail(StatusError(code: code, reason: "", message: "no"))
+            }
+            let candidate = try Candidate("pod-0", client)
+            var first: Duration?
+            while candidate.health.problem() == nil {
+                let wait = await candidate.clock.sleeper(ofAtLeast: .milliseconds(1))
+                first = first ?? candidate.clock.now.offset
+                candidate.clock.advance(by: wait)
+            }
+            let problem = candidate.health.problem()
+            #expect(problem?.age == .seconds(15))
+            #expect(problem?.reason.hasPrefix("failed to acquire lease: ") == true)
+            #expect(problem?.reason.contains("\(code): no") == true)
+            #expect(first == .zero)
+            #expect(candidate.health.failure() == nil)
+
+            server.intercept(nil)
+            while !candidate.elector.isLeading {
+                candidate.clock.advance(by: .seconds(1))
+                await pollingPause()
+            }
+            #expect(candidate.health.problem() == nil)
+            await candidate.stop()
+        }
+    }
+
     @Test func `a leader that fails to renew stops at the deadline, and is a candidate again`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)

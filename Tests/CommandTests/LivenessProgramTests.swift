@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(30))) struct LivenessProgramTests {
+    /// A dead plugin is the kubelet's matter: a restart of the monitor would not help.
+    @Test func `a monitor whose plugin has died is live and not ready, until the plugin is back`() async throws {
+        let directory = "/tmp/lp-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        try await SimulatedAPIServer.withServer { server in
+            try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+            let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+            try driver.start()
+            let arguments = [
+                "--csi-address=\(driver.socket)", "--kubeconfig=\(directory)/kubeconfig", "--http-endpoint=127.0.0.1:0",
+                "--list-volumes-interval=1s",
+            ]
+            _ = try await Tool.run(programPath(), arguments) { processID in
+                var port: UInt16?
+                while port == nil {
+                    await pollingPause()
+                    port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
+                }
+                let address = "http://127.0.0.1:\(try #require(port))"
+                /// The body and, in the last line, the status.
+                func get(_ path: String) async throws -> String {
+                    let curl = try Tool.find("curl", package: "curl")
+                    let options = ["--silent", "--show-error", "--write-out", "\n%{http_code}"]
+                    return try await Tool.run(curl, options + ["\(address)\(path)"]).output
+                }
+                func waitUntilReady() async throws {
+                    while try await !get("/readyz").hasSuffix("\n200") { await pollingPause() }
+                }
+                try await waitUntilReady()
+                await driver.stop()
+                var readiness = ""
+                while !readiness.hasSuffix("\n503") {
+                    await pollingPause()
+                    readiness = try await get("/readyz")
+                }
+                #expect(readiness.contains("driver-connected") || readiness.contains("last-sweep"), "\(readiness)")
+                let liveness = try await get("/livez")
+                #expect(liveness == "ok\n200")
+                try driver.start()
+                try await waitUntilReady()
+            }
+            await driver.stop()
+        }
+    }
+}

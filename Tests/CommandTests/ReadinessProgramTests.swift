@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import Foundation
+import HealthMonitorTestKit
+import Testing
+
+@testable import csi_health_monitor
+
+@Suite(.timeLimit(.minutes(30))) struct ReadinessProgramTests {
+    /// A missing rule, a broken webhook: if it is so for each replica, none leads.
+    @Test func `a replica that cannot acquire the Lease is not ready until it can, and stays live`() async throws {
+        let directory = "/tmp/rp-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        try await SimulatedAPIServer.withServer { server in
+            try server.writeKubeconfig(to: "\(directory)/kubeconfig")
+            server.intercept {
+                $0.resource == "leases"
+                    ? .fail(StatusError(code: 500, reason: "InternalError", message: "webhook failed")) : nil
+            }
+            let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
+            try driver.start()
+            _ = try await Tool.run(
+                programPath(),
+                [
+                    "--csi-address=\(driver.socket)", "--kubeconfig=\(directory)/kubeconfig",
+                    "--http-endpoint=127.0.0.1:0", "--leader-election", "--leader-election-namespace=kube-system",
+                    "--leader-election-lease-duration=1s", "--leader-election-renew-deadline=900ms",
+                    "--leader-election-retry-period=100ms",
+                ]
+            ) { processID in
+                var port: UInt16?
+                while port == nil {
+                    await pollingPause()
+                    port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
+                }
+                let address = "http://127.0.0.1:\(try #require(port))"
+                func get(_ path: String) async throws -> String {
+                    let curl = try Tool.find("curl", package: "curl")
+                    return try await Tool.run(curl, ["--silent", "--show-error", "\(address)\(path)"]).output
+                }
+                var checks = ""
+                while !checks.contains("[-]lease failed since ") {
+                    await pollingPause()
+                    checks = try await get("/readyz?verbose")
+                }
+                #expect(checks.contains(": failed to acquire lease: "), "\(checks)")
+                #expect(checks.contains("500: webhook failed"), "\(checks)")
+                #expect(try await get("/healthz/leader-election") == "ok")
+                server.intercept(nil)
+                while !checks.contains("[+]lease ok: leader") {
+                    await pollingPause()
+                    checks = try await get("/readyz?verbose")
+                }
+            }
+            await driver.stop()
+        }
+    }
+}
