@@ -86,16 +86,18 @@ package struct StatusSummary: Sendable, Hashable {
             canReadEvents
             ? "no event of the last 40 minutes is of a controller or an agent" : "events may not be listed"
         let advice = """
-            Run csi-health-monitor beside the driver's controller, or check its log if it runs: without \
-            --leader-election and while all volumes are healthy, it leaves no trace in the cluster. \(Self.agentAdvice)
+            Run csi-health-monitor beside the driver's controller. If it runs, check its log and run \
+            csi-health-monitor doctor in its container: without --leader-election and while all volumes are healthy, it \
+            leaves no trace in the cluster. \(Self.agentAdvice)
             """
         for driver in report.drivers where driver.isMonitored == false {
             let claims = driver.claims == 1 ? "1 claim" : "\(driver.claims) claims"
             if let lapse = driver.lease?.lapse {
                 warnings.append(
                     """
-                    No controller of \(driver.name) is running (\(claims)): \(lapse). Start it, or check its log; if it \
-                    now runs without --leader-election, delete the Lease. \(Self.agentAdvice)
+                    No controller of \(driver.name) is running (\(claims)): \(lapse). Start it, or check its log and \
+                    run csi-health-monitor doctor in its container; if it now runs without --leader-election, delete \
+                    the Lease. \(Self.agentAdvice)
                     """
                 )
             } else {

@@ -235,10 +235,19 @@ import Testing
         #expect(error?.message.hasPrefix("listen on 192.0.2.1:0: ") == true)
     }
 
-    @Test func `an empty host listens on all addresses`() async throws {
-        try await withEndpoint(host: "") { port in
-            let status = try await get("/metrics", port: port).status
-            #expect(status == "HTTP/1.1 200 OK")
+    @Test(arguments: ["127.0.0.1", "::1"])
+    func `an empty host listens on all addresses of both families`(client: String) async throws {
+        let probe = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        do {
+            try await probe.bind(host: client, port: 0).get().close()
+        } catch {
+            print("skipped: this machine has no address \(client): \(error)")
+            return
+        }
+        let address = try ListenAddress(parsing: ":0")
+        try await withEndpoint(host: address.host, port: address.port) { port in
+            let response = try await rawExchange("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", host: client, port: port)
+            #expect(response.hasPrefix("HTTP/1.1 200 OK\r\n"))
         }
     }
 

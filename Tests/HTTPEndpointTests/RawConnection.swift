@@ -16,7 +16,7 @@ struct RawConnection: Sendable {
     }
 }
 
-func connect(port: Int) async throws -> RawConnection {
+func connect(host: String = "127.0.0.1", port: Int) async throws -> RawConnection {
     let group = MultiThreadedEventLoopGroup.singleton
     let received = group.next().makePromise(of: String.self)
     let channel = try await ClientBootstrap(group: group)
@@ -25,13 +25,13 @@ func connect(port: Int) async throws -> RawConnection {
                 try channel.pipeline.syncOperations.addHandler(Collector(received))
             }
         }
-        .connect(host: "127.0.0.1", port: port).get()
+        .connect(host: host, port: port).get()
     return RawConnection(channel: channel, received: received.futureResult)
 }
 
 /// Sends `text` and returns what is received until the connection ends, with or without an error.
-func rawExchange(_ text: String, port: Int) async throws -> String {
-    let connection = try await connect(port: port)
+func rawExchange(_ text: String, host: String = "127.0.0.1", port: Int) async throws -> String {
+    let connection = try await connect(host: host, port: port)
     // The peer may close the connection before it has read everything.
     try? await connection.channel.writeAndFlush(ByteBuffer(string: text))
     return try await connection.received.get()

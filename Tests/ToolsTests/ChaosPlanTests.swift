@@ -47,6 +47,13 @@ import Testing
         #expect(pairs > 100)
     }
 
+    @Test func `another replica takes over from a leader without its driver within promise g`() {
+        let (limit, lease) = (ChaosScene.failoverLimit(after: .leaderDriverKilled), Replicas.Timing.leaseDuration)
+        // 60 seconds at the default lease duration.
+        #expect(limit / lease == Duration.seconds(60) / .seconds(15))
+        #expect(ChaosScene.failoverLimit(after: .leaderKilled) > limit)
+    }
+
     @Test func `the names of faults are unique`() {
         #expect(Set(ChaosFault.everywhere.map(\.name)).count == ChaosFault.everywhere.count)
         #expect(Set(ChaosFault.allOnNode).isSubset(of: ChaosFault.everywhere))

@@ -28,10 +28,10 @@ import Testing
             warning == """
                 No controller of d.example was found (1 claim): there is no Lease \
                 external-health-monitor-leader-d-example, and no event of the last 40 minutes is of a controller or an \
-                agent. Run csi-health-monitor beside the driver's controller, or check its log if it runs: without \
-                --leader-election and while all volumes are healthy, it leaves no trace in the cluster. An agent on the \
-                nodes leaves no trace while its volumes are healthy: kubectl get daemonset -A -l \
-                app.kubernetes.io/name=csi-health-monitor-agent
+                agent. Run csi-health-monitor beside the driver's controller. If it runs, check its log and run \
+                csi-health-monitor doctor in its container: without --leader-election and while all volumes are healthy, \
+                it leaves no trace in the cluster. An agent on the nodes leaves no trace while its volumes are healthy: \
+                kubectl get daemonset -A -l app.kubernetes.io/name=csi-health-monitor-agent
                 """
         )
         #expect(summary.warnings.count == 1)
@@ -64,7 +64,8 @@ import Testing
             warning.hasPrefix(
                 """
                 No controller of d.example is running (1 claim): the Lease external-health-monitor-leader-d-example \
-                was last renewed 7m ago. Start it, or check its log;
+                was last renewed 7m ago. Start it, or check its log and run csi-health-monitor doctor in its container; \
+                if it now runs without --leader-election, delete the Lease.
                 """
             )
         )

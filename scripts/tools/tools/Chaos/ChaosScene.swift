@@ -22,8 +22,11 @@ struct ChaosScene {
 
     /// The time after the faults within which everything must be reported: the longest back-off of a failed watch.
     private static let settleLimit = Duration.seconds(90)
-    /// The time within which another replica must take over, also on a busy machine.
-    private static let failoverLimit = Replicas.Timing.leaseDuration * 10
+    /// The time within which another replica must take over, also on a busy machine. For a leader that cannot reach its
+    /// driver it is promise g: 60 seconds at the default lease duration of 15 seconds.
+    static func failoverLimit(after fault: ReplicaFault) -> Duration {
+        Replicas.Timing.leaseDuration * (fault == .leaderDriverKilled ? 4 : 10)
+    }
     /// How long the steady state is observed, in which nothing may be written.
     private static let steady = Replicas.Timing.listInterval * 2 + .milliseconds(500)
 
@@ -184,14 +187,14 @@ extension ChaosScene {
     }
 
     /// The time from the fault until another replica probes the driver. The fault lasts until then, at most for
-    /// ``failoverLimit``.
+    /// ``failoverLimit(after:)``.
     private mutating func failovers(
         of round: ChaosPlan.Round,
         since began: ContinuousClock.Instant
     ) async throws -> [ReplicaFault: Duration] {
         guard needsFailover(round), case .replica(let fault) = round.faults[0] else { return [:] }
         let start = world.time(of: began)
-        while clock.now < began + Self.failoverLimit {
+        while clock.now < began + Self.failoverLimit(after: fault) {
             if let first = world.probes.first(where: { $0.time > start && $0.replica != victim }) {
                 return [fault: first.time - start]
             }
