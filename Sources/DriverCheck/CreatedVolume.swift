@@ -66,7 +66,7 @@ final class CreatedVolume: Sendable {
             }
             guard attempt < Self.deletionAttempts else { break }
             // Returns early on cancellation: the attempts that follow then fail at once.
-            try? await Task.sleep(for: pause)
+            try? await ContinuousClock().sleep(for: pause)
             pause *= 2
         }
         switch state.withLock({ $0 }) {
