@@ -127,8 +127,8 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
             return true
         }
         if now - pause.reported >= limits.pause {
-            pause.state = nil
-            pause.reported = now
+            // An item of the last pause that is still queued becomes stale.
+            (pause.state, pause.reported, pause.end) = (nil, now, nil)
             return true
         }
         pause.state = state

@@ -150,6 +150,7 @@ extension HealthState {
         responses.remove(claim)
         removeHeldBack(on: claim)
         removeUnknowns(of: claim)
+        reportedBefore[claim] = nil
         if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
 
@@ -159,6 +160,7 @@ extension HealthState {
         responses.remove(claim)
         removeHeldBack(on: claim)
         removeUnknowns(of: claim)
+        reportedBefore[claim] = nil
         statuses.remove(claim)
     }
 

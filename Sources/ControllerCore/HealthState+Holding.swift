@@ -13,10 +13,20 @@ package import HealthCore
 /// - A new leader counts what earlier ones have reported as reported. It begins its own holds and counts.
 extension HealthState {
     /// Reports a state on a claim, unless it has to wait.
-    mutating func report(_ state: VolumeState, on claim: ClaimNumber, isConfirmed: Bool, at now: Duration) {
+    ///
+    /// - Parameter observed: all entries of a list were observed at its beginning: they are one look at the volume.
+    mutating func report(
+        _ state: VolumeState,
+        on claim: ClaimNumber,
+        isConfirmed: Bool,
+        observed: Duration,
+        at now: Duration
+    ) {
         let reported = events.fingerprint(claim)
         let latest: Fingerprint? = flaps.waiting(claim).map(\.unclearFingerprint) ?? reported
-        guard holds.passes(state, for: claim, reported: latest, isConfirmed: isConfirmed, at: now) else { return }
+        guard holds.passes(state, for: claim, reported: latest, isConfirmed: isConfirmed, at: observed) else {
+            return
+        }
         let passes = flaps.passes(state, for: claim, reported: reported, at: now)
         if let flapping = flaps.flapping(claim) {
             let event = FlappingState(changes: flapping.changes, since: flapping.since, state: state)

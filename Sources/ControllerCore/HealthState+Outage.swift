@@ -21,6 +21,13 @@ package struct VolumeUsage: Sendable, Hashable {
 ///
 /// Without an outage, the only cost is that volumes are counted once a sweep.
 extension HealthState {
+    /// Whether the driver has an outage: as of the last review or, until the first one in this term, as an earlier leader
+    /// reported; nil before anything is known.
+    package var hasOutage: Bool? {
+        if outage != nil || (outages.contains(.outage) && outages.current(.outage) == nil) { return true }
+        return volumeUsage == nil ? nil : false
+    }
+
     /// The volume of a claim that was not known to be unhealthy in this term is unhealthy, and reported so.
     mutating func turnedUnhealthy(_ claim: ClaimNumber, at now: Duration) {
         guard outageDetector.phase == .none, let limits = configuration.outageLimits,

@@ -59,7 +59,8 @@ extension HealthState {
     package mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
         (probes, rechecks) = (nil, nil)
-        (recoveredByCall, refutedRecoveries, callsContradictLists) = ([], 0, false)
+        (recoveredByCall, refutedInARow, refutations) = ([], [], [:])
+        callsContradictLists = false
         probesEveryVolume = false
         listProblem = nil
         (knowsOnlyItsNode, isLocalityJudged) = (false, false)
@@ -150,7 +151,7 @@ extension HealthState {
                     // What the list that is being received has shown so far is older.
                     sweep.unhealthy[handle] = nil
                     sweep.recovered.remove(handle)
-                    if report.isHealthy { recovered(handle) }
+                    report.isHealthy ? recovered(handle) : relapsed(handle)
                     setHealth(VolumeState(report.conditions), of: handle, at: now)
                 }
             }

@@ -27,16 +27,37 @@ extension HealthState {
         recoveredByCall.insert(handle)
     }
 
+    /// A call has shown a volume as unhealthy: the next list need not refute its recovery.
+    mutating func relapsed(_ handle: HandleNumber) {
+        if !recoveredByCall.isEmpty { recoveredByCall.remove(handle) }
+    }
+
     /// Compares what calls have shown since the last list with a complete list. A driver whose call returns healthy
-    /// volumes only would otherwise make every unhealthy volume recover between two lists.
+    /// volumes only would otherwise make every unhealthy volume recover between two lists. A volume that was refuted
+    /// several times in a row has no more additional calls; if different ones were, no volume has.
     mutating func compareCalls(with unhealthy: [HandleNumber: VolumeState]) {
         guard !recoveredByCall.isEmpty else { return }
-        let areRefuted = recoveredByCall.allSatisfy { unhealthy[$0]?.isClear == false }
-        refutedRecoveries = areRefuted ? refutedRecoveries + recoveredByCall.count : 0
+        let refuted = recoveredByCall.filter { unhealthy[$0]?.isClear == false }
+        refutedInARow = refuted.count == recoveredByCall.count ? refutedInARow.union(refuted) : []
+        for handle in recoveredByCall {
+            guard refuted.contains(handle) else {
+                refutations[handle] = nil
+                continue
+            }
+            refutations[handle, default: 0] += 1
+            if isRefuted(handle) {
+                callsContradictLists = true
+                if let name = index.volumeHandle(handle) { rechecks?.remove(name) }
+            }
+        }
         recoveredByCall = []
-        guard refutedRecoveries >= Self.tolerableRefutations else { return }
+        guard refutedInARow.count >= Self.tolerableRefutations else { return }
         callsContradictLists = true
         rechecks = nil
+    }
+
+    private func isRefuted(_ handle: HandleNumber) -> Bool {
+        refutations[handle, default: 0] >= Self.tolerableRefutations
     }
 
     /// A volume may be unhealthy again by chance.
@@ -54,6 +75,7 @@ extension HealthState {
     /// A response has shown whether the volume is unhealthy, or a call has failed.
     mutating func setRecheck(_ handle: String, isUnhealthy: Bool, at now: Duration) {
         guard let count = rechecks?.count else { return }
+        if !refutations.isEmpty, let number = index.number(ofVolumeHandle: handle), isRefuted(number) { return }
         let hasRoom = count < RecheckSchedule<String>.capacity(volumes: countOfVolumes)
         guard !isUnhealthy || hasRoom || rechecks?.contains(handle) == true else { return }
         rechecks?.set(handle, isUnhealthy: isUnhealthy, at: now)

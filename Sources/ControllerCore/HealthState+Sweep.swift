@@ -124,7 +124,7 @@ extension HealthState {
             // Only conditions of unknown types: known conditions stay as they are (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
         } else if !isKnownUnhealthy(handle) {
-            setHealth(state, of: handle, at: now)
+            setHealth(state, of: handle, observed: sweep.began, at: now)
         }
         // A volume that was reported before is decided at the end of the sweep: a later page may hold more conditions.
     }
@@ -172,15 +172,15 @@ extension HealthState {
         func isListed(_ handle: HandleNumber) -> Bool { index.record(of: handle)?.lastListed == number }
         guard case .complete(let kind, let canConfirm) = end else {
             for (handle, state) in listed where !state.isClear && isListed(handle) {
-                setHealth(atLeast: state, of: handle, at: now)
+                setHealth(atLeast: state, of: handle, observed: ended.began, at: now)
             }
             return []
         }
         for (handle, state) in listed where !state.isClear && isListed(handle) {
-            setHealth(state, of: handle, at: now)
+            setHealth(state, of: handle, observed: ended.began, at: now)
         }
         for handle in recovered where isListed(handle) && unhealthy[handle] == nil {
-            setHealth(.clear, of: handle, at: now)
+            setHealth(.clear, of: handle, observed: ended.began, at: now)
         }
         // The driver has responded for each listed volume, even if calls for that volume alone fail.
         for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
@@ -363,6 +363,7 @@ extension HealthState {
     private mutating func setHealth(
         atLeast state: VolumeState,
         of handle: HandleNumber,
+        observed: Duration,
         at now: Duration
     ) {
         guard let name = index.volumeHandle(handle) else { return }
@@ -372,7 +373,7 @@ extension HealthState {
             let known = (driverState(on: claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
-        setHealth(VolumeState(all.conditions), of: handle, at: now)
+        setHealth(VolumeState(all.conditions), of: handle, observed: observed, at: now)
     }
 
     /// The driver has the volume but reports no health for it: the volume is no longer missing, and a report that it

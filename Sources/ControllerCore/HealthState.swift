@@ -106,9 +106,11 @@ package struct HealthState: Sendable {
     var rechecks: RecheckSchedule<String>?
     /// Volumes that the last list showed as unhealthy and a call after it as healthy.
     var recoveredByCall: Set<HandleNumber> = []
-    /// How many recoveries in a row that a call has shown were refuted by the next list.
-    var refutedRecoveries = 0
-    /// Whether calls for single volumes contradict the lists, so that unhealthy volumes are not probed more often.
+    /// Volumes whose recovery the next list has refuted, since a list has confirmed one.
+    var refutedInARow: Set<HandleNumber> = []
+    /// How often in a row the next list has refuted that a volume had recovered.
+    var refutations: [HandleNumber: Int] = [:]
+    /// Whether calls for single volumes have contradicted the lists: these volumes, or all, are not probed more often.
     package internal(set) var callsContradictLists = false
     var absences: AbsenceGuard<HandleNumber>
     /// How many volumes were in use at the last complete list.
@@ -146,15 +148,20 @@ package struct HealthState: Sendable {
 
     /// Sets the health of a volume, and queues the reports on its claims that need not be held back.
     ///
-    /// - Parameter isConfirmed: the state has lasted for a hold of its own, ``HoldTimes`` do not apply.
+    /// - Parameters:
+    ///   - isConfirmed: the state has lasted for a hold of its own, ``HoldTimes`` do not apply.
+    ///   - observed: when the driver was asked: the beginning of a list; nil: now.
     mutating func setHealth(
         _ state: VolumeState,
         of handle: HandleNumber,
         isConfirmed: Bool = false,
+        observed: Duration? = nil,
         at now: Duration
     ) {
         index.update(handle) { $0.health = state.isClear ? .healthy : .unhealthy }
-        for claim in index.claims(of: handle) { report(state, on: claim, isConfirmed: isConfirmed, at: now) }
+        for claim in index.claims(of: handle) {
+            report(state, on: claim, isConfirmed: isConfirmed, observed: observed ?? now, at: now)
+        }
         recheck(handle, at: now)
     }
 

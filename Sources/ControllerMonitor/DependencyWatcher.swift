@@ -159,7 +159,7 @@ extension CSIClient {
 extension Dependency {
     fileprivate var failureText: String {
         switch self {
-        case .driver: "the CSI driver has not answered"
+        case .driver: "the CSI driver has not responded"
         case .calls: "calls for the health of volumes have failed"
         case .volumes: "watching persistentvolumes was refused"
         case .claims: "watching persistentvolumeclaims was refused"

@@ -78,6 +78,8 @@ package struct HealthSnapshot: Sendable {
     package var probeInterval: Duration?
     /// The outage of the driver, and how long it has lasted.
     package var outage: (outage: DriverOutage, age: Duration)?
+    /// Whether the driver has an outage, as this or an earlier leader found; nil before anything is known.
+    package var hasOutage: Bool?
     /// The share of unhealthy volumes among those that claims use; nil before the first sweep of a term, and without
     /// such volumes.
     package var unhealthyRatio: Double?
@@ -103,6 +105,7 @@ extension HealthSnapshot {
         probeInterval = state.effectiveProbeInterval
         flappingClaims = state.flappingClaims
         outage = state.outage.map { ($0, now - $0.since) }
+        hasOutage = state.hasOutage
         unhealthyRatio = state.volumeUsage.flatMap { usage in
             usage.volumes > 0 ? Double(usage.unhealthy) / Double(usage.volumes) : nil
         }

@@ -39,6 +39,7 @@ extension Prober {
             let round = state.completedRound(at: now)
             return (round, state.effectiveProbeInterval, state.nextProbe(at: now), before, state.plans)
         }
+        if before.events != after.events { state.events.signal() }
         if before.responseEvents != after.responseEvents { state.responseEvents.signal() }
         if before.outages != after.outages { state.outages.signal() }
         if let round { withTerm { $0.lastRound = round } }

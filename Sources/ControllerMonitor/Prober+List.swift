@@ -47,7 +47,7 @@ extension Prober {
         }
         if isContradicted {
             context.logger.warning(
-                "Calls for single volumes contradict the driver's list, unhealthy volumes are not probed between lists"
+                "Calls for single volumes contradict the driver's list, these volumes are no longer probed between lists"
             )
         }
         log(summary, absent: absent.count, failure: failure, duration: ended - began)

@@ -37,7 +37,7 @@ extension Reporter {
                 event,
                 on: driver,
                 isKnown: report.cause == .refresh,
-                knownCount: report.count
+                knownCount: certain(count: report.count)
             ) { count in
                 let recordedAt = context.now
                 state.withLock { $0.recorded(outageEvent: report, count: count, at: recordedAt) }
@@ -97,29 +97,38 @@ extension Reporter {
     /// Two events are read by their names: a list would be a scan of all events of the cluster.
     func readBackOutage() async throws -> RecordedOutage? {
         guard context.configuration.outageLimits != nil,
-            let begun = try await recorded(EventVocabulary.outageReason)
+            case .event(let begun) = try await recorded(EventVocabulary.outageReason)
         else { return nil }
+        switch try await recorded(EventVocabulary.outageEndedReason) {
         // The events keep their names, so a later outage has a later version of its event.
-        if let ended = try await recorded(EventVocabulary.outageEndedReason),
-            UInt64(ended.resourceVersion) ?? 0 > UInt64(begun.resourceVersion) ?? 0
-        {
-            return nil
+        case .event(let ended) where UInt64(ended.resourceVersion) ?? 0 > UInt64(begun.resourceVersion) ?? 0: return nil
+        // It may have ended.
+        case .unreadable: return nil
+        case .event, .missing: break
         }
         return RecordedOutage(since: begun.annotations[Self.sinceAnnotation].flatMap(Int64.init) ?? begun.firstTime)
     }
 
-    private func recorded(_ reason: String) async throws -> RecordedEvent? {
+    private enum Reading {
+        case event(RecordedEvent)
+        case missing
+        case unreadable
+    }
+
+    private func recorded(_ reason: String) async throws -> Reading {
         do throws(KubernetesError) {
-            return try await context.kubernetes.get(
-                RecordedEvent.self,
-                name: driverEventName(reason),
-                namespace: DriverTarget.namespace
+            return .event(
+                try await context.kubernetes.get(
+                    RecordedEvent.self,
+                    name: driverEventName(reason),
+                    namespace: DriverTarget.namespace
+                )
             )
         } catch {
             try Task.checkCancellation()
             // No request succeeds now: the attempt is repeated as a whole.
             if [.transport, .tooManyRequests, .unauthorized].contains(error.code) { throw error }
-            return nil
+            return error.code == .notFound ? .missing : .unreadable
         }
     }
 

@@ -13,7 +13,7 @@ extension Reporter {
     func updateStatuses() async throws {
         let state = context.state
         try await dispatcher.run(.status, wakeUp: state.statuses) { now in
-            state.withLock { $0.nextStatus(at: now) }
+            state.next { $0.nextStatus(at: now) }
         } complete: { report, outcome, now in
             state.withLock { $0.complete(status: report, outcome, at: now) }
         } send: { report in

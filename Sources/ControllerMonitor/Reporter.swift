@@ -54,7 +54,7 @@ struct Reporter: Sendable {
     private func reportConditions() async throws {
         let state = context.state
         try await dispatcher.run(.event, wakeUp: state.events) { now in
-            state.withLock { $0.nextEvent(at: now) }
+            state.next { $0.nextEvent(at: now) }
         } complete: { report, outcome, now in
             state.withLock { $0.complete(event: report, outcome, at: now) }
         } send: { report in
@@ -146,6 +146,12 @@ struct Reporter: Sendable {
         )
     }
 
+    /// The count of an event that no other process writes; nil if another one may. With a monitor on each node, several
+    /// may have a volume whose nodeAffinity admits several nodes, and all have the CSIDriver.
+    func certain(count: Int?) -> Int? {
+        context.configuration.nodeName == nil ? count : nil
+    }
+
     /// Records an event on a claim.
     ///
     /// - Parameters:
@@ -164,7 +170,7 @@ struct Reporter: Sendable {
             event,
             on: ["PVC": claim.key.logValue],
             isKnown: isKnown,
-            knownCount: knownCount
+            knownCount: certain(count: knownCount)
         ) { count in
             recorded(count)
             // A refresh reports nothing new.

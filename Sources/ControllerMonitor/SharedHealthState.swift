@@ -65,6 +65,17 @@ final class SharedHealthState: Sendable {
         return result
     }
 
+    /// Takes the next report of a queue. That may end the pause of flapping volumes, and an outage may begin with these.
+    func next<R: Sendable>(_ body: (inout HealthState) -> R) -> R {
+        let (result, isOutageDue) = state.withLock { state in
+            let before = state.plans.outages
+            let result = body(&state)
+            return (result, state.plans.outages != before)
+        }
+        if isOutageDue { outages.signal() }
+        return result
+    }
+
     /// The problems of the driver, without waiting for the lock of the state, which may be held for long.
     var driverProblems: DriverProblems { problems.withLock { $0 } }
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The reports on transitions that wait although they were attempted. A report that only waits for its turn is none of
-/// them.
+/// The reports on transitions that wait although they were attempted; not those that only wait for their turn.
 package struct FailingReports: Sendable, Hashable {
     package var count: Int
     /// When the first attempt of the oldest of them failed.

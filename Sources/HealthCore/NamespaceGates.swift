@@ -39,6 +39,8 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     private var failing: Set<String> = []
     /// A request was forbidden, and none has succeeded since.
     private(set) var isForbidden = false
+    /// A request has succeeded since the term began: it is not all requests that are forbidden.
+    private(set) var hasSucceeded = false
     /// While the cause is common to all, the next request does not begin before this moment.
     private(set) var pausedUntil = Duration.zero
 
@@ -107,6 +109,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         }
         failing = []
         isForbidden = false
+        hasSucceeded = true
         pausedUntil = .zero
         gates[namespace]?.failures = 0
         gates[namespace]?.notBefore = .zero

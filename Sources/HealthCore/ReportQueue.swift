@@ -121,6 +121,9 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// Whether RBAC forbids the reports, as far as is known: a report was forbidden, and none has succeeded since.
     package var isForbidden: Bool { gates.isForbidden }
 
+    /// The same, and none has succeeded in this term: it is not one namespace that refuses them.
+    package var isForbiddenAltogether: Bool { gates.isForbidden && !gates.hasSucceeded }
+
     /// How many transitions wait or are under way, and since when the oldest does.
     package var backlog: (depth: Int, oldest: Duration?) {
         let waiting = entries.values.filter { entry in

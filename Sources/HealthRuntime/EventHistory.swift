@@ -78,8 +78,8 @@ package struct EventHistory: Sendable {
             _ = try await kubernetes.serverVersion()
             return true
         } catch {
-            // The server's own refusal is a response, too.
-            return [.forbidden, .notFound].contains(error.code)
+            // A refusal is a response, too, and so is what a proxy puts in the place of the version.
+            return [.forbidden, .notFound, .badRequest, .decoding].contains(error.code)
         }
     }
 }

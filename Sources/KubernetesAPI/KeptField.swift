@@ -95,6 +95,7 @@ extension Event {
         2: .message([1: .name, 2: .name, 3: .name, 4: .name]),
         3: .name,
         4: .text(limit: .max),
+        6: .time,
         7: .time,
         8: .number,
         9: .name,

@@ -67,7 +67,7 @@ enum Controller {
         services.append(
             ReadinessService(
                 reporter: ReadinessReporter(
-                    checks: { status.readiness().checks + [status.reportCheck()] },
+                    checks: { status.readiness().checks + status.reportChecks() },
                     summary: { status.summary() },
                     logger: logger
                 )

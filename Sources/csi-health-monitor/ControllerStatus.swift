@@ -89,8 +89,10 @@ final class ControllerStatus: Sendable {
     }
 
     /// Whether reports reach the API server, for the log only: a replica whose reports are refused is able to work.
-    func reportCheck() -> HealthChecks.Result {
-        ReadinessChecks.reports(state.withLock { $0.monitor }?.reportFailure())
+    /// Empty between terms, when it is not known.
+    func reportChecks() -> [HealthChecks.Result] {
+        guard let monitor = state.withLock({ $0.monitor }), monitor.status()?.isLeading == true else { return [] }
+        return [ReadinessChecks.reports(monitor.reportFailure())]
     }
 
     /// The metadata of the hourly log line.

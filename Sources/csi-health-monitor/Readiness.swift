@@ -86,7 +86,7 @@ struct Readiness: Sendable {
     }
 
     private var leaseFailure: HealthChecks.Failure? {
-        leaseProblem.map { .init(age: $0.age, reason: $0.reason) }
+        leaseProblem.map { .init(age: $0.age, reason: $0.reason.split(separator: "\n").joined(separator: "; ")) }
     }
 
     private var leaseNote: String? {

@@ -28,9 +28,12 @@ struct ReadinessLog: Sendable {
 
     private var failures: [String: Failure] = [:]
 
-    /// Returns the lines to log now, at most one for each check.
+    /// Returns the lines to log now, at most one for each check. A failing check that is left out is forgotten: it is not
+    /// known whether it would be ok.
     mutating func review(_ checks: [HealthChecks.Result], at now: Duration) -> [Line] {
-        checks.compactMap { check in
+        let names = Set(checks.map(\.name))
+        failures = failures.filter { names.contains($0.key) }
+        return checks.compactMap { check in
             guard let failure = check.failure else {
                 guard let ended = failures.removeValue(forKey: check.name), ended.count > 0 else { return nil }
                 return .recovered(check: check.name, age: now - ended.began)

@@ -44,6 +44,13 @@ import Testing
         #expect(log.review(check(nil), at: .seconds(120)).isEmpty)
     }
 
+    @Test func `a check that is left out is forgotten, not reported as recovered`() {
+        var log = ReadinessLog()
+        #expect(log.review(check("down", age: .seconds(60)), at: .seconds(60)).count == 1)
+        #expect(log.review([], at: .seconds(75)).isEmpty)
+        #expect(log.review(check(nil), at: .seconds(90)).isEmpty)
+    }
+
     @Test func `a failure that has lasted a minute when it is first seen is logged at once`() {
         var log = ReadinessLog()
         #expect(

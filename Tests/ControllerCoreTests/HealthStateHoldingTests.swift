@@ -52,6 +52,21 @@ struct HealthStateHoldingTests {
         #expect(state.unhealthyClaims.count == 1)
     }
 
+    /// The entries of a list are one look at each volume, however long the list takes.
+    @Test(arguments: [HealthState.SweepEnd.incomplete, .complete(.everyVolume, canConfirm: false)])
+    func `a list that takes longer than the hold does not report what it has shown once`(end: HealthState.SweepEnd) {
+        var state = Self.state(Self.hold)
+        state.beginSweep(at: .seconds(0))
+        for report in Self.abnormal() { state.receive(report, at: .seconds(1)) }
+        _ = state.endSweep(end, at: .seconds(200))
+        #expect(Self.reportAll(&state, at: 200).isEmpty)
+        // The next list begins after the hold.
+        state.beginSweep(at: .seconds(210))
+        for report in Self.abnormal() { state.receive(report, at: .seconds(211)) }
+        _ = state.endSweep(end, at: .seconds(410))
+        #expect(Self.reportAll(&state, at: 410) == ["broken"])
+    }
+
     @Test(arguments: [HealthState.ListKind.everyVolume, .unhealthyVolumes])
     func `a blip is never reported`(kind: HealthState.ListKind) {
         var state = Self.state(Self.hold)

@@ -236,7 +236,10 @@ import Testing
 
     @Test(.tags(.rule9)) func `a new leader finds the outage again, and reports no second one`() {
         var next = Self.state()
+        #expect(next.hasOutage == nil)
         next.restoreOutage(since: .seconds(-500), at: .zero)
+        // The metric goes on, so that the alert does not resolve.
+        #expect(next.hasOutage == true)
         next.sweep(Self.reports(0..<10), at: .zero)
         #expect(next.outage?.since == .seconds(-500))
         #expect(Self.reportOutages(&next, at: .zero).isEmpty)
@@ -259,6 +262,7 @@ import Testing
         #expect(
             Self.reportOutages(&next, at: .seconds(100)) == [.ended(lasted: .seconds(600), unhealthy: 3, volumes: 40)]
         )
+        #expect(next.hasOutage == false)
         next.sweep(Self.reports(0..<3), at: .seconds(400))
         #expect(Self.reportOutages(&next, at: .seconds(400)).isEmpty)
     }

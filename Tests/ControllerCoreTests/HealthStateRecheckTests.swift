@@ -149,6 +149,36 @@ struct HealthStateRecheckTests {
         #expect(scene.calls["h0"]?.allSatisfy { $0 < .seconds(900) } == true)
     }
 
+    /// One of anything stops none of the others.
+    @Test func `a volume that changes all the time ends the additional calls for itself only`() {
+        var scene = Scene(8, unhealthy: 8, .whatListsLeaveOpen, interval: .seconds(300))
+        let all = scene.unhealthy
+        for list in 0..<10 {
+            scene.now = .seconds(300 * list)
+            scene.unhealthy = all
+            scene.list()
+            scene.unhealthy.remove("h0")
+            scene.run(until: .seconds(300 * list + 299))
+            _ = scene.state.reportAll(at: scene.now)
+        }
+        #expect(scene.calls["h0"]?.allSatisfy { $0 < .seconds(900) } == true)
+        #expect(scene.calls["h1"]?.contains { $0 >= .seconds(2700) } == true)
+    }
+
+    @Test func `a call that shows the volume as unhealthy again is no contradiction`() {
+        var scene = Scene(2, unhealthy: 1, .whatListsLeaveOpen, interval: .seconds(300))
+        for list in 0..<10 {
+            scene.now = .seconds(300 * list)
+            scene.list()
+            scene.unhealthy = []
+            scene.run(until: .seconds(300 * list + 80))
+            scene.unhealthy = ["h0"]
+            scene.state.receive(.report(scene.report("h0")), ofVolumeHandle: "h0", at: .seconds(300 * list + 200))
+            _ = scene.state.reportAll(at: scene.now)
+        }
+        #expect(!scene.state.callsContradictLists)
+    }
+
     @Test func `a list that confirms a recovery makes up for those that refuted one`() {
         var scene = Scene(2, unhealthy: 1, .whatListsLeaveOpen, interval: .seconds(300))
         for list in 0..<12 {

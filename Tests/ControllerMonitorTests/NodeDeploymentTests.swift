@@ -74,6 +74,21 @@ import Testing
         }
     }
 
+    /// Two nodes may have one volume, and both monitors raise the count of its event.
+    @Test func `the count of an event that the monitor of another node has raised is not lowered`() async throws {
+        try await Scene.run {
+            $0.nodeName = "node-a"
+        } prepare: { scene in
+            try Self.prepare([3, 11, 12])(scene)
+        } _: { scene in
+            try await scene.advance { try !scene.events().isEmpty }
+            let name = try #require(try scene.events().first?["metadata", "name"]?.string)
+            try scene.server.patch(kind: "Event", namespace: Self.mine.namespace, name: name, ["count": 50])
+            try await scene.advance { try scene.events().first?["count"] != 50 }
+            #expect(try scene.events().first?["count"] == 51)
+        }
+    }
+
     /// The driver runs on each node, beside a monitor without --node-deployment.
     @Test(arguments: [[11, 12], [3, 11, 12], [3, 11]])
     func `without the flag, a driver that knows only its node's volumes is named once, and no volume counts as lost`(

@@ -144,7 +144,7 @@ extension HealthSnapshot {
                     name: "csi_volume_health_outage",
                     help: "Whether so many volumes are unhealthy together that the CSI driver has an outage (1)."
                 ),
-                value: outage == nil ? 0 : 1
+                samples: hasOutage.map { [([], $0 ? 1 : 0)] } ?? []
             ),
             CollectedMetric(
                 MetricDescription(

@@ -59,6 +59,11 @@ import Testing
         #expect(recorded.firstTime == event.firstTimestamp.seconds)
         #expect(recorded.lastTime == event.lastTimestamp.seconds)
         #expect(recorded.annotations == event.metadata.annotations)
+        // What reading back uses of a list.
+        let listed = try Event(reading: bytes.span)
+        #expect(listed.firstTimestamp.seconds == event.firstTimestamp.seconds)
+        #expect(listed.lastTimestamp.seconds == event.lastTimestamp.seconds)
+        #expect(listed.count == event.count)
         #expect(throws: (any Error).self) { try RecordedEvent(reading: Array(bytes.dropLast()).span) }
     }
 
