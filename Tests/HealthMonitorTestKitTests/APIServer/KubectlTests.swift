@@ -95,6 +95,33 @@ import Testing
         }
     }
 
+    @Test(arguments: manifests) func `a dry run changes nothing`(resource: String, manifest: JSONValue) async throws {
+        try await SimulatedAPIServer.withServer { server in
+            try await Kubectl.with(server) { kubectl in
+                let created = try await kubectl("apply", "--dry-run=server", "-f", "-", input: manifest.description)
+                #expect(created == "\(resource) created (server dry run)\n")
+                await #expect(throws: Kubectl.Failure.self) { _ = try await kubectl("get", resource) }
+                _ = try await kubectl("create", "-f", "-", input: manifest.description)
+                _ = try await kubectl("delete", resource, "--dry-run=server")
+                #expect(try await kubectl("get", resource, "-o", "name") == "\(resource)\n")
+            }
+        }
+    }
+
+    /// The first manifest of docs/deploy.md that a newcomer applies.
+    @Test func `the example of a volume that the driver does not know applies to the server`() async throws {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let path = root.appending(path: "manifests/examples/hostpath/unknown-volume.yaml").path
+        try await SimulatedAPIServer.withServer { server in
+            try await Kubectl.with(server) { kubectl in
+                let output = try await kubectl("apply", "--dry-run=server", "-f", path)
+                #expect(output.contains("persistentvolume/"), "\(output)")
+                #expect(output.contains("persistentvolumeclaim/"), "\(output)")
+            }
+        }
+    }
+
     @Test func `volumes and claims are shown in their columns`() async throws {
         try await SimulatedAPIServer.withServer { server in
             try Self.bind(on: server)

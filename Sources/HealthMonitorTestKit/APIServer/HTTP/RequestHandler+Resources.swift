@@ -85,16 +85,17 @@ extension RequestHandler {
         }
         let object: JSONValue
         var status = 200
+        let isDryRun = request.query["dryRun"] != nil
         switch request.verb {
         case .create:
             let body = try body.required()
-            object = try cluster.access { registry, now throws(StatusError) in
+            object = try change(isDryRun: isDryRun) { registry, now throws(StatusError) in
                 try registry.create(type, body, namespace: namespace, as: .client, now: now)
             }
             status = 201
         case .update:
             let body = try body.required()
-            object = try cluster.access { registry, now throws(StatusError) in
+            object = try change(isDryRun: isDryRun) { registry, now throws(StatusError) in
                 try registry.update(
                     type,
                     body,
@@ -107,12 +108,8 @@ extension RequestHandler {
             }
         case .patch:
             let body = try body.required()
-            let isDryRun = request.query["dryRun"] != nil
-            object = try cluster.access { registry, now throws(StatusError) in
-                // Only for a dry run: a second reference makes the change copy the registry.
-                let stored = isDryRun ? registry : nil
-                defer { if let stored { registry = stored } }
-                return try registry.patch(
+            object = try change(isDryRun: isDryRun) { registry, now throws(StatusError) in
+                try registry.patch(
                     type,
                     body,
                     mergingLists: request.contentType.hasPrefix(RequestBody.strategicMergePatch),
@@ -135,6 +132,18 @@ extension RequestHandler {
         }
     }
 
+    private func change<Result: Sendable>(
+        isDryRun: Bool,
+        _ body: (inout Registry, Timestamp) throws(StatusError) -> Result
+    ) throws(StatusError) -> Result {
+        try cluster.access { registry, now throws(StatusError) in
+            // Only for a dry run: a second reference makes the change copy the registry.
+            let stored = isDryRun ? registry : nil
+            defer { if let stored { registry = stored } }
+            return try body(&registry, now)
+        }
+    }
+
     private func delete(
         _ type: ResourceType,
         _ request: APIRequest,
@@ -143,7 +152,9 @@ extension RequestHandler {
     ) throws(StatusError) -> TestHTTPResponse {
         guard request.subresource.isEmpty else { throw .methodNotAllowed }
         if let error = body.error { throw error }
-        let (object, isGone) = try cluster.access { registry, now throws(StatusError) in
+        // kubectl sends it in the body: metav1.DeleteOptions.
+        let isDryRun = request.query["dryRun"] != nil || body.value?["dryRun"]?.array?.isEmpty == false
+        let (object, isGone) = try change(isDryRun: isDryRun) { registry, now throws(StatusError) in
             try registry.delete(
                 type,
                 namespace: request.namespace,

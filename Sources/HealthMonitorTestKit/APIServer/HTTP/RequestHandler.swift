@@ -73,8 +73,8 @@ struct RequestHandler: Sendable {
         if request.verb == nil || request.resource.isEmpty { return try page(of: request) }
         guard let type = request.type else { throw .unknownPath }
         guard request.subresource.isEmpty || type.subresources.contains(request.subresource) else { throw .unknownPath }
-        guard request.query["dryRun"] == nil || (request.verb == .patch && request.query["dryRun"] == "All") else {
-            throw .badRequest("the simulated server supports dryRun for patches only")
+        guard request.query["dryRun"].map({ $0 == "All" }) ?? true else {
+            throw .badRequest("the simulated server supports dryRun=All only")
         }
         let includeObject = request.query["includeObject"]
         guard let representation = Representation(accept: request.accept, includeObject: includeObject) else {
