@@ -10,7 +10,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(5))) struct CheckTests {
+@Suite(.timeLimit(.minutes(30))) struct CheckTests {
     // MARK: Flags
 
     @Test func `docs/check.md has the flags of the help, with their defaults`() throws {
@@ -74,7 +74,10 @@ import Testing
                 SimulatedVolume(id: "a"), SimulatedVolume(id: "b", condition: .abnormal("\u{1}\"broken\"")),
             ]
             driver.deviate(.acceptsInvalidToken)
-            let report = try await DriverCheck(CheckOptions(address: driver.socket), suffix: "test").run()
+            let report = try await DriverCheck(
+                CheckOptions(address: driver.socket, timeout: .seconds(3600)),
+                suffix: "test"
+            ).run()
             let text = CheckCommand.text(report, .json)
             let json = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
             #expect(json["verdict"] as? String == "fail")
@@ -97,7 +100,10 @@ import Testing
         try await withDriver(.health) { driver in
             driver.volumes = [SimulatedVolume(id: "a", health: [.init(status: 1, reason: "SlowIO")])]
             if let quirk { driver.deviate(quirk) }
-            let outcome = try await Tool.run(programPath(), ["check", "--csi-address=\(driver.socket)"])
+            let outcome = try await Tool.run(
+                programPath(),
+                ["check", "--csi-address=\(driver.socket)", "--timeout=1h"]
+            )
             #expect(outcome.exitCode == code)
             #expect(outcome.output.hasSuffix(verdict), "\(outcome.output)")
             #expect(outcome.errors == "")
@@ -109,7 +115,10 @@ import Testing
             for output in ["text", "json", "junit"] {
                 let outcome = try await Tool.run(
                     programPath(),
-                    ["check", "--csi-address=\(driver.socket)", "--volume-id=typo", "--output=\(output)"]
+                    [
+                        "check", "--csi-address=\(driver.socket)", "--timeout=1h", "--volume-id=typo",
+                        "--output=\(output)",
+                    ]
                 )
                 #expect(outcome.exitCode == 2)
                 #expect(outcome.output.contains("is not found: ControllerGetVolumeHealth"), "\(outcome.output)")
