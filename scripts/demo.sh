@@ -202,6 +202,8 @@ node_show() {
     echo '$ kubectl describe pod my-csi-app'
     kubectl describe pod my-csi-app |
         sed -n -e '/^Name:/p' -e '/^Node:/p' -e '/^Status:/p' -e '/ClaimName:/p' -e '/^Events:/,$p'
+    echo '$ kubectl volume-health'
+    kubectl volume-health
 }
 node_has_health() { true; }  # only events
 node_stopped() {

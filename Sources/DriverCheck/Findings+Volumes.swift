@@ -69,7 +69,7 @@ extension Findings {
 
     // MARK: Agreement
 
-    /// A deviation that both calls have, while the two lists agree: a change in between is none.
+    /// A deviation that both calls have, while the two lists agree: what changes in between is no deviation.
     private mutating func compareWithLists(_ get: GetRecording, _ service: ServiceRecording) {
         guard let second = get.second, service.fullLists.count == 2, service.fullLists.allSatisfy(\.isComplete),
             let listed = service.fullLists[0].facts(of: get.id, service.generation),

@@ -105,6 +105,6 @@ package struct GoDuration: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Character {
-    /// One that has a combining mark is none.
+    /// Not one that has a combining mark.
     fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }

@@ -20,8 +20,7 @@ package struct TLSConfiguration: Sendable, Hashable {
     package var certificateAuthorities: [UInt8]?
     /// Sent to servers that request one.
     package var clientCertificate: ClientCertificate?
-    /// Whether the server's certificate and name are verified. False only for tests: `insecure-skip-tls-verify` of a
-    /// kubeconfig.
+    /// Whether the server's certificate and name are verified: not with `insecure-skip-tls-verify` of a kubeconfig.
     package var verifiesServer: Bool
     /// The name that is sent to the server (SNI) and that its certificate must be valid for; nil: the URL's host.
     package var serverName: String?

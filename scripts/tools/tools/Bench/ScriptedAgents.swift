@@ -57,7 +57,7 @@ final class ScriptedAgents: Sendable {
 
     /// The agents that have made all their reads.
     var finished: Int { counts.withLock { $0.finished } }
-    /// Requests without a successful response; an event that does not exist is none.
+    /// Requests without a successful response, except those for events that do not exist.
     var failures: Int { counts.withLock { $0.failures } }
     /// The watches that the server has open for the agents.
     var openWatches: Int { node.server.watches.count { $0.request.user == NodeCluster.scripted.name } }
