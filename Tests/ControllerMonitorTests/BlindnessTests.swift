@@ -113,7 +113,7 @@ import Testing
                     ? .fail(.internal, "no") : nil
             }
             terms.begin()
-            try await scene.advance { GetModeTests.calls(scene, for: other) == 5 }
+            try await scene.advance { GetModeTests.calls(scene, for: other) >= 5 }
             #expect(terms.dependencyError == nil)
             #expect(monitor.status()?.calls == nil)
             scene.driver.intercept { call in call.method.hasSuffix("ControllerGetVolume") ? .fail(.internal, "no") : nil
@@ -247,7 +247,7 @@ import Testing
             try await scene.monitor(terms: terms) { _ in
                 scene.driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .fail(.internal, "no") : nil }
                 terms.begin()
-                try await scene.advance { scene.driver.journal.calls("ListVolumes").count == 6 }
+                try await scene.advance { scene.driver.journal.calls("ListVolumes").count >= 6 }
                 #expect(terms.dependencyError == nil)
                 #expect(scene.clock.now.offset > .seconds(60))
             }

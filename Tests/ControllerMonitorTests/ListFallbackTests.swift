@@ -60,9 +60,9 @@ import Testing
         } _: { scene in
             try await scene.advance { GetModeTests.calls(scene).count == 3 }
             scene.driver.intercept(nil)
-            try await scene.advance { scene.driver.journal.calls("ListVolumes").count == 3 }
+            try await scene.advance { scene.driver.journal.calls("ListVolumes").count >= 3 }
             let calls = scene.driver.journal.calls("ControllerGetVolume").count
-            try await scene.advance { scene.driver.journal.calls("ListVolumes").count == 5 }
+            try await scene.advance { scene.driver.journal.calls("ListVolumes").count >= 5 }
             #expect(scene.driver.journal.calls("ControllerGetVolume").count == calls)
         }
     }
