@@ -58,6 +58,7 @@ import Testing
             isStatusSupported: true,
             method: .init(name: "ListVolumes", generation: "legacy"),
             probeInterval: .seconds(60),
+            hasOutage: false,
             unhealthyRatio: 0.2
         )
     )
@@ -190,7 +191,7 @@ import Testing
             #"workqueue_depth{name="events"} 3"#, #"workqueue_adds_total{name="events"} 12"#,
             #"csi_volume_health_driver_info{driver_name="d",driver_version="1.2",method="ListVolumes",generation="legacy"} 1"#,
             #"leader_election_master_status{name="lease"} 1"#,
-            #"csi_volume_health_build_info{version="0.1",revision="abc",swift_version="6.2"} 1"#,
+            #"csi_volume_health_build_info{driver_name="d",version="0.1",revision="abc",swift_version="6.2"} 1"#,
             #"csi_volume_health_list_volumes_interval_seconds{driver_name="d"} 300"#,
             #"csi_volume_health_monitor_interval_seconds{driver_name="d"} 60"#,
             #"csi_volume_health_claim_status{driver_name="d",namespace="odd",persistentvolumeclaim="a \"name\"",status="Inaccessible",reason="ArrayDown"} 1"#,
@@ -254,8 +255,8 @@ import Testing
         )
         #expect(
             without == [
-                "csi_controller_volume_health_status", "csi_volume_health_build_info",
-                "csi_volume_health_probe_duration_seconds_bucket", "csi_volume_health_probe_duration_seconds_count",
+                "csi_controller_volume_health_status", "csi_volume_health_probe_duration_seconds_bucket",
+                "csi_volume_health_probe_duration_seconds_count",
                 "csi_volume_health_probe_duration_seconds_sum", "csi_volume_health_probe_total",
                 "csi_volume_health_status_writes_dropped_total 0", "csi_volume_health_unknown_condition_total",
             ]

@@ -111,7 +111,7 @@ struct SidecarMetrics: Sendable {
 
     /// Metrics that external-health-monitor also has keep exactly its labels.
     private static let withoutDriverName: Set = [
-        "csi_volume_health_build_info", "csi_volume_health_probe_duration_seconds", "csi_volume_health_probe_total",
+        "csi_volume_health_probe_duration_seconds", "csi_volume_health_probe_total",
         "csi_volume_health_status_writes_dropped_total", "csi_volume_health_unknown_condition_total",
     ]
 
