@@ -60,14 +60,6 @@ extension OutageState {
             default:
                 "\(DriverOutage.grouped(unhealthy)) of \(DriverOutage.grouped(volumes)) volumes are still unhealthy"
             }
-        return "The outage lasted \(text(lasted)); \(rest)"
-    }
-
-    /// `45s`, `12m`, `3h12m`
-    private static func text(_ duration: Duration) -> String {
-        let seconds = max(0, duration.components.seconds)
-        if seconds < 60 { return "\(seconds)s" }
-        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
-        return hours == 0 ? "\(minutes)m" : "\(hours)h\(minutes)m"
+        return "The outage lasted \(age(max(0, lasted.components.seconds))); \(rest)"
     }
 }

@@ -33,7 +33,7 @@ extension Reporter {
             if let suspicion, reported == nil {
                 let message =
                     "The CSI driver does not find \(suspicion.missing) of \(suspicion.of) volumes: none of them is reported "
-                    + "missing before \(context.configuration.missingVolumesHold) have passed"
+                    + "missing before \(age(context.configuration.missingVolumesHold.components.seconds)) have passed"
                 context.logger.warning(
                     "Many volumes are missing at once, suspecting the driver",
                     metadata: [

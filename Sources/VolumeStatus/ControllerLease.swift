@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import KubernetesAPI
 
 /// What the Leases of a driver show of its controllers.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
+
 /// The table of `status`: columns as wide as their widest cell, three spaces between them, as kubectl prints.
 package struct StatusTable: Sendable {
     package enum Detail: Sendable {

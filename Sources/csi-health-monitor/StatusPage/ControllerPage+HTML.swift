@@ -5,7 +5,7 @@ import ControllerCore
 import ControllerMonitor
 import Flags
 import HTTPEndpoint
-import VolumeStatus
+import HealthCore
 
 extension ControllerPage {
     /// The page for the path `/`.

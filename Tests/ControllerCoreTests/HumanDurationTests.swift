@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import Testing
-import VolumeStatus
 
-@Suite struct AgeTests {
+@Suite struct HumanDurationTests {
     /// Each form of `HumanDuration` in k8s.io/apimachinery, pkg/util/duration, and the limits between them.
     static let cases: [(seconds: Int64, text: String)] = [
         (-2, "<invalid>"), (-1, "0s"), (0, "0s"), (1, "1s"), (70, "70s"), (119, "119s"), (120, "2m"), (190, "3m10s"),
