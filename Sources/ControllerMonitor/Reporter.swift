@@ -58,15 +58,7 @@ struct Reporter: Sendable {
         } complete: { report, outcome, now in
             state.withLock { $0.complete(event: report, outcome, at: now) }
         } send: { report in
-            return try await record(
-                event(report),
-                on: report.claim,
-                isKnown: report.cause == .refresh,
-                knownCount: report.count
-            ) { count in
-                let recordedAt = context.now
-                state.withLock { $0.recorded(event: report, count: count, at: recordedAt) }
-            }
+            try await record(event(report), for: report) { $0.recorded(event: report, count: $1, at: $2) }
         }
     }
 
@@ -101,15 +93,7 @@ struct Reporter: Sendable {
                 reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
                 message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage
             )
-            return try await record(
-                event,
-                on: report.claim,
-                isKnown: report.cause == .refresh,
-                knownCount: report.count
-            ) { count in
-                let recordedAt = context.now
-                state.withLock { $0.recorded(responseEvent: report, count: count, at: recordedAt) }
-            }
+            return try await record(event, for: report) { $0.recorded(responseEvent: report, count: $1, at: $2) }
         }
     }
 
@@ -150,6 +134,22 @@ struct Reporter: Sendable {
     /// may have a volume whose nodeAffinity admits several nodes, and all have the CSIDriver.
     func certain(count: Int?) -> Int? {
         context.configuration.nodeName == nil ? count : nil
+    }
+
+    /// Records the event of a report, which may be a refresh, on its claim.
+    ///
+    /// - Parameter recorded: gets the event's count, and when it was recorded.
+    /// - Throws: only `CancellationError`.
+    private func record<Key, State>(
+        _ event: EventRecord,
+        for report: PendingReport<Key, State, Claim>,
+        recorded: (inout HealthState, Int, Duration) -> Void
+    ) async throws -> ReportAttempt {
+        let isRefresh = report.cause == .refresh
+        return try await record(event, on: report.claim, isKnown: isRefresh, knownCount: report.count) { count in
+            let recordedAt = context.now
+            context.state.withLock { recorded(&$0, count, recordedAt) }
+        }
     }
 
     /// Records an event on a claim.
