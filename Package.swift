@@ -56,7 +56,7 @@ package.targets += modules([
     "HTTPEndpoint": ["Metrics", .logging, .nioCore, .nioHTTP1, .nioPosix],
     "GRPCTransport": ["CGRPC", "Threads"], "HTTPTransport": ["CCurl", "COpenSSL", "Threads"],
     "HealthRuntime": ["CSIClient", "HealthCore", "KubernetesAPI", "KubernetesClient", .logging],
-    "KubeletPlugins": ["GRPCTransport", "KubernetesAPI", .logging, .swiftProtobuf],
+    "KubeletPlugins": ["GRPCTransport", "HealthCore", "KubernetesAPI", .logging, .swiftProtobuf],
     "KubernetesClient": [
         "CYAML", "HTTPTransport", "KubernetesAPI", "ProtobufWire", .logging, .subprocess, .swiftProtobuf,
         .systemPackage,
@@ -97,14 +97,14 @@ package.targets += tests([
         "GRPCTransport", "HTTPTransport", "KubernetesAPI", .swiftASN1, .swiftProtobuf, .x509,
     ],
     "KlogLoggingTests": ["KlogLogging"], "MetricsTests": ["Metrics"], "ProtobufWireTests": ["ProtobufWire"],
-    "KubeletPluginsTests": ["GRPCTransport", "KubeletPlugins"], "NodeCoreTests": ["Digests", "HealthCore", "NodeCore"],
+    "KubeletPluginsTests": ["GRPCTransport", "HealthCore", "KubeletPlugins"], "ToolsTests": ["tools", .argumentParser],
     "KubernetesClientTests": ["HTTPTransport", "KubernetesAPI", "KubernetesClient", .swiftProtobuf],
     "LeaderElectionTests": ["KubernetesAPI", "KubernetesClient", "LeaderElection"], "ThreadsTests": ["Threads"],
     "NodeMonitorTests": [
         "CSIClient", "GRPCTransport", "HealthCore", "HealthRuntime", "KubeletPlugins", "KubernetesAPI",
         "KubernetesClient", "NodeCore", "NodeMonitor",
     ],
-    "DriverCheckTests": ["DriverCheck", "GRPCTransport"], "ToolsTests": ["tools", .argumentParser],
+    "DriverCheckTests": ["DriverCheck", "GRPCTransport"], "NodeCoreTests": ["Digests", "HealthCore", "NodeCore"],
     "VolumeStatusTests": ["HealthCore", "KubernetesAPI", "KubernetesClient", "VolumeStatus"],
 ])
 package.targets += tests(["FuzzTargetsTests": ["FuzzTargets"]], exclude: ["Corpora"])

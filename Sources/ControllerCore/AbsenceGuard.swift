@@ -13,15 +13,15 @@
 /// | for the first time, a call is to confirm it | any | wait for the call |
 /// | for the first time, in a list that no call can confirm | few | wait for the next list |
 /// | for the first time, in a list that no call can confirm | many | hold, suspect the driver |
-/// | again, which confirms it | only this one | report, once three others were found or all looked for |
-/// | again, which confirms it | few | report, once all volumes were looked for (`settling`) |
+/// | again, which confirms it | only this one | report, once three others were found or all were probed |
+/// | again, which confirms it | few | report, once all volumes were probed (`settling`) |
 /// | again, with `needsHold` | few | hold |
 /// | again, which confirms it | many | hold, suspect the driver |
 /// | the list is empty, after one of two or more entries | any | hold, suspect the driver |
 /// | any longer than ``AbsenceLimits/hold`` | any | report |
 ///
 /// Many are more than the limits, those reported early included, or all of two or more. While the driver is suspected
-/// no volume is reported early. The suspicion ends when few are missing: those must then be confirmed anew.
+/// no volume is reported early. The suspicion ends when few are missing: those must then be confirmed again.
 ///
 /// Pure: time is passed in. The methods that are called for each response do not iterate over the missing volumes.
 struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
@@ -46,7 +46,7 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     private let limits: AbsenceLimits
     private var missing: [Key: Missing] = [:]
     private var unreported = 0
-    /// How many are missing, not reported, and do not merely await a call.
+    /// How many are missing, not reported, and await no call.
     private var held = 0
     /// When volumes were reported early, within the last ``AbsenceLimits/hold``.
     private var earlyReports: [Duration] = []
@@ -65,7 +65,7 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     var isEmpty: Bool { missing.isEmpty }
 
     /// Whether exactly one missing volume is not reported.
-    var isAloneUnreported: Bool { unreported == 1 }
+    var hasSingleUnreported: Bool { unreported == 1 }
 
     func contains(_ key: Key) -> Bool { missing[key] != nil }
 
@@ -110,7 +110,7 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         if !missing.isEmpty { forget(key) }
     }
 
-    /// The volume needs no decision any more.
+    /// Forgets the volume: it is gone, or was found.
     mutating func forget(_ key: Key) {
         guard let entry = missing.removeValue(forKey: key) else { return }
         if !entry.isReported { unreported -= 1 }
@@ -132,8 +132,8 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     /// Whether to report the volume now. Called whenever the driver did not find it; returns true once.
     ///
     /// - Parameters:
-    ///   - used: how many volumes are looked for.
-    ///   - settling: how long it takes to look for all of them; zero after a list, which covers all at once.
+    ///   - used: how many volumes the driver is expected to find.
+    ///   - settling: how long it takes to probe all of them; zero after a list, which has all at once.
     mutating func shouldReport(_ key: Key, used: Int, settling: Duration, at now: Duration) -> Bool {
         guard let entry = missing[key], entry.isConfirmed, !entry.isReported else { return false }
         if entry.lastMissed - entry.since >= limits.hold {
@@ -145,8 +145,8 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
             return false
         }
         let others = min(3, used - missing.count)
-        // Either all other volumes were looked for meanwhile and are not missing, or this is the only one and others
-        // were found.
+        // Either all other volumes were probed meanwhile and are not missing, or this is the only one and others were
+        // found.
         guard now - entry.since >= settling || (unreported == 1 && found &- entry.foundBefore >= UInt64(max(0, others)))
         else { return false }
         earlyReports.append(now)
@@ -167,13 +167,13 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Begins or ends the suspicion of the driver. When it ends because most volumes were found again, the rest must be
-    /// confirmed anew.
+    /// confirmed again.
     mutating func review(used: Int, at now: Duration) {
         earlyReports.removeAll { now - $0 >= limits.hold }
         let isSuspect = unreported > 0 && ((isListEmpty && held > 0) || isOverLimit(held, used: used))
         if isSuspect {
             let since = suspicion?.since ?? missing.values.lazy.filter { !$0.isReported }.map(\.since).min() ?? now
-            suspicion = AbsenceSuspicion(since: since, missing: unreported, of: used)
+            suspicion = AbsenceSuspicion(since: since, missing: unreported, used: used)
         } else if suspicion != nil, unreported == 0 || !isOverLimit(unreported, used: used) {
             suspicion = nil
             for (key, entry) in missing where !entry.isReported {
@@ -213,8 +213,8 @@ package struct AbsenceSuspicion: Sendable, Hashable {
     package var since: Duration
     /// How many missing volumes are not reported.
     package var missing: Int
-    /// How many volumes are looked for.
-    package var of: Int
+    /// How many volumes the driver is expected to find.
+    package var used: Int
 }
 
 /// Why a complete list does not show the health of the volumes.

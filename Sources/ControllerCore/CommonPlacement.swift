@@ -15,7 +15,7 @@ package struct CommonPlacement: Sendable, Hashable {
     /// How many of the unhealthy volumes have it.
     package var unhealthy: Int
     /// How many unhealthy volumes there are.
-    package var of: Int
+    package var total: Int
 
     /// The StorageClass and the topology segment that explain the outage best: those that the fewest other volumes have,
     /// then those that the most unhealthy ones have, then the first by name. So of a region and a zone within it, both of
@@ -39,7 +39,7 @@ package struct CommonPlacement: Sendable, Hashable {
             }.map { ($0.key, $0.value) }
         }
         func common(_ attribute: Attribute, _ tally: Tally) -> CommonPlacement {
-            CommonPlacement(attribute: attribute, unhealthy: tally.unhealthy, of: unhealthy)
+            CommonPlacement(attribute: attribute, unhealthy: tally.unhealthy, total: unhealthy)
         }
         return [
             best(of: classes).map { common(.storageClass($0.name), $0.tally) },

@@ -27,7 +27,7 @@ extension DriverOutage {
     /// `all in topology.kubernetes.io/zone b, 97 % have StorageClass gold`
     package var commonSummary: String {
         common.map { common in
-            let share = common.unhealthy == common.of ? "all" : "\(common.unhealthy * 100 / common.of) %"
+            let share = common.unhealthy == common.total ? "all" : "\(common.unhealthy * 100 / common.total) %"
             return switch common.attribute {
             case .storageClass(let name): "\(share) have StorageClass \(name)"
             case .segment(let segment): "\(share) in \(segment.key) \(segment.value)"

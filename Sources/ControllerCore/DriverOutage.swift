@@ -11,7 +11,7 @@ package struct DriverOutage: Sendable, Hashable {
         package var volumes: Int
     }
 
-    /// When the first of the transitions was that began it, on the clock of the core, as far as is known.
+    /// When its first volume turned unhealthy, as far as is known, on the clock of the core.
     package var since: Duration
     /// How many volumes are unhealthy.
     package var unhealthy: Int
@@ -21,7 +21,7 @@ package struct DriverOutage: Sendable, Hashable {
     package var conditions: [ConditionCount]
     /// How many other (status, reason) there are.
     package var otherConditions: Int
-    /// What most of the unhealthy volumes have in common, and the others have not: at most a StorageClass and a topology
+    /// What most of the unhealthy volumes have in common and the others do not: at most a StorageClass and a topology
     /// segment.
     package var common: [CommonPlacement]
 
@@ -58,7 +58,7 @@ extension DriverOutage {
 /// What is reported on the outage of a driver.
 package enum OutageState: Reportable {
     case lasting(DriverOutage)
-    /// It has ended: how long it lasted, how many volumes of how many are still unhealthy.
+    /// It has ended. `unhealthy` of the `volumes` in use are still unhealthy.
     case ended(lasted: Duration, unhealthy: Int, volumes: Int)
 
     package var isClear: Bool { if case .ended = self { true } else { false } }
@@ -76,7 +76,7 @@ package enum DriverFact: Sendable, Hashable {
 
 /// The CSIDriver object, as the target of an event.
 package struct DriverTarget: ReportTarget {
-    /// Where the events of cluster-scoped objects are.
+    /// The namespace of events on cluster-scoped objects.
     package static let namespace = "default"
 
     package var namespace: String { Self.namespace }

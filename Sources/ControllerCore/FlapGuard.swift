@@ -5,7 +5,7 @@ import HealthCore
 
 /// When a volume is flapping, and what that means for its reports.
 package struct FlappingLimits: Sendable, Hashable {
-    /// A volume is flapping that changes more often than this within ``quietTime``; 0: none is.
+    /// A volume that changes more often than this within ``quietTime`` is flapping; 0: flapping is not detected.
     package var threshold: Int
     /// Flapping ends when the volume has not changed for this long.
     package var quietTime: Duration
@@ -22,14 +22,15 @@ package struct FlappingLimits: Sendable, Hashable {
     package static let off = FlappingLimits(threshold: 0)
 }
 
-/// Finds out which keys change their state too often, and lets one change of those pass per ``FlappingLimits/pause``.
+/// Detects keys whose state changes too often, and lets one change of each pass per ``FlappingLimits/pause``.
 ///
-/// - A key that does not change costs nothing. One that has changed once has its time, because an outage changes many
-///   keys once; one that has changed again has the times of its last changes, at most ``FlappingLimits/threshold`` + 1.
-///   Both are forgotten when the key has been quiet for ``FlappingLimits/quietTime``, and somewhat later.
+/// - A key that does not change uses no memory. Of a key that has changed once, only the time is kept, because in an
+///   outage many keys change once; of a key that has changed again, the times of its last changes, at most
+///   ``FlappingLimits/threshold`` + 1. Both are removed some time after it has been quiet for
+///   ``FlappingLimits/quietTime``.
 /// - The change that exceeds the threshold begins the flapping and the first pause.
 /// - The latest state wins: at the end of a pause ``release(at:)`` returns the current state, if it differs from the
-///   reported one. Without further changes it is so reported before the flapping ends.
+///   reported one. Without further changes it is therefore reported before the flapping ends.
 ///
 /// Pure.
 struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
@@ -53,8 +54,9 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     private struct History {
         var first: Duration
         var last: Duration
-        /// The changes before ``last``, as far as they count.
-        var earlier: [Duration] = []
+        /// The changes after ``first`` and before ``last``, as far as they count: none of a key that has changed twice,
+        /// as many keys do in an outage.
+        var between: [Duration] = []
         var total: Int32 = 1
 
         init(firstChange: Duration) { (first, last) = (firstChange, firstChange) }
@@ -89,7 +91,7 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     /// The keys that flap.
     var flappingKeys: some Collection<Key> { pauses.keys }
 
-    /// The keys that have changed lately.
+    /// The keys that have changed recently.
     var keys: [Key] { Array(firstChanges.keys) + Array(histories.keys) }
 
     /// How often the key has changed, if it flaps; nil otherwise.
@@ -103,7 +105,7 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
         pauses.isEmpty ? nil : pauses[key]?.state
     }
 
-    /// How many moments were scheduled at which ``release(at:)`` has something to do.
+    /// How often a call of ``release(at:)`` was scheduled.
     var plans: UInt64 { endsOfPauses.insertions + endsOfFlapping.insertions + cleanUps }
 
     /// When ``release(at:)`` has something to do next.
@@ -147,13 +149,16 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
             return
         }
         firstChanges[key] = nil
-        history.earlier.append(history.last)
-        history.earlier.removeAll { now - $0 >= window }
-        if history.earlier.count > threshold { history.earlier.removeFirst(history.earlier.count - threshold) }
+        // Frees the memory that an outage took.
+        if firstChanges.isEmpty { firstChanges = [:] }
+        if history.total > 1 { history.between.append(history.last) }
+        history.between.removeAll { now - $0 >= window }
+        if history.between.count > threshold { history.between.removeFirst(history.between.count - threshold) }
         history.last = now
         if history.total < .max { history.total += 1 }
         histories[key] = history
-        guard history.earlier.count == threshold, pauses[key] == nil else { return }
+        let earlier = history.between.count + (now - history.first < window ? 1 : 0)
+        guard earlier >= threshold, pauses[key] == nil else { return }
         pauses[key] = Pause(reported: now, endOfFlapping: endsOfFlapping.insert(key, due: now + window))
     }
 

@@ -3,7 +3,7 @@
 
 package import HealthCore
 
-/// What stands between the driver's responses and the queues of events and status updates: a change must hold for
+/// The filters between the driver's responses and the queues of events and status updates: a change must hold for
 /// ``HoldTimes``, and of a volume that changes too often only the latest state is reported, at the end of each pause.
 ///
 /// - The counts of volumes by health show the driver's latest response. Events, the status of claims and the gauges of
@@ -14,7 +14,7 @@ package import HealthCore
 extension HealthState {
     /// Reports a state on a claim, unless it has to wait.
     ///
-    /// - Parameter observed: all entries of a list were observed at its beginning: they are one look at the volume.
+    /// - Parameter observed: all entries of a list count as one observation, made at its beginning.
     mutating func report(
         _ state: VolumeState,
         on claim: ClaimNumber,

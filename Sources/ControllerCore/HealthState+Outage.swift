@@ -103,7 +103,7 @@ extension HealthState {
         at now: Duration
     ) {
         let since = outage?.since ?? outageBeginning(unhealthy, limits, at: now)
-        outageDetector.last()
+        outageDetector.confirm()
         var conditions: [VolumeHealthCondition.Identity: Int] = [:]
         for claim in unhealthy.values {
             for condition in unhealthyState(of: claim)?.conditions ?? [] {

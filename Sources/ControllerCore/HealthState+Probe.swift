@@ -4,7 +4,7 @@
 package import HealthCore
 
 /// The result of a call for one volume.
-package enum ProbeAnswer: Sendable, Hashable {
+package enum ProbeResult: Sendable, Hashable {
     /// The driver reported the health of the volume.
     case report(VolumeHealthReport)
     /// NOT_FOUND.
@@ -59,11 +59,10 @@ extension HealthState {
     package mutating func beginStrategy(writesStatus: Bool) {
         self.writesStatus = writesStatus
         (probes, rechecks) = (nil, nil)
-        (recoveredByCall, refutedInARow, refutations) = ([], [], [:])
-        callsContradictLists = false
+        callRecoveries = CallRecoveries()
         probesEveryVolume = false
         listProblem = nil
-        (knowsOnlyItsNode, isLocalityJudged) = (false, false)
+        (knowsOnlyItsNode, isLocalityKnown) = (false, false)
         entriesOfLastList = 0
         absences.retain { _ in false }
         absences.review(used: 0, at: .zero)
@@ -73,31 +72,34 @@ extension HealthState {
     /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise, also when
     /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
-        reviewUnanswered(at: now)
+        reviewResponses(at: now)
         guard probesEveryVolume, let round = probes?.completedRound(at: now) else {
             reviewLastingOutage(at: now)
             return nil
         }
         // Before the first round, what an earlier leader reported is not refuted.
-        reviewOutage(isSweepComplete: round.answered > 0 || round.volumes == 0, at: now)
+        reviewOutage(isSweepComplete: round.responses > 0 || round.volumes == 0, at: now)
         if !absences.isEmpty {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
-            judgeLocality()
+            reviewLocality()
         }
         return round
     }
 
-    /// Volumes whose last response is older than so many intervals, with its age, where volumes are probed one by one.
-    /// Without any response the age counts from the first slot.
-    package func unanswered(forIntervals count: Int, at now: Duration) -> [(volumeHandle: String, age: Duration)] {
+    /// Where volumes are probed one by one: the volumes whose last response is older than this number of intervals,
+    /// each with the age of that response. Without any response the age counts from the first slot.
+    package func unresponsiveVolumes(
+        forIntervals count: Int,
+        at now: Duration
+    ) -> [(volumeHandle: String, age: Duration)] {
         guard probesEveryVolume, let probes else { return [] }
-        return probes.unanswered(for: probes.effectiveInterval * count, at: now).map { ($0.key, $0.age) }
+        return probes.unresponsive(for: probes.effectiveInterval * count, at: now).map { ($0.key, $0.age) }
     }
 
     /// The claims of these volumes, each with the age.
     package func claims(
-        ofUnanswered volumes: [(volumeHandle: String, age: Duration)]
+        ofUnresponsive volumes: [(volumeHandle: String, age: Duration)]
     ) -> [(claim: Claim, age: Duration)] {
         volumes.flatMap { volume in
             index.number(ofVolumeHandle: volume.volumeHandle).map { handle in
@@ -137,7 +139,7 @@ extension HealthState {
 
     /// Applies the result of a call for one volume, which ``nextProbe(at:)`` or ``endSweep(_:at:)`` returned. A failed
     /// call changes nothing (rule 1).
-    package mutating func receive(_ result: ProbeAnswer, ofVolumeHandle handle: String, at now: Duration) {
+    package mutating func receive(_ result: ProbeResult, ofVolumeHandle handle: String, at now: Duration) {
         let outcome: ProbeSchedule<String>.Outcome
         switch result {
         case .report(let report):
@@ -151,21 +153,21 @@ extension HealthState {
                     // What the list that is being received has shown so far is older.
                     sweep.unhealthy[handle] = nil
                     sweep.recovered.remove(handle)
-                    report.isHealthy ? recovered(handle) : relapsed(handle)
+                    report.isHealthy ? recovered(handle) : callRecoveries.relapsed(handle)
                     setHealth(VolumeState(report.conditions), of: handle, at: now)
                 }
             }
-            outcome = .answered
+            outcome = .responded
         case .notFound:
-            outcome = notFound(handle, at: now) ? .answered : .unconfirmed
+            outcome = notFound(handle, at: now) ? .responded : .unconfirmed
         case .withoutHealth:
             if let handle = index.number(ofVolumeHandle: handle) { foundWithoutHealth(handle, at: now) }
-            outcome = .answered
+            outcome = .responded
         case .failed: outcome = .failed
         case .interrupted: outcome = .interrupted
         }
         let number = index.number(ofVolumeHandle: handle)
-        let hasResponded = outcome == .answered || outcome == .unconfirmed
+        let hasResponded = outcome == .responded || outcome == .unconfirmed
         if let number, hasResponded { responded(for: number, at: now) }
         let isUnhealthy = number.map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
@@ -187,7 +189,7 @@ extension HealthState {
         } else {
             markMissing(handle, since: now, at: now, awaitsCall: true)
             // Whether the driver finds other volumes decides if this one is reported.
-            if absences.isAloneUnreported { probes?.expedite(Self.controlProbes, at: now) }
+            if absences.hasSingleUnreported { probes?.expedite(Self.controlProbes, at: now) }
         }
         reportIfMissing(handle, at: now)
         return isSecond

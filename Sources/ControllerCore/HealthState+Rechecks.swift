@@ -24,44 +24,20 @@ extension HealthState {
     /// A call has shown a volume as healthy. Where volumes are listed, the next list confirms or refutes that.
     mutating func recovered(_ handle: HandleNumber) {
         guard rechecks != nil, !probesEveryVolume, isKnownUnhealthy(handle) else { return }
-        recoveredByCall.insert(handle)
+        callRecoveries.recovered(handle)
     }
 
-    /// A call has shown a volume as unhealthy: the next list need not refute its recovery.
-    mutating func relapsed(_ handle: HandleNumber) {
-        if !recoveredByCall.isEmpty { recoveredByCall.remove(handle) }
-    }
-
-    /// Compares what calls have shown since the last list with a complete list. A driver whose call returns healthy
-    /// volumes only would otherwise make every unhealthy volume recover between two lists. A volume that was refuted
-    /// several times in a row has no more additional calls; if different ones were, no volume has.
+    /// Compares what calls have shown since the last list with a complete list, and ends the additional calls that
+    /// contradict it.
     mutating func compareCalls(with unhealthy: [HandleNumber: VolumeState]) {
-        guard !recoveredByCall.isEmpty else { return }
-        let refuted = recoveredByCall.filter { unhealthy[$0]?.isClear == false }
-        refutedInARow = refuted.count == recoveredByCall.count ? refutedInARow.union(refuted) : []
-        for handle in recoveredByCall {
-            guard refuted.contains(handle) else {
-                refutations[handle] = nil
-                continue
-            }
-            refutations[handle, default: 0] += 1
-            if isRefuted(handle) {
-                callsContradictLists = true
+        switch callRecoveries.compare(isUnhealthy: { unhealthy[$0]?.isClear == false }) {
+        case .allContradicted: rechecks = nil
+        case .contradicted(let handles):
+            for handle in handles {
                 if let name = index.volumeHandle(handle) { rechecks?.remove(name) }
             }
         }
-        recoveredByCall = []
-        guard refutedInARow.count >= Self.tolerableRefutations else { return }
-        callsContradictLists = true
-        rechecks = nil
     }
-
-    private func isRefuted(_ handle: HandleNumber) -> Bool {
-        refutations[handle, default: 0] >= Self.tolerableRefutations
-    }
-
-    /// A volume may be unhealthy again by chance.
-    private static var tolerableRefutations: Int { 3 }
 
     /// A response has shown the health of a volume: it is probed again soon while it is unhealthy, or its recovery is
     /// not reported yet.
@@ -75,7 +51,11 @@ extension HealthState {
     /// A response has shown whether the volume is unhealthy, or a call has failed.
     mutating func setRecheck(_ handle: String, isUnhealthy: Bool, at now: Duration) {
         guard let count = rechecks?.count else { return }
-        if !refutations.isEmpty, let number = index.number(ofVolumeHandle: handle), isRefuted(number) { return }
+        if callRecoveries.isContradicted, let number = index.number(ofVolumeHandle: handle),
+            callRecoveries.isContradicted(number)
+        {
+            return
+        }
         let hasRoom = count < RecheckSchedule<String>.capacity(volumes: countOfVolumes)
         guard !isUnhealthy || hasRoom || rechecks?.contains(handle) == true else { return }
         rechecks?.set(handle, isUnhealthy: isUnhealthy, at: now)

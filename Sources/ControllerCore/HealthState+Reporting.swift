@@ -5,8 +5,8 @@ package import HealthCore
 
 /// The reports to send, in six streams, each with a `next…` and a `complete(…)`: events on conditions, events on
 /// conditions of unknown types, events on volumes for which the driver does not respond
-/// (`HealthState+Unanswered.swift`), events on flapping volumes (`HealthState+Holding.swift`), status updates, and events
-/// on the driver (`HealthState+Outage.swift`).
+/// (`HealthState+Responses.swift`), events on flapping volumes (`HealthState+Holding.swift`), status updates, and
+/// events on the driver (`HealthState+Outage.swift`).
 extension HealthState {
     /// Restores that the last event of an earlier process on this claim reported this state (rule 9). Ignored if no
     /// claim has this key and uid any more.
@@ -221,7 +221,7 @@ extension HealthState {
     package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
 
     /// The reports of all streams that have failed and wait; nil when there are none. Without status updates while all of
-    /// them are forbidden, without refreshes, and without events on failed nodes, which have a queue of their own.
+    /// them are forbidden, and without events on failed nodes, which have a queue of their own.
     package var failingReports: FailingReports? {
         .sum([
             events.failing, unknowns.failing, responses.failing, flapEvents.failing, outages.failing,

@@ -184,7 +184,7 @@ extension HealthState {
         }
         // The driver has responded for each listed volume, even if calls for that volume alone fail.
         for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
-            responses.set(.answered, for: claim, at: now)
+            responses.set(.responsive, for: claim, at: now)
         }
         compareCalls(with: unhealthy)
         switch kind {
@@ -273,7 +273,7 @@ extension HealthState {
         }
         absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
         absences.review(used: usedAtLastList, at: now)
-        judgeLocality()
+        reviewLocality()
         guard !canConfirm else {
             for handle in absent { probes?.addOnce(handle, at: now) }
             return absent
@@ -306,15 +306,15 @@ extension HealthState {
             at: now,
             awaitsCall: awaitsCall,
             // The hold leaves time to find out whether the driver knows only its own node's volumes:
-            // ``judgeLocality()``.
+            // ``reviewLocality()``.
             needsHold: needsHold || index.isOfOtherNode(handle)
         )
     }
 
-    /// Decides whether the driver knows only its own node's volumes. To be called when all volumes have been looked
-    /// for: after a complete list, or after a round of probes.
-    mutating func judgeLocality() {
-        isLocalityJudged = true
+    /// Decides whether the driver knows only its own node's volumes. Called when all volumes have been listed or
+    /// probed: after a complete list, or after a round of probes.
+    mutating func reviewLocality() {
+        isLocalityKnown = true
         if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
     }
 
@@ -326,7 +326,7 @@ extension HealthState {
 
     /// Reports a volume that the driver has just failed to find, if ``AbsenceGuard`` allows it (rule 5).
     mutating func reportIfMissing(_ handle: HandleNumber, at now: Duration) {
-        if knowsOnlyItsNode || !isLocalityJudged, index.isOfOtherNode(handle) { return }
+        if knowsOnlyItsNode || !isLocalityKnown, index.isOfOtherNode(handle) { return }
         let settling = probesEveryVolume ? probes?.effectiveInterval ?? .zero : .zero
         if absences.shouldReport(handle, used: usedVolumes, settling: settling, at: now) || absences.isReported(handle)
         {

@@ -14,7 +14,7 @@ import HealthCore
 /// - Holding back: what must last before it is reported, and volumes that change too often (`HealthState+Holding.swift`).
 /// - Reports: six streams, each a ``HealthCore/ReportQueue``. Events on conditions and events on conditions of unknown
 ///   types (`HealthState+Reporting.swift`), events on volumes for which the driver does not respond
-///   (`HealthState+Unanswered.swift`), events on flapping (`HealthState+Holding.swift`), status updates
+///   (`HealthState+Responses.swift`), events on flapping (`HealthState+Holding.swift`), status updates
 ///   (`HealthState+Status.swift`), and events on the driver (`HealthState+Outage.swift`).
 /// - Terms: between two terms only the caches of the cluster are kept (`HealthState+Term.swift`).
 package struct HealthState: Sendable {
@@ -26,9 +26,9 @@ package struct HealthState: Sendable {
         package var absenceLimits: AbsenceLimits
         /// When the status of a claim shows its volume's health as a condition.
         package var claimConditions: ClaimConditionPolicy
-        /// How long calls for a volume must fail before an event is recorded on its claim; nil: none is.
-        package var unansweredLimit: Duration?
-        /// When unhealthy volumes are an outage of the driver; nil: none is reported.
+        /// How long calls for a volume must fail before an event is recorded on its claim; nil: no event is recorded.
+        package var unresponsiveAfter: Duration?
+        /// When unhealthy volumes are an outage of the driver; nil: no outage is reported.
         package var outageLimits: OutageLimits?
         /// How long a change must have held before it is reported.
         package var holdTimes: HoldTimes
@@ -39,7 +39,7 @@ package struct HealthState: Sendable {
             reportsMissingVolumes: Bool = true,
             absenceLimits: AbsenceLimits = AbsenceLimits(),
             claimConditions: ClaimConditionPolicy = .auto,
-            unansweredLimit: Duration? = .seconds(15 * 60),
+            unresponsiveAfter: Duration? = .seconds(15 * 60),
             outageLimits: OutageLimits? = nil,
             holdTimes: HoldTimes = HoldTimes(),
             flapping: FlappingLimits = .off
@@ -47,7 +47,7 @@ package struct HealthState: Sendable {
             self.reportsMissingVolumes = reportsMissingVolumes
             self.absenceLimits = absenceLimits
             self.claimConditions = claimConditions
-            self.unansweredLimit = unansweredLimit
+            self.unresponsiveAfter = unresponsiveAfter
             self.outageLimits = outageLimits
             self.holdTimes = holdTimes
             self.flapping = flapping
@@ -66,7 +66,7 @@ package struct HealthState: Sendable {
     var statuses = ReportQueue<ClaimNumber, VolumeState, Claim>(timing: .fields)
     var unknowns = ReportQueue<UnknownConditionKey, UnknownCondition, Claim>(timing: .singleEvents)
     var responses = ReportQueue<ClaimNumber, ResponseState, Claim>(timing: .lastingEvents)
-    var unansweredReviewedAt: Duration?
+    var responsesReviewedAt: Duration?
     /// Changes that have not held for long enough: they are in no queue.
     var holds: HeldChanges<ClaimNumber, VolumeState>
     /// Which claims change too often; their changes wait here, in no queue.
@@ -104,14 +104,8 @@ package struct HealthState: Sendable {
     var probesEveryVolume = false
     /// Set while unhealthy volumes are probed more often than the others.
     var rechecks: RecheckSchedule<String>?
-    /// Volumes that the last list showed as unhealthy and a call after it as healthy.
-    var recoveredByCall: Set<HandleNumber> = []
-    /// Volumes whose recovery the next list has refuted, since a list has confirmed one.
-    var refutedInARow: Set<HandleNumber> = []
-    /// How often in a row the next list has refuted that a volume had recovered.
-    var refutations: [HandleNumber: Int] = [:]
-    /// Whether calls for single volumes have contradicted the lists: these volumes, or all, are not probed more often.
-    package internal(set) var callsContradictLists = false
+    /// What calls have shown between lists.
+    var callRecoveries = CallRecoveries<HandleNumber>()
     var absences: AbsenceGuard<HandleNumber>
     /// How many volumes were in use at the last complete list.
     var usedAtLastList = 0
@@ -120,8 +114,9 @@ package struct HealthState: Sendable {
     /// Whether the driver finds exactly those volumes in use that do not belong to another node: it knows only its own
     /// node's volumes. Then no volume of another node is reported missing.
     package internal(set) var knowsOnlyItsNode = false
-    /// Whether ``knowsOnlyItsNode`` was decided: all volumes have been looked for since the driver was identified.
-    var isLocalityJudged = false
+    /// Whether ``knowsOnlyItsNode`` was decided: all volumes have been listed or probed since the driver was
+    /// identified.
+    var isLocalityKnown = false
     /// Why the last complete list of every volume cannot be used; nil if it can.
     package internal(set) var listProblem: ListProblem?
     /// Whether the lease is not held: nothing is queued.
@@ -137,9 +132,12 @@ package struct HealthState: Sendable {
     /// Set while so many volumes are missing that none of them is reported. nil when the driver knows only its own
     /// node's volumes, and until that is decided while there are volumes of other nodes.
     package var absenceSuspicion: AbsenceSuspicion? {
-        if knowsOnlyItsNode || (!isLocalityJudged && index.volumesOfOtherNodes > 0) { return nil }
+        if knowsOnlyItsNode || (!isLocalityKnown && index.volumesOfOtherNodes > 0) { return nil }
         return absences.suspicion
     }
+
+    /// Whether calls for single volumes have contradicted the lists: these volumes, or all, are not probed more often.
+    package var callsContradictLists: Bool { callRecoveries.isContradicted }
 
     /// How many volume handles with a PersistentVolume there are by health.
     package var healthCounts: [KnownHealth: Int] {
@@ -150,7 +148,7 @@ package struct HealthState: Sendable {
     ///
     /// - Parameters:
     ///   - isConfirmed: the state has lasted for a hold of its own, ``HoldTimes`` do not apply.
-    ///   - observed: when the driver was asked: the beginning of a list; nil: now.
+    ///   - observed: when the driver observed the state: the beginning of a list; nil: now.
     mutating func setHealth(
         _ state: VolumeState,
         of handle: HandleNumber,

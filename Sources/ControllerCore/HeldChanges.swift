@@ -19,8 +19,8 @@ package struct HoldTimes: Sendable, Hashable {
 /// Holds changes back until they have lasted for ``HoldTimes``.
 ///
 /// A change has held when a response shows it and an earlier one, at least the hold time before, showed it too, with no
-/// response between them that showed the opposite or what is reported. So a volume that is looked at only once in its
-/// bad state is not reported, however long the next response takes.
+/// response between them that showed the opposite or what is reported. So a volume that only one response shows as
+/// unhealthy is not reported, however long the next response takes.
 ///
 /// A change of conditions does not begin a new hold: a volume whose conditions alternate is reported when it has been
 /// unhealthy for the hold time, with the latest conditions.

@@ -73,6 +73,12 @@ extension NodeFailures {
         }
     }
 
+    /// The events that have failed and wait; nil when there are none.
+    package var failingReports: FailingReports? { queue.failing }
+
+    /// How many events wait or are under way.
+    package var waitingReports: Int { queue.backlog.depth }
+
     /// Completes an event.
     ///
     /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of
@@ -102,7 +108,7 @@ extension NodeFailures {
             return isFirstFailure
         case .reported:
             affected.reported = Reported(time: now, isCertain: true)
-        case .refused, .failed, .unreachable, .unanswered:
+        case .refused, .failed, .unreachable, .responseLost:
             break
         }
         affectedClaims[key.node]?[key.claimUID] = affected

@@ -65,13 +65,13 @@ struct OutageDetector<Key: Hashable & Sendable>: Sendable {
         if phase == .none { turned = [:] }
     }
 
-    /// There are more unhealthy volumes than the threshold.
-    mutating func last() {
+    /// A review has found more unhealthy volumes than the threshold.
+    mutating func confirm() {
         phase = .lasting
         turned = [:]
     }
 
-    /// There are not, or not any more.
+    /// A review has found no more unhealthy volumes than the threshold.
     mutating func end() {
         phase = .none
         turned = [:]
@@ -82,7 +82,7 @@ struct OutageDetector<Key: Hashable & Sendable>: Sendable {
 package struct OutageLimits: Sendable, Hashable {
     /// How many volumes may turn unhealthy together, however few the driver has.
     package var volumes: Int
-    /// How many percent of the volumes may; 100: there is never an outage.
+    /// How many percent of the volumes may turn unhealthy together; 100: there is never an outage.
     package var percent: Int
     /// The longest time between the first transitions of one outage: the interval in which all volumes are probed.
     package var span: Duration
@@ -101,7 +101,7 @@ package struct OutageLimits: Sendable, Hashable {
         self.span = span
     }
 
-    /// How many of so many volumes may turn unhealthy together. More are an outage.
+    /// How many of a driver's volumes may turn unhealthy together; more are an outage.
     package func threshold(of volumes: Int) -> Int {
         max(self.volumes, volumes * percent / 100)
     }

@@ -27,7 +27,7 @@ import Synchronization
 /// `patch` on `persistentvolumeclaims/status`; `list`, `get`, `create` and `patch` on `events`. With volume secrets,
 /// `get` on those `secrets`; with the node watcher, `list` and `watch` on `nodes` and `pods`.
 package struct HealthMonitor: Sendable {
-    let context: MonitorContext
+    private let context: MonitorContext
     private let watcher: ClusterWatcher
     private let prober: Prober
     private let reporter: Reporter
@@ -51,21 +51,28 @@ package struct HealthMonitor: Sendable {
         isLeading: @escaping @Sendable () -> Bool = { true },
         observer: @escaping @Sendable (MonitorObservation) -> Void = { _ in }
     ) {
-        context = MonitorContext(
-            configuration: configuration,
-            driver: driver,
-            kubernetes: kubernetes,
-            time: ElapsedTime(clock),
-            gate: LeadershipGate(logger: logger, isLeading: isLeading),
-            logger: logger,
-            observer: observer,
-            dependencies: DependencyTracker(),
-            state: SharedHealthState(HealthState(configuration: .init(configuration)))
+        self.init(
+            MonitorContext(
+                configuration: configuration,
+                driver: driver,
+                kubernetes: kubernetes,
+                time: ElapsedTime(clock),
+                gate: LeadershipGate(logger: logger, isLeading: isLeading),
+                logger: logger,
+                observer: observer,
+                dependencies: DependencyTracker(),
+                state: SharedHealthState(HealthState(configuration: .init(configuration)))
+            )
         )
+    }
+
+    /// A monitor of these parts.
+    init(_ context: MonitorContext) {
+        self.context = context
         watcher = ClusterWatcher(context)
         prober = Prober(context)
         reporter = Reporter(context, attempts: attempts)
-        nodeWatcher = configuration.nodeFailureDuration.map { [context, reporter] in
+        nodeWatcher = context.configuration.nodeFailureDuration.map { [reporter] in
             NodeWatcher(context: context, reporter: reporter, duration: $0)
         }
         dependencyWatcher = DependencyWatcher(context: context, prober: prober)
@@ -193,7 +200,13 @@ extension HealthMonitor {
         let (failing, waiting) = context.state.withLock { state in
             (state.failingReports, state.eventBacklog.depth + state.statusBacklog.depth)
         }
-        return ReportFailure(failing, waiting: waiting, error: reporter.dispatcher.lastError, at: now)
+        let nodes = nodeWatcher?.reports
+        return ReportFailure(
+            .sum([failing, nodes?.failing]),
+            waiting: waiting + (nodes?.waiting ?? 0),
+            error: reporter.dispatcher.lastError,
+            at: now
+        )
     }
 
     /// What works and what fails now; nil before ``run()``.

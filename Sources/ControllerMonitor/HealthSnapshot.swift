@@ -51,7 +51,7 @@ package struct HealthSnapshot: Sendable {
     /// unhealthy ones after five.
     package var staleVolumes = 0
     /// Claims whose volumes had no response for five intervals, where volumes are probed one by one.
-    package var unansweredClaims: [(claim: ClaimKey, age: Duration)] = []
+    package var unresponsiveClaims: [(claim: ClaimKey, age: Duration)] = []
     /// Claims whose volumes are flapping.
     package var flappingClaims: [ClaimKey] = []
     /// Where volumes are probed one by one: the last interval that has ended.
@@ -120,10 +120,10 @@ extension HealthSnapshot {
             if listAge > 5 { (unhealthyVolumes, staleVolumes) = (0, staleVolumes + unhealthyVolumes) }
             return
         }
-        let unanswered = state.unanswered(forIntervals: 2, at: now)
-        guard !unanswered.isEmpty, let interval = probeInterval else { return }
-        let old = unanswered.filter { $0.age > interval * 5 }
-        for volume in unanswered {
+        let unresponsive = state.unresponsiveVolumes(forIntervals: 2, at: now)
+        guard !unresponsive.isEmpty, let interval = probeInterval else { return }
+        let old = unresponsive.filter { $0.age > interval * 5 }
+        for volume in unresponsive {
             switch state.health(ofVolumeHandle: volume.volumeHandle) {
             case .healthy:
                 healthyVolumes -= 1
@@ -134,7 +134,7 @@ extension HealthSnapshot {
             case .unhealthy, .unknown, nil: break
             }
         }
-        unansweredClaims = state.claims(ofUnanswered: old).map { ($0.claim.key, $0.age) }
+        unresponsiveClaims = state.claims(ofUnresponsive: old).map { ($0.claim.key, $0.age) }
     }
 }
 
@@ -193,7 +193,7 @@ extension ListProblem {
 
 extension AbsenceSuspicion {
     fileprivate var sentence: String {
-        "the driver does not find \(missing) of \(of) volumes at once: it is suspected, and none of them is reported missing yet"
+        "the driver does not find \(missing) of \(used) volumes at once: it is suspected, and none of them is reported missing yet"
     }
 }
 

@@ -28,7 +28,7 @@ package struct MonitorConfiguration: Sendable {
     package var reportsMissingVolumes = true
     /// How long calls for a volume must fail before an event is recorded on its claim, where volumes are probed one by
     /// one; nil: none is.
-    package var unansweredLimit: Duration? = .seconds(15 * 60)
+    package var unresponsiveAfter: Duration? = .seconds(15 * 60)
     /// When unhealthy volumes are an outage of the driver; nil: none is reported.
     package var outageLimits: OutageLimits? = OutageLimits()
     /// How long a change must have held before it is reported.
@@ -79,7 +79,7 @@ extension HealthState.Configuration {
             reportsMissingVolumes: configuration.reportsMissingVolumes,
             absenceLimits: AbsenceLimits(hold: configuration.missingVolumesHold),
             claimConditions: configuration.claimConditions,
-            unansweredLimit: configuration.unansweredLimit,
+            unresponsiveAfter: configuration.unresponsiveAfter,
             outageLimits: configuration.outageLimits,
             holdTimes: configuration.holdTimes,
             flapping: FlappingLimits(threshold: configuration.flappingThreshold)

@@ -17,27 +17,41 @@ import Synchronization
 struct NodeWatcher: Sendable {
     let context: MonitorContext
     let reporter: Reporter
-    /// How long a node must have been not Ready to count as failed.
-    let duration: Duration
+    private let duration: Duration
+    private let nodes: SharedNodeFailures
+
+    /// - Parameter duration: how long a node must have been not Ready to count as failed.
+    init(context: MonitorContext, reporter: Reporter, duration: Duration) {
+        self.context = context
+        self.reporter = reporter
+        self.duration = duration
+        nodes = SharedNodeFailures(NodeFailures(notReadyDuration: duration))
+    }
+
+    /// The events that have failed and wait, and how many wait in all.
+    var reports: (failing: FailingReports?, waiting: Int) {
+        nodes.withLock { ($0.failingReports, $0.waitingReports) }
+    }
 
     /// Reports until cancelled. The cache of claims must be up to date when this begins.
     ///
     /// - Throws: only `CancellationError`.
     func run() async throws {
-        let nodes = SharedNodeFailures(NodeFailures(notReadyDuration: duration))
+        // Another replica may report before this one does again.
+        defer { nodes.update { $0 = NodeFailures(notReadyDuration: duration) } }
         try await runAll([
-            { try await watchNodes(into: nodes) },
-            { try await watchPods(into: nodes) },
+            { try await watchNodes() },
+            { try await watchPods() },
             {
                 // Rule 9: reads back what was reported before anything is reported.
-                try await restore(into: nodes)
-                try await report(from: nodes)
+                try await restore()
+                try await report()
             },
         ])
     }
 
     /// Keeps only the name and the Ready condition of a node.
-    private func watchNodes(into nodes: SharedNodeFailures) async throws {
+    private func watchNodes() async throws {
         for try await event in Watcher<Node>(client: context.kubernetes, logger: context.logger) {
             let received = context.now
             nodes.update { failures in
@@ -55,7 +69,7 @@ struct NodeWatcher: Sendable {
 
     /// Keeps only the name, the node and the claims of a pod, and no pod without claims. Pods that are not scheduled or
     /// have terminated are not selected; the watch shows a pod that terminates as deleted.
-    private func watchPods(into nodes: SharedNodeFailures) async throws {
+    private func watchPods() async throws {
         let onNodes = Selection(fieldSelector: "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed")
         for try await event in Watcher<Pod>(client: context.kubernetes, selection: onNodes, logger: context.logger) {
             let received = context.now
@@ -72,7 +86,7 @@ struct NodeWatcher: Sendable {
         }
     }
 
-    private func report(from nodes: SharedNodeFailures) async throws {
+    private func report() async throws {
         try await reporter.dispatcher.run(.nodeFailure, wakeUp: nodes.changed) { now in
             nodes.withLock { failures in
                 failures.next(at: now) { key in context.state.withLock { $0.claim(at: key) } }
@@ -103,7 +117,7 @@ extension NodeWatcher {
     /// Reads back what earlier processes reported; after a minute of failures it continues without.
     ///
     /// - Throws: only `CancellationError`.
-    private func restore(into nodes: SharedNodeFailures) async throws {
+    private func restore() async throws {
         let history = reporter.history
         let recorded = try await history.withinLimits {
             try await history.read(
@@ -113,10 +127,10 @@ extension NodeWatcher {
                 into: RecordedNodeFailures()
             ) { $0.add($1) }
         }
-        if let recorded { restore(recorded, into: nodes) }
+        if let recorded { restore(recorded) }
     }
 
-    private func restore(_ recorded: RecordedNodeFailures, into nodes: SharedNodeFailures) {
+    private func restore(_ recorded: RecordedNodeFailures) {
         let wall = Time.now().seconds
         let restored = context.now
         for (key, last) in recorded.failures {

@@ -44,7 +44,7 @@ extension Prober {
         if before.outages != after.outages { state.outages.signal() }
         if let round { withTerm { $0.lastRound = round } }
         // A round counts as a sweep, even if some calls failed, but not if all calls failed.
-        if let round, round.answered > 0 || round.volumes == 0 {
+        if let round, round.responses > 0 || round.volumes == 0 {
             sweepEnded(at: now)
             // The round may have found missing volumes again, or shown that the driver knows only its own node's
             // volumes.
@@ -59,7 +59,7 @@ extension Prober {
 
     /// Records the result of a call as that of ``Dependency/driver`` and, if the driver has no list, of
     /// ``Dependency/calls``; otherwise the list shows whether health calls succeed.
-    private func updateDependencies(_ result: ProbeAnswer, since began: Duration) {
+    private func updateDependencies(_ result: ProbeResult, since began: Duration) {
         switch result {
         case .report, .notFound, .withoutHealth:
             context.dependencies.succeeded(.driver)
@@ -78,14 +78,14 @@ extension Prober {
     /// is NOT_FOUND.
     ///
     /// - Throws: only `CancellationError`.
-    private func probe(_ handle: String, _ generation: ProbeStrategy.Generation) async throws -> ProbeAnswer {
+    private func probe(_ handle: String, _ generation: ProbeStrategy.Generation) async throws -> ProbeResult {
         let driver = context.driver
         try await context.gate.haltUnlessLeading()
         do {
             switch generation {
             case .legacy:
                 let volume = try await measured { () throws(CSIError) in try await driver.getVolume(id: handle) }
-                return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
+                return VolumeHealthReport(volume).map(ProbeResult.report) ?? .withoutHealth
             case .health:
                 let secrets = try await secrets(ofVolumeHandle: handle)
                 let health = try await measured { () throws(CSIError) in
@@ -97,17 +97,30 @@ extension Prober {
             try Task.checkCancellation()
             let failure = error as? CSIError
             if failure?.isNotFound == true { return .notFound }
-            context.logger.log(
-                level: calls.isFirst(like: failure) ? .warning : .debug,
-                "Failed to get volume health, retrying",
-                metadata: ["volumeHandle": "\(handle)", "err": "\(error)"]
-            )
+            log(error, handle)
             // While the driver is connected, UNAVAILABLE concerns this volume, for instance its backend.
             if failure?.isUnavailable == true, !driver.isConnected {
                 interrupt()
                 return .interrupted
             }
             return .failed
+        }
+    }
+
+    /// Logs a failed call, as ``HealthCore/CallFailures`` decides.
+    private func log(_ error: any Error, _ handle: String) {
+        let line = calls.failed(error as? CSIError, at: now)
+        context.logger.log(
+            level: line.level,
+            "Failed to get volume health, retrying",
+            metadata: line.metadata.merging(["volumeHandle": "\(handle)", "err": "\(error)"]) { $1 }
+        )
+    }
+
+    /// Logs the kinds of failures that have ended.
+    func logEndedFailures() {
+        for ended in calls.removeEndedFailures(at: now) {
+            context.logger.notice("Calls for volume health no longer fail", metadata: ended.metadata)
         }
     }
 
@@ -118,20 +131,19 @@ extension Prober {
         calls.callBegan()
         do throws(CSIError) {
             let response = try await call()
-            calls.callEnded(.answered, took: now - began, at: now)
+            calls.callEnded(.responded, took: now - began, at: now)
             return response
         } catch {
-            calls.callEnded(error.isOverload ? .overloaded : .answered, took: now - began, at: now)
+            calls.callEnded(error.isOverload ? .overloaded : .responded, took: now - began, at: now)
             throw error
         }
     }
 }
 
-/// The limit of concurrent calls for single volumes in a term, whether calls are paused, and which failures were
-/// logged.
+/// The limit of concurrent calls for single volumes in a term, whether calls are paused, and which calls have failed.
 final class CallLimiter: Sendable {
     private struct State {
-        var loggedCodes: Set<String> = []
+        var failures: CallFailures
         var isPaused = true
         var concurrency: ProbeConcurrency
         var underWay = 0
@@ -139,9 +151,15 @@ final class CallLimiter: Sendable {
 
     private let state: Mutex<State>
 
-    /// - Parameter maximum: the limit is never higher. Calls are paused until ``resume()``.
-    init(maximum: Int) {
-        state = Mutex(State(concurrency: ProbeConcurrency(maximum: maximum)))
+    /// Calls are paused until ``resume()``.
+    ///
+    /// - Parameters:
+    ///   - maximum: the limit is never higher.
+    ///   - interval: the time in which each volume is probed.
+    init(maximum: Int, interval: Duration) {
+        state = Mutex(
+            State(failures: CallFailures(interval: interval), concurrency: ProbeConcurrency(maximum: maximum))
+        )
     }
 
     /// The current limit of concurrent calls.
@@ -162,17 +180,16 @@ final class CallLimiter: Sendable {
 
     func pause() { state.withLock { $0.isPaused = true } }
 
-    /// The driver was identified: calls may begin, and each kind of failure is logged once more.
-    func resume() {
-        state.withLock { state in
-            state.loggedCodes = []
-            state.isPaused = false
-        }
+    /// The driver was identified: calls may begin.
+    func resume() { state.withLock { $0.isPaused = false } }
+
+    /// A call failed; nil: it was not made, because the volume's Secret could not be read.
+    func failed(_ error: CSIError?, at now: Duration) -> CallFailures.Line {
+        state.withLock { $0.failures.failed(code: error?.code.description ?? "no Secret", at: now) }
     }
 
-    /// Whether this is the first failure with this code since ``resume()``; true once for each code. nil: the call was
-    /// not made, because the volume's Secret could not be read.
-    func isFirst(like failure: CSIError?) -> Bool {
-        state.withLock { $0.loggedCodes.insert(failure?.code.description ?? "").inserted }
+    /// Forgets and returns the kinds of failures that have ended.
+    func removeEndedFailures(at now: Duration) -> [CallFailures.Ended] {
+        state.withLock { $0.failures.removeEnded(at: now) }
     }
 }

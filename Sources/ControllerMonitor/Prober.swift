@@ -26,6 +26,13 @@ final class Prober: Sendable {
         var lastRound: ProbeRound?
         /// The counts after the last sweep, to log changes.
         var lastCounts = UnhealthyCounts()
+
+        init(_ configuration: MonitorConfiguration) {
+            calls = CallLimiter(
+                maximum: configuration.workerThreads,
+                interval: max(configuration.monitorInterval, configuration.listVolumesInterval)
+            )
+        }
     }
 
     let context: MonitorContext
@@ -36,18 +43,19 @@ final class Prober: Sendable {
 
     /// How often the driver is identified when nothing else requires it.
     private static let identificationInterval = Duration.seconds(300)
-    /// After so many intervals a list that could not be used is tried again, while the volumes are probed one by one.
+    /// After this number of intervals a list that could not be used is tried again, while the volumes are probed one by
+    /// one.
     private static let intervalsOfUnusableLists = 10
 
     init(_ context: MonitorContext) {
         self.context = context
         secrets = VolumeSecrets(client: context.kubernetes, time: context.time)
-        term = Mutex(Term(calls: CallLimiter(maximum: context.configuration.workerThreads)))
+        term = Mutex(Term(context.configuration))
     }
 
     /// Forgets the last term: another replica may have probed meanwhile.
     func beginTerm() {
-        term.withLock { $0 = Term(calls: CallLimiter(maximum: context.configuration.workerThreads)) }
+        term.withLock { $0 = Term(context.configuration) }
     }
 
     /// Identifies the driver and lists its volumes where it can, until cancelled. Runs beside ``probeVolumes()``.
@@ -70,6 +78,7 @@ final class Prober: Sendable {
                 begin(strategy, identity)
                 nextList = now
             }
+            logEndedFailures()
             calls.resume()
             context.state.probeable.signal()
             switch strategy {

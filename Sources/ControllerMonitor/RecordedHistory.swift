@@ -42,7 +42,7 @@ package struct RecordedHistory: Sendable {
 
     /// The last event VolumeHealthUnknown or VolumeHealthKnown on each claim: whether the driver responds to health
     /// calls for its volume. `time` is in seconds since 1970.
-    private(set) var responses: [ClaimIdentity: (isUnanswered: Bool, version: UInt64, time: Int64)] = [:]
+    private(set) var responses: [ClaimIdentity: (isUnresponsive: Bool, version: UInt64, time: Int64)] = [:]
 
     /// - Parameter component: the source component of the events, which their names depend on.
     package init(component: String) {
@@ -66,13 +66,13 @@ package struct RecordedHistory: Sendable {
             // An event whose name has no fingerprint was recorded by EHM, which reports only legacy conditions.
             let count = fingerprint == nil ? 0 : Int(event.count)
             add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy, count: count)
-        case EventVocabulary.unansweredReason, EventVocabulary.answeredReason:
+        case EventVocabulary.healthUnknownReason, EventVocabulary.healthKnownReason:
             guard fingerprint != nil else { return }
             let claim = ClaimIdentity(key: key, uid: uid)
             let version = UInt64(event.metadata.resourceVersion) ?? 0
             if let earlier = responses[claim], earlier.version > version { return }
-            let isUnanswered = event.reason == EventVocabulary.unansweredReason
-            responses[claim] = (isUnanswered, version, event.lastTimestamp.seconds)
+            let isUnresponsive = event.reason == EventVocabulary.healthUnknownReason
+            responses[claim] = (isUnresponsive, version, event.lastTimestamp.seconds)
         case EventVocabulary.normalReason:
             add(event, ClaimIdentity(key: key, uid: uid), nil)
         default: break
@@ -128,9 +128,9 @@ extension HealthState {
         }
         let known = history.volumes.keys.filter { claim(at: $0.key)?.uid == $0.uid }
         restoreFromStatuses(except: Set(known.map(\.uid)), at: now, wall: wall)
-        for (identity, recorded) in history.responses where recorded.isUnanswered {
+        for (identity, recorded) in history.responses where recorded.isUnresponsive {
             let age = Duration.age(of: recorded.time, now: wall)
-            restoreUnanswered(claimUID: identity.uid, key: identity.key, reportedAt: now - age)
+            restoreUnresponsive(claimUID: identity.uid, key: identity.key, reportedAt: now - age)
         }
         for (uid, key, fingerprint) in history.unknowns {
             restore(reportedUnknown: fingerprint, claimUID: uid, key: key)

@@ -32,12 +32,12 @@ extension Reporter {
             }
             if let suspicion, reported == nil {
                 let message =
-                    "The CSI driver does not find \(suspicion.missing) of \(suspicion.of) volumes: none of them is reported "
+                    "The CSI driver does not find \(suspicion.missing) of \(suspicion.used) volumes: none of them is reported "
                     + "missing before \(age(context.configuration.missingVolumesHold.components.seconds)) have passed"
                 context.logger.warning(
                     "Many volumes are missing at once, suspecting the driver",
                     metadata: [
-                        "missing": .stringConvertible(suspicion.missing), "volumes": .stringConvertible(suspicion.of),
+                        "missing": .stringConvertible(suspicion.missing), "volumes": .stringConvertible(suspicion.used),
                         "hold": .stringConvertible(context.configuration.missingVolumesHold),
                     ]
                 )
@@ -53,7 +53,7 @@ extension Reporter {
                 context.logger.notice(
                     "The driver finds its volumes again, or their absence is reported",
                     metadata: [
-                        "missing": .stringConvertible(earlier.missing), "volumes": .stringConvertible(earlier.of),
+                        "missing": .stringConvertible(earlier.missing), "volumes": .stringConvertible(earlier.used),
                     ]
                 )
                 reported = nil

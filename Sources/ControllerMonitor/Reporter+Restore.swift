@@ -53,12 +53,14 @@ extension Reporter {
     private func readBack() async throws -> RecordedHistory {
         let reasons = [
             EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unknownReason,
-            EventVocabulary.unansweredReason,
+            EventVocabulary.healthUnknownReason,
         ]
         var recorded = try await read(reasons, into: RecordedHistory(component: events.component))
-        // For each list the API server scans all events of the cluster: this one is needed only if unanswered volumes
+        // For each list the API server scans all events of the cluster: this one is needed only if unresponsive volumes
         // were reported.
-        if !recorded.responses.isEmpty { recorded = try await read([EventVocabulary.answeredReason], into: recorded) }
+        if !recorded.responses.isEmpty {
+            recorded = try await read([EventVocabulary.healthKnownReason], into: recorded)
+        }
         return recorded
     }
 

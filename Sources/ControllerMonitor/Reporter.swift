@@ -81,17 +81,17 @@ struct Reporter: Sendable {
 
     private func reportResponses() async throws {
         let state = context.state
-        try await dispatcher.run(.unanswered, wakeUp: state.responseEvents) { now in
+        try await dispatcher.run(.unresponsive, wakeUp: state.responseEvents) { now in
             state.withLock { $0.nextResponseEvent(at: now) }
         } complete: { report, outcome, now in
             state.withLock { $0.complete(responseEvent: report, outcome, at: now) }
         } send: { report in
-            let isUnanswered = report.state.isUnanswered
+            let isUnresponsive = report.state.isUnresponsive
             let event = events.event(
                 report,
-                type: isUnanswered ? .warning : .normal,
-                reason: isUnanswered ? EventVocabulary.unansweredReason : EventVocabulary.answeredReason,
-                message: isUnanswered ? EventVocabulary.unansweredMessage : EventVocabulary.answeredMessage
+                type: isUnresponsive ? .warning : .normal,
+                reason: isUnresponsive ? EventVocabulary.healthUnknownReason : EventVocabulary.healthKnownReason,
+                message: isUnresponsive ? EventVocabulary.healthUnknownMessage : EventVocabulary.healthKnownMessage
             )
             return try await record(event, for: report) { $0.recorded(responseEvent: report, count: $1, at: $2) }
         }

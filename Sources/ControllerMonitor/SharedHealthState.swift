@@ -7,7 +7,7 @@ import Synchronization
 
 /// The ``ControllerCore/HealthState`` behind a lock, and the signals that its changes raise.
 ///
-/// Lock order: the lock of the node watcher, then this one, then that of the driver's problems.
+/// Lock order: the lock of the node watcher, then this one, then that of the driver's problems or of a signal.
 final class SharedHealthState: Sendable {
     private let state: Mutex<HealthState>
     private let problems = Mutex(DriverProblems())

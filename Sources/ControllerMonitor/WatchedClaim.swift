@@ -84,8 +84,7 @@ package struct WatchedClaim: WatchedObject, Hashable {
                 // Other conditions are skipped; a claim that is resized has one, for example.
                 if type != ClaimCondition.type { return }
             case 2: field.readName(&status, in: bytes)
-            case 4:
-                if let time = field.message { transition = try Self.seconds(of: bytes.extracting(time)) }
+            case 4: try field.readSeconds(&transition, in: bytes)
             case 5: field.readRepaired(&reason, in: bytes)
             case 6: field.readRepaired(&message, in: bytes)
             default: break
@@ -95,22 +94,13 @@ package struct WatchedClaim: WatchedObject, Hashable {
         condition = ShownCondition(status: status, reason: reason, message: message, transition: transition)
     }
 
-    private static func seconds(of time: Span<UInt8>) throws(WireFormatError) -> Int64 {
-        var seconds: Int64 = 0
-        var reader = WireReader()
-        while let field = try reader.next(in: time) {
-            if field.number == 1, let integer = field.integer { seconds = Int64(bitPattern: integer) }
-        }
-        return seconds
-    }
-
     private mutating func read(healthStatus bytes: Span<UInt8>) throws(WireFormatError) {
         var reader = WireReader()
         while let field = try reader.next(in: bytes) {
             guard let message = field.message else { continue }
             switch field.number {
             case 1: try read(condition: bytes.extracting(message))
-            case 2: healthTransition = try Self.seconds(of: bytes.extracting(message))
+            case 2: try field.readSeconds(&healthTransition, in: bytes)
             default: break
             }
         }

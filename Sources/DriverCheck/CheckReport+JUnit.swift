@@ -15,7 +15,7 @@ extension CheckReport {
                 </testcase>
             """
         }
-        let name = "csi-health-monitor check \(side.rawValue) \(bounded(driver?.name ?? "", to: 100))"
+        let name = "csi-health-monitor check \(side.rawValue) \(singleLine(driver?.name ?? "", toBytes: 100))"
         let attributes =
             "name=\"\(name.xml)\" tests=\"\(cases.count)\" failures=\"\(failures)\" errors=\"\(errors.count)\" "
             + "skipped=\"\(skipped)\""

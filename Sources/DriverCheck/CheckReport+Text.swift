@@ -6,8 +6,8 @@ extension CheckReport {
     package var text: String {
         var lines: [String] = []
         if let driver {
-            let version = driver.vendorVersion.isEmpty ? "" : " \(bounded(driver.vendorVersion, to: 100))"
-            lines += ["driver \(bounded(driver.name, to: 100))\(version), \(side.rawValue) side", ""]
+            let version = driver.vendorVersion.isEmpty ? "" : " \(singleLine(driver.vendorVersion, toBytes: 100))"
+            lines += ["driver \(singleLine(driver.name, toBytes: 100))\(version), \(side.rawValue) side", ""]
         }
         for result in results { lines += result.lines }
         if !results.isEmpty { lines += ["", summary] }
@@ -42,7 +42,7 @@ extension CheckResult {
             return ["\(head)\(check.rawValue)  \(definition.title) [\(definition.section)]"]
                 + problems.flatMap { problem in
                     [
-                        "               \(bounded(problem.text))",
+                        "               \(singleLine(problem.text))",
                         "               sent:     \(problem.sent)",
                         "               received: \(problem.received)",
                     ]

@@ -210,9 +210,9 @@ struct DriverCalls: Sendable {
             }
             let value = reply(response)
             let text = summary?(value) ?? "OK, " + ((try? response.jsonString()) ?? "\(bytes.count) bytes")
-            return exchange(.reply(value), bounded(text))
+            return exchange(.reply(value), singleLine(text))
         } catch {
-            return exchange(.failed(error.status), bounded("\(error.status.code): \(error.status.message)"))
+            return exchange(.failed(error.status), singleLine("\(error.status.code): \(error.status.message)"))
         }
     }
 

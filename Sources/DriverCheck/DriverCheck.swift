@@ -29,8 +29,8 @@ package struct CheckOptions: Sendable {
     }
 }
 
-/// Calls a driver as a health monitor does, and in ways that the specification answers, and returns what deviates.
-/// Changes nothing, unless ``CheckOptions/createsVolume`` is set.
+/// Calls a driver as a health monitor does, and with invalid requests for which the specification requires a status,
+/// and returns the deviations. Changes nothing, unless ``CheckOptions/createsVolume`` is set.
 package struct DriverCheck: Sendable {
     private let options: CheckOptions
     /// Makes names unique: of the created volume, and of what must not exist.

@@ -88,7 +88,7 @@ struct DriverRecorder: Sendable {
         var pages: [Exchange<ListPage>] = []
         var tokens: Set<String> = []
         var ids: Set<String> = []
-        var barren = 0
+        var withoutNewVolume = 0
         var token = ""
         var mayStartOver = true
         var budget = CallBudget(options.timeout, calls: maxEntries == 0 ? ListBounds.timeouts : Self.timeouts)
@@ -102,17 +102,17 @@ struct DriverRecorder: Sendable {
             if exchange.failure?.code == .aborted, !token.isEmpty, mayStartOver {
                 // The token is not valid any more: the list starts again (CSI specification, ListVolumes Errors).
                 mayStartOver = false
-                (pages, tokens, ids, barren, token) = ([], [], [], 0, "")
+                (pages, tokens, ids, withoutNewVolume, token) = ([], [], [], 0, "")
                 continue
             }
             pages.append(exchange)
             guard let page = exchange.reply else { return ended(.failed) }
             let known = ids.count
             ids.formUnion(page.volumes.map(\.id))
-            barren = ids.count == known ? barren + 1 : 0
+            withoutNewVolume = ids.count == known ? withoutNewVolume + 1 : 0
             guard !page.nextToken.isEmpty else { return ended(.complete) }
             guard tokens.insert(page.nextToken).inserted else { return ended(.repeatedToken(page.nextToken)) }
-            guard barren < ListBounds.barrenPages else { return ended(.endless) }
+            guard withoutNewVolume < ListBounds.pagesWithoutNewVolume else { return ended(.endless) }
             guard pages.count < limit else { return ended(maxEntries == 0 ? .endless : .stopped) }
             guard !budget.isSpent else { return ended(.stopped) }
             token = page.nextToken

@@ -19,7 +19,7 @@ extension DriverRecording {
             if let call = services.missing(id) {
                 return "--volume-id \(excerpt(id)) is not found: \(call.sent): \(call.received)"
             }
-            if services.lackInLists(id) { return "--volume-id \(excerpt(id)) is not listed by ListVolumes" }
+            if services.isUnlisted(id) { return "--volume-id \(excerpt(id)) is not listed by ListVolumes" }
         }
         if !calls.isEmpty, calls.allSatisfy({ $0.code == .deadlineExceeded }) {
             return "no call for health had a response within --timeout"
@@ -63,7 +63,7 @@ extension [ServiceRecording] {
     }
 
     /// Whether no call was made for a volume, and no complete list of all volumes has it.
-    fileprivate func lackInLists(_ id: String) -> Bool {
+    fileprivate func isUnlisted(_ id: String) -> Bool {
         let lists = filter { $0.generation == .legacy }.flatMap(\.fullLists).filter(\.isComplete)
         let isCalled = contains { $0.gets.contains { $0.id == id } }
         return !isCalled && !lists.isEmpty && !lists.contains { $0.ids.contains(id) }

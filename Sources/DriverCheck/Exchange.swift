@@ -3,7 +3,7 @@
 
 package import GRPCTransport
 
-/// One call to the driver, and what came of it. Requests have no secrets.
+/// One call to the driver, and its outcome. Requests have no secrets.
 package struct Exchange<Reply: Sendable>: Sendable {
     package enum Outcome: Sendable {
         case reply(Reply)

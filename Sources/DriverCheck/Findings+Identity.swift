@@ -70,7 +70,7 @@ extension Findings {
     ///
     /// - Parameter allowed: statuses that are no failure.
     mutating func examineCall<Reply>(_ exchange: Exchange<Reply>, allowed: Set<GRPCStatus.Code> = []) {
-        guard !exchange.isUnjudged else { return }
+        guard !exchange.isInconclusive else { return }
         var undecodable: String?
         var unimplemented: String?
         var late: String?
@@ -94,8 +94,8 @@ extension Findings {
 }
 
 extension Exchange {
-    /// Whether the status says nothing about the driver: the call was cancelled, or lacks secrets.
-    var isUnjudged: Bool { failure.map { $0.code == .cancelled || $0.code.isDenied } ?? false }
+    /// Whether the call shows nothing about the driver: it was cancelled, or lacks secrets.
+    var isInconclusive: Bool { failure.map { $0.code == .cancelled || $0.code.isDenied } ?? false }
 }
 
 extension Unicode.Scalar {

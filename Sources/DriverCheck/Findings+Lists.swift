@@ -31,7 +31,7 @@ extension Findings {
             examine(
                 .listEnds,
                 last,
-                "the last \(ListBounds.barrenPages) pages had no volume that was not listed before"
+                "the last \(ListBounds.pagesWithoutNewVolume) pages had no volume that was not listed before"
             )
         case .complete, .stopped:
             examine(.newToken, last)
@@ -121,9 +121,9 @@ extension [ListRecording] {
 
 /// How far a list is read.
 enum ListBounds {
-    /// So many pages in a row without a new volume are an endless list. A driver that lists unhealthy volumes only may
-    /// have many empty pages.
-    static let barrenPages = 1000
+    /// This many pages in a row without a new volume make an endless list. A driver that lists only unhealthy volumes
+    /// may return many empty pages.
+    static let pagesWithoutNewVolume = 1000
     /// The most pages of a list with a maximum: a list of many volumes has too many pages of one.
     static let pagedPages = 500
     /// Enough for 100,000 volumes, one on each page.

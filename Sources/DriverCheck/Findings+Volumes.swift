@@ -39,7 +39,7 @@ extension Findings {
         switch exchange.outcome {
         case .reply, .undecodable: examine(check, exchange, "OK instead of \(code)")
         case .failed(let status) where status.code == code: examine(check, exchange)
-        case .failed where exchange.isUnjudged: break
+        case .failed where exchange.isInconclusive: break
         case .failed(let status):
             switch status.code {
             case .unimplemented: break
@@ -100,7 +100,7 @@ extension Findings {
                 // NOT_FOUND: the volume was deleted meanwhile.
                 let isAllowed =
                     status.code == .notFound || status.code == .aborted && service.parallel.sameVolume
-                if !isAllowed, !exchange.isUnjudged { problem = "\(status.code)" }
+                if !isAllowed, !exchange.isInconclusive { problem = "\(status.code)" }
             }
             examine(
                 .parallel,
@@ -148,7 +148,7 @@ enum HealthFacts: Hashable, CustomStringConvertible {
         switch self {
         case .healthy: "healthy"
         case .abnormal: "abnormal"
-        case .unhealthy(let pairs): bounded(pairs.sorted().joined(separator: ", "), to: 100)
+        case .unhealthy(let pairs): singleLine(pairs.sorted().joined(separator: ", "), toBytes: 100)
         case .notFound: "not found"
         }
     }

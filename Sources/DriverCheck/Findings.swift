@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
+
 /// The result of one check.
 package struct CheckResult: Sendable, Hashable {
     package enum Outcome: Sendable, Hashable {
@@ -64,7 +66,7 @@ struct Findings: Sendable {
         reasons[check] = reason
     }
 
-    /// What the same request shows again is counted only.
+    /// A problem that the same request has shown before is only counted.
     private mutating func add(_ check: Check, _ problem: Problem) {
         counts[check, default: 0] += 1
         var kept = problems[check, default: []]
@@ -90,18 +92,17 @@ struct Findings: Sendable {
 
 /// The beginning of a text from the driver, in quotation marks.
 func excerpt(_ text: String) -> String {
-    "\"" + bounded(text, to: 80) + "\""
+    "\"" + singleLine(text, toBytes: 80) + "\""
 }
 
-/// A text of at most about `limit` bytes, on one line.
-package func bounded(_ text: String, to limit: Int = 300) -> String {
-    var result = ""
-    var length = 0
-    for scalar in text.unicodeScalars {
-        guard length < limit else { return result + "..." }
+/// The beginning of a text, at most `limit` bytes of UTF-8, on one line: control characters and line separators become
+/// spaces. A text that is cut ends in three dots.
+package func singleLine(_ text: String, toBytes limit: Int = 300) -> String {
+    let kept = bounded(text, toBytes: limit)
+    var line = ""
+    for scalar in kept.unicodeScalars {
         let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-        result.unicodeScalars.append(isControl || scalar == "\u{2028}" || scalar == "\u{2029}" ? " " : scalar)
-        length += UTF8.width(scalar)
+        line.unicodeScalars.append(isControl || scalar == "\u{2028}" || scalar == "\u{2029}" ? " " : scalar)
     }
-    return result
+    return kept.utf8.count < text.utf8.count ? line + "..." : line
 }

@@ -84,8 +84,8 @@ package struct ControllerOptions: Sendable, Equatable {
         probesPerSecond = flags.driver.probeQPS == 0 ? nil : flags.driver.probeQPS
         missingVolumesHold = flags.reports.missingVolumesHold.duration
         reportMissingVolumes = flags.reports.reportMissingVolumes
-        let unansweredLimit = flags.reports.reportUnansweredAfter.duration
-        reportUnansweredAfter = unansweredLimit == .zero ? nil : unansweredLimit
+        let unresponsiveAfter = flags.reports.reportUnansweredAfter.duration
+        reportUnansweredAfter = unresponsiveAfter == .zero ? nil : unresponsiveAfter
         holdTimes = HoldTimes(
             abnormalAfter: flags.reports.abnormalAfter.duration,
             recoverAfter: flags.reports.recoverAfter.duration
@@ -205,7 +205,7 @@ extension ControllerOptions {
         configuration.probesPerSecond = probesPerSecond
         configuration.missingVolumesHold = missingVolumesHold
         configuration.reportsMissingVolumes = reportMissingVolumes
-        configuration.unansweredLimit = reportUnansweredAfter
+        configuration.unresponsiveAfter = reportUnansweredAfter
         configuration.outageLimits = outageLimits
         configuration.holdTimes = holdTimes
         configuration.flappingThreshold = flappingThreshold

@@ -24,6 +24,9 @@ extension GRPCChannel {
         // A sidecar and its driver need neither a proxy nor a service configuration from DNS.
         arguments.set("grpc.enable_http_proxy", 0)
         arguments.set("grpc.service_config_disable_resolution", 1)
+        // By default gRPC core sends pings to find the window that a distant server needs: with a few calls per second,
+        // one for every six calls.
+        arguments.set("grpc.http2.bdp_probe", 0)
         // Channels do not share connections: each has its own connectivity state.
         arguments.set("grpc.use_local_subchannel_pool", 1)
         if target.isUnixSocket {

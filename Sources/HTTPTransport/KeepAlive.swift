@@ -15,8 +15,8 @@ import Glibc
 /// The kernel of a proxy acknowledges both even when the proxy forwards nothing any more. Only a limit on the server's
 /// silence notices that: ``HTTPRequest/Timeouts/idle``.
 ///
-/// Source: tcp(7), `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT` and `TCP_USER_TIMEOUT`, which also limits unanswered
-/// probes.
+/// Source: tcp(7), `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT` and `TCP_USER_TIMEOUT`, which also limits
+/// unacknowledged probes.
 enum KeepAlive {
     static let idleSeconds: CInt = 15
     static let intervalSeconds: CInt = 5

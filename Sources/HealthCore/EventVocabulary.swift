@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The components, reasons and messages of events, for who records them and who reads them. Alerts match them: those
-/// that external-health-monitor (EHM) has are the same byte for byte.
+/// The components, reasons and messages of events, for the code that records events and the code that reads them back.
+/// Alerts match them, so those that external-health-monitor (EHM) has too are the same byte for byte.
 package enum EventVocabulary {
     /// The source component of the controller's events begins so, and ends in the driver's name.
     package static let controllerPrefix = "csi-pv-monitor-controller-"
@@ -19,9 +19,9 @@ package enum EventVocabulary {
     /// Warning: the driver reports a condition of an unknown type.
     package static let unknownReason = "UnknownVolumeHealthCondition"
     /// Warning: the driver does not respond to health calls for the volume.
-    package static let unansweredReason = "VolumeHealthUnknown"
+    package static let healthUnknownReason = "VolumeHealthUnknown"
     /// Normal: the driver responds again.
-    package static let answeredReason = "VolumeHealthKnown"
+    package static let healthKnownReason = "VolumeHealthKnown"
     /// Warning: the health of the volume changes so often that only some changes are reported.
     package static let flappingReason = "VolumeHealthFlapping"
 
@@ -38,11 +38,11 @@ package enum EventVocabulary {
     /// The message of ``normalReason``.
     package static let normalMessage = "The Volume returns to the healthy state"
 
-    /// The message of ``unansweredReason``.
-    package static let unansweredMessage =
+    /// The message of ``healthUnknownReason``.
+    package static let healthUnknownMessage =
         "The CSI driver does not respond to health calls for this volume, its health is unknown"
-    /// The message of ``answeredReason``.
-    package static let answeredMessage = "The CSI driver responds to health calls for this volume again"
+    /// The message of ``healthKnownReason``.
+    package static let healthKnownMessage = "The CSI driver responds to health calls for this volume again"
 
     /// The message of ``abnormalReason``: all conditions, the worst first. A legacy condition is the driver's message
     /// alone.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The reports on transitions that wait although they were attempted; not those that only wait for their turn.
+/// The reports that wait although they were attempted; not those that only wait for their turn.
 package struct FailingReports: Sendable, Hashable {
     package var count: Int
     /// When the first attempt of the oldest of them failed.
@@ -22,6 +22,6 @@ package struct FailingReports: Sendable, Hashable {
 extension ReportQueue {
     /// nil while no report that waits has failed.
     package var failing: FailingReports? {
-        firstFailures.values.min().map { FailingReports(count: firstFailures.count, since: $0) }
+        firstFailures.values.map(\.time).min().map { FailingReports(count: firstFailures.count, since: $0) }
     }
 }

@@ -9,7 +9,8 @@
 /// most two requests begin per second, those for namespaces that have not failed come first, and one success anywhere
 /// ends it for all namespaces.
 ///
-/// Pure: time is passed in. A gate exists while its namespace has requests under way or waiting, or has failed lately.
+/// Pure: time is passed in. A gate exists while its namespace has requests under way or waiting, or has failed
+/// recently.
 struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
     private struct Gate {
         var underWay = 0
@@ -63,8 +64,8 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         return gate.underWay < (gate.failures > 0 ? 1 : Self.maximumUnderWay) && now >= gate.notBefore
     }
 
-    /// Holds an item until its namespace has room for it.
-    mutating func park(_ item: DueQueue<Key>.Item, _ cause: ReportCause, in namespace: String) {
+    /// Holds an item back until its namespace has room for it.
+    mutating func hold(_ item: DueQueue<Key>.Item, _ cause: ReportCause, in namespace: String) {
         gates[namespace, default: Gate()].waiting.insert(item, cause)
     }
 
@@ -91,7 +92,7 @@ struct NamespaceGates<Key: Hashable & Sendable>: Sendable {
         if isCommonFailure { pausedUntil = now + Self.commonPause }
     }
 
-    /// A request ended and says nothing of the namespace: the connection failed.
+    /// A request ended without information about the namespace: the connection failed.
     mutating func end(_ namespace: String, at now: Duration) {
         gates[namespace]?.underWay -= 1
         _ = openings.insert(namespace, due: now)

@@ -6,7 +6,7 @@
 /// A change between two states with equal fingerprints is no transition; they may still differ in details, such as
 /// messages.
 package protocol Reportable: Sendable, Equatable {
-    /// Whether nothing is wrong. To report a clear state is to report a recovery.
+    /// Whether the object is healthy. To report a clear state is to report a recovery.
     var isClear: Bool { get }
     /// Equal for equal states in every process and version, so that a state that another process reported is recognized
     /// (rule 9).
@@ -18,7 +18,7 @@ package protocol ReportTarget: Sendable, Equatable {
     var namespace: String { get }
 }
 
-/// A short, stable hash of a state. The name of an event holds the one of the state that it reports.
+/// A short, stable hash of a state. The name of an event contains the fingerprint of the state that it reports.
 package struct Fingerprint: Sendable, Hashable {
     package var rawValue: UInt32
 

@@ -21,7 +21,7 @@ package struct ProbeConcurrency: Sendable {
     /// What the result of a call says about the driver's load.
     package enum Result: Sendable, Hashable {
         /// OK, NOT_FOUND, and every error that is not caused by load.
-        case answered
+        case responded
         /// DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED or UNAVAILABLE.
         case overloaded
     }

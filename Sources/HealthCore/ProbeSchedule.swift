@@ -11,14 +11,14 @@
 ///
 /// When the driver is too slow to respond for all volumes within an interval, the interval of all becomes longer
 /// (``effectiveInterval``): the volume that has been due for the longest time comes first. Unhealthy and healthy
-/// volumes that are due alternate, unhealthy ones first, so that neither starve the other.
+/// volumes that are due alternate, unhealthy ones first, so that neither starves the other.
 ///
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// The outcome of a probe.
     package enum Outcome: Sendable, Hashable {
         /// The driver responded.
-        case answered
+        case responded
         /// The driver responded, and a second response must confirm the first.
         case unconfirmed
         /// The call failed for this volume: it is probed less often from now on.
@@ -42,7 +42,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         /// When the volume was last probed in its slot.
         var lastProbe: Duration?
         /// When the driver last responded; before that, the first slot.
-        var lastAnswer: Duration
+        var lastResponse: Duration
     }
 
     private struct Queued: Equatable {
@@ -66,14 +66,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     /// The delay before the probe that confirms a response.
     static var confirmationDelay: Duration { .seconds(5) }
-    /// By default, a volume whose calls keep failing is probed at least once in so many intervals.
+    /// By default, a volume whose calls keep failing is probed at least once in this number of intervals.
     package static var maximumSkip: Int { 8 }
 
     /// A schedule of these volumes. The first interval begins now.
     ///
     /// - Parameters:
     ///   - minimumGap: the minimum time from one call to the next.
-    ///   - maximumSkip: a volume whose calls keep failing is probed at least once in so many intervals.
+    ///   - maximumSkip: a volume whose calls keep failing is probed at least once in this number of intervals.
     package init(
         interval: Duration,
         minimumGap: Duration = .zero,
@@ -97,7 +97,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { healthy.count + unhealthy.count }
 
-    /// The time from one probe of a volume to its next that was achieved lately; never less than ``interval``.
+    /// The time from one probe of a volume to its next that was achieved recently; never less than ``interval``.
     package var effectiveInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
 
     package func contains(_ key: Key) -> Bool {
@@ -120,7 +120,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Removes a volume.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
-        // A driver that is not probed takes none of them out.
+        // While the driver is not probed, nothing else removes them.
         if queuedItems > 2 * entries.count + 64 { removeStaleItems() }
     }
 
@@ -130,7 +130,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries = entries.filter { keys.contains($0.key) }
     }
 
-    /// Makes so many healthy volumes due now, those whose slots come next.
+    /// Makes up to `count` healthy volumes due now: those whose slots come next.
     package mutating func expedite(_ count: Int, at now: Duration) {
         var expedited: [Key] = []
         while expedited.count < count, let item = healthy.first {
@@ -208,13 +208,13 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             return
         }
         if outcome == .unconfirmed || outcome == .interrupted { roundIsWhole = false }
-        if outcome == .answered || outcome == .unconfirmed { entry.lastAnswer = now }
+        if outcome == .responded || outcome == .unconfirmed { entry.lastResponse = now }
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {
-        case .answered where entry.isExpedited && now < entry.slot:
+        case .responded where entry.isExpedited && now < entry.slot:
             break
-        case .answered:
+        case .responded:
             entry.failures = 0
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         case .failed:
@@ -241,9 +241,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Volumes whose last response is older than this, with its age.
-    package func unanswered(for limit: Duration, at now: Duration) -> [(key: Key, age: Duration)] {
+    package func unresponsive(for limit: Duration, at now: Duration) -> [(key: Key, age: Duration)] {
         entries.compactMap { key, entry in
-            let age = now - entry.lastAnswer
+            let age = now - entry.lastResponse
             return age > limit && !entry.isOnce ? (key, age) : nil
         }
     }
@@ -260,7 +260,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             longestGaps = (last: longestGaps.current, current: .zero)
         }
         guard roundIsWhole, !isLate else { return nil }
-        return ProbeRound(volumes: entries.count, answered: entries.values.count { $0.failures == 0 })
+        return ProbeRound(volumes: entries.count, responses: entries.values.count { $0.failures == 0 })
     }
 
     /// The minimum time between two calls: half the distance in the even stream, at most a tenth of a second, so that a
@@ -273,7 +273,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key] = Entry(
             slot: slot,
             queued: insert(key, isUnhealthy: false, due: slot),
-            lastAnswer: slot
+            lastResponse: slot
         )
     }
 
@@ -282,7 +282,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         return Queued(isUnhealthy: isUnhealthy, ticket: ticket)
     }
 
-    /// The slot so many intervals later, or the first one that has not passed.
+    /// The slot this number of intervals later, or the first one that has not passed.
     private func nextSlot(after slot: Duration, skipping intervals: Int, at now: Duration) -> Duration {
         let passed = now < slot ? 0 : Int((now - slot) / interval)
         return slot + interval * max(intervals, passed + 1)
@@ -294,7 +294,7 @@ package struct ProbeRound: Sendable, Hashable {
     /// The number of volumes.
     package var volumes: Int
     /// How many of them had a response to their last call.
-    package var answered: Int
+    package var responses: Int
 }
 
 /// What a prober of single volumes does next.

@@ -22,10 +22,10 @@ package struct RecheckTiming: Sendable, Hashable {
 /// left to the back-off of ``ProbeSchedule``.
 ///
 /// However many volumes are unhealthy, in one ``RecheckTiming/period`` there are at most as many calls as a quarter of
-/// all volumes; those for ten volumes are always allowed. Of 20,000 volumes that are probed one by one in a minute (333
-/// calls per second), 2,000 unhealthy ones get 83 calls per second more, so that one of them is probed every 17 seconds
-/// on average, not every 15; if all 20,000 are unhealthy, each is probed every 48 seconds. Where 20,000 are listed every
-/// 5 minutes, it is at most 17 calls per second: each of 2,000 is probed every 2 minutes.
+/// all volumes; the calls for ten volumes are always allowed. Of 20,000 volumes that are probed one by one in a minute
+/// (333 calls per second), 2,000 unhealthy ones get 83 calls per second more, so that one of them is probed every 17
+/// seconds on average, not every 15; if all 20,000 are unhealthy, each is probed every 48 seconds. Where 20,000 are
+/// listed every 5 minutes, it is at most 17 calls per second: each of 2,000 is probed every 2 minutes.
 ///
 /// Pure. Keeps one entry for each volume that it was given: the caller gives it no more than ``capacity(volumes:)``.
 package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
@@ -40,7 +40,7 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
     /// No call begins before this moment.
     private var nextCall = Duration.zero
 
-    /// For so many volumes there are always enough calls.
+    /// The calls for this number of volumes are always allowed.
     private static var alwaysAllowed: Double { 10 }
 
     package init(_ timing: RecheckTiming) {
@@ -52,8 +52,7 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
     /// Whether the volume is to be probed again soon, or is being probed.
     package func contains(_ key: Key) -> Bool { entries[key] != nil }
 
-    /// How many volumes suffice: the calls for these are as many as are allowed. Those beyond wait for the next list, or
-    /// for their turn.
+    /// How many unhealthy volumes use up the allowed calls. Further ones wait for the next list, or for their turn.
     package static func capacity(volumes: Int) -> Int { max(volumes / 4, Int(alwaysAllowed)) }
 
     /// A response shows whether the volume is unhealthy; false also after a call that has failed.
@@ -71,7 +70,7 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
 
     /// A call for this volume is about to begin that this schedule has not returned.
     ///
-    /// - Returns: false when a call for it is under way, whose response will do.
+    /// - Returns: false when a call for it is under way, whose response counts for this one too.
     package mutating func begin(_ key: Key) -> Bool {
         guard !entries.isEmpty, let entry = entries[key] else { return true }
         guard entry.queued != nil else { return false }

@@ -20,8 +20,6 @@ extension ReportQueue {
         var lastReported = Duration.zero
         /// The current item in one of the queues; other items with this key are stale.
         var scheduled: Scheduled?
-        /// The report under way.
-        var attempt: Attempt?
         /// The last attempt whose response was lost.
         var lost: LostAttempt?
         /// The response to a report of another state was lost: the API server may show that state, or ``reported``. The
@@ -29,9 +27,13 @@ extension ReportQueue {
         var isUncertain = false
         /// The count of the event about ``reported``; 0: not known.
         var count: UInt32 = 0
-        /// How often in a row the API server refused the report.
-        var refusals = 0
-        var notBefore = Duration.zero
+    }
+
+    /// The back-off of a report that the API server refused.
+    struct Backoff {
+        /// How often in a row.
+        var refusals: Int
+        var notBefore: Duration
     }
 
     /// A report under way.

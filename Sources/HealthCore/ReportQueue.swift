@@ -9,7 +9,7 @@
 ///
 /// - a report is due only while the two differ (a transition), or to refresh what lasts;
 /// - nothing is lost and nothing piles up while the API server is away: the latest state is reported once;
-/// - a state that has passed before it was reported is not reported.
+/// - a state that ended before it was reported is not reported.
 ///
 /// The life of a key:
 ///
@@ -53,6 +53,11 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// When the refresh interval was last shortened.
     private var shortenedAt: Duration?
     var entries: [Key: Entry] = [:]
+    /// The reports under way, of keys in ``entries`` that have nothing scheduled. Not part of the entries: in an outage
+    /// these are many, while few reports are under way at a time.
+    private var underWay: [Key: Attempt] = [:]
+    /// The back-off of keys in ``entries`` whose last attempt was refused.
+    private var backoffs: [Key: Backoff] = [:]
     var queues = DueReports<Key>()
     private var gates: NamespaceGates<Key>
     /// While the API server is unreachable, no report is handed out before this moment.
@@ -62,8 +67,8 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     private var reports: UInt64 = 0
     /// Reports up to this number belong to earlier terms.
     private let reportsOfEarlierTerms: UInt64
-    /// When the first attempt of a transition that still waits failed.
-    private(set) var firstFailures: [Key: Duration] = [:]
+    /// The first failure of each report that still waits, and the cause of the last attempt.
+    private(set) var firstFailures: [Key: (time: Duration, cause: ReportCause)] = [:]
 
     /// An empty queue.
     ///
@@ -121,32 +126,39 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// Whether RBAC forbids the reports, as far as is known: a report was forbidden, and none has succeeded since.
     package var isForbidden: Bool { gates.isForbidden }
 
-    /// The same, and none has succeeded in this term: it is not one namespace that refuses them.
+    /// The same, and none has succeeded in this term: it is not only one namespace that refuses them.
     package var isForbiddenAltogether: Bool { gates.isForbidden && !gates.hasSucceeded }
 
-    /// How many transitions wait or are under way, and since when the oldest does.
+    /// How many transitions wait or are under way, and since when the oldest does. O(n), without a copy of the entries:
+    /// in an outage these are many.
     package var backlog: (depth: Int, oldest: Duration?) {
-        let waiting = entries.values.filter { entry in
-            guard let attempt = entry.attempt else { return entry.scheduled?.cause == .transition }
-            return Self.fingerprint(attempt.state) != entry.reported?.fingerprint
+        entries.reduce(into: (depth: 0, oldest: nil)) { backlog, item in
+            guard isWaiting(item.key, item.value) else { return }
+            backlog.depth += 1
+            backlog.oldest = min(backlog.oldest ?? item.value.since, item.value.since)
         }
-        return (waiting.count, waiting.map(\.since).min())
     }
 
-    /// How many transitions have become due in this time and have not been attempted since their state changed or was
-    /// reported. Older ones wait for their namespace or for the API server.
+    /// Whether a transition waits or is under way.
+    private func isWaiting(_ key: Key, _ entry: Entry) -> Bool {
+        if let scheduled = entry.scheduled { return scheduled.cause == .transition }
+        return underWay[key].map { Self.fingerprint($0.state) != entry.reported?.fingerprint } ?? false
+    }
+
+    /// How many transitions have become due within this time and have not been attempted since their state changed or
+    /// was reported. Older ones wait for their namespace or for the API server.
     package func newTransitions(at now: Duration, within time: Duration) -> Int {
-        entries.values.count { entry in
+        entries.count { key, entry in
             guard let scheduled = entry.scheduled, scheduled.cause == .transition else { return false }
-            return scheduled.due <= now && now - scheduled.due < time && entry.refusals == 0
+            return scheduled.due <= now && now - scheduled.due < time && backoffs[key] == nil
         }
     }
 
     /// When each report under way was handed out, refreshes included, in no order.
-    package var beginningsUnderWay: [Duration] { entries.values.compactMap(\.attempt?.began) }
+    package var beginningsUnderWay: [Duration] { underWay.values.map(\.began) }
 }
 
-// MARK: What is so, and what is known
+// MARK: States
 
 extension ReportQueue {
     /// Sets the current state.
@@ -187,9 +199,9 @@ extension ReportQueue {
     package mutating func observe(reported state: State?, for key: Key, at now: Duration) {
         var entry = entries[key] ?? Entry()
         let observed: Observed = state.map { .state(entry.current == $0 ? entry.current ?? $0 : $0) } ?? .other
-        if entry.attempt != nil {
+        if underWay[key] != nil {
             // Whether the report was applied before or after this observation is decided when the report completes.
-            entry.attempt?.observed = observed
+            underWay[key]?.observed = observed
         } else {
             let reported = Self.reported(observed)
             if reported != entry.reported {
@@ -221,6 +233,8 @@ extension ReportQueue {
     /// Forgets a key whose target is gone.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
+        underWay[key] = nil
+        backoffs[key] = nil
         firstFailures[key] = nil
     }
 
@@ -253,24 +267,24 @@ extension ReportQueue {
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // While requests fail everywhere, those for namespaces that have not failed yet come first.
         if !gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
-        var parked = 0
+        var held = 0
         for cause in [ReportCause.transition, .refresh] {
             while let item = queues.removeFirst(cause, dueBy: now) {
                 guard let candidate = candidate(item, cause, target) else { continue }
                 let namespace = candidate.target.namespace
                 if gates.isOpen(namespace, at: now) { return .report(begin(candidate, at: now)) }
-                gates.park(item, cause, in: namespace)
-                parked += 1
+                gates.hold(item, cause, in: namespace)
+                held += 1
                 // Other callers wait for the lock around the queue: the rest follows at once, in another call.
-                if parked == Self.maximumParkedItems { return .wait(until: now) }
+                if held == Self.maximumHeldItems { return .wait(until: now) }
             }
         }
         if gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
         return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
     }
 
-    /// How many items one call sets aside at most, because their namespaces are closed.
-    private static var maximumParkedItems: Int { 256 }
+    /// How many items one call holds back at most, because their namespaces are closed.
+    private static var maximumHeldItems: Int { 256 }
 
     /// The event of a report under way was recorded. Called before ``complete(_:_:at:)``.
     ///
@@ -282,7 +296,7 @@ extension ReportQueue {
     /// - Parameter count: the event's count, which the next refresh raises.
     package mutating func recorded(_ report: Report, count: Int, at now: Duration) {
         guard report.number > reportsOfEarlierTerms, let entry = entries[report.key],
-            entry.attempt?.number == report.number
+            underWay[report.key]?.number == report.number
         else { return }
         entries[report.key]?.count = UInt32(clamping: count)
         guard count == 1, report.cause == .refresh, report.isOwn, let interval = timing.refreshInterval,
@@ -300,12 +314,14 @@ extension ReportQueue {
         guard report.number > reportsOfEarlierTerms else { return false }
         let end = endRequest(in: report.target.namespace, outcome, at: now)
         // Without an entry, or with another attempt, the key was removed meanwhile, or removed and added again.
-        guard var entry = entries[report.key], let attempt = entry.attempt, attempt.number == report.number else {
+        guard var entry = entries[report.key], let attempt = underWay[report.key],
+            attempt.number == report.number
+        else {
             return end.isFirstFailure
         }
         var isFirst = end.isFirstFailure
         let fingerprint = Self.fingerprint(attempt.state)
-        entry.attempt = nil
+        underWay[report.key] = nil
         if outcome.isUncertain {
             if fingerprint != entry.reported?.fingerprint { entry.isUncertain = true }
             if entry.lost == nil || entry.lost?.fingerprint != fingerprint {
@@ -318,21 +334,21 @@ extension ReportQueue {
             entry.isUncertain = false
             entry.lost = nil
             entry.lastReported = now
-            entry.refusals = 0
-            entry.notBefore = .zero
+            backoffs[report.key] = nil
             firstFailures[report.key] = nil
         case .refused, .failed:
             if end.isCommon { break }
-            entry.refusals += 1
-            entry.notBefore = max(end.notBefore, now + timing.backoff(afterFailures: entry.refusals))
-            if outcome == .refused { isFirst = entry.refusals == 1 }
-        case .unreachable, .unanswered:
+            let refusals = (backoffs[report.key]?.refusals ?? 0) + 1
+            let notBefore = max(end.notBefore, now + timing.backoff(afterFailures: refusals))
+            backoffs[report.key] = Backoff(refusals: refusals, notBefore: notBefore)
+            if outcome == .refused { isFirst = refusals == 1 }
+        case .unreachable, .responseLost:
             break
         case .gone:
             remove(report.key)
             return false
         }
-        if outcome != .reported, firstFailures[report.key] == nil { firstFailures[report.key] = now }
+        if outcome != .reported { firstFailures[report.key] = (firstFailures[report.key]?.time ?? now, report.cause) }
         if let observed = attempt.observed {
             // What the API server showed last is what users see, whichever process wrote it.
             entry.reported = Self.reported(observed)
@@ -353,7 +369,7 @@ extension ReportQueue {
         case .failed(let failure):
             failures = 0
             return gates.fail(namespace, failure, at: now)
-        case .unreachable, .unanswered:
+        case .unreachable, .responseLost:
             gates.end(namespace, at: now)
             // Several reports may be under way when the server goes away: they count as one failure.
             guard now >= pausedUntil else { return RequestEnd(isCommon: true) }
@@ -399,7 +415,7 @@ extension ReportQueue {
         reports += 1
         let lost = entry.lost.flatMap { $0.fingerprint == Self.fingerprint(candidate.state) ? $0.id : nil }
         let id = lost ?? reports
-        entry.attempt = Attempt(state: candidate.state, began: now, id: id, number: reports)
+        underWay[candidate.key] = Attempt(state: candidate.state, began: now, id: id, number: reports)
         gates.begin(candidate.target.namespace, at: now)
         entries[candidate.key] = entry
         return PendingReport(
@@ -420,8 +436,8 @@ extension ReportQueue {
     private mutating func put(_ entry: Entry, for key: Key, at now: Duration) {
         var entry = entry
         // While a report is under way nothing is scheduled: its outcome decides.
-        if entry.attempt == nil {
-            switch plan(entry, at: now) {
+        if underWay[key] == nil {
+            switch plan(entry, notBefore: backoffs[key]?.notBefore ?? .zero, at: now) {
             case .forget:
                 remove(key)
                 return
@@ -429,7 +445,8 @@ extension ReportQueue {
                 entry.scheduled = nil
                 firstFailures[key] = nil
             case .report(let cause, let due):
-                if cause == .refresh { firstFailures[key] = nil }
+                // The state that was reported holds again.
+                if cause == .refresh, firstFailures[key]?.cause == .transition { firstFailures[key] = nil }
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
                     let ticket = queues.insert(key, cause, due: due)
                     entry.scheduled = Scheduled(due: due, ticket: ticket, cause: cause)
@@ -451,19 +468,19 @@ extension ReportQueue {
     /// | unhealthy | equal fingerprint, other details | refresh ``ReportTiming/messageInterval`` after the last report |
     ///
     /// Without an interval an unhealthy entry is kept.
-    private func plan(_ entry: Entry, at now: Duration) -> Plan {
+    private func plan(_ entry: Entry, notBefore: Duration, at now: Duration) -> Plan {
         guard let current = entry.current else { return entry.reported == nil && !entry.isUncertain ? .forget : .keep }
         if Self.fingerprint(current) != entry.reported?.fingerprint || entry.isUncertain {
             // A transition that waits keeps its place when a sweep finds the same state again.
             if let scheduled = entry.scheduled, scheduled.cause == .transition {
                 return .report(.transition, due: scheduled.due)
             }
-            return .report(.transition, due: max(now, entry.notBefore))
+            return .report(.transition, due: max(now, notBefore))
         }
         if current.isClear { return .forget }
         // The details of what an earlier process reported are unknown and count as unchanged.
         let isUnchanged = entry.reported?.state.map { $0 == current } ?? true
         guard let interval = isUnchanged ? timing.refreshInterval : timing.messageInterval else { return .keep }
-        return .report(.refresh, due: max(entry.lastReported + interval, entry.notBefore))
+        return .report(.refresh, due: max(entry.lastReported + interval, notBefore))
     }
 }

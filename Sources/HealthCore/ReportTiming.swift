@@ -43,23 +43,6 @@ package struct ReportTiming: Sendable, Hashable {
     }
 }
 
-/// An exponential back-off.
-package struct Backoff: Sendable, Hashable {
-    /// The delay after the first failure.
-    package var initial: Duration
-    package var maximum: Duration
-
-    package init(initial: Duration, maximum: Duration) {
-        self.initial = initial
-        self.maximum = maximum
-    }
-
-    /// The delay after so many consecutive failures: it doubles each time, up to the maximum.
-    package func delay(afterFailures failures: Int) -> Duration {
-        min(initial * (1 << min(max(failures - 1, 0), 20)), maximum)
-    }
-}
-
 /// What a reporter does next.
 package enum ReportStep<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable, Equatable {
     /// Report this, then call `complete`.
@@ -86,14 +69,14 @@ package enum ReportOutcome: Sendable, Hashable {
     /// There is no connection to the API server: all reports wait. The report was not applied.
     case unreachable
     /// The connection broke: all reports wait. The report may have been applied or not.
-    case unanswered
+    case responseLost
     /// The target or its namespace is gone: the report is dropped.
     case gone
 
     /// Whether it is unknown if the API server applied the report.
     package var isUncertain: Bool {
         switch self {
-        case .unanswered: true
+        case .responseLost: true
         case .failed(let failure): failure.isUncertain
         case .reported, .refused, .unreachable, .gone: false
         }

@@ -36,7 +36,7 @@ package struct VolumeHealthReport: Sendable, Hashable {
         merge(conditions: other.conditions, unknownConditions: other.unknownConditions)
     }
 
-    /// Memory is bounded by what is kept, however many conditions a driver sends.
+    /// Uses memory only for what is kept, however many conditions a driver sends.
     private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
         for condition in conditions {
             if let position = self.conditions.firstIndex(where: { $0.identity == condition.identity }) {

@@ -25,7 +25,7 @@ package struct ReportObservation: Sendable, Hashable {
         /// An event on a condition of an unknown type.
         case unknownCondition = "unknown_condition"
         /// An event on a volume for which the driver does not respond, or responds again.
-        case unanswered
+        case unresponsive = "unanswered"
         /// An event on a volume whose health changes too often.
         case flapping
         /// An event on a node's failure or recovery.
@@ -52,7 +52,7 @@ package struct ReportObservation: Sendable, Hashable {
             case .reported: self = .recorded
             case .refused: self = .refused
             case .failed(let failure): self = failure.isForbidden ? .refused : .retried
-            case .unreachable, .unanswered: self = .retried
+            case .unreachable, .responseLost: self = .retried
             case .gone: self = .gone
             }
         }

@@ -154,7 +154,7 @@ extension ReportOutcome {
         // The error is about this object; requests for others may succeed.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
         // The connection and the credentials are the same for all requests.
-        case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .unanswered
+        case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .responseLost
         // An RBAC rule, a quota, an admission webhook, an event rate limit: each may apply to one namespace.
         default:
             self = .failed(

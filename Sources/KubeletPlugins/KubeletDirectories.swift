@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The directories of a kubelet that have sockets of plugins, as paths of the host.
+/// The directories of a kubelet that contain sockets of plugins, as paths on the host.
 package struct KubeletDirectories: Sendable, Hashable {
     /// `--root-dir` of the kubelet, without a slash at its end.
     package let root: String
@@ -13,9 +13,9 @@ package struct KubeletDirectories: Sendable, Hashable {
         self.root = String(root)
     }
 
-    /// Has the registration sockets. Source: Kubernetes, pkg/kubelet/config/defaults.go.
+    /// The directory of the registration sockets. Source: Kubernetes, pkg/kubelet/config/defaults.go.
     package var pluginsRegistry: String { root + "/plugins_registry" }
-    /// By convention has the sockets of the CSI drivers, each in a directory of its own.
+    /// By convention, the directory of the CSI drivers' sockets, each in a directory of its own.
     package var plugins: String { root + "/plugins" }
 
     /// Whether the path is in one of the directories.

@@ -11,7 +11,7 @@ import Synchronization
 /// its queue may overflow, and it does not see what existed before the watch or in directories that are newer than it.
 ///
 /// Each socket is called once, with GetInfo. NotifyRegistrationStatus, by which the kubelet confirms a registration, is
-/// the kubelet's alone and is never called. A socket that does not respond delays no other.
+/// for the kubelet only, and is never called. A socket that does not respond delays no other.
 ///
 /// The directories ROOT/plugins_registry and ROOT/plugins must be mounted at the paths that they have on the host;
 /// read-only is enough.
@@ -73,7 +73,7 @@ package final class PluginDiscovery: Sendable {
         try await withThrowingTaskGroup(of: Event.self) { group in
             group.addTask { .readingIsDue }
             while let event = try await group.next() {
-                // The calls that the cancellation has ended are no failures.
+                // Calls that were ended by the cancellation are not failures.
                 try Task.checkCancellation()
                 let now = origin.duration(to: clock.now)
                 switch event {

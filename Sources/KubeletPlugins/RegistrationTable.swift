@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
+
 /// Decides which registration sockets to call, and which CSI drivers there are.
 ///
 /// A value: the caller reads the directory and calls the sockets. Time is passed in as a `Duration` since any fixed
@@ -10,7 +12,7 @@
 ///   call.
 /// - A socket that was created again is called again. Its plugin stays until that call has succeeded, or has failed more
 ///   than ``keptFailures`` times: a driver that restarts creates its socket before it responds.
-/// - A directory that cannot be read changes nothing of what was found in it.
+/// - While a directory cannot be read, what was found in it before is kept.
 struct RegistrationTable: Sendable {
     /// For the log; each is returned once.
     enum Notice: Sendable, Hashable {
@@ -30,8 +32,7 @@ struct RegistrationTable: Sendable {
     /// The most calls in flight: each has a connection of its own.
     static let maximumCalls = 16
     static let keptFailures = 2
-    static let firstBackOff = Duration.seconds(5)
-    static let maximumBackOff = Duration.seconds(300)
+    static let retries = Backoff(initial: .seconds(5), maximum: .seconds(300))
 
     private enum State: Sendable {
         /// To be called. `previous`: the plugin of the socket that this one has replaced.
@@ -118,17 +119,13 @@ struct RegistrationTable: Sendable {
             state = .ignored
             notices.append(.rejected(socket: socket.path, reason: reason))
         case .failed(let reason):
-            let due = now + Self.backOff(afterFailures: failures + 1)
+            let due = now + Self.retries.delay(afterFailures: failures + 1)
             let kept = failures < Self.keptFailures ? previous : nil
             state = .pending(due: due, failures: failures + 1, previous: kept)
             if failures == 0 { notices.append(.failed(socket: socket.path, reason: reason)) }
         }
         entries[socket.path]?.state = state
         return notices + choosePlugins()
-    }
-
-    static func backOff(afterFailures count: Int) -> Duration {
-        min(maximumBackOff, firstBackOff * (1 << min(count - 1, 10)))
     }
 
     /// Of several sockets that register one driver, the newest counts: as for the kubelet, for which the last

@@ -180,7 +180,7 @@ struct AcquireDelay {
 
     init(leaseDuration: Duration) {
         initial = leaseDuration
-        backoff = Backoff(first: leaseDuration, limit: leaseDuration * 4)
+        backoff = Backoff(initial: leaseDuration, maximum: leaseDuration * 4)
         duration = leaseDuration
     }
 

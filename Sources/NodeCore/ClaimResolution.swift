@@ -38,7 +38,7 @@ package struct VolumeFacts: Sendable, Hashable {
     package var name: String
     /// `spec.claimRef.uid`; empty while there is none.
     package var claimUID: String
-    /// `spec.csi.driver`; nil: it is no CSI volume.
+    /// `spec.csi.driver`; nil: it is not a CSI volume.
     package var driver: String?
     /// `spec.csi.volumeHandle`.
     package var volumeHandle: String
@@ -87,20 +87,20 @@ package enum ClaimResolution: Sendable, Hashable {
     /// The claim or its volume does not exist or is not bound yet: looked up again after 5 seconds, doubling to 5
     /// minutes.
     case notYet(reason: String)
-    /// The claim's volume is no CSI volume, which never changes.
+    /// The claim's volume is not a CSI volume, which never changes.
     case notCSI
     /// The claim belongs to another pod or to none, so the kubelet does not start this pod. Looked up again every 5
     /// minutes.
     case foreign(reason: String)
     /// RBAC forbids the request. Looked up again every 5 minutes.
     case forbidden
-    /// The API server did not respond, or failed: looked up again like notYet(reason:).
+    /// The API server did not respond, or failed: looked up again as after ``notYet(reason:)``.
     case failed
 }
 
 /// What to read after the claim.
 package enum ClaimStage: Sendable, Hashable {
-    /// The PersistentVolume with this name, for ClaimLookup/resolution(claim:volume:).
+    /// The PersistentVolume with this name, for ``ClaimLookup/resolution(claim:volume:)``.
     case volume(name: String)
     /// The lookup ends with this result.
     case ended(ClaimResolution)

@@ -32,7 +32,7 @@ struct DriverProbes: Sendable {
 
     /// The longest time from one call to the next for a volume without a response.
     static let maximumBackoff = Duration.seconds(30 * 60)
-    /// After so many different volumes in a row without a response the driver counts as hanging.
+    /// After this number of different volumes in a row without a response the driver counts as hanging.
     static let hangingAfter = 3
 
     private let interval: Duration
@@ -57,7 +57,7 @@ struct DriverProbes: Sendable {
     private(set) var schedule: ProbeSchedule<NodeVolumeKey>
     private var calls: [NodeVolumeKey: Call] = [:]
     /// Due volumes that wait until a call ends.
-    private var parked: [NodeVolumeKey] = []
+    private var waiting: [NodeVolumeKey] = []
     /// Volumes whose last call had no response.
     private(set) var timedOut: Set<NodeVolumeKey> = []
     /// Volumes without a response since the driver last responded.
@@ -86,7 +86,7 @@ struct DriverProbes: Sendable {
 
     var isHanging: Bool { hanging != nil }
 
-    /// Whether nothing is lost without this value. The health of unhealthy storage is kept, in case the driver returns.
+    /// Whether this value can be removed. The health of unhealthy storage is kept, in case the driver returns.
     var isUnused: Bool {
         !isRegistered && !isConnected && volumes == 0 && calls.isEmpty && !storage.isUnderWay
             && storage.health?.isClear != false
@@ -177,7 +177,7 @@ struct DriverProbes: Sendable {
             }
             let isTrial = timedOut.contains(key)
             if calls.values.contains(where: { $0.volumeHandle == handle }) || isTrial && !hasRoomForTrial {
-                parked.append(key)
+                waiting.append(key)
                 continue
             }
             if let last = lastTimeouts[handle], last.key != key, now < last.time + interval {
@@ -217,8 +217,8 @@ struct DriverProbes: Sendable {
         at now: Duration
     ) -> NodeDriverChange? {
         guard let call = calls.removeValue(forKey: key) else { return nil }
-        for key in parked { schedule.postpone(key, until: now) }
-        parked = []
+        for key in waiting { schedule.postpone(key, until: now) }
+        waiting = []
         switch end {
         case .timedOut:
             schedule.finish(key, .failed, isUnhealthy: isUnhealthy, at: now)
@@ -232,7 +232,7 @@ struct DriverProbes: Sendable {
         case .unavailable:
             schedule.finish(key, .interrupted, isUnhealthy: isUnhealthy, at: now)
             return nil
-        case .responded: schedule.finish(key, .answered, isUnhealthy: isUnhealthy, at: now)
+        case .responded: schedule.finish(key, .responded, isUnhealthy: isUnhealthy, at: now)
         case .unconfirmed: schedule.finish(key, .unconfirmed, isUnhealthy: isUnhealthy, at: now)
         case .again(let due): schedule.postpone(key, until: due)
         }

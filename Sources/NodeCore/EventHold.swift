@@ -12,10 +12,10 @@
 /// Pure: time and randomness are passed in.
 struct EventHold: Sendable {
     static let threshold = 5
-    /// Transitions that have been due for longer wait for something else, and are no outage.
+    /// Transitions that have been due for longer wait for another reason, and do not count.
     static let window = Duration.seconds(60)
     static let maximumDelay = Duration.seconds(60)
-    /// After a delay there is no other for so long: the events of one outage wait once.
+    /// The minimum time from one delay to the next, so that the events of one outage wait once.
     static let calm = Duration.seconds(300)
 
     private var end: Duration?

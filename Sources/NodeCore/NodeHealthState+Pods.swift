@@ -19,7 +19,7 @@ extension NodeHealthState {
     /// The watch shows this pod, new or changed.
     ///
     /// From the moment that it has ended or is being deleted, no response on its volumes counts, and what was reported
-    /// on it is forgotten without a recovery: the pod goes, and nothing has recovered.
+    /// on it is forgotten without a recovery: the pod ends, and nothing has recovered.
     package mutating func apply(_ pod: NodePod, at now: Duration) {
         let name = PodName(namespace: pod.namespace, name: pod.name)
         if let other = uids[name], other != pod.uid { remove(podUID: other) }
@@ -29,7 +29,7 @@ extension NodeHealthState {
             // Also one that has not started: it may have run before the node was restarted.
             pods[pod.uid] = PodRecord(pod: pod, relist: relist, isOver: pod.isOver, precedesProcess: !isListed)
             if pod.isOver { return }
-            for volume in pod.volumes { enter(volume, of: pod, at: now) }
+            for volume in pod.volumes { addVolume(volume, of: pod, at: now) }
             observeReadiness(of: pod, before: [], at: now)
             reviewReadiness(ofPod: pod.uid, at: now)
             return
@@ -42,10 +42,10 @@ extension NodeHealthState {
         record.pod.isStarted = pod.isStarted || before.isStarted
         pods[pod.uid] = record
         if record.isOver {
-            leave(pod.uid)
+            forgetVolumes(ofPod: pod.uid)
             return
         }
-        for volume in pod.volumes where !before.volumes.contains(volume) { enter(volume, of: pod, at: now) }
+        for volume in pod.volumes where !before.volumes.contains(volume) { addVolume(volume, of: pod, at: now) }
         if record.pod.isStarted, !before.isStarted {
             for key in record.volumes { beginProbing(key, at: now) }
         }
@@ -57,13 +57,13 @@ extension NodeHealthState {
 
     /// The pod is gone.
     package mutating func remove(podUID uid: String) {
-        leave(uid)
+        forgetVolumes(ofPod: uid)
         guard let record = pods.removeValue(forKey: uid) else { return }
         if uids[record.name] == uid { uids[record.name] = nil }
     }
 
     /// Forgets everything about the volumes of a pod.
-    private mutating func leave(_ uid: String) {
+    private mutating func forgetVolumes(ofPod uid: String) {
         guard let record = pods[uid] else { return }
         for volume in record.pod.volumes {
             guard let lookup = record.pod.lookup(of: volume) else { continue }
@@ -85,7 +85,7 @@ extension NodeHealthState {
     }
 
     /// A volume of a pod is known for the first time: an inline volume at once, others when their claim is resolved.
-    private mutating func enter(_ volume: PodVolume, of pod: NodePod, at now: Duration) {
+    private mutating func addVolume(_ volume: PodVolume, of pod: NodePod, at now: Duration) {
         if let lookup = pod.lookup(of: volume) {
             use(lookup, by: pod.uid, at: now)
         } else if case .inline(let driver) = volume.source {
@@ -98,12 +98,12 @@ extension NodeHealthState {
                 names: [volume.name]
             )
             let root = configuration.kubeletRoot
-            enter(target, VolumePaths(kubeletRoot: root, podUID: pod.uid, inlineVolume: volume.name), at: now)
+            addVolume(target, VolumePaths(kubeletRoot: root, podUID: pod.uid, inlineVolume: volume.name), at: now)
         }
     }
 
     /// Adds a volume; where it is known, adds its names.
-    mutating func enter(_ volume: NodeVolume, _ paths: VolumePaths, at now: Duration) {
+    mutating func addVolume(_ volume: NodeVolume, _ paths: VolumePaths, at now: Duration) {
         let key = volume.key
         guard let pod = pods[key.podUID] else { return }
         if volumes[key] != nil {
@@ -124,7 +124,7 @@ extension NodeHealthState {
         let interval = configuration.interval
         let wait: Duration =
             if isGated(pod.pod, by: driver) {
-                // It is not Ready before its volumes have had a response.
+                // The pod is not Ready before the driver has responded for its volumes.
                 .zero
             } else if pod.precedesProcess {
                 delay(.zero..<interval)

@@ -117,7 +117,7 @@ extension NodeHealthState {
         var end = DriverProbes.End.unavailable
         if driver.isConnected, driver.connection == probe.connection {
             end = self.end(of: probe, outcome, at: now)
-            changes += judge(outcome, of: probe)
+            changes += reviewDriver(after: outcome, of: probe)
             if volumes[probe.key] != nil { apply(outcome, of: probe, at: now) }
         }
         let isUnhealthy = volumes[probe.key]?.health?.isClear == false
@@ -146,7 +146,7 @@ extension NodeHealthState {
     }
 
     /// What the outcome says about the driver, whichever volume it is.
-    private mutating func judge(_ outcome: NodeProbeOutcome, of probe: NodeProbe) -> [NodeDriverChange] {
+    private mutating func reviewDriver(after outcome: NodeProbeOutcome, of probe: NodeProbe) -> [NodeDriverChange] {
         switch outcome {
         case .failed(.unimplemented):
             // Where other volumes have had a response, it is about this volume alone.
@@ -177,7 +177,7 @@ extension NodeHealthState {
         let isFirst =
             record.connection != probe.connection
             || record.firstResponse.map { now - $0 < configuration.interval / 2 } == true
-        record.isUnanswered = false
+        record.isUnresponsive = false
         record.lastResponse = now
         record.wasAborted = false
         switch outcome {
@@ -194,7 +194,7 @@ extension NodeHealthState {
             record.wasAborted = failure == .aborted && volumes[probe.key]?.wasAborted == false
         case .failed:
             record.missing = nil
-            record.isUnanswered = true
+            record.isUnresponsive = true
             record.lastResponse = volumes[probe.key]?.lastResponse
         }
         volumes[probe.key] = record
@@ -282,7 +282,7 @@ extension NodeHealthState {
         where other.volume.driver == record.volume.driver && other.volume.volumeHandle != record.volume.volumeHandle {
             guard let found = other.lastFound else { continue }
             if found >= since { return true }
-            if !other.isUnanswered { hasOthers = true }
+            if !other.isUnresponsive { hasOthers = true }
         }
         return !hasOthers
     }

@@ -64,13 +64,13 @@ extension NodeHealthState {
         if let worst = records.compactMap({ failure($0) }).min(by: { $0.precedes($1) }) {
             return ReadinessCondition(status: .false, reason: worst.condition.reason, message: worst.message)
         }
-        guard pod.pod.isStarted, pod.unresolved.isEmpty, records.allSatisfy({ isAnswered($0) }) else { return nil }
+        guard pod.pod.isStarted, pod.unresolved.isEmpty, records.allSatisfy({ hasResponse($0) }) else { return nil }
         return .healthy
     }
 
-    /// Whether the driver has found the volume, also without a word on its health, and no earlier report says that it
+    /// Whether the driver has found the volume, even if it reports no health for it, and no earlier report says that it
     /// is unhealthy.
-    private func isAnswered(_ record: VolumeRecord) -> Bool {
+    private func hasResponse(_ record: VolumeRecord) -> Bool {
         if record.health != nil { return true }
         return record.lastFound != nil && record.readback == .done && !countsAsUnhealthy(record.volume.key)
     }

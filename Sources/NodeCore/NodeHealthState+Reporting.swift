@@ -54,6 +54,16 @@ extension NodeHealthState {
 
     /// How many events on transitions wait or are under way, and since when the oldest of them does.
     package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
+
+    /// The events that have failed and wait, and the readiness conditions; nil when there are none.
+    package var failingReports: (events: FailingReports?, conditions: FailingReports?) {
+        (.sum([events.failing, unknowns.failing, storageEvents.failing]), readiness.failing)
+    }
+
+    /// How many reports on transitions wait or are under way.
+    package var waitingReports: Int {
+        events.backlog.depth + unknowns.backlog.depth + storageEvents.backlog.depth + readiness.backlog.depth
+    }
 }
 
 extension NodeVolume {

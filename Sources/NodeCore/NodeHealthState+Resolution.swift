@@ -99,7 +99,7 @@ extension NodeHealthState {
                 volumeHandle: resolved.volumeHandle,
                 isBlock: resolved.isBlock
             )
-            enter(volume, paths, at: now)
+            addVolume(volume, paths, at: now)
         }
         reviewReadiness(ofPod: uid, at: now)
     }

@@ -16,7 +16,7 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         /// The pod has not started.
         package var waiting = 0
         /// Volumes whose last call had no response; counted above too.
-        package var unanswered = 0
+        package var unresponsive = 0
         /// Volumes that are probed less often because calls for them had no response in time; counted above too.
         package var backingOff = 0
     }
@@ -29,7 +29,7 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         package var since: Duration
     }
 
-    package struct UnansweredVolume: Sendable, Hashable {
+    package struct UnresponsiveVolume: Sendable, Hashable {
         package var volume: NodeVolume
         /// The time since the driver last responded for the volume, or since its first probe was due.
         package var age: Duration
@@ -52,7 +52,7 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
     /// Those that are registered, by name.
     package var drivers: [Driver]
     package var unhealthy: [UnhealthyVolume]
-    package var unanswered: [UnansweredVolume]
+    package var unresponsive: [UnresponsiveVolume]
     /// Claims of pods whose volume is not known yet.
     package var unresolvedClaims: Int
     /// Pods of the node that are not over.
@@ -64,7 +64,7 @@ extension NodeHealthState {
     package func snapshot(at now: Duration) -> NodeHealthSnapshot {
         var counts: [String: NodeHealthSnapshot.Counts] = [:]
         var unhealthy: [NodeHealthSnapshot.UnhealthyVolume] = []
-        var unanswered: [NodeHealthSnapshot.UnansweredVolume] = []
+        var unresponsive: [NodeHealthSnapshot.UnresponsiveVolume] = []
         for (key, record) in volumes.sorted(by: { $0.value.precedes($1.value) }) {
             let driver = record.volume.driver
             counts[driver, default: .init()].count(
@@ -76,9 +76,9 @@ extension NodeHealthState {
                 let since = min(record.healthSince, events.since(key) ?? record.healthSince)
                 unhealthy.append(.init(volume: record.target, conditions: health.conditions, since: since))
             }
-            if record.isUnanswered {
+            if record.isUnresponsive {
                 let last = record.lastResponse ?? record.probedSince ?? now
-                unanswered.append(.init(volume: record.target, age: max(.zero, now - last)))
+                unresponsive.append(.init(volume: record.target, age: max(.zero, now - last)))
             }
         }
         return NodeHealthSnapshot(
@@ -96,7 +96,7 @@ extension NodeHealthState {
                 )
             },
             unhealthy: unhealthy,
-            unanswered: unanswered,
+            unresponsive: unresponsive,
             unresolvedClaims: lookups.values.count { $0.resolution == nil && !$0.users.isEmpty },
             pods: pods.values.count { !$0.isOver }
         )
@@ -109,12 +109,12 @@ extension NodeHealthSnapshot.Counts {
             waiting += 1
         } else if let health = record.health, !health.isClear {
             unhealthy += 1
-        } else if record.health != nil, !record.isUnknown, !record.isUnanswered {
+        } else if record.health != nil, !record.isUnknown, !record.isUnresponsive {
             healthy += 1
         } else {
             unknown += 1
         }
-        if record.isUnanswered { unanswered += 1 }
+        if record.isUnresponsive { unresponsive += 1 }
         if isBackingOff { backingOff += 1 }
     }
 }

@@ -7,8 +7,8 @@ import HealthCore
 /// returns what to do next.
 ///
 /// Pure and deterministic: time is passed in as a `Duration` since any fixed moment of a monotonic clock, randomness as
-/// a seed. Every `next…` hands out one step, or the moment before which nothing is due; every step handed out is ended
-/// by its `complete…`, whatever became of it. One driver, volume, claim or namespace stops no other.
+/// a seed. Every `next…` returns one step, or the moment before which nothing is due; the caller completes every step
+/// by its `complete…`, whatever the outcome. One driver, volume, claim or namespace does not hold up another.
 ///
 /// | Steps | Calls |
 /// |---|---|
@@ -93,8 +93,8 @@ package struct NodeHealthState: Sendable {
         random = SeededRandom(seed: seed)
     }
 
-    /// How often each kind of step was scheduled: compared before and after a change, to wake up what waits for it. A
-    /// number that is unchanged has nothing new.
+    /// How often each kind of step was scheduled: compared before and after a change, to wake up the task that waits
+    /// for it. While a number is unchanged, there is no new step of its kind.
     package struct Plans: Sendable, Hashable {
         package var claims: UInt64
         package var probes: UInt64

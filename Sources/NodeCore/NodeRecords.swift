@@ -84,7 +84,7 @@ struct VolumeRecord: Sendable {
     /// When the first response on that connection came; nil after one with conditions.
     var firstResponse: Duration?
     /// The last call had no response.
-    var isUnanswered = false
+    var isUnresponsive = false
     /// The last call was aborted, and is repeated.
     var wasAborted = false
 

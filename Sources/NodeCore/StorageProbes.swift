@@ -13,7 +13,7 @@ struct StorageProbes: Sendable {
     private(set) var since = Duration.zero
     /// The connection of the last response.
     private var connection = 0
-    /// The driver does not implement the RPC: no call before it connects anew, or its capabilities change.
+    /// The driver does not implement the RPC: no call before it connects again or its capabilities change.
     var isSuspended = false
 
     /// The driver is connected; the first probe is due at this moment.

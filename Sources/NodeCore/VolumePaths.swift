@@ -13,7 +13,8 @@ import Digests
 /// | block | `PLUGIN/volumeDevices/publish/SPEC/UID` | `PLUGIN/volumeDevices/staging/SPEC` |
 /// | inline | as file system | none |
 ///
-/// ROOT is the kubelet's root directory, PLUGIN is `ROOT/plugins/kubernetes.io/csi`. SPEC is the name of the PersistentVolume; for an inline volume, its name in the pod.
+/// ROOT is the kubelet's root directory, PLUGIN is `ROOT/plugins/kubernetes.io/csi`. SPEC is the name of the
+/// PersistentVolume; for an inline volume, its name in the pod.
 ///
 /// Source: Kubernetes `pkg/volume/csi/csi_mounter.go`, `csi_attacher.go` (`makeDeviceMountPath`, since 1.24) and
 /// `csi_block.go`.

@@ -55,7 +55,6 @@ extension DriverMonitor {
             connection.strategy = strategy
             connection.failure = nil
         }
-        loggedCodes.withLock { $0 = [] }
         let metadata: Logger.Metadata = [
             "driver": "\(identity.name)", "version": "\(identity.vendorVersion)",
             "method": "\(strategy.method ?? "none")",

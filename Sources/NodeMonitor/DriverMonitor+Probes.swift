@@ -19,7 +19,7 @@ extension DriverMonitor {
             let (round, step) = state.withLock { state in
                 (state.completedRound(of: name, at: now), state.nextProbe(of: name, at: now))
             }
-            if let round, round.answered > 0 || round.volumes == 0 {
+            if let round, round.responses > 0 || round.volumes == 0 {
                 self.connection.withLock { $0.lastSweep = now }
             }
             switch step {
@@ -79,16 +79,30 @@ extension DriverMonitor {
         handle(context.state.update { $0.complete(storageProbe: probe, outcome, at: received) })
     }
 
-    /// The first failure with a code is logged as a warning, its repetitions at a higher verbosity. ABORTED is ordinary:
-    /// the kubelet calls the driver too.
+    /// Logs a failed call, as ``HealthCore/CallFailures`` decides. ABORTED is ordinary: the kubelet calls the driver
+    /// too.
     private func log(_ error: CSIError, _ metadata: Logger.Metadata) {
         guard !Task.isCancelled else { return }
-        let isFirst = loggedCodes.withLock { $0.insert(error.code.description).inserted }
+        let isOrdinary = error.code == .status(.aborted)
+        let failed = now
+        let line = isOrdinary ? .quiet : failures.withLock { $0.failed(code: error.code.description, at: failed) }
+        let error: Logger.Metadata = ["driver": "\(client.driverInfo.name)", "err": "\(error)"]
         context.logger.log(
-            level: isFirst && error.code != .status(.aborted) ? .warning : .debug,
+            level: line.level,
             "Failed to get health from the driver, retrying",
-            metadata: metadata.merging(["driver": "\(client.driverInfo.name)", "err": "\(error)"]) { $1 }
+            metadata: metadata.merging(error) { $1 }.merging(line.metadata) { $1 }
         )
+    }
+
+    /// Logs the kinds of failures that have ended.
+    func logEndedFailures() {
+        let reviewed = now
+        for ended in failures.withLock({ $0.removeEnded(at: reviewed) }) {
+            context.logger.notice(
+                "Calls for health no longer fail",
+                metadata: ended.metadata.merging(["driver": "\(client.driverInfo.name)"]) { $1 }
+            )
+        }
     }
 
     func handle(_ changes: [NodeDriverChange]) {

@@ -3,6 +3,7 @@
 
 import CSIClient
 import GRPCTransport
+import HealthCore
 import HealthRuntime
 import Logging
 import NodeCore
@@ -19,7 +20,7 @@ final class DriverMonitor: Sendable {
     private let connected: ConnectedDrivers
     let client: CSIClient
     let connection: Mutex<Connection>
-    let loggedCodes = Mutex<Set<String>>([])
+    let failures: Mutex<CallFailures>
     /// The capabilities are to be read again.
     let outdated = WakeUp()
 
@@ -42,6 +43,7 @@ final class DriverMonitor: Sendable {
         self.address = address
         self.registeredName = registeredName
         self.connected = connected
+        failures = Mutex(CallFailures(interval: context.configuration.monitorInterval))
         client = try CSIClient(
             configuration: .init(address: address, timeout: context.configuration.timeout),
             logger: context.logger,
@@ -109,6 +111,7 @@ final class DriverMonitor: Sendable {
         var identified = now
         var isUnresponsive = false
         while true {
+            logEndedFailures()
             let end = await waitUntilDisconnected(atMost: interval)
             try Task.checkCancellation()
             // A call for a volume may have connected again meanwhile, perhaps to a driver that has restarted.

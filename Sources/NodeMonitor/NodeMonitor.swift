@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 package import CSIClient
+import HealthCore
 package import HealthRuntime
 package import KubernetesClient
 package import Logging
@@ -95,6 +96,17 @@ extension NodeMonitor {
     package func snapshot() -> NodeHealthSnapshot {
         let now = context.now
         return context.state.withLock { $0.snapshot(at: now) }
+    }
+
+    /// The reports that have failed and wait; nil when there are none.
+    package func reportFailure() -> ReportFailure? {
+        let (failing, waiting) = context.state.withLock { ($0.failingReports, $0.waitingReports) }
+        return ReportFailure(
+            .sum([failing.events, failing.conditions]),
+            waiting: waiting,
+            error: failing.events == nil ? readiness.lastError : reporter.lastError,
+            at: now
+        )
     }
 
     /// The time on the clock of the snapshots.

@@ -24,6 +24,9 @@ struct NodeReporter: Sendable {
         events = PodEvents(nodeName: context.configuration.nodeName, attempts: attempts)
     }
 
+    /// The error of the last event that could not be recorded.
+    var lastError: String? { dispatcher.lastError }
+
     /// Records events until cancelled.
     ///
     /// - Throws: only `CancellationError`.

@@ -22,6 +22,9 @@ struct ReadinessReporter: Sendable {
         dispatcher = ReportDispatcher(context, client: context.kubernetes)
     }
 
+    /// The error of the last condition that could not be written.
+    var lastError: String? { dispatcher.lastError }
+
     /// Writes conditions until cancelled.
     ///
     /// - Throws: only `CancellationError`.

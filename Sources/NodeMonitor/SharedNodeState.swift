@@ -6,6 +6,9 @@ import NodeCore
 import Synchronization
 
 /// The ``NodeCore/NodeHealthState`` behind a lock, and the signals that its changes raise.
+///
+/// Lock order: none. No lock of the agent is held while another one is taken: neither this one, nor those of the probe
+/// signals, of the running and connected drivers, and of a driver's connection. Signals are raised without a lock.
 final class SharedNodeState: Sendable {
     private let state: Mutex<NodeHealthState>
     /// By driver: there may be a volume to probe.

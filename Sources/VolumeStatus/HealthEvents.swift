@@ -10,8 +10,8 @@ import HealthCore
 struct HealthEvents: Sendable {
     /// The reasons of the events that are read. Each is a list of its own, because a field selector has no "or".
     static let reasons = [
-        EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.unansweredReason,
-        EventVocabulary.answeredReason,
+        EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.healthUnknownReason,
+        EventVocabulary.healthKnownReason,
     ]
 
     static let kubelet = "kubelet"
@@ -20,15 +20,15 @@ struct HealthEvents: Sendable {
     private struct History {
         var abnormal: ListedEvent?
         var normal: ListedEvent?
-        var unanswered: ListedEvent?
-        var answered: ListedEvent?
+        var healthUnknown: ListedEvent?
+        var healthKnown: ListedEvent?
 
         mutating func add(_ event: ListedEvent) {
             switch event.reason {
             case EventVocabulary.abnormalReason: Self.keepLater(&abnormal, event)
             case EventVocabulary.normalReason: Self.keepLater(&normal, event)
-            case EventVocabulary.unansweredReason: Self.keepLater(&unanswered, event)
-            case EventVocabulary.answeredReason: Self.keepLater(&answered, event)
+            case EventVocabulary.healthUnknownReason: Self.keepLater(&healthUnknown, event)
+            case EventVocabulary.healthKnownReason: Self.keepLater(&healthKnown, event)
             default: break
             }
         }
@@ -53,8 +53,8 @@ struct HealthEvents: Sendable {
             if let event = Self.current(abnormal, endedBy: normal) {
                 return (event, true, Self.since(event, after: normal))
             }
-            if let event = Self.current(unanswered, endedBy: answered) {
-                return (event, false, Self.since(event, after: answered))
+            if let event = Self.current(healthUnknown, endedBy: healthKnown) {
+                return (event, false, Self.since(event, after: healthKnown))
             }
             return nil
         }

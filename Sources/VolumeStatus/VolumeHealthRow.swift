@@ -72,7 +72,7 @@ extension VolumeHealthRow {
         if let worst = conditions.first {
             (reason, message) = (worst.reason, worst.message)
         } else {
-            reason = EventVocabulary.unansweredReason
+            reason = EventVocabulary.healthUnknownReason
             message = "The CSI driver does not respond to health calls for this volume"
         }
         if nodes.isEmpty, let node = finding.node { nodes = [node] }

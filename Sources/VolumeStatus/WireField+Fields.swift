@@ -35,9 +35,7 @@ extension WireField {
     /// The seconds of a `metav1.Time` or `MicroTime`.
     func seconds(in bytes: Span<UInt8>) throws(WireFormatError) -> Int64 {
         var seconds: Int64 = 0
-        try forEachField(in: bytes) { field, _ throws(WireFormatError) in
-            if field.number == 1, let integer = field.integer { seconds = Int64(bitPattern: integer) }
-        }
+        try readSeconds(&seconds, in: bytes)
         return seconds
     }
 }

@@ -60,7 +60,7 @@ enum Agent {
         services.append(
             ReadinessService(
                 reporter: ReadinessReporter(
-                    checks: { status.readiness().checks },
+                    checks: { status.readiness().checks + status.reportChecks() },
                     summary: { status.summary() },
                     logger: logger
                 )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HTTPEndpoint
 import Logging
 import NodeCore
 import NodeMonitor
@@ -22,6 +23,11 @@ final class AgentStatus: Sendable {
             apiServer: requests.failure(at: now),
             missingRules: requests.missingRules(at: now)
         )
+    }
+
+    /// Whether reports reach the API server, for the log only, as in ``ControllerStatus``.
+    func reportChecks() -> [HealthChecks.Result] {
+        monitor.withLock { $0 }.map { [ReadinessChecks.reports($0.reportFailure())] } ?? []
     }
 
     /// The values for a scrape.
@@ -47,7 +53,7 @@ final class AgentStatus: Sendable {
             "healthy": .stringConvertible(counts.map(\.healthy).reduce(0, +)),
             "unhealthy": .stringConvertible(counts.map(\.unhealthy).reduce(0, +)),
             "unknown": .stringConvertible(counts.map { $0.unknown + $0.waiting }.reduce(0, +)),
-            "unanswered": .stringConvertible(snapshot.unanswered.count),
+            "unanswered": .stringConvertible(snapshot.unresponsive.count),
         ]
     }
 

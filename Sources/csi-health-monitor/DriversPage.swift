@@ -42,7 +42,7 @@ extension NodeHealthSnapshot.Counts {
     fileprivate var text: String {
         let states = [
             ("healthy", healthy), ("unhealthy", unhealthy), ("unknown", unknown), ("waiting", waiting),
-            ("unanswered", unanswered),
+            ("unanswered", unresponsive),
         ]
         return states.filter { $0.1 > 0 }.map { ", \($0.1) \($0.0)" }.joined()
     }

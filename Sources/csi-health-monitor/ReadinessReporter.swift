@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HTTPEndpoint
+import HealthCore
 import Logging
 
 /// Runs the readiness checks periodically, logs lasting failures, and logs a summary every hour in which all checks are
@@ -52,8 +53,4 @@ struct ReadinessReporter: Sendable {
             )
         }
     }
-}
-
-extension Duration {
-    fileprivate var wholeSeconds: Duration { .seconds(components.seconds) }
 }

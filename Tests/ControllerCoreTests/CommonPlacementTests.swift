@@ -25,8 +25,8 @@ import Testing
     private static func names(_ counts: [PlacementCount]) -> [String] {
         CommonPlacement.named(in: counts).map { common in
             switch common.attribute {
-            case .storageClass(let name): "\(name) \(common.unhealthy)/\(common.of)"
-            case .segment(let segment): "\(segment.key)=\(segment.value) \(common.unhealthy)/\(common.of)"
+            case .storageClass(let name): "\(name) \(common.unhealthy)/\(common.total)"
+            case .segment(let segment): "\(segment.key)=\(segment.value) \(common.unhealthy)/\(common.total)"
             }
         }
     }
@@ -105,7 +105,7 @@ import Testing
             "seed \(seed)"
         )
         for common in named {
-            #expect(common.of == unhealthy.count)
+            #expect(common.total == unhealthy.count)
             switch common.attribute {
             case .storageClass(let name):
                 #expect(explainingClasses.contains(name), "seed \(seed)")

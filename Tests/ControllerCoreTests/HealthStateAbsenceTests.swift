@@ -100,13 +100,13 @@ struct HealthStateAbsenceTests {
     @Test(
         .tags(.rule4),
         arguments: [
-            ProbeAnswer.report(.healthy("h1")), .withoutHealth, .failed, .interrupted,
+            ProbeResult.report(.healthy("h1")), .withoutHealth, .failed, .interrupted,
         ]
     )
-    mutating func `only NOT_FOUND confirms an absence`(answer: ProbeAnswer) {
+    mutating func `only NOT_FOUND confirms an absence`(result: ProbeResult) {
         healthState.sweep([.healthy("h1")], Self.everyVolumeAndGet, at: .zero)
         healthState.sweep([], Self.everyVolumeAndGet, at: .seconds(1))
-        healthState.receive(answer, ofVolumeHandle: "h1", at: .seconds(2))
+        healthState.receive(result, ofVolumeHandle: "h1", at: .seconds(2))
         #expect(healthState.reportAll(at: .seconds(2)).isEmpty)
     }
 

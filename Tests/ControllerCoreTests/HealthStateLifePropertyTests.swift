@@ -114,7 +114,7 @@ struct HealthStateLifePropertyTests {
         }
 
         private mutating func call(_ handle: String, failing: Bool) {
-            let answer: ProbeAnswer =
+            let result: ProbeResult =
                 if failing {
                     Bool.random(using: &random) ? .failed : .interrupted
                 } else if let conditions = truth[handle] ?? nil {
@@ -122,7 +122,7 @@ struct HealthStateLifePropertyTests {
                 } else {
                     .notFound
                 }
-            healthState.receive(answer, ofVolumeHandle: handle, at: now)
+            healthState.receive(result, ofVolumeHandle: handle, at: now)
         }
 
         /// Attempts the next event and the next status, each with a random outcome.
@@ -153,7 +153,7 @@ struct HealthStateLifePropertyTests {
 
         private mutating func outcome(failing: Bool) -> ReportOutcome {
             let failures: [ReportOutcome] = [
-                .refused, .unreachable, .unanswered, .failed(RequestFailure()),
+                .refused, .unreachable, .responseLost, .failed(RequestFailure()),
                 .failed(RequestFailure(isUncertain: true)),
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0

@@ -39,12 +39,12 @@ struct HealthStateProbeTests {
         #expect(healthState.reportAll(at: now).map(\.state.isClear) == [true])
     }
 
-    @Test(.tags(.rule1), arguments: [ProbeAnswer.failed, .interrupted, .withoutHealth])
-    mutating func `a failed call changes nothing`(answer: ProbeAnswer) throws {
+    @Test(.tags(.rule1), arguments: [ProbeResult.failed, .interrupted, .withoutHealth])
+    mutating func `a failed call changes nothing`(result: ProbeResult) throws {
         let (handle, now) = try #require(due())
         healthState.receive(.report(.abnormal(handle)), ofVolumeHandle: handle, at: now)
         _ = healthState.reportAll(at: now)
-        healthState.receive(answer, ofVolumeHandle: handle, at: now)
+        healthState.receive(result, ofVolumeHandle: handle, at: now)
         #expect(healthState.reportAll(at: now).isEmpty)
         #expect(healthState.healthCounts == [.unhealthy: 1])
     }
@@ -66,8 +66,8 @@ struct HealthStateProbeTests {
 
     @Test(.tags(.rule5)) mutating func `a volume found by a later call is not missing`() throws {
         let (handle, now) = try #require(due())
-        for answer in [ProbeAnswer.notFound, .report(.healthy(handle)), .notFound, .withoutHealth, .notFound] {
-            healthState.receive(answer, ofVolumeHandle: handle, at: now)
+        for result in [ProbeResult.notFound, .report(.healthy(handle)), .notFound, .withoutHealth, .notFound] {
+            healthState.receive(result, ofVolumeHandle: handle, at: now)
         }
         #expect(healthState.reportAll(at: now).isEmpty)
     }

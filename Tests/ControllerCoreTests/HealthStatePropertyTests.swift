@@ -16,12 +16,12 @@ struct HealthStatePropertyTests {
         var known: [String: [VolumeHealthCondition]] = [:]
         /// Claims whose last report had no response. The next report may repeat it, or be the recovery from a condition
         /// that was never recorded.
-        var unanswered: Set<String> = []
+        var lostResponses: Set<String> = []
 
         mutating func read(_ pendingReport: PendingReport<ClaimNumber, VolumeState, Claim>) {
             let before = known[pendingReport.claim.uid] ?? []
             defer { known[pendingReport.claim.uid] = pendingReport.state.conditions }
-            if unanswered.remove(pendingReport.claim.uid) != nil { return }
+            if lostResponses.remove(pendingReport.claim.uid) != nil { return }
             let changed = Set(before.map(\.identity)) != Set(pendingReport.state.conditions.map(\.identity))
             #expect(
                 changed == (pendingReport.cause == .transition),
@@ -113,10 +113,10 @@ struct HealthStatePropertyTests {
             switch Int.random(in: 0..<7, using: &random) {
             case 4, 5:
                 if Bool.random(using: &random) { reader.read(pendingReport) }
-                reader.unanswered.insert(pendingReport.claim.uid)
+                reader.lostResponses.insert(pendingReport.claim.uid)
                 let outcome =
                     Bool.random(using: &random)
-                    ? ReportOutcome.unanswered : .failed(RequestFailure(isUncertain: true))
+                    ? ReportOutcome.responseLost : .failed(RequestFailure(isUncertain: true))
                 healthState.complete(event: pendingReport, outcome, at: now)
             case 6: healthState.complete(event: pendingReport, .failed(RequestFailure(isForbidden: true)), at: now)
             case 0: healthState.complete(event: pendingReport, .unreachable, at: now)

@@ -108,10 +108,10 @@ struct HealthStateTermTests {
                 return { $0.sweep(reports, end, at: now) }
             case 3:
                 let handle = "h\(Int.random(in: 0..<5, using: &random))"
-                let answers: [ProbeAnswer] = [.failed, .notFound, .withoutHealth, .report(.healthy(handle))]
-                let answer = answers.randomElement(using: &random) ?? .failed
+                let results: [ProbeResult] = [.failed, .notFound, .withoutHealth, .report(.healthy(handle))]
+                let result = results.randomElement(using: &random) ?? .failed
                 return { healthState in
-                    healthState.receive(answer, ofVolumeHandle: handle, at: now)
+                    healthState.receive(result, ofVolumeHandle: handle, at: now)
                     return []
                 }
             case 4:
@@ -153,7 +153,7 @@ struct HealthStateTermTests {
     }
 
     private static let outcomes: [ReportOutcome] = [
-        .reported, .gone, .refused, .unreachable, .unanswered, .failed(RequestFailure()),
+        .reported, .gone, .refused, .unreachable, .responseLost, .failed(RequestFailure()),
     ]
 
     /// Every report that is due, without the numbers of claims and reports.

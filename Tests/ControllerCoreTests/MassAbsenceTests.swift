@@ -122,7 +122,7 @@ struct MassAbsenceTests {
             healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
         }
 
-        mutating func run(for duration: Duration, reply: (String, Duration) -> ProbeAnswer) {
+        mutating func run(for duration: Duration, reply: (String, Duration) -> ProbeResult) {
             let end = now + duration
             while now < end {
                 _ = healthState.completedRound(at: now)

@@ -28,7 +28,7 @@ struct NodeFailuresPropertyTests {
         var known: Set<NodeFailureKey> = []
         /// The reports without a response. The next report may repeat one, or be the recovery from a failure that was
         /// never recorded.
-        var unanswered: Set<NodeFailureKey> = []
+        var lostResponses: Set<NodeFailureKey> = []
 
         init(seed: UInt64) {
             random = SeededGenerator(seed: seed)
@@ -133,7 +133,7 @@ struct NodeFailuresPropertyTests {
         /// Checks that the report is a change or a refresh, and notes what it says.
         mutating func read(_ pendingReport: PendingNodeReport) {
             let key = pendingReport.key
-            let isUncertain = unanswered.remove(key) != nil
+            let isUncertain = lostResponses.remove(key) != nil
             if pendingReport.state.isClear {
                 #expect(isUncertain || known.contains(key), "a recovery without a failure")
                 known.remove(key)
@@ -166,13 +166,13 @@ struct NodeFailuresPropertyTests {
                 check(pendingReport)
                 let outcome: ReportOutcome =
                     switch Int.random(in: 0..<6, using: &random) {
-                    case 0: .unanswered
+                    case 0: .responseLost
                     case 1: .unreachable
                     case 2: .refused
                     default: .reported
                     }
                 if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) { read(pendingReport) }
-                if outcome.isUncertain { unanswered.insert(pendingReport.key) }
+                if outcome.isUncertain { lostResponses.insert(pendingReport.key) }
                 if Int.random(in: 0..<3, using: &random) == 0 { change() }
                 failures.complete(pendingReport, outcome, at: now)
             }
@@ -187,7 +187,7 @@ struct NodeFailuresPropertyTests {
                     failures.restore(reportedFailureOf: key.node, to: claim, reportedAt: now)
                 }
             }
-            unanswered = []
+            lostResponses = []
             relist()
         }
 

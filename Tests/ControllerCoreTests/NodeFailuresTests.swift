@@ -337,7 +337,7 @@ struct NodeFailuresTests {
 
     @Test mutating func `a recovery after a lost response is reported`() throws {
         fail(at: .zero)
-        failures.complete(try pendingReport(at: .seconds(300)), .unanswered, at: .seconds(300))
+        failures.complete(try pendingReport(at: .seconds(300)), .responseLost, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
         #expect(reported(at: .seconds(400)) == [])
         failures.apply(node: "worker", .ready, at: .seconds(401))
@@ -346,7 +346,7 @@ struct NodeFailuresTests {
 
     @Test mutating func `a failure whose response was lost is reported again`() throws {
         fail(at: .zero)
-        failures.complete(try pendingReport(at: .seconds(300)), .unanswered, at: .seconds(300))
+        failures.complete(try pendingReport(at: .seconds(300)), .responseLost, at: .seconds(300))
         failures.remove(pod: "web-0", at: .seconds(300))
         #expect(reported(at: .seconds(300)) == [])
         failures.apply(pod: "web-0", on: "worker", using: ["data"], at: .seconds(300))

@@ -57,7 +57,7 @@ import Testing
 
     @Test mutating func `after its end, an outage needs as many new volumes to begin again`() {
         for volume in 1...4 { _ = detector.turnedUnhealthy(volume, threshold: 3, at: .zero) { _, _ in true } }
-        detector.last()
+        detector.confirm()
         detector.end()
         for volume in 1...3 {
             #expect(!detector.turnedUnhealthy(volume, threshold: 3, at: .seconds(60)) { _, _ in true })

@@ -60,7 +60,7 @@ import Testing
         var concurrency = ProbeConcurrency(maximum: 16)
         var largest = 0
         for second in 1...2000 {
-            concurrency.callEnded(.answered, took: .milliseconds(10), at: .seconds(second), underWay: 1)
+            concurrency.callEnded(.responded, took: .milliseconds(10), at: .seconds(second), underWay: 1)
             largest = max(largest, concurrency.limit)
         }
         #expect(largest <= 2)
@@ -70,7 +70,7 @@ import Testing
         var concurrency = grown(to: 8)
         var limits: [Int] = []
         for call in 1...16 {
-            concurrency.callEnded(.answered, took: .seconds(5), at: .seconds(1000 + 10 * call), underWay: 8)
+            concurrency.callEnded(.responded, took: .seconds(5), at: .seconds(1000 + 10 * call), underWay: 8)
             limits.append(concurrency.limit)
         }
         #expect(limits == Array(repeating: 8, count: 15) + [4])
@@ -81,7 +81,7 @@ import Testing
         var concurrency = ProbeConcurrency(maximum: maximum)
         #expect(concurrency.limit == 1)
         for second in 1...200 {
-            concurrency.callEnded(.answered, took: .milliseconds(10), at: .seconds(second), underWay: 1)
+            concurrency.callEnded(.responded, took: .milliseconds(10), at: .seconds(second), underWay: 1)
             #expect(concurrency.limit == 1)
         }
     }
@@ -96,7 +96,7 @@ import Testing
             let usual = Duration.milliseconds(Int.random(in: 1...100, using: &random))
             let isOdd = Int.random(in: 0..<50, using: &random) == 0
             concurrency.callEnded(
-                Int.random(in: 0..<100, using: &random) == 0 ? .overloaded : .answered,
+                Int.random(in: 0..<100, using: &random) == 0 ? .overloaded : .responded,
                 took: isOdd ? durations.randomElement(using: &random) ?? usual : usual,
                 at: isOdd ? durations.randomElement(using: &random) ?? usual : usual,
                 underWay: Int.random(in: -1...50, using: &random)
@@ -112,7 +112,7 @@ import Testing
         while concurrency.limit < limit, milliseconds < 900_000 {
             milliseconds += 100
             concurrency.callEnded(
-                .answered,
+                .responded,
                 took: .milliseconds(10),
                 at: .milliseconds(milliseconds),
                 underWay: concurrency.limit
@@ -142,7 +142,7 @@ private struct SimulatedArray {
 
     mutating func run(_ concurrency: inout ProbeConcurrency, calls: Int) -> (median: Double, throughput: Double) {
         run(calls: calls, limit: concurrency.limit) { latency, now, underWay in
-            concurrency.callEnded(.answered, took: .seconds(latency), at: .seconds(now), underWay: underWay)
+            concurrency.callEnded(.responded, took: .seconds(latency), at: .seconds(now), underWay: underWay)
             return concurrency.limit
         }
     }

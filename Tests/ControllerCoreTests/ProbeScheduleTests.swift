@@ -36,7 +36,7 @@ struct ProbeScheduleTests {
     static func run(
         _ schedule: inout ProbeSchedule<String>,
         until end: Duration,
-        outcome: (String, Duration) -> ProbeSchedule<String>.Outcome = { _, _ in .answered }
+        outcome: (String, Duration) -> ProbeSchedule<String>.Outcome = { _, _ in .responded }
     ) -> [String: [Duration]] {
         var probed: [String: [Duration]] = [:]
         var now = Duration.zero
@@ -74,7 +74,7 @@ struct ProbeScheduleTests {
     @Test func `a failing volume is probed less often, and the others are not`() {
         var schedule = Self.schedule(of: 10)
         let probed = Self.run(&schedule, until: Self.interval * 32) { handle, _ in
-            handle == "h3" ? .failed : .answered
+            handle == "h3" ? .failed : .responded
         }
         let slots = probed["h3", default: []].map { Int($0 / Self.interval) }
         #expect(slots == [0, 1, 3, 7, 15, 23, 31])
@@ -84,7 +84,7 @@ struct ProbeScheduleTests {
     @Test func `one response ends the back-off`() {
         var schedule = Self.schedule(of: 1)
         let probed = Self.run(&schedule, until: Self.interval * 8) { _, now in
-            now < Self.interval * 3 ? .failed : .answered
+            now < Self.interval * 3 ? .failed : .responded
         }
         #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 3, 4, 5, 6, 7])
     }
@@ -98,7 +98,7 @@ struct ProbeScheduleTests {
         }
         #expect(schedule.next(at: slot) == .probe("h0"))
         #expect(schedule.next(at: slot + Self.interval * 5) == .wait(until: nil))
-        schedule.finish("h0", .answered, at: slot + Self.interval * 5.5)
+        schedule.finish("h0", .responded, at: slot + Self.interval * 5.5)
         #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
     }
 
@@ -112,7 +112,7 @@ struct ProbeScheduleTests {
             switch schedule.next(at: now) {
             case .probe(let handle):
                 probed += 1
-                schedule.finish(handle, .answered, at: now)
+                schedule.finish(handle, .responded, at: now)
             case .wait(let until): now = until ?? end
             }
         }
@@ -127,14 +127,14 @@ struct ProbeScheduleTests {
         while now < Self.interval * 20 {
             if let round = schedule.completedRound(at: now) { rounds.append(round) }
             switch schedule.next(at: now) {
-            case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .answered, at: now)
+            case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .responded, at: now)
             case .wait(let until): now = until ?? Self.interval * 20
             }
         }
         #expect(rounds.count == 19)
-        #expect(rounds.allSatisfy { $0 == ProbeRound(volumes: 2, answered: 1) })
-        #expect(schedule.unanswered(for: Self.interval * 5, at: now).map(\.key) == ["h0"])
-        #expect(schedule.unanswered(for: Self.interval * 21, at: now).isEmpty)
+        #expect(rounds.allSatisfy { $0 == ProbeRound(volumes: 2, responses: 1) })
+        #expect(schedule.unresponsive(for: Self.interval * 5, at: now).map(\.key) == ["h0"])
+        #expect(schedule.unresponsive(for: Self.interval * 21, at: now).isEmpty)
     }
 
     @Test func `a response resets the time without one`() {
@@ -142,14 +142,14 @@ struct ProbeScheduleTests {
         var now = Duration.zero
         while now < Self.interval * 20 {
             switch schedule.next(at: now) {
-            case .probe(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .answered, at: now)
+            case .probe(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .responded, at: now)
             case .wait(let until): now = until ?? Self.interval * 20
             }
             if now > Self.interval * 6, now < Self.interval * 9 {
-                #expect(schedule.unanswered(for: Self.interval * 5, at: now).count == 1)
+                #expect(schedule.unresponsive(for: Self.interval * 5, at: now).count == 1)
             }
         }
-        #expect(schedule.unanswered(for: Self.interval * 2, at: now).isEmpty)
+        #expect(schedule.unresponsive(for: Self.interval * 2, at: now).isEmpty)
     }
 
     @Test func `a removed volume is not probed`() {
@@ -171,7 +171,7 @@ struct ProbeScheduleTests {
     @Test func `an unavailable driver is not the volume's fault`() {
         var schedule = Self.schedule(of: 1)
         let probed = Self.run(&schedule, until: Self.interval * 5) { _, now in
-            now < Self.interval * 3 ? .interrupted : .answered
+            now < Self.interval * 3 ? .interrupted : .responded
         }
         #expect(probed["h0"]?.map { Int($0 / Self.interval) } == [0, 1, 2, 3, 4])
     }
@@ -209,8 +209,8 @@ struct ProbeScheduleTests {
             case 1..<8:
                 if let handle = underWay.sorted().randomElement(using: &random) {
                     underWay.remove(handle)
-                    let outcomes: [ProbeSchedule<String>.Outcome] = [.answered, .failed, .unconfirmed, .interrupted]
-                    schedule.finish(handle, outcomes.randomElement(using: &random) ?? .answered, at: now)
+                    let outcomes: [ProbeSchedule<String>.Outcome] = [.responded, .failed, .unconfirmed, .interrupted]
+                    schedule.finish(handle, outcomes.randomElement(using: &random) ?? .responded, at: now)
                 }
             default:
                 if case .probe(let handle) = schedule.next(at: now) {
@@ -220,7 +220,7 @@ struct ProbeScheduleTests {
                 }
             }
         }
-        for handle in underWay { schedule.finish(handle, .answered, at: now) }
+        for handle in underWay { schedule.finish(handle, .responded, at: now) }
         var probed: Set<String> = []
         now += Self.interval * (ProbeSchedule<String>.maximumSkip + 1)
         for _ in 0..<20 {

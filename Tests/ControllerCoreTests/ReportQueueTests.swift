@@ -119,7 +119,7 @@ struct ReportQueueTests {
 
     @Test mutating func `a recovery after a lost response is reported`() throws {
         queue.set(broken, for: "1", at: .zero)
-        queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
+        queue.complete(try pendingReport(at: .zero), .responseLost, at: .zero)
         #expect(queue.next(at: .zero) == .wait(until: .seconds(1)))
         queue.set(healthy, for: "1", at: .zero)
         let recovery = try pendingReport(at: .seconds(1))
@@ -132,7 +132,7 @@ struct ReportQueueTests {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
         queue.set(healthy, for: "1", at: .seconds(1))
-        queue.complete(try pendingReport(at: .seconds(1)), .unanswered, at: .seconds(1))
+        queue.complete(try pendingReport(at: .seconds(1)), .responseLost, at: .seconds(1))
         queue.set(broken, for: "1", at: .seconds(1))
         let again = try pendingReport(at: .seconds(2))
         #expect(again.state == broken)
@@ -142,13 +142,13 @@ struct ReportQueueTests {
     @Test mutating func `a refresh whose response was lost is a refresh again`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
-        queue.complete(try pendingReport(at: .seconds(1800)), .unanswered, at: .seconds(1800))
+        queue.complete(try pendingReport(at: .seconds(1800)), .responseLost, at: .seconds(1800))
         #expect(try pendingReport(at: .seconds(1801)).cause == .refresh)
     }
 
     @Test mutating func `a report without a response is repeated`() throws {
         queue.set(broken, for: "1", at: .zero)
-        queue.complete(try pendingReport(at: .zero), .unanswered, at: .zero)
+        queue.complete(try pendingReport(at: .zero), .responseLost, at: .zero)
         let again = try pendingReport(at: .seconds(1))
         #expect(again.state == broken)
         #expect(again.cause == .transition)
@@ -157,11 +157,11 @@ struct ReportQueueTests {
     @Test mutating func `a repeated report keeps its attempt ID`() throws {
         queue.set(broken, for: "1", at: .zero)
         let attempt = try pendingReport(at: .seconds(5))
-        queue.complete(attempt, .unanswered, at: .seconds(6))
+        queue.complete(attempt, .responseLost, at: .seconds(6))
         let second = try pendingReport(at: .seconds(10))
         #expect(second.attemptID == attempt.attemptID)
         // The first attempt still counts. The refusal of a repetition takes nothing back.
-        queue.complete(second, .unanswered, at: .seconds(11))
+        queue.complete(second, .responseLost, at: .seconds(11))
         let third = try pendingReport(at: .seconds(20))
         queue.complete(third, .unreachable, at: .seconds(20))
         let fourth = try pendingReport(at: .seconds(60))
@@ -174,7 +174,7 @@ struct ReportQueueTests {
     @Test mutating func `another state after a lost response is another attempt`() throws {
         queue.set(broken, for: "1", at: .zero)
         let attempt = try pendingReport(at: .zero)
-        queue.complete(attempt, .unanswered, at: .zero)
+        queue.complete(attempt, .responseLost, at: .zero)
         queue.set(healthy, for: "1", at: .seconds(1))
         let recovery = try pendingReport(at: .seconds(1))
         #expect(recovery.attemptID != attempt.attemptID)
@@ -319,10 +319,20 @@ struct ReportQueueTests {
         #expect(queue.failing == nil)
     }
 
-    @Test mutating func `a refresh that fails is no failing report`() throws {
+    @Test(arguments: [.refused, .failed(RequestFailure()), .unreachable, .responseLost] as [ReportOutcome])
+    mutating func `a refresh fails until it is recorded or no longer needed`(outcome: ReportOutcome) throws {
         queue.set(broken, for: "1", at: .zero)
         queue.complete(try pendingReport(at: .zero), .reported, at: .zero)
-        queue.complete(try pendingReport(at: .seconds(1800)), .failed(RequestFailure()), at: .seconds(1800))
+        #expect(queue.failing == nil)
+        for now in [Duration.seconds(1800), .seconds(3600)] {
+            queue.complete(try pendingReport(at: now), outcome, at: now)
+            #expect(queue.failing == FailingReports(count: 1, since: .seconds(1800)))
+        }
+        // A transition that was not attempted yet.
+        queue.set(healthy, for: "1", at: .seconds(3601))
+        queue.set(broken, for: "1", at: .seconds(3602))
+        #expect(queue.failing == FailingReports(count: 1, since: .seconds(1800)))
+        queue.complete(try pendingReport(at: .seconds(7200)), .reported, at: .seconds(7200))
         #expect(queue.failing == nil)
     }
 
@@ -361,7 +371,7 @@ struct ReportQueueTests {
     }
 
     private static let outcomes: [ReportOutcome] = [
-        .reported, .refused, .failed(RequestFailure()), .unreachable, .unanswered, .gone,
+        .reported, .refused, .failed(RequestFailure()), .unreachable, .responseLost, .gone,
     ]
 
     @Test mutating func `a report knows when it was due, and is under way since it was handed out`() throws {

@@ -128,7 +128,7 @@ import Testing
         queue.complete(first, .reported, at: .zero)
         // The response to a refresh is lost: its repetition writes the same count.
         let lost = try report(&queue, at: Self.interval)
-        queue.complete(lost, .unanswered, at: Self.interval)
+        queue.complete(lost, .responseLost, at: Self.interval)
         let again = try report(&queue, at: Self.interval * 2)
         #expect([lost.count, again.count] == [5, 5])
         queue.recorded(again, count: 6, at: Self.interval * 2)

@@ -37,7 +37,7 @@ struct ReusedNumberTests {
         #expect(healthState.unhealthyClaims.isEmpty)
 
         // The reports in flight for the old claim are over, and count for no other claim.
-        healthState.complete(event: event, .unanswered, at: .zero)
+        healthState.complete(event: event, .responseLost, at: .zero)
         healthState.complete(status: status, .reported, at: .zero)
         healthState.sweep([.healthy("h-new")], at: .seconds(60))
         #expect(healthState.reportAll(at: .seconds(60)).isEmpty)

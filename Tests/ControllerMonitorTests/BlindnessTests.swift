@@ -194,17 +194,17 @@ import Testing
             // On a slow machine the clock may pass the end of some intervals before the driver has responded: these do
             // not count as rounds, and the other volume is stale for a while.
             try await scene.advance {
-                guard let snapshot = monitor.snapshot(), !snapshot.unansweredClaims.isEmpty else { return false }
-                return snapshot.lastRound.map { [$0.volumes, $0.answered] } == [2, 1]
+                guard let snapshot = monitor.snapshot(), !snapshot.unresponsiveClaims.isEmpty else { return false }
+                return snapshot.lastRound.map { [$0.volumes, $0.responses] } == [2, 1]
                     && [snapshot.healthyVolumes, snapshot.staleVolumes] == [1, 1]
                     && (monitor.status()?.sweepAge ?? .seconds(3600)) < .seconds(180)
             }
             let snapshot = try #require(monitor.snapshot())
-            #expect(snapshot.unansweredClaims.map(\.claim.name) == [Self.volume.claimName])
-            #expect(snapshot.unansweredClaims.allSatisfy { $0.age > .seconds(300) })
+            #expect(snapshot.unresponsiveClaims.map(\.claim.name) == [Self.volume.claimName])
+            #expect(snapshot.unresponsiveClaims.allSatisfy { $0.age > .seconds(300) })
             #expect(terms.dependencyError == nil)
             scene.driver.intercept(nil)
-            try await scene.advance { monitor.snapshot()?.unansweredClaims.isEmpty == true }
+            try await scene.advance { monitor.snapshot()?.unresponsiveClaims.isEmpty == true }
         }
     }
 
@@ -232,7 +232,7 @@ import Testing
             // A new leader knows what was reported, and that it has not ended.
             await terms.end()
             terms.begin()
-            try await scene.advance { monitor.snapshot()?.unansweredClaims.isEmpty == false }
+            try await scene.advance { monitor.snapshot()?.unresponsiveClaims.isEmpty == false }
             #expect(try events().count == 1)
             scene.driver.intercept(nil)
             try await scene.advance { try events().count == 2 }

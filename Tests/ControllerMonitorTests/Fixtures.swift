@@ -2,7 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import CSIClient
-import ControllerMonitor
+import ControllerCore
 import Foundation
 import HealthMonitorTestKit
 import HealthRuntime
@@ -11,6 +11,8 @@ import KubernetesClient
 import LeaderElection
 import Logging
 import Synchronization
+
+@testable import ControllerMonitor
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -83,12 +85,14 @@ struct Scene: Sendable {
     ///   - terms: The terms in which it leads, in place of a lease; nil: it always leads.
     ///   - warmStandby: Whether it fills its caches before the first term.
     ///   - isLeading: Whether it may make calls and write.
+    ///   - state: The state of the monitor; nil: the test does not need it.
     func monitor(
         _ configuration: MonitorConfiguration = configuration,
         leaseNamespace: String? = nil,
         terms: Terms? = nil,
         warmStandby: Bool = false,
         isLeading: @escaping @Sendable () -> Bool = { true },
+        state: SharedHealthState? = nil,
         _ body: @escaping @Sendable (HealthMonitor) async throws -> Void
     ) async throws {
         let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
@@ -99,18 +103,25 @@ struct Scene: Sendable {
             userAgent: "test",
             rateLimit: nil,
             // Requests and calls never time out, however slow the machine is.
+            connectTimeout: .seconds(3600),
             requestTimeout: .seconds(3600),
             logger: quiet
         )
         let client = try CSIClient(configuration: .init(address: driver.socket, timeout: .seconds(3600)), logger: quiet)
+        let logger = Logger(label: "test") { [log] _ in log }
         let monitor = HealthMonitor(
-            configuration: configuration,
-            driver: client,
-            kubernetes: kubernetes,
-            clock: clock,
-            logger: Logger(label: "test") { [log] _ in log },
-            isLeading: isLeading
-        ) { observations.append($0) }
+            MonitorContext(
+                configuration: configuration,
+                driver: client,
+                kubernetes: kubernetes,
+                time: ElapsedTime(clock),
+                gate: LeadershipGate(logger: logger, isLeading: isLeading),
+                logger: logger,
+                observer: { [observations] in observations.append($0) },
+                dependencies: DependencyTracker(),
+                state: state ?? SharedHealthState(HealthState(configuration: .init(configuration)))
+            )
+        )
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { group in
             group.addTask {
                 await Result {

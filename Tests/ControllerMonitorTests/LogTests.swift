@@ -99,6 +99,32 @@ import Testing
         }
     }
 
+    @Test func `calls for a volume that keep failing are logged again at increasing intervals`() async throws {
+        try await Scene.run(prepare: GetModeTests.volumes(1)) { scene in
+            scene.driver.intercept { $0.method.hasSuffix("GetVolume") ? .fail(.internal, "no path") : nil }
+            func warnings() -> [InMemoryLogHandler.Entry] {
+                Self.lines(scene, "Failed to get volume health, retrying").filter { $0.level == .warning }
+            }
+            try await scene.advance { warnings().count >= 4 }
+            // The driver was identified several times meanwhile.
+            #expect(scene.driver.journal.calls("GetPluginInfo").count >= 2)
+            let first = warnings()[0].metadata
+            #expect(first["for"] == nil && first["count"] == nil)
+            let minutes = warnings().dropFirst().prefix(3).compactMap { entry in
+                entry.metadata["for"].flatMap { "\($0)".split(separator: ".").first }.flatMap { Int($0) }.map {
+                    $0 / 60
+                }
+            }
+            #expect(minutes.count == 3)
+            #expect(zip(minutes, [1, 3, 8]).allSatisfy { $0 >= $1 }, "\(minutes)")
+            #expect(warnings()[1...3].allSatisfy { $0.metadata["count"] != nil })
+            scene.driver.intercept(nil)
+            try await scene.advance { !Self.lines(scene, "Calls for volume health no longer fail").isEmpty }
+            let end = Self.lines(scene, "Calls for volume health no longer fail")
+            #expect(end.map(\.level) == [.notice])
+        }
+    }
+
     @Test func `reports that the API server refuses fail, and no longer once they are recorded`() async throws {
         try await Scene.set { scene in
             try HealthMonitorTests.oneVolume(.abnormal("broken"))(scene)
@@ -119,13 +145,36 @@ import Testing
         }
     }
 
+    @Test func `an event about a failed node that the API server refuses is a failing report`() async throws {
+        try await Scene.set { scene in
+            try HealthMonitorTests.oneVolume(.healthy)(scene)
+            try NodeFixture(name: "worker", readiness: .unknown, since: 0).store(in: scene.server)
+            try PodFixture(name: "web-0", nodeName: "worker", claimNames: [VolumeFixture(number: 0).claimName])
+                .create(in: scene.server)
+            let refusal = StatusError(code: 403, reason: "Forbidden", message: "exceeded quota")
+            scene.server.intercept {
+                $0.resource == "events" && $0.verb == .create ? .fail(refusal, headers: [:]) : nil
+            }
+            var configuration = Scene.configuration
+            configuration.nodeFailureDuration = .seconds(60)
+            try await scene.monitor(configuration) { monitor in
+                try await scene.advance { monitor.reportFailure() != nil }
+                #expect(monitor.reportFailure()?.failing == 1)
+                scene.server.intercept(nil)
+                try await scene.advance { monitor.reportFailure() == nil }
+                #expect(try scene.events().map { $0["reason"] } == ["NodeFailed"])
+            }
+        }
+    }
+
     /// A recursive lock traps.
     @Test func `the facts of the health pages are collected while the state is locked`() async throws {
         try await Scene.set { scene in
             try HealthMonitorTests.oneVolume(.abnormal("broken"))(scene)
-            try await scene.monitor { monitor in
+            let state = SharedHealthState(HealthState(configuration: .init(Scene.configuration)))
+            try await scene.monitor(state: state) { monitor in
                 try await scene.advance { monitor.status()?.sweepAge != nil }
-                let (status, problem) = monitor.context.state.withLock { _ in
+                let (status, problem) = state.withLock { _ in
                     (monitor.status(), monitor.driverProblem())
                 }
                 #expect(status?.isLeading == true)

@@ -52,6 +52,7 @@ import Testing
                 configuration: .load(kubeconfig: kubeconfig),
                 userAgent: "test",
                 rateLimit: nil,
+                connectTimeout: .seconds(3600),
                 requestTimeout: .seconds(3600),
                 logger: quiet
             )

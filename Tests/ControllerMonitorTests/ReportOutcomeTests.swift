@@ -52,7 +52,7 @@ import Testing
         #expect(result(outcome(403, reason: "Forbidden")) == .refused)
         #expect(result(outcome(500, reason: "InternalError")) == .retried)
         #expect(result(.unreachable) == .retried)
-        #expect(result(.unanswered) == .retried)
+        #expect(result(.responseLost) == .retried)
     }
 
     @Test func `each report is counted by its kind and result`() async throws {
@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func `a failed connection counts for all namespaces`() {
-        #expect(ReportOutcome(KubernetesError(code: .transport, message: "")) == .unanswered)
+        #expect(ReportOutcome(KubernetesError(code: .transport, message: "")) == .responseLost)
         #expect(outcome(401, reason: "Unauthorized") == .unreachable)
     }
 }

@@ -69,6 +69,7 @@ import Testing
             "examples/sidecar-statefulset: the selector has changed",
             "examples/sidecar-statefulset: the pod's labels have changed",
             "two kustomizations have ClusterRoleBinding  example-csi-health-monitor",
+            "examples/sidecar-ehm: beside the other drivers csi-example/other cannot list persistentvolumes",
         ] {
             #expect(outcome.errors.contains(problem))
         }

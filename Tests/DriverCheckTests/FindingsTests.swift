@@ -152,8 +152,8 @@ import Testing
     // MARK: Texts
 
     @Test func `a driver's text stays on its line, and is bounded`() {
-        #expect(bounded("a\nb\u{2028}c\u{1B}[0m") == "a b c [0m")
-        #expect(bounded(String(repeating: "ä", count: 400)).utf8.count <= 304)
+        #expect(singleLine("a\nb\u{2028}c\u{1B}[0m") == "a b c [0m")
+        #expect(singleLine(String(repeating: "ä", count: 400)).utf8.count <= 304)
         let findings = Findings.results(
             of: recording(name: String(repeating: "x\n", count: 1000)),
             side: .controller

@@ -113,7 +113,7 @@ import Testing
     @Test(arguments: [
         ([17], ["H010"]), ([3, 11, 12, 16, 17], ["H012"]), ([3, 11], []), ([11, 12], []), ([16], []),
     ])
-    func `combinations of capabilities are judged`(capabilities: [Int], found: [String]) async throws {
+    func `combinations of capabilities are checked`(capabilities: [Int], found: [String]) async throws {
         try await withDriver(.init(controllerCapabilities: capabilities)) { driver in
             let report = try await check(driver, .controller)
             #expect(report.found == found, "\(report.text)")
@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test(arguments: [("block..example", "H001"), ("", "H001")])
-    func `the driver's name is judged`(name: String, found: String) async throws {
+    func `the driver's name is checked`(name: String, found: String) async throws {
         try await withDriver(.init(name: name)) { driver in
             let report = try await check(driver, .controller)
             #expect(report.found == [found])

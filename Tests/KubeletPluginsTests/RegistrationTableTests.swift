@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import HealthMonitorTestKit
 import Testing
 
@@ -81,7 +82,7 @@ import Testing
             #expect(table.takeCalls(at: now + .seconds(expected) - .milliseconds(1)).isEmpty)
             now += .seconds(expected)
         }
-        #expect(RegistrationTable.backOff(afterFailures: .max) == .seconds(300))
+        #expect(RegistrationTable.retries.delay(afterFailures: .max) == .seconds(300))
     }
 
     @Test(arguments: [RegistrationReply.otherType, .rejected("bad name")])
@@ -164,7 +165,7 @@ import Testing
                 #expect(done[call] == nil, "no call after the last reply")
                 let earlier = failures[call] ?? []
                 if let last = earlier.last {
-                    #expect(now - last >= RegistrationTable.backOff(afterFailures: earlier.count))
+                    #expect(now - last >= RegistrationTable.retries.delay(afterFailures: earlier.count))
                 }
             }
             #expect(inFlight.count <= RegistrationTable.maximumCalls)
@@ -190,7 +191,7 @@ import Testing
         }
         // All that still wait respond.
         while true {
-            now += RegistrationTable.maximumBackOff
+            now += RegistrationTable.retries.maximum
             for call in table.takeCalls(at: now) { inFlight.insert(call) }
             guard !inFlight.isEmpty else { break }
             for call in inFlight {

@@ -14,7 +14,7 @@ import Testing
 
     /// How one request fails.
     enum Fault: String, CaseIterable {
-        case internalError, unavailable, conflict, reset, lostAnswer
+        case internalError, unavailable, conflict, reset, lostResponse
         /// The connection delivers no more responses: in HTTP/1.1 they come in order.
         case hang
         /// As `hang`, but the server has applied the request.
@@ -26,7 +26,7 @@ import Testing
             case .unavailable: .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "shutting down"))
             case .conflict: .fail(StatusError(code: 409, reason: "Conflict", message: "the object has been modified"))
             case .reset: .cut
-            case .lostAnswer: .loseResponse
+            case .lostResponse: .loseResponse
             case .hang: .hold
             case .hangAfterWriting: .holdResponse
             }

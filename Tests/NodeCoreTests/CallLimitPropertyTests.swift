@@ -44,7 +44,7 @@ struct CallLimitPropertyTests {
         model.hanging = []
         node.run(for: .seconds(2 * 1800))
         #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 40)
-        #expect(node.state.snapshot(at: node.now).unanswered.isEmpty)
+        #expect(node.state.snapshot(at: node.now).unresponsive.isEmpty)
     }
 
     /// After so many calls in a row without a response, the next one comes so many intervals later.

@@ -57,7 +57,7 @@ struct DriverLifeTests {
 
     @Test(.tags(.rule10)) func `the response of a storage probe between timeouts of volumes changes nothing`() throws {
         var (node, probe) = try Self.hangingNode()
-        while node.state.snapshot(at: node.now).unanswered.count < 2 { node.run(for: .milliseconds(10)) }
+        while node.state.snapshot(at: node.now).unresponsive.count < 2 { node.run(for: .milliseconds(10)) }
         #expect(node.changes.isEmpty)
         _ = node.state.complete(storageProbe: probe, .health(.healthy), at: node.now)
         node.run(for: .seconds(60))

@@ -83,7 +83,7 @@ struct HangingTests {
         node.run(for: .seconds(1800))
         #expect(node.changes == [.startedHanging, .stoppedHanging])
         #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 50)
-        #expect(node.state.snapshot(at: node.now).unanswered.isEmpty)
+        #expect(node.state.snapshot(at: node.now).unresponsive.isEmpty)
     }
 
     @Test func `a driver without a response to Probe counts as hanging`() {
@@ -124,8 +124,8 @@ struct HangingTests {
         node.run(for: .seconds(600))
         let snapshot = node.state.snapshot(at: node.now)
         #expect(snapshot.unhealthy.map(\.volume.podName) == ["p0"])
-        #expect(snapshot.unanswered.map(\.volume.podName) == ["p0"])
-        #expect(snapshot.unanswered.first.map { $0.age > .seconds(540) && $0.age < .seconds(680) } == true)
+        #expect(snapshot.unresponsive.map(\.volume.podName) == ["p0"])
+        #expect(snapshot.unresponsive.first.map { $0.age > .seconds(540) && $0.age < .seconds(680) } == true)
         #expect(snapshot.drivers.first?.counts.backingOff == 1)
         #expect(node.transitions(pod: "p0") == [[.inaccessible]])
     }

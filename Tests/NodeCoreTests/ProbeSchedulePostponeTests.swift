@@ -35,7 +35,7 @@ struct ProbeSchedulePostponeTests {
         schedule.postpone("a", until: .seconds(25))
         #expect(schedule.next(at: .seconds(20)) == .wait(until: .seconds(25)))
         #expect(schedule.next(at: .seconds(25)) == .probe("a"))
-        schedule.finish("a", .answered, at: .seconds(26))
+        schedule.finish("a", .responded, at: .seconds(26))
         #expect(schedule.next(at: .seconds(26)) == .wait(until: .seconds(70)))
     }
 

@@ -30,11 +30,11 @@ struct SnapshotTests {
         #expect(counts?.unhealthy == 1)
         #expect(counts?.unknown == 2)
         #expect(counts?.waiting == 1)
-        #expect(counts?.unanswered == 1)
+        #expect(counts?.unresponsive == 1)
         #expect(counts?.backingOff == 1)
         #expect(snapshot.unhealthy.map(\.volume.claimName) == ["bad"])
         #expect(snapshot.unhealthy.map(\.conditions) == [[.inaccessible]])
-        #expect(snapshot.unanswered.map(\.volume.nameList) == ["hung"])
+        #expect(snapshot.unresponsive.map(\.volume.nameList) == ["hung"])
         #expect(snapshot.unresolvedClaims == 1)
         #expect(snapshot.pods == 2)
     }
@@ -49,7 +49,7 @@ struct SnapshotTests {
         let counts = node.state.snapshot(at: node.now).drivers.first?.counts
         #expect(counts?.healthy == 0)
         #expect(counts?.unknown == 1)
-        #expect(counts?.unanswered == 1)
+        #expect(counts?.unresponsive == 1)
     }
 
     @Test func `only registered drivers are shown`() {
@@ -70,7 +70,7 @@ struct SnapshotTests {
         var node = Simulation()
         node.list(.named("a"), .named("b", claims: ["y"]))
         node.run(for: .seconds(60))
-        #expect(node.state.completedRound(of: driverName, at: node.now) == ProbeRound(volumes: 2, answered: 2))
+        #expect(node.state.completedRound(of: driverName, at: node.now) == ProbeRound(volumes: 2, responses: 2))
         #expect(node.state.completedRound(of: driverName, at: node.now) == nil)
     }
 

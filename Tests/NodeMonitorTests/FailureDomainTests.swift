@@ -3,6 +3,7 @@
 
 import GRPCTransport
 import HealthMonitorTestKit
+import HealthRuntime
 import InMemoryLogging
 import Logging
 import NodeCore
@@ -46,7 +47,7 @@ import Testing
             #expect((3...6).contains(calls), "\(calls)")
             #expect(try scene.events().map { $0["reason"] } == ["VolumeConditionAbnormal"])
             let snapshot = monitor.snapshot()
-            #expect(snapshot.unanswered.map(\.volume.podName) == ["my-csi-app"])
+            #expect(snapshot.unresponsive.map(\.volume.podName) == ["my-csi-app"])
             #expect(snapshot.unhealthy.map(\.volume.podName) == ["my-csi-app"])
         }
     }
@@ -97,14 +98,19 @@ import Testing
                 request.resource == "events" && request.namespace == "refused" && request.verb == .create
                     ? .fail(StatusError(code: 403, reason: "Forbidden", message: "events is forbidden")) : nil
             }
-        } _: { scene, _ in
+        } _: { scene, monitor in
             try await scene.advance { scene.requests(for: "events", .create).count >= 2 }
+            try await scene.advance { (monitor.reportFailure()?.age ?? .zero) >= .seconds(60) }
+            let failure = monitor.reportFailure()
+            #expect(failure?.failing == 1 && failure?.waiting == 1)
+            #expect(failure?.error?.contains("events is forbidden") == true)
             try scene.createPod()
             scene.set("gone", ofVolume: Self.volume.handle)
             try await scene.advance(untilEvents: 1)
             #expect(try scene.events().map { $0["metadata", "namespace"] } == ["default"])
             scene.server.intercept(nil)
             try await scene.advance(untilEvents: 2)
+            try await scene.advance { monitor.reportFailure() == nil }
         }
     }
 

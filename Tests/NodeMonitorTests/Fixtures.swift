@@ -131,6 +131,7 @@ struct NodeScene: Sendable {
             configuration: .load(kubeconfig: kubeconfig),
             userAgent: "test",
             rateLimit: nil,
+            connectTimeout: .seconds(3600),
             requestTimeout: .seconds(3600),
             logger: quiet
         )

@@ -314,7 +314,7 @@ package nonisolated struct CSIControllerServiceCapability: Sendable {
       case createDeleteVolume // = 1
       case listVolumes // = 3
 
-      /// CSI 1.3 to 1.12: list and get answers carry a VolumeCondition.
+      /// CSI 1.3 to 1.12: list and get responses carry a VolumeCondition.
       case volumeCondition // = 11
       case getVolume // = 12
 
@@ -755,7 +755,7 @@ package nonisolated struct CSIControllerListVolumeHealthRequest: Sendable {
   /// 0: the driver decides how many entries a page has.
   package var maxEntries: Int32 = 0
 
-  /// ABORTED answers one that is not valid (any more): the list begins again.
+  /// ABORTED is returned for one that is not valid (any more): the list begins again.
   package var startingToken: String = String()
 
   package var secrets: Dictionary<String,String> = [:]

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// What every Kubernetes object and answer has, trimmed to the fields that the monitor reads or writes.
+/// What every Kubernetes object and response has, trimmed to the fields that the monitor reads or writes.
 /// Numbers and names: k8s.io/apimachinery, pkg/apis/meta/v1 and pkg/runtime, generated.proto.
 /// Objects that are written back whole (Lease) are decoded with their unknown fields, so nothing is lost.
 
@@ -175,7 +175,7 @@ package nonisolated struct PartialObjectMetadata: Sendable {
   fileprivate var _metadata: ObjectMeta? = nil
 }
 
-/// The server's answer when it has no object to give: the whole of an error.
+/// The server's response when it has no object to return: the whole of an error.
 package nonisolated struct Status: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

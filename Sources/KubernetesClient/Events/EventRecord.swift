@@ -121,11 +121,12 @@ extension EventRecord {
         Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 
-    /// Truncates a text to at most `limit` bytes of UTF-8, without splitting a character.
+    /// The longest prefix of whole Unicode scalars that takes at most `limit` bytes of UTF-8.
+    /// Not HealthCore's `bounded`: this module does not depend on the product.
     package static func bounded(_ text: String, to limit: Int = messageLimit) -> String {
         guard text.utf8.count > limit else { return text }
         let end = text.utf8.index(text.utf8.startIndex, offsetBy: limit)
-        // Rounded down to a Unicode scalar, which keeps the UTF-8 valid.
+        // Rounds down to the boundary of a scalar, so that the prefix is valid UTF-8.
         let boundary = text.unicodeScalars.index(before: text.unicodeScalars.index(after: end))
         return String(text.unicodeScalars[..<boundary])
     }

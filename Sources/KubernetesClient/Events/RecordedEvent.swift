@@ -23,8 +23,8 @@ package struct RecordedEvent: ListedObject, Hashable {
         while let field = try reader.next(in: bytes) {
             switch field.number {
             case 1: if let metadata = field.message { try read(metadata: bytes.extracting(metadata)) }
-            case 6: if let time = field.message { firstTime = try Self.seconds(of: bytes.extracting(time)) }
-            case 7: if let time = field.message { lastTime = try Self.seconds(of: bytes.extracting(time)) }
+            case 6: try field.readSeconds(&firstTime, in: bytes)
+            case 7: try field.readSeconds(&lastTime, in: bytes)
             // An int32, which protobuf sign-extends to 64 bits.
             case 8: count = field.integer.map { Int(Int32(truncatingIfNeeded: $0)) } ?? count
             default: break
@@ -41,15 +41,6 @@ package struct RecordedEvent: ListedObject, Hashable {
             default: break
             }
         }
-    }
-
-    private static func seconds(of time: Span<UInt8>) throws(WireFormatError) -> Int64 {
-        var seconds: Int64 = 0
-        var reader = WireReader()
-        while let field = try reader.next(in: time) {
-            if field.number == 1, let integer = field.integer { seconds = Int64(bitPattern: integer) }
-        }
-        return seconds
     }
 
     private mutating func read(annotation bytes: Span<UInt8>) throws(WireFormatError) {

@@ -9,8 +9,8 @@ extension CheckReport {
     var structured: StructuredText {
         .members([
             "kind": .text("DriverCheckReport"),
-            "driver": driver.map { .text(bounded($0.name)) },
-            "vendorVersion": driver.map { .text(bounded($0.vendorVersion)) },
+            "driver": driver.map { .text(singleLine($0.name)) },
+            "vendorVersion": driver.map { .text(singleLine($0.vendorVersion)) },
             "side": .text(side.rawValue),
             "verdict": .text(verdict),
             "exitCode": .integer(Int64(exitCode)),

@@ -100,7 +100,7 @@ extension NodeHealthSnapshot {
                     help: "Time since the CSI driver last responded to a call for the volume of the pod.",
                     labelNames: Self.volumeLabels
                 ),
-                samples: unanswered.map { ($0.volume.labels, $0.age / .seconds(1)) }
+                samples: unresponsive.map { ($0.volume.labels, $0.age / .seconds(1)) }
             ),
             CollectedMetric(
                 MetricDescription(

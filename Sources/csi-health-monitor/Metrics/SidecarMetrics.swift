@@ -171,7 +171,7 @@ struct SidecarMetrics: Sendable {
         case .event: queue = "events"
         case .status: queue = "status"
         // The other queues are short and have no metrics.
-        case .unknownCondition, .unanswered, .flapping, .outage, .nodeFailure: return
+        case .unknownCondition, .unresponsive, .flapping, .outage, .nodeFailure: return
         }
         let isRetried = report.result == .retried || report.result == .refused
         workDurations.observe(report.duration / .seconds(1), labels: [queue])

@@ -123,7 +123,7 @@ extension HealthSnapshot {
         let (listProblem, probeInterval, unhealthyRatio) = (listProblem, probeInterval, unhealthyRatio)
         let (healthy, unhealthy) = (Double(healthyVolumes), Double(unhealthyVolumes))
         let (stale, unknown) = (Double(staleVolumes), Double(unknownVolumes))
-        let (unanswered, round) = (unansweredClaims, lastRound)
+        let (unresponsive, round) = (unresponsiveClaims, lastRound)
         return [
             CollectedMetric(
                 MetricDescription(
@@ -175,7 +175,7 @@ extension HealthSnapshot {
                         "Time since the last response for the claim's volume, shown after five intervals without one.",
                     labelNames: ["namespace", "persistentvolumeclaim"]
                 ),
-                samples: unanswered.map { ([$0.claim.namespace, $0.claim.name], $0.age / .seconds(1)) }
+                samples: unresponsive.map { ([$0.claim.namespace, $0.claim.name], $0.age / .seconds(1)) }
             ),
             CollectedMetric(
                 MetricDescription(
@@ -184,7 +184,7 @@ extension HealthSnapshot {
                     labelNames: ["result"]
                 ),
                 samples: round.map {
-                    [(["answered"], Double($0.answered)), (["unanswered"], Double($0.volumes - $0.answered))]
+                    [(["answered"], Double($0.responses)), (["unanswered"], Double($0.volumes - $0.responses))]
                 } ?? []
             ),
             CollectedMetric(

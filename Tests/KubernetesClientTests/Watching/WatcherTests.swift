@@ -61,7 +61,7 @@ import Testing
 
     /// A watcher of 120 volumes in pages of 110, whose continue tokens always expire.
     private func withExpiringTokens(
-        answer wholeList: Interception? = nil,
+        response wholeList: Interception? = nil,
         _ body: (TestCluster, inout Watcher<PersistentVolume>.AsyncIterator) async throws -> Void
     ) async throws {
         try await TestCluster.with { cluster in
@@ -110,7 +110,7 @@ import Testing
         let kind = Array("PersistentVolumeList".utf8)
         let type = [0x0A, 2] + Array("v1".utf8) + [0x12, UInt8(kind.count)] + kind
         let list = Array("k8s\0".utf8) + [0x0A, UInt8(type.count)] + type + [0x12, 100, 0x0A, 4, 0x12, 2, 0x37, 0x37]
-        try await withExpiringTokens(answer: .respond(status: 200, body: list)) { cluster, events in
+        try await withExpiringTokens(response: .respond(status: 200, body: list)) { cluster, events in
             var synced = false
             var restarts = 0
             while cluster.requests.filter({ $0.hasPrefix("list") }).count < 7, let event = try await events.next() {
@@ -209,10 +209,10 @@ import Testing
 
     @Test func `a version that expires between watches leads to a list`() async throws {
         try await withOpenWatch { cluster, events in
-            let answers = Collected<Bool>()
+            let intercepted = Collected<Bool>()
             cluster.server.intercept { request in
-                guard request.verb == .watch, !request.isStreamingList, answers.values.isEmpty else { return nil }
-                answers.append(true)
+                guard request.verb == .watch, !request.isStreamingList, intercepted.values.isEmpty else { return nil }
+                intercepted.append(true)
                 return .fail(Self.expired)
             }
             cluster.server.watches[0].end()

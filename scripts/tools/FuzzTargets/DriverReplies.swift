@@ -35,10 +35,10 @@ enum DriverReplies {
         case 1: try cluster.list(reports(ofHealth: input.block()))
         case 2:
             let handle = handle(&input)
-            try cluster.receive(answer(ofVolume: input.block(), handle), of: handle)
+            try cluster.receive(result(ofVolume: input.block(), handle), of: handle)
         case 3:
             let handle = handle(&input)
-            try cluster.receive(answer(ofHealth: input.block(), handle), of: handle)
+            try cluster.receive(result(ofHealth: input.block(), handle), of: handle)
         case 4: try cluster.receive(.notFound, of: handle(&input))
         case 5: try cluster.receive(input.byte() & 1 == 0 ? .failed : .interrupted, of: handle(&input))
         case 6:
@@ -66,7 +66,7 @@ enum DriverReplies {
         case 1: .unreachable
         case 2: .failed(RequestFailure(retryAfter: .seconds(Int(input.byte()))))
         case 3: .failed(RequestFailure(isUncertain: true))
-        case 4: .unanswered
+        case 4: .responseLost
         case 5: .failed(RequestFailure(isForbidden: true))
         default: .gone
         }
@@ -93,20 +93,20 @@ extension DriverReplies {
         }
     }
 
-    private static func answer(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
-        let answer = try decoding { () throws(CSIError) in
+    private static func result(ofVolume bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeResult {
+        let result = try decoding { () throws(CSIError) in
             let volume = try DriverVolume.decode(reply: bytes, requestedID: handle).volume
-            return VolumeHealthReport(volume).map(ProbeAnswer.report) ?? .withoutHealth
+            return VolumeHealthReport(volume).map(ProbeResult.report) ?? .withoutHealth
         }
-        return answer ?? .failed
+        return result ?? .failed
     }
 
-    private static func answer(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeAnswer {
-        let answer = try decoding { () throws(CSIError) in
+    private static func result(ofHealth bytes: [UInt8], _ handle: String) throws(InvariantViolation) -> ProbeResult {
+        let result = try decoding { () throws(CSIError) in
             let health = try DriverVolumeHealth(reply: bytes, requestedID: handle)
-            return ProbeAnswer.report(VolumeHealthReport(health) { _ in })
+            return ProbeResult.report(VolumeHealthReport(health) { _ in })
         }
-        return answer ?? .failed
+        return result ?? .failed
     }
 
     /// As the client's iterator decodes a page.

@@ -82,17 +82,17 @@ extension MonitoredCluster {
         }
     }
 
-    /// The list is complete. `answer` is for the volumes that are not in it; nil when the driver cannot get one volume.
+    /// The list is complete. `result` is for the volumes that are not in it; nil when the driver cannot get one volume.
     mutating func completeList(
         _ kind: HealthState.ListKind,
-        confirming answer: ProbeAnswer?
+        confirming result: ProbeResult?
     ) throws(InvariantViolation) {
         guard isListing else { return }
         isListing = false
-        let absent = healthState.endSweep(.complete(kind, canConfirm: answer != nil), at: now)
-        try require(answer != nil || absent.isEmpty, "absent volumes that cannot be confirmed: \(absent)")
+        let absent = healthState.endSweep(.complete(kind, canConfirm: result != nil), at: now)
+        try require(result != nil || absent.isEmpty, "absent volumes that cannot be confirmed: \(absent)")
         for handle in absent {
-            if let answer { try receive(answer, of: handle) }
+            if let result { try receive(result, of: handle) }
         }
     }
 
@@ -108,11 +108,11 @@ extension MonitoredCluster {
         }
     }
 
-    mutating func receive(_ answer: ProbeAnswer, of handle: String) throws(InvariantViolation) {
+    mutating func receive(_ result: ProbeResult, of handle: String) throws(InvariantViolation) {
         let before = unhealthy
-        if case .report(let report) = answer { try report.requireBounds() }
-        healthState.receive(answer, ofVolumeHandle: handle, at: now)
-        switch answer {
+        if case .report(let report) = result { try report.requireBounds() }
+        healthState.receive(result, ofVolumeHandle: handle, at: now)
+        switch result {
         case .failed, .interrupted:
             try require(unhealthy == before, "a failed call changes the state")
         case .notFound:

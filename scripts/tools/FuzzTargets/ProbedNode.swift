@@ -214,7 +214,7 @@ extension ProbedNode.Reported {
         }
         switch outcome {
         case .reported: self = Self(fingerprint: fingerprint)
-        case .unanswered, .failed, .refused, .unreachable: if outcome.isUncertain, isChange { isUncertain = true }
+        case .responseLost, .failed, .refused, .unreachable: if outcome.isUncertain, isChange { isUncertain = true }
         case .gone: self = Self(wasDropped: true)
         }
     }

@@ -8,13 +8,13 @@ import Testing
 @testable import HealthCore
 
 /// Events on claims for whose volumes the driver does not respond.
-struct UnansweredVolumeTests {
+struct UnresponsiveVolumeTests {
     static let interval = Duration.seconds(60)
     let claims = [Claim.named("a"), .named("b"), .named("c")]
     var state = HealthState()
     var random = SeededGenerator(seed: 1)
     var now = Duration.zero
-    /// What was reported: claim and whether it is unanswered.
+    /// What was reported: claim and whether it is unresponsive.
     var reported: [String] = []
 
     init() {
@@ -27,12 +27,12 @@ struct UnansweredVolumeTests {
     }
 
     /// Probes for this long, second by second.
-    private mutating func run(for duration: Duration, _ answer: (String) -> ProbeAnswer) {
+    private mutating func run(for duration: Duration, _ result: (String) -> ProbeResult) {
         let end = now + duration
         while now < end {
             _ = state.completedRound(at: now)
             while case .probe(let handle) = state.nextProbe(at: now) {
-                state.receive(answer(handle), ofVolumeHandle: handle, at: now)
+                state.receive(result(handle), ofVolumeHandle: handle, at: now)
             }
             report()
             now += .seconds(1)
@@ -42,13 +42,13 @@ struct UnansweredVolumeTests {
     private mutating func report() {
         while case .report(let report) = state.nextResponseEvent(at: now) {
             if report.cause == .transition {
-                reported.append("\(report.claim.key.name) \(report.state.isUnanswered ? "unknown" : "known")")
+                reported.append("\(report.claim.key.name) \(report.state.isUnresponsive ? "unknown" : "known")")
             }
             state.complete(responseEvent: report, .reported, at: now)
         }
     }
 
-    private static func failing(_ handles: String...) -> (String) -> ProbeAnswer {
+    private static func failing(_ handles: String...) -> (String) -> ProbeResult {
         { handles.contains($0) ? .failed : .report(.healthy($0)) }
     }
 
@@ -64,10 +64,10 @@ struct UnansweredVolumeTests {
         #expect(state.healthCounts == [.healthy: 3])
     }
 
-    @Test(arguments: [ProbeAnswer.notFound, .withoutHealth, .report(.abnormal("a"))])
-    mutating func `any response ends the report`(answer: ProbeAnswer) {
+    @Test(arguments: [ProbeResult.notFound, .withoutHealth, .report(.abnormal("a"))])
+    mutating func `any response ends the report`(result: ProbeResult) {
         run(for: .seconds(1200), Self.failing("a"))
-        run(for: .seconds(600)) { $0 == "a" ? answer : .report(.healthy($0)) }
+        run(for: .seconds(600)) { $0 == "a" ? result : .report(.healthy($0)) }
         #expect(reported == ["a unknown", "a known"])
     }
 
@@ -94,7 +94,7 @@ struct UnansweredVolumeTests {
     }
 
     @Test mutating func `without the limit nothing is reported`() {
-        state = HealthState(configuration: .init(unansweredLimit: nil))
+        state = HealthState(configuration: .init(unresponsiveAfter: nil))
         for claim in claims { state.bind(claim, handle: claim.key.name) }
         begin()
         run(for: .seconds(7200), Self.failing("a"))
@@ -113,7 +113,7 @@ struct UnansweredVolumeTests {
         state.endTerm()
         state.beginTerm()
         for claim in claims.prefix(2) {
-            state.restoreUnanswered(claimUID: claim.uid, key: claim.key, reportedAt: now)
+            state.restoreUnresponsive(claimUID: claim.uid, key: claim.key, reportedAt: now)
         }
         begin()
         run(for: .seconds(1200), Self.failing("a"))

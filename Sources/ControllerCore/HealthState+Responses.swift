@@ -5,15 +5,15 @@ package import HealthCore
 
 /// Whether the driver responds to health calls for a claim's volume.
 package struct ResponseState: Reportable {
-    /// It has not responded for longer than ``HealthState/Configuration/unansweredLimit``.
-    package var isUnanswered: Bool
+    /// It has not responded for longer than ``HealthState/Configuration/unresponsiveAfter``.
+    package var isUnresponsive: Bool
 
-    package var isClear: Bool { !isUnanswered }
+    package var isClear: Bool { !isUnresponsive }
 
-    package var fingerprint: Fingerprint { Fingerprint([isUnanswered ? "unanswered" : "answered"]) }
+    package var fingerprint: Fingerprint { Fingerprint([isUnresponsive ? "unanswered" : "answered"]) }
 
-    static let unanswered = ResponseState(isUnanswered: true)
-    static let answered = ResponseState(isUnanswered: false)
+    static let unresponsive = ResponseState(isUnresponsive: true)
+    static let responsive = ResponseState(isUnresponsive: false)
 }
 
 /// Claims whose volumes' health is unknown because calls for these volumes keep failing, where volumes are probed one
@@ -25,31 +25,31 @@ package struct ResponseState: Reportable {
 /// - What was reported outlives a term (rule 9): only a response ends it, not a new leader.
 extension HealthState {
     /// Reviews, once per interval, which volumes are without a response.
-    mutating func reviewUnanswered(at now: Duration) {
-        guard let limit = configuration.unansweredLimit, probesEveryVolume, let probes else { return }
-        if let last = unansweredReviewedAt, now - last < probes.interval { return }
-        unansweredReviewedAt = now
-        let late = probes.unanswered(for: max(limit, probes.effectiveInterval * 5), at: now)
+    mutating func reviewResponses(at now: Duration) {
+        guard let limit = configuration.unresponsiveAfter, probesEveryVolume, let probes else { return }
+        if let last = responsesReviewedAt, now - last < probes.interval { return }
+        responsesReviewedAt = now
+        let late = probes.unresponsive(for: max(limit, probes.effectiveInterval * 5), at: now)
         guard late.count < probes.count || probes.count == 1 else { return }
         for volume in late {
             guard let handle = index.number(ofVolumeHandle: volume.key) else { continue }
-            for claim in index.claims(of: handle) { responses.set(.unanswered, for: claim, at: now) }
+            for claim in index.claims(of: handle) { responses.set(.unresponsive, for: claim, at: now) }
         }
     }
 
     /// The driver has responded for this volume.
     mutating func responded(for handle: HandleNumber, at now: Duration) {
         guard !responses.isEmpty else { return }
-        for claim in index.claims(of: handle) { responses.set(.answered, for: claim, at: now) }
+        for claim in index.claims(of: handle) { responses.set(.responsive, for: claim, at: now) }
     }
 
     /// An earlier process reported that the driver does not respond for the claim's volume, and not yet that it
     /// responds again.
-    package mutating func restoreUnanswered(claimUID: String, key: ClaimKey, reportedAt time: Duration) {
+    package mutating func restoreUnresponsive(claimUID: String, key: ClaimKey, reportedAt time: Duration) {
         guard let claim = index.number(at: key), index.uid(of: claim) == claimUID, index.hasVolume(claim) else {
             return
         }
-        responses.restore(reported: ResponseState.unanswered.fingerprint, for: claim, reportedAt: time)
+        responses.restore(reported: ResponseState.unresponsive.fingerprint, for: claim, reportedAt: time)
     }
 
     /// The next event on a claim whose volume's health is unknown, or is known again.
