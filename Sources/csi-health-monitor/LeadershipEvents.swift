@@ -20,9 +20,37 @@ struct LeadershipEvents: Sendable {
     let lease: String
     let identity: String
     let logger: Logger
+    /// For the delays between attempts.
+    var clock: any Clock<Duration> = ContinuousClock()
 
-    /// Records a change by one request. A failure is logged, and not retried.
+    /// The delays between attempts add up to 31 seconds.
+    private static let attempts = 6
+
+    /// Records a change. A failure is logged and retried, because a server that has just started forbids for a moment
+    /// what it allows. Returns when the event is recorded, after the last attempt, or on cancellation.
     func record(_ change: LeadershipChange) async {
+        let event = event(change)
+        var backoff = Backoff(initial: .seconds(1))
+        for attempt in 1...Self.attempts {
+            do {
+                _ = try await client.create(event)
+                return
+            } catch {
+                // The response to an earlier attempt was lost.
+                guard error.code != .alreadyExists, !Task.isCancelled else { return }
+                logger.debug(
+                    "Failed to record event",
+                    metadata: [
+                        "lease": ["namespace": "\(namespace)", "name": "\(lease)"], "err": "\(error)",
+                        "attempt": "\(attempt)",
+                    ]
+                )
+            }
+            guard attempt < Self.attempts, (try? await clock.sleep(for: backoff.next())) != nil else { return }
+        }
+    }
+
+    private func event(_ change: LeadershipChange) -> Event {
         let time = Time.now()
         var event = Event()
         // client-go: the object's name and the time.
@@ -41,15 +69,7 @@ struct LeadershipEvents: Sendable {
         event.firstTimestamp.seconds = time.seconds
         event.lastTimestamp.seconds = time.seconds
         event.count = 1
-        do {
-            _ = try await client.create(event)
-        } catch {
-            guard !Task.isCancelled else { return }
-            logger.debug(
-                "Failed to record event",
-                metadata: ["lease": ["namespace": "\(namespace)", "name": "\(lease)"], "err": "\(error)"]
-            )
-        }
+        return event
     }
 
     private func message(_ change: LeadershipChange) -> String {

@@ -63,7 +63,8 @@ package struct HealthLedger: Sendable {
     private var doubtfulUntil = Duration.zero
     /// The broken promises, in the order of time.
     package internal(set) var violations: [Violation] = []
-    /// How many writes of events and of the status of claims and pods the API server has stored.
+    /// How many writes of events, other than those of leader election, and of the status of claims and pods the API
+    /// server has stored.
     package internal(set) var writes = 0
     /// How many times an event was created or its count raised.
     package internal(set) var reports = 0

@@ -154,8 +154,9 @@ struct WatchStateMachine: Sendable, Hashable {
         case .failed(let code, let retryAfter):
             // With the same version, these failures would repeat.
             if [.expired, .badRequest, .invalid, .decoding].contains(code) { resourceVersion = nil }
-            // With these codes, the server is available and still the same.
-            isVersionUncertain = ![.tooManyRequests, .forbidden].contains(code)
+            // With these codes, the server is available and still the same. A check that they reject is repeated: a
+            // server that has just started forbids for a moment what it allows.
+            if ![.tooManyRequests, .forbidden].contains(code) { isVersionUncertain = true }
             return max(backoff.next(jitter: jitter), retryAfter ?? .zero)
         }
     }

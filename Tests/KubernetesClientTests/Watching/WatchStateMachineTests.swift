@@ -150,6 +150,15 @@ import Testing
         #expect(machine.step == .watch(resourceVersion: "10"))
     }
 
+    /// For a moment after its start, kube-apiserver refuses with 403 what its RBAC rules allow (run on 1.36.2).
+    @Test(arguments: [KubernetesError.Code.tooManyRequests, .forbidden])
+    func `a rejected check of the version is repeated`(_ code: KubernetesError.Code) {
+        var machine = watching(from: "10")
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .checkVersion)
+    }
+
     @Test func `a server that was restored to an earlier version is listed again`() {
         var machine = watching(from: "100")
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
