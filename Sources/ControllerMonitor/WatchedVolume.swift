@@ -71,11 +71,10 @@ package struct WatchedVolume: WatchedObject, Hashable {
             switch field.number {
             case 1: field.readName(&driver, in: bytes)
             case 2:
-                // Not repaired and not truncated. A CSI call cannot carry a handle that is not UTF-8: the volume is
-                // skipped, counted and logged as one that cannot be decoded. The API server does not limit its length
-                // (pkg/apis/core/validation, `validateCSIPersistentVolumeSource`), and a part of a handle could be the
-                // handle of another volume.
-                try field.read(&handle, in: bytes)
+                // Not repaired and not truncated: the result could be the handle of another volume. With a handle that
+                // is not UTF-8, which a CSI call cannot carry, or too long, the volume is skipped, counted and logged
+                // as one that cannot be decoded.
+                try field.read(&handle, upTo: VolumeBinding.maximumHandleBytes, in: bytes)
             case 6, 7, 9:
                 guard let message = field.message else { continue }
                 try secrets[field.number, default: SecretName(namespace: "", name: "")]

@@ -33,12 +33,19 @@ package struct ClaimBinding: ListedObject, Hashable {
 package struct VolumeBinding: ListedObject, Hashable {
     package static let resource = PersistentVolume.resource
 
+    /// The longest `spec.csi.volumeHandle` that is read. Volumes with longer ones are not monitored, so that their
+    /// handles take no memory.
+    ///
+    /// CSI limits a `volume_id` to 128 bytes, which drivers exceed with paths and resource names in it. The API server
+    /// does not limit its length: `validateCSIPersistentVolumeSource` in pkg/apis/core/validation.
+    package static let maximumHandleBytes = 4096
+
     private let volume: PersistentVolume
 
     /// Reads a volume.
     ///
-    /// - Throws: if the bytes are not a message, or the handle is not UTF-8: a CSI call cannot carry it, and a repaired
-    ///   one could be that of another volume.
+    /// - Throws: if the bytes are not a message, or the handle is not UTF-8, which a CSI call cannot carry, or longer
+    ///   than ``maximumHandleBytes``: a repaired or truncated one could be that of another volume.
     package init(reading bytes: Span<UInt8>) throws {
         volume = try PersistentVolume(keeping: Self.kept, of: bytes)
     }
@@ -56,7 +63,8 @@ package struct VolumeBinding: ListedObject, Hashable {
     private static let kept: [Int: KeptField] = [
         1: .message([1: .name, 6: .name]),
         2: .message([
-            2: .message([22: .message([1: .name, 2: .validText])]), 4: .message([4: .name]), 8: .name,
+            2: .message([22: .message([1: .name, 2: .validText(limit: maximumHandleBytes)])]), 4: .message([4: .name]),
+            8: .name,
         ]),
     ]
 }

@@ -12,8 +12,9 @@ import SwiftProtobuf
 enum KeptField: Sendable {
     /// Invalid UTF-8 becomes U+FFFD; a string of more than `limit` bytes becomes empty.
     case text(limit: Int)
-    /// A text of any length that is kept as it is: the generated message rejects invalid UTF-8.
-    case validText
+    /// A text that is kept as it is: the generated message rejects invalid UTF-8, and more than `limit` bytes are an
+    /// error.
+    case validText(limit: Int)
     /// Bytes of any length.
     case bytes
     case number
@@ -45,7 +46,12 @@ extension [Int: KeptField] {
                 field.readRepaired(&text, upTo: limit, in: bytes)
                 kept += WireField.header(number: field.number, length: text.utf8.count)
                 kept += text.utf8
-            case .validText, .bytes:
+            case .validText(let limit):
+                guard field.message != nil else { continue }
+                var text = ""
+                try field.read(&text, upTo: limit, in: bytes)
+                for index in start..<reader.position { kept.append(bytes[index]) }
+            case .bytes:
                 guard field.message != nil else { continue }
                 for index in start..<reader.position { kept.append(bytes[index]) }
             case .number:

@@ -128,9 +128,16 @@ package struct WireField: Sendable, Hashable {
 
     /// Reads a string into `text`. A field of another wire type leaves `text` as it is.
     ///
-    /// - Throws: if it is not valid UTF-8.
-    package func read(_ text: inout String, in bytes: Span<UInt8>) throws(WireFormatError) {
+    /// - Throws: if it is not valid UTF-8, or has more than `limit` bytes.
+    package func read(
+        _ text: inout String,
+        upTo limit: Int = .max,
+        in bytes: Span<UInt8>
+    ) throws(WireFormatError) {
         guard wireType == 2 else { return }
+        guard content.count <= limit else {
+            throw WireFormatError(position: content.lowerBound, length: content.count, limit: limit)
+        }
         do {
             text = String(copying: try UTF8Span(validating: bytes.extracting(content)))
         } catch {
@@ -152,12 +159,32 @@ package struct WireField: Sendable, Hashable {
             text = String(decoding: content.map { bytes[$0] }, as: UTF8.self)
         }
     }
+
+    /// Reads the seconds of a `metav1.Time` or `MicroTime`. A field of another wire type, and a time without seconds,
+    /// leave `seconds` as they are.
+    package func readSeconds(_ seconds: inout Int64, in bytes: Span<UInt8>) throws(WireFormatError) {
+        guard let message else { return }
+        let time = bytes.extracting(message)
+        var reader = WireReader()
+        while let field = try reader.next(in: time) {
+            if field.number == 1, let integer = field.integer { seconds = Int64(bitPattern: integer) }
+        }
+    }
 }
 
-/// Bytes that are not a protobuf message.
+/// Bytes that are not a protobuf message, or a string that is too long.
 package struct WireFormatError: Error, Hashable, CustomStringConvertible {
     /// The offset at which decoding failed.
     package let position: Int
+    package let description: String
 
-    package var description: String { "invalid protobuf field at byte \(position)" }
+    init(position: Int) {
+        self.position = position
+        description = "invalid protobuf field at byte \(position)"
+    }
+
+    init(position: Int, length: Int, limit: Int) {
+        self.position = position
+        description = "the string at byte \(position) has \(length) bytes, more than the limit of \(limit)"
+    }
 }

@@ -122,7 +122,8 @@ import Testing
                 calls += 1
                 return calls
             }
-            return try DriverPage(Wire.text(2, "token-\(number)"), method: "m")
+            // The end is for a client without a limit.
+            return try DriverPage(number < 2000 ? Wire.text(2, "token-\(number)") : [], method: "m")
         } items: {
             $0.items
         }.makeAsyncIterator()

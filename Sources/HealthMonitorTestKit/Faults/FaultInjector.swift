@@ -194,9 +194,13 @@ extension FaultInjector {
         case .tlsHandshakeFailure: await server.breakHandshakes(true)
         case .certificateExpired: try await server.replaceCertificate(isExpired: true)
         case .tokenRotated: try refuseTokens()
-        case .expiredInWatch:
-            server.compact()
-            for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
+        case .expiredInWatch: expireWatches()
+        case .expiredList: beginPagedLists()
+        case .expiredPageToken:
+            for name in Self.otherVolumes {
+                try server.create(["kind": "PersistentVolume", "metadata": ["name": .string(name)]])
+            }
+            beginPagedLists()
         case .connectionReset: await server.cutConnections()
         case .frameCut:
             let position = state.withLock { state in
@@ -208,13 +212,16 @@ extension FaultInjector {
             for watch in server.watches { watch.end() }
         case .silentWatches:
             // The client gives up a silent list after a minute, a silent watch from a version only after some minutes.
-            server.compact()
-            for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
+            expireWatches()
         case .shutdown:
             // With --shutdown-watch-termination-grace-period they end regularly. Source: `ServerShuttingDownCh` in
             // k8s.io/apiserver, pkg/endpoints/handlers/watch.go.
             for watch in server.watches { watch.end() }
-        case .noBookmarks: server.sendsBookmarks = false
+        case .noBookmarks:
+            server.sendsBookmarks = false
+            // Of a resource without changes, the client has only the version of the list.
+            server.compact()
+            for watch in server.watches { watch.end() }
         case .restoredFromBackup: state.withLock { $0.backup = server.backup() }
         case .statusFieldDropped: server.featureGates.remove(.csiVolumeHealth)
         default: break
@@ -235,12 +242,30 @@ extension FaultInjector {
         case .tokenRotated: try replaceTokens()
         // Otherwise the held requests would hang until the client gives up.
         case .noResponses, .lateResponses: await server.cutConnections()
+        case .expiredList: server.featureGates.insert(.watchList)
+        case .expiredPageToken:
+            server.featureGates.insert(.watchList)
+            for name in Self.otherVolumes { try server.delete(kind: "PersistentVolume", name: name) }
         case .noBookmarks: server.sendsBookmarks = true
         case .restoredFromBackup:
             if let backup = state.withLock({ $0.backup }) { server.restore(backup) }
         case .statusFieldDropped: server.featureGates.insert(.csiVolumeHealth)
         default: break
         }
+    }
+
+    /// More than a page of PersistentVolumes, before those of the monitored driver in the order of a list.
+    private static let otherVolumes = (0..<600).map { "other-\($0)" }
+
+    private func expireWatches() {
+        server.compact()
+        for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
+    }
+
+    /// Makes clients list again, in pages: without, a fault of such lists would meet none.
+    private func beginPagedLists() {
+        server.featureGates.remove(.watchList)
+        expireWatches()
     }
 
     /// A fault cannot begin because something is missing.
