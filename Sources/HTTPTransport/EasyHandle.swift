@@ -98,6 +98,8 @@ extension EasyHandle {
         // have less than 2 KiB.
         try set(CURLOPT_UPLOAD_BUFFERSIZE, 16 << 10)
         try set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        // CURLOPT_CONNECTTIMEOUT_MS(3): 0 is the default of 300 seconds.
+        try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, configuration.connectTimeout.milliseconds))
         // The headers of a proxy's response to CONNECT are not those of the response.
         try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         try setKeepAlive()
@@ -113,8 +115,6 @@ extension EasyHandle {
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
         try check(unsafe CCurl_setopt_pointer(pointer, CURLOPT_WRITEDATA, context))
         try check(unsafe CCurl_setopt_pointer(pointer, CURLOPT_HEADERDATA, context))
-        // CURLOPT_CONNECTTIMEOUT_MS(3): 0 is the default of 300 seconds.
-        try set(CURLOPT_CONNECTTIMEOUT_MS, max(1, request.timeouts.connect.milliseconds))
         try setMethod(request)
         try setServer(request)
     }

@@ -18,11 +18,19 @@ package final class HTTPClient: Sendable {
         package var proxy: ProxyURL?
         /// The `User-Agent` header.
         package var userAgent: String
+        /// Until a connection is established, TLS included.
+        package var connectTimeout: Duration
 
-        package init(tls: TLSConfiguration = TLSConfiguration(), proxy: ProxyURL? = nil, userAgent: String) {
+        package init(
+            tls: TLSConfiguration = TLSConfiguration(),
+            proxy: ProxyURL? = nil,
+            userAgent: String,
+            connectTimeout: Duration = .seconds(10)
+        ) {
             self.tls = tls
             self.proxy = proxy
             self.userAgent = userAgent
+            self.connectTimeout = connectTimeout
         }
     }
 

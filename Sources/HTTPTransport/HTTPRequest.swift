@@ -4,15 +4,12 @@
 package struct HTTPRequest: Sendable, CustomStringConvertible {
     /// nil is no limit.
     package struct Timeouts: Sendable, Hashable {
-        /// Until the connection is established, TLS included.
-        package var connect: Duration
         /// Without a byte from the server. Time in which the server waits for the reader does not count.
         package var idle: Duration?
         /// From the start of the request to the last byte of the body.
         package var total: Duration?
 
-        package init(connect: Duration = .seconds(10), idle: Duration? = nil, total: Duration? = nil) {
-            self.connect = connect
+        package init(idle: Duration? = nil, total: Duration? = nil) {
             self.idle = idle
             self.total = total
         }

@@ -11,7 +11,9 @@ func withClient<R>(
     proxy: ProxyURL? = nil,
     _ body: (HTTPClient) async throws -> R
 ) async throws -> R {
-    let client = try HTTPClient(configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1"))
+    let client = try HTTPClient(
+        configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1", connectTimeout: .seconds(3600))
+    )
     do {
         let result = try await body(client)
         await client.shutdown()

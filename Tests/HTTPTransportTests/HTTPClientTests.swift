@@ -69,7 +69,7 @@ import Testing
                 for number in 0..<100 {
                     group.addTask {
                         // A hundred TLS handshakes take long on a busy machine.
-                        let timeouts = HTTPRequest.Timeouts(connect: .seconds(3600), total: .seconds(3600))
+                        let timeouts = HTTPRequest.Timeouts(total: .seconds(3600))
                         let request = HTTPRequest(url: "\(url)/\(number)", timeouts: timeouts)
                         let response = try await client.execute(request)
                         return try await response.body.collect(upTo: 100) == Array("/\(number)".utf8)

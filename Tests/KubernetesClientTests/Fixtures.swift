@@ -82,6 +82,7 @@ struct TestCluster {
             ),
             userAgent: "test/1.0",
             rateLimit: rateLimit,
+            connectTimeout: .seconds(3600),
             requestTimeout: .seconds(3600),
             logger: logger,
             clock: clock,

@@ -98,6 +98,7 @@ import Testing
                 configuration: .load(kubeconfig: kubeconfig),
                 userAgent: "test",
                 rateLimit: nil,
+                connectTimeout: .seconds(3600),
                 requestTimeout: .seconds(3600),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )

@@ -64,6 +64,7 @@ package final class KubernetesClient: Sendable {
     ///   - configuration: where the server is and how to authenticate.
     ///   - userAgent: the User-Agent header, which the server's audit log shows.
     ///   - rateLimit: applies to all requests except watches, as in client-go; nil for no limit.
+    ///   - connectTimeout: for each connection, TLS included.
     ///   - requestTimeout: for each request except watches, from sending to the end of the response.
     ///   - clock: measures requests, and the delays of the rate limit and of watchers.
     ///   - observer: is called after every request, in the caller's task.
@@ -73,6 +74,7 @@ package final class KubernetesClient: Sendable {
         configuration: KubernetesConfiguration,
         userAgent: String,
         rateLimit: RateLimit?,
+        connectTimeout: Duration = .seconds(10),
         requestTimeout: Duration = .seconds(60),
         logger: Logger,
         clock: any Clock<Duration> = ContinuousClock(),
@@ -98,7 +100,8 @@ package final class KubernetesClient: Sendable {
                 configuration: HTTPClient.Configuration(
                     tls: configuration.tls,
                     proxy: configuration.proxy,
-                    userAgent: userAgent
+                    userAgent: userAgent,
+                    connectTimeout: connectTimeout
                 )
             )
         } catch {

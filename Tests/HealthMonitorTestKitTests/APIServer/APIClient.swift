@@ -41,7 +41,11 @@ struct APIClient: Sendable {
     init(_ server: SimulatedAPIServer) throws {
         let authority = Array(server.certificateAuthority.certificatePEM.utf8)
         http = try HTTPClient(
-            configuration: .init(tls: .init(certificateAuthorities: authority), userAgent: "test")
+            configuration: .init(
+                tls: .init(certificateAuthorities: authority),
+                userAgent: "test",
+                connectTimeout: .seconds(3600)
+            )
         )
         url = server.url
     }

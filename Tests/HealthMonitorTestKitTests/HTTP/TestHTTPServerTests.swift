@@ -27,7 +27,9 @@ import Testing
         tls.clientCertificate = certificate.map {
             .init(certificate: Array($0.certificatePEM.utf8), privateKey: Array($0.privateKeyPEM.utf8))
         }
-        let client = try HTTPClient(configuration: .init(tls: tls, userAgent: "test"))
+        let client = try HTTPClient(
+            configuration: .init(tls: tls, userAgent: "test", connectTimeout: .seconds(3600))
+        )
         do {
             let result = try await body(client)
             await client.shutdown()
@@ -44,7 +46,7 @@ import Testing
         let seen = Mutex<TestHTTPRequest?>(nil)
         try await TestHTTPServer.withServer(overTLS ? tls : .init()) { request in
             seen.withLock { $0 = request }
-            return TestHTTPResponse(status: 201, headers: ["X-Answer": "yes"], bytes: Array("made".utf8))
+            return TestHTTPResponse(status: 201, headers: ["X-Test": "yes"], bytes: Array("made".utf8))
         } _: { server in
             try await withClient { client in
                 let response = try await client.execute(
@@ -56,7 +58,7 @@ import Testing
                     )
                 )
                 #expect(response.status == 201)
-                #expect(response.headers["x-answer"] == "yes")
+                #expect(response.headers["x-test"] == "yes")
                 let body = try await response.body.collect(upTo: 100)
                 #expect(body == Array("made".utf8))
             }

@@ -22,6 +22,7 @@ import Testing
                 configuration: configuration,
                 userAgent: "test",
                 rateLimit: nil,
+                connectTimeout: .seconds(3600),
                 requestTimeout: .seconds(3600),
                 logger: cluster.logger
             )

@@ -222,6 +222,8 @@ import Testing
                         configuration: configuration,
                         userAgent: "test",
                         rateLimit: nil,
+                        connectTimeout: .seconds(3600),
+                        requestTimeout: .seconds(3600),
                         logger: cluster.logger
                     )
                     let error = await #expect(throws: KubernetesError.self) {
@@ -356,6 +358,8 @@ import Testing
                     ),
                     userAgent: "test",
                     rateLimit: nil,
+                    connectTimeout: .seconds(3600),
+                    requestTimeout: .seconds(3600),
                     logger: Logger(label: "test") { _ in InMemoryLogHandler() }
                 )
                 func code() async -> KubernetesError.Code? {

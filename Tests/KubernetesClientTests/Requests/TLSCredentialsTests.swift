@@ -51,6 +51,8 @@ import Testing
                 configuration: .load(kubeconfig: "\(directory)/config"),
                 userAgent: "test",
                 rateLimit: nil,
+                connectTimeout: .seconds(3600),
+                requestTimeout: .seconds(3600),
                 logger: Logger(label: "test") { [handler] _ in handler },
                 clock: clock
             )
