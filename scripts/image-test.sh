@@ -3,7 +3,8 @@
 #
 #   scripts/image-test.sh ARCHIVE [TOOLS]
 #
-# The image is unpacked and its program run as the container would be: user 65532, without capabilities, with a
+# The SBOM beside the archive must be about this image and have its Debian packages and what is linked statically. The
+# image is unpacked and its program run as the container would be: user 65532, without capabilities, with a
 # read-only root and a /proc of its own. It must print its version, become leader in a simulated cluster, list volumes
 # over TLS and release the lease on SIGTERM. Without any one of its libraries it must not start. TOOLS is the path of a
 # built program `tools`; by default it is built.
@@ -104,6 +105,34 @@ programs=$(find "$root" -type f -perm /111 -printf '%f\n' | sed 's/^\(ld-linux\)
 same "programs" $'csi-health-monitor\nld-linux' "$programs"
 same "files that others can change" "" "$(find "$root" ! -type l \( -perm /6022 -o ! -user 0 -o ! -group 0 \))"
 echo "ok: the archive and its files"
+
+# The SBOM: of this image, with the Debian packages in it and their versions, and what is linked statically.
+sbom=${archive%.tar}.spdx.json
+# in_sbom FILTER: the filter's output is not false or null.
+in_sbom() { jq --exit-status "$1" "$sbom" >/dev/null || fail "$sbom: not so: $1"; }
+same "SBOM's image" "$(jq --raw-output '.manifests[0].digest' "$layout/index.json")" \
+    "$(jq --raw-output '.packages[] | select(.SPDXID == "SPDXRef-Image").versionInfo' "$sbom")"
+in_sbom '.spdxVersion == "SPDX-2.3" and .dataLicense == "CC0-1.0" and .SPDXID == "SPDXRef-DOCUMENT"'
+in_sbom '[.packages[].SPDXID] | length == (unique | length)'
+in_sbom '[.SPDXID, .packages[].SPDXID] as $ids
+    | all(.relationships[]; [.spdxElementId, .relatedSpdxElement] - $ids == [])'
+in_sbom 'all(.packages[]; .versionInfo != "" and .versionInfo != null)'
+# packages_of ELEMENT RELATIONSHIP: their names and versions, one on a line, sorted.
+packages_of() {
+    jq --raw-output --arg element "$1" --arg type "$2" '
+        [.relationships[] | select(.spdxElementId == $element and .relationshipType == $type).relatedSpdxElement] as $ids
+        | .packages[] | select(.SPDXID | IN($ids[])) | "\(.name) \(.versionInfo)"' "$sbom" | LC_ALL=C sort
+}
+same "Debian packages of the SBOM" "$(packages_of SPDXRef-Image CONTAINS | grep --invert-match '^csi-health-monitor ')" \
+    "$(for file in "$root"/var/lib/dpkg/status.d/*; do
+        sed -n 's/^Version: //p' "$file" | sed "s/^/${file##*/} /"
+    done | LC_ALL=C sort)"
+linked=$(packages_of SPDXRef-Binary STATIC_LINK)
+for package in swift-runtime swift-nio swift-protobuf libgrpc-dev; do
+    grep --quiet "^$package [0-9]" <<<"$linked" || fail "$sbom: $package is not linked statically: $linked"
+done
+echo "ok: the SBOM has the $(packages_of SPDXRef-Image CONTAINS | wc -l) packages of the image," \
+    "and $(wc -l <<<"$linked") that are linked statically"
 
 # A container runtime creates what it mounts on.
 mkdir --parents "$root/proc" "$root$cluster"

@@ -8,7 +8,7 @@
 # --tag     the image's name, by default localhost/csi-health-monitor:VERSION
 # --binary  a binary of scripts/build.sh; by default it is built
 # --source  the URL of the repository for the label org.opencontainers.image.source; by default there is no such label
-# --test    also run scripts/image-test.sh with the image
+# --test    also build it a second time, which must give the same archive and SBOM, and run scripts/image-test.sh
 #
 # Prints the digest of the manifest. The same binary and Debian packages give the same archive. Times are
 # SOURCE_DATE_EPOCH, by default the time of the commit. docs/image.md describes the image.
@@ -142,4 +142,17 @@ scripts/image/sbom.sh "$binary" "$root" "$version" "$manifest_digest" "$created"
 
 echo "$archive: $tag, $(stat --format=%s "$archive") bytes" >&2
 echo "$manifest_digest"
-[ -z "$test" ] || scripts/image-test.sh "$archive"
+[ -n "$test" ] || exit 0
+
+again=$directory/again.tar
+SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH scripts/image.sh --binary "$binary" --tag "$tag" --source "$source" \
+    --output "$again" >/dev/null
+for file in "$archive" "${archive%.tar}.spdx.json"; do
+    other=${again%.tar}${file#"${archive%.tar}"}
+    cmp "$file" "$other" || {
+        echo "image.sh: $file differs when it is built a second time" >&2
+        exit 1
+    }
+done
+echo "ok: built a second time, the archive and the SBOM are the same" >&2
+scripts/image-test.sh "$archive"

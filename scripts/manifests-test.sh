@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the manifests without a cluster: every kustomization renders, every object matches the schema of the Kubernetes
 # API, the examples of components/sidecar change nothing else of a driver's workload, and drivers can be installed side
-# by side.
+# by side: no two have an object in common, and each service account keeps its rights.
 #
 #   scripts/manifests-test.sh [DIRECTORY]
 #   scripts/manifests-test.sh --write-schema FILE
@@ -45,6 +45,12 @@ components:
   - ../../components/node-deployment
   - ../../components/volume-secrets
   - ../../components/service-monitor
+patches:
+  - target: {kind: ClusterRoleBinding|RoleBinding}
+    patch: |-
+      - op: replace
+        path: /subjects/0
+        value: {kind: ServiceAccount, name: $1-controller, namespace: drivers}
 END
 }
 kustomization first

@@ -68,10 +68,12 @@ browser() {
 # dom URL: the page after its scripts, if it has any, have run.
 dom() { browser --dump-dom "$1"; }
 
-# --- A leader with three unhealthy volumes ---
+# --- A leader with three unhealthy volumes, after a failed call ---
 
-"$binaries/tools" cluster --directory "$directory" --driver-generation health --volumes 20 \
-    >"$directory/cluster.log" 2>&1 &
+# The cluster reads commands from this pipe, which it holds open itself.
+mkfifo "$directory/commands"
+"$binaries/tools" cluster --directory "$directory" --driver-generation health --volumes 20 --control \
+    0<>"$directory/commands" >"$directory/cluster.log" 2>&1 &
 cluster_pid=$!
 until_true 60 "simulated cluster" test -e "$directory/ready"
 # set_health HANDLE STATUS REASON
@@ -94,7 +96,13 @@ listens() {
 until_true 60 "address of the monitor" listens
 url=http://$address
 shows() { curl --silent "$url/" | grep --quiet --fixed-strings -e "$1"; }
+shows_no_problem() { ! shows "<h2>Problems</h2>"; }
 until_true 60 "unhealthy volumes on the page" shows "3 of 20 volumes are unhealthy"
+echo "fault driver/internal" >"$directory/commands"
+until_true 60 "failed call on the page" shows "backend lost"
+echo "end driver/internal" >"$directory/commands"
+until_true 60 "end of the problem on the page" shows_no_problem
+shows "<h2>Recent errors</h2>" || fail "the page has no recent errors"
 
 # --- It fits ---
 
@@ -121,13 +129,13 @@ done
 
 if [ -n "$pictures" ]; then
     mkdir -p "$pictures"
-    browser --window-size=1400,800 --screenshot="$pictures/status-page-1400.png" "$url/"
+    browser --window-size=1400,900 --screenshot="$pictures/status-page-1400.png" "$url/"
     # In a frame as above; the picture is narrower than the window.
-    echo '<body style="margin: 0"><iframe style="width: 400px; height: 1650px; border: 0" src="page.html"></iframe>' \
+    echo '<body style="margin: 0"><iframe style="width: 400px; height: 1950px; border: 0" src="page.html"></iframe>' \
         >"$directory/narrow.html"
-    browser --allow-file-access-from-files --window-size=400,1650 --screenshot="$pictures/status-page-400.png" \
+    browser --allow-file-access-from-files --window-size=400,1950 --screenshot="$pictures/status-page-400.png" \
         "file://$directory/narrow.html"
-    browser --window-size=1400,800 --blink-settings=preferredColorScheme=0 \
+    browser --window-size=1400,900 --blink-settings=preferredColorScheme=0 \
         --screenshot="$pictures/status-page-dark.png" "$url/"
 fi
 

@@ -57,7 +57,12 @@ enum Controller {
         healthChecks.register(path: HealthPath.liveness) { nil }
         healthChecks.register(path: HealthPath.readiness) { status.readiness().checks }
         let metricsPath = (options.endpoint?.metricsPath).map { [$0] } ?? []
-        pages.registerController(options, status: status, paths: metricsPath + healthChecks.paths)
+        pages.registerController(
+            options,
+            status: status,
+            recentErrors: log.recentErrors,
+            paths: metricsPath + healthChecks.paths
+        )
         status.set(leaderElectionProblem: {
             health?.problem().map { ReadinessFailure(age: $0.age, reason: $0.reason) }
         })

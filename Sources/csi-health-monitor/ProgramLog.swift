@@ -19,16 +19,19 @@ final class ProgramLog: Sendable {
     /// The verbosity of requests to the API server.
     static let requestVerbosity = 6
 
+    let recentErrors: RecentErrors
+
     private let format: KlogHandler.Format
     private let verbosity: Int
     private let driverName: DriverName
 
     /// Bootstraps swift-log, which is possible once in a process.
     init(format: KlogHandler.Format, verbosity: Int) {
-        let driverName = DriverName()
-        (self.format, self.verbosity, self.driverName) = (format, verbosity, driverName)
+        let (driverName, recentErrors) = (DriverName(), RecentErrors())
+        (self.format, self.verbosity, self.driverName, self.recentErrors) =
+            (format, verbosity, driverName, recentErrors)
         LoggingSystem.bootstrap { _ in
-            Self.handler(format, verbosity, driverName, trace: Logger.Level.defaultTraceVerbosity)
+            Self.handler(format, verbosity, driverName, recentErrors, trace: Logger.Level.defaultTraceVerbosity)
         }
     }
 
@@ -37,7 +40,7 @@ final class ProgramLog: Sendable {
     /// The logger of clients of the API server: its `trace` events require ``requestVerbosity``.
     var requests: Logger {
         Logger(label: "kubernetes") { _ in
-            Self.handler(format, verbosity, driverName, trace: Self.requestVerbosity)
+            Self.handler(format, verbosity, driverName, recentErrors, trace: Self.requestVerbosity)
         }
     }
 
@@ -48,13 +51,14 @@ final class ProgramLog: Sendable {
         _ format: KlogHandler.Format,
         _ verbosity: Int,
         _ driverName: DriverName,
+        _ recentErrors: RecentErrors,
         trace: Int
-    ) -> KlogHandler {
+    ) -> RecordingLogHandler {
         var handler = KlogHandler(format: format, verbosity: verbosity, traceVerbosity: trace)
         handler.metadataProvider = Logger.MetadataProvider {
             driverName.value.withLock { $0.map { ["driver": "\($0)"] } } ?? [:]
         }
-        return handler
+        return RecordingLogHandler(handler: handler, recentErrors: recentErrors)
     }
 }
 

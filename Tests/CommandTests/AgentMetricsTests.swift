@@ -30,8 +30,8 @@ import Testing
         ],
         health: NodeHealthSnapshot(
             drivers: [
-                node("a.csi", counts: .init(healthy: 5, unhealthy: 2, unknown: 1, waiting: 3, unanswered: 1)),
-                node("b.csi", counts: .init(unanswered: 1, backingOff: 1)),
+                node("a.csi", counts: .init(healthy: 5, unhealthy: 2, unknown: 1, waiting: 3, unresponsive: 1)),
+                node("b.csi", counts: .init(unresponsive: 1, backingOff: 1)),
                 // Its volumes are in the node's pods, but it is not monitored.
                 node("excluded.csi", counts: .init(unknown: 7)),
             ],
@@ -51,7 +51,7 @@ import Testing
                     since: .zero
                 ),
             ],
-            unanswered: [
+            unresponsive: [
                 .init(volume: volume("b.csi", pod: "db-0", names: ["data"], claim: "db"), age: .seconds(400))
             ],
             unresolvedClaims: 2,

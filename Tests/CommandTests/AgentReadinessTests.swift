@@ -165,7 +165,7 @@ import Testing
                     )
                 ],
                 unhealthy: [],
-                unanswered: [],
+                unresponsive: [],
                 unresolvedClaims: 0,
                 pods: 3
             )

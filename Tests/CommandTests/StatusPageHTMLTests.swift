@@ -78,8 +78,8 @@ import Testing
         #expect(structure(html) == structure(ordinary))
         #expect(html.count { $0 == "<" } == ordinary.count { $0 == "<" })
         #expect(html.count { $0 == "\"" } == ordinary.count { $0 == "\"" })
-        // In the title twice, the problem, the claim with its reason, and the facts.
-        #expect(html.ranges(of: HTML.escaped(text)).count >= 8)
+        // In the title twice, the problem, the claim with its reason, the error twice, and the facts.
+        #expect(html.ranges(of: HTML.escaped(text)).count >= 10)
     }
 
     @Test func `the page has no script, loads nothing and has no event handler`() {

@@ -52,6 +52,26 @@ import Testing
         }
     }
 
+    @Test func `the commands of docs/status-page.md work as they are written`() async throws {
+        let commands = try DocumentedCommand.all(in: "docs/status-page.md").filter { !$0.isExample }
+        #expect(commands.count == 2)
+        try await withMonitor([]) { port in
+            while !(try await response("/", port: port).body.contains("1 of 1 volumes is unhealthy")) {
+                await pollingPause()
+            }
+            var outputs = ""
+            for command in commands {
+                try #require(command.text.contains(":8085/"))
+                let text = command.text.replacing(":8085/", with: ":\(port)/")
+                let outcome = try await Tool.run("/bin/bash", ["-euo", "pipefail", "-c", text])
+                #expect(outcome.exitCode == 0, "\(outcome.errors)")
+                outputs += outcome.output
+            }
+            #expect(outputs.contains("\"unhealthy\": 1,"))
+            #expect(outputs.contains("csi-health-monitor statusz\n"))
+        }
+    }
+
     @Test func `with --status-page=false there is no page, but the z-pages`() async throws {
         try await withMonitor(["--status-page=false"]) { port in
             for path in ["/", "/status.json"] {

@@ -80,6 +80,7 @@ enum StatusPageScene {
         page.snapshot.driverVersion = text
         page.snapshot.lease?.name = text
         page.readiness.monitor?.driver = .init(age: .seconds(5), reason: text)
+        page.recentErrors = [.init(message: text, detail: text, first: now - 60, last: now, count: 1)]
         return page
     }
 

@@ -127,6 +127,43 @@ import Testing
         #expect(check["reason"] as? String == "ListVolumes: Unavailable")
     }
 
+    @Test func `recent errors come last, the latest first`() throws {
+        var scene = StatusPageScene.page()
+        #expect(try json(scene)["recentErrors"] as? [String] == [])
+        let now = StatusPageScene.now
+        let refused = RecentErrors.Entry(
+            message: "Failed to record event, retrying",
+            detail: "create events default: 403",
+            first: now - 3600,
+            last: now - 42,
+            count: 7
+        )
+        let lost = RecentErrors.Entry(
+            message: "Lost leadership",
+            detail: "",
+            first: now - 600,
+            last: now - 600,
+            count: 1
+        )
+        scene.recentErrors = [refused, lost]
+        let page = page(scene)
+        // An error of the past changes nothing.
+        #expect(page.summary == "18 of 18 volumes are healthy")
+        #expect(page.tables.map(\.title) == ["Unhealthy PersistentVolumeClaims", "Recent errors"])
+        let rows: [[String]] = [
+            ["42s ago", "7", "Failed to record event, retrying", "create events default: 403"],
+            ["10m ago", "1", "Lost leadership", ""],
+        ]
+        #expect(page.tables.last?.rows == rows)
+        let errors = try #require(try json(scene)["recentErrors"] as? [[String: Any]])
+        func texts(_ name: String) -> [String] { errors.compactMap { $0[name] as? String } }
+        #expect(texts("error") == ["Failed to record event, retrying", "Lost leadership"])
+        #expect(errors.compactMap { $0["count"] as? Int } == [7, 1])
+        #expect(texts("last") == ["2026-11-29T16:59:18Z", "2026-11-29T16:50:00Z"])
+        #expect(texts("first") == ["2026-11-29T16:00:00Z", "2026-11-29T16:50:00Z"])
+        #expect(texts("reason") == ["create events default: 403"])
+    }
+
     @Test(arguments: [
         (1, 1, 0, "1 of 2 volumes is healthy, none is unhealthy", StatusPage.Tone.plain),
         (0, 1, 0, "0 of 1 volumes are healthy, none is unhealthy", .plain),
@@ -183,6 +220,8 @@ import Testing
     @Test(arguments: StatusPageScene.hostileTexts) func `a hostile text is the same text in JSON`(text: String) throws {
         let json = try json(StatusPageScene.page(text: text))
         #expect((json["driver"] as? [String: Any])?["name"] as? String == text)
+        let errors = try #require(json["recentErrors"] as? [[String: Any]])
+        for name in ["error", "reason"] { #expect(errors.first?[name] as? String == text) }
         let claims = try #require((json["unhealthyClaims"] as? [String: Any])?["items"] as? [[String: Any]])
         #expect(claims.first?["name"] as? String == text)
         let conditions = try #require(claims.first?["conditions"] as? [[String: String]])

@@ -238,6 +238,39 @@ import Testing
         }
     }
 
+    /// On a terminal, which script(1) makes. NO_COLOR counts if it is not empty: https://no-color.org.
+    @Test(
+        arguments: [
+            ([:], true), (["NO_COLOR": ""], true), (["NO_COLOR": "1"], false), (["TERM": "dumb"], false),
+        ] as [([String: String], Bool)]
+    )
+    func `the status is colored on a terminal, unless the environment forbids it`(
+        environment: [String: String],
+        isColored: Bool
+    ) async throws {
+        try await withScene { scene in
+            try scene.break("csi-pvc", "DataLoss", "BadBlocks", "")
+            let variables = ["KUBECONFIG": scene.kubeconfig, "NO_COLOR": "", "TERM": "xterm", "SHELL": "/bin/bash"]
+            let outcome = try await Tool.run(
+                try Tool.find("script", package: "bsdutils"),
+                ["--quiet", "--return", "--command", "\(try programPath()) status", "/dev/null"],
+                environment: variables.merging(environment) { $1 }
+            )
+            #expect(outcome.exitCode == 0, "\(outcome.output)")
+            #expect(outcome.output.contains("BadBlocks"), "\(outcome.output)")
+            #expect(outcome.output.contains("\u{1B}[") == isColored, "\(outcome.output)")
+        }
+    }
+
+    @Test func `without a terminal nothing is colored`() async throws {
+        try await withScene { scene in
+            try scene.break("csi-pvc", "DataLoss", "BadBlocks", "")
+            let outcome = try await scene.run([], isProcess: true)
+            #expect(outcome.output.contains("BadBlocks"))
+            #expect(!outcome.output.contains("\u{1B}"))
+        }
+    }
+
     @Test func `the names are arguments for kubectl`() async throws {
         try await withScene { scene in
             try scene.break("csi-pvc", "Degraded", "SlowIO", "")

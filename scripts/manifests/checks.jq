@@ -101,6 +101,39 @@ def check_roles:
     | select(any($objects[]; .kind == $role.kind and .metadata.name == $role.name) | not)
     | "\(.kind) \(.metadata.name): there is no \($role.kind) \($role.name)";
 
+# The rules that bindings grant to service accounts: {account, namespace, rule}. In all namespaces if namespace is null.
+def grants:
+    . as $objects
+    | .[] | select(.kind | IN("ClusterRoleBinding", "RoleBinding"))
+    | .roleRef as $role | .metadata.namespace as $namespace
+    | .subjects[] | select(.kind == "ServiceAccount") | "\(.namespace)/\(.name)" as $account
+    | $objects[] | select(.kind == $role.kind and .metadata.name == $role.name)
+    | select(.kind == "ClusterRole" or .metadata.namespace == $namespace)
+    | .rules[] | {$account, $namespace, rule: .};
+
+# As `kubectl auth can-i` answers with these grants.
+def can_i($grants; $account; $verb; $group; $resource; $namespace):
+    any($grants[];
+        .account == $account and (.namespace == null or .namespace == $namespace)
+        and (.rule | (.verbs | index($verb)) and (.apiGroups | index($group)) and (.resources | index($resource))
+            and .resourceNames == null));
+
+# Every account has its rights still after all kustomizations were applied, each of which replaces objects of the same
+# name. Its namespace is that of its Lease.
+def check_rights:
+    [reduce .[][] as $object ({}; .["\($object.kind) \($object.metadata.namespace) \($object.metadata.name)"] = $object)
+        | [.[]] | grants] as $grants
+    | to_entries[] | .key as $path | [.value | grants.account] | unique[] as $account
+    | ($account | sub("/.*"; "")) as $namespace
+    | (
+        ("list", "watch" | [., "", "persistentvolumes"], [., "", "persistentvolumeclaims"]),
+        ["patch", "", "persistentvolumeclaims/status"],
+        ("list", "get", "create", "patch" | [., "", "events"]),
+        ("get", "create", "update" | [., "coordination.k8s.io", "leases"])
+    ) as [$verb, $group, $resource]
+    | select(can_i($grants; $account; $verb; $group; $resource; $namespace) | not)
+    | "\($path): beside the other drivers \($account) cannot \($verb) \($resource)";
+
 # MARK: All
 
 # The objects of each path.
@@ -122,5 +155,5 @@ reduce .[] as $object ({path: null, sets: {}};
 ),
 (
     with_entries(select(.key | test("^(test/[^/]*|examples/(hostpath|node-deployment|sidecar-[^/]*))$")))
-    | check_disjoint
+    | check_disjoint, check_rights
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws panels of manifests/monitoring/dashboard.json as a PNG, from the answers of a Prometheus.
+"""Draws panels of manifests/monitoring/dashboard.json as a PNG, from the responses of a Prometheus.
 
 dashboard-picture.py PROMETHEUS START END FILE: an address, seconds since 1970, and the picture's path. Requires
 Debian's python3-matplotlib. scripts/monitoring-test.sh --picture calls it.

@@ -17,7 +17,7 @@ extension ControllerPage {
             title: "csi-health-monitor: \(driverName)",
             summary: summary,
             tone: tone,
-            tables: [problems, claims].compactMap(\.self),
+            tables: [problems, claims, errors].compactMap(\.self),
             facts: [driver, volumes, reports, replica].compactMap(\.self),
             links: links,
             footer: "As of \(date(.zero).rfc3339). csi-health-monitor \(build.version) (\(build.revision))."
@@ -74,6 +74,20 @@ extension ControllerPage {
             rows: rows,
             omitted: omittedClaims,
             placeholder: "None"
+        )
+    }
+
+    /// nil while the log has none.
+    private var errors: StatusPage.Table? {
+        guard !recentErrors.isEmpty else { return nil }
+        let rows = recentErrors.map { entry in
+            ["\(age(Int64(now - entry.last))) ago", "\(entry.count)", entry.message, entry.detail]
+        }
+        return StatusPage.Table(
+            title: "Recent errors",
+            columns: ["Last", "Times", "Error", "Reason"],
+            rows: rows,
+            placeholder: ""
         )
     }
 

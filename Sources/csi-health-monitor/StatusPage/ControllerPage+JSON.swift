@@ -16,6 +16,7 @@ extension ControllerPage {
             "driver": driver,
             "replica": replica,
             "checks": .list(checks.map(json)),
+            "recentErrors": .list(recentErrors.map(json)),
             "volumes": snapshot.health.map(volumes),
             "reports": snapshot.health.map(reports),
             "unhealthyClaims": snapshot.health.map { _ in
@@ -67,6 +68,16 @@ extension ControllerPage {
             "note": check.failure == nil ? check.note.map { .text($0) } : nil,
             "since": (check.failure?.age).map { .text(date($0).rfc3339) },
             "reason": (check.failure?.reason).map { .text($0) },
+        ])
+    }
+
+    private func json(_ entry: RecentErrors.Entry) -> StructuredText {
+        .members([
+            "error": .text(entry.message),
+            "reason": entry.detail.isEmpty ? nil : .text(entry.detail),
+            "count": .integer(Int64(entry.count)),
+            "first": .text(UTCDate(secondsSince1970: entry.first).rfc3339),
+            "last": .text(UTCDate(secondsSince1970: entry.last).rfc3339),
         ])
     }
 

@@ -27,6 +27,8 @@ struct ControllerPage: Sendable {
     var hasLeaderElection: Bool
     var snapshot: SidecarSnapshot
     var readiness: Readiness
+    /// The latest first.
+    var recentErrors: [RecentErrors.Entry] = []
     /// Since the program started.
     var uptime: Duration
     /// The wall-clock time, in seconds since 1970.

@@ -9,7 +9,12 @@ extension Pages {
     /// `/status.json`.
     ///
     /// - Parameter paths: of the metrics and health checks.
-    func registerController(_ options: ControllerOptions, status: ControllerStatus, paths: [String]) {
+    func registerController(
+        _ options: ControllerOptions,
+        status: ControllerStatus,
+        recentErrors: RecentErrors,
+        paths: [String]
+    ) {
         let start = ContinuousClock.now
         let paths = paths + (options.hasStatusPage ? ["/status.json"] : [])
         registerZPages(flagValues: options.flagValues, start: start, paths: paths)
@@ -22,6 +27,7 @@ extension Pages {
                 hasLeaderElection: hasLeaderElection,
                 snapshot: status.snapshot(),
                 readiness: status.readiness(),
+                recentErrors: recentErrors.entries,
                 uptime: .now - start,
                 now: WallClock.secondsSince1970
             )
