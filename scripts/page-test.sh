@@ -95,8 +95,9 @@ listens() {
 }
 until_true 60 "address of the monitor" listens
 url=http://$address
-shows() { curl --silent "$url/" | grep --quiet --fixed-strings -e "$1"; }
-shows_no_problem() { ! shows "<h2>Problems</h2>"; }
+# shows TEXT: not a pipe, which would fail when grep ends before curl has written everything.
+shows() { grep --quiet --fixed-strings -e "$1" <<<"$(curl --silent "$url/")"; }
+shows_no_problem() { shows "<title>" && ! shows "<h2>Problems</h2>"; }
 until_true 60 "unhealthy volumes on the page" shows "3 of 20 volumes are unhealthy"
 echo "fault driver/internal" >"$directory/commands"
 until_true 60 "failed call on the page" shows "backend lost"
@@ -144,7 +145,7 @@ fi
 payload='<img src=x onerror="document.title=`changed`"><script>document.title=`changed`</script>'
 # It changes a page that does not escape it: the browser runs scripts.
 echo "<title>unchanged</title><p>$payload" >"$directory/unsafe.html"
-dom "file://$directory/unsafe.html" | grep --quiet '<title>changed</title>' || fail "the browser ran no script"
+grep --quiet '<title>changed</title>' <<<"$(dom "file://$directory/unsafe.html")" || fail "the browser ran no script"
 
 set_health volume-3 Degraded "$payload"
 until_true 60 "hostile reason on the page" shows '&lt;script&gt;'

@@ -15,6 +15,7 @@ packages=(
 )
 # For tests: kubectl, promtool and Lua, unless they are installed from elsewhere.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
+command -v curl >/dev/null || packages+=(curl)
 command -v promtool >/dev/null || packages+=(prometheus)
 command -v lua5.4 >/dev/null || packages+=(lua5.4)
 
@@ -36,4 +37,10 @@ fi
 if ! command -v swift >/dev/null; then
     echo "setup.sh: swift is not on the PATH: install a Swift 6.3 toolchain, see swift.org/install" >&2
     exit 1
+fi
+
+minor=$(kubectl version --client --output=json | jq --raw-output '.clientVersion.minor | gsub("[^0-9]"; "")')
+if [ "$minor" -lt 24 ]; then
+    echo "setup.sh: kubectl 1.$minor, Debian 12's own, does not know all that the manifests use: put kubectl 1.24 or" \
+        "newer on the PATH, see kubernetes.io/docs/tasks/tools; without it, tests of manifests and documentation fail" >&2
 fi

@@ -155,10 +155,10 @@ final class CallLimiter: Sendable {
     ///
     /// - Parameters:
     ///   - maximum: the limit is never higher.
-    ///   - interval: the time in which each volume is probed.
-    init(maximum: Int, interval: Duration) {
+    ///   - longestGap: the longest time between two calls for a volume whose calls fail.
+    init(maximum: Int, longestGap: Duration) {
         state = Mutex(
-            State(failures: CallFailures(interval: interval), concurrency: ProbeConcurrency(maximum: maximum))
+            State(failures: CallFailures(longestGap: longestGap), concurrency: ProbeConcurrency(maximum: maximum))
         )
     }
 
@@ -180,8 +180,13 @@ final class CallLimiter: Sendable {
 
     func pause() { state.withLock { $0.isPaused = true } }
 
-    /// The driver was identified: calls may begin.
-    func resume() { state.withLock { $0.isPaused = false } }
+    /// The driver was identified: calls may begin. Failures from before a pause say nothing of later calls.
+    func resume(at now: Duration) {
+        state.withLock { state in
+            if state.isPaused { _ = state.failures.removeEnded(at: now) }
+            state.isPaused = false
+        }
+    }
 
     /// A call failed; nil: it was not made, because the volume's Secret could not be read.
     func failed(_ error: CSIError?, at now: Duration) -> CallFailures.Line {

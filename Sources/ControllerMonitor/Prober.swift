@@ -30,7 +30,10 @@ final class Prober: Sendable {
         init(_ configuration: MonitorConfiguration) {
             calls = CallLimiter(
                 maximum: configuration.workerThreads,
-                interval: max(configuration.monitorInterval, configuration.listVolumesInterval)
+                longestGap: max(
+                    configuration.monitorInterval * ProbeSchedule<String>.maximumSkip,
+                    configuration.listVolumesInterval
+                )
             )
         }
     }
@@ -78,8 +81,8 @@ final class Prober: Sendable {
                 begin(strategy, identity)
                 nextList = now
             }
+            calls.resume(at: now)
             logEndedFailures()
-            calls.resume()
             context.state.probeable.signal()
             switch strategy {
             case .list(let generation, let canConfirm):

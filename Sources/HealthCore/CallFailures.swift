@@ -33,10 +33,10 @@ package struct CallFailures: Sendable {
     private let memory: Duration
     private var failures: [String: Failure] = [:]
 
-    /// - Parameter interval: the time in which each volume is probed. Without a failure for twice this time, and for
-    ///   the longest pause between two lines, the failures with a code have ended.
-    package init(interval: Duration) {
-        memory = LastingFault.pauses.reduce(interval * 2, max)
+    /// - Parameter longestGap: the longest time between two calls for a volume whose calls fail. Without a failure for
+    ///   twice this time, and for the longest pause between two lines, the failures with a code have ended.
+    package init(longestGap: Duration) {
+        memory = LastingFault.pauses.reduce(longestGap * 2, max)
     }
 
     /// A call has failed.

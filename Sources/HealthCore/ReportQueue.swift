@@ -445,8 +445,12 @@ extension ReportQueue {
                 entry.scheduled = nil
                 firstFailures[key] = nil
             case .report(let cause, let due):
-                // The state that was reported holds again.
-                if cause == .refresh, firstFailures[key]?.cause == .transition { firstFailures[key] = nil }
+                // The state that was reported holds again, or the details that a refresh was to change: what is planned
+                // now is no retry.
+                let latestRetry = max(now, backoffs[key]?.notBefore ?? .zero)
+                if cause == .refresh, firstFailures[key]?.cause == .transition || due > latestRetry {
+                    firstFailures[key] = nil
+                }
                 if entry.scheduled?.cause != cause || entry.scheduled?.due != due {
                     let ticket = queues.insert(key, cause, due: due)
                     entry.scheduled = Scheduled(due: due, ticket: ticket, cause: cause)

@@ -23,6 +23,9 @@ package import HealthCore
 /// 2. If the driver has found another volume meanwhile, or no other was found before and had a response to its last
 ///    call: otherwise the driver may be at fault (rule 5).
 extension NodeHealthState {
+    /// The longest time between two calls for a volume whose calls fail, if the interval is not longer.
+    package static var maximumBackoff: Duration { DriverProbes.maximumBackoff }
+
     // MARK: Connections
 
     /// A driver of the node is known, connected or not. Only these are in snapshots; a driver that connects is one of

@@ -43,7 +43,8 @@ final class DriverMonitor: Sendable {
         self.address = address
         self.registeredName = registeredName
         self.connected = connected
-        failures = Mutex(CallFailures(interval: context.configuration.monitorInterval))
+        let longestGap = max(context.configuration.monitorInterval, NodeHealthState.maximumBackoff)
+        failures = Mutex(CallFailures(longestGap: longestGap))
         client = try CSIClient(
             configuration: .init(address: address, timeout: context.configuration.timeout),
             logger: context.logger,
@@ -110,6 +111,9 @@ final class DriverMonitor: Sendable {
         var identity = identity
         var identified = now
         var isUnresponsive = false
+        // Failures from before this connection say nothing of later calls.
+        let connectedAt = now
+        failures.withLock { _ = $0.removeEnded(at: connectedAt) }
         while true {
             logEndedFailures()
             let end = await waitUntilDisconnected(atMost: interval)

@@ -11,8 +11,8 @@ final class RecentErrors: Sendable {
     struct Entry: Sendable, Equatable {
         /// The line's constant message.
         var message: String
-        /// Its readiness check, and its error or reason; empty if it has none. Its other values, such as names of
-        /// volumes, are left out.
+        /// Its readiness check, and its error or reason, which may have the driver's or the API server's message; empty
+        /// if it has none. Its other values, such as `volumeHandle`, are left out.
         var detail: String
         /// When the first and the last of these lines were logged, in seconds since 1970.
         var first: Double

@@ -10,7 +10,7 @@ import Testing
 
 /// manifests/krew, as krew validates a manifest: kubernetes-sigs/krew at db921d5, `pkg/index/types.go` (the fields),
 /// `internal/index/validation/validate.go` and `cmd/validate-krew-manifest/main.go`.
-@Suite struct KrewManifestTests {
+@Suite(.timeLimit(.minutes(30))) struct KrewManifestTests {
     /// The manifest of a release, made by the command in README.md.
     private static func manifest() async throws -> YAMLNode {
         let directory = DocumentedCommand.root.appending(path: "manifests/krew").path
@@ -19,8 +19,9 @@ import Testing
         #expect(commands.count == 1)
         let outcome = try await Tool.run(
             "/bin/bash",
-            ["-euc", "cd \(directory); \(command.text)"],
+            ["-euc", "cd \"$directory\"; \(command.text)"],
             environment: [
+                "directory": directory,
                 "version": "v0.2.0", "url": "https://example.com/releases/download/v0.2.0/volume-health.tar.gz",
                 "sha256": String(repeating: "0a", count: 32),
             ]

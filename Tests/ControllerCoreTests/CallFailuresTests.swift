@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthMonitorTestKit
 import Testing
 
 @testable import HealthCore
 
 @Suite struct CallFailuresTests {
-    private var failures = CallFailures(interval: .seconds(60))
+    private var failures = CallFailures(longestGap: .seconds(60))
 
     @Test mutating func `failures that last are logged at once, then at increasing intervals`() {
         var minutes: [Int64] = []
@@ -45,7 +46,7 @@ import Testing
     }
 
     @Test func `failures that come once per long interval have not ended in between`() {
-        var failures = CallFailures(interval: .seconds(3600))
+        var failures = CallFailures(longestGap: .seconds(3600))
         #expect(failures.failed(code: "INTERNAL", at: .zero) == .first)
         for hour in 1...5 {
             #expect(failures.removeEnded(at: .seconds(3600 * hour - 1)).isEmpty)
@@ -53,5 +54,24 @@ import Testing
             #expect(line == .lasting(age: .seconds(3600 * hour), count: hour + 1))
         }
         #expect(failures.removeEnded(at: .seconds(7 * 3600)).count == 1)
+    }
+
+    /// A volume whose calls fail is skipped for more and more intervals.
+    @Test func `calls for one volume that keep failing have not ended in between`() {
+        let interval = Duration.seconds(300)
+        var failures = CallFailures(longestGap: interval * ProbeSchedule<String>.maximumSkip)
+        var random = SeededGenerator(seed: 1)
+        var schedule = ProbeSchedule(interval: interval, ["volume"], at: .zero, using: &random)
+        var (now, lines) = (Duration.zero, [CallFailures.Line]())
+        while now < .seconds(6 * 3600) {
+            #expect(failures.removeEnded(at: now).isEmpty)
+            if case .probe(let key) = schedule.next(at: now) {
+                lines.append(failures.failed(code: "DEADLINE_EXCEEDED", at: now))
+                schedule.finish(key, .failed, at: now)
+            }
+            now += .seconds(10)
+        }
+        #expect(lines.count > 8)
+        #expect(lines.count { $0 == .first } == 1)
     }
 }
