@@ -74,7 +74,11 @@ extension NodeFailures {
     }
 
     /// The events that have failed and wait; nil when there are none.
-    package var failingReports: FailingReports? { queue.failing }
+    package var failingReports: FailingReports? {
+        let uncertain = affectedClaims.values.flatMap { $0.values.compactMap(\.uncertainSince) }
+        let since = uncertain.min().map { FailingReports(count: uncertain.count, since: $0) }
+        return .sum([queue.failing, since])
+    }
 
     /// How many events wait or are under way.
     package var waitingReports: Int { queue.backlog.depth }
@@ -95,6 +99,7 @@ extension NodeFailures {
         if affected.isReviewDeferred { scheduleReview(of: key.node, at: now) }
         affected.isReportUnderWay = false
         affected.isReviewDeferred = false
+        affected.uncertainSince = outcome.isUncertain ? affected.uncertainSince ?? now : nil
         if outcome.isUncertain {
             // It is unknown whether the event was recorded: what holds now is reported again.
             affected.reported = Reported(time: now, isCertain: false)

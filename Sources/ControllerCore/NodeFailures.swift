@@ -47,6 +47,9 @@ package struct NodeFailures: Sendable {
         var reported: Reported?
         /// The change that the queue is to report; nil: none.
         var pending: Change?
+        /// When the first of the last attempts failed, if it is unknown whether their event was recorded: the queue
+        /// forgets these.
+        var uncertainSince: Duration?
         /// Whether a report was handed out and has not completed; until then nothing else is decided.
         var isReportUnderWay = false
         /// Whether a review became due while the report was under way.
@@ -199,6 +202,7 @@ package struct NodeFailures: Sendable {
         case .recovery:
             queue.set(NodeFailureState(node: key.node, pods: []), for: key, at: now)
         case nil:
+            affected.uncertainSince = nil
             let isOver = node == nil && state.isClear
             if affected.reported == nil || isOver { return nil }
         }

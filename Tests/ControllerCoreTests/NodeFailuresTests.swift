@@ -353,6 +353,26 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(301)) == ["data: web-0 on worker"])
     }
 
+    @Test(arguments: [.responseLost, .failed(RequestFailure(isUncertain: true)), .unreachable] as [ReportOutcome])
+    mutating func `a report fails from its first attempt until it is recorded or no longer needed`(
+        outcome: ReportOutcome
+    ) throws {
+        fail(at: .zero)
+        var now = Duration.seconds(300)
+        for _ in 0..<3 {
+            failures.complete(try pendingReport(at: now), outcome, at: now)
+            #expect(failures.failingReports == FailingReports(count: 1, since: .seconds(300)))
+            now += .seconds(120)
+        }
+        failures.complete(try pendingReport(at: now), .reported, at: now)
+        #expect(failures.failingReports == nil)
+        now += .seconds(1800)
+        failures.complete(try pendingReport(at: now), outcome, at: now)
+        failures.remove(pod: "web-0", at: now)
+        #expect(reported(at: now) == [])
+        #expect(failures.failingReports == nil)
+    }
+
     @Test mutating func `a namespace that is gone ends the reports`() throws {
         fail(at: .zero)
         failures.complete(try pendingReport(at: .seconds(300)), .gone, at: .seconds(300))
