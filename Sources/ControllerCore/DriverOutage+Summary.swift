@@ -9,7 +9,7 @@ extension DriverOutage {
     ///
     /// - Parameter since: ``since`` in RFC 3339, in UTC: an event is read on other days and in other time zones.
     package func summary(since: String) -> String {
-        let counts = "\(Self.grouped(unhealthy)) of \(Self.grouped(volumes)) volumes unhealthy since \(since)"
+        let counts = "\(unhealthy.grouped) of \(volumes.grouped) volumes unhealthy since \(since)"
         let causes = [conditionSummary, commonSummary].filter { !$0.isEmpty }.joined(separator: "; ")
         return causes.isEmpty ? counts : "\(counts): \(causes)"
     }
@@ -18,9 +18,9 @@ extension DriverOutage {
     package var conditionSummary: String {
         var texts = conditions.map { count in
             let reason = bounded(count.identity.reason, toBytes: Self.maximumReasonBytes)
-            return "\(count.identity.status.rawValue) (\(reason)) \(Self.grouped(count.volumes))"
+            return "\(count.identity.status.rawValue) (\(reason)) \(count.volumes.grouped)"
         }
-        if otherConditions > 0 { texts.append("and \(Self.grouped(otherConditions)) other reasons") }
+        if otherConditions > 0 { texts.append("and \(otherConditions.grouped) other reasons") }
         return texts.joined(separator: ", ")
     }
 
@@ -37,17 +37,6 @@ extension DriverOutage {
 
     /// The driver chooses reasons, and an event's message has 1024 bytes.
     private static var maximumReasonBytes: Int { 64 }
-
-    /// With commas between thousands.
-    fileprivate static func grouped(_ number: Int) -> String {
-        let digits = Array(String(number))
-        var text = ""
-        for (index, digit) in digits.enumerated() {
-            if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
-            text.append(digit)
-        }
-        return text
-    }
 }
 
 extension OutageState {
@@ -56,10 +45,23 @@ extension OutageState {
         let rest =
             switch unhealthy {
             case 0: "no volume is unhealthy"
-            case 1: "1 of \(DriverOutage.grouped(volumes)) volumes is still unhealthy"
+            case 1: "1 of \(volumes.grouped) volumes is still unhealthy"
             default:
-                "\(DriverOutage.grouped(unhealthy)) of \(DriverOutage.grouped(volumes)) volumes are still unhealthy"
+                "\(unhealthy.grouped) of \(volumes.grouped) volumes are still unhealthy"
             }
         return "The outage lasted \(age(max(0, lasted.components.seconds))); \(rest)"
+    }
+}
+
+extension Int {
+    /// With commas between thousands: `2,000`.
+    package var grouped: String {
+        let digits = Array(String(self))
+        var text = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
+            text.append(digit)
+        }
+        return text
     }
 }

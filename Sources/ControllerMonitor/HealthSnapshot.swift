@@ -193,7 +193,8 @@ extension ListProblem {
 
 extension AbsenceSuspicion {
     fileprivate var sentence: String {
-        "the driver does not find \(missing) of \(used) volumes at once: it is suspected, and none of them is reported missing yet"
+        "the driver does not find \(missing.grouped) of \(used.grouped) volumes at once: it is suspected, and none of "
+            + "them is reported missing yet"
     }
 }
 

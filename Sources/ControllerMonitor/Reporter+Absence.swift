@@ -31,9 +31,11 @@ extension Reporter {
                 )
             }
             if let suspicion, reported == nil {
+                let (missing, used) = (suspicion.missing.grouped, suspicion.used.grouped)
+                let hold = age(context.configuration.missingVolumesHold.components.seconds)
                 let message =
-                    "The CSI driver does not find \(suspicion.missing) of \(suspicion.used) volumes: none of them is reported "
-                    + "missing before \(age(context.configuration.missingVolumesHold.components.seconds)) have passed"
+                    "The CSI driver does not find \(missing) of \(used) volumes: none of them is reported missing before "
+                    + "\(hold) have passed"
                 context.logger.warning(
                     "Many volumes are missing at once, suspecting the driver",
                     metadata: [
