@@ -112,9 +112,10 @@ enum Kubeconfigs {
         } catch {
             throw InvariantViolation(message: "an accepted configuration is unusable: \(error)")
         }
-        // An "@" in the path does not mark user information.
-        let shown = "\(configuration)"
-        try require(!shown.contains("://u:p@") && URLAuthority(shown)?.userInfo == nil, "user information is shown")
+        // An "@" in the path does not mark user information, not even in a path that looks like another URL.
+        let parts = "\(configuration)".split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+        let authority = parts.count > 2 ? parts[2].prefix { !"?#".contains($0) } : ""
+        try require(!authority.isEmpty && !authority.contains("@"), "user information is shown")
     }
 
     private static func check(_ error: KubernetesConfigurationError, lines: Int) throws(InvariantViolation) {
