@@ -45,12 +45,12 @@ struct OutageScenario: Scenario {
 
                 let before = try Costs(sidecar: process, cluster: cluster)
                 try await cluster.makeAbnormal(volumes, ownMessages: ownMessages)
-                let reported = try await cluster.timeUntilReported(by: process, self)
+                let reported = try await cluster.timeUntilReported("VolumeConditionAbnormal", by: process, self)
                 let after = try Costs(sidecar: process, cluster: cluster)
                 let abnormal = try await cluster.events("VolumeConditionAbnormal")
 
                 try await cluster.makeHealthy(volumes)
-                let recovered = try await cluster.timeUntilReported(by: process, self)
+                let recovered = try await cluster.timeUntilReported("VolumeConditionNormal", by: process, self)
                 let normal = try await cluster.events("VolumeConditionNormal")
                 let memory = try ProcessMemory(of: process)
                 let requests = try await cluster.requests()
@@ -102,9 +102,10 @@ extension ClusterProcess {
         try await ContinuousClock().sleep(for: .seconds(1))
     }
 
-    /// The time from the next list call until each volume has a new event and, if the sidecar writes claims' status, a
-    /// new status.
+    /// The time from the next list call until each volume has a new event with the reason and, if the sidecar writes
+    /// claims' status, a new status.
     fileprivate func timeUntilReported(
+        _ reason: String,
         by process: Int32,
         _ scenario: OutageScenario
     ) async throws -> Double {
@@ -112,14 +113,20 @@ extension ClusterProcess {
         let (calls, before) = (try await callCount(method), try await requests())
         try await wait(for: method, count: calls + 1, by: process, within: .seconds(3 * scenario.interval))
         let start = try await self.calls(method)[calls].time
-        while Self.now < start + Double(scenario.patience) {
+        while true {
+            let elapsed = Self.now - start
+            if elapsed >= Double(scenario.patience) { return elapsed }
             let now = try await requests()
             let patched = now.statusWrites - before.statusWrites
             let isPatched = patched == 0 || patched >= configuration.volumes
-            if now.createdEvents - before.createdEvents >= configuration.volumes, isPatched { break }
+            // The events on the CSIDriver count too: the events themselves are only looked through when there are enough.
+            if now.createdEvents - before.createdEvents >= configuration.volumes, isPatched,
+                try await events(reason).objects >= configuration.volumes
+            {
+                return elapsed
+            }
             _ = try ProcessTime(of: process)
             try await ContinuousClock().sleep(for: .milliseconds(100))
         }
-        return Self.now - start
     }
 }
