@@ -262,7 +262,7 @@ extension FaultInjector {
         for watch in server.watches { watch.fail(.tooOld(requested: 1, oldest: 2)) }
     }
 
-    /// Makes clients list again, in pages: without, a fault of such lists would meet none.
+    /// Makes clients list again, in pages. Otherwise they would go on watching, and a fault of lists would meet none.
     private func beginPagedLists() {
         server.featureGates.remove(.watchList)
         expireWatches()
