@@ -98,6 +98,7 @@ extension LeaderElector {
             )
         }
         let written: StoredLease
+        let mayHaveHeld = term.mayHoldLease.load(ordering: .relaxed)
         do {
             switch decision {
             case .standby(let until): return .standby(until: until)
@@ -109,7 +110,8 @@ extension LeaderElector {
                 written = try await client.update(lease(record, basedOn: known))
             }
         } catch {
-            if error.wasDefinitelyNotApplied { term.mayHoldLease.store(false, ordering: .relaxed) }
+            // An earlier request of the term may have been applied.
+            if error.wasDefinitelyNotApplied { term.mayHoldLease.store(mayHaveHeld, ordering: .relaxed) }
             throw error
         }
         term.machine.withLock { $0.didWrite(sent: sent) }

@@ -52,7 +52,8 @@ package final class LeaderElector: Sendable {
     /// - Parameters:
     ///   - health: is kept up to date with the renewals.
     ///   - onChange: is called when leadership begins and ends, concurrently with the work. It delays nothing, and is
-    ///     cancelled when ``run(isFit:_:)`` ends. After a release at the end of the work it has ``releaseTimeout``.
+    ///     cancelled when ``run(isFit:_:)`` ends. After the work has ended, it and the release before it share
+    ///     ``releaseTimeout``.
     package init(
         client: KubernetesClient,
         configuration: Configuration,
@@ -125,6 +126,7 @@ package final class LeaderElector: Sendable {
                     notifications.addTask { await self.onChange(.ended(.steppedDown(error))) }
                 case .workEnded(let result):
                     await release(reporting: .ended(.released))
+                    notifications.cancelAll()
                     return try result.get()
                 case .lost:
                     acquireDelay.reset()

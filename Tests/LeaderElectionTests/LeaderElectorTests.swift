@@ -189,6 +189,32 @@ import Testing
         }
     }
 
+    /// The acquisition was applied and its response was lost; the next write was refused before it could be applied.
+    @Test func `a Lease that may have been acquired is released after a refused write too`() async throws {
+        try await Self.withServer { server, client in
+            let refused = Atomic(0)
+            server.intercept { request in
+                switch request.verb {
+                case .create: return .loseResponse
+                case .update:
+                    refused.add(1, ordering: .relaxed)
+                    return .fail(StatusError(code: 429, reason: "TooManyRequests", message: "busy"))
+                default: return nil
+                }
+            }
+            let candidate = try Candidate("pod-0", client)
+            while refused.load(ordering: .relaxed) == 0 {
+                candidate.clock.advance(by: .seconds(1))
+                await pollingPause()
+            }
+            await candidate.clock.sleeper(ofAtLeast: .milliseconds(1))
+            server.intercept(nil)
+            await candidate.stop()
+            let holder = try spec(server)?["holderIdentity"]
+            #expect(holder == "")
+        }
+    }
+
     @Test func `a standby waits until a dead leader's Lease has expired`() async throws {
         try await Self.withServer { server, client in
             // As client-go writes it. The holder never renews it, and its clock is decades ahead.
@@ -413,6 +439,31 @@ import Testing
             for _ in 0..<4 { await seen.next().map { first.append($0) } }
             #expect(first.count { $0 == "began" } == 2)
             #expect(first.count { $0 == "blind" } == 2)
+        }
+    }
+
+    @Test func `the end of the work cancels what a change of leadership has started`() async throws {
+        try await Self.withServer { _, client in
+            let clock = ManualClock()
+            let (started, start) = AsyncStream.makeStream(of: Void.self)
+            let elector = LeaderElector(
+                client: client,
+                configuration: .init(
+                    namespace: "kube-system",
+                    name: Self.lease,
+                    identity: "pod-0",
+                    timing: try LeaderElectionTiming()
+                ),
+                clock: clock,
+                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ) { change in
+                guard case .began = change else { return }
+                start.finish()
+                // As an event whose API server does not respond.
+                try? await Task.sleep(for: .seconds(24 * 3600))
+            }
+            try await elector.run { for await _ in started {} }
         }
     }
 
