@@ -37,11 +37,12 @@ package struct NodeFailureState: Reportable {
 
 /// The reports to send, with `next` and `complete`.
 extension NodeFailures {
-    /// An earlier process reported the node's failure on the claim, and no recovery since (rule 9). Called before the
-    /// first report.
+    /// An earlier process reported the node's failure on the claim, and no recovery since (rule 9). What is known of
+    /// the claim on this node already is newer, and is kept.
     ///
     /// - Parameter time: when it was reported; may be before the clock's origin.
     package mutating func restore(reportedFailureOf node: String, to claim: Claim, reportedAt time: Duration) {
+        guard affectedClaims[node]?[claim.uid] == nil else { return }
         affectedClaims[node, default: [:]][claim.uid] = AffectedClaim(
             claim: claim,
             reported: Reported(time: time, isCertain: true)

@@ -11,7 +11,7 @@ import Synchronization
 
 /// Reports the failure of a node on the claims that pods on it use, and the node's recovery.
 ///
-/// It watches nodes and pods; while nothing changes it makes no other request.
+/// It watches nodes and pods; while all nodes are Ready it makes no other request.
 ///
 /// RBAC: `list` and `watch` on `nodes` and `pods`; on `events` as ``HealthMonitor`` needs them.
 struct NodeWatcher: Sendable {
@@ -44,8 +44,11 @@ struct NodeWatcher: Sendable {
             { try await watchPods() },
             {
                 // Rule 9: reads back what was reported before anything is reported.
-                try await restore()
-                try await report()
+                let isRestored = try await restore()
+                try await runAll([
+                    { isRestored ? try await suspendUntilCancelled() : try await restoreLater() },
+                    { try await report() },
+                ])
             },
         ])
     }
@@ -94,7 +97,7 @@ struct NodeWatcher: Sendable {
         } complete: { report, outcome, now in
             nodes.withLock { $0.complete(report, outcome, at: now) }
         } send: { report in
-            try await reporter.record(event(report), on: report.claim)
+            try await reporter.record(event(report), on: report.claim, isKnown: report.cause == .refresh)
         }
     }
 
@@ -114,20 +117,44 @@ struct NodeWatcher: Sendable {
 // MARK: Rule 9
 
 extension NodeWatcher {
-    /// Reads back what earlier processes reported; after a minute of failures it continues without.
+    /// Reads back what earlier processes reported, within ``HealthRuntime/ReadBackLimits``.
+    ///
+    /// - Returns: whether it succeeded.
+    /// - Throws: only `CancellationError`.
+    private func restore() async throws -> Bool {
+        guard let recorded = try await reporter.history.withinLimits({ try await readBack() }) else {
+            context.logger.error(
+                "Failed to read back events about nodes, continuing without: recoveries are reported when it succeeds"
+            )
+            return false
+        }
+        restore(recorded)
+        return true
+    }
+
+    /// Retries after ``restore()`` gave up, until it succeeds; then waits for the cancellation.
     ///
     /// - Throws: only `CancellationError`.
-    private func restore() async throws {
-        let history = reporter.history
-        let recorded = try await history.withinLimits {
-            try await history.read(
-                kind: PersistentVolumeClaim.resource.kind,
-                component: reporter.events.component,
-                reasons: [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason],
-                into: RecordedNodeFailures()
-            ) { $0.add($1) }
+    private func restoreLater() async throws {
+        while true {
+            try await context.time.sleep(for: ReadBackLimits.laterInterval)
+            do {
+                restore(try await readBack())
+                return try await suspendUntilCancelled()
+            } catch {
+                try Task.checkCancellation()
+                context.logger.debug("Failed to read back events about nodes, retrying", metadata: ["err": "\(error)"])
+            }
         }
-        if let recorded { restore(recorded) }
+    }
+
+    private func readBack() async throws -> RecordedNodeFailures {
+        try await reporter.history.read(
+            kind: PersistentVolumeClaim.resource.kind,
+            component: reporter.events.component,
+            reasons: [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason],
+            into: RecordedNodeFailures()
+        ) { $0.add($1) }
     }
 
     private func restore(_ recorded: RecordedNodeFailures) {

@@ -405,6 +405,13 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(1001)) == ["data: worker"])
     }
 
+    @Test(.tags(.rule9)) mutating func `a failure that is read back late does not replace what was reported since`() {
+        fail(at: .zero)
+        #expect(reported(at: .seconds(300)) == ["data: web-0 on worker"])
+        failures.restore(reportedFailureOf: "worker", to: .named("data"), reportedAt: .seconds(-10000))
+        #expect(reported(at: .seconds(600)) == [])
+    }
+
     @Test(.tags(.rule9)) mutating func `a deleted node without pods is forgotten`() {
         failures.restore(reportedFailureOf: "old", to: .named("data"), reportedAt: .seconds(-60))
         #expect(reported(at: .zero) == [])

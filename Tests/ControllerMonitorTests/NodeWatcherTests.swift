@@ -8,6 +8,7 @@ import HealthCore
 import HealthMonitorTestKit
 import KubernetesAPI
 import KubernetesClient
+import Synchronization
 import Testing
 
 @testable import ControllerMonitor
@@ -284,6 +285,39 @@ import Testing
                 _ = await scene.server.journal.first { $0.request.verb == .patch && $0.code == 200 }
                 let all = try scene.server.objects(kind: "Event").map { [$0["reason"], $0["count"]] }
                 #expect(Set(all) == [["NodeFailed", 2], ["NodeRecovered", 1]])
+            }
+        }
+    }
+
+    @Test(.tags(.rule9)) func `a recovery is reported although the events could not be read back at first`() async throws {
+        try await NodeScene.run { scene in
+            try scene.prepare(ready: "False", since: Date() - 301)
+            try await scene.watch { _ = try await scene.event(1) }
+            try scene.set(node: "worker", ready: "True")
+            let lists = Atomic(0)
+            scene.server.intercept { request in
+                guard request.verb == .list, request.resource == "events" else { return nil }
+                let attempt = lists.add(1, ordering: .relaxed).newValue
+                return attempt > 3 ? nil : .fail(StatusError(code: 504, reason: "Timeout", message: "too long"))
+            }
+            try await scene.watch {
+                while try scene.events() == 1 { await scene.pass(.seconds(5)) }
+                let event = try await scene.event(2)
+                #expect(event["reason"] == "NodeRecovered")
+            }
+            #expect(lists.load(ordering: .relaxed) > 3)
+        }
+    }
+
+    @Test(.tags(.rule8)) func `a refresh of a lasting failure is no new event`() async throws {
+        try await NodeScene.run { scene in
+            try scene.prepare(ready: "False", since: Date() - 301)
+            try await scene.watch {
+                _ = try await scene.event(1)
+                await scene.pass(.seconds(31 * 60))
+                _ = await scene.server.journal.first { $0.request.verb == .patch && $0.code == 200 }
+                let creations = scene.server.journal.records.count { $0.request.verb == .create }
+                #expect(creations == 1)
             }
         }
     }
