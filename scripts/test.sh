@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs all tests. Arguments are passed to `swift test`: scripts/test.sh --filter
-# CSIClientTests
+# CSIClientTests. Fails if no test matches them, which `swift test` itself does not.
 #
 # With --sanitize=thread or --sanitize=address as the first argument, tests run under that sanitizer, built in
 # .build-tsan or .build-asan. A report of the sanitizer fails the run, also one of a program that a test runs.
@@ -30,4 +30,10 @@ case "${1-}" in
 esac
 
 scripts/setup.sh
-exec swift test "${options[@]}" "$@"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+swift test "${options[@]}" "$@" | tee "$log"
+if grep --quiet 'Test run with 0 tests' "$log"; then
+    echo "test.sh: no test was run: none matches the arguments \"$*\"" >&2
+    exit 1
+fi

@@ -17,44 +17,86 @@ struct DocumentedCommand: Sendable {
 
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
 
-    /// The pages for users and contributors.
-    static func pages() throws -> [String] {
+    /// The pages for users and contributors: those in the root itself, and all in docs and manifests.
+    static func pages(in root: URL = root) throws -> [String] {
         let manager = FileManager.default
-        func pages(in directory: String) throws -> [String] {
-            try manager.contentsOfDirectory(atPath: root.appending(path: directory).path)
-                .filter { $0.hasSuffix(".md") }.map { directory.isEmpty ? $0 : "\(directory)/\($0)" }
+        var paths = try manager.contentsOfDirectory(atPath: root.path)
+        for directory in ["docs", "manifests"] {
+            let files = try manager.subpathsOfDirectory(atPath: root.appending(path: directory).path)
+            paths += files.map { "\(directory)/\($0)" }
         }
-        let manifests = try manager.contentsOfDirectory(atPath: root.appending(path: "manifests").path)
-        return try (["", "docs", "docs/decisions"] + manifests.map { "manifests/\($0)" }).flatMap(pages).sorted()
+        return paths.filter { $0.hasSuffix(".md") }.sorted()
     }
 
     /// The commands of a page.
     ///
     /// - Throws: `ExpectationFailedError` if a block has no language.
     static func all(in page: String) throws -> [DocumentedCommand] {
+        try parts(of: page).flatMap { part in
+            guard case .block(let info, let lines) = part else { return [] as [DocumentedCommand] }
+            return try commands(of: info, lines, page)
+        }
+    }
+
+    /// The inline code of a page, each on one line.
+    ///
+    /// - Throws: `ExpectationFailedError` if a paragraph has a backtick without its counterpart.
+    static func inlineCode(in page: String) throws -> [String] {
+        try parts(of: page).flatMap { part in
+            guard case .paragraph(let text) = part else { return [] as [String] }
+            let pieces = text.split(separator: "`", omittingEmptySubsequences: false)
+            try #require(!pieces.count.isMultiple(of: 2), "\(page): \(text)")
+            return pieces.indices.filter { !$0.isMultiple(of: 2) }.map { index in
+                // In a table, a vertical bar has a backslash.
+                pieces[index].split(whereSeparator: \.isWhitespace).joined(separator: " ").replacing("\\|", with: "|")
+            }
+        }
+    }
+
+    private enum Part {
+        case paragraph(String)
+        /// A fenced block: its info string, and its lines without their common indentation.
+        case block(info: [Substring], lines: [Substring])
+    }
+
+    private static func parts(of page: String) throws -> [Part] {
         let text = try String(contentsOf: root.appending(path: page), encoding: .utf8)
-        var commands: [DocumentedCommand] = []
-        // The info string and the lines of the block that is open.
+        var parts: [Part] = []
+        // The block that is open.
         var block: (info: [Substring], indent: Int, lines: [Substring])?
+        var paragraph: [Substring] = []
+        func endParagraph() {
+            if !paragraph.isEmpty { parts.append(.paragraph(paragraph.joined(separator: "\n"))) }
+            paragraph = []
+        }
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             let content = line.drop { $0 == " " }
             if content.hasPrefix("```") {
                 if let ended = block {
-                    commands += Self.commands(of: ended.info, ended.lines, page)
+                    parts.append(.block(info: ended.info, lines: ended.lines))
                     block = nil
                 } else {
-                    let info = content.dropFirst(3).split(separator: " ")
-                    try #require(!info.isEmpty, "\(page): a block has no language")
-                    block = (info, line.count - content.count, [])
+                    endParagraph()
+                    block = (content.dropFirst(3).split(separator: " "), line.count - content.count, [])
                 }
             } else if let indent = block?.indent {
                 block?.lines.append(line.dropFirst(min(indent, line.count - content.count)))
+            } else if content.isEmpty {
+                endParagraph()
+            } else {
+                paragraph.append(line)
             }
         }
-        return commands
+        endParagraph()
+        return parts
     }
 
-    private static func commands(of info: [Substring], _ lines: [Substring], _ page: String) -> [DocumentedCommand] {
+    private static func commands(
+        of info: [Substring],
+        _ lines: [Substring],
+        _ page: String
+    ) throws -> [DocumentedCommand] {
+        try #require(!info.isEmpty, "\(page): a block has no language")
         let isExample = info.dropFirst().contains("example")
         let texts: [String]
         switch info.first {

@@ -6,15 +6,18 @@ import GRPCTransport
 import HealthMonitorTestKit
 import Testing
 
-/// The log at the highest verbosity, and the events, contain neither bearer tokens nor a driver's secrets, whatever
-/// fails.
+/// The log at the highest verbosity, the events and what the HTTP endpoint serves contain neither bearer tokens nor a
+/// driver's secrets, whatever fails.
 @Suite(.timeLimit(.minutes(30))) struct SecrecyTests {
     /// Unlike any other text in logs and events.
     private static let tokens = ["first-bearer-token-q7w", "second-bearer-token-x3k"]
     private static let password = "storage-password-z9p"
     private static let volume = VolumeFixture(number: 0)
+    private static let paths = [
+        "/", "/status.json", "/statusz", "/flagz", "/metrics", "/readyz?verbose", "/healthz/driver",
+    ]
 
-    @Test func `neither tokens nor secrets are in logs and events`() async throws {
+    @Test func `neither tokens nor secrets are in logs, events and pages`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "sc-\(UUID().uuidString.prefix(8))").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -30,15 +33,20 @@ import Testing
                 ofVolume: Self.volume.handle
             )
             try driver.start()
-            let log = try await Tool.run(
+            let (pages, log) = try await Tool.run(
                 programPath(),
                 [
                     "--csi-address=\(directory)/csi.sock", "--kubeconfig=\(directory)/kubeconfig",
                     "--list-volumes-interval=50ms", "--volume-secrets=controller-publish", "--leader-election",
                     "--leader-election-namespace=default", "--leader-election-lease-duration=1h",
-                    "--leader-election-renew-deadline=50m", "--timeout=1h", "--v=10",
+                    "--leader-election-renew-deadline=50m", "--timeout=1h", "--http-endpoint=127.0.0.1:0", "--v=10",
                 ]
-            ) { _ in
+            ) { processID in
+                var pages: [String: String] = [:]
+                func readPages() async throws {
+                    let port = try #require(try StatusPageProgramTests.listeningPort(ofProcess: processID))
+                    for path in Self.paths { pages[path, default: ""] += try await Self.page(path, port) }
+                }
                 // Not the event on the Lease.
                 while try !server.objects(kind: "Event").contains(where: {
                     $0["involvedObject", "kind"] == "PersistentVolumeClaim"
@@ -50,6 +58,7 @@ import Testing
                     call.method.hasSuffix("VolumeHealth") ? .fail(.unauthenticated, "\(Self.password) is wrong") : nil
                 }
                 try await Self.lists(4, driver)
+                try await readPages()
                 driver.intercept(nil)
                 let faults = FaultInjector(
                     server: server,
@@ -63,6 +72,7 @@ import Testing
                     driver.set(health: [.init(status: 1, reason: "Slow\(code)")], ofVolume: Self.volume.handle)
                     // Of the event, or of the lease.
                     _ = await server.journal.first { $0.code == code }
+                    try await readPages()
                     try await faults.end(.apiServer(fault))
                 }
                 try Data(Self.tokens[1].utf8).write(to: URL(fileURLWithPath: "\(directory)/token"))
@@ -75,7 +85,9 @@ import Testing
                 _ = await server.journal.first {
                     $0.request.user == "with \(Self.tokens[1])" && $0.request.resource == "leases" && $0.code == 200
                 }
-            }.errors
+                try await readPages()
+                return pages
+            }
             await driver.stop()
             // The log is not empty.
             #expect(log.contains("GRPC response"))
@@ -83,9 +95,13 @@ import Testing
             #expect(log.contains("Released lease"))
             let events = try server.objects(kind: "Event").map { "\($0)" }.joined()
             #expect(events.contains("(redacted) is wrong"))
+            for path in ["/", "/status.json"] {
+                #expect(pages[path]?.contains("(redacted) is wrong") == true, "\(path)")
+            }
             for secret in Self.tokens + [Self.password, Data(Self.password.utf8).base64EncodedString()] {
                 #expect(!log.contains(secret))
                 #expect(!events.contains(secret))
+                for (path, text) in pages { #expect(!text.contains(secret), "\(path)") }
             }
         }
     }
@@ -101,6 +117,15 @@ import Testing
             name: volume.volumeName,
             ["spec": ["csi": ["controllerPublishSecretRef": ["namespace": "default", "name": "login"]]]]
         )
+    }
+
+    /// The body of a page of the program, whatever its status.
+    private static func page(_ path: String, _ port: UInt16) async throws -> String {
+        let url = "http://127.0.0.1:\(port)\(path)"
+        let outcome = try await Tool.run(Tool.find("curl", package: "curl"), ["--silent", "--show-error", url])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(!outcome.output.isEmpty, "\(path)")
+        return outcome.output
     }
 
     /// Waits for `count` more lists.

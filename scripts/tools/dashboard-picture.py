@@ -18,10 +18,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plot
 
 TITLES = [
-    "Volumes by state", "Conditions by reason", "Unhealthy claims", "Probe latency", "Sweep age and duration",
-    "Report queue", "API requests by code", "Leader", "Ready",
+    "Volumes by state", "Conditions by reason", "Unhealthy claims", "Outages", "Share of unhealthy volumes",
+    "Probe latency", "Sweep age and duration", "Report queue", "API requests by code", "Leader", "Ready",
+    "Storage of the nodes",
 ]
 COLORS = {"healthy": "#56a64b", "unhealthy": "#e02f44", "stale": "#ff780a", "unknown": "#8e8e8e"}
+# Grafana's names.
+MAPPING_COLORS = {"green": "#56a64b", "red": "#e02f44", "text": "#c7c7c7"}
 
 
 def series(prometheus, expression, start, end):
@@ -75,13 +78,15 @@ def draw(axes, panel, prometheus, start, end):
         axes.set_yticks(range(1, len(cells) + 1), [one["metric"]["le"] + " s" for one in result], fontsize=5.5)
     elif kind == "state-timeline":
         target, result = results[0]
+        mappings = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
         for number, row in enumerate(grid(result, start, end)):
-            for value, color in ((1, "#56a64b"), (0, "#c7c7c7")):
-                axes.broken_barh([(s, 1) for s, v in enumerate(row) if v == value], (number + 0.1, 0.8), color=color)
+            for value, mapping in mappings.items():
+                spans = [(s, 1) for s, v in enumerate(row) if v == int(value)]
+                axes.broken_barh(spans, (number + 0.1, 0.8), color=MAPPING_COLORS[mapping["color"]])
         names = [legend(target, one["metric"]) for one in result]
         axes.set_yticks([number + 0.5 for number in range(len(names))], names, fontsize=6)
-        good, bad = (panel["fieldConfig"]["defaults"]["mappings"][0]["options"][key]["text"] for key in "10")
-        axes.set_title(f"green: {good}, grey: {bad}", loc="right", fontsize=6)
+        colors = (f'{mapping["color"].replace("text", "grey")}: {mapping["text"]}' for mapping in mappings.values())
+        axes.set_title(", ".join(colors), loc="right", fontsize=6)
     elif kind == "table":
         # The claims at the last time at which there were two.
         result = results[0][1]
@@ -110,7 +115,7 @@ def main():
     prometheus, start, end, file = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     path = pathlib.Path(__file__).resolve().parents[2] / "manifests/monitoring/dashboard.json"
     panels = {panel["title"]: panel for panel in reversed(json.loads(path.read_text())["panels"])}
-    figure, axes = plot.subplots(3, 3, figsize=(15, 8.6), constrained_layout=True)
+    figure, axes = plot.subplots(4, 3, figsize=(15, 11.5), constrained_layout=True)
     for title, place in zip(TITLES, axes.flat):
         draw(place, panels[title], prometheus, start, end)
     figure.savefig(file, dpi=85, pil_kwargs={"optimize": True})

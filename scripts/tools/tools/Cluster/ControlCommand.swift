@@ -64,8 +64,8 @@ struct ControlError: Error, CustomStringConvertible {
 
 extension ControlCommand {
     static let all = [
-        abnormal, abnormalEach, healthy, unmount, mount, hang, latency, array, load, requests, calls, events, fault,
-        end,
+        abnormal, abnormalEach, healthy, unmount, mount, hang, storage, latency, array, load, requests, calls, events,
+        fault, end,
     ]
 
     private static let fault = ControlCommand(
@@ -143,6 +143,25 @@ extension ControlCommand {
         abstract: "With --side=node, let all calls about the first COUNT volumes, or all, hang."
     ) { cluster, arguments in
         try await cluster.changeNode(arguments) { node, count in node.hang(count) }
+    }
+
+    private static let storage = ControlCommand(
+        name: "storage",
+        arguments: "[STATUS REASON [MESSAGE]]",
+        abstract: """
+            With --side=node, set the condition of the storage that the node uses: STORAGE_DEGRADED or \
+            STORAGE_UNREACHABLE; without arguments, it is healthy.
+            """
+    ) { cluster, arguments in
+        let numbers = ["STORAGE_DEGRADED": 1, "STORAGE_UNREACHABLE": 2]
+        guard cluster.node != nil else { throw ControlError(description: "the cluster has no node, see --side") }
+        guard arguments.count != 1, let status = arguments.isEmpty ? 0 : numbers[arguments[0]] else {
+            throw ControlError(description: "storage requires STORAGE_DEGRADED or STORAGE_UNREACHABLE, and a reason")
+        }
+        cluster.driver.configuration.storageHealth =
+            arguments.isEmpty
+            ? [] : [.init(status: status, reason: arguments[1], message: arguments.dropFirst(2).joined(separator: " "))]
+        return [:]
     }
 
     private static let latency = ControlCommand(
