@@ -33,7 +33,7 @@ extension CSIClient {
         var wait = Duration.seconds(1)
         var reported: String?
         while true {
-            let began = ContinuousClock.now
+            let began = clock.now
             do throws(CSIError) {
                 let identity = try await identity(of: service)
                 if reported != nil {
@@ -42,7 +42,7 @@ extension CSIClient {
                 return identity
             } catch {
                 try Task.checkCancellation()
-                onFailure(error, ContinuousClock.now - began)
+                onFailure(error, began.duration(to: clock.now))
                 let reason = explanation(of: error)
                 if reason != reported {
                     logger.warning(

@@ -34,7 +34,8 @@ struct StatusScene {
         try StatusRun(
             StatusCommand.parse(arguments).flags,
             environment: ["KUBECONFIG": kubeconfig],
-            isColored: false
+            isColored: false,
+            connectTimeout: .seconds(3600)
         )
     }
 

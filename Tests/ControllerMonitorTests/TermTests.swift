@@ -270,7 +270,8 @@ extension Scene {
 extension RequestRecord {
     /// Whether this is a list, or a watch that begins with one, of a cached resource.
     fileprivate var isListOfCaches: Bool {
+        // A list of one object only checks the version.
         ["persistentvolumes", "persistentvolumeclaims"].contains(request.resource)
-            && (request.verb == .list || request.query["sendInitialEvents"] != nil)
+            && (request.verb == .list && request.query["limit"] != "1" || request.query["sendInitialEvents"] != nil)
     }
 }

@@ -14,13 +14,22 @@ struct StatusRun: Sendable {
     private let flags: StatusFlags
     private let configuration: KubernetesConfiguration
     private let isColored: Bool
+    private let connectTimeout: Duration
     private let logger = Logger(label: "status") { _ in SwiftLogNoOpLogHandler() }
 
-    /// - Parameter environment: the variables of `KubernetesConfiguration.userVariables`.
+    /// - Parameters:
+    ///   - environment: the variables of `KubernetesConfiguration.userVariables`.
+    ///   - connectTimeout: for each connection to the API server, TLS included.
     /// - Throws: an error of the flags or the kubeconfig.
-    init(_ flags: StatusFlags, environment: [String: String], isColored: Bool) throws {
+    init(
+        _ flags: StatusFlags,
+        environment: [String: String],
+        isColored: Bool,
+        connectTimeout: Duration = .seconds(10)
+    ) throws {
         self.flags = flags
         self.isColored = isColored
+        self.connectTimeout = connectTimeout
         configuration = try .user(kubeconfig: flags.kubeconfig, context: flags.context, environment: environment)
     }
 
@@ -33,6 +42,7 @@ struct StatusRun: Sendable {
             configuration: configuration,
             userAgent: "csi-health-monitor/\(Program.version) status",
             rateLimit: nil,
+            connectTimeout: connectTimeout,
             logger: logger
         )
         let result: Result<Int32, any Error>
