@@ -83,7 +83,7 @@ extension Check {
         .parallel: Definition(
             severity: .warning,
             section: "Concurrency",
-            title: "Ten calls at a time succeed like single calls",
+            title: "Ten concurrent calls succeed like single calls",
             advice: "Make the handlers safe for concurrent calls; ABORTED is permitted for calls for the same volume.",
             effect: "Failed calls are repeated; --worker-threads=1 makes one call at a time.",
             requirement: "no call for health was made"

@@ -69,7 +69,8 @@ extension Findings {
 
     // MARK: Agreement
 
-    /// A deviation that both calls have, while the two lists agree: what changes in between is no deviation.
+    /// Compares the two calls for a volume with the lists before and after them. Only what both calls say and both
+    /// lists agree on counts: any other difference may be a change of the volume's health.
     private mutating func compareWithLists(_ get: GetRecording, _ service: ServiceRecording) {
         guard let second = get.second, service.fullLists.count == 2, service.fullLists.allSatisfy(\.isComplete),
             let listed = service.fullLists[0].facts(of: get.id, service.generation),
@@ -83,7 +84,7 @@ extension Findings {
         examine(.agreesWithList, second, fact == listed ? nil : problem)
     }
 
-    // MARK: Calls at a time
+    // MARK: Concurrent calls
 
     private mutating func examineParallel(_ service: ServiceRecording) {
         let singles = service.gets.flatMap(\.exchanges)
@@ -105,7 +106,7 @@ extension Findings {
             examine(
                 .parallel,
                 exchange,
-                problem.map { "one of \(service.parallel.calls.count) calls at a time: \($0)" }
+                problem.map { "one of \(service.parallel.calls.count) concurrent calls: \($0)" }
             )
         }
     }

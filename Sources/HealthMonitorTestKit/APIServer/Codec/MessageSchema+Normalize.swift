@@ -4,7 +4,7 @@
 import Foundation
 
 extension MessageSchema {
-    /// The canonical form of a JSON object: unknown fields and empty fields that Go would omit are dropped, times and
+    /// The canonical form of a JSON object: unknown fields and all empty fields but pointers are dropped, times and
     /// quantities are in the server's format.
     ///
     /// - Throws: `SchemaError` when a value has another type than its field.
@@ -93,7 +93,7 @@ extension FieldType {
 }
 
 extension JSONValue {
-    /// Whether the server leaves the value out: Go's `omitempty`, and empty structs.
+    /// Whether the value is the zero value of its type.
     var isEmpty: Bool {
         switch self {
         case .null: true
