@@ -88,11 +88,11 @@ package final class CSIClient: Sendable {
         driver.withLock { ($0.name, $0.version) }
     }
 
-    /// Waits until the connection breaks: the driver has ended, and may return as another version. Returns at once when
-    /// there is no connection, and on cancellation.
+    /// Waits until the connection breaks, even if another one is open at once: the driver has ended, and may return as
+    /// another version. Returns at once when there is no connection, and on cancellation.
     package func waitUntilDisconnected() async {
         while !Task.isCancelled, channel.connectivityState(tryToConnect: false) == .ready {
-            _ = await channel.waitForConnectivityChange(from: .ready, timeout: .seconds(60))
+            if await channel.changesConnectivity(from: .ready, timeout: .seconds(60)) { return }
         }
     }
 

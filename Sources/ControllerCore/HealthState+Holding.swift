@@ -74,8 +74,11 @@ extension HealthState {
         flapEvents.remove(claim)
     }
 
-    /// The next event on a claim whose volume is flapping.
-    package mutating func nextFlappingEvent(at now: Duration) -> ReportStep<ClaimNumber, FlappingState, Claim> {
+    /// The next event on a claim whose volume is flapping. Record it, then call ``complete(flappingEvent:_:at:)`` in any
+    /// case.
+    package mutating func nextFlappingEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<ClaimNumber, FlappingState, Claim>> {
         flapEvents.next(at: now, target: index.claim)
     }
 

@@ -17,7 +17,7 @@ package struct VolumeUsage: Sendable, Hashable {
 /// - While an outage begins, events on claims wait for the event on the driver: until it has been attempted, at most
 ///   ``OutageLimits/precedence``. Up to the threshold, claims may have been reported before.
 /// - Then they follow in the order of severity: at the beginning and at each review of a lasting outage, those that wait
-///   are put in order. What comes in between follows behind.
+///   are put in order. What comes in between is reported after them.
 ///
 /// Without an outage, the only cost is that volumes are counted once a sweep.
 extension HealthState {
@@ -28,7 +28,7 @@ extension HealthState {
         return volumeUsage == nil ? nil : false
     }
 
-    /// The volume of a claim that was not known to be unhealthy in this term is unhealthy, and reported so.
+    /// The volume of a claim has turned unhealthy, as far as was known in this term.
     mutating func turnedUnhealthy(_ claim: ClaimNumber, at now: Duration) {
         guard outageDetector.phase == .none, let limits = configuration.outageLimits,
             let handle = index.handle(of: claim)
@@ -82,18 +82,18 @@ extension HealthState {
         let usage = VolumeUsage(volumes: volumesInUse, unhealthy: unhealthy.count)
         defer { if isSweepComplete || volumeUsage != nil { volumeUsage = usage } }
         guard let limits = configuration.outageLimits else { return }
-        let isOver = unhealthy.count > limits.threshold(of: usage.volumes)
+        let isAboveThreshold = unhealthy.count > limits.threshold(of: usage.volumes)
         switch outageDetector.phase {
         case .none:
             // An earlier leader reported it, and this one has not found it by its own transitions.
             guard isSweepComplete, outages.contains(.outage), outages.current(.outage) == nil else { return }
-        case .beginning where !isOver:
+        case .beginning where !isAboveThreshold:
             outageDetector.end()
             releaseEvents()
             return
         case .beginning, .lasting: break
         }
-        isOver ? setOutage(unhealthy, usage, limits, at: now) : endOutage(usage, at: now)
+        isAboveThreshold ? setOutage(unhealthy, usage, limits, at: now) : endOutage(usage, at: now)
     }
 
     private mutating func setOutage(
@@ -194,8 +194,10 @@ extension HealthState {
         outages.restore(reported: OutageState.lastingFingerprint, for: .outage, reportedAt: reported, since: since)
     }
 
-    /// The next event on the driver.
-    package mutating func nextOutageEvent(at now: Duration) -> ReportStep<DriverFact, OutageState, DriverTarget> {
+    /// The next event on the driver. Record it, then call ``complete(outageEvent:_:at:)`` in any case.
+    package mutating func nextOutageEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<DriverFact, OutageState, DriverTarget>> {
         var settled: Duration?
         if case .beginning(let crossed) = outageDetector.phase {
             settled = crossed + OutageLimits.settling
@@ -204,9 +206,7 @@ extension HealthState {
                 settled = nil
             }
         }
-        let step = outages.next(at: now) { _ in DriverTarget() }
-        guard let settled, case .wait(let due) = step else { return step }
-        return .wait(until: min(settled, due ?? settled))
+        return outages.next(at: now) { _ in DriverTarget() }.waiting(atMostUntil: settled)
     }
 
     /// Completes an event; returns as ``complete(event:_:at:)``. The events on claims wait for it no longer, whatever

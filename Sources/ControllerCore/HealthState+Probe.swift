@@ -117,17 +117,18 @@ extension HealthState {
     /// driver is too slow. nil while volumes are not probed one by one.
     package var effectiveProbeInterval: Duration? { probesEveryVolume ? probes?.effectiveInterval : nil }
 
-    /// The next volume to probe. Volumes without a claim are skipped until they have one.
-    package mutating func nextProbe(at now: Duration) -> ProbeStep<String> {
+    /// The handle of the next volume to probe. Call the driver, then ``receive(_:ofVolumeHandle:at:)`` in any case.
+    /// Volumes without a claim are skipped until they have one.
+    package mutating func nextProbe(at now: Duration) -> NextStep<String> {
         while true {
             guard var step = probes?.next(at: now) else { return .wait(until: nil) }
             switch step {
-            case .probe(let handle):
+            case .run(let handle):
                 // The response to the call under way counts for this one too.
                 if rechecks?.begin(handle) == false { continue }
             case .wait(let due): step = nextRecheck(at: now, otherwise: due)
             }
-            guard case .probe(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
+            guard case .run(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
             probes?.remove(handle)
             rechecks?.remove(handle)
             guard let number = index.number(ofVolumeHandle: handle) else { continue }

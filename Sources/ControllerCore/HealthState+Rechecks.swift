@@ -9,16 +9,13 @@ extension HealthState {
     /// The next unhealthy volume to probe, when nothing else is due. Calls of both schedules count towards the rate.
     ///
     /// - Parameter due: when something else is due.
-    mutating func nextRecheck(at now: Duration, otherwise due: Duration?) -> ProbeStep<String> {
-        guard let nextCall = probes?.nextCall, rechecks != nil else { return .wait(until: due) }
+    mutating func nextRecheck(at now: Duration, otherwise due: Duration?) -> NextStep<String> {
         let volumes = countOfVolumes
-        switch rechecks?.next(at: now, notBefore: nextCall, volumes: volumes) {
-        case .probe(let handle):
-            probes?.callBegan(at: now)
-            return .probe(handle)
-        case .wait(let next): return .wait(until: [due, next].compactMap(\.self).min())
-        case nil: return .wait(until: due)
-        }
+        guard let nextCall = probes?.nextCall,
+            let step = rechecks?.next(at: now, notBefore: nextCall, volumes: volumes)
+        else { return .wait(until: due) }
+        if case .run = step { probes?.callBegan(at: now) }
+        return step.waiting(atMostUntil: due)
     }
 
     /// A call has shown a volume as healthy. Where volumes are listed, the next list confirms or refutes that.

@@ -92,9 +92,9 @@ extension HealthState {
         if register(key) { unknowns.restore(reported: fingerprint, for: key, reportedAt: .zero) }
     }
 
-    /// The next event on a claim whose volume is unhealthy or has recovered.
-    /// While an outage begins, the event on the driver comes first.
-    package mutating func nextEvent(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
+    /// The next event on a claim whose volume is unhealthy or has recovered. Record it, then call
+    /// ``complete(event:_:at:)`` in any case. While an outage begins, the event on the driver comes first.
+    package mutating func nextEvent(at now: Duration) -> NextStep<PendingReport<ClaimNumber, VolumeState, Claim>> {
         endPauses(at: now)
         if let outagePrecedence, now < outagePrecedence { return .wait(until: outagePrecedence) }
         return events.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
@@ -122,10 +122,11 @@ extension HealthState {
         events.complete(event, outcome, at: now)
     }
 
-    /// The next event on a condition of an unknown type.
+    /// The next event on a condition of an unknown type. Record it, then call ``complete(unknownEvent:_:at:)`` in any
+    /// case.
     package mutating func nextUnknownEvent(
         at now: Duration
-    ) -> ReportStep<UnknownConditionKey, UnknownCondition, Claim> {
+    ) -> NextStep<PendingReport<UnknownConditionKey, UnknownCondition, Claim>> {
         unknowns.next(at: now) { index.claim($0.claim) }
     }
 
@@ -139,8 +140,9 @@ extension HealthState {
         unknowns.complete(event, outcome, at: now)
     }
 
-    /// The next claim whose status does not show the current state: see ``statusChange(for:)``.
-    package mutating func nextStatus(at now: Duration) -> ReportStep<ClaimNumber, VolumeState, Claim> {
+    /// The next claim whose status does not show the current state. Write ``statusChange(for:)``, then call
+    /// ``complete(status:_:at:)`` in any case.
+    package mutating func nextStatus(at now: Duration) -> NextStep<PendingReport<ClaimNumber, VolumeState, Claim>> {
         endPauses(at: now)
         return statuses.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
     }

@@ -52,8 +52,11 @@ extension HealthState {
         responses.restore(reported: ResponseState.unresponsive.fingerprint, for: claim, reportedAt: time)
     }
 
-    /// The next event on a claim whose volume's health is unknown, or is known again.
-    package mutating func nextResponseEvent(at now: Duration) -> ReportStep<ClaimNumber, ResponseState, Claim> {
+    /// The next event on a claim whose volume's health is unknown, or is known again. Record it, then call
+    /// ``complete(responseEvent:_:at:)`` in any case.
+    package mutating func nextResponseEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<ClaimNumber, ResponseState, Claim>> {
         responses.next(at: now, target: index.claim)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthCore
+package import HealthCore
 
 /// The state of the monitor: takes the driver's responses and the cluster's objects, and returns what to report.
 ///

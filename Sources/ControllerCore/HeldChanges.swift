@@ -80,8 +80,3 @@ struct HeldChanges<Key: Hashable & Sendable, State: Reportable>: Sendable {
         if !held.isEmpty { held[key] = nil }
     }
 }
-
-extension Reportable {
-    /// The fingerprint; nil for a clear state.
-    var unclearFingerprint: Fingerprint? { isClear ? nil : fingerprint }
-}

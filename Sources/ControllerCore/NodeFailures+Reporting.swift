@@ -50,13 +50,14 @@ extension NodeFailures {
         scheduleReview(of: node, at: time)
     }
 
-    /// The next step; nothing is reported before both watches have delivered their first list.
+    /// The next event on a claim. Record it, then call ``complete(_:_:at:)`` in any case. Nothing is reported before both
+    /// watches have delivered their first list.
     ///
     /// - Parameter claim: returns the claim with this key; nil when it uses no volume of the monitored driver.
     package mutating func next(
         at now: Duration,
         claim: (ClaimKey) -> Claim?
-    ) -> ReportStep<NodeFailureKey, NodeFailureState, Claim> {
+    ) -> NextStep<PendingReport<NodeFailureKey, NodeFailureState, Claim>> {
         guard unsynced.isEmpty else { return .wait(until: nil) }
         review(at: now, claim: claim)
         let affectedClaims = affectedClaims
@@ -65,13 +66,10 @@ extension NodeFailures {
                 $0.uid == key.claimUID ? $0 : nil
             }
         }
-        switch step {
-        case .report(let report):
+        if case .run(let report) = step {
             self.affectedClaims[report.key.node]?[report.key.claimUID]?.isReportUnderWay = true
-            return step
-        case .wait(let due):
-            return .wait(until: [due, reviews.first?.due].compactMap(\.self).min())
         }
+        return step.waiting(atMostUntil: reviews.first?.due)
     }
 
     /// The events that have failed and wait; nil when there are none.

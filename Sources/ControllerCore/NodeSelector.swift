@@ -19,7 +19,7 @@ package struct NodeSelector: Sendable, Hashable {
         terms.contains { $0.matches(name: name, labels: labels) }
     }
 
-    /// Whether it names nodes, but not this one. The node's labels are not known, so any value counts as the name of a
+    /// Whether no requirement names this node by `In`. The node's labels are not known, so any value counts as the name of a
     /// node: drivers that know only their node's volumes use it as the value of their topology (csi-driver-host-path,
     /// `topology.hostpath.csi/node`; topolvm, `topology.topolvm.io/node`; linstor, `linbit.com/hostname`). The values
     /// of zones are not node names, so every volume of a zone counts as one of another node.
@@ -83,8 +83,8 @@ package struct NodeSelectorRequirement: Sendable, Hashable {
         }
     }
 
-    /// Whether the node's name meets the requirement. A field other than the name counts as empty, as in the source,
-    /// which matches no field if a node has no name: that does not happen.
+    /// Whether the node's name meets the requirement. Any field but `metadata.name` is compared as empty, as in the
+    /// source.
     fileprivate func matches(nodeName: String) -> Bool {
         guard values.count == 1 else { return false }
         let field = key == "metadata.name" ? nodeName : ""

@@ -2,8 +2,6 @@
 // Copyright the csi-health-monitor authors
 
 import HealthRuntime
-import KubernetesClient
-import Logging
 import Synchronization
 
 /// Whether the cache that a watch fills is up to date, which the beginning of a term requires.
@@ -46,10 +44,8 @@ final class CacheState: Sendable {
         set(.listing)
     }
 
-    /// The list is complete.
-    func didSync(at now: Duration) { didOpen(at: now) }
-
-    /// The watch is open again, from the last resourceVersion that it received.
+    /// The list is complete and the watch is open, or the watch is open again, from the last resourceVersion that it
+    /// received.
     func didOpen(at now: Duration) {
         seen.withLock { $0 = Activity(hasBegun: true, lastReceived: now) }
         set(.synced)
@@ -105,35 +101,5 @@ final class CacheState: Sendable {
             }
             try Task.checkCancellation()
         }
-    }
-}
-
-extension Watcher {
-    /// A watcher of all objects that keeps the state of a cache up to date.
-    ///
-    /// - Parameters:
-    ///   - failed: called for every failure.
-    ///   - opened: called when the watch is open again.
-    init(
-        client: KubernetesClient,
-        logger: Logger,
-        keeping cache: CacheState,
-        now: @escaping @Sendable () -> Duration,
-        failed: @escaping @Sendable (KubernetesError) -> Void,
-        opened: @escaping @Sendable () -> Void
-    ) {
-        self.init(
-            client: client,
-            logger: logger,
-            observer: {
-                cache.didFail("\($0)", at: now())
-                failed($0)
-            },
-            opened: {
-                cache.didOpen(at: now())
-                opened()
-            },
-            received: { cache.didReceive(at: now()) }
-        )
     }
 }

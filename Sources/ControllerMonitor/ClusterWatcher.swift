@@ -116,63 +116,60 @@ struct ClusterWatcher: Sendable {
         try Task.checkCancellation()
     }
 
-    private func watchVolumes(
-        where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool
-    ) async throws {
-        let watcher = Watcher<WatchedVolume>(
-            client: context.kubernetes,
-            logger: logger,
-            keeping: volumes,
-            now: { now },
-            failed: { context.dependencies.watchFailed(.volumes, $0, at: now) },
-            opened: { context.dependencies.succeeded(.volumes) }
-        )
-        for try await event in watcher {
-            let received = now
-            if case .restarted = event { volumes.didBeginList() }
-            context.state.update { state in
-                switch event {
-                case .restarted: state.beginVolumeRelist()
-                case .listed(let listed):
-                    for volume in listed { apply(volume, to: &state, where: isMonitored, at: received) }
-                case .applied(let volume): apply(volume, to: &state, where: isMonitored, at: received)
-                case .synced: state.endVolumeRelist(at: received)
-                case .deleted(let volume): state.removeVolume(named: volume.name, at: received)
-                }
-            }
-            if case .synced = event {
-                volumes.didSync(at: now)
-                context.dependencies.succeeded(.volumes)
+    private func watchVolumes(where isMonitored: @escaping @Sendable (WatchedVolume) -> Bool) async throws {
+        try await watch(WatchedVolume.self, filling: volumes, dependency: .volumes) { event, state, received in
+            switch event {
+            case .restarted: state.beginVolumeRelist()
+            case .listed(let listed):
+                for volume in listed { apply(volume, to: &state, where: isMonitored, at: received) }
+            case .applied(let volume): apply(volume, to: &state, where: isMonitored, at: received)
+            case .synced: state.endVolumeRelist(at: received)
+            case .deleted(let volume): state.removeVolume(named: volume.name, at: received)
             }
         }
     }
 
     private func watchClaims() async throws {
-        let watcher = Watcher<WatchedClaim>(
+        try await watch(WatchedClaim.self, filling: claims, dependency: .claims) { event, state, received in
+            switch event {
+            case .restarted: state.beginClaimRelist()
+            case .listed(let listed):
+                for claim in listed { state.apply(claim, at: received) }
+            case .applied(let claim): state.apply(claim, at: received)
+            case .synced: state.endClaimRelist(at: received)
+            case .deleted(let claim): state.removeClaim(claim.claim.key, at: received)
+            }
+        }
+    }
+
+    /// Watches all objects of a type. Keeps the state of their cache and of the dependency up to date.
+    ///
+    /// - Parameter apply: applies an event that was received at this moment.
+    private func watch<Object: ListedObject>(
+        _: Object.Type,
+        filling cache: CacheState,
+        dependency: Dependency,
+        apply: (WatcherEvent<Object>, inout HealthState, Duration) -> Void
+    ) async throws {
+        let didOpen: @Sendable () -> Void = {
+            cache.didOpen(at: now)
+            context.dependencies.succeeded(dependency)
+        }
+        let watcher = Watcher<Object>(
             client: context.kubernetes,
             logger: logger,
-            keeping: claims,
-            now: { now },
-            failed: { context.dependencies.watchFailed(.claims, $0, at: now) },
-            opened: { context.dependencies.succeeded(.claims) }
+            observer: {
+                cache.didFail("\($0)", at: now)
+                context.dependencies.watchFailed(dependency, $0, at: now)
+            },
+            opened: didOpen,
+            received: { cache.didReceive(at: now) }
         )
         for try await event in watcher {
             let received = now
-            if case .restarted = event { claims.didBeginList() }
-            context.state.update { state in
-                switch event {
-                case .restarted: state.beginClaimRelist()
-                case .listed(let listed):
-                    for claim in listed { state.apply(claim, at: received) }
-                case .applied(let claim): state.apply(claim, at: received)
-                case .synced: state.endClaimRelist(at: received)
-                case .deleted(let claim): state.removeClaim(claim.claim.key, at: received)
-                }
-            }
-            if case .synced = event {
-                claims.didSync(at: now)
-                context.dependencies.succeeded(.claims)
-            }
+            if case .restarted = event { cache.didBeginList() }
+            context.state.update { apply(event, &$0, received) }
+            if case .synced = event { didOpen() }
         }
     }
 

@@ -11,7 +11,7 @@ import Synchronization
 extension Prober {
     /// Probes single volumes when the state schedules them, until cancelled: all volumes if the driver has no list,
     /// otherwise those for which its lists are not enough. Makes no calls before ``run()`` has identified the driver,
-    /// and while the driver cannot be reached.
+    /// nor while the driver cannot be reached.
     ///
     /// - Throws: only `CancellationError`.
     func probeVolumes() async throws {
@@ -30,7 +30,7 @@ extension Prober {
     }
 
     /// The next volume to probe. Completes a round of probes when its interval has ended.
-    private func nextProbe() -> DispatchStep<String> {
+    private func nextProbe() -> NextStep<String> {
         let now = now
         let state = context.state
         guard !calls.isPaused, strategy?.generation != nil else { return .wait(until: nil) }
@@ -51,10 +51,7 @@ extension Prober {
             state.suspicions.signal()
             context.observer(.sweepCompleted(duration: interval ?? context.configuration.monitorInterval))
         }
-        switch step {
-        case .probe(let handle): return .run(handle)
-        case .wait(let due): return .wait(until: due)
-        }
+        return step
     }
 
     /// Records the result of a call as that of ``Dependency/driver`` and, if the driver has no list, of

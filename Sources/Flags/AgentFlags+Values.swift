@@ -28,6 +28,7 @@ extension AgentReportFlags {
     fileprivate var values: [(String, any FlagValue)] {
         [
             ("report-missing-volumes", reportMissingVolumes),
+            ("flapping-threshold", flappingThreshold),
             ("readiness-condition", readinessCondition),
             ("legacy-readiness", legacyReadiness),
             ("node-events", nodeEvents),

@@ -65,6 +65,11 @@ struct AgentReportFlags: ParsableArguments {
     var reportMissingVolumes = true
 
     @Option(
+        "Number of changes within an hour above which a volume is reported as flapping, and its changes at most every 10 "
+            + "minutes. 0: never."
+    )
+    var flappingThreshold: Int32 = 6
+    @Option(
         "Write the condition DRIVER/volumes-healthy of pods that name it in spec.readinessGates. Requires the RBAC rule to "
             + "patch pods/status."
     )

@@ -19,6 +19,8 @@ package struct AgentOptions: Sendable, Equatable {
     /// Of each driver.
     package var workerThreads: Int
     package var reportMissingVolumes: Bool
+    /// 0: volumes are never reported as flapping.
+    package var flappingThreshold: Int
     package var readinessCondition: Bool
     package var legacyReadiness: Bool
     package var nodeEvents: Bool
@@ -47,6 +49,7 @@ package struct AgentOptions: Sendable, Equatable {
         monitorInterval = flags.drivers.monitorInterval.duration
         workerThreads = Int(flags.drivers.workerThreads)
         reportMissingVolumes = flags.reports.reportMissingVolumes
+        flappingThreshold = Int(flags.reports.flappingThreshold)
         readinessCondition = flags.reports.readinessCondition
         legacyReadiness = flags.reports.legacyReadiness
         nodeEvents = flags.reports.nodeEvents
@@ -66,6 +69,9 @@ package struct AgentOptions: Sendable, Equatable {
         }
         guard workerThreads > 0 else {
             throw UsageError(message: "--worker-threads must be greater than zero")
+        }
+        guard 0...1000 ~= flappingThreshold else {
+            throw UsageError(message: "--flapping-threshold must be between 1 and 1000, or 0")
         }
         guard readinessCondition || !legacyReadiness else {
             throw UsageError(message: "--legacy-readiness requires --readiness-condition")
@@ -132,6 +138,7 @@ extension AgentOptions {
         configuration.timeout = timeout
         configuration.workerThreads = workerThreads
         configuration.reportsMissingVolumes = reportMissingVolumes
+        configuration.flappingThreshold = flappingThreshold
         configuration.writesReadinessCondition = readinessCondition
         configuration.legacyAbnormalIsNotReady = legacyReadiness
         configuration.recordsNodeEvents = nodeEvents

@@ -50,12 +50,14 @@ struct DriverFlags: ParsableArguments {
 
     @Option(
         "Interval between calls for a volume that is unhealthy, if the CSI driver has a call for a single volume. 0: a "
-            + "quarter of --list-volumes-interval or --monitor-interval, whichever applies. Not less than that one: none."
+            + "quarter of --list-volumes-interval or --monitor-interval, whichever applies. If it is not shorter than that "
+            + "interval, there are no such calls."
     )
     var unhealthyInterval = GoDuration.seconds(0)
 
     @Option(
-        "Maximum number of concurrent calls for single volumes. Fewer are made while more would slow down the CSI driver."
+        "Maximum number of concurrent calls for single volumes. Lowered while the CSI driver responds slowly or is "
+            + "overloaded."
     )
     var workerThreads: Int32 = 10
 

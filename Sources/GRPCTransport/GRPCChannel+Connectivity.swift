@@ -17,13 +17,23 @@ extension GRPCChannel {
     /// - Returns: the new state; `state` itself after `timeout`, and possibly on cancellation, which ends the wait.
     package func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState
     {
-        let (signal, continuation) = AsyncStream.makeStream(of: Never.self)
+        _ = await changesConnectivity(from: state, timeout: timeout)
+        return connectivityState(tryToConnect: false)
+    }
+
+    /// Waits until the connection is no longer in `state`, or was in another one for a moment.
+    ///
+    /// - Returns: whether the state has changed; false after `timeout`, and possibly on cancellation, which ends the
+    ///   wait.
+    package func changesConnectivity(from state: ConnectivityState, timeout: Duration) async -> Bool {
+        let (changes, continuation) = AsyncStream.makeStream(of: Bool.self)
         let isStarted = unsafe withHandle { handle in
             guard let handle = unsafe handle else { return false }
-            return unsafe queue.withTag { _ in
+            return unsafe queue.withTag { hasChanged in
+                continuation.yield(hasChanged)
                 continuation.finish()
             } start: { tag in
-                // grpc.h: returns the tag when the state has changed, and at the deadline.
+                // grpc.h: returns the tag with success when the state has changed, and without at the deadline.
                 unsafe grpc_channel_watch_connectivity_state(
                     handle,
                     state.coreState,
@@ -34,7 +44,8 @@ extension GRPCChannel {
                 return true
             }
         }
-        if isStarted { for await _ in signal {} }
-        return connectivityState(tryToConnect: false)
+        // Without a handle the channel is shut down.
+        guard isStarted else { return state != .shutdown }
+        return await changes.first { _ in true } ?? false
     }
 }

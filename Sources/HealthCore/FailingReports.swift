@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// The reports that wait although they were attempted; not those that only wait for their turn.
+/// The reports that wait for a retry after a failed attempt; not those that were never attempted.
 package struct FailingReports: Sendable, Hashable {
     package var count: Int
     /// When the first attempt of the oldest of them failed.

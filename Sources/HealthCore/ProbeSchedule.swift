@@ -50,6 +50,15 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         var ticket: DueQueue<Key>.Ticket
     }
 
+    /// What ``next(at:)`` has changed, for ``didNotBegin(_:)``.
+    private struct Beginning {
+        var key: Key
+        var due: Duration
+        var nextCall: Duration
+        var wasUnhealthy: Bool
+        var lastProbe: Duration?
+    }
+
     package let interval: Duration
     private let minimumGap: Duration
     private let maximumSkip: Int
@@ -59,6 +68,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var wasUnhealthy = false
     /// No call begins before this moment.
     package private(set) var nextCall = Duration.zero
+    private var lastBeginning: Beginning?
     private var roundBegan: Duration
     private var roundIsWhole = true
     /// The longest time from one probe of a volume to its next, in the last round and in the current one.
@@ -145,8 +155,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// The next step. A volume that is returned counts as being probed until ``finish(_:_:isUnhealthy:at:)``.
-    package mutating func next(at now: Duration) -> ProbeStep<Key> {
+    /// The next volume to probe. It counts as being probed until ``finish(_:_:isUnhealthy:at:)`` or
+    /// ``postpone(_:until:)``, one of which must be called in any case.
+    package mutating func next(at now: Duration) -> NextStep<Key> {
         dropStaleItems()
         let due = [healthy.first?.due, unhealthy.first?.due].compactMap(\.self).min()
         guard let due else { return .wait(until: nil) }
@@ -157,10 +168,31 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         guard let item = takesUnhealthy ? unhealthy.removeFirst(dueBy: now) : healthy.removeFirst(dueBy: now) else {
             return .wait(until: nil)
         }
+        lastBeginning = Beginning(
+            key: item.element,
+            due: item.due,
+            nextCall: nextCall,
+            wasUnhealthy: wasUnhealthy,
+            lastProbe: entries[item.element]?.lastProbe
+        )
         wasUnhealthy = takesUnhealthy
         began(item.element, at: now)
         nextCall = now + gap
-        return .probe(item.element)
+        return .run(item.element)
+    }
+
+    /// The call for the volume that ``next(at:)`` returned last does not begin: it does not count towards the rate of
+    /// calls. ``postpone(_:until:)`` makes the volume due again.
+    ///
+    /// - Returns: since when the volume has been due; nil if another volume was returned last.
+    @discardableResult
+    package mutating func didNotBegin(_ key: Key) -> Duration? {
+        guard let beginning = lastBeginning, beginning.key == key else { return nil }
+        lastBeginning = nil
+        nextCall = beginning.nextCall
+        wasUnhealthy = beginning.wasUnhealthy
+        entries[key]?.lastProbe = beginning.lastProbe
+        return beginning.due
     }
 
     /// A call begins that ``next(at:)`` has not returned: it counts towards the rate of calls.
@@ -295,12 +327,4 @@ package struct ProbeRound: Sendable, Hashable {
     package var volumes: Int
     /// How many of them had a response to their last call.
     package var responses: Int
-}
-
-/// What a prober of single volumes does next.
-package enum ProbeStep<Key: Hashable & Sendable>: Sendable, Hashable {
-    /// Probe this volume, then call ``ProbeSchedule/finish(_:_:isUnhealthy:at:)``.
-    case probe(Key)
-    /// Nothing is due before this moment; nil: before a volume is added.
-    case wait(until: Duration?)
 }

@@ -78,12 +78,13 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
         return true
     }
 
-    /// The next step. A volume that is returned counts as being probed until ``set(_:isUnhealthy:at:)``.
+    /// The next volume to probe. It counts as being probed until ``set(_:isUnhealthy:at:)``, which must be called in any
+    /// case.
     ///
     /// - Parameters:
     ///   - earliest: no call for a volume begins before this moment.
     ///   - volumes: how many volumes there are, unhealthy or not.
-    package mutating func next(at now: Duration, notBefore earliest: Duration, volumes: Int) -> ProbeStep<Key> {
+    package mutating func next(at now: Duration, notBefore earliest: Duration, volumes: Int) -> NextStep<Key> {
         while let item = queue.first, entries[item.element]?.queued != item.ticket { queue.removeFirst() }
         guard let first = queue.first else { return .wait(until: nil) }
         let due = max(first.due, nextCall, earliest)
@@ -92,6 +93,6 @@ package struct RecheckSchedule<Key: Hashable & Sendable>: Sendable {
         entries[first.element]?.queued = nil
         let alwaysAllowed = Self.alwaysAllowed * (timing.period / timing.interval)
         nextCall = now + timing.period / max(Double(volumes) / 4, alwaysAllowed)
-        return .probe(first.element)
+        return .run(first.element)
     }
 }

@@ -29,7 +29,6 @@
 /// Pure: time is passed in as a `Duration` since any fixed moment of a monotonic clock.
 package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable {
     package typealias Report = PendingReport<Key, State, Target>
-    package typealias Step = ReportStep<Key, State, Target>
 
     /// An item that is due.
     private struct Candidate {
@@ -258,28 +257,28 @@ extension ReportQueue {
 // MARK: Reporting
 
 extension ReportQueue {
-    /// The next step. A report that is returned is under way until ``complete(_:_:at:)``.
+    /// The next report to send. It is under way until ``complete(_:_:at:)``, which must be called in any case.
     ///
     /// - Parameter target: returns the object to report on, as it is now; nil when it is gone, and then its key is
     ///   removed.
-    package mutating func next(at now: Duration, target: (Key) -> Target?) -> Step {
+    package mutating func next(at now: Duration, target: (Key) -> Target?) -> NextStep<Report> {
         let pausedUntil = max(pausedUntil, gates.pausedUntil)
         if now < pausedUntil { return .wait(until: pausedUntil) }
         // While requests fail everywhere, those for namespaces that have not failed yet come first.
-        if !gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
+        if !gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .run(report) }
         var held = 0
         for cause in [ReportCause.transition, .refresh] {
             while let item = queues.removeFirst(cause, dueBy: now) {
                 guard let candidate = candidate(item, cause, target) else { continue }
                 let namespace = candidate.target.namespace
-                if gates.isOpen(namespace, at: now) { return .report(begin(candidate, at: now)) }
+                if gates.isOpen(namespace, at: now) { return .run(begin(candidate, at: now)) }
                 gates.hold(item, cause, in: namespace)
                 held += 1
                 // Other callers wait for the lock around the queue: the rest follows at once, in another call.
                 if held == Self.maximumHeldItems { return .wait(until: now) }
             }
         }
-        if gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .report(report) }
+        if gates.isCommonFailure, let report = takeWaiting(at: now, target) { return .run(report) }
         return .wait(until: [queues.firstDue, gates.nextOpening].compactMap(\.self).min())
     }
 

@@ -43,20 +43,6 @@ package struct ReportTiming: Sendable, Hashable {
     }
 }
 
-/// What a reporter does next.
-package enum ReportStep<Key: Hashable & Sendable, State: Reportable, Target: ReportTarget>: Sendable, Equatable {
-    /// Report this, then call `complete`.
-    case report(PendingReport<Key, State, Target>)
-    /// No report is due before this moment; nil: before a state changes.
-    case wait(until: Duration?)
-
-    /// The same, but waits no longer than until this moment; nil: unchanged.
-    package func waiting(atMostUntil end: Duration?) -> ReportStep {
-        guard case .wait(let due) = self, let end else { return self }
-        return .wait(until: min(due ?? end, end))
-    }
-}
-
 /// The outcome of an attempt to report something.
 package enum ReportOutcome: Sendable, Hashable {
     /// The API server applied the report.

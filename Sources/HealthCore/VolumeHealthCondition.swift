@@ -42,12 +42,19 @@ package struct VolumeHealthCondition: Sendable, Hashable {
     /// The driver's human-readable message. At most ``maximumMessageBytes``.
     package let message: String
 
-    /// A condition as CSI 1.13 defines it. An empty reason becomes ``unspecifiedReason``; texts that are too long for
-    /// the API server are truncated, so that they cost neither memory nor a refused write.
+    /// A condition as CSI 1.13 defines it, with ``texts(reason:message:)``.
     package init(status: Status, reason: String, message: String) {
         self.status = status
-        self.reason = reason.isEmpty ? Self.unspecifiedReason : bounded(reason, toBytes: Self.maximumReasonBytes)
-        self.message = bounded(message, toBytes: Self.maximumMessageBytes)
+        (self.reason, self.message) = Self.texts(reason: reason, message: message)
+    }
+
+    /// The texts of a driver as they are kept: an empty reason becomes ``unspecifiedReason``; texts that are too long for
+    /// the API server are truncated, so that they cost neither memory nor a refused write.
+    package static func texts(reason: String, message: String) -> (reason: String, message: String) {
+        (
+            reason: reason.isEmpty ? unspecifiedReason : bounded(reason, toBytes: maximumReasonBytes),
+            message: bounded(message, toBytes: maximumMessageBytes)
+        )
     }
 
     /// A legacy driver's abnormal `VolumeCondition` (CSI 1.3 to 1.12), which has neither status nor reason.

@@ -36,48 +36,51 @@ package struct VolumeHealthReport: Sendable, Hashable {
         merge(conditions: other.conditions, unknownConditions: other.unknownConditions)
     }
 
-    /// Uses memory only for what is kept, however many conditions a driver sends.
     private mutating func merge(conditions: [VolumeHealthCondition], unknownConditions: [UnknownCondition]) {
-        for condition in conditions {
-            if let position = self.conditions.firstIndex(where: { $0.identity == condition.identity }) {
-                // Of several messages the smallest is kept: a driver that sends them in another order each time reports
-                // no change (kubernetes/kubernetes#142280).
-                if condition.message.precedes(self.conditions[position].message) {
-                    self.conditions[position] = condition
-                }
-                continue
+        for condition in conditions { Self.insert(condition, into: &self.conditions) }
+        for condition in unknownConditions { Self.insert(condition, into: &self.unknownConditions) }
+    }
+
+    /// Inserts a condition in its place. Uses memory only for what is kept, however many conditions a driver sends.
+    private static func insert<Condition: OrderedCondition>(_ condition: Condition, into kept: inout [Condition]) {
+        if let position = kept.firstIndex(where: { $0.isSame(as: condition) }) {
+            // Of several messages the smallest is kept: a driver that sends them in another order each time reports no
+            // change (kubernetes/kubernetes#142280). Bytes are compared, because `<` of String treats canonically
+            // equivalent texts as equal, so the driver's order would decide.
+            if condition.message.utf8.lexicographicallyPrecedes(kept[position].message.utf8) {
+                kept[position] = condition
             }
-            let position = self.conditions.firstIndex { condition.isWorse(than: $0) } ?? self.conditions.endIndex
-            guard position < Self.maximumConditions else { continue }
-            self.conditions.insert(condition, at: position)
-            self.conditions.removeLast(max(0, self.conditions.count - Self.maximumConditions))
+            return
         }
-        for condition in unknownConditions {
-            if let position = self.unknownConditions.firstIndex(where: condition.isSame(as:)) {
-                if condition.message.precedes(self.unknownConditions[position].message) {
-                    self.unknownConditions[position] = condition
-                }
-                continue
-            }
-            let position =
-                self.unknownConditions.firstIndex(where: condition.precedes) ?? self.unknownConditions.endIndex
-            guard position < Self.maximumConditions else { continue }
-            self.unknownConditions.insert(condition, at: position)
-            self.unknownConditions.removeLast(max(0, self.unknownConditions.count - Self.maximumConditions))
-        }
+        let position = kept.firstIndex { condition.precedes($0) } ?? kept.endIndex
+        guard position < maximumConditions else { return }
+        kept.insert(condition, at: position)
+        kept.removeLast(max(0, kept.count - maximumConditions))
     }
 }
 
-extension String {
-    /// Compares bytes: unlike the order of characters, theirs is the same in every process.
-    fileprivate func precedes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
+/// A condition of a report, which has no two that are the same.
+private protocol OrderedCondition {
+    var message: String { get }
+
+    /// Whether both have the same status or type, and the same reason; their messages may differ (rule 6).
+    func isSame(as other: Self) -> Bool
+
+    /// The order in a report, which does not depend on the driver's.
+    func precedes(_ other: Self) -> Bool
 }
 
-extension VolumeHealthCondition {
-    /// The order in which conditions are reported: the worst first, then by reason.
-    fileprivate func isWorse(than other: VolumeHealthCondition) -> Bool {
-        (other.status, reason) < (status, other.reason)
-    }
+extension VolumeHealthCondition: OrderedCondition {
+    fileprivate func isSame(as other: Self) -> Bool { identity == other.identity }
+
+    /// The worst first, then by reason.
+    fileprivate func precedes(_ other: Self) -> Bool { (other.status, reason) < (status, other.reason) }
+}
+
+extension UnknownCondition: OrderedCondition {
+    fileprivate func isSame(as other: Self) -> Bool { (type, reason) == (other.type, other.reason) }
+
+    fileprivate func precedes(_ other: Self) -> Bool { (type, reason) < (other.type, other.reason) }
 }
 
 /// A condition of a type that this version does not know: the volume is unhealthy in a way that a newer version may
@@ -88,21 +91,10 @@ package struct UnknownCondition: Sendable, Hashable {
     package let reason: String
     package let message: String
 
-    /// Texts are bounded like those of a ``VolumeHealthCondition``.
+    /// With ``VolumeHealthCondition/texts(reason:message:)``.
     package init(type: Int, reason: String, message: String) {
-        let condition = VolumeHealthCondition(status: .degraded, reason: reason, message: message)
         self.type = type
-        self.reason = condition.reason
-        self.message = condition.message
-    }
-
-    func isSame(as other: UnknownCondition) -> Bool {
-        type == other.type && reason == other.reason
-    }
-
-    /// The order in which conditions are kept, which does not depend on the driver's order.
-    fileprivate func precedes(_ other: UnknownCondition) -> Bool {
-        (type, reason) < (other.type, other.reason)
+        (self.reason, self.message) = VolumeHealthCondition.texts(reason: reason, message: message)
     }
 }
 

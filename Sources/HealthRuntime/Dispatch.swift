@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+package import HealthCore
 import Synchronization
 
-/// What a dispatcher does next.
-package enum DispatchStep<Job: Sendable>: Sendable {
-    case run(Job)
-    /// Nothing is due before this moment; nil: before the next signal.
-    case wait(until: Duration?)
-    /// End the dispatcher when the running jobs have ended.
-    case stop
-}
-
-/// Runs jobs when they are due, at most `limit()` at a time, until `next` returns `stop`.
+/// Runs jobs when they are due, at most `limit()` at a time, until `next` returns nil and the running jobs have ended.
 ///
-/// `next` is called only when there is room for another job: after `wakeUp` was signalled, after a job has ended, and
-/// at the moment that it returned. Returns when all jobs have ended.
+/// `next` is called only when there is room for another job: at the beginning, after `wakeUp` was signalled, after a job
+/// has ended, and at the moment until which it returned to wait.
 ///
 /// - Parameters:
+///   - wakeUp: to be signalled when a job may be due.
 ///   - next: may be called from several tasks at once.
 ///   - run: throws only `CancellationError`, on cancellation.
 /// - Throws: `CancellationError` on cancellation; the jobs are cancelled then.
@@ -25,7 +18,7 @@ package func dispatch<Job: Sendable>(
     atMost limit: @escaping @Sendable () -> Int,
     wakeUp: WakeUp,
     time: ElapsedTime,
-    next: @escaping @Sendable () -> DispatchStep<Job>,
+    next: @escaping @Sendable () -> NextStep<Job>?,
     run: @escaping @Sendable (Job) async throws -> Void
 ) async throws {
     let running = RunningJobs()
@@ -67,7 +60,7 @@ package func dispatch<Job: Sendable>(
                         }
                     }
                     await wakeUp.wait()
-                case .stop: return
+                case nil: return
                 }
             }
         }

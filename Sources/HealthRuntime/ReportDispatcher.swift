@@ -52,17 +52,14 @@ package struct ReportDispatcher: Sendable {
     package func run<Key, State, Target>(
         _ kind: ReportObservation.Kind,
         wakeUp: WakeUp,
-        next: @escaping @Sendable (Duration) -> ReportStep<Key, State, Target>,
+        next: @escaping @Sendable (Duration) -> NextStep<PendingReport<Key, State, Target>>,
         complete: @escaping @Sendable (PendingReport<Key, State, Target>, ReportOutcome, Duration) -> Bool,
         send: @escaping @Sendable (PendingReport<Key, State, Target>) async throws -> ReportAttempt
     ) async throws {
         let limit: @Sendable () -> Int = { concurrentReports }
         let burst = Mutex(FailureBurst())
         try await dispatch(atMost: limit, wakeUp: wakeUp, time: time) {
-            switch next(time.now) {
-            case .report(let report): .run(report)
-            case .wait(let due): .wait(until: due)
-            }
+            next(time.now)
         } run: { report in
             try await gate.haltUnlessLeading()
             let began = time.now

@@ -6,7 +6,7 @@ package struct KubeletDirectories: Sendable, Hashable {
     /// `--root-dir` of the kubelet, without a slash at its end.
     package let root: String
 
-    /// - Parameter root: an absolute path, `/var/lib/kubelet` by default of the kubelet.
+    /// - Parameter root: an absolute path; the kubelet's default is `/var/lib/kubelet`.
     package init(root: String) {
         var root = root[...]
         while root.hasSuffix("/") { root.removeLast() }

@@ -10,8 +10,9 @@ import Synchronization
 /// The directory is read every few seconds. inotify would save one readdir in that time, and needs a walk all the same:
 /// its queue may overflow, and it does not see what existed before the watch or in directories that are newer than it.
 ///
-/// Each socket is called once, with GetInfo. NotifyRegistrationStatus, by which the kubelet confirms a registration, is
-/// for the kubelet only, and is never called. A socket that does not respond delays no other.
+/// Each socket is called with GetInfo until it has responded once. NotifyRegistrationStatus, by which the kubelet
+/// confirms a registration, is for the kubelet only, and is never called. A socket that does not respond delays no
+/// other.
 ///
 /// The directories ROOT/plugins_registry and ROOT/plugins must be mounted at the paths that they have on the host;
 /// read-only is enough.
@@ -52,8 +53,8 @@ package final class PluginDiscovery: Sendable {
         self.logger = logger
     }
 
-    /// Why drivers may not be found, and what to do: the directory cannot be read. nil when it can, and before the first
-    /// reading.
+    /// Why drivers may not be found, and what to do: the directory cannot be read. nil when it can, and before the
+    /// first reading.
     package var problem: String? { lastProblem.withLock { $0 } }
 
     /// Runs until it is cancelled.

@@ -64,7 +64,7 @@ private struct Walk {
                 continue
             }
             switch status.st_mode & S_IFMT {
-            case S_IFSOCK: scan.sockets.append(RegistrationSocket(path: path, status: status))
+            case S_IFSOCK: scan.sockets.append(RegistrationSocket(path: path, file: SocketIdentity(status)))
             case S_IFDIR: directories.append(path)
             default: break
             }
@@ -88,16 +88,5 @@ private struct Walk {
         let offset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 0
         let name = unsafe UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: CChar.self)
         return unsafe String(cString: name)
-    }
-}
-
-extension RegistrationSocket {
-    fileprivate init(path: String, status: stat) {
-        self.init(
-            path: path,
-            device: UInt64(status.st_dev),
-            inode: UInt64(status.st_ino),
-            modified: .seconds(status.st_mtim.tv_sec) + .nanoseconds(status.st_mtim.tv_nsec)
-        )
     }
 }

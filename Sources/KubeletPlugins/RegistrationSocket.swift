@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// A registration socket's file. A socket that was removed and created again is another one.
+/// A registration socket. One that was removed and created again is another one.
 struct RegistrationSocket: Sendable, Hashable {
     let path: String
-    let device: UInt64
-    let inode: UInt64
-    /// When it was last modified, which for a socket is when it was created: since 1970.
-    let modified: Duration
+    let file: SocketIdentity
 
     /// Whether it was created after the other one. Of two with the same time, the path decides.
     func isNewer(than other: RegistrationSocket) -> Bool {
-        (modified, path) > (other.modified, other.path)
+        (file.modified, path) > (other.file.modified, other.path)
     }
 }
 

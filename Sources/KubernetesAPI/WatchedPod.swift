@@ -57,27 +57,34 @@ package struct WatchedPod: ListedObject, Hashable {
     package var hasEnded: Bool { pod.status.phase == "Succeeded" || pod.status.phase == "Failed" }
 
     /// The names of the volumes that some container mounts or has as a device. The kubelet mounts no others.
+    ///
+    /// An ephemeral container is added to a pod that has started, and its volumes are mounted before it starts: until
+    /// then they do not count.
     package var usedVolumes: Set<String> {
-        let containers =
-            pod.spec.containers + pod.spec.initContainers + pod.spec.ephemeralContainers.map(\.ephemeralContainerCommon)
+        let started = Set(pod.status.ephemeralContainerStatuses.filter(\.hasStarted).map(\.name))
+        let ephemeral = pod.spec.ephemeralContainers.map(\.ephemeralContainerCommon)
+            .filter { started.contains($0.name) }
+        let containers = pod.spec.containers + pod.spec.initContainers + ephemeral
         return Set(containers.flatMap { $0.volumeMounts.map(\.name) + $0.volumeDevices.map(\.name) })
     }
 
     private static let kept: [Int: KeptField] = {
         let source = KeptField.message([10: .message([1: .name]), 28: .message([1: .name]), 29: .message([:])])
         let container = KeptField.message([9: .message([1: .name]), 21: .message([1: .name])])
+        let ephemeral = KeptField.message([1: .name, 9: .message([1: .name]), 21: .message([1: .name])])
         let condition = KeptField.message([
             1: .qualifiedName, 2: .name, 4: .time, 5: .text(limit: 1024), 6: .text(limit: 4096),
         ])
         let state = KeptField.message([2: .message([:]), 3: .message([:])])
         let status = KeptField.message([2: state, 3: state, 8: .name])
+        let ephemeralStatus = KeptField.message([1: .name, 2: state, 3: state, 8: .name])
         return [
             1: .message([1: .name, 3: .name, 5: .name, 6: .name, 9: .time, 12: .message([1: .qualifiedName])]),
             2: .message([
                 1: .message([1: .name, 2: source]), 2: container, 10: .name, 20: container,
-                28: .message([1: .qualifiedName]), 34: .message([1: container]),
+                28: .message([1: .qualifiedName]), 34: .message([1: ephemeral]),
             ]),
-            3: .message([1: .name, 2: condition, 8: status, 10: status, 13: status]),
+            3: .message([1: .name, 2: condition, 8: status, 10: status, 13: ephemeralStatus]),
         ]
     }()
 }

@@ -87,10 +87,10 @@ package enum ClaimResolution: Sendable, Hashable {
     /// The claim or its volume does not exist or is not bound yet: looked up again after 5 seconds, doubling to 5
     /// minutes.
     case notYet(reason: String)
-    /// The claim's volume is not a CSI volume, which never changes.
+    /// The claim's volume is not a CSI volume. That never changes.
     case notCSI
-    /// The claim belongs to another pod or to none, so the kubelet does not start this pod. Looked up again every 5
-    /// minutes.
+    /// The claim belongs to another pod or to none, so the kubelet does not start this pod. Looked up again as after
+    /// ``notYet(reason:)``: it may be the claim of an earlier pod of this name, already deleted.
     case foreign(reason: String)
     /// RBAC forbids the request. Looked up again every 5 minutes.
     case forbidden
@@ -122,11 +122,8 @@ extension ClaimLookup {
     ///
     /// Reads at resourceVersion 0 may be old: a volume whose claimRef has another uid is read again later.
     package func resolution(claim: ClaimFacts, volume: VolumeFacts) -> ClaimResolution {
-        guard case .volume(let volumeName) = stage(after: claim) else {
-            if case .ended(let resolution) = stage(after: claim) { return resolution }
-            return .failed
-        }
-        guard volume.name == volumeName, volume.claimUID == claim.uid else {
+        if case .ended(let resolution) = stage(after: claim) { return resolution }
+        guard volume.name == claim.volumeName, volume.claimUID == claim.uid else {
             return .notYet(reason: "the volume \(volume.name) is not bound to the claim \(name)")
         }
         guard let driver = volume.driver, !driver.isEmpty else { return .notCSI }
@@ -141,12 +138,4 @@ extension ClaimLookup {
             )
         )
     }
-}
-
-/// What the resolver does next.
-package enum ClaimStep: Sendable, Hashable {
-    /// Read this claim and its volume, then call `complete(lookup:_:at:)`.
-    case resolve(ClaimLookup)
-    /// Nothing is due before this moment; nil: before a pod arrives.
-    case wait(until: Duration?)
 }

@@ -12,17 +12,34 @@ import HealthCore
 /// | always | one call per volume id; ``NodeHealthState/Configuration/workerThreads`` calls in all |
 /// | a volume had no response | next call after its interval, then 2, 4, … intervals, at most ``maximumBackoff`` |
 /// | another path of its volume id had no response | next call an interval after that |
+/// | several paths of its volume id had no response | next call for the id 2, 4, … intervals after the last, as above |
 /// | volumes without a response, up to the limit of calls | calls for them take at most half of it |
 /// | more volumes without a response | one call for them at a time |
 /// | three volumes in a row, or Identity calls, without a response | the driver hangs: one call per interval |
 ///
-/// Any response for a volume ends its back-off, and the hanging of the driver; the response of a storage probe ends only
-/// a hanging that Identity calls have shown. Pure: time and randomness are passed in.
+/// Any response for a volume ends its back-off, that of its id, and the hanging of the driver. The response of a
+/// storage probe ends only a hanging that Identity calls have shown. Pure: time and randomness are passed in.
 struct DriverProbes: Sendable {
     private struct Call: Sendable {
         var volumeHandle: String
         /// The last call for this volume had no response.
         var isTrial: Bool
+    }
+
+    /// The calls for a volume id without a response, since the last response for it.
+    private struct Timeouts: Sendable {
+        /// The path of the last one.
+        var key: NodeVolumeKey
+        /// When the last one ended.
+        var end: Duration
+        /// 1 as long as all were for one path: other paths of the id may respond.
+        var count = 1
+
+        mutating func add(_ key: NodeVolumeKey, at now: Duration) {
+            if key != self.key || count > 1 { count += 1 }
+            self.key = key
+            end = now
+        }
     }
 
     private enum HangingCalls: Sendable {
@@ -37,6 +54,7 @@ struct DriverProbes: Sendable {
 
     private let interval: Duration
     private let workerThreads: Int
+    private let backoff: Backoff
 
     /// nil: never read.
     private(set) var capabilities: NodeCapabilities?
@@ -56,14 +74,16 @@ struct DriverProbes: Sendable {
 
     private(set) var schedule: ProbeSchedule<NodeVolumeKey>
     private var calls: [NodeVolumeKey: Call] = [:]
-    /// Due volumes that wait until a call ends.
-    private var waiting: [NodeVolumeKey] = []
+    /// Due volumes that wait until a call ends, with the time since which they are due.
+    private var waiting: [(key: NodeVolumeKey, due: Duration)] = []
+    /// A call has ended since volumes began to wait.
+    private var isWaitOver = false
     /// Volumes whose last call had no response.
     private(set) var timedOut: Set<NodeVolumeKey> = []
     /// Volumes without a response since the driver last responded.
     private var silent: Set<NodeVolumeKey> = []
-    /// By volume id: the last call without a response.
-    private var lastTimeouts: [String: (key: NodeVolumeKey, time: Duration)] = [:]
+    /// By volume id.
+    private var timeouts: [String: Timeouts] = [:]
 
     /// How many volumes of pods it has, those that are not probed yet included.
     var volumes = 0
@@ -73,6 +93,7 @@ struct DriverProbes: Sendable {
     init(configuration: NodeHealthState.Configuration) {
         interval = configuration.interval
         workerThreads = configuration.workerThreads
+        backoff = Backoff(initial: interval, maximum: max(interval, Self.maximumBackoff))
         // Without volumes at first: no randomness is used.
         var unused = SeededRandom(seed: 0)
         schedule = ProbeSchedule(
@@ -98,13 +119,14 @@ struct DriverProbes: Sendable {
     /// Whether the driver reports the health of volumes; nil until its capabilities are known.
     var isSupported: Bool? { capabilities.map { $0.strategy != .none } }
 
-    /// A connection is open. Volumes without a response are probed within an interval: where the driver has restarted,
-    /// its calls that hung are gone.
+    /// A connection is open. Volumes without a response are probed within an interval, unless the driver has not
+    /// restarted: calls that hung end with its process.
     ///
     /// - Parameter number: greater than that of every earlier connection.
     mutating func connect(
         _ capabilities: NodeCapabilities,
         number: Int,
+        isSameProcess: Bool,
         at now: Duration,
         using random: inout SeededRandom
     ) {
@@ -113,12 +135,13 @@ struct DriverProbes: Sendable {
         connection = number
         hasResponded = false
         read(capabilities)
+        if isSameProcess { return }
         // Sorted, so that the same seed has the same effect in every process.
         for key in timedOut.sorted(by: { ($0.podUID, $0.volume) < ($1.podUID, $1.volume) }) where calls[key] == nil {
             schedule.remove(key)
             schedule.add(key, at: now + interval * Double.random(in: 0..<1, using: &random))
         }
-        lastTimeouts = [:]
+        timeouts = [:]
     }
 
     mutating func read(_ capabilities: NodeCapabilities) {
@@ -164,30 +187,43 @@ struct DriverProbes: Sendable {
     }
 
     /// The next volume to probe. It counts as being probed until ``finish(_:_:isUnhealthy:at:)``.
-    mutating func next(at now: Duration, handle: (NodeVolumeKey) -> String?) -> ProbeStep<NodeVolumeKey> {
+    mutating func next(at now: Duration, handle: (NodeVolumeKey) -> String?) -> NextStep<NodeVolumeKey> {
         guard isConnected, !needsCapabilities, isSupported == true else { return .wait(until: nil) }
         guard calls.count < (isHanging ? 1 : workerThreads) else { return .wait(until: nil) }
         if isHanging, now < nextTrial { return .wait(until: nextTrial) }
+        if isWaitOver {
+            for (key, due) in waiting { schedule.postpone(key, until: due) }
+            waiting = []
+            isWaitOver = false
+        }
         while true {
             let step = schedule.next(at: now)
-            guard case .probe(let key) = step else { return step }
+            guard case .run(let key) = step else { return step }
             guard let handle = handle(key) else {
+                schedule.didNotBegin(key)
                 schedule.remove(key)
+                continue
+            }
+            if let end = endOfBackoff(of: key, handle), now < end {
+                schedule.didNotBegin(key)
+                schedule.postpone(key, until: end)
                 continue
             }
             let isTrial = timedOut.contains(key)
             if calls.values.contains(where: { $0.volumeHandle == handle }) || isTrial && !hasRoomForTrial {
-                waiting.append(key)
-                continue
-            }
-            if let last = lastTimeouts[handle], last.key != key, now < last.time + interval {
-                schedule.postpone(key, until: last.time + interval)
+                waiting.append((key, schedule.didNotBegin(key) ?? now))
                 continue
             }
             calls[key] = Call(volumeHandle: handle, isTrial: isTrial)
             if isHanging { nextTrial = now + interval }
             return step
         }
+    }
+
+    /// Until when the volume waits because of other paths of its id; its own back-off is that of the schedule.
+    private func endOfBackoff(of key: NodeVolumeKey, _ handle: String) -> Duration? {
+        guard let timeouts = timeouts[handle], timeouts.key != key || timeouts.count > 1 else { return nil }
+        return timeouts.end + backoff.delay(afterFailures: timeouts.count)
     }
 
     private var hasRoomForTrial: Bool {
@@ -217,13 +253,13 @@ struct DriverProbes: Sendable {
         at now: Duration
     ) -> NodeDriverChange? {
         guard let call = calls.removeValue(forKey: key) else { return nil }
-        for key in waiting { schedule.postpone(key, until: now) }
-        waiting = []
+        isWaitOver = true
         switch end {
         case .timedOut:
             schedule.finish(key, .failed, isUnhealthy: isUnhealthy, at: now)
-            lastTimeouts = lastTimeouts.filter { now < $0.value.time + interval }
-            lastTimeouts[call.volumeHandle] = (key, now)
+            // Ids without a call for so long are those of pods that are gone.
+            timeouts = timeouts.filter { now < $0.value.end + backoff.maximum * 2 }
+            timeouts[call.volumeHandle, default: Timeouts(key: key, end: now)].add(key, at: now)
             // The volume may have been removed meanwhile.
             guard schedule.contains(key) else { return nil }
             timedOut.insert(key)
@@ -237,7 +273,7 @@ struct DriverProbes: Sendable {
         case .again(let due): schedule.postpone(key, until: due)
         }
         timedOut.remove(key)
-        lastTimeouts[call.volumeHandle] = nil
+        timeouts[call.volumeHandle] = nil
         return responded() ? .stoppedHanging : nil
     }
 

@@ -75,6 +75,9 @@ extension NodeHealthState {
             drivers[volume.volume.driver]?.volumes -= 1
             dropIfUnused(driver: volume.volume.driver)
             events.remove(key)
+            newConditions.remove(key)
+            flaps.remove(key)
+            flapEvents.remove(key)
             for fingerprint in volume.unknownConditions {
                 unknowns.remove(UnknownNodeConditionKey(volume: key, fingerprint: fingerprint))
             }

@@ -16,12 +16,14 @@ package import HealthCore
 /// | conditions of unknown types only | stays (rule 6) |
 /// | no volume condition | stays |
 /// | NOT_FOUND, not twice in a row | stays |
-/// | NOT_FOUND twice in a row, of a volume that was found before | Inaccessible / VolumeNotFound (2) |
+/// | NOT_FOUND twice in a row, of a volume that was found before | Inaccessible / VolumeNotFound (2, 3) |
 /// | any other error, no response | stays (rule 1) |
 ///
 /// 1. Drivers that record health in the background begin with healthy after a restart.
 /// 2. If the driver has found another volume meanwhile, or no other was found before and had a response to its last
 ///    call: otherwise the driver may be at fault (rule 5).
+/// 3. Both on the present connection, and an interval apart if the volume was not found on it: a driver that has
+///    restarted may not know its volumes yet.
 extension NodeHealthState {
     /// The longest time between two calls for a volume whose calls fail, if the interval is not longer.
     package static var maximumBackoff: Duration { DriverProbes.maximumBackoff }
@@ -37,10 +39,17 @@ extension NodeHealthState {
     }
 
     /// A connection to the driver is open, and its capabilities were read.
-    package mutating func driverConnected(_ name: String, _ capabilities: NodeCapabilities, at now: Duration) {
+    ///
+    /// - Parameter isSameProcess: the driver has not restarted since its last connection: its calls that hang still do.
+    package mutating func driverConnected(
+        _ name: String,
+        _ capabilities: NodeCapabilities,
+        isSameProcess: Bool = false,
+        at now: Duration
+    ) {
         var driver = driver(name)
         connections += 1
-        driver.connect(capabilities, number: connections, at: now, using: &random)
+        driver.connect(capabilities, number: connections, isSameProcess: isSameProcess, at: now, using: &random)
         driver.storage.connected(at: now + delay(.zero..<min(.seconds(10), configuration.interval)))
         drivers[name] = driver
         probePlans += 1
@@ -81,18 +90,20 @@ extension NodeHealthState {
 
     // MARK: Probes
 
-    /// The next call to a driver. At most one call per volume id is under way, and
-    /// ``Configuration-swift.struct/workerThreads`` in all; ``DriverProbes`` has the other limits.
-    package mutating func nextProbe(of name: String, at now: Duration) -> NodeProbeStep {
+    /// The next call to a driver for a volume. Make it, then call ``complete(probe:_:at:)`` in any case.
+    ///
+    /// At most one call per volume id is under way, and ``Configuration-swift.struct/workerThreads`` in all;
+    /// ``DriverProbes`` has the other limits.
+    package mutating func nextProbe(of name: String, at now: Duration) -> NextStep<NodeProbe> {
         // Moved out, because the closure reads `self` while the driver changes.
         guard var driver = drivers.removeValue(forKey: name) else { return .wait(until: nil) }
         defer { drivers[name] = driver }
         switch driver.next(at: now, handle: { volumes[$0]?.volume.volumeHandle }) {
         case .wait(let due): return .wait(until: due)
-        case .probe(let key):
+        case .run(let key):
             guard let record = volumes[key], let capabilities = driver.capabilities else { return .wait(until: now) }
             let sendsStaging = capabilities.strategy == .health && capabilities.needsStagingPath
-            return .probe(
+            return .run(
                 NodeProbe(
                     key: key,
                     driver: name,
@@ -115,10 +126,13 @@ extension NodeHealthState {
         _ outcome: NodeProbeOutcome,
         at now: Duration
     ) -> [NodeDriverChange] {
-        guard let driver = drivers[probe.driver] else { return [] }
+        // The value is not kept: a second reference to the driver's tables would have them copied when they change.
+        guard let isCurrent = drivers[probe.driver].map({ $0.isConnected && $0.connection == probe.connection }) else {
+            return []
+        }
         var changes: [NodeDriverChange] = []
         var end = DriverProbes.End.unavailable
-        if driver.isConnected, driver.connection == probe.connection {
+        if isCurrent {
             end = self.end(of: probe, outcome, at: now)
             changes += reviewDriver(after: outcome, of: probe)
             if volumes[probe.key] != nil { apply(outcome, of: probe, at: now) }
@@ -142,7 +156,7 @@ extension NodeHealthState {
         switch failure {
         case .deadlineExceeded: return .timedOut
         case .unavailable: return .unavailable
-        case .notFound where record.lastFound != nil && record.missing == nil: return .unconfirmed
+        case .notFound where record.connection == probe.connection && record.missing == nil: return .unconfirmed
         case .aborted where !record.wasAborted: return .again(at: now + delay(.seconds(1)..<(.seconds(3))))
         case .notFound, .aborted, .invalidArgument, .internal, .unimplemented, .other: return .responded
         }
@@ -161,7 +175,7 @@ extension NodeHealthState {
         }
         switch outcome {
         case .health, .noCondition: drivers[probe.driver]?.paths.found()
-        // The volumes of a pod that is over are not found because it is over.
+        // The volumes of a pod that has ended are not found because it has.
         case .failed(let failure) where failure.mayBePath && volumes[probe.key] != nil:
             if drivers[probe.driver]?.paths.didNotFind(probe.volumeHandle) == true {
                 return [.problem(.pathsNotFound(kubeletRoot: configuration.kubeletRoot))]
@@ -175,8 +189,8 @@ extension NodeHealthState {
     private mutating func apply(_ outcome: NodeProbeOutcome, of probe: NodeProbe, at now: Duration) {
         guard var record = volumes[probe.key] else { return }
         if record.connection != probe.connection { record.firstResponse = now }
-        // A volume whose turn passed while the driver was away is probed at once, and again at its next turn: that may be
-        // too soon for a driver that has just started.
+        // A volume whose turn passed while the driver was away is probed at once, and again at its next turn: that may
+        // be too soon for a driver that has just started.
         let isFirst =
             record.connection != probe.connection
             || record.firstResponse.map { now - $0 < configuration.interval / 2 } == true
@@ -189,7 +203,9 @@ extension NodeHealthState {
             record.missing = nil
             record.lastFound = now
         case .failed(.notFound):
-            record.missing = record.missing ?? VolumeRecord.Missing(since: now, count: 0)
+            if record.missing?.connection != probe.connection {
+                record.missing = VolumeRecord.Missing(connection: probe.connection, since: now, count: 0)
+            }
             record.missing?.count += 1
         case .failed(let failure) where failure.isResponse:
             record.missing = nil
@@ -246,7 +262,7 @@ extension NodeHealthState {
         record.awaitsReadback = false
         volumes[key] = record
         if record.readback == .done {
-            events.set(state, for: key, at: now)
+            report(state, on: key, at: now)
         } else {
             scheduleReadback(of: key, at: now)
         }
@@ -271,14 +287,15 @@ extension NodeHealthState {
     private mutating func reviewMissing(_ key: NodeVolumeKey, at now: Duration) {
         guard configuration.reportsMissingVolumes, let record = volumes[key], let missing = record.missing,
             missing.count >= 2, record.lastFound != nil,
+            record.connection == missing.connection || now - missing.since >= configuration.interval,
             isDriverCredible(without: record, since: missing.since)
         else { return }
         let condition = VolumeHealthCondition.notFound(volumeHandle: record.volume.volumeHandle)
         setHealth(VolumeState([condition]), of: key, at: now)
     }
 
-    /// Whether the driver has found another volume since this moment, or has no other that shows whether it is at fault:
-    /// one that was found before, and whose last call had a response.
+    /// Whether the driver has found another volume since this moment, or has no other that shows whether it is at
+    /// fault: one that was found before, and whose last call had a response.
     private func isDriverCredible(without record: VolumeRecord, since: Duration) -> Bool {
         var hasOthers = false
         for other in volumes.values

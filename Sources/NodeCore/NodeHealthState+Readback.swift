@@ -1,7 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthCore
+package import HealthCore
+
+/// What an earlier process has reported on a volume, as its event shows (rule 9).
+package enum ReadbackResult: Sendable, Hashable {
+    /// The last event on the volume reports this state.
+    ///
+    /// - fingerprint: of the reported HealthCore/VolumeState, from the event's annotation.
+    /// - reportedAt: when it was last recorded, on the clock of the core; may be before its origin.
+    /// - since: when it was first recorded; nil: unknown.
+    case reported(Fingerprint, reportedAt: Duration, since: Duration?)
+    /// There is no event, or the last one reports a recovery.
+    case nothing
+    /// The request failed. It is retried; the third failure counts as ``nothing``.
+    case failed
+    /// There is no connection to the API server, or it is overloaded, so that nothing could be recorded either. The
+    /// request is retried, and does not count as failed.
+    case unreachable
+    /// RBAC forbids the request: counts as ``nothing``.
+    case forbidden
+}
 
 /// What earlier processes reported is read back before the first report on a volume (rule 9), for pods that had started
 /// before this process.
@@ -9,8 +28,9 @@ extension NodeHealthState {
     private static let attempts = 3
     private static let retries = Backoff(initial: .seconds(5), maximum: .seconds(300))
 
-    /// The next volume whose events to read back. Due when the driver has responded for it.
-    package mutating func nextReadback(at now: Duration) -> ReadbackStep {
+    /// The next volume whose events to read back, by their names: due when the driver has responded for it. Read them,
+    /// then call ``complete(readback:_:at:)`` in any case.
+    package mutating func nextReadback(at now: Duration) -> NextStep<NodeVolume> {
         while let item = dueReadbacks.first {
             guard let record = volumes[item.element], record.readback == .scheduled(item.ticket) else {
                 dueReadbacks.removeFirst()
@@ -19,7 +39,7 @@ extension NodeHealthState {
             if item.due > now { return .wait(until: item.due) }
             dueReadbacks.removeFirst()
             volumes[item.element]?.readback = .underWay
-            return .read(record.target)
+            return .run(record.target)
         }
         return .wait(until: nil)
     }
@@ -56,8 +76,10 @@ extension NodeHealthState {
         }
     }
 
+    /// Unhealthy volumes come first: their events wait for it.
     mutating func scheduleReadback(of key: NodeVolumeKey, at now: Duration) {
-        guard volumes[key]?.readback == .needed else { return }
-        volumes[key]?.readback = .scheduled(dueReadbacks.insert(key, due: now))
+        guard let record = volumes[key], record.readback == .needed else { return }
+        let due = record.health?.isClear == false ? .zero : now
+        volumes[key]?.readback = .scheduled(dueReadbacks.insert(key, due: due))
     }
 }

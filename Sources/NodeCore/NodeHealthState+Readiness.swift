@@ -5,11 +5,11 @@ package import HealthCore
 
 /// Readiness conditions of pods that name them: see ``ReadinessCondition``.
 extension NodeHealthState {
-    /// The next condition to write, by a strategic merge patch of the pod's status with the pod's uid. Another pod of
-    /// that name, or none: complete it as gone.
+    /// The next condition to write, by a strategic merge patch of the pod's status with the pod's uid. Write it, then
+    /// call ``complete(readiness:_:at:)`` in any case: as gone if there is no pod of that name and uid.
     package mutating func nextReadiness(
         at now: Duration
-    ) -> ReportStep<ReadinessKey, ReadinessCondition, NodePodTarget> {
+    ) -> NextStep<PendingReport<ReadinessKey, ReadinessCondition, NodePodTarget>> {
         readiness.next(at: now) { key in
             guard let pod = pods[key.podUID], !pod.isOver else { return nil }
             return NodePodTarget(namespace: pod.pod.namespace, podName: pod.pod.name, podUID: key.podUID)

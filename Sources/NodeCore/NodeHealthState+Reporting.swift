@@ -4,13 +4,47 @@
 package import HealthCore
 
 /// Events on pods.
+///
+/// A volume that has turned unhealthy is reported after ``Configuration-swift.struct/reportDelay``, unless its pod has
+/// ended meanwhile (``NewConditions``). Of a volume that changes too often only the latest state is reported, at the end of each pause, and an event says so
+/// (`HealthCore/FlapGuard`). Its readiness condition and the metrics follow each response.
 extension NodeHealthState {
+    /// Reports the health of a volume, unless it has to wait.
+    mutating func report(_ state: VolumeState, on key: NodeVolumeKey, at now: Duration) {
+        let isReported = events.fingerprint(key) != nil || flaps.waiting(key) != nil
+        if newConditions.passes(state, of: key, isReported: isReported, at: now) {
+            reportUnlessFlapping(state, on: key, at: now)
+        }
+    }
+
+    private mutating func reportUnlessFlapping(_ state: VolumeState, on key: NodeVolumeKey, at now: Duration) {
+        let passes = flaps.passes(state, for: key, reported: events.fingerprint(key), at: now)
+        if let flapping = flaps.flapping(key) {
+            let event = FlappingState(changes: flapping.changes, since: flapping.since, state: state)
+            flapEvents.set(event, for: key, at: now)
+        }
+        if passes { events.set(state, for: key, at: now) }
+    }
+
+    /// Reports what has waited long enough, and ends the flapping of volumes that have been quiet.
+    private mutating func endPauses(at now: Duration) {
+        for (key, state) in newConditions.release(at: now) { reportUnlessFlapping(state, on: key, at: now) }
+        guard let due = flaps.firstDue, due <= now else { return }
+        let release = flaps.release(at: now)
+        for (key, state) in release.states { events.set(state, for: key, at: now) }
+        for key in release.ended { flapEvents.remove(key) }
+    }
+
     /// The next event on a pod with an unhealthy or recovered volume. Transitions come before refreshes; in an outage
-    /// all wait for one random delay (``EventHold``).
-    package mutating func nextEvent(at now: Duration) -> ReportStep<NodeVolumeKey, VolumeState, NodeVolume> {
+    /// all wait for one random delay (``EventHold``). Record it, then call ``complete(event:_:at:)`` in any case.
+    package mutating func nextEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<NodeVolumeKey, VolumeState, NodeVolume>> {
+        endPauses(at: now)
         let due = events.newTransitions(at: now, within: EventHold.window)
         if let held = eventHold.until(due: due, at: now, using: &random) { return .wait(until: held) }
         return events.next(at: now) { volumes[$0]?.target }
+            .waiting(atMostUntil: flaps.firstDue).waiting(atMostUntil: newConditions.firstDue)
     }
 
     /// Completes a report of ``nextEvent(at:)``.
@@ -35,10 +69,28 @@ extension NodeHealthState {
         events.recorded(event, count: count, at: now)
     }
 
-    /// The next event on a condition of an unknown type.
+    /// The next event on a volume that is flapping. Record it, then call ``complete(flappingEvent:_:at:)`` in any case.
+    package mutating func nextFlappingEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<NodeVolumeKey, FlappingState, NodeVolume>> {
+        flapEvents.next(at: now) { volumes[$0]?.target }
+    }
+
+    /// Completes a report of ``nextFlappingEvent(at:)``; returns as ``complete(event:_:at:)``.
+    @discardableResult
+    package mutating func complete(
+        flappingEvent event: PendingReport<NodeVolumeKey, FlappingState, NodeVolume>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> Bool {
+        flapEvents.complete(event, outcome, at: now)
+    }
+
+    /// The next event on a condition of an unknown type. Record it, then call ``complete(unknownEvent:_:at:)`` in any
+    /// case.
     package mutating func nextUnknownEvent(
         at now: Duration
-    ) -> ReportStep<UnknownNodeConditionKey, UnknownCondition, NodeVolume> {
+    ) -> NextStep<PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>> {
         unknowns.next(at: now) { volumes[$0.volume]?.target }
     }
 
@@ -57,12 +109,13 @@ extension NodeHealthState {
 
     /// The events that have failed and wait, and the readiness conditions; nil when there are none.
     package var failingReports: (events: FailingReports?, conditions: FailingReports?) {
-        (.sum([events.failing, unknowns.failing, storageEvents.failing]), readiness.failing)
+        (.sum([events.failing, flapEvents.failing, unknowns.failing, storageEvents.failing]), readiness.failing)
     }
 
     /// How many reports on transitions wait or are under way.
     package var waitingReports: Int {
-        events.backlog.depth + unknowns.backlog.depth + storageEvents.backlog.depth + readiness.backlog.depth
+        events.backlog.depth + flapEvents.backlog.depth + unknowns.backlog.depth + storageEvents.backlog.depth
+            + readiness.backlog.depth
     }
 }
 
@@ -76,6 +129,19 @@ extension NodeVolume {
     /// The conditions are truncated, not the names.
     package func message(for state: VolumeState) -> String {
         message(state.isClear ? EventVocabulary.normalMessage : state.conditions.summary)
+    }
+
+    /// The text of the event on a volume that is flapping.
+    ///
+    /// - Parameter since: RFC 3339.
+    package func message(for flapping: FlappingState, since: String) -> String {
+        message(
+            EventVocabulary.flappingMessage(
+                changes: flapping.changes,
+                since: since,
+                conditions: flapping.state.conditions
+            )
+        )
     }
 
     /// The text of an event on a condition of an unknown type.

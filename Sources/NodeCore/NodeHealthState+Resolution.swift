@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthCore
+package import HealthCore
 
 /// The claims of pods, which are read one by one: each once, for all pods that use it.
 extension NodeHealthState {
     private static let retries = Backoff(initial: .seconds(5), maximum: .seconds(300))
 
-    /// The next claim to read.
-    package mutating func nextClaim(at now: Duration) -> ClaimStep {
+    /// The next claim to read. Read it and its volume, then call ``complete(lookup:_:at:)`` in any case.
+    package mutating func nextClaim(at now: Duration) -> NextStep<ClaimLookup> {
         while let item = dueLookups.first {
             guard lookups[item.element]?.ticket == item.ticket else {
                 dueLookups.removeFirst()
@@ -18,34 +18,44 @@ extension NodeHealthState {
             dueLookups.removeFirst()
             lookups[item.element]?.ticket = nil
             lookups[item.element]?.isUnderWay = true
-            return .resolve(item.element)
+            return .run(item.element)
         }
         return .wait(until: nil)
     }
 
     /// A lookup of ``nextClaim(at:)`` ended.
-    package mutating func complete(lookup: ClaimLookup, _ resolution: ClaimResolution, at now: Duration) {
-        guard var record = lookups[lookup], record.isUnderWay else { return }
+    ///
+    /// - Returns: whether to log a warning, once for a lookup: a second read has shown that the claim belongs to
+    ///   another pod or to none. The first may have been too old.
+    @discardableResult
+    package mutating func complete(lookup: ClaimLookup, _ resolution: ClaimResolution, at now: Duration) -> Bool {
+        guard var record = lookups[lookup], record.isUnderWay else { return false }
         record.isUnderWay = false
         if record.isOutdated {
             // The pods that it was read for are gone: the claim may be another one of that name.
             record.isOutdated = false
             record.ticket = record.users.isEmpty ? nil : dueLookups.insert(lookup, due: now)
             lookups[lookup] = record.users.isEmpty ? nil : record
-            return
+            return false
         }
         switch resolution {
         case .volume, .notCSI:
             record.resolution = resolution
-        case .notYet, .failed:
+        case .notYet, .foreign, .failed:
             record.failures += 1
             record.ticket = dueLookups.insert(lookup, due: now + Self.retries.delay(afterFailures: record.failures))
-        case .foreign, .forbidden:
+        case .forbidden:
             record.ticket = dueLookups.insert(lookup, due: now + Self.retries.maximum)
         }
+        var isWarning = false
+        if case .foreign = resolution {
+            record.foreignReads += 1
+            isWarning = record.foreignReads == 2
+        }
         lookups[lookup] = record
-        guard record.resolution != nil else { return }
+        guard record.resolution != nil else { return isWarning }
         for uid in record.users.sorted() { resolve(lookup, resolution, for: uid, at: now) }
+        return false
     }
 
     /// A pod uses the claim.

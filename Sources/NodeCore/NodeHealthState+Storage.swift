@@ -5,8 +5,9 @@ package import HealthCore
 
 /// The health of the drivers' storage, probed once per interval.
 extension NodeHealthState {
-    /// The next call of NodeGetStorageHealth, of all drivers: one at a time for each, and none while a driver hangs.
-    package mutating func nextStorageProbe(at now: Duration) -> StorageProbeStep {
+    /// The next call of NodeGetStorageHealth, to any driver: one at a time to each, and none to one that hangs. Make it,
+    /// then call ``complete(storageProbe:_:at:)`` in any case.
+    package mutating func nextStorageProbe(at now: Duration) -> NextStep<StorageProbe> {
         var first: (name: String, due: Duration)?
         for (name, driver) in drivers where driver.reportsStorageHealth && !driver.storage.isUnderWay {
             guard let due = driver.storage.due else { continue }
@@ -16,7 +17,7 @@ extension NodeHealthState {
         guard let first, let driver = drivers[first.name] else { return .wait(until: nil) }
         guard first.due <= now else { return .wait(until: first.due) }
         drivers[first.name]?.storage.begin()
-        return .probe(StorageProbe(driver: first.name, connection: driver.connection))
+        return .run(StorageProbe(driver: first.name, connection: driver.connection))
     }
 
     /// A call of ``nextStorageProbe(at:)`` ended. A failure changes nothing (rule 1). UNIMPLEMENTED suspends the
@@ -51,8 +52,11 @@ extension NodeHealthState {
         return [.stoppedHanging]
     }
 
-    /// The next event on the Node about a driver's storage.
-    package mutating func nextStorageEvent(at now: Duration) -> ReportStep<String, StorageHealth, NodeTarget> {
+    /// The next event on the Node about a driver's storage. Record it, then call ``complete(storageEvent:_:at:)`` in any
+    /// case.
+    package mutating func nextStorageEvent(
+        at now: Duration
+    ) -> NextStep<PendingReport<String, StorageHealth, NodeTarget>> {
         storageEvents.next(at: now) { NodeTarget(driver: $0) }
     }
 

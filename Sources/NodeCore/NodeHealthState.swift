@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthCore
+package import HealthCore
 
 /// The state of the monitor on a node, for all drivers of the node: takes pods, claims and the drivers' responses, and
 /// returns what to do next.
@@ -15,7 +15,7 @@ import HealthCore
 /// | claims to read | `nextClaim`, `complete(lookup:)` in `NodeHealthState+Resolution.swift` |
 /// | volumes to probe, by driver | `nextProbe`, `complete(probe:)` in `NodeHealthState+Probing.swift` |
 /// | events to read back | `nextReadback`, `complete(readback:)` in `NodeHealthState+Readback.swift` |
-/// | events to record | `nextEvent`, `nextUnknownEvent` in `NodeHealthState+Reporting.swift` |
+/// | events to record | `nextEvent`, `nextFlappingEvent`, `nextUnknownEvent` in `NodeHealthState+Reporting.swift` |
 /// | readiness conditions to write | `nextReadiness` in `NodeHealthState+Readiness.swift` |
 /// | storage probes and their events | `nextStorageProbe`, `nextStorageEvent` in `NodeHealthState+Storage.swift` |
 ///
@@ -37,6 +37,10 @@ package struct NodeHealthState: Sendable {
         package var legacyConditionsCount: Bool
         /// Whether events on the health of a driver's storage are recorded on the Node.
         package var recordsStorageEvents: Bool
+        /// When a volume changes too often.
+        package var flapping: FlappingLimits
+        /// How long after a volume has turned unhealthy that is reported.
+        package var reportDelay: Duration
 
         package init(
             kubeletRoot: String = "/var/lib/kubelet",
@@ -45,7 +49,9 @@ package struct NodeHealthState: Sendable {
             reportsMissingVolumes: Bool = true,
             writesReadiness: Bool = false,
             legacyConditionsCount: Bool = false,
-            recordsStorageEvents: Bool = false
+            recordsStorageEvents: Bool = false,
+            flapping: FlappingLimits = FlappingLimits(threshold: 6),
+            reportDelay: Duration = .zero
         ) {
             self.kubeletRoot = kubeletRoot
             self.interval = interval
@@ -54,6 +60,8 @@ package struct NodeHealthState: Sendable {
             self.writesReadiness = writesReadiness
             self.legacyConditionsCount = legacyConditionsCount
             self.recordsStorageEvents = recordsStorageEvents
+            self.flapping = flapping
+            self.reportDelay = reportDelay
         }
     }
 
@@ -81,6 +89,9 @@ package struct NodeHealthState: Sendable {
 
     var events = ReportQueue<NodeVolumeKey, VolumeState, NodeVolume>(timing: .lastingEvents)
     var eventHold = EventHold()
+    var newConditions: NewConditions
+    var flaps: FlapGuard<NodeVolumeKey, VolumeState>
+    var flapEvents = ReportQueue<NodeVolumeKey, FlappingState, NodeVolume>(timing: .flapping)
     var unknowns = ReportQueue<UnknownNodeConditionKey, UnknownCondition, NodeVolume>(timing: .singleEvents)
     var readiness = ReportQueue<ReadinessKey, ReadinessCondition, NodePodTarget>(timing: .readinessConditions)
     var storageEvents = ReportQueue<String, StorageHealth, NodeTarget>(timing: .lastingEvents)
@@ -91,6 +102,8 @@ package struct NodeHealthState: Sendable {
     package init(configuration: Configuration = Configuration(), seed: UInt64) {
         self.configuration = configuration
         random = SeededRandom(seed: seed)
+        newConditions = NewConditions(delay: configuration.reportDelay)
+        flaps = FlapGuard(configuration.flapping)
     }
 
     /// How often each kind of step was scheduled: compared before and after a change, to wake up the task that waits
@@ -100,6 +113,7 @@ package struct NodeHealthState: Sendable {
         package var probes: UInt64
         package var readbacks: UInt64
         package var events: UInt64
+        package var flappingEvents: UInt64
         package var unknownEvents: UInt64
         package var readiness: UInt64
         package var storageEvents: UInt64
@@ -110,7 +124,8 @@ package struct NodeHealthState: Sendable {
             claims: dueLookups.insertions,
             probes: probePlans,
             readbacks: dueReadbacks.insertions,
-            events: events.plans,
+            events: events.plans + flaps.plans + newConditions.plans,
+            flappingEvents: flapEvents.plans,
             unknownEvents: unknowns.plans,
             readiness: readiness.plans,
             storageEvents: storageEvents.plans

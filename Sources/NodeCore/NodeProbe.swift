@@ -60,17 +60,10 @@ package enum NodeProbeFailure: Sendable, Hashable {
     var mayBePath: Bool { self == .notFound || self == .invalidArgument || self == .internal }
 }
 
-/// What the prober of a driver does next.
-package enum NodeProbeStep: Sendable, Hashable {
-    /// Make this call, then call `complete(probe:_:at:)` in any case.
-    case probe(NodeProbe)
-    /// Nothing is due before this moment; nil: before something changes.
-    case wait(until: Duration?)
-}
-
 /// A change of a driver that is worth a log line. Each is returned once.
 package enum NodeDriverChange: Sendable, Hashable {
-    /// Calls for several volumes, or for its identity, had no response: one call per interval is made until one has.
+    /// Calls for several volumes, or for its identity, had no response: one call per interval is made until one has a
+    /// response.
     case startedHanging
     /// It responds again.
     case stoppedHanging

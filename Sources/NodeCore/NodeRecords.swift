@@ -35,6 +35,8 @@ struct LookupRecord: Sendable {
     /// The users that the read under way was for are gone: its result does not count.
     var isOutdated = false
     var failures = 0
+    /// How many reads have found the claim of another pod, or of none.
+    var foreignReads = 0
     /// Final: a volume, or no CSI volume.
     var resolution: ClaimResolution?
 }
@@ -52,6 +54,8 @@ struct VolumeRecord: Sendable {
 
     /// The driver does not find the volume.
     struct Missing: Sendable {
+        /// The connection of the responses that say so.
+        var connection: Int
         var since: Duration
         /// How often in a row.
         var count = 1
@@ -79,7 +83,7 @@ struct VolumeRecord: Sendable {
     var lastFound: Duration?
     var missing: Missing?
     var lastResponse: Duration?
-    /// The connection of the last response.
+    /// The connection on which the driver last found the volume.
     var connection = 0
     /// When the first response on that connection came; nil after one with conditions.
     var firstResponse: Duration?

@@ -26,12 +26,10 @@ package struct StorageHealth: Reportable, Hashable {
         package var reason: String
         package var message: String
 
-        /// Texts are bounded like those of a `VolumeHealthCondition`.
+        /// With ``HealthCore/VolumeHealthCondition/texts(reason:message:)``.
         package init(status: Status, reason: String, message: String) {
-            let bounded = VolumeHealthCondition(status: .degraded, reason: reason, message: message)
             self.status = status
-            self.reason = bounded.reason
-            self.message = bounded.message
+            (self.reason, self.message) = VolumeHealthCondition.texts(reason: reason, message: message)
         }
     }
 
@@ -77,12 +75,4 @@ package struct StorageProbe: Sendable, Hashable {
 package enum StorageProbeOutcome: Sendable, Hashable {
     case health(StorageHealth)
     case failed(NodeProbeFailure)
-}
-
-/// What the prober of a driver's storage does next.
-package enum StorageProbeStep: Sendable, Hashable {
-    /// Make this call, then call `complete(storageProbe:_:at:)` in any case.
-    case probe(StorageProbe)
-    /// Nothing is due before this moment; nil: before something changes.
-    case wait(until: Duration?)
 }

@@ -8,7 +8,8 @@ import Logging
 import NodeCore
 import Synchronization
 
-/// Reads the claims of the node's pods and their volumes, each once, one GET each.
+/// Reads the claims of the node's pods and their volumes by GET, each until it is resolved, once for all pods that use
+/// it.
 ///
 /// A watch would bring all claims and volumes of the cluster to every node: they have no selector by node. The API
 /// server responds from its watch cache, so a GET costs no read of etcd.
@@ -18,7 +19,7 @@ struct ClaimResolver: Sendable {
     private let context: NodeContext
     private let failures = LoggedFailures()
 
-    /// Enough for requests that hang in one namespace, and others beside them.
+    /// The maximum of concurrent GETs. It is shared by all namespaces.
     private static let concurrentReads = 4
 
     init(_ context: NodeContext) {
@@ -32,14 +33,27 @@ struct ClaimResolver: Sendable {
         let state = context.state
         let limit: @Sendable () -> Int = { Self.concurrentReads }
         try await dispatch(atMost: limit, wakeUp: state.claims, time: context.time) { [context] in
-            switch state.withLock({ $0.nextClaim(at: context.now) }) {
-            case .resolve(let lookup): DispatchStep.run(lookup)
-            case .wait(let due): .wait(until: due)
-            }
+            state.withLock { $0.nextClaim(at: context.now) }
         } run: { lookup in
             let resolution = try await resolve(lookup)
             let read = context.now
-            state.update { $0.complete(lookup: lookup, resolution, at: read) }
+            let isWarning = state.update { $0.complete(lookup: lookup, resolution, at: read) }
+            log(resolution, of: lookup, isWarning ? .warning : .debug)
+        }
+    }
+
+    /// Logs why the pods' volume is not known yet. Failed requests are logged where they fail.
+    private func log(_ resolution: ClaimResolution, of lookup: ClaimLookup, _ level: Logger.Level) {
+        switch resolution {
+        case .notYet(let reason), .foreign(let reason):
+            context.logger.log(
+                level: level,
+                "Claim has no volume yet, retrying",
+                metadata: [
+                    "PVC": ["namespace": "\(lookup.namespace)", "name": "\(lookup.name)"], "reason": "\(reason)",
+                ]
+            )
+        case .volume, .notCSI, .forbidden, .failed: break
         }
     }
 

@@ -25,7 +25,7 @@ extension DriverMonitor {
         var strategy: NodeProbeStrategy?
         /// nil: connected.
         var failure: String?
-        /// Since when it is connected, or not.
+        /// Since when it is not connected; unused while it is.
         var since: Duration
         /// When an interval ended in which every volume was probed.
         var lastSweep: Duration?
@@ -47,9 +47,7 @@ extension DriverMonitor {
     }
 
     func didConnect(_ identity: DriverIdentity, _ strategy: NodeProbeStrategy) {
-        let now = now
         connection.withLock { connection in
-            if connection.failure != nil { connection.since = now }
             connection.name = identity.name
             connection.version = identity.vendorVersion
             connection.strategy = strategy

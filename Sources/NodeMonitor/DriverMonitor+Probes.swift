@@ -22,10 +22,7 @@ extension DriverMonitor {
             if let round, round.responses > 0 || round.volumes == 0 {
                 self.connection.withLock { $0.lastSweep = now }
             }
-            switch step {
-            case .probe(let probe): return DispatchStep.run(probe)
-            case .wait(let due): return .wait(until: due)
-            }
+            return step
         } run: { probe in
             let outcome = await self.outcome(of: probe)
             let received = self.now

@@ -5,6 +5,7 @@ import CSIClient
 import GRPCTransport
 import HealthCore
 import HealthRuntime
+import KubeletPlugins
 import Logging
 import NodeCore
 import Synchronization
@@ -66,6 +67,7 @@ final class DriverMonitor: Sendable {
     func run() async throws {
         do {
             while true {
+                let before = socket
                 let identity = try await client.waitForIdentity(of: .node, clock: time.clock) { error, _ in
                     didFail(client.explanation(of: error))
                 }
@@ -73,7 +75,8 @@ final class DriverMonitor: Sendable {
                     try await time.sleep(for: Self.pauseOfOther)
                     continue
                 }
-                try await monitor(identity)
+                // A socket that was created meanwhile may not be the one that responded.
+                try await monitor(identity, socket: before == socket ? before : nil)
                 try await time.sleep(for: Self.pause)
             }
         } catch {
@@ -82,14 +85,20 @@ final class DriverMonitor: Sendable {
         }
     }
 
+    /// The socket at the driver's address now; nil where there is none, or the address is not a path.
+    private var socket: SocketIdentity? { SocketFile.path(of: address).flatMap(SocketIdentity.init(path:)) }
+
     /// One connection, until it breaks, or until the driver must be identified again.
-    private func monitor(_ identity: DriverIdentity) async throws {
+    private func monitor(_ identity: DriverIdentity, socket: SocketIdentity?) async throws {
         let capabilities = NodeCapabilities(identity.nodeCapabilities)
         didConnect(identity, capabilities.strategy)
         let signal = context.state.addProbeSignal(ofDriver: identity.name)
         connected.add(self, identity.name)
+        let isSameProcess = connected.isUnchanged(socket, of: identity.name)
         let began = now
-        context.state.update { $0.driverConnected(identity.name, capabilities, at: began) }
+        context.state.update {
+            $0.driverConnected(identity.name, capabilities, isSameProcess: isSameProcess, at: began)
+        }
         defer {
             connected.remove(identity.name)
             context.state.removeProbeSignal(ofDriver: identity.name)

@@ -73,7 +73,11 @@ final class DriverSource: Sendable {
                     let selected = plugins.filter {
                         (only.isEmpty || only.contains($0.name)) && !except.contains($0.name)
                     }
-                    let names = Set(selected.map(\.name))
+                    let changed = selected.filter { drivers[$0.name]?.plugin.endpoint != $0.endpoint }
+                    let started = changed.compactMap(start)
+                    // One whose socket's address is invalid is not monitored, not even at its earlier socket.
+                    let names = Set(selected.map(\.name)).subtracting(changed.map(\.name))
+                        .union(started.map(\.plugin.name))
                     for (name, driver) in drivers where !names.contains(name) {
                         let removed = WakeUp()
                         driver.end.signal()
@@ -86,15 +90,15 @@ final class DriverSource: Sendable {
                             removed.signal()
                         }
                     }
-                    for plugin in selected where drivers[plugin.name]?.plugin.endpoint != plugin.endpoint {
-                        let previous = drivers[plugin.name]
-                        let before = previous?.ended ?? leaving.removeValue(forKey: plugin.name)
+                    for driver in started {
+                        let name = driver.plugin.name
+                        let previous = drivers[name]
+                        let before = previous?.ended ?? leaving.removeValue(forKey: name)
                         previous?.end.signal()
-                        guard let driver = start(plugin) else { continue }
-                        drivers[plugin.name] = driver
+                        drivers[name] = driver
                         group.addTask { [context] in
                             await before?.wait()
-                            context.state.update { $0.driverRegistered(plugin.name) }
+                            context.state.update { $0.driverRegistered(name) }
                             await self.run(driver)
                         }
                     }

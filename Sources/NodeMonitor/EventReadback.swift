@@ -8,8 +8,8 @@ import KubernetesClient
 import Logging
 import NodeCore
 
-/// Reads back what an earlier process has reported on a volume: one GET of the event on its conditions, by name, and one
-/// of the recovery's event if that exists (rule 9).
+/// Reads back what an earlier process has reported on a volume: one GET of the event on its conditions, by name, and
+/// one of the recovery's event if that exists (rule 9).
 ///
 /// A list of the node's events would be a scan of all events of the cluster, on every node.
 ///
@@ -31,10 +31,7 @@ struct EventReadback: Sendable {
         let state = context.state
         let limit: @Sendable () -> Int = { Self.concurrentReads }
         try await dispatch(atMost: limit, wakeUp: state.readbacks, time: context.time) { [context] in
-            switch state.withLock({ $0.nextReadback(at: context.now) }) {
-            case .read(let volume): DispatchStep.run(volume)
-            case .wait(let due): .wait(until: due)
-            }
+            state.withLock { $0.nextReadback(at: context.now) }
         } run: { volume in
             let result = try await read(volume)
             let received = context.now

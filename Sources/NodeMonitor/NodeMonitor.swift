@@ -37,8 +37,8 @@ package struct NodeMonitor: Sendable {
     ///
     /// - Parameters:
     ///   - kubernetes: for the watch, reads and conditions.
-    ///   - events: for events: a client with a lower rate limit of its own, one per second with a burst of five, because
-    ///     in an outage every node of the cluster has events.
+    ///   - events: for events: a client with a lower rate limit of its own, one per second with a burst of five,
+    ///     because in an outage every node of the cluster has events.
     ///   - random: returns random numbers from 0 up to 1.
     ///   - calls: called after every call to a driver.
     ///   - observer: called for everything else that metrics count.
@@ -132,9 +132,7 @@ extension NodeMonitor {
             watch: NodeMonitorStatus.Watch(
                 silence: activity.lastReceived.map { now - $0 },
                 failure: activity.failure.map { .init(age: now - $0.since, reason: $0.reason) }
-            ),
-            pods: snapshot.pods,
-            unresolvedClaims: snapshot.unresolvedClaims
+            )
         )
     }
 }
@@ -148,7 +146,9 @@ extension NodeHealthState.Configuration {
             reportsMissingVolumes: configuration.reportsMissingVolumes,
             writesReadiness: configuration.writesReadinessCondition,
             legacyConditionsCount: configuration.legacyAbnormalIsNotReady,
-            recordsStorageEvents: configuration.recordsNodeEvents
+            recordsStorageEvents: configuration.recordsNodeEvents,
+            flapping: FlappingLimits(threshold: configuration.flappingThreshold),
+            reportDelay: configuration.reportDelay
         )
     }
 }

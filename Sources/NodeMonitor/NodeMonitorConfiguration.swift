@@ -25,6 +25,8 @@ package struct NodeMonitorConfiguration: Sendable {
     package var workerThreads = 10
     /// Whether a volume is reported that its driver found before and no longer finds.
     package var reportsMissingVolumes = true
+    /// How many changes within an hour a volume may have before it is reported as flapping; 0: never.
+    package var flappingThreshold = 6
     /// Whether the condition `DRIVER/volumes-healthy` is written on pods that name it in `spec.readinessGates`.
     package var writesReadinessCondition = false
     /// Whether an abnormal condition of a legacy driver makes that condition False.
@@ -39,6 +41,9 @@ package struct NodeMonitorConfiguration: Sendable {
     static let bootWindow = Duration.seconds(15 * 60)
     /// The first request waits for a random time up to this, so that the agents of a new DaemonSet do not list at once.
     package var startJitter = Duration.seconds(10)
+    /// How long after a volume has turned unhealthy that is reported: longer than the API server may lack the end of a
+    /// pod whose volumes the kubelet has unmounted.
+    package var reportDelay = Duration.seconds(10)
 
     /// The defaults are those of the command's flags.
     package init(nodeName: String, drivers: Drivers) {

@@ -31,11 +31,9 @@ package struct NodeMonitorStatus: Sendable, Hashable {
         package var method: String?
         /// nil: connected, and identified.
         package var failure: Failure?
-        /// How long it has been connected; nil when it is not.
-        package var connectionAge: Duration?
         /// Whether it reports the health of volumes; nil before it was identified.
         package var isSupported: Bool?
-        /// Calls have no response: one call per interval is made until one has.
+        /// Calls time out: one call per interval is made until the driver responds.
         package var isHanging: Bool
         /// A problem of the driver or of the flags, in a sentence.
         package var problem: String?
@@ -51,10 +49,6 @@ package struct NodeMonitorStatus: Sendable, Hashable {
     /// Why registered drivers may not be found, and what to do; nil when they can be.
     package var discoveryProblem: String?
     package var watch: Watch
-    /// The pods of the node that have not ended.
-    package var pods: Int
-    /// The claims of these pods whose volume is not known yet.
-    package var unresolvedClaims: Int
 }
 
 extension NodeMonitorStatus.Driver {
@@ -64,15 +58,13 @@ extension NodeMonitorStatus.Driver {
         _ state: NodeHealthSnapshot.Driver?,
         at now: Duration
     ) {
-        let age = now - connection.since
         let isSupported = connection.strategy.map { $0 != .none }
         self.init(
             name: connection.name,
             address: address,
             version: connection.version,
             method: connection.strategy?.method,
-            failure: connection.failure.map { .init(age: age, reason: $0) },
-            connectionAge: connection.failure == nil ? age : nil,
+            failure: connection.failure.map { .init(age: now - connection.since, reason: $0) },
             isSupported: isSupported,
             isHanging: state?.isHanging ?? false,
             problem: isSupported == false ? NodeProbeStrategy.missingCapabilities : state?.problem?.message,

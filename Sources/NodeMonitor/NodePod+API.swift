@@ -7,7 +7,8 @@ package import NodeCore
 extension NodePod {
     /// A pod as the API server has it, for the core.
     ///
-    /// - Parameter boot: when the node has booted, in seconds since 1970, if the pod may not have been started since.
+    /// - Parameter boot: when the node booted, in seconds since 1970, while statuses may still be from before that;
+    ///   nil: they are from after it.
     package init(_ watched: WatchedPod, sinceBoot boot: Int64? = nil) {
         let pod = watched.pod
         let used = watched.usedVolumes

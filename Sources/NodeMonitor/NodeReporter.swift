@@ -33,6 +33,7 @@ struct NodeReporter: Sendable {
     func run() async throws {
         try await runAll([
             { try await reportConditions() },
+            { try await reportFlapping() },
             { try await reportUnknownConditions() },
             { try await reportStorage() },
         ])
@@ -58,6 +59,23 @@ struct NodeReporter: Sendable {
         }
     }
 
+    private func reportFlapping() async throws {
+        let state = context.state
+        try await dispatcher.run(.flapping, wakeUp: state.flappingEvents) { now in
+            state.withLock { $0.nextFlappingEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.update { $0.complete(flappingEvent: report, outcome, at: now) }
+        } send: { report in
+            if let end = try await podCheck(report) { return end }
+            let age = context.now - report.state.since
+            return try await dispatcher.record(
+                events.event(report, since: Time.now().seconds - age.components.seconds),
+                on: report.target.metadata,
+                isKnown: report.cause == .refresh
+            )
+        }
+    }
+
     private func reportUnknownConditions() async throws {
         let state = context.state
         try await dispatcher.run(.unknownCondition, wakeUp: state.unknownEvents) { now in
@@ -65,7 +83,8 @@ struct NodeReporter: Sendable {
         } complete: { report, outcome, now in
             state.update { $0.complete(unknownEvent: report, outcome, at: now) }
         } send: { report in
-            try await dispatcher.record(events.event(report), on: report.target.metadata)
+            if let end = try await podCheck(report) { return end }
+            return try await dispatcher.record(events.event(report), on: report.target.metadata)
         }
     }
 
@@ -86,14 +105,15 @@ struct NodeReporter: Sendable {
 }
 
 extension ReportDispatcher {
-    /// Two reports at a time of each kind: there is one such process on every node.
+    /// Eight reports at a time of each kind: few, because there is one such process on every node, and more than may
+    /// hang in one namespace, which are four.
     init(_ context: NodeContext, client: KubernetesClient) {
         self.init(
             kubernetes: client,
             time: context.time,
             gate: LeadershipGate(logger: context.logger) { true },
             logger: context.logger,
-            concurrentReports: 2,
+            concurrentReports: 8,
             observer: context.observer
         )
     }
@@ -106,8 +126,8 @@ extension NodeReporter {
     /// volumes of a pod that has ended or is being deleted, which many drivers report as abnormal.
     ///
     /// - Returns: how the attempt to report ends; nil: report it.
-    private func podCheck(
-        _ report: PendingReport<NodeVolumeKey, VolumeState, NodeVolume>
+    private func podCheck<Key, State>(
+        _ report: PendingReport<Key, State, NodeVolume>
     ) async throws -> ReportAttempt? {
         let volume = report.target
         guard report.cause == .transition, !report.state.isClear else { return nil }

@@ -59,6 +59,21 @@ package struct PodEvents: Sendable {
         )
     }
 
+    /// A volume that is flapping.
+    ///
+    /// - Parameter since: when its first change was, in seconds since 1970.
+    func event(
+        _ report: PendingReport<NodeVolumeKey, FlappingState, NodeVolume>,
+        since: Int64
+    ) -> EventRecord {
+        event(
+            report,
+            name: Self.name(report.target, reason: EventVocabulary.flappingReason),
+            reason: EventVocabulary.flappingReason,
+            message: report.target.message(for: report.state, since: EventRecord.timestamp(since))
+        )
+    }
+
     /// A condition of an unknown type.
     func event(_ report: PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>) -> EventRecord {
         event(

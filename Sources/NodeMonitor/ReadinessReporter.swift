@@ -74,8 +74,8 @@ struct ReadinessReporter: Sendable {
 extension MergePatch {
     /// A strategic merge patch that sets one condition in the status of the pod with this uid.
     ///
-    /// The uid is a precondition: the API server rejects another one as a change of an immutable field (422, observed on
-    /// kube-apiserver 1.36).
+    /// The uid is a precondition: the API server rejects another one as a change of an immutable field (422, observed
+    /// on kube-apiserver 1.36).
     ///
     /// - Parameter now: `lastTransitionTime`, in seconds since 1970.
     package static func readinessCondition(

@@ -21,6 +21,8 @@ final class SharedNodeState: Sendable {
     let readbacks = WakeUp()
     /// There may be an event to record on a volume's conditions.
     let events = WakeUp()
+    /// There may be an event to record on a volume that is flapping.
+    let flappingEvents = WakeUp()
     /// There may be an event to record on a condition of an unknown type.
     let unknownEvents = WakeUp()
     /// There may be a readiness condition to write.
@@ -58,6 +60,7 @@ final class SharedNodeState: Sendable {
         if before.claims != after.claims { claims.signal() }
         if before.readbacks != after.readbacks { readbacks.signal() }
         if before.events != after.events { events.signal() }
+        if before.flappingEvents != after.flappingEvents { flappingEvents.signal() }
         if before.unknownEvents != after.unknownEvents { unknownEvents.signal() }
         if before.readiness != after.readiness { readiness.signal() }
         if before.storageEvents != after.storageEvents { storageEvents.signal() }

@@ -42,31 +42,17 @@ enum Agent {
         let pages = Pages()
         let paths = (options.endpoint?.metricsPath).map { [$0] } ?? []
         pages.registerZPages(flagValues: options.flagValues, start: .now, paths: paths + healthChecks.paths)
-        var services: [any Service] = []
-        if let endpoint = options.endpoint {
-            services.append(
-                EndpointService(
-                    endpoint: DiagnosticsEndpoint(
-                        configuration: endpoint,
-                        metrics: registry,
-                        healthChecks: healthChecks,
-                        pages: pages,
-                        didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
-                    )
-                )
-            )
-        }
-        services.append(AgentService(options: options, metrics: metrics, status: status, log: log))
-        services.append(
-            ReadinessService(
-                reporter: ReadinessReporter(
-                    checks: { status.readiness().checks + status.reportChecks() },
-                    summary: { status.summary() },
-                    logger: logger
-                )
+        try await Services.run(
+            AgentService(options: options, metrics: metrics, status: status, log: log),
+            endpoint: options.endpoint.map {
+                EndpointService($0, metrics: registry, healthChecks: healthChecks, pages: pages, logger: logger)
+            },
+            readiness: ReadinessReporter(
+                checks: { status.readiness().checks + status.reportChecks() },
+                summary: { status.summary() },
+                logger: logger
             )
         )
-        try await Services.run(services)
         logger.notice("Stopped")
     }
 }

@@ -7,8 +7,6 @@ import KubernetesClient
 import LeaderElection
 import Logging
 import Metrics
-import ServiceLifecycle
-import UnixSignals
 
 /// Wires the controller's services and runs them until a signal or an error.
 enum Controller {
@@ -32,20 +30,6 @@ enum Controller {
         )
         let healthChecks = HealthChecks()
         let pages = Pages()
-        var services: [any Service] = []
-        if let endpoint = options.endpoint {
-            services.append(
-                EndpointService(
-                    endpoint: DiagnosticsEndpoint(
-                        configuration: endpoint,
-                        metrics: registry,
-                        healthChecks: healthChecks,
-                        pages: pages,
-                        didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
-                    )
-                )
-            )
-        }
         // Created before the driver is identified: a sidecar that waits for its driver is healthy.
         let health = options.leaderElection.map {
             LeaderElectionHealth(leaseDuration: $0.timing.leaseDuration)
@@ -68,17 +52,17 @@ enum Controller {
         })
         let permissions = DoctorPermission.all(options, leaseNamespace: "")
         status.set(optionalRules: Set(permissions.filter { !$0.isRequired }.map(\.request.rbacRule)))
-        services.append(MonitorService(options: options, metrics: metrics, status: status, health: health, log: log))
-        services.append(
-            ReadinessService(
-                reporter: ReadinessReporter(
-                    checks: { status.readiness().checks + status.reportChecks() },
-                    summary: { status.summary() },
-                    logger: logger
-                )
+        try await Services.run(
+            MonitorService(options: options, metrics: metrics, status: status, health: health, log: log),
+            endpoint: options.endpoint.map {
+                EndpointService($0, metrics: registry, healthChecks: healthChecks, pages: pages, logger: logger)
+            },
+            readiness: ReadinessReporter(
+                checks: { status.readiness().checks + status.reportChecks() },
+                summary: { status.summary() },
+                logger: logger
             )
         )
-        try await Services.run(services)
         logger.notice("Stopped")
     }
 

@@ -31,7 +31,7 @@ extension NodeMonitorStatus.Driver {
     var problems: [String] {
         [
             failure.map { "not connected: \($0.reason)" },
-            isHanging ? "its calls have no response, one call per interval is made" : nil,
+            isHanging ? "its calls time out, one call per interval is made" : nil,
             problem,
         ].compactMap(\.self)
     }

@@ -3,6 +3,7 @@
 
 import HTTPEndpoint
 import Logging
+import Metrics
 import ServiceLifecycle
 import UnixSignals
 
@@ -17,13 +18,21 @@ enum HealthPath {
 
 /// What the controller and the agent have in common as processes.
 enum Services {
-    /// Runs services until SIGTERM or SIGINT, or until one of them ends.
+    /// Runs a monitor until SIGTERM or SIGINT, or until one of its services ends.
     ///
+    /// - Parameters:
+    ///   - endpoint: nil: there is no address to serve HTTP on.
+    ///   - readiness: logs what the readiness checks of the process show.
     /// - Throws: the first error of a service.
-    static func run(_ services: [any Service]) async throws {
+    static func run(
+        _ monitor: some Service,
+        endpoint: EndpointService?,
+        readiness: ReadinessReporter
+    ) async throws {
+        let services: [(any Service)?] = [endpoint, monitor, ReadinessService(reporter: readiness)]
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: services.map {
+                services: services.compactMap(\.self).map {
                     .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
                 },
                 gracefulShutdownSignals: [.sigterm, .sigint],
@@ -43,9 +52,25 @@ enum Services {
     }
 }
 
-/// Serves metrics and health checks until shutdown.
+/// Serves metrics, health checks and pages until shutdown.
 struct EndpointService: Service {
-    let endpoint: DiagnosticsEndpoint
+    private let endpoint: DiagnosticsEndpoint
+
+    init(
+        _ configuration: DiagnosticsEndpoint.Configuration,
+        metrics: MetricsRegistry,
+        healthChecks: HealthChecks,
+        pages: Pages,
+        logger: Logger
+    ) {
+        endpoint = DiagnosticsEndpoint(
+            configuration: configuration,
+            metrics: metrics,
+            healthChecks: healthChecks,
+            pages: pages,
+            didListen: { logger.notice("Serving HTTP", metadata: ["address": "\($0)"]) }
+        )
+    }
 
     func run() async throws {
         try await untilShutdown { try await endpoint.run() }

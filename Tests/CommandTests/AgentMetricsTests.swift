@@ -73,7 +73,6 @@ import Testing
             version: name == nil ? "" : "1.2",
             method: method,
             failure: failure,
-            connectionAge: failure == nil ? .seconds(60) : nil,
             isSupported: method == nil && name != nil ? false : isSupported,
             isHanging: isHanging,
             problem: nil,

@@ -20,7 +20,8 @@ import Testing
         "kubelet-root-path": "/var/lib/kubelet", "kubeconfig": "", "resync": "10m", "metrics-address": "",
         "http-endpoint": "", "metrics-path": "/metrics", "version": "false", "v": "0",
         "all-drivers": "false", "drivers": "", "exclude-drivers": "", "report-missing-volumes": "true",
-        "readiness-condition": "false", "legacy-readiness": "false", "node-events": "false", "kube-api-qps": "5",
+        "flapping-threshold": "6", "readiness-condition": "false", "legacy-readiness": "false",
+        "node-events": "false", "kube-api-qps": "5",
         "kube-api-burst": "10", "logging-format": "text", "automaxprocs": "false", "vmodule": "",
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
         "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
@@ -96,6 +97,7 @@ import Testing
             "--kubelet-root-path=/var/lib/k0s/kubelet/",
             "--timeout=1m30s", "--monitor-interval=30s", "--worker-threads=3", "--report-missing-volumes=false",
             "--readiness-condition", "--legacy-readiness", "--node-events", "--kubeconfig=/dev/null",
+            "--flapping-threshold=4",
             "--kube-api-qps=-1", "--http-endpoint=:9808", "--metrics-path=/m", "--v=4", "--logging-format=json",
         ])
         #expect(options.csiAddress == nil)
@@ -114,6 +116,7 @@ import Testing
         #expect(monitor.monitorInterval == .seconds(30))
         #expect(monitor.workerThreads == 3)
         #expect(!monitor.reportsMissingVolumes)
+        #expect(monitor.flappingThreshold == 4)
         #expect(monitor.writesReadinessCondition)
         #expect(monitor.legacyAbnormalIsNotReady)
         #expect(monitor.recordsNodeEvents)
@@ -149,6 +152,7 @@ import Testing
         (["--all-drivers", "--timeout=0"], "--timeout must be greater than zero, such as 15s"),
         (["--all-drivers", "--monitor-interval=5ms"], "--monitor-interval must be at least 10ms, such as 1m"),
         (["--all-drivers", "--worker-threads=0"], "--worker-threads must be greater than zero"),
+        (["--all-drivers", "--flapping-threshold=-1"], "--flapping-threshold must be between 1 and 1000, or 0"),
         (["--all-drivers", "--kube-api-qps=0"], "--kube-api-qps must not be 0: "),
         (["--all-drivers", "--v=-1"], "--v must not be negative; 0 logs the least"),
         (

@@ -22,7 +22,6 @@ import Testing
             version: name == nil ? "" : "1.2",
             method: isSupported == true && name != nil ? "NodeGetVolumeHealth" : nil,
             failure: failure.map { .init(age: .seconds(60), reason: $0) },
-            connectionAge: failure == nil ? .seconds(60) : nil,
             isSupported: isSupported,
             isHanging: isHanging,
             problem: problem,
@@ -37,9 +36,7 @@ import Testing
         NodeMonitorStatus(
             drivers: drivers,
             discoveryProblem: discoveryProblem,
-            watch: .init(silence: .seconds(20), failure: nil),
-            pods: 3,
-            unresolvedClaims: 0
+            watch: .init(silence: .seconds(20), failure: nil)
         )
     }
 
@@ -85,7 +82,7 @@ import Testing
     @Test mutating func `a driver whose calls hang is a note, even if it is the only one`() {
         readiness.monitor = Self.status([Self.driver("a.csi", isHanging: true)])
         #expect(readiness.isReady)
-        #expect(note == "a.csi: its calls have no response, one call per interval is made")
+        #expect(note == "a.csi: its calls time out, one call per interval is made")
     }
 
     @Test mutating func `a driver that has just lost its connection is a note`() {
@@ -174,7 +171,7 @@ import Testing
             page.text == """
                 mount it
                 a.csi 1.2: ok, NodeGetVolumeHealth, 4 healthy, 1 unhealthy, 2 waiting
-                b.csi 1.2: its calls have no response, one call per interval is made, NodeGetVolumeHealth
+                b.csi 1.2: its calls time out, one call per interval is made, NodeGetVolumeHealth
                 /csi/csi.sock: not connected: no socket
                 """
         )

@@ -50,11 +50,11 @@ import Testing
           --unhealthy-interval <duration>
                                   Interval between calls for a volume that is unhealthy, if the CSI driver
                                   has a call for a single volume. 0: a quarter of --list-volumes-interval
-                                  or --monitor-interval, whichever applies. Not less than that one: none.
-                                  (default: 0s)
+                                  or --monitor-interval, whichever applies. If it is not shorter than that
+                                  interval, there are no such calls. (default: 0s)
           --worker-threads <count>
-                                  Maximum number of concurrent calls for single volumes. Fewer are made
-                                  while more would slow down the CSI driver. (default: 10)
+                                  Maximum number of concurrent calls for single volumes. Lowered while the
+                                  CSI driver responds slowly or is overloaded. (default: 10)
           --probe-qps <number>    Maximum number of calls for single volumes per second. 0: limited by
                                   --worker-threads only. (default: 0)
           --list-max-entries <count>
@@ -211,6 +211,9 @@ import Testing
           --report-missing-volumes <bool>
                                   Report a volume that the CSI driver found before and no longer finds at
                                   its path. (default: true)
+          --flapping-threshold <count>
+                                  Number of changes within an hour above which a volume is reported as
+                                  flapping, and its changes at most every 10 minutes. 0: never. (default: 6)
           --readiness-condition <bool>
                                   Write the condition DRIVER/volumes-healthy of pods that name it in
                                   spec.readinessGates. Requires the RBAC rule to patch pods/status.

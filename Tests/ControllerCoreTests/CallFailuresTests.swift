@@ -65,7 +65,7 @@ import Testing
         var (now, lines) = (Duration.zero, [CallFailures.Line]())
         while now < .seconds(6 * 3600) {
             #expect(failures.removeEnded(at: now).isEmpty)
-            if case .probe(let key) = schedule.next(at: now) {
+            if case .run(let key) = schedule.next(at: now) {
                 lines.append(failures.failed(code: "DEADLINE_EXCEEDED", at: now))
                 schedule.finish(key, .failed, at: now)
             }

@@ -115,7 +115,7 @@ import Testing
     }
 
     private func complete(_ healthState: inout HealthState, _ server: inout Server, at now: Duration) {
-        while server.writes < 20, case .report(let pendingReport) = healthState.nextStatus(at: now) {
+        while server.writes < 20, case .run(let pendingReport) = healthState.nextStatus(at: now) {
             if let field = healthState.statusChange(for: pendingReport)?.field {
                 if field.isUncertain { healthState.setKeepsHealthStatus(server.keepsField, at: now) }
                 if !field.isUncertain || server.keepsField {

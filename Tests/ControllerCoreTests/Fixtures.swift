@@ -4,6 +4,11 @@
 @testable import ControllerCore
 @testable import HealthCore
 
+extension NextStep {
+    /// nil: nothing is due.
+    var job: Job? { if case .run(let job) = self { job } else { nil } }
+}
+
 extension Claim {
     static func named(_ name: String, in namespace: String = "default", uid: String? = nil) -> Claim {
         Claim(key: ClaimKey(namespace: namespace, name: name), uid: uid ?? "uid-\(name)", resourceVersion: "1")
@@ -81,7 +86,7 @@ extension HealthState {
     /// Completes every event that is due now as reported, and returns them.
     mutating func reportAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState, Claim>] {
         var reported: [PendingReport<ClaimNumber, VolumeState, Claim>] = []
-        while case .report(let pendingReport) = nextEvent(at: now) {
+        while case .run(let pendingReport) = nextEvent(at: now) {
             reported.append(pendingReport)
             complete(event: pendingReport, .reported, at: now)
         }
@@ -91,7 +96,7 @@ extension HealthState {
     /// Completes every status that is due now as written, and returns them.
     mutating func writeAll(at now: Duration) -> [PendingReport<ClaimNumber, VolumeState, Claim>] {
         var written: [PendingReport<ClaimNumber, VolumeState, Claim>] = []
-        while case .report(let pendingReport) = nextStatus(at: now) {
+        while case .run(let pendingReport) = nextStatus(at: now) {
             written.append(pendingReport)
             complete(status: pendingReport, .reported, at: now)
         }
@@ -101,7 +106,7 @@ extension HealthState {
     /// Completes every event about an unknown condition that is due now as reported, and returns the conditions.
     mutating func reportUnknowns(at now: Duration) -> [UnknownCondition] {
         var reported: [UnknownCondition] = []
-        while case .report(let pendingReport) = nextUnknownEvent(at: now) {
+        while case .run(let pendingReport) = nextUnknownEvent(at: now) {
             reported.append(pendingReport.state)
             complete(unknownEvent: pendingReport, .reported, at: now)
         }

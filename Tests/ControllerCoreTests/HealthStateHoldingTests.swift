@@ -182,16 +182,10 @@ struct HealthStateHoldingTests {
     @Test func `a volume that changes seven times in an hour is flapping`() throws {
         var state = Self.state(threshold: 6)
         #expect(Self.flap(&state, 0..<6).count == 6)
-        guard case .wait = state.nextFlappingEvent(at: .seconds(300)) else {
-            Issue.record("flapping after six changes")
-            return
-        }
+        #expect(state.nextFlappingEvent(at: .seconds(300)).job == nil)
         #expect(Self.flap(&state, 6..<7) == [:])
         #expect(state.flappingClaims == [Self.claim.key])
-        guard case .report(let event) = state.nextFlappingEvent(at: .seconds(360)) else {
-            Issue.record("not flapping")
-            return
-        }
+        let event = try #require(state.nextFlappingEvent(at: .seconds(360)).job)
         #expect(event.state == FlappingState(changes: 7, since: .zero, state: .abnormal("broken")))
         state.complete(flappingEvent: event, .reported, at: .seconds(360))
         // From the beginning of the flapping on, at most one change in ten minutes: the volume is broken at 16, still
@@ -199,10 +193,7 @@ struct HealthStateHoldingTests {
         let events = Self.flap(&state, 7..<46)
         #expect(events == [16: ["broken"], 27: ["recovered"], 38: ["broken"]])
         // The event on the flapping is brought up to date after half an hour.
-        guard case .report(let refresh) = state.nextFlappingEvent(at: .seconds(60 * 45)) else {
-            Issue.record("not refreshed")
-            return
-        }
+        let refresh = try #require(state.nextFlappingEvent(at: .seconds(60 * 45)).job)
         #expect(refresh.cause == .refresh)
         #expect(refresh.state == FlappingState(changes: 46, since: .zero, state: .clear))
     }

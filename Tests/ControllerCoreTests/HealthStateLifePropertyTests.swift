@@ -108,7 +108,7 @@ struct HealthStateLifePropertyTests {
 
         private mutating func probe(failing: Bool) {
             for _ in 0..<20 {
-                guard case .probe(let handle) = healthState.nextProbe(at: now) else { return }
+                guard case .run(let handle) = healthState.nextProbe(at: now) else { return }
                 call(handle, failing: failing && Bool.random(using: &random))
             }
         }
@@ -127,13 +127,13 @@ struct HealthStateLifePropertyTests {
 
         /// Attempts the next event and the next status, each with a random outcome.
         mutating func report(failing: Bool) {
-            if case .report(let event) = healthState.nextEvent(at: now) {
+            if case .run(let event) = healthState.nextEvent(at: now) {
                 let outcome = outcome(failing: failing)
                 if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) { deliver(event) }
                 if outcome.isUncertain { uncertain.insert(event.claim.uid) }
                 healthState.complete(event: event, outcome, at: now)
             }
-            if case .report(let status) = healthState.nextStatus(at: now) {
+            if case .run(let status) = healthState.nextStatus(at: now) {
                 let outcome = outcome(failing: failing)
                 let conditions = status.state.conditions
                 if outcome == .reported || outcome.isUncertain && Bool.random(using: &random) {
@@ -216,8 +216,8 @@ struct HealthStateLifePropertyTests {
         world.now += .seconds(60)
         world.probeAll(failing: false)
         let step = world.healthState.nextEvent(at: world.now)
-        if case .report(let event) = step { #expect(event.cause == .refresh, "seed \(seed)") }
+        if case .run(let event) = step { #expect(event.cause == .refresh, "seed \(seed)") }
         let status = world.healthState.nextStatus(at: world.now)
-        if case .report = status { Issue.record("seed \(seed): \(status)") }
+        if case .run = status { Issue.record("seed \(seed): \(status)") }
     }
 }

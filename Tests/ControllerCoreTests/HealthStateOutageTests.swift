@@ -61,7 +61,7 @@ import Testing
         at now: Duration
     ) -> [OutageState] {
         var reported: [OutageState] = []
-        while case .report(let report) = state.nextOutageEvent(at: now) {
+        while case .run(let report) = state.nextOutageEvent(at: now) {
             reported.append(report.state)
             state.complete(outageEvent: report, outcome, at: now)
         }
@@ -176,7 +176,7 @@ import Testing
 
     @Test mutating func `events on claims wait for a request that hangs for 30 seconds at most`() {
         state.sweep(Self.reports(0..<12), at: .zero)
-        #expect(state.nextOutageEvent(at: .zero).isReport)
+        #expect(state.nextOutageEvent(at: .zero).job != nil)
         #expect(state.reportAll(at: .seconds(29)).isEmpty)
         #expect(state.reportAll(at: .seconds(30)).count == 12)
     }
@@ -310,13 +310,10 @@ import Testing
         #expect(try Self.outage(Self.reportOutages(&next, at: .zero)).since == .seconds(-499))
     }
 
-    @Test func `a term ends the outage of this process, and reports of it are ignored`() {
+    @Test func `a term ends the outage of this process, and reports of it are ignored`() throws {
         var next = Self.state()
         next.sweep(Self.reports(0..<10), at: .zero)
-        guard case .report(let report) = next.nextOutageEvent(at: .zero) else {
-            Issue.record("no event")
-            return
-        }
+        let report = try #require(next.nextOutageEvent(at: .zero).job)
         next.endTerm()
         #expect(next.outage == nil)
         #expect(next.volumeUsage == nil)
@@ -418,8 +415,4 @@ import Testing
             OutageState.endedMessage(lasted: .seconds(seconds), unhealthy: unhealthy, volumes: 2000) == message
         )
     }
-}
-
-extension ReportStep {
-    fileprivate var isReport: Bool { if case .report = self { true } else { false } }
 }

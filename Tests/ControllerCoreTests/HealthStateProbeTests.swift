@@ -24,7 +24,7 @@ struct HealthStateProbeTests {
         var now = Duration.zero
         while true {
             switch healthState.nextProbe(at: now) {
-            case .probe(let handle): return (handle, now)
+            case .run(let handle): return (handle, now)
             case .wait(let until?): now = until
             case .wait(nil): return nil
             }
@@ -56,7 +56,7 @@ struct HealthStateProbeTests {
         #expect(healthState.nextProbe(at: first) == .wait(until: first + .seconds(5)))
 
         let second = first + .seconds(5)
-        #expect(healthState.nextProbe(at: second) == .probe(handle))
+        #expect(healthState.nextProbe(at: second) == .run(handle))
         healthState.receive(.notFound, ofVolumeHandle: handle, at: second)
         let reported = healthState.reportAll(at: second)
         #expect(reported.map { $0.state.conditions.map(\.reason) } == [["VolumeNotFound"]])
@@ -83,7 +83,7 @@ struct HealthStateProbeTests {
         healthState.apply(third, volumeName: "pv-third", at: now)
         var probed: Set<String> = []
         for step in 0..<5 {
-            if case .probe(let handle) = healthState.nextProbe(at: now + .milliseconds(100 * step)) {
+            if case .run(let handle) = healthState.nextProbe(at: now + .milliseconds(100 * step)) {
                 probed.insert(handle)
             }
         }
@@ -94,7 +94,7 @@ struct HealthStateProbeTests {
         healthState.removeClaim(claim.key, at: .zero)
         #expect(due() == nil)
         healthState.apply(claim, volumeName: "pv-csi-pvc", at: .seconds(100))
-        #expect(healthState.nextProbe(at: .seconds(100)) == .probe("h1"))
+        #expect(healthState.nextProbe(at: .seconds(100)) == .run("h1"))
     }
 
     @Test(.tags(.rule6)) mutating func `a reply with only unknown conditions clears nothing`() throws {

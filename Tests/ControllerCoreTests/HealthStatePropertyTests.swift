@@ -109,7 +109,7 @@ struct HealthStatePropertyTests {
         using random: inout SeededGenerator
     ) {
         for _ in 0..<3 {
-            guard case .report(let pendingReport) = healthState.nextEvent(at: now) else { return }
+            guard case .run(let pendingReport) = healthState.nextEvent(at: now) else { return }
             switch Int.random(in: 0..<7, using: &random) {
             case 4, 5:
                 if Bool.random(using: &random) { reader.read(pendingReport) }

@@ -45,7 +45,7 @@ struct HealthStateRecheckTests {
         mutating func run(until end: Duration) {
             while true {
                 switch state.nextProbe(at: now) {
-                case .probe(let handle):
+                case .run(let handle):
                     calls[handle, default: []].append(now)
                     state.receive(.report(report(handle)), ofVolumeHandle: handle, at: now)
                 case .wait(let due):

@@ -47,17 +47,14 @@ struct HealthStateStatusTests {
         healthState.sweep([.abnormal("h1")], at: .zero)
         #expect(healthState.statusBacklog.depth == 1)
         var now = Duration.zero
-        func next() -> PendingReport<ClaimNumber, VolumeState, Claim>? {
-            if case .report(let status) = healthState.nextStatus(at: now) { status } else { nil }
-        }
         for _ in 0..<2 {
-            let status = try #require(next())
+            let status = try #require(healthState.nextStatus(at: now).job)
             healthState.complete(status: status, .failed(RequestFailure(isForbidden: true)), at: now)
             #expect(healthState.statusBacklog.depth == 0)
             #expect(!healthState.isStatusSupported)
             now += .seconds(60)
         }
-        let status = try #require(next())
+        let status = try #require(healthState.nextStatus(at: now).job)
         healthState.complete(status: status, .reported, at: now)
         #expect(healthState.isStatusSupported)
     }
@@ -93,11 +90,7 @@ struct HealthStateStatusTests {
     /// The change arrives between the write and its response.
     @Test mutating func `a status that another client removes during a write is written again`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
-        let step = healthState.nextStatus(at: .zero)
-        guard case .report(let pendingReport) = step else {
-            Issue.record("nothing to write: \(step)")
-            return
-        }
+        let pendingReport = try #require(healthState.nextStatus(at: .zero).job)
         var ours = claim
         ours.resourceVersion = "10"
         var theirs = claim
@@ -112,11 +105,7 @@ struct HealthStateStatusTests {
     /// An older change arrives between the write and its response.
     @Test mutating func `a watch that lags behind a write does not cause a second write`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
-        let step = healthState.nextStatus(at: .zero)
-        guard case .report(let pendingReport) = step else {
-            Issue.record("nothing to write: \(step)")
-            return
-        }
+        let pendingReport = try #require(healthState.nextStatus(at: .zero).job)
         var earlier = claim
         earlier.resourceVersion = "9"
         var ours = claim
@@ -183,12 +172,9 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .seconds(1)).map(\.state.isClear) == [true])
     }
 
-    @Test mutating func `a written status is known before the watch delivers it`() {
+    @Test mutating func `a written status is known before the watch delivers it`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)
-        guard case .report(let status) = healthState.nextStatus(at: .zero) else {
-            Issue.record("there is nothing to write")
-            return
-        }
+        let status = try #require(healthState.nextStatus(at: .zero).job)
         var written = claim
         written.resourceVersion = "2"
         healthState.written(written, volumeName: "pv-csi-pvc", healthStatus: status.state.conditions, at: .zero)
@@ -283,7 +269,7 @@ struct HealthStateStatusTests {
         #expect(healthState.unhealthyClaims.isEmpty)
     }
 
-    @Test(.tags(.rule11)) mutating func `a pending status of a deleted claim does not delay others`() {
+    @Test(.tags(.rule11)) mutating func `a pending status of a deleted claim does not delay others`() throws {
         let other = Claim.named("other")
         healthState.bind(other, handle: "h2")
         healthState.sweep([.abnormal("h1"), .abnormal("h2")], at: .zero)
@@ -291,10 +277,7 @@ struct HealthStateStatusTests {
         healthState.removeVolume(named: "pv-csi-pvc", at: .zero)
         healthState.removeClaim(claim.key, at: .zero)
         #expect(healthState.statusBacklog.depth == 1)
-        guard case .report(let status) = healthState.nextStatus(at: .zero) else {
-            Issue.record("there is nothing to write")
-            return
-        }
+        let status = try #require(healthState.nextStatus(at: .zero).job)
         healthState.complete(status: status, .unreachable, at: .zero)
         #expect(healthState.writeAll(at: .seconds(300)).map(\.claim) == [other])
     }

@@ -127,7 +127,7 @@ struct MassAbsenceTests {
             while now < end {
                 _ = healthState.completedRound(at: now)
                 switch healthState.nextProbe(at: now) {
-                case .probe(let handle):
+                case .run(let handle):
                     healthState.receive(reply(handle, now), ofVolumeHandle: handle, at: now)
                     for pendingReport in healthState.reportAll(at: now) {
                         reported.append((now, pendingReport.state.isClear))

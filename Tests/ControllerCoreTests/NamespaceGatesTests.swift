@@ -24,7 +24,7 @@ struct NamespaceGatesTests {
         var found: [PendingReport<String, VolumeState, Claim>] = []
         while true {
             switch queue.next(at: now, target: Self.claim) {
-            case .report(let pendingReport): found.append(pendingReport)
+            case .run(let pendingReport): found.append(pendingReport)
             case .wait(let due): if due != now { return found }
             }
         }

@@ -126,7 +126,7 @@ struct NodeFailuresPropertyTests {
         mutating func next() -> PendingNodeReport? {
             forget()
             let claims = claims
-            guard case .report(let pendingReport) = failures.next(at: now, claim: { claims[$0] }) else { return nil }
+            guard case .run(let pendingReport) = failures.next(at: now, claim: { claims[$0] }) else { return nil }
             return pendingReport
         }
 

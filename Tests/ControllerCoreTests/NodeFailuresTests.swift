@@ -26,7 +26,7 @@ extension NodeFailures {
     /// Completes every report that is due now as reported, and returns them.
     mutating func reportAll(at now: Duration, claim: (ClaimKey) -> Claim?) -> [PendingNodeReport] {
         var reported: [PendingNodeReport] = []
-        while case .report(let pendingReport) = next(at: now, claim: claim) {
+        while case .run(let pendingReport) = next(at: now, claim: claim) {
             reported.append(pendingReport)
             complete(pendingReport, .reported, at: now)
         }
@@ -54,7 +54,7 @@ struct NodeFailuresTests {
         claims[claim.key] = claim
     }
 
-    mutating func step(at now: Duration) -> ReportStep<NodeFailureKey, NodeFailureState, Claim> {
+    mutating func step(at now: Duration) -> NextStep<PendingNodeReport> {
         let claims = claims
         return failures.next(at: now) { claims[$0] }
     }
@@ -74,11 +74,8 @@ struct NodeFailuresTests {
     }
 
     mutating func pendingReport(at now: Duration) throws -> PendingNodeReport {
-        guard case .report(let pendingReport) = step(at: now) else {
-            Issue.record("nothing to report at \(now)")
-            throw CancellationError()
-        }
-        return pendingReport
+        let step = step(at: now)
+        return try #require(step.job, "nothing to report at \(now): \(step)")
     }
 
     // MARK: When a node has failed

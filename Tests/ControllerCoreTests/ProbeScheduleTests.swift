@@ -42,7 +42,7 @@ struct ProbeScheduleTests {
         var now = Duration.zero
         while now < end {
             switch schedule.next(at: now) {
-            case .probe(let handle):
+            case .run(let handle):
                 probed[handle, default: []].append(now)
                 schedule.finish(handle, outcome(handle, now), at: now)
             case .wait(let until): now = until ?? end
@@ -96,7 +96,7 @@ struct ProbeScheduleTests {
             Issue.record("the first slot is not at zero")
             return
         }
-        #expect(schedule.next(at: slot) == .probe("h0"))
+        #expect(schedule.next(at: slot) == .run("h0"))
         #expect(schedule.next(at: slot + Self.interval * 5) == .wait(until: nil))
         schedule.finish("h0", .responded, at: slot + Self.interval * 5.5)
         #expect(schedule.next(at: slot + Self.interval * 5.5) == .wait(until: slot + Self.interval * 6))
@@ -110,7 +110,7 @@ struct ProbeScheduleTests {
         var probed = 0
         while now < end {
             switch schedule.next(at: now) {
-            case .probe(let handle):
+            case .run(let handle):
                 probed += 1
                 schedule.finish(handle, .responded, at: now)
             case .wait(let until): now = until ?? end
@@ -127,7 +127,7 @@ struct ProbeScheduleTests {
         while now < Self.interval * 20 {
             if let round = schedule.completedRound(at: now) { rounds.append(round) }
             switch schedule.next(at: now) {
-            case .probe(let handle): schedule.finish(handle, handle == "h0" ? .failed : .responded, at: now)
+            case .run(let handle): schedule.finish(handle, handle == "h0" ? .failed : .responded, at: now)
             case .wait(let until): now = until ?? Self.interval * 20
             }
         }
@@ -142,7 +142,7 @@ struct ProbeScheduleTests {
         var now = Duration.zero
         while now < Self.interval * 20 {
             switch schedule.next(at: now) {
-            case .probe(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .responded, at: now)
+            case .run(let handle): schedule.finish(handle, now < Self.interval * 9 ? .failed : .responded, at: now)
             case .wait(let until): now = until ?? Self.interval * 20
             }
             if now > Self.interval * 6, now < Self.interval * 9 {
@@ -213,7 +213,7 @@ struct ProbeScheduleTests {
                     schedule.finish(handle, outcomes.randomElement(using: &random) ?? .responded, at: now)
                 }
             default:
-                if case .probe(let handle) = schedule.next(at: now) {
+                if case .run(let handle) = schedule.next(at: now) {
                     #expect(present.contains(handle), "seed \(seed)")
                     #expect(underWay.insert(handle).inserted, "seed \(seed)")
                     lastProbed[handle] = now
@@ -225,7 +225,7 @@ struct ProbeScheduleTests {
         now += Self.interval * (ProbeSchedule<String>.maximumSkip + 1)
         for _ in 0..<20 {
             now += .milliseconds(100)
-            if case .probe(let handle) = schedule.next(at: now) { probed.insert(handle) }
+            if case .run(let handle) = schedule.next(at: now) { probed.insert(handle) }
         }
         #expect(probed == present, "seed \(seed)")
     }

@@ -21,7 +21,7 @@ struct RecheckScheduleTests {
         var now = Duration.zero
         while now < end {
             switch schedule.next(at: now, notBefore: .zero, volumes: volumes) {
-            case .probe(let key):
+            case .run(let key):
                 calls[key, default: []].append(now)
                 schedule.set(key, isUnhealthy: true, at: now)
             case .wait(let due): now = due ?? end
@@ -63,7 +63,7 @@ struct RecheckScheduleTests {
         var schedule = RecheckSchedule<Int>(try #require(Self.timing))
         schedule.set(1, isUnhealthy: true, at: .zero)
         var step = schedule.next(at: .seconds(15), notBefore: .zero, volumes: 1)
-        #expect(step == .probe(1))
+        #expect(step == .run(1))
         // A call that is under way serves others.
         var begins = schedule.begin(1)
         #expect(!begins)
@@ -101,7 +101,7 @@ struct RecheckScheduleTests {
                 if model[key] != nil { model[key] = .some(nil) }
             default:
                 switch schedule.next(at: now, notBefore: .zero, volumes: volumes) {
-                case .probe(let key):
+                case .run(let key):
                     let last = try #require(model[key] ?? nil, "seed \(seed): not unhealthy, or under way")
                     #expect(now - last >= .seconds(15))
                     model[key] = .some(nil)

@@ -24,10 +24,7 @@ import Testing
     }
 
     private static func next(_ queue: inout Queue, at now: Duration) -> Queue.Report? {
-        guard case .report(let report) = queue.next(at: now, target: { .named("c\($0)", in: "n\($0)") }) else {
-            return nil
-        }
-        return report
+        queue.next(at: now) { .named("c\($0)", in: "n\($0)") }.job
     }
 
     /// Random transitions at random times, some of them in back-off, against a sort of what is due.

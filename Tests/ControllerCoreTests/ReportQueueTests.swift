@@ -16,11 +16,7 @@ struct ReportQueueTests {
 
     mutating func pendingReport(at now: Duration) throws -> PendingReport<String, VolumeState, Claim> {
         let step = queue.next(at: now)
-        guard case .report(let pendingReport) = step else {
-            Issue.record("nothing to report at \(now): \(step)")
-            throw CancellationError()
-        }
-        return pendingReport
+        return try #require(step.job, "nothing to report at \(now): \(step)")
     }
 
     @Test mutating func `transitions come before refreshes, in the order they were found`() throws {
@@ -352,7 +348,7 @@ struct ReportQueueTests {
                 let state = [broken, .abnormal("other"), healthy].randomElement(using: &random) ?? broken
                 queue.set(state, for: key, at: now)
             case 1:
-                if case .report(let report) = queue.next(at: now) { underWay.append(report) }
+                if case .run(let report) = queue.next(at: now) { underWay.append(report) }
             case 2 where !underWay.isEmpty:
                 let report = underWay.remove(at: Int.random(in: 0..<underWay.count, using: &random))
                 let outcome = Self.outcomes.randomElement(using: &random) ?? .reported
@@ -394,7 +390,7 @@ extension ReportQueue<String, VolumeState, Claim> {
     }
 
     /// Resolves the keys of three claims, and no others.
-    fileprivate mutating func next(at now: Duration) -> ReportStep<String, VolumeState, Claim> {
+    fileprivate mutating func next(at now: Duration) -> NextStep<PendingReport<String, VolumeState, Claim>> {
         let names = ["1": "first", "2": "second", "3": "third"]
         return next(at: now) { names[$0].map { Claim.named($0) } }
     }

@@ -54,7 +54,7 @@ import Testing
         mutating func serve(_ queue: inout Queue, until end: Duration) {
             while now < end {
                 switch queue.next(at: now, target: { Target(namespace: "n\($0 % 50)") }) {
-                case .report(let report):
+                case .run(let report):
                     queue.recorded(report, count: record(report), at: now)
                     queue.complete(report, .reported, at: now)
                 case .wait(let due):
@@ -140,10 +140,6 @@ import Testing
 
     private func report(_ queue: inout Queue, at now: Duration) throws -> Queue.Report {
         let step = queue.next(at: now) { _ in Target(namespace: "n") }
-        guard case .report(let report) = step else {
-            Issue.record("nothing to report at \(now): \(step)")
-            throw CancellationError()
-        }
-        return report
+        return try #require(step.job, "nothing to report at \(now): \(step)")
     }
 }

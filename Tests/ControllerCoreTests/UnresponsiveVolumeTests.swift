@@ -31,7 +31,7 @@ struct UnresponsiveVolumeTests {
         let end = now + duration
         while now < end {
             _ = state.completedRound(at: now)
-            while case .probe(let handle) = state.nextProbe(at: now) {
+            while case .run(let handle) = state.nextProbe(at: now) {
                 state.receive(result(handle), ofVolumeHandle: handle, at: now)
             }
             report()
@@ -40,7 +40,7 @@ struct UnresponsiveVolumeTests {
     }
 
     private mutating func report() {
-        while case .report(let report) = state.nextResponseEvent(at: now) {
+        while case .run(let report) = state.nextResponseEvent(at: now) {
             if report.cause == .transition {
                 reported.append("\(report.claim.key.name) \(report.state.isUnresponsive ? "unknown" : "known")")
             }

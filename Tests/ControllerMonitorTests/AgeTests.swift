@@ -50,7 +50,7 @@ struct AgeTests {
             ofVolumeHandle: "a",
             at: .seconds(1)
         )
-        guard case .report(let pendingReport) = healthState.nextEvent(at: .seconds(1)) else {
+        guard case .run(let pendingReport) = healthState.nextEvent(at: .seconds(1)) else {
             Issue.record("nothing is reported")
             return
         }

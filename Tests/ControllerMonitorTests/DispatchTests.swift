@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import HealthMonitorTestKit
 import Synchronization
 import Testing
@@ -9,7 +10,7 @@ import Testing
 @testable import HealthRuntime
 
 @Suite(.timeLimit(.minutes(30))) struct DispatchTests {
-    private typealias Step = DispatchStep<Int>
+    private typealias Step = NextStep<Int>
 
     /// Runs a dispatcher with the steps of `step` while `body` runs, then cancels it.
     ///
@@ -92,7 +93,7 @@ import Testing
         try await withThrowingTaskGroup { group in
             group.addTask {
                 try await dispatch(atMost: { 1 }, wakeUp: wakeUp, time: ElapsedTime(clock)) {
-                    stops.value.withLock { $0 } ? Step.stop : .wait(until: .seconds(1800))
+                    stops.value.withLock { $0 } ? nil : Step.wait(until: .seconds(1800))
                 } run: { _ in
                 }
             }
@@ -112,7 +113,7 @@ import Testing
         await withThrowingTaskGroup { group in
             group.addTask {
                 try await dispatch(atMost: { 2 }, wakeUp: WakeUp(), time: ElapsedTime(ManualClock())) {
-                    next.value.withLock { number -> DispatchStep<Int> in
+                    next.value.withLock { number -> Step in
                         number += 1
                         return number == 2 || number > 4 ? .wait(until: nil) : .run(number)
                     }

@@ -169,16 +169,6 @@ enum FaultScene {
     }
 }
 
-extension Result where Success == Void, Failure == any Error {
-    fileprivate init(_ body: () async throws -> Void) async {
-        do {
-            self = .success(try await body())
-        } catch {
-            self = .failure(error)
-        }
-    }
-}
-
 /// Limits how many tests run at the same time.
 private final class Slots: Sendable {
     private let state: Mutex<(free: Int, waiting: [CheckedContinuation<Void, Never>])>

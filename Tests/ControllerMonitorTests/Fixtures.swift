@@ -37,6 +37,7 @@ struct Scene: Sendable {
     }
 
     private static let token = "monitor"
+
     /// Sets up a scene, runs a monitor in it while `body` runs, and tears it down.
     ///
     /// - Parameters:
@@ -68,13 +69,9 @@ struct Scene: Sendable {
                 clock: ManualClock()
             )
             try scene.driver.start()
-            do {
-                try await body(scene)
-            } catch {
-                await scene.driver.stop()
-                throw error
-            }
+            let result = await Result { try await body(scene) }
             await scene.driver.stop()
+            try result.get()
         }
     }
 
@@ -95,18 +92,8 @@ struct Scene: Sendable {
         state: SharedHealthState? = nil,
         _ body: @escaping @Sendable (HealthMonitor) async throws -> Void
     ) async throws {
-        let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-        try server.writeKubeconfig(to: kubeconfig, .token(Self.token))
-        defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
-        let kubernetes = try KubernetesClient(
-            configuration: .load(kubeconfig: kubeconfig),
-            userAgent: "test",
-            rateLimit: nil,
-            // Requests and calls never time out, however slow the machine is.
-            connectTimeout: .seconds(3600),
-            requestTimeout: .seconds(3600),
-            logger: quiet
-        )
+        let kubernetes = try server.client(token: Self.token)
+        // Calls never time out either.
         let client = try CSIClient(configuration: .init(address: driver.socket, timeout: .seconds(3600)), logger: quiet)
         let logger = Logger(label: "test") { [log] _ in log }
         let monitor = HealthMonitor(
@@ -272,11 +259,38 @@ final class Observations: Sendable {
 }
 
 extension Result where Success == Void, Failure == any Error {
-    fileprivate init(_ body: () async throws -> Void) async {
+    init(_ body: () async throws -> Void) async {
         do {
             self = .success(try await body())
         } catch {
             self = .failure(error)
         }
+    }
+}
+
+extension SimulatedAPIServer {
+    /// A client whose requests never time out, however slow the machine is.
+    func client(token: String) throws -> KubernetesClient {
+        let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
+        try writeKubeconfig(to: kubeconfig, .token(token))
+        defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
+        return try KubernetesClient(
+            configuration: .load(kubeconfig: kubeconfig),
+            userAgent: "test",
+            rateLimit: nil,
+            connectTimeout: .seconds(3600),
+            requestTimeout: .seconds(3600),
+            logger: quiet
+        )
+    }
+
+    /// Changes a claim as another client would: it gets the annotation `touched`.
+    func touchClaim(named name: String) {
+        _ = try? patch(
+            kind: "PersistentVolumeClaim",
+            namespace: "default",
+            name: name,
+            ["metadata": ["annotations": ["touched": "yes"]]]
+        )
     }
 }

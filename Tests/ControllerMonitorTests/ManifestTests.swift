@@ -77,12 +77,7 @@ import Testing
             server.intercept { request in
                 guard request.verb == .patch, request.subresource == "status" else { return nil }
                 server.intercept(nil)
-                _ = try? server.patch(
-                    kind: "PersistentVolumeClaim",
-                    namespace: "default",
-                    name: volume.claimName,
-                    ["metadata": ["annotations": ["touched": "yes"]]]
-                )
+                server.touchClaim(named: volume.claimName)
                 return nil
             }
             try await scene.monitor(configuration, leaseNamespace: "csi-hostpath") { _ in

@@ -46,17 +46,7 @@ import Testing
 
         /// Runs the watcher as one process while `body` runs.
         func watch(_ body: @escaping @Sendable () async throws -> Void) async throws {
-            let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
-            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
-            let kubernetes = try KubernetesClient(
-                configuration: .load(kubeconfig: kubeconfig),
-                userAgent: "test",
-                rateLimit: nil,
-                connectTimeout: .seconds(3600),
-                requestTimeout: .seconds(3600),
-                logger: quiet
-            )
+            let kubernetes = try server.client(token: "monitor")
             let driver = try CSIClient(configuration: .init(address: "/nowhere"), logger: quiet)
             let context = MonitorContext(
                 configuration: MonitorConfiguration(driverName: NodeWatcherTests.volume.driverName, identity: "test"),
@@ -289,7 +279,9 @@ import Testing
         }
     }
 
-    @Test(.tags(.rule9)) func `a recovery is reported although the events could not be read back at first`() async throws {
+    @Test(.tags(.rule9)) func `a recovery is reported although the events could not be read back at first`()
+        async throws
+    {
         try await NodeScene.run { scene in
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch { _ = try await scene.event(1) }
@@ -301,7 +293,10 @@ import Testing
                 return attempt > 3 ? nil : .fail(StatusError(code: 504, reason: "Timeout", message: "too long"))
             }
             try await scene.watch {
-                while try scene.events() == 1 { await scene.pass(.seconds(5)) }
+                while try scene.events() == 1 {
+                    scene.clock.advance(by: .seconds(1))
+                    await pollingPause()
+                }
                 let event = try await scene.event(2)
                 #expect(event["reason"] == "NodeRecovered")
             }
@@ -314,8 +309,10 @@ import Testing
             try scene.prepare(ready: "False", since: Date() - 301)
             try await scene.watch {
                 _ = try await scene.event(1)
-                await scene.pass(.seconds(31 * 60))
-                _ = await scene.server.journal.first { $0.request.verb == .patch && $0.code == 200 }
+                while !scene.server.journal.records.contains(where: { $0.request.verb == .patch && $0.code == 200 }) {
+                    scene.clock.advance(by: .seconds(60))
+                    await pollingPause()
+                }
                 let creations = scene.server.journal.records.count { $0.request.verb == .create }
                 #expect(creations == 1)
             }
@@ -327,16 +324,6 @@ import Testing
             await scene.sweepAgain()
             let requests = scene.server.journal.records.map(\.request)
             #expect(Set(requests.map(\.resource)) == ["persistentvolumes", "persistentvolumeclaims", "events"])
-        }
-    }
-}
-
-extension Result where Success == Void, Failure == any Error {
-    fileprivate init(_ body: () async throws -> Void) async {
-        do {
-            self = .success(try await body())
-        } catch {
-            self = .failure(error)
         }
     }
 }

@@ -148,12 +148,7 @@ import Testing
                 else { return nil }
                 server.intercept(nil)
                 // Another client changes the claim at this moment.
-                _ = try? server.patch(
-                    kind: "PersistentVolumeClaim",
-                    namespace: "default",
-                    name: Self.volume.claimName,
-                    ["metadata": ["annotations": ["touched": "yes"]]]
-                )
+                server.touchClaim(named: Self.volume.claimName)
                 return nil
             }
         } _: { scene in
@@ -179,12 +174,7 @@ import Testing
                     return .fail(StatusError(code: 403, reason: "Forbidden", message: "no"), headers: [:])
                 }
                 guard request.verb == .patch, request.subresource == "status", conflicts.isFirst() else { return nil }
-                _ = try? server.patch(
-                    kind: "PersistentVolumeClaim",
-                    namespace: "default",
-                    name: Self.volume.claimName,
-                    ["metadata": ["annotations": ["touched": "yes"]]]
-                )
+                server.touchClaim(named: Self.volume.claimName)
                 return nil
             }
         } _: { scene in

@@ -70,23 +70,8 @@ import Testing
             rules: [PolicyRule(verbs: ["get"], apiGroups: [""], resources: ["secrets"])]
         )
         try await SimulatedAPIServer.withServer(configuration: configuration) { server in
-            let kubeconfig = "/tmp/hm-\(UUID().uuidString.prefix(13)).kubeconfig"
-            try server.writeKubeconfig(to: kubeconfig, .token("monitor"))
-            defer { try? FileManager.default.removeItem(atPath: kubeconfig) }
-            let client = try KubernetesClient(
-                configuration: .load(kubeconfig: kubeconfig),
-                userAgent: "test",
-                rateLimit: nil,
-                connectTimeout: .seconds(3600),
-                requestTimeout: .seconds(3600),
-                logger: quiet
-            )
-            let result: Result<Void, any Error>
-            do {
-                result = .success(try await body(Scene(server: server, client: client)))
-            } catch {
-                result = .failure(error)
-            }
+            let client = try server.client(token: "monitor")
+            let result = await Result { try await body(Scene(server: server, client: client)) }
             await client.shutdown()
             try result.get()
         }

@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import HealthMonitorTestKit
+import Synchronization
 import Testing
 
 @testable import GRPCTransport
@@ -37,6 +38,29 @@ import Testing
         #expect(state == .shutdown)
     }
 
+    @Test func `a connection that breaks and is open again at once has changed`() async throws {
+        let path = temporarySocket()
+        let channel = try GRPCChannel(target: path)
+        var server = try GRPCServer(address: path, handler: echo)
+        await channel.waitUntil(.ready)
+        let hasChanged = Mutex<Bool?>(nil)
+        let wait = Task {
+            let result = await channel.changesConnectivity(from: .ready, timeout: ample)
+            hasChanged.withLock { $0 = result }
+        }
+        // The task may begin between two of them.
+        while hasChanged.withLock({ $0 }) == nil {
+            await server.shutdown()
+            server = try GRPCServer(address: path, handler: echo)
+            await channel.waitUntil(.ready)
+        }
+        await wait.value
+        #expect(hasChanged.withLock { $0 } == true)
+        await server.shutdown()
+        await channel.shutdown()
+        #expect(await channel.changesConnectivity(from: .ready, timeout: ample))
+    }
+
     @Test func `a back-off shorter than an attempt to connect does not end the attempt`() async throws {
         try await withSilentListener { path in
             var configuration = GRPCChannel.Configuration()
@@ -60,6 +84,7 @@ import Testing
         let channel = try GRPCChannel(target: temporarySocket())
         let state = await channel.waitForConnectivityChange(from: .idle, timeout: .milliseconds(10))
         #expect(state == .idle)
+        #expect(await !channel.changesConnectivity(from: .idle, timeout: .milliseconds(10)))
         await channel.shutdown()
     }
 

@@ -45,6 +45,9 @@ import Testing
             let second = try #require(RegistrationDirectory(path: directories.pluginsRegistry).scan().sockets.first)
             #expect(first.path == second.path)
             #expect(first != second)
+            #expect(SocketIdentity(path: path) == second.file)
+            #expect(SocketIdentity(path: directories.pluginsRegistry) == nil)
+            #expect(SocketIdentity(path: path + ".new") == nil)
         }
     }
 

@@ -9,7 +9,10 @@ import Testing
 
 @Suite struct RegistrationTableTests {
     private func socket(_ path: String, inode: UInt64 = 1, modified: Int = 0) -> RegistrationSocket {
-        RegistrationSocket(path: "/r/" + path, device: 1, inode: inode, modified: .seconds(modified))
+        RegistrationSocket(
+            path: "/r/" + path,
+            file: SocketIdentity(device: 1, inode: inode, modified: .seconds(modified))
+        )
     }
 
     private func plugin(_ name: String, _ endpoint: String = "/p/a") -> RegistrationReply {
@@ -169,7 +172,8 @@ import Testing
                 }
             }
             #expect(inFlight.count <= RegistrationTable.maximumCalls)
-            for call in inFlight.sorted(by: { $0.inode < $1.inode }) where Int.random(in: 0..<3, using: &random) == 0 {
+            for call in inFlight.sorted(by: { $0.file.inode < $1.file.inode })
+            where Int.random(in: 0..<3, using: &random) == 0 {
                 inFlight.remove(call)
                 let isPresent = present.values.contains(call)
                 switch Int.random(in: 0..<4, using: &random) {
@@ -182,7 +186,7 @@ import Testing
                 default:
                     let found = RegisteredPlugin(
                         name: "driver-\(Int.random(in: 0..<10, using: &random))",
-                        endpoint: "/p/\(call.inode)"
+                        endpoint: "/p/\(call.file.inode)"
                     )
                     _ = table.complete(call, .plugin(found, isMounted: true), at: now)
                     if isPresent { done[call] = .some(found) }
@@ -195,7 +199,7 @@ import Testing
             for call in table.takeCalls(at: now) { inFlight.insert(call) }
             guard !inFlight.isEmpty else { break }
             for call in inFlight {
-                let found = RegisteredPlugin(name: "late", endpoint: "/p/\(call.inode)")
+                let found = RegisteredPlugin(name: "late", endpoint: "/p/\(call.file.inode)")
                 _ = table.complete(call, .plugin(found, isMounted: true), at: now)
                 if present.values.contains(call) { done[call] = .some(found) }
             }

@@ -442,6 +442,41 @@ import Testing
         }
     }
 
+    @Test func `the beginning and the end of a term are reported, the end after the release`() async throws {
+        try await Self.withServer { server, client in
+            let clock = ManualClock()
+            let changes = AsyncStream.makeStream(of: String.self)
+            let elector = LeaderElector(
+                client: client,
+                configuration: .init(
+                    namespace: "kube-system",
+                    name: Self.lease,
+                    identity: "pod-0",
+                    timing: try LeaderElectionTiming()
+                ),
+                clock: clock,
+                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ) { change in
+                let lease = try? server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
+                let kind =
+                    switch change {
+                    case .began: "began"
+                    case .ended(.released): "released"
+                    case .ended: "ended"
+                    }
+                changes.continuation.yield("\(kind), holder: \(lease?["spec", "holderIdentity"]?.string ?? "")")
+            }
+            var seen = changes.stream.makeAsyncIterator()
+            let (work, end) = AsyncStream.makeStream(of: Void.self)
+            let task = Task { try await elector.run { for await _ in work {} } }
+            #expect(await seen.next() == "began, holder: pod-0")
+            end.finish()
+            #expect(await seen.next() == "released, holder: ")
+            try await task.value
+        }
+    }
+
     @Test func `the end of the work cancels what a change of leadership has started`() async throws {
         try await Self.withServer { _, client in
             let clock = ManualClock()

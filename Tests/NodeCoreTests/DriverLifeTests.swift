@@ -20,11 +20,9 @@ struct DriverLifeTests {
         var node = Simulation(capabilities: capabilities)
         node.respond = { _, _ in (.failed(.deadlineExceeded), .seconds(15)) }
         node.list(pod("a"), pod("b"), pod("c"))
-        guard case .probe(let probe) = node.state.nextStorageProbe(at: .seconds(10)) else { throw NoProbe() }
+        let probe = try #require(node.state.nextStorageProbe(at: .seconds(10)).job)
         return (node, probe)
     }
-
-    struct NoProbe: Error {}
 
     @Test(.tags(.rule10)) func `UNIMPLEMENTED for one volume does not stop the calls for the others`() {
         var node = Simulation()

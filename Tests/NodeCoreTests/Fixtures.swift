@@ -6,6 +6,11 @@
 
 let driverName = "hostpath.csi.k8s.io"
 
+extension NextStep {
+    /// nil: nothing is due.
+    var job: Job? { if case .run(let job) = self { job } else { nil } }
+}
+
 extension VolumeHealthCondition {
     static let inaccessible = VolumeHealthCondition(status: .inaccessible, reason: "MountLost", message: "not mounted")
     static let degraded = VolumeHealthCondition(status: .degraded, reason: "SlowIO", message: "3 of 12 paths")
@@ -103,6 +108,7 @@ struct Simulation {
     private(set) var maximumUnderWay = 0
     private(set) var readbacks: [NodeVolume] = []
     private(set) var events: [Event] = []
+    private(set) var flappingEvents: [PendingReport<NodeVolumeKey, FlappingState, NodeVolume>] = []
     private(set) var unknownEvents: [UnknownCondition] = []
     private(set) var conditions: [(pod: String, condition: ReadinessCondition)] = []
     private(set) var changes: [NodeDriverChange] = []
@@ -127,10 +133,11 @@ struct Simulation {
         for pod in pods { state.apply(pod, at: now) }
     }
 
-    /// Restarts the driver: a new connection.
-    mutating func reconnect() {
+    /// Restarts the driver, or only its connection.
+    mutating func reconnect(isSameProcess: Bool = false) {
+        let capabilities = NodeCapabilities(strategy: .health, needsStagingPath: true)
         state.driverDisconnected(driverName)
-        state.driverConnected(driverName, NodeCapabilities(strategy: .health, needsStagingPath: true), at: now)
+        state.driverConnected(driverName, capabilities, isSameProcess: isSameProcess, at: now)
     }
 
     mutating func run(for duration: Duration) {
@@ -152,7 +159,7 @@ struct Simulation {
         var waits: [Duration?] = []
         loop: while true {
             switch state.nextClaim(at: now) {
-            case .resolve(let lookup):
+            case .run(let lookup):
                 lookups.append(lookup)
                 state.complete(lookup: lookup, resolve(lookup), at: now)
             case .wait(let due):
@@ -163,7 +170,7 @@ struct Simulation {
         probe(&waits)
         loop: while true {
             switch state.nextReadback(at: now) {
-            case .read(let volume):
+            case .run(let volume):
                 readbacks.append(volume)
                 state.complete(readback: volume, readBack(volume), at: now)
             case .wait(let due):
@@ -178,7 +185,7 @@ struct Simulation {
     private mutating func probe(_ waits: inout [Duration?]) {
         while true {
             switch state.nextProbe(of: driverName, at: now) {
-            case .probe(let probe):
+            case .run(let probe):
                 let (outcome, latency) = respond(probe, now)
                 let call = Call(began: now, ends: now + latency, probe: probe, outcome: outcome)
                 calls.append(call)
@@ -194,7 +201,7 @@ struct Simulation {
     private mutating func report(_ waits: inout [Duration?]) {
         loop: while true {
             switch state.nextEvent(at: now) {
-            case .report(let report):
+            case .run(let report):
                 let outcome = record(report)
                 if outcome == .reported { events.append(Event(time: now, report: report)) }
                 state.complete(event: report, outcome, at: now)
@@ -203,11 +210,21 @@ struct Simulation {
                 break loop
             }
         }
-        while case .report(let report) = state.nextUnknownEvent(at: now) {
+        loop: while true {
+            switch state.nextFlappingEvent(at: now) {
+            case .run(let report):
+                flappingEvents.append(report)
+                state.complete(flappingEvent: report, .reported, at: now)
+            case .wait(let due):
+                waits.append(due)
+                break loop
+            }
+        }
+        while case .run(let report) = state.nextUnknownEvent(at: now) {
             unknownEvents.append(report.state)
             state.complete(unknownEvent: report, .reported, at: now)
         }
-        while case .report(let report) = state.nextReadiness(at: now) {
+        while case .run(let report) = state.nextReadiness(at: now) {
             conditions.append((report.target.podName, report.state))
             state.complete(readiness: report, .reported, at: now)
         }

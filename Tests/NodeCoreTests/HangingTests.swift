@@ -114,6 +114,87 @@ struct HangingTests {
         #expect(node.calls(pod: "b").count >= 1)
     }
 
+    /// 100 pods use one volume; a pod with another one shows that the driver does not hang.
+    @Test(.tags(.rule10)) func `a volume that hangs is probed less and less often, however many pods use it`() {
+        var node = Simulation()
+        node.respond = { probe, _ in
+            probe.volumeHandle == "h-data" ? (.failed(.deadlineExceeded), Self.timeout) : (.healthy, .milliseconds(5))
+        }
+        node.state.beginRelist()
+        for number in 0..<100 { node.apply(.named("p\(number)")) }
+        node.apply(.named("other", claims: ["other"]))
+        node.state.endRelist(at: node.now)
+        node.run(for: .seconds(3600))
+        let count = node.calls.count { $0.probe.volumeHandle == "h-data" }
+        #expect((5...10).contains(count))
+        #expect(node.calls(pod: "other").count == 60)
+        node.run(for: .seconds(3 * 3600))
+        #expect(node.calls.count { $0.probe.volumeHandle == "h-data" } <= count + 6)
+        #expect(node.changes.isEmpty)
+
+        node.respond = { _, _ in (.healthy, .milliseconds(5)) }
+        node.run(for: .seconds(1800 + 60))
+        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 101)
+    }
+
+    @Test(.tags(.rule10)) func `pods that replace each other are one volume that hangs`() {
+        var node = Simulation()
+        node.respond = { probe, _ in
+            probe.volumeHandle == "h-data" ? (.failed(.deadlineExceeded), Self.timeout) : (.healthy, .milliseconds(5))
+        }
+        node.list(.named("other", claims: ["other"]))
+        for number in 0..<60 {
+            node.apply(.named("web-0", uid: "uid-\(number)"))
+            node.run(for: .seconds(60))
+        }
+        #expect((5...8).contains(node.calls.count { $0.probe.volumeHandle == "h-data" }))
+    }
+
+    /// As a bind mount of one pod may: the other pods keep their interval.
+    @Test(.tags(.rule10)) func `a path that hangs does not delay the other paths of its volume for long`() {
+        var node = Simulation()
+        node.respond = { probe, _ in
+            probe.key.podUID == "uid-a" ? (.failed(.deadlineExceeded), Self.timeout) : (.healthy, .milliseconds(5))
+        }
+        node.list(.named("a"), .named("b"), .named("c"))
+        node.run(for: .seconds(3 * 3600))
+        #expect((9...11).contains(node.calls(pod: "a").count))
+        for pod in ["b", "c"] {
+            #expect(node.calls(pod: pod).count >= 160)
+            #expect(Self.longestGap(node.calls(pod: pod)) < .seconds(180))
+        }
+    }
+
+    /// Volumes that may not be called yet take no place in the even stream of calls.
+    @Test(.tags(.rule10)) func `many pods of a slow volume delay no other volume`() {
+        var node = Simulation()
+        node.respond = { probe, _ in (.healthy, probe.volumeHandle == "h-data" ? .seconds(10) : .milliseconds(5)) }
+        node.state.beginRelist()
+        for number in 0..<100 { node.apply(.named("p\(number)")) }
+        for number in 0..<10 { node.apply(.named("o\(number)", claims: ["c\(number)"])) }
+        node.state.endRelist(at: node.now)
+        node.run(for: .seconds(1800))
+        for number in 0..<10 {
+            #expect(Self.longestGap(node.calls(pod: "o\(number)")) < .seconds(62))
+        }
+        // One after the other, each in its turn.
+        let counts = (0..<100).map { node.calls(pod: "p\($0)").count }
+        #expect(counts.allSatisfy { (1...2).contains($0) })
+    }
+
+    @Test(.tags(.rule10), arguments: [true, false])
+    func `a new connection ends a back-off only if the driver has restarted`(isSameProcess: Bool) {
+        var node = Self.node(3, hanging: 1)
+        // The next call would come 61 minutes after the first.
+        node.run(for: .seconds(2400))
+        let before = node.calls(pod: "p0").count
+        node.reconnect(isSameProcess: isSameProcess)
+        node.run(for: .seconds(170))
+        #expect(node.calls(pod: "p0").count - before == (isSameProcess ? 0 : 2))
+        // The others are probed as before.
+        #expect(Self.longestGap(node.calls(pod: "p1")) < .seconds(62))
+    }
+
     @Test(.tags(.rule1)) func `a volume without a response keeps its health, and its age is known`() {
         var node = Self.node(2, hanging: 0)
         node.respond = { _, _ in (.unhealthy(.inaccessible), .milliseconds(5)) }

@@ -26,17 +26,38 @@ struct ProbeSchedulePostponeTests {
     @Test func `a volume that is added for later is due at that moment`() {
         var schedule = Self.schedule()
         #expect(schedule.next(at: .zero) == .wait(until: .seconds(10)))
-        #expect(schedule.next(at: .seconds(10)) == .probe("a"))
+        #expect(schedule.next(at: .seconds(10)) == .run("a"))
     }
 
     @Test func `a postponed volume is due again at the given moment, and keeps its slot`() {
         var schedule = Self.schedule()
-        #expect(schedule.next(at: .seconds(10)) == .probe("a"))
+        #expect(schedule.next(at: .seconds(10)) == .run("a"))
         schedule.postpone("a", until: .seconds(25))
         #expect(schedule.next(at: .seconds(20)) == .wait(until: .seconds(25)))
-        #expect(schedule.next(at: .seconds(25)) == .probe("a"))
+        #expect(schedule.next(at: .seconds(25)) == .run("a"))
         schedule.finish("a", .responded, at: .seconds(26))
         #expect(schedule.next(at: .seconds(26)) == .wait(until: .seconds(70)))
+    }
+
+    @Test func `a call that does not begin takes no place in the stream of calls`() {
+        var random = SeededGenerator(seed: 1)
+        var schedule = ProbeSchedule<String>(
+            interval: Self.interval,
+            minimumGap: .seconds(1),
+            [],
+            at: .zero,
+            using: &random
+        )
+        for (number, key) in ["a", "b", "c"].enumerated() { schedule.add(key, at: .seconds(number)) }
+        #expect(schedule.next(at: .seconds(10)) == .run("a"))
+        #expect(schedule.next(at: .seconds(10)) == .wait(until: .seconds(11)))
+        #expect(schedule.didNotBegin("b") == nil)
+        #expect(schedule.didNotBegin("a") == .zero)
+        #expect(schedule.next(at: .seconds(10)) == .run("b"))
+        schedule.postpone("a", until: .zero)
+        // Its place in the queue is the one that it had.
+        #expect(schedule.next(at: .seconds(11)) == .run("a"))
+        #expect(schedule.next(at: .seconds(12)) == .run("c"))
     }
 
     @Test func `only a volume that is being probed can be postponed`() {
@@ -51,7 +72,7 @@ struct ProbeSchedulePostponeTests {
         var schedule = Self.schedule(maximumSkip: 30)
         var now = Duration.seconds(10)
         for skip in [1, 2, 4, 8, 16, 30, 30] {
-            #expect(schedule.next(at: now) == .probe("a"))
+            #expect(schedule.next(at: now) == .run("a"))
             schedule.finish("a", .failed, at: now)
             now += Self.interval * skip
             #expect(schedule.next(at: now - .seconds(1)) == .wait(until: now))

@@ -83,6 +83,33 @@ struct ReadbackTests {
         #expect(node.transitions(pod: "a") == [[.degraded]])
     }
 
+    @Test(.tags(.rule9)) func `the events of unhealthy volumes are read back first`() {
+        var state = NodeHealthState(seed: 1)
+        state.driverConnected(driverName, NodeCapabilities(strategy: .health), at: .zero)
+        state.beginRelist()
+        for number in 0..<20 {
+            let volumes = [PodVolume(name: "data", source: .inline(driver: driverName))]
+            state.apply(NodePod.named("p\(number)").with { $0.volumes = volumes }, at: .zero)
+        }
+        state.endRelist(at: .zero)
+        var now = Duration.zero
+        var probed: [NodeVolumeKey] = []
+        while probed.count < 20 {
+            switch state.nextProbe(of: driverName, at: now) {
+            case .run(let probe):
+                probed.append(probe.key)
+                let isLast = probed.count == 20
+                _ = state.complete(probe: probe, isLast ? .unhealthy(.inaccessible) : .healthy, at: now)
+            case .wait(let due): now = due ?? now + .seconds(1)
+            }
+        }
+        guard case .run(let volume) = state.nextReadback(at: now) else {
+            Issue.record("nothing is read back")
+            return
+        }
+        #expect(volume.key == probed.last)
+    }
+
     @Test(.tags(.rule9), arguments: [(ReadbackResult.forbidden, 1), (.failed, 3)])
     func `events that cannot be read back do not stop reports`(result: ReadbackResult, attempts: Int) {
         var node = Self.node(.unhealthy(.degraded)) { _ in result }

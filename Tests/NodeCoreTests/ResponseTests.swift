@@ -99,6 +99,54 @@ struct ResponseTests {
         #expect(node.events.isEmpty)
     }
 
+    /// The only volume of the driver, so that no other one shows whether the driver is at fault. Where the driver was
+    /// away for long, the volume is probed at once, and again in its turn.
+    @Test(.tags(.rule5), arguments: [1, 2], [0, 60])
+    func `a driver that restarts and does not know its volumes at once loses none`(pods: Int, away: Int) {
+        for seconds in stride(from: 1, through: 59, by: 2) {
+            var node = Self.node(.named("a"))
+            if pods == 2 {
+                node.apply(.named("b"))
+                node.run(for: .seconds(120))
+            }
+            node.run(for: .seconds(seconds))
+            node.state.driverDisconnected(driverName)
+            node.run(for: .seconds(away))
+            node.reconnect()
+            let restarted = node.now
+            node.respond = { _, now in
+                (now - restarted < .seconds(50) ? .failed(.notFound) : .healthy, .milliseconds(5))
+            }
+            node.run(for: .seconds(600))
+            #expect(node.events.isEmpty, "\(seconds)")
+        }
+    }
+
+    @Test(.tags(.rule5)) func `a volume that is not found before and after a restart of the driver is found once`() {
+        var node = Self.node(.named("a"))
+        node.respond = { _, _ in (.failed(.notFound), .zero) }
+        let before = node.calls.count
+        while node.calls.count == before { node.run(for: .milliseconds(100)) }
+        node.reconnect()
+        let restarted = node.now
+        node.respond = { _, now in (now - restarted < .seconds(50) ? .failed(.notFound) : .healthy, .zero) }
+        node.run(for: .seconds(600))
+        #expect(node.events.isEmpty)
+    }
+
+    @Test(.tags(.rule5)) func `a volume that a restarted driver does not find for an interval is missing`() {
+        for seconds in stride(from: 1, through: 59, by: 2) {
+            var node = Self.node(.named("a"))
+            node.run(for: .seconds(seconds))
+            node.reconnect()
+            let restarted = node.now
+            node.respond = { _, _ in (.failed(.notFound), .milliseconds(5)) }
+            node.run(for: .seconds(200))
+            #expect(node.transitions(pod: "a") == [[Self.missing]], "\(seconds)")
+            #expect(node.events.allSatisfy { $0.time - restarted >= .seconds(60) }, "\(seconds)")
+        }
+    }
+
     @Test(.tags(.rule5)) func `a volume that was never found at its path is not missing`() {
         var node = Simulation()
         node.list()

@@ -27,13 +27,13 @@ struct StorageHealthTests {
             while now < end {
                 var next = end
                 switch state.nextStorageProbe(at: now) {
-                case .probe(let probe):
+                case .run(let probe):
                     probes.append(now)
                     _ = state.complete(storageProbe: probe, outcome, at: now)
                     next = now
                 case .wait(let due): next = min(due ?? end, end)
                 }
-                while case .report(let report) = state.nextStorageEvent(at: now) {
+                while case .run(let report) = state.nextStorageEvent(at: now) {
                     events.append(report.state)
                     causes.append(report.cause)
                     state.complete(storageEvent: report, .reported, at: now)

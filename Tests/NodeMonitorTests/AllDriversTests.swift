@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import GRPCTransport
 import HealthMonitorTestKit
 import NodeMonitor
 import Testing
@@ -139,6 +140,34 @@ import Testing
             try drivers[2].start()
             try await scene.advance(untilEvents: 4)
             #expect(try scene.events().last?["reason"] == "VolumeConditionNormal")
+        }
+    }
+
+    @Test(.tags(.rule10)) func `a registrar that restarts ends no back-off`() async throws {
+        try await Self.run { scene, drivers, monitor in
+            try await scene.advance(untilEvents: 3)
+            let (driver, handle) = (drivers[0].driver, drivers[0].volume.handle)
+            driver.intercept { $0.volumeID == handle ? .fail(.deadlineExceeded, "no response") : nil }
+            let probes = { @Sendable in driver.journal.calls("NodeGetVolumeStats").count }
+            // The sixth call would come 16 minutes after the fifth.
+            let fifth = probes() + 5
+            try await scene.advance { probes() == fifth }
+            await drivers[0].registrar.stop()
+            try await scene.advance { monitor.status().drivers.map(\.name) == ["b.csi.k8s.io", "c.csi.k8s.io"] }
+            try drivers[0].registrar.start()
+            try await scene.advance { monitor.status().drivers.map(\.isConnected) == [true, true, true] }
+            let connected = scene.clock.now.offset
+            try await scene.advance { scene.clock.now.offset >= connected + .seconds(180) }
+            #expect(probes() == fifth)
+            // When the driver restarts, its calls that hung are gone.
+            let identifications = { @Sendable in driver.journal.calls("NodeGetCapabilities").count }
+            let next = identifications() + 1
+            await driver.stop()
+            try driver.start()
+            try await scene.advance { identifications() >= next }
+            let reconnected = scene.clock.now.offset
+            try await scene.advance { probes() > fifth }
+            #expect(scene.clock.now.offset < reconnected + .seconds(90))
         }
     }
 

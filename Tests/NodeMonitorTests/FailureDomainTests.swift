@@ -69,7 +69,7 @@ import Testing
             try await scene.advance(untilEvents: 1)
             try await scene.advance(untilProbedAgain: Self.volume.handle, 3)
             #expect(scene.probes(of: other.handle).isEmpty)
-            #expect(monitor.status().unresolvedClaims == 1)
+            #expect(monitor.snapshot().unresolvedClaims == 1)
             #expect(scene.requests(for: "persistentvolumeclaims").filter { $0.namespace == "forbidden" }.count <= 2)
             let warnings = scene.log.entries.filter { $0.message == "Failed to read the volume of a claim, retrying" }
             #expect(warnings.map(\.level) == [.warning])
@@ -111,6 +111,27 @@ import Testing
             scene.server.intercept(nil)
             try await scene.advance(untilEvents: 2)
             try await scene.advance { monitor.reportFailure() == nil }
+        }
+    }
+
+    /// As with an admission webhook that does not respond.
+    @Test(.tags(.rule10)) func `events that hang in several namespaces stop no other`() async throws {
+        try await NodeScene.run { scene in
+            for number in 1...4 {
+                var volume = VolumeFixture(number: number)
+                volume.namespace = "hung-\(number)"
+                try scene.createPod("app", volume)
+                scene.set("gone", ofVolume: volume.handle)
+            }
+            scene.server.intercept { request in
+                request.resource == "events" && request.namespace != "default" && request.verb == .create ? .hold : nil
+            }
+        } _: { scene, _ in
+            try await scene.advance { scene.requests(for: "events", .create).count == 4 }
+            try scene.createPod()
+            scene.set("gone", ofVolume: Self.volume.handle)
+            try await scene.advance(untilEvents: 1)
+            #expect(try scene.events().map { $0["metadata", "namespace"] } == ["default"])
         }
     }
 

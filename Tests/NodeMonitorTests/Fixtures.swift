@@ -73,13 +73,9 @@ struct NodeScene: Sendable {
                 root: root
             )
             try scene.driver.start()
-            do {
-                try await body(scene)
-            } catch {
-                await scene.driver.stop()
-                throw error
-            }
+            let result = await Result { try await body(scene) }
             await scene.driver.stop()
+            try result.get()
         }
     }
 
@@ -99,6 +95,7 @@ struct NodeScene: Sendable {
     ) async throws {
         var configuration = NodeMonitorConfiguration(nodeName: Self.node, drivers: .socket(driver.socket))
         configuration.startJitter = .zero
+        configuration.reportDelay = .zero
         // Calls never time out, however slow the machine is.
         configuration.timeout = .seconds(3600)
         configure(&configuration)

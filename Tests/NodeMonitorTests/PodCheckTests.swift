@@ -3,6 +3,7 @@
 
 import HealthMonitorTestKit
 import KubernetesAPI
+import NodeCore
 import NodeMonitor
 import Testing
 
@@ -39,7 +40,7 @@ import Testing
             try await scene.monitor {
                 $0.bootTime = boot
             } _: { monitor in
-                try await scene.advance { monitor.status().pods == 1 }
+                try await scene.advance { monitor.snapshot().pods == 1 }
                 scene.clock.advance(by: .seconds(880) - scene.clock.now.offset)
                 try await scene.advance { scene.clock.now.offset >= .seconds(899) }
                 #expect(scene.probes(of: Self.volume.handle).isEmpty)

@@ -2,6 +2,8 @@
 // Copyright the csi-health-monitor authors
 
 import HealthMonitorTestKit
+import InMemoryLogging
+import Logging
 import Testing
 
 /// The kinds of volumes that a pod can have of a CSI driver.
@@ -55,6 +57,10 @@ import Testing
             try await scene.advance(untilProbedAgain: "handle-own", 2)
             #expect(try scene.events().map { $0["message"] } == ["Volume cache (claim own-cache): gone"])
             #expect(scene.probes(of: "handle-foreign").isEmpty)
+            let warnings = scene.log.entries.filter { $0.level == .warning }
+            #expect(warnings.map(\.message) == ["Claim has no volume yet, retrying"])
+            let reason = "the claim foreign-cache exists and does not belong to the pod"
+            #expect(warnings.map { $0.metadata["reason"] } == [.string(reason)])
         }
     }
 

@@ -50,8 +50,17 @@ import Testing
                 $0.spec.containers = [.with { $0.volumeMounts = [.with { $0.name = "data" }] }]
                 $0.spec.initContainers = [.with { $0.volumeDevices = [.with { $0.name = "cache" }] }]
                 $0.spec.ephemeralContainers = [
-                    .with { $0.ephemeralContainerCommon.volumeMounts = [.with { $0.name = "scratch" }] },
+                    .with {
+                        $0.ephemeralContainerCommon.name = "debugger"
+                        $0.ephemeralContainerCommon.volumeMounts = [.with { $0.name = "scratch" }]
+                    },
                     .with { $0.ephemeralContainerCommon.volumeMounts = [.with { $0.name = "config" }] },
+                ]
+                $0.status.ephemeralContainerStatuses = [
+                    .with {
+                        $0.name = "debugger"
+                        $0.state.running = .init()
+                    }
                 ]
             }
         )
@@ -61,6 +70,7 @@ import Testing
                     namespace: "shop",
                     name: "app",
                     uid: "uid",
+                    isStarted: true,
                     volumes: [
                         PodVolume(name: "data", source: .claim("claim")),
                         PodVolume(name: "cache", source: .genericEphemeral),
@@ -69,6 +79,44 @@ import Testing
                 )
         )
         #expect(used.resourceVersion == "7")
+    }
+
+    @Test func `a volume that only an ephemeral container uses counts when that container has started`() throws {
+        let states: [(isUsed: Bool, (inout ContainerStatus) -> Void)] = [
+            (false, { _ in }),
+            (false, { $0.state.waiting = .init() }),
+            (true, { $0.state.running = .init() }),
+            (true, { $0.state.terminated = .init() }),
+            (true, { $0.containerID = "containerd://1" }),
+            // The status of another container.
+            (
+                false,
+                {
+                    $0.name = "earlier"
+                    $0.state.terminated = .init()
+                }
+            ),
+        ]
+        for (number, state) in states.enumerated() {
+            let watched = try read(
+                pod {
+                    $0.spec.volumes = [volume("data") { $0.persistentVolumeClaim.claimName = "claim" }]
+                    $0.spec.containers = [.with { $0.name = "app" }]
+                    $0.spec.ephemeralContainers = [
+                        .with {
+                            $0.ephemeralContainerCommon.name = "debugger"
+                            $0.ephemeralContainerCommon.volumeDevices = [.with { $0.name = "data" }]
+                        }
+                    ]
+                    $0.status.containerStatuses = [.with { $0.state.running = .init() }]
+                    var status = ContainerStatus.with { $0.name = "debugger" }
+                    state.1(&status)
+                    $0.status.ephemeralContainerStatuses = [status]
+                }
+            )
+            #expect(watched.isStarted)
+            #expect(NodePod(watched).volumes.map(\.name) == (state.isUsed ? ["data"] : []), "case \(number)")
+        }
     }
 
     @Test func `a pod has started when its sandbox can be created, or a container was`() throws {

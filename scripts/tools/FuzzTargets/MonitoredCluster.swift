@@ -161,20 +161,20 @@ extension MonitoredCluster {
 
     /// Reports everything that is due, always with the same outcome.
     mutating func reportAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
-        while case .report(let pendingReport) = healthState.nextEvent(at: now) {
+        while case .run(let pendingReport) = healthState.nextEvent(at: now) {
             try requireKnown(pendingReport.claim)
             try events.report(pendingReport, outcome, at: now)
             try pendingReport.requireEventBounds()
             healthState.complete(event: pendingReport, outcome, at: now)
         }
-        while case .report(let pendingReport) = healthState.nextStatus(at: now) {
+        while case .run(let pendingReport) = healthState.nextStatus(at: now) {
             try requireKnown(pendingReport.claim)
             try statuses.report(pendingReport, outcome, at: now)
             try pendingReport.requirePatch()
             healthState.complete(status: pendingReport, outcome, at: now)
             if outcome == .reported { show(pendingReport) }
         }
-        while case .report(let pendingReport) = healthState.nextUnknownEvent(at: now) {
+        while case .run(let pendingReport) = healthState.nextUnknownEvent(at: now) {
             try requireKnown(pendingReport.claim)
             try unknowns.report(pendingReport, outcome)
             healthState.complete(unknownEvent: pendingReport, outcome, at: now)

@@ -57,14 +57,22 @@ enum NodeObjects {
 
 extension Pod {
     fileprivate func isWhole(of read: WatchedPod) -> Bool {
-        let containers =
-            spec.containers + spec.initContainers + spec.ephemeralContainers.map(\.ephemeralContainerCommon)
+        let started = Set(status.ephemeralContainerStatuses.filter(\.hasStarted).map(\.name.asName))
+        let ephemeral = spec.ephemeralContainers.map(\.ephemeralContainerCommon)
+            .filter { started.contains($0.name.asName) }
+        let containers = spec.containers + spec.initContainers + ephemeral
         let used = containers.flatMap { $0.volumeMounts.map(\.name.asName) + $0.volumeDevices.map(\.name.asName) }
         return read.pod.metadata.uid == metadata.uid.asName && read.pod.metadata.name == metadata.name.asName
             && read.pod.metadata.namespace == metadata.namespace.asName && read.usedVolumes == Set(used)
             && read.isDeleting == metadata.hasDeletionTimestamp
             && read.hasEnded == ["Succeeded", "Failed"].contains(status.phase)
             && read.pod.spec.volumes.map(\.name) == spec.volumes.map(\.name.asName)
+    }
+}
+
+extension ContainerStatus {
+    fileprivate var hasStarted: Bool {
+        [state, lastState].contains { $0.hasRunning || $0.hasTerminated } || !containerID.asName.isEmpty
     }
 }
 

@@ -22,7 +22,7 @@ struct ProbedNode {
         var wasDropped = false
     }
 
-    private var state = NodeHealthState(configuration: .init(recordsStorageEvents: true), seed: 1)
+    private var state = NodeHealthState(configuration: .init(recordsStorageEvents: true, flapping: .off), seed: 1)
     private var now = Duration.seconds(10_000)
     private var reported: [NodeVolumeKey: Reported] = [:]
     private var unknowns: [NodeVolumeKey: Set<Fingerprint>] = [:]
@@ -64,7 +64,7 @@ struct ProbedNode {
             ),
             at: now
         )
-        while case .resolve(let lookup) = state.nextClaim(at: now) {
+        while case .run(let lookup) = state.nextClaim(at: now) {
             let volume = ResolvedVolume(
                 driver: Self.drivers[number / 2],
                 volumeHandle: lookup.name,
@@ -92,7 +92,7 @@ extension ProbedNode {
         outcome: (NodeProbe) throws(InvariantViolation) -> NodeProbeOutcome
     ) throws(InvariantViolation) {
         if case .wait(let due?) = state.nextProbe(of: driver, at: now) { now = max(now, due) }
-        guard case .probe(let probe) = state.nextProbe(of: driver, at: now) else { return }
+        guard case .run(let probe) = state.nextProbe(of: driver, at: now) else { return }
         try require(probe.driver == driver, "a volume of \(probe.driver) is probed at \(driver)")
         let before = unhealthy
         let outcome = try outcome(probe)
@@ -114,7 +114,7 @@ extension ProbedNode {
     /// Makes the next call for the health of the storage.
     mutating func probeStorage(_ outcome: StorageProbeOutcome) throws(InvariantViolation) {
         if case .wait(let due?) = state.nextStorageProbe(at: now) { now = max(now, due) }
-        guard case .probe(let probe) = state.nextStorageProbe(at: now) else { return }
+        guard case .run(let probe) = state.nextStorageProbe(at: now) else { return }
         let before = state.snapshot(at: now).drivers.map(\.storage)
         _ = state.complete(storageProbe: probe, outcome, at: now)
         if case .failed = outcome {
@@ -145,7 +145,7 @@ extension ProbedNode {
 
     /// Reports everything that is due, always with the same outcome.
     mutating func reportAll(_ outcome: ReportOutcome) throws(InvariantViolation) {
-        while case .report(let report) = state.nextEvent(at: now) {
+        while case .run(let report) = state.nextEvent(at: now) {
             let isKnown = lives.indices.contains { uid($0) == report.target.podUID }
             try require(isKnown, "a report on a pod that does not exist: \(report.target)")
             try report.state.conditions.requireBounds()
@@ -158,7 +158,7 @@ extension ProbedNode {
             )
             state.complete(event: report, outcome, at: now)
         }
-        while case .report(let report) = state.nextUnknownEvent(at: now) {
+        while case .run(let report) = state.nextUnknownEvent(at: now) {
             let fingerprint = report.state.fingerprint
             try report.state.requireBounds()
             try require(
@@ -169,7 +169,7 @@ extension ProbedNode {
             try require(unknowns[report.key.volume, default: []].count <= 16, "too many unknown conditions")
             state.complete(unknownEvent: report, outcome, at: now)
         }
-        while case .report(let report) = state.nextStorageEvent(at: now) {
+        while case .run(let report) = state.nextStorageEvent(at: now) {
             try report.state.requireBounds()
             try require(report.target.driver == Self.healthDriver, "a report on the storage of \(report.target.driver)")
             var known = storage ?? Reported()

@@ -72,20 +72,20 @@ struct WatchedCluster {
     mutating func requireSilence() throws(InvariantViolation) {
         healthState.restore(reported, at: now)
         let later = now + .seconds(7200)
-        if case .report(let pendingReport) = healthState.nextEvent(at: later) {
+        if case .run(let pendingReport) = healthState.nextEvent(at: later) {
             throw InvariantViolation(message: "a report without a reply of the driver: \(pendingReport.state)")
         }
-        if case .report(let pendingReport) = healthState.nextUnknownEvent(at: later) {
+        if case .run(let pendingReport) = healthState.nextUnknownEvent(at: later) {
             throw InvariantViolation(message: "a report without a reply of the driver: \(pendingReport.state)")
         }
-        while case .report(let pendingReport) = healthState.nextStatus(at: later) {
+        while case .run(let pendingReport) = healthState.nextStatus(at: later) {
             try require(pendingReport.state.isClear, "a status without a reply of the driver: \(pendingReport.state)")
             healthState.complete(status: pendingReport, .reported, at: later)
         }
         nodes.endNodeRelist(at: now)
         nodes.endPodRelist(at: now)
         let healthState = healthState
-        while case .report(let pendingReport) = nodes.next(at: later, claim: healthState.claim(at:)) {
+        while case .run(let pendingReport) = nodes.next(at: later, claim: healthState.claim(at:)) {
             try require(
                 healthState.claim(at: pendingReport.claim.key) == pendingReport.claim,
                 "a node failure is reported on a claim without a volume of the driver"

@@ -59,10 +59,10 @@ struct WatchedNode {
 
     /// Reads the claims that are due, and makes the calls that are due, which get no response.
     mutating func requireProbesOfRunningPods() throws(InvariantViolation) {
-        while case .resolve(let lookup) = state.nextClaim(at: now) {
+        while case .run(let lookup) = state.nextClaim(at: now) {
             state.complete(lookup: lookup, resolution(of: lookup), at: now)
         }
-        while case .probe(let probe) = state.nextProbe(of: Self.driverName, at: now) {
+        while case .run(let probe) = state.nextProbe(of: Self.driverName, at: now) {
             let uid = probe.key.podUID
             try require(running.values.contains(uid), "a volume of a pod that does not exist is probed: \(probe)")
             try require(started.contains(uid), "a volume is probed before it is mounted: \(probe)")
@@ -84,16 +84,16 @@ struct WatchedNode {
     /// Without a response of a driver there is no report and nothing to read back.
     mutating func requireSilence() throws(InvariantViolation) {
         let later = now + .seconds(7200)
-        if case .report(let report) = state.nextEvent(at: later) {
+        if case .run(let report) = state.nextEvent(at: later) {
             throw InvariantViolation(message: "an event without a response of a driver: \(report.state)")
         }
-        if case .report(let report) = state.nextUnknownEvent(at: later) {
+        if case .run(let report) = state.nextUnknownEvent(at: later) {
             throw InvariantViolation(message: "an event without a response of a driver: \(report.state)")
         }
-        if case .report(let report) = state.nextStorageEvent(at: later) {
+        if case .run(let report) = state.nextStorageEvent(at: later) {
             throw InvariantViolation(message: "an event without a response of a driver: \(report.state)")
         }
-        if case .read(let volume) = state.nextReadback(at: later) {
+        if case .run(let volume) = state.nextReadback(at: later) {
             throw InvariantViolation(message: "an event is read back without a response of a driver: \(volume)")
         }
         try require(state.snapshot(at: later).unhealthy.isEmpty, "a volume is unhealthy without a response")

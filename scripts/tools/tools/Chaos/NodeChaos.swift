@@ -76,6 +76,8 @@ struct NodeChaos {
                 "agent", "--all-drivers", "--kubelet-root-path=\(kubeletRoot)",
                 "--kubeconfig=\(directory)/agent.kubeconfig", "--monitor-interval=1s", "--timeout=1s",
                 "--kube-api-qps=50", "--kube-api-burst=100", "--v=4",
+                // Volumes change every few seconds, and each change that lasts must be reported.
+                "--flapping-threshold=0",
             ],
             log: "\(directory)/agent.log"
         )

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import HealthCore
-
 /// When a volume is flapping, and what that means for its reports.
 package struct FlappingLimits: Sendable, Hashable {
     /// A volume that changes more often than this within ``quietTime`` is flapping; 0: flapping is not detected.
@@ -33,21 +31,21 @@ package struct FlappingLimits: Sendable, Hashable {
 ///   reported one. Without further changes it is therefore reported before the flapping ends.
 ///
 /// Pure.
-struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
+package struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     /// What is known of a key that flaps.
-    struct Flapping: Sendable, Equatable {
+    package struct Flapping: Sendable, Equatable {
         /// How often the state has changed since ``since``.
-        var changes: Int
+        package var changes: Int
         /// The first change that was followed by others, each within the quiet time.
-        var since: Duration
+        package var since: Duration
     }
 
     /// What ``release(at:)`` returns.
-    struct Release: Sendable {
+    package struct Release: Sendable {
         /// States to report now.
-        var states: [(key: Key, state: State)] = []
+        package var states: [(key: Key, state: State)] = []
         /// Keys that do not flap any more.
-        var ended: [Key] = []
+        package var ended: [Key] = []
     }
 
     /// The changes of a key that has changed more than once.
@@ -84,39 +82,39 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     private var endsOfPauses = DueQueue<Key>()
     private var endsOfFlapping = DueQueue<Key>()
 
-    init(_ limits: FlappingLimits) {
+    package init(_ limits: FlappingLimits) {
         self.limits = limits
     }
 
     /// The keys that flap.
-    var flappingKeys: some Collection<Key> { pauses.keys }
+    package var flappingKeys: some Collection<Key> { pauses.keys }
 
     /// The keys that have changed recently.
-    var keys: [Key] { Array(firstChanges.keys) + Array(histories.keys) }
+    package var keys: [Key] { Array(firstChanges.keys) + Array(histories.keys) }
 
     /// How often the key has changed, if it flaps; nil otherwise.
-    func flapping(_ key: Key) -> Flapping? {
+    package func flapping(_ key: Key) -> Flapping? {
         guard pauses[key] != nil, let history = histories[key] else { return nil }
         return Flapping(changes: Int(history.total), since: history.first)
     }
 
     /// The current state, while it waits for the end of a pause; nil otherwise.
-    func waiting(_ key: Key) -> State? {
+    package func waiting(_ key: Key) -> State? {
         pauses.isEmpty ? nil : pauses[key]?.state
     }
 
     /// How often a call of ``release(at:)`` was scheduled.
-    var plans: UInt64 { endsOfPauses.insertions + endsOfFlapping.insertions + cleanUps }
+    package var plans: UInt64 { endsOfPauses.insertions + endsOfFlapping.insertions + cleanUps }
 
     /// When ``release(at:)`` has something to do next.
-    var firstDue: Duration? {
+    package var firstDue: Duration? {
         [endsOfPauses.first?.due, endsOfFlapping.first?.due, nextCleanUp].compactMap(\.self).min()
     }
 
     /// The state is this one now. Returns whether it may be reported now; otherwise it waits for the end of the pause.
     ///
     /// - Parameter reported: the fingerprint of the state that was reported; nil: it is clear, or none was reported.
-    mutating func passes(_ state: State, for key: Key, reported: Fingerprint?, at now: Duration) -> Bool {
+    package mutating func passes(_ state: State, for key: Key, reported: Fingerprint?, at now: Duration) -> Bool {
         guard limits.threshold > 0 else { return true }
         let fingerprint = state.unclearFingerprint
         let last: Fingerprint? = waiting(key).map(\.unclearFingerprint) ?? reported
@@ -177,7 +175,7 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
     }
 
     /// Ends what is over: pauses, flapping, and the memory of changes.
-    mutating func release(at now: Duration) -> Release {
+    package mutating func release(at now: Duration) -> Release {
         var release = Release()
         while let item = endsOfPauses.removeFirst(dueBy: now) {
             guard var pause = pauses[item.element], pause.end == item.ticket else { continue }
@@ -204,10 +202,15 @@ struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable {
         return release
     }
 
-    mutating func remove(_ key: Key) {
+    package mutating func remove(_ key: Key) {
         firstChanges[key] = nil
         histories[key] = nil
         pauses[key] = nil
         if firstChanges.isEmpty, histories.isEmpty { nextCleanUp = nil }
     }
+}
+
+extension Reportable {
+    /// The fingerprint; nil for a clear state.
+    package var unclearFingerprint: Fingerprint? { isClear ? nil : fingerprint }
 }

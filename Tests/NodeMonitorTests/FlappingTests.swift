@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the csi-health-monitor authors
+
+import HealthMonitorTestKit
+import NodeMonitor
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(30))) struct FlappingTests {
+    private static let volume = VolumeFixture(number: 0)
+
+    @Test(.tags(.rule10)) func `a volume that is flapping has one event that says so`() async throws {
+        let calls = Mutex(0)
+        try await NodeScene.run { scene in
+            try scene.createPod()
+            scene.driver.intercept { call in
+                guard call.volumeID == Self.volume.handle else { return nil }
+                let number = calls.withLock { calls in
+                    calls += 1
+                    return calls
+                }
+                return .nodeCondition(number.isMultiple(of: 2) ? .healthy : .abnormal("gone"))
+            }
+        } _: { scene, _ in
+            try await scene.advance { try scene.events().contains { $0["reason"] == "VolumeHealthFlapping" } }
+            let event = try #require(try scene.events().first { $0["reason"] == "VolumeHealthFlapping" })
+            let message = try #require(event["message"]?.string)
+            #expect(message.hasPrefix("Volume data-0 (claim csi-pvc): The volume's health has changed 7 times since 2"))
+            #expect(message.hasSuffix("Now: gone"))
+            #expect(event["type"] == "Warning")
+            #expect(event["involvedObject", "name"] == "my-csi-app")
+            let writes = scene.requests(for: "events").count
+            try await scene.advance(untilProbedAgain: Self.volume.handle, 5)
+            #expect(scene.requests(for: "events").count == writes)
+            #expect(try scene.events().count == 3)
+        }
+    }
+}
