@@ -101,14 +101,14 @@ extension KubernetesClient {
     ///
     /// RBAC: `list` on the resource, in the namespace or in the cluster.
     ///
-    /// - Throws: ``KubernetesError``; `timeout` if the server is silent for a minute.
+    /// - Throws: ``KubernetesError``; `timeout` if the server is silent for the request timeout.
     func listStream<O: ListedObject>(
         _: O.Type,
         _ selection: Selection
     ) async throws(KubernetesError) -> ListStream<O> {
         let info = RequestInfo(verb: .list, resource: O.resource, namespace: selection.namespace)
         try await waitForRateLimit(info)
-        let body = try await stream(info, Content(query: selection.query), idle: .seconds(60))
+        let body = try await stream(info, Content(query: selection.query), idle: requestTimeout)
         return try await ListStream(self, body, info)
     }
 }

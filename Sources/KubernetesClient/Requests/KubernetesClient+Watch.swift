@@ -113,7 +113,12 @@ extension KubernetesClient {
         expectsBookmarks: Bool = false
     ) async throws(KubernetesError) -> WatchChanges<O> {
         let query = [(name: "resourceVersion", value: resourceVersion)]
-        let silence = WatchSilence(timeout: timeout, isListing: false, expectsBookmarks: expectsBookmarks)
+        let silence = WatchSilence(
+            timeout: timeout,
+            listTimeout: requestTimeout,
+            isListing: false,
+            expectsBookmarks: expectsBookmarks
+        )
         return try await watch(selection, query, timeout, silence)
     }
 
@@ -139,7 +144,12 @@ extension KubernetesClient {
         let query = [
             (name: "sendInitialEvents", value: "true"), (name: "resourceVersionMatch", value: "NotOlderThan"),
         ]
-        let silence = WatchSilence(timeout: timeout, isListing: true, expectsBookmarks: expectsBookmarks)
+        let silence = WatchSilence(
+            timeout: timeout,
+            listTimeout: requestTimeout,
+            isListing: true,
+            expectsBookmarks: expectsBookmarks
+        )
         return try await watch(selection, query, timeout, silence)
     }
 
@@ -156,7 +166,7 @@ extension KubernetesClient {
                 (name: "allowWatchBookmarks", value: "true"),
                 (name: "timeoutSeconds", value: String(timeout.components.seconds)),
             ]
-        let body = try await stream(info, Content(query: query), idle: WatchSilence.beforeResponse)
+        let body = try await stream(info, Content(query: query), idle: requestTimeout)
         body.idleTimeout = silence.limit
         return WatchChanges(client: self, body: body, info: info, silence: silence)
     }

@@ -50,7 +50,7 @@ package final class KubernetesClient: Sendable {
     private let bearerToken: BearerToken
     private let execAuthenticator: ExecAuthenticator?
     private let tlsCredentials: TLSCredentials
-    private let requestTimeout: Duration
+    let requestTimeout: Duration
     /// nil without a rate limit. No lock of this class is held while another one is taken.
     private let tokenBucket: Mutex<TokenBucket>?
     private let observer: @Sendable (RequestObservation) -> Void
@@ -65,7 +65,8 @@ package final class KubernetesClient: Sendable {
     ///   - userAgent: the User-Agent header, which the server's audit log shows.
     ///   - rateLimit: applies to all requests except watches, as in client-go; nil for no limit.
     ///   - connectTimeout: for each connection, TLS included.
-    ///   - requestTimeout: for each request except watches, from sending to the end of the response.
+    ///   - requestTimeout: for each request, from sending to the end of the response. A watch or a streamed list fails
+    ///     when nothing is received for so long before its list is complete.
     ///   - clock: measures requests, and the delays of the rate limit and of watchers.
     ///   - observer: is called after every request, in the caller's task.
     ///   - skippedObject: is called for every object that a list or a watch skips, in the task that iterates.

@@ -5,7 +5,9 @@
 ///
 /// TCP detects a dead peer within 30 to 45 seconds. This limit is for what TCP cannot detect: a proxy or a load
 /// balancer that keeps the connection and forwards nothing. Such a watch fails
-/// - after a minute, while its response or the end of its initial events is outstanding;
+/// - after the client's request timeout, a minute, while its response or the end of its initial events is outstanding
+///   (kube-apiserver sends the headers before the first change: `HandleHTTP` in
+///   k8s.io/apiserver/pkg/endpoints/handlers/watch.go);
 /// - after two and a half minutes, if the server sends bookmarks;
 /// - otherwise 30 seconds after the server should have ended it.
 ///
@@ -16,11 +18,9 @@
 /// comes from etcd's watches, and says nothing about further bookmarks.
 struct WatchSilence: Sendable, Hashable {
     private static let bookmarkInterval = Duration.seconds(60)
-    /// Until the response headers: kube-apiserver sends them before the first change (`HandleHTTP` in
-    /// k8s.io/apiserver/pkg/endpoints/handlers/watch.go).
-    static let beforeResponse = Duration.seconds(60)
 
     private let timeout: Duration
+    private let listTimeout: Duration
     private let expectsBookmarks: Bool
     private var isListing: Bool
     /// Whether a bookmark has arrived, other than the one that ends the initial events.
@@ -28,10 +28,12 @@ struct WatchSilence: Sendable, Hashable {
 
     /// - Parameters:
     ///   - timeout: after which the server should end the watch.
+    ///   - listTimeout: the limit until the end of the initial events.
     ///   - isListing: whether it begins with initial events.
     ///   - expectsBookmarks: whether an earlier watch of the same objects received bookmarks.
-    init(timeout: Duration, isListing: Bool, expectsBookmarks: Bool) {
+    init(timeout: Duration, listTimeout: Duration = .seconds(60), isListing: Bool, expectsBookmarks: Bool) {
         self.timeout = timeout
+        self.listTimeout = listTimeout
         self.isListing = isListing
         self.expectsBookmarks = expectsBookmarks
     }
@@ -42,7 +44,7 @@ struct WatchSilence: Sendable, Hashable {
 
     /// Counted from the last received byte.
     var limit: Duration {
-        if isListing { return .seconds(60) }
+        if isListing { return listTimeout }
         let end = timeout + .seconds(30)
         return expectsBookmarks || hasSeenBookmark ? min(end, Self.bookmarkInterval * 2 + .seconds(30)) : end
     }
