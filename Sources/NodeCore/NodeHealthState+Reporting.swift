@@ -6,8 +6,9 @@ package import HealthCore
 /// Events on pods.
 ///
 /// A volume that has turned unhealthy is reported after ``Configuration-swift.struct/reportDelay``, unless its pod has
-/// ended meanwhile (``NewConditions``). Of a volume that changes too often only the latest state is reported, at the end of each pause, and an event says so
-/// (`HealthCore/FlapGuard`). Its readiness condition and the metrics follow each response.
+/// ended meanwhile (``NewConditions``). Of a volume that changes too often only the latest state is reported, at the end
+/// of each pause, and an event says so (`HealthCore/FlapGuard`). The pod's readiness condition and the metrics follow
+/// each response.
 extension NodeHealthState {
     /// Reports the health of a volume, unless it has to wait.
     mutating func report(_ state: VolumeState, on key: NodeVolumeKey, at now: Duration) {

@@ -44,7 +44,12 @@ import Testing
             ) { processID in
                 var pages: [String: String] = [:]
                 func readPages() async throws {
-                    let port = try #require(try StatusPageProgramTests.listeningPort(ofProcess: processID))
+                    var listening = try StatusPageProgramTests.listeningPort(ofProcess: processID)
+                    while listening == nil {
+                        await pollingPause()
+                        listening = try StatusPageProgramTests.listeningPort(ofProcess: processID)
+                    }
+                    let port = try #require(listening)
                     for path in Self.paths { pages[path, default: ""] += try await Self.page(path, port) }
                 }
                 // Not the event on the Lease.
