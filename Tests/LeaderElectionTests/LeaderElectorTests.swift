@@ -496,7 +496,8 @@ import Testing
                 guard case .began = change else { return }
                 start.finish()
                 // As an event whose API server does not respond.
-                try? await Task.sleep(for: .seconds(24 * 3600))
+                let (never, _) = AsyncStream.makeStream(of: Never.self)
+                for await _ in never {}
             }
             try await elector.run { for await _ in started {} }
         }
