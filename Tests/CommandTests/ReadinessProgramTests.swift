@@ -41,12 +41,12 @@ import Testing
                     return try await Tool.run(curl, ["--silent", "--show-error", "\(address)\(path)"]).output
                 }
                 var checks = ""
-                while !checks.contains("[-]lease failed since ") {
+                // On a busy machine, requests for the lease may also exceed their time of a second.
+                while !checks.contains("[-]lease failed since ") || !checks.contains("500: webhook failed") {
                     await pollingPause()
                     checks = try await get("/readyz?verbose")
                 }
                 #expect(checks.contains(": failed to acquire lease: "), "\(checks)")
-                #expect(checks.contains("500: webhook failed"), "\(checks)")
                 #expect(try await get("/healthz/leader-election") == "ok")
                 server.intercept(nil)
                 while !checks.contains("[+]lease ok: leader") {

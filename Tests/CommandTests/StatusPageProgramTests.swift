@@ -124,7 +124,7 @@ import Testing
                 try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/fd/\($0)")
             }
         )
-        let table = try String(contentsOfFile: "\(directory)/net/tcp", encoding: .utf8)
+        let table = String(decoding: try UnsizedFile.contents(of: "\(directory)/net/tcp"), as: UTF8.self)
         for line in table.split(separator: "\n") {
             // The local address, the state, of which 0A is LISTEN, and the inode.
             let fields = line.split(separator: " ")

@@ -65,7 +65,7 @@ struct MountTable: Hashable {
     }
 
     static func current() -> MountTable {
-        let contents = FileManager.default.contents(atPath: "/proc/self/mountinfo") ?? Data()
+        let contents = (try? UnsizedFile.contents(of: "/proc/self/mountinfo")) ?? Data()
         return MountTable(mountInfo: String(decoding: contents, as: UTF8.self))
     }
 
