@@ -286,12 +286,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         guard now >= end else { return nil }
         dropStaleItems()
         let isLate = [healthy.first?.due, unhealthy.first?.due].contains { $0.map { $0 < end } ?? false }
+        // Volumes whose slots are just before the end are probed just after it, in every round.
+        guard !isLate else { return nil }
         defer {
             roundBegan = nextSlot(after: roundBegan, skipping: 1, at: now) - interval
             roundIsWhole = true
             longestGaps = (last: longestGaps.current, current: .zero)
         }
-        guard roundIsWhole, !isLate else { return nil }
+        guard roundIsWhole else { return nil }
         return ProbeRound(volumes: entries.count, responses: entries.values.count { $0.failures == 0 })
     }
 

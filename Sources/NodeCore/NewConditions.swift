@@ -6,7 +6,7 @@ import HealthCore
 /// Volumes that have just turned unhealthy and wait before that is reported.
 ///
 /// The kubelet unmounts the volumes of a pod that ends by itself before the API server has the pod's end: by up to two
-/// seconds on a kubelet 1.36, and by up to five on a loaded node. Until then the agent cannot know that the pod's
+/// seconds on a kubelet 1.36, and by up to nine on a loaded node. Until then the agent cannot know that the pod's
 /// volumes are meant to be gone.
 ///
 /// Pure: time is passed in.

@@ -43,7 +43,7 @@ package struct NodeMonitorConfiguration: Sendable {
     package var startJitter = Duration.seconds(10)
     /// How long after a volume has turned unhealthy that is reported: longer than the API server may lack the end of a
     /// pod whose volumes the kubelet has unmounted.
-    package var reportDelay = Duration.seconds(10)
+    package var reportDelay = Duration.seconds(15)
 
     /// The defaults are those of the command's flags.
     package init(nodeName: String, drivers: Drivers) {

@@ -68,6 +68,11 @@ struct HealthEvents: Sendable {
         var pod: String?
     }
 
+    private struct PodClaim: Hashable {
+        var pod: String
+        var claim: ObjectName
+    }
+
     private var histories: [Reporter: History] = [:]
     /// When the controllers and agents of each driver have last recorded or refreshed an event, in seconds since 1970.
     private(set) var lastTimes: [String: Int64] = [:]
@@ -101,6 +106,8 @@ struct HealthEvents: Sendable {
         guard event.component.hasPrefix(EventVocabulary.agentPrefix) || event.component == Self.kubelet,
             let report = PodVolumeReport(event.message)
         else { return }
+        // Also of a volume without a claim.
+        noteTime(of: event)
         let name = ObjectName(event.name.namespace, event.object)
         let pod = snapshot.pods?[name]
         if snapshot.pods != nil {
@@ -113,11 +120,16 @@ struct HealthEvents: Sendable {
         note(event, about: claim)
     }
 
-    private mutating func note(_ event: ListedEvent, about claim: ObjectName) {
+    private mutating func noteTime(of event: ListedEvent) {
         guard Self.reasons.contains(event.reason), let driver = Self.driver(ofComponent: event.component) else {
             return
         }
         lastTimes[driver] = max(lastTimes[driver] ?? event.last, event.last)
+    }
+
+    private mutating func note(_ event: ListedEvent, about claim: ObjectName) {
+        guard Self.reasons.contains(event.reason), Self.driver(ofComponent: event.component) != nil else { return }
+        noteTime(of: event)
         if lastEvents[claim].map(event.isLater) ?? true { lastEvents[claim] = event }
     }
 
@@ -133,8 +145,20 @@ struct HealthEvents: Sendable {
 
     /// What the events say of each claim, in no order.
     func findings() -> [(claim: ObjectName, finding: HealthFinding)] {
-        histories.compactMap { reporter, history in
+        // The kubelet records no recoveries: those of an agent on the same node count.
+        var recoveries: [PodClaim: ListedEvent] = [:]
+        for (reporter, history) in histories where reporter.component != Self.kubelet {
+            if let pod = reporter.pod, let normal = history.normal {
+                recoveries[PodClaim(pod: pod, claim: reporter.claim)] = normal
+            }
+        }
+        return histories.compactMap { reporter, history in
             guard let (event, isAbnormal, since) = history.finding else { return nil }
+            if reporter.component == Self.kubelet, let pod = reporter.pod,
+                let recovery = recoveries[PodClaim(pod: pod, claim: reporter.claim)], !event.isLater(than: recovery)
+            {
+                return nil
+            }
             let isOnPod = reporter.pod != nil
             let text = isOnPod ? PodVolumeReport(event.message)?.text ?? event.message : event.message
             let finding = HealthFinding(

@@ -185,6 +185,27 @@ struct ProbeScheduleTests {
         #expect(completed == [false, true, false, false])
     }
 
+    /// Timers fire late, and calls have a gap between them: the last volumes of a round are probed just after its end, in
+    /// every round.
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func `a round whose last volumes are probed just after its end is complete`(seed: UInt64) {
+        var schedule = Self.schedule(of: 250, seed: seed)
+        var rounds = 0
+        var now = Duration.zero
+        let end = Self.interval * 10 + .seconds(1)
+        while now < end {
+            if let round = schedule.completedRound(at: now) {
+                rounds += 1
+                #expect(round.volumes == 250)
+            }
+            switch schedule.next(at: now) {
+            case .run(let handle): schedule.finish(handle, .responded, at: now)
+            case .wait(let until): now = (until ?? end) + .milliseconds(1)
+            }
+        }
+        #expect(rounds >= 9)
+    }
+
     @Test(arguments: 0..<50 as Range<UInt64>)
     func `no volume is forgotten or probed twice at a time`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)

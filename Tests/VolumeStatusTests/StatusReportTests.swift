@@ -162,6 +162,40 @@ import Testing
         #expect(scene.row("a")?.message == "gone")
     }
 
+    /// The kubelet records no recoveries: seen on a kubelet 1.36.2.
+    @Test(arguments: [true, false])
+    func `a recovery that an agent has recorded ends the kubelet's event`(isLater: Bool) {
+        var scene = Scene()
+        scene.claim("a")
+        scene.pod("web", claims: ["a"])
+        // A later event has a later resource version.
+        for isKubelets in [isLater, !isLater] {
+            scene.event(
+                isKubelets ? "VolumeConditionAbnormal" : "VolumeConditionNormal",
+                on: "web",
+                kind: "Pod",
+                message: isKubelets ? "Volume data-0: gone" : "Volume x (claim a): healthy",
+                component: isKubelets ? "kubelet" : "csi-pv-monitor-agent-d.example",
+                first: 9000
+            )
+        }
+        #expect((scene.row("a")?.status == .healthy) == isLater)
+    }
+
+    @Test func `an agent's event about a volume without a claim shows that the agent runs`() {
+        var scene = Scene()
+        scene.pod("web", claims: [])
+        scene.event(
+            "VolumeConditionAbnormal",
+            on: "web",
+            kind: "Pod",
+            message: "Volume inline: gone",
+            component: "csi-pv-monitor-agent-d.example",
+            first: 9000
+        )
+        #expect(HealthEvents(scene.snapshot).recentDrivers(now: 9100) == ["d.example"])
+    }
+
     @Test func `an event on a pod that has ended or was replaced does not count`() {
         for change in [{ $0.phase = "Succeeded" }, { $0.uid = "other" }] as [(inout ListedPod) -> Void] {
             var scene = Scene()
