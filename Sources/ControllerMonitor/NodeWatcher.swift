@@ -136,16 +136,8 @@ extension NodeWatcher {
     ///
     /// - Throws: only `CancellationError`.
     private func restoreLater() async throws {
-        while true {
-            try await context.time.sleep(for: ReadBackLimits.laterInterval)
-            do {
-                restore(try await readBack())
-                return try await suspendUntilCancelled()
-            } catch {
-                try Task.checkCancellation()
-                context.logger.debug("Failed to read back events about nodes, retrying", metadata: ["err": "\(error)"])
-            }
-        }
+        restore(try await reporter.history.later { try await readBack() })
+        try await suspendUntilCancelled()
     }
 
     private func readBack() async throws -> RecordedNodeFailures {

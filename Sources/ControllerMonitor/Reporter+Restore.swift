@@ -36,18 +36,10 @@ extension Reporter {
     ///   recorded once more.
     /// - Throws: only `CancellationError`.
     func restoreLater() async throws {
-        while true {
-            try await context.time.sleep(for: ReadBackLimits.laterInterval)
-            do {
-                let (claims, outage) = (try await readBack(), try await readBackOutage())
-                restore(claims)
-                restore(outage)
-                return try await suspendUntilCancelled()
-            } catch {
-                try Task.checkCancellation()
-                context.logger.debug("Failed to read back events, retrying", metadata: ["err": "\(error)"])
-            }
-        }
+        let recorded = try await history.later { (claims: try await readBack(), outage: try await readBackOutage()) }
+        restore(recorded.claims)
+        restore(recorded.outage)
+        try await suspendUntilCancelled()
     }
 
     private func readBack() async throws -> RecordedHistory {

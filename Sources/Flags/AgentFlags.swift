@@ -69,6 +69,7 @@ struct AgentReportFlags: ParsableArguments {
             + "minutes. 0: never."
     )
     var flappingThreshold: Int32 = 6
+
     @Option(
         "Write the condition DRIVER/volumes-healthy of pods that name it in spec.readinessGates. Requires the RBAC rule to "
             + "patch pods/status."

@@ -29,10 +29,10 @@ extension ReportQueue {
         var count: UInt32 = 0
     }
 
-    /// The back-off of a report that the API server refused.
-    struct Backoff {
-        /// How often in a row.
-        var refusals: Int
+    /// The back-off of a report whose last attempt was refused or failed.
+    struct RetryBackoff {
+        /// How many attempts in a row.
+        var failures: Int
         var notBefore: Duration
     }
 

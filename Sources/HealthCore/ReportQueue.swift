@@ -56,7 +56,7 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// these are many, while few reports are under way at a time.
     private var underWay: [Key: Attempt] = [:]
     /// The back-off of keys in ``entries`` whose last attempt was refused.
-    private var backoffs: [Key: Backoff] = [:]
+    private var backoffs: [Key: RetryBackoff] = [:]
     var queues = DueReports<Key>()
     private var gates: NamespaceGates<Key>
     /// While the API server is unreachable, no report is handed out before this moment.
@@ -337,10 +337,10 @@ extension ReportQueue {
             firstFailures[report.key] = nil
         case .refused, .failed:
             if end.isCommon { break }
-            let refusals = (backoffs[report.key]?.refusals ?? 0) + 1
-            let notBefore = max(end.notBefore, now + timing.backoff(afterFailures: refusals))
-            backoffs[report.key] = Backoff(refusals: refusals, notBefore: notBefore)
-            if outcome == .refused { isFirst = refusals == 1 }
+            let failures = (backoffs[report.key]?.failures ?? 0) + 1
+            let notBefore = max(end.notBefore, now + timing.backoff(afterFailures: failures))
+            backoffs[report.key] = RetryBackoff(failures: failures, notBefore: notBefore)
+            if outcome == .refused { isFirst = failures == 1 }
         case .unreachable, .responseLost:
             break
         case .gone:

@@ -72,6 +72,21 @@ package struct EventHistory: Sendable {
         }
     }
 
+    /// Retries `read` every ``ReadBackLimits/laterInterval`` until it succeeds, after ``withinLimits(_:)`` gave up.
+    ///
+    /// - Throws: only `CancellationError`.
+    package func later<History>(_ read: () async throws -> History) async throws -> History {
+        while true {
+            try await time.sleep(for: ReadBackLimits.laterInterval)
+            do {
+                return try await read()
+            } catch {
+                try Task.checkCancellation()
+                logger.debug("Failed to read back events, retrying", metadata: ["err": "\(error)"])
+            }
+        }
+    }
+
     /// Whether the API server responds to another request, the smallest one, which needs no RBAC rule of ours.
     private func isServing() async -> Bool {
         do {

@@ -28,7 +28,7 @@ extension NodeHealthState {
     }
 
     /// Reports what has waited long enough, and ends the flapping of volumes that have been quiet.
-    private mutating func endPauses(at now: Duration) {
+    private mutating func reportWaiting(at now: Duration) {
         for (key, state) in newConditions.release(at: now) { reportUnlessFlapping(state, on: key, at: now) }
         guard let due = flaps.firstDue, due <= now else { return }
         let release = flaps.release(at: now)
@@ -41,7 +41,7 @@ extension NodeHealthState {
     package mutating func nextEvent(
         at now: Duration
     ) -> NextStep<PendingReport<NodeVolumeKey, VolumeState, NodeVolume>> {
-        endPauses(at: now)
+        reportWaiting(at: now)
         let due = events.newTransitions(at: now, within: EventHold.window)
         if let held = eventHold.until(due: due, at: now, using: &random) { return .wait(until: held) }
         return events.next(at: now) { volumes[$0]?.target }

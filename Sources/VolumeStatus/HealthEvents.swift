@@ -99,6 +99,7 @@ struct HealthEvents: Sendable {
             event.objectUID.isEmpty || event.objectUID == claim.uid
         else { return }
         histories[Reporter(component: event.component, claim: name), default: History()].add(event)
+        noteTime(of: event)
         note(event, about: name)
     }
 
@@ -129,7 +130,6 @@ struct HealthEvents: Sendable {
 
     private mutating func note(_ event: ListedEvent, about claim: ObjectName) {
         guard Self.reasons.contains(event.reason), Self.driver(ofComponent: event.component) != nil else { return }
-        noteTime(of: event)
         if lastEvents[claim].map(event.isLater) ?? true { lastEvents[claim] = event }
     }
 
@@ -145,7 +145,7 @@ struct HealthEvents: Sendable {
 
     /// What the events say of each claim, in no order.
     func findings() -> [(claim: ObjectName, finding: HealthFinding)] {
-        // The kubelet records no recoveries: those of an agent on the same node count.
+        // The kubelet records no recoveries: those that an agent has recorded on the same pod count.
         var recoveries: [PodClaim: ListedEvent] = [:]
         for (reporter, history) in histories where reporter.component != Self.kubelet {
             if let pod = reporter.pod, let normal = history.normal {

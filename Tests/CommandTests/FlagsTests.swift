@@ -120,7 +120,7 @@ import Testing
     }
 
     @Test func `the command controller may be named`() throws {
-        let flags = ["--csi-address=/tmp/x", "-v=3"]
+        let flags = ["--csi-address=/tmp/no-such-driver.sock", "-v=3"]
         #expect(try options(["controller"] + flags) == options(flags))
         #expect(failure(of: ["--v=3", "controller"]) == "unexpected argument \"controller\"")
     }
@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test func `the last value of a repeated flag counts`() throws {
-        #expect(try options(["--csi-address=/tmp/x", "-v=1", "-v=3"]).verbosity == 3)
+        #expect(try options(["--csi-address=/tmp/no-such-driver.sock", "-v=1", "-v=3"]).verbosity == 3)
     }
 
     @Test(arguments: [

@@ -43,18 +43,13 @@ import Testing
             self.terms = terms
             clock = ManualClock()
             health = LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock)
-            let elector = LeaderElector(
-                client: client,
-                configuration: .init(
-                    namespace: "kube-system",
-                    name: LeaderElectorTests.lease,
-                    identity: identity,
-                    labels: labels,
-                    timing: try LeaderElectionTiming()
-                ),
+            let elector = try LeaderElectorTests.elector(
+                client,
+                identity,
+                labels: labels,
                 clock: clock,
                 health: health,
-                logger: Logger(label: "test") { _ in log }
+                log: log
             )
             self.elector = elector
             let ended = ended
@@ -76,6 +71,31 @@ import Testing
             task.cancel()
             _ = await task.result
         }
+    }
+
+    static func elector(
+        _ client: KubernetesClient,
+        _ identity: String = "pod-0",
+        labels: [String: String] = [:],
+        clock: ManualClock = ManualClock(),
+        health: LeaderElectionHealth? = nil,
+        log: any LogHandler = SwiftLogNoOpLogHandler(),
+        onChange: @escaping @Sendable (LeadershipChange) async -> Void = { _ in }
+    ) throws -> LeaderElector {
+        LeaderElector(
+            client: client,
+            configuration: .init(
+                namespace: "kube-system",
+                name: lease,
+                identity: identity,
+                labels: labels,
+                timing: try LeaderElectionTiming()
+            ),
+            clock: clock,
+            health: health ?? LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
+            logger: Logger(label: "test") { _ in log },
+            onChange: onChange
+        )
     }
 
     static func withServer(
@@ -389,18 +409,7 @@ import Testing
         try await Self.withServer { server, client in
             let clock = ManualClock()
             let changes = AsyncStream.makeStream(of: String.self)
-            let elector = LeaderElector(
-                client: client,
-                configuration: .init(
-                    namespace: "kube-system",
-                    name: Self.lease,
-                    identity: "pod-0",
-                    timing: try LeaderElectionTiming()
-                ),
-                clock: clock,
-                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            ) { change in
+            let elector = try Self.elector(client, clock: clock) { change in
                 switch change {
                 case .began: changes.continuation.yield("began")
                 case .ended(.steppedDown(let error)): changes.continuation.yield(error.reason)
@@ -444,20 +453,8 @@ import Testing
 
     @Test func `the beginning and the end of a term are reported, the end after the release`() async throws {
         try await Self.withServer { server, client in
-            let clock = ManualClock()
             let changes = AsyncStream.makeStream(of: String.self)
-            let elector = LeaderElector(
-                client: client,
-                configuration: .init(
-                    namespace: "kube-system",
-                    name: Self.lease,
-                    identity: "pod-0",
-                    timing: try LeaderElectionTiming()
-                ),
-                clock: clock,
-                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            ) { change in
+            let elector = try Self.elector(client) { change in
                 let lease = try? server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
                 let kind =
                     switch change {
@@ -479,20 +476,8 @@ import Testing
 
     @Test func `the end of the work cancels what a change of leadership has started`() async throws {
         try await Self.withServer { _, client in
-            let clock = ManualClock()
             let (started, start) = AsyncStream.makeStream(of: Void.self)
-            let elector = LeaderElector(
-                client: client,
-                configuration: .init(
-                    namespace: "kube-system",
-                    name: Self.lease,
-                    identity: "pod-0",
-                    timing: try LeaderElectionTiming()
-                ),
-                clock: clock,
-                health: LeaderElectionHealth(leaseDuration: .seconds(15), clock: clock),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            ) { change in
+            let elector = try Self.elector(client) { change in
                 guard case .began = change else { return }
                 start.finish()
                 // As an event whose API server does not respond.

@@ -31,7 +31,7 @@ struct WatchSilence: Sendable, Hashable {
     ///   - listTimeout: the limit until the end of the initial events.
     ///   - isListing: whether it begins with initial events.
     ///   - expectsBookmarks: whether an earlier watch of the same objects received bookmarks.
-    init(timeout: Duration, listTimeout: Duration = .seconds(60), isListing: Bool, expectsBookmarks: Bool) {
+    init(timeout: Duration, listTimeout: Duration, isListing: Bool, expectsBookmarks: Bool) {
         self.timeout = timeout
         self.listTimeout = listTimeout
         self.isListing = isListing

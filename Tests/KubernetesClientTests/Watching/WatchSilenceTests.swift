@@ -8,22 +8,31 @@ import Testing
 @testable import KubernetesClient
 
 @Suite(.timeLimit(.minutes(30))) struct WatchSilenceTests {
+    private static func silence(_ timeout: Duration, isListing: Bool, expectsBookmarks: Bool) -> WatchSilence {
+        WatchSilence(
+            timeout: timeout,
+            listTimeout: .seconds(60),
+            isListing: isListing,
+            expectsBookmarks: expectsBookmarks
+        )
+    }
+
     @Test func `without bookmarks the limit is the watch's timeout plus 30 seconds`() {
-        let silence = WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: false)
+        let silence = Self.silence(.seconds(300), isListing: false, expectsBookmarks: false)
         #expect(silence.limit == .seconds(330))
         #expect(!silence.hasSeenBookmark)
     }
 
     @Test func `after the first bookmark, one of two may be missing`() {
-        var silence = WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: false)
+        var silence = Self.silence(.seconds(300), isListing: false, expectsBookmarks: false)
         silence.receivedBookmark(endsInitialEvents: false)
         #expect(silence.limit == .seconds(150))
         #expect(silence.hasSeenBookmark)
-        #expect(WatchSilence(timeout: .seconds(300), isListing: false, expectsBookmarks: true).limit == .seconds(150))
+        #expect(Self.silence(.seconds(300), isListing: false, expectsBookmarks: true).limit == .seconds(150))
     }
 
     @Test func `the bookmark that ends the list says nothing about further bookmarks`() {
-        var silence = WatchSilence(timeout: .seconds(600), isListing: true, expectsBookmarks: false)
+        var silence = Self.silence(.seconds(600), isListing: true, expectsBookmarks: false)
         #expect(silence.limit == .seconds(60))
         silence.receivedBookmark(endsInitialEvents: true)
         #expect(silence.limit == .seconds(630))
@@ -33,7 +42,7 @@ import Testing
     }
 
     @Test func `bookmarks never make the limit longer`() {
-        var silence = WatchSilence(timeout: .seconds(77), isListing: false, expectsBookmarks: false)
+        var silence = Self.silence(.seconds(77), isListing: false, expectsBookmarks: false)
         silence.receivedBookmark(endsInitialEvents: false)
         #expect(silence.limit == .seconds(107))
     }
