@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the binary that ships, and prints its path: optimised, stripped, with the Swift runtime, gRPC core and the C++
+# Builds the binary that ships, and prints its path: optimised for size, stripped, with the Swift runtime, gRPC core and the C++
 # library linked statically. With --symbols it is not stripped: it has the same code at the same addresses, to read the
 # stripped one's backtraces.
 #
@@ -29,7 +29,7 @@ for library in grpc_unsecure gpr; do echo "GROUP ( $archives -lz )" >"$libraries
 echo "GROUP ( $(clang -print-file-name=libstdc++.a) )" >"$libraries/libstdc++.so"
 
 options=(--configuration release --product csi-health-monitor --scratch-path .build-release --static-swift-stdlib
-    -Xswiftc -O -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
+    -Xswiftc -Osize -Xswiftc -Xfrontend -Xswiftc -function-sections -Xswiftc -use-ld=lld
     -Xswiftc "-L$libraries" -Xlinker --no-export-dynamic -Xlinker --gc-sections -Xlinker --icf=all
     -Xlinker -z -Xlinker pack-relative-relocs "${strip[@]}")
 

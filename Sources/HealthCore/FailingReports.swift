@@ -22,6 +22,6 @@ package struct FailingReports: Sendable, Hashable {
 extension ReportQueue {
     /// nil while no report that waits has failed.
     package var failing: FailingReports? {
-        firstFailures.values.map(\.time).min().map { FailingReports(count: firstFailures.count, since: $0) }
+        firstFailures.values.lazy.map(\.time).min().map { FailingReports(count: firstFailures.count, since: $0) }
     }
 }

@@ -78,7 +78,9 @@ package struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable 
     private var nextCleanUp: Duration?
     private var cleanUps: UInt64 = 0
     /// The keys that flap.
-    private var pauses: [Key: Pause] = [:]
+    private var pauses: [Key: Pause] = [:] { didSet { isFlapping = !pauses.isEmpty } }
+    /// Whether any key flaps. Stored for the reason of ``ReportQueue/isEmpty``.
+    package private(set) var isFlapping = false
     private var endsOfPauses = DueQueue<Key>()
     private var endsOfFlapping = DueQueue<Key>()
 
@@ -188,10 +190,11 @@ package struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable 
             pauses[item.element] = pause
         }
         while let item = endsOfFlapping.removeFirst(dueBy: now) {
-            guard let pause = pauses[item.element], pause.endOfFlapping == item.ticket else { continue }
+            guard var pause = pauses[item.element], pause.endOfFlapping == item.ticket else { continue }
             let end = (histories[item.element]?.last ?? now) + limits.quietTime
             if end > now {
-                pauses[item.element]?.endOfFlapping = endsOfFlapping.insert(item.element, due: end)
+                pause.endOfFlapping = endsOfFlapping.insert(item.element, due: end)
+                pauses[item.element] = pause
             } else {
                 remove(item.element)
                 if let state = pause.state { release.states.append((item.element, state)) }

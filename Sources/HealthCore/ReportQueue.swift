@@ -51,7 +51,10 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     private var timing: ReportTiming
     /// When the refresh interval was last shortened.
     private var shortenedAt: Duration?
-    var entries: [Key: Entry] = [:]
+    var entries: [Key: Entry] = [:] { didSet { isEmpty = entries.isEmpty } }
+    /// Stored, because it is read for each volume of a list: the compiler does not specialise a computed property of a
+    /// generic type of another module (docs/decisions/0001-tables-for-volumes-and-claims.md).
+    package private(set) var isEmpty = true
     /// The reports under way, of keys in ``entries`` that have nothing scheduled. Not part of the entries: in an outage
     /// these are many, while few reports are under way at a time.
     private var underWay: [Key: Attempt] = [:]
@@ -79,8 +82,6 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         reports = previous?.reports ?? 0
         reportsOfEarlierTerms = reports
     }
-
-    package var isEmpty: Bool { entries.isEmpty }
 
     /// Items in the queues, stale ones included.
     var queuedItems: Int { queues.count + gates.waitingItems }
