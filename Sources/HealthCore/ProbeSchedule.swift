@@ -9,6 +9,10 @@
 /// a volume whose response is late skips to its next slot, and volumes that are overdue because the driver was
 /// unavailable are probed at no more than twice the even rate.
 ///
+/// With batches, the slots of an equal part of the interval are at its beginning, so that a process with few calls
+/// sleeps in between. Schedules with the same interval and the same origin of time have their batches at the same
+/// moments.
+///
 /// When the driver is too slow to respond for all volumes within an interval, the interval of all becomes longer
 /// (``effectiveInterval``): the volume that has been due for the longest time comes first. Unhealthy and healthy
 /// volumes that are due alternate, unhealthy ones first, so that neither starves the other.
@@ -62,6 +66,10 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     package let interval: Duration
     private let minimumGap: Duration
     private let maximumSkip: Int
+    /// The time from one batch to the next; nil: without batches.
+    private let batchInterval: Duration?
+    /// How many calls have begun since the beginning of the last batch.
+    private var batch = (begin: Duration.zero, calls: 0)
     private var entries: [Key: Entry] = [:]
     private var healthy = DueQueue<Key>()
     private var unhealthy = DueQueue<Key>()
@@ -84,10 +92,12 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// - Parameters:
     ///   - minimumGap: the minimum time from one call to the next.
     ///   - maximumSkip: a volume whose calls keep failing is probed at least once in this number of intervals.
+    ///   - batches: the number of batches in an interval; nil: without batches.
     package init(
         interval: Duration,
         minimumGap: Duration = .zero,
         maximumSkip: Int = Self.maximumSkip,
+        batches: Int? = nil,
         _ keys: [Key],
         at now: Duration,
         using random: inout some RandomNumberGenerator
@@ -95,6 +105,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         self.interval = interval
         self.minimumGap = minimumGap
         self.maximumSkip = maximumSkip
+        self.batchInterval = batches.map { interval / $0 }
         self.roundBegan = now
         for (number, key) in keys.enumerated() {
             let part = (Double(number) + Double.random(in: 0..<1, using: &random)) / Double(keys.count)
@@ -177,7 +188,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         )
         wasUnhealthy = takesUnhealthy
         began(item.element, at: now)
-        nextCall = now + gap
+        callBegan(at: now)
         return .run(item.element)
     }
 
@@ -190,6 +201,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         guard let beginning = lastBeginning, beginning.key == key else { return nil }
         lastBeginning = nil
         nextCall = beginning.nextCall
+        batch.calls -= 1
         wasUnhealthy = beginning.wasUnhealthy
         entries[key]?.lastProbe = beginning.lastProbe
         return beginning.due
@@ -197,7 +209,28 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     /// A call begins that ``next(at:)`` has not returned: it counts towards the rate of calls.
     package mutating func callBegan(at now: Duration) {
-        nextCall = now + gap
+        nextCall = batchInterval.map { nextCall(at: now, withBatchesEvery: $0) } ?? now + gap
+    }
+
+    /// The minimum time between two calls: half the distance in the even stream, at most a tenth of a second, so that a
+    /// few overdue volumes make no burst.
+    private var gap: Duration {
+        max(minimumGap, min(interval / (2 * max(entries.count, 1)), .milliseconds(100)))
+    }
+
+    /// When another call may begin: at once until a batch has twice its share of the volumes, then in the next one. A few
+    /// calls are always possible, such as those that confirm or repeat others.
+    private mutating func nextCall(at now: Duration, withBatchesEvery batchInterval: Duration) -> Duration {
+        let begin = beginOfBatch(at: now)
+        if begin != batch.begin { batch = (begin, 0) }
+        batch.calls += 1
+        let share = Double(entries.count) * (batchInterval / interval)
+        return max(now + minimumGap, Double(batch.calls) < max(4, 2 * share) ? now : begin + batchInterval)
+    }
+
+    private func beginOfBatch(at time: Duration) -> Duration {
+        guard let batchInterval else { return time }
+        return batchInterval * Int(time / batchInterval)
     }
 
     private mutating func dropStaleItems() {
@@ -297,17 +330,12 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         return ProbeRound(volumes: entries.count, responses: entries.values.count { $0.failures == 0 })
     }
 
-    /// The minimum time between two calls: half the distance in the even stream, at most a tenth of a second, so that a
-    /// few overdue volumes make no burst.
-    private var gap: Duration {
-        max(minimumGap, min(interval / (2 * max(entries.count, 1)), .milliseconds(100)))
-    }
-
-    private mutating func enter(_ key: Key, at slot: Duration) {
+    /// The first probe is at this moment, later ones in its batch.
+    private mutating func enter(_ key: Key, at moment: Duration) {
         entries[key] = Entry(
-            slot: slot,
-            queued: insert(key, isUnhealthy: false, due: slot),
-            lastResponse: slot
+            slot: beginOfBatch(at: moment),
+            queued: insert(key, isUnhealthy: false, due: moment),
+            lastResponse: moment
         )
     }
 

@@ -15,7 +15,7 @@ import HealthCore
 /// | several paths of its volume id had no response | next call for the id 2, 4, … intervals after the last, as above |
 /// | volumes without a response, up to the limit of calls | calls for them take at most half of it |
 /// | more volumes without a response | one call for them at a time |
-/// | three volumes in a row, or Identity calls, without a response | the driver hangs: one call per interval |
+/// | Identity calls without a response, or calls for three volumes and for no other meanwhile | the driver hangs: one call per interval |
 ///
 /// Any response for a volume ends its back-off, that of its id, and the hanging of the driver. The response of a
 /// storage probe ends only a hanging that Identity calls have shown. Pure: time and randomness are passed in.
@@ -24,6 +24,7 @@ struct DriverProbes: Sendable {
         var volumeHandle: String
         /// The last call for this volume had no response.
         var isTrial: Bool
+        var began: Duration
     }
 
     /// The calls for a volume id without a response, since the last response for it.
@@ -49,7 +50,10 @@ struct DriverProbes: Sendable {
 
     /// The longest time from one call to the next for a volume without a response.
     static let maximumBackoff = Duration.seconds(30 * 60)
-    /// After this number of different volumes in a row without a response the driver counts as hanging.
+    /// Between calls that are spread evenly, the process would spend more on waking up than on the calls
+    /// (docs/benchmarks.md).
+    private static let batches = 12
+    /// After calls for this number of different volumes without any response the driver counts as hanging.
     static let hangingAfter = 3
 
     private let interval: Duration
@@ -80,8 +84,10 @@ struct DriverProbes: Sendable {
     private var isWaitOver = false
     /// Volumes whose last call had no response.
     private(set) var timedOut: Set<NodeVolumeKey> = []
-    /// Volumes without a response since the driver last responded.
+    /// Volumes whose last call had no response, and during which the driver did not respond for any other volume.
     private var silent: Set<NodeVolumeKey> = []
+    /// When the driver last responded for a volume.
+    private var lastResponse: Duration?
     /// By volume id.
     private var timeouts: [String: Timeouts] = [:]
 
@@ -99,6 +105,7 @@ struct DriverProbes: Sendable {
         schedule = ProbeSchedule(
             interval: configuration.interval,
             maximumSkip: max(1, Int(Self.maximumBackoff / configuration.interval)),
+            batches: Self.batches,
             [],
             at: .zero,
             using: &unused
@@ -214,7 +221,7 @@ struct DriverProbes: Sendable {
                 waiting.append((key, schedule.didNotBegin(key) ?? now))
                 continue
             }
-            calls[key] = Call(volumeHandle: handle, isTrial: isTrial)
+            calls[key] = Call(volumeHandle: handle, isTrial: isTrial, began: now)
             if isHanging { nextTrial = now + interval }
             return step
         }
@@ -263,6 +270,7 @@ struct DriverProbes: Sendable {
             // The volume may have been removed meanwhile.
             guard schedule.contains(key) else { return nil }
             timedOut.insert(key)
+            if let lastResponse, lastResponse >= call.began { return nil }
             silent.insert(key)
             return silent.count >= Self.hangingAfter && hang(.volumes, at: now) ? .startedHanging : nil
         case .unavailable:
@@ -274,6 +282,7 @@ struct DriverProbes: Sendable {
         }
         timedOut.remove(key)
         timeouts[call.volumeHandle] = nil
+        lastResponse = now
         return responded() ? .stoppedHanging : nil
     }
 

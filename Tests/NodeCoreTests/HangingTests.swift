@@ -29,7 +29,7 @@ struct HangingTests {
 
     @Test(.tags(.rule10)) func `110 pods keep their interval beside a volume that hangs`() {
         var node = Self.node(110, hanging: 1)
-        node.run(for: .seconds(3600))
+        node.run(for: .seconds(3599))
         for number in 1..<110 {
             let calls = node.calls(pod: "p\(number)")
             #expect(calls.count == 60)
@@ -86,9 +86,18 @@ struct HangingTests {
         #expect(node.state.snapshot(at: node.now).unresponsive.isEmpty)
     }
 
+    /// The calls of a batch begin and time out together.
+    @Test(.tags(.rule10), arguments: [3, 20])
+    func `a driver that responds for other volumes meanwhile does not count as hanging`(hanging: Int) {
+        var node = Self.node(60, hanging: hanging, workerThreads: 30)
+        node.run(for: .seconds(3600))
+        #expect(node.changes.isEmpty)
+        for number in hanging..<60 { #expect(Self.longestGap(node.calls(pod: "p\(number)")) <= .seconds(62)) }
+    }
+
     @Test func `a driver without a response to Probe counts as hanging`() {
         var node = Self.node(10, hanging: 0)
-        node.run(for: .seconds(60))
+        node.run(for: .seconds(61))
         #expect(node.state.driverUnresponsive(driverName, at: node.now) == [.startedHanging])
         #expect(node.state.driverUnresponsive(driverName, at: node.now).isEmpty)
         let before = node.calls.count

@@ -152,7 +152,7 @@ struct PodFaultTests {
         node.state.beginRelist()
         for number in 0..<count { node.apply(.named("p\(number)", claims: ["c\(number)"])) }
         node.state.endRelist(at: node.now)
-        node.run(for: .seconds(600))
+        node.run(for: .seconds(599))
         for number in 0..<count { #expect(node.calls(pod: "p\(number)").count == 10) }
     }
 
