@@ -151,6 +151,7 @@ extension HealthState {
         removeHeldBack(on: claim)
         removeUnknowns(of: claim)
         reportedBefore[claim] = nil
+        unhealthyBefore[claim] = nil
         if !isStandby { setStatus(.clear, for: claim, at: now) }
     }
 
@@ -161,6 +162,7 @@ extension HealthState {
         removeHeldBack(on: claim)
         removeUnknowns(of: claim)
         reportedBefore[claim] = nil
+        unhealthyBefore[claim] = nil
         statuses.remove(claim)
     }
 

@@ -15,21 +15,49 @@ package struct VolumeUsage: Sendable, Hashable {
 /// when its text changes, at most once a minute, and another event ends it. Each claim is reported all the same.
 ///
 /// - While an outage begins, events on claims wait for the event on the driver: until it has been attempted, at most
-///   ``OutageLimits/precedence``. Up to the threshold, claims may have been reported before.
+///   ``OutageLimits/maximumEventDelay``. Up to the threshold, claims may have been reported before.
 /// - Then they follow in the order of severity: at the beginning and at each review of a lasting outage, those that wait
 ///   are put in order. What comes in between is reported after them.
+///
+/// The first complete sweep of a term, if the detector has found no outage in it:
+///
+/// | Reported before | Unhealthy volumes | Result |
+/// |---|---|---|
+/// | an outage | more than the threshold | it lasts, and no second event is recorded |
+/// | an outage | not more | it has ended |
+/// | no outage | more than the threshold turned unhealthy within one ``OutageLimits/window``, as earlier leaders reported | an outage, which is reported |
+/// | no outage | the others: they turned unhealthy one after the other | no outage |
 ///
 /// Without an outage, the only cost is that volumes are counted once a sweep.
 extension HealthState {
     /// Whether the driver has an outage: as of the last review or, until the first one in this term, as an earlier leader
     /// reported; nil before anything is known.
     package var hasOutage: Bool? {
-        if outage != nil || (outages.contains(.outage) && outages.current(.outage) == nil) { return true }
+        if outage != nil || isOutageRestored { return true }
         return volumeUsage == nil ? nil : false
     }
 
-    /// The volume of a claim has turned unhealthy, as far as was known in this term.
-    mutating func turnedUnhealthy(_ claim: ClaimNumber, at now: Duration) {
+    /// Whether an earlier leader reported an outage, and this one has not found it again or ended it.
+    private var isOutageRestored: Bool { outages.contains(.outage) && outages.current(.outage) == nil }
+
+    /// The volume of a claim is unhealthy.
+    ///
+    /// - Parameter since: since when it was unhealthy before this response, as far as this leader or earlier ones
+    ///   reported; nil: it was not.
+    mutating func foundUnhealthy(_ claim: ClaimNumber, since: Duration?, at now: Duration) {
+        guard let since else {
+            unhealthyBefore[claim] = nil
+            turnedUnhealthy(claim, at: now)
+            return
+        }
+        // The queue has another time when the state is not the one that was reported.
+        if volumeUsage == nil, unhealthyBefore[claim] == nil, events.since(claim) != since {
+            unhealthyBefore[claim] = since
+        }
+    }
+
+    /// The volume of a claim has turned unhealthy.
+    private mutating func turnedUnhealthy(_ claim: ClaimNumber, at now: Duration) {
         guard outageDetector.phase == .none, let limits = configuration.outageLimits,
             let handle = index.handle(of: claim)
         else { return }
@@ -44,7 +72,7 @@ extension HealthState {
         }
         guard begins else { return }
         outageBeginnings += 1
-        outagePrecedence = now + OutageLimits.precedence
+        outagePrecedence = now + OutageLimits.maximumEventDelay
     }
 
     /// A sweep begins.
@@ -80,13 +108,21 @@ extension HealthState {
         let unhealthy = unhealthyVolumes
         volumesInUse = index.usedHandles
         let usage = VolumeUsage(volumes: volumesInUse, unhealthy: unhealthy.count)
-        defer { if isSweepComplete || volumeUsage != nil { volumeUsage = usage } }
+        defer {
+            if isSweepComplete || volumeUsage != nil {
+                volumeUsage = usage
+                unhealthyBefore = [:]
+            }
+        }
         guard let limits = configuration.outageLimits else { return }
         let isAboveThreshold = unhealthy.count > limits.threshold(of: usage.volumes)
         switch outageDetector.phase {
         case .none:
-            // An earlier leader reported it, and this one has not found it by its own transitions.
-            guard isSweepComplete, outages.contains(.outage), outages.current(.outage) == nil else { return }
+            guard isSweepComplete else { return }
+            if !isOutageRestored {
+                guard volumeUsage == nil, beginningByReports(unhealthy, limits) != nil else { return }
+                outagePrecedence = now + OutageLimits.maximumEventDelay
+            }
         case .beginning where !isAboveThreshold:
             outageDetector.end()
             releaseEvents()
@@ -142,18 +178,27 @@ extension HealthState {
         )
     }
 
-    /// When the outage that begins now began: as an earlier leader reported it, otherwise by the times of the volumes'
-    /// transitions, which survive a leader where their reports do (rule 9).
+    /// When the outage that begins now began: as an earlier leader reported it, or with the first of the volumes that
+    /// have turned unhealthy together.
     private func outageBeginning(
         _ unhealthy: [HandleNumber: ClaimNumber],
         _ limits: OutageLimits,
         at now: Duration
     ) -> Duration {
-        if outages.current(.outage) == nil, let reported = outages.since(.outage) { return reported }
-        // In the first sweep of a term, every unhealthy volume has turned unhealthy.
-        let earliest = volumeUsage == nil ? nil : outageDetector.firstTurned
-        let times = unhealthy.values.compactMap(events.since).filter { $0 >= earliest ?? $0 }
-        return limits.beginning(of: times, threshold: limits.threshold(of: volumesInUse)) ?? now
+        if isOutageRestored, let reported = outages.since(.outage) { return reported }
+        if volumeUsage == nil, let began = beginningByReports(unhealthy, limits) { return began }
+        let first = outageDetector.firstTurned ?? now
+        return unhealthy.values.compactMap(events.since).filter { $0 >= first }.min() ?? now
+    }
+
+    /// In the first sweep of a term: when an outage of these volumes began, by the times of their transitions, which
+    /// survive a leader where their reports do (rule 9). nil: there is none.
+    private func beginningByReports(
+        _ unhealthy: [HandleNumber: ClaimNumber],
+        _ limits: OutageLimits
+    ) -> Duration? {
+        let times = unhealthy.values.compactMap { unhealthyBefore[$0] ?? events.since($0) }
+        return limits.beginning(of: times, threshold: limits.threshold(of: volumesInUse))
     }
 
     /// The volumes in use that are unhealthy, each with one of its claims.
@@ -200,7 +245,7 @@ extension HealthState {
     ) -> NextStep<PendingReport<DriverFact, OutageState, DriverTarget>> {
         var settled: Duration?
         if case .beginning(let crossed) = outageDetector.phase {
-            settled = crossed + OutageLimits.settling
+            settled = crossed + OutageLimits.settlingTime
             if let end = settled, now >= end {
                 reviewOutage(isSweepComplete: false, at: now)
                 settled = nil

@@ -109,6 +109,31 @@ extension HealthState {
         }
     }
 
+    /// The next claim whose status does not show the current state. Write ``statusChange(for:)``, then call
+    /// ``complete(status:_:at:)`` in any case.
+    package mutating func nextStatus(at now: Duration) -> NextStep<PendingReport<ClaimNumber, VolumeState, Claim>> {
+        endPauses(at: now)
+        return statuses.next(at: now, target: index.claim).waiting(atMostUntil: flaps.firstDue)
+    }
+
+    /// Completes a report of ``nextStatus(at:)``; returns as ``complete(event:_:at:)``.
+    @discardableResult
+    package mutating func complete(
+        status: PendingReport<ClaimNumber, VolumeState, Claim>,
+        _ outcome: ReportOutcome,
+        at now: Duration
+    ) -> Bool {
+        statuses.complete(status, outcome, at: now)
+    }
+
+    /// Whether the API server keeps `status.healthStatus` and allows this process to write it; true until it is known.
+    package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
+
+    /// How many status updates on transitions wait or are under way, and since when the oldest of them does.
+    ///
+    /// Empty while status updates are forbidden, as they are by the roles of external-health-monitor 0.18.
+    package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
+
     private func change(of number: ClaimNumber, _ claim: Claim, to state: VolumeState) -> StatusChange {
         StatusChange(
             claim: claim,

@@ -11,12 +11,21 @@ package import HealthCore
 /// - Cluster: the watches apply PersistentVolumes and PersistentVolumeClaims (`HealthState+Cluster.swift`).
 /// - Driver: its volumes are listed in sweeps (`HealthState+Sweep.swift`), probed one by one
 ///   (`HealthState+Probe.swift`), or both.
-/// - Holding back: what must last before it is reported, and volumes that change too often (`HealthState+Holding.swift`).
-/// - Reports: six streams, each a ``HealthCore/ReportQueue``. Events on conditions and events on conditions of unknown
-///   types (`HealthState+Reporting.swift`), events on volumes for which the driver does not respond
-///   (`HealthState+Responses.swift`), events on flapping (`HealthState+Holding.swift`), status updates
-///   (`HealthState+Status.swift`), and events on the driver (`HealthState+Outage.swift`).
-/// - Terms: between two terms only the caches of the cluster are kept (`HealthState+Term.swift`).
+/// - Reports: what the driver has shown of a volume goes to `HealthState+Reporting.swift`, which decides whether it is
+///   reported now or held back (`HealthState+Holding.swift`).
+/// - Terms: between two terms only the caches of the cluster are kept (`HealthState+Term.swift`); what earlier leaders
+///   reported is restored (`HealthState+Restore.swift`).
+///
+/// Reports are six streams, each a ``HealthCore/ReportQueue`` with a `next…` and a `complete(…)`:
+///
+/// | Stream | File |
+/// |---|---|
+/// | events on conditions | `HealthState+Reporting.swift` |
+/// | events on conditions of unknown types | `HealthState+Unknowns.swift` |
+/// | events on volumes for which the driver does not respond | `HealthState+Responses.swift` |
+/// | events on flapping volumes | `HealthState+Holding.swift` |
+/// | events on the driver | `HealthState+Outage.swift` |
+/// | status updates | `HealthState+Status.swift` |
 package struct HealthState: Sendable {
     /// What is reported, when and where.
     package struct Configuration: Sendable {
@@ -54,9 +63,6 @@ package struct HealthState: Sendable {
         }
     }
 
-    /// How many conditions of unknown types are reported on one claim.
-    static let maximumUnknownConditions = 16
-
     let configuration: Configuration
     var index = ClaimIndex()
     var events = ReportQueue<ClaimNumber, VolumeState, Claim>(timing: .lastingEvents)
@@ -75,6 +81,9 @@ package struct HealthState: Sendable {
     var flapEvents = ReportQueue<ClaimNumber, FlappingState, Claim>(timing: .flapping)
     var outages = ReportQueue<DriverFact, OutageState, DriverTarget>(timing: .outageEvents)
     var outageDetector = OutageDetector<HandleNumber>()
+    /// Until the end of the first sweep of the term: since when volumes were unhealthy, as earlier leaders reported, if
+    /// the driver shows another state of them now.
+    var unhealthyBefore: [ClaimNumber: Duration] = [:]
     /// Set while the driver has an outage, as of the last review.
     package internal(set) var outage: DriverOutage?
     /// How many volumes claims use, and how many of these are unhealthy, as of the last review; nil before the first
@@ -91,7 +100,7 @@ package struct HealthState: Sendable {
     var outageReleases: UInt64 = 0
     /// The last list was incomplete.
     var isListOpen = false
-    /// The fingerprints in ``unknowns``, by claim: at most ``maximumUnknownConditions`` each.
+    /// The fingerprints in ``unknowns``, by claim; a bounded number each.
     var unknownFingerprints: [ClaimNumber: [Fingerprint]] = [:]
     /// Whether conditions are written to `status.healthStatus`; if not, the field is cleared.
     var writesStatus = true
@@ -142,81 +151,5 @@ package struct HealthState: Sendable {
     /// How many volume handles with a PersistentVolume there are by health.
     package var healthCounts: [KnownHealth: Int] {
         index.healthCounts
-    }
-
-    /// Sets the health of a volume, and queues the reports on its claims that need not be held back.
-    ///
-    /// - Parameters:
-    ///   - isConfirmed: the state has lasted for a hold of its own, ``HoldTimes`` do not apply.
-    ///   - observed: when the driver observed the state: the beginning of a list; nil: now.
-    mutating func setHealth(
-        _ state: VolumeState,
-        of handle: HandleNumber,
-        isConfirmed: Bool = false,
-        observed: Duration? = nil,
-        at now: Duration
-    ) {
-        index.update(handle) { $0.health = state.isClear ? .healthy : .unhealthy }
-        for claim in index.claims(of: handle) {
-            report(state, on: claim, isConfirmed: isConfirmed, observed: observed ?? now, at: now)
-        }
-        recheck(handle, at: now)
-    }
-
-    /// The same for a handle that may have no PersistentVolume any more.
-    mutating func setHealth(
-        _ state: VolumeState,
-        ofVolumeHandle handle: String,
-        isConfirmed: Bool = false,
-        at now: Duration
-    ) {
-        guard let handle = index.number(ofVolumeHandle: handle) else { return }
-        setHealth(state, of: handle, isConfirmed: isConfirmed, at: now)
-    }
-
-    /// Queues an event for each condition of an unknown type, once for each type and reason. The health of the volume
-    /// does not change.
-    mutating func setHealth(unknown conditions: [UnknownCondition], of handle: HandleNumber, at now: Duration) {
-        guard !conditions.isEmpty else { return }
-        for claim in index.claims(of: handle) {
-            for condition in conditions {
-                let key = UnknownConditionKey(claim: claim, fingerprint: condition.fingerprint)
-                if unknowns.contains(key) { continue }
-                // Bounded, in case a driver never reports the same condition twice.
-                if register(key) { unknowns.set(condition, for: key, at: now) }
-            }
-        }
-    }
-
-    /// Registers an unknown condition of a claim. Returns false when the claim has the maximum of others already.
-    mutating func register(_ key: UnknownConditionKey) -> Bool {
-        let known = unknownFingerprints[key.claim, default: []]
-        if known.contains(key.fingerprint) { return true }
-        guard known.count < Self.maximumUnknownConditions else { return false }
-        unknownFingerprints[key.claim, default: []].append(key.fingerprint)
-        return true
-    }
-
-    /// Whether the volume was reported as unhealthy, or is about to be: on any of its claims, by an event or by status.
-    func isKnownUnhealthy(_ handle: HandleNumber) -> Bool {
-        if events.isEmpty, statuses.isEmpty, holdsBackNothing, !index.hasUnhealthyStatuses { return false }
-        return index.claims(of: handle).contains { claim in
-            events.contains(claim) || statuses.contains(claim) || index.showsUnhealthy(claim)
-                || heldBack(on: claim) != nil
-        }
-    }
-
-    /// The handles for which ``isKnownUnhealthy(_:)`` is true and whose record satisfies the predicate.
-    func knownUnhealthyHandles(where isIncluded: (ClaimIndex.HandleRecord) -> Bool) -> Set<String> {
-        var handles: Set<String> = []
-        func add(_ claim: ClaimNumber) {
-            guard let record = index.record(ofVolumeOf: claim), isIncluded(record) else { return }
-            if let handle = index.volumeHandle(of: claim) { handles.insert(handle) }
-        }
-        for claim in events.keys { add(claim) }
-        for claim in statuses.keys { add(claim) }
-        for claim in claimsHeldBack { add(claim) }
-        for claim in index.unhealthyStatuses { add(claim) }
-        return handles
     }
 }

@@ -3,26 +3,25 @@
 
 /// Decides when unhealthy volumes are one fact about their driver: an outage.
 ///
-/// The threshold is ``OutageLimits/volumes``, or ``OutageLimits/percent`` of the driver's volumes that claims use,
-/// whichever is more. The window is a sweep, and what follows until the next one, where volumes are listed; an
-/// incomplete list and the next one are one sweep. Where volumes are probed one by one, it is the last interval.
+/// The threshold is ``OutageLimits/minimumVolumes``, or ``OutageLimits/percent`` of the driver's volumes that claims
+/// use, whichever is more. With lists, a window lasts from the beginning of one list to the beginning of the first list
+/// after it has completed. Otherwise it is the last interval.
 ///
 /// | Phase | Observation | Next phase |
 /// |---|---|---|
 /// | none | more volumes than the threshold have turned unhealthy within the window, and still are | beginning |
-/// | none, an earlier leader reported an outage | after the first sweep of the term, more are unhealthy than the threshold | lasting |
-/// | none, an earlier leader reported an outage | after the first sweep of the term, the others | ended |
-/// | beginning | the sweep has ended, or ``OutageLimits/settling`` has passed: more are unhealthy than the threshold | lasting, reported |
+/// | beginning | the sweep has ended, or ``OutageLimits/settlingTime`` has passed: more are unhealthy than the threshold | lasting, reported |
 /// | beginning | the same: not more | none |
 /// | lasting | a review finds more unhealthy than the threshold | lasting |
 /// | lasting | a review finds as many as the threshold, or fewer | ended |
 ///
-/// - In a new term every volume that is found unhealthy has turned unhealthy, so the first sweep of a new leader finds
-///   the outage again.
-/// - There is no further hysteresis. To last, an outage needs a number of unhealthy volumes; to begin again, it needs as
-///   many new ones within one window. A number that varies around the threshold ends an outage once.
+/// A volume that an earlier leader reported as unhealthy has not turned unhealthy in this term. Outages among these are
+/// found after the first sweep (`HealthState+Outage.swift`).
 ///
-/// Pure: time is passed in. It holds at most one volume more than the threshold.
+/// There is no further hysteresis. To last, an outage needs a number of unhealthy volumes; to begin again, it needs as
+/// many new ones within one window. A number that varies around the threshold ends an outage once.
+///
+/// Pure: time is passed in. It holds at most one volume more than the largest threshold passed.
 struct OutageDetector<Key: Hashable & Sendable>: Sendable {
     enum Phase: Sendable, Equatable {
         case none
@@ -80,40 +79,39 @@ struct OutageDetector<Key: Hashable & Sendable>: Sendable {
 
 /// When unhealthy volumes are an outage of their driver.
 package struct OutageLimits: Sendable, Hashable {
-    /// How many volumes may turn unhealthy together, however few the driver has.
-    package var volumes: Int
+    /// The smallest threshold, however few volumes the driver has.
+    package var minimumVolumes: Int
     /// How many percent of the volumes may turn unhealthy together; 100: there is never an outage.
     package var percent: Int
-    /// The longest time between the first transitions of one outage: the interval in which all volumes are probed.
-    package var span: Duration
+    /// The interval in which all volumes are probed, for outages that are found by the times of earlier reports.
+    package var window: Duration
 
     /// How long an outage that begins may wait for the end of the sweep, so that the first event has the whole numbers.
-    static var settling: Duration { .seconds(10) }
+    static var settlingTime: Duration { .seconds(10) }
     /// How long events on claims wait at most for the event on the outage.
-    static var precedence: Duration { .seconds(30) }
+    static var maximumEventDelay: Duration { .seconds(30) }
     /// The time between reviews of a lasting outage, where no list ends before.
     static var reviewInterval: Duration { .seconds(60) }
 
     /// By default 5 volumes or 5 percent, whichever is more.
-    package init(volumes: Int = 5, percent: Int = 5, span: Duration = .seconds(300)) {
-        self.volumes = volumes
+    package init(minimumVolumes: Int = 5, percent: Int = 5, window: Duration = .seconds(300)) {
+        self.minimumVolumes = minimumVolumes
         self.percent = percent
-        self.span = span
+        self.window = window
     }
 
     /// How many of a driver's volumes may turn unhealthy together; more are an outage.
     package func threshold(of volumes: Int) -> Int {
-        max(self.volumes, volumes * percent / 100)
+        max(minimumVolumes, volumes * percent / 100)
     }
 
-    /// When an outage began: the first transition after which ``span`` is not over when the threshold is crossed. Up to
-    /// the threshold, volumes that turned unhealthy long before do not make it older.
+    /// When an outage of these volumes began: with the first transition of the first ``window`` that has more than
+    /// `threshold`; nil: they turned unhealthy one after the other, which is no outage.
     ///
-    /// - Parameter times: when each unhealthy volume turned unhealthy; not empty.
+    /// - Parameter times: when each unhealthy volume turned unhealthy.
     func beginning(of times: [Duration], threshold: Int) -> Duration? {
+        guard threshold < times.count else { return nil }
         let times = times.sorted()
-        guard let last = times.last else { return nil }
-        let crossed = threshold < times.count ? times[threshold] : last
-        return times.first { $0 >= crossed - span }
+        return zip(times, times[threshold...]).first { $1 - $0 < window }?.0
     }
 }

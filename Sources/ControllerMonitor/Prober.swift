@@ -9,7 +9,7 @@ import Logging
 import Synchronization
 
 /// Probes the driver for the health of its volumes, and applies the responses to the ``ControllerCore/HealthState``: by
-/// lists (`Prober+List.swift`), volume by volume (`Prober+Get.swift`), or both, as the driver's capabilities allow.
+/// lists (here), volume by volume (`Prober+Get.swift`), or both (``ProbeStrategy``).
 final class Prober: Sendable {
     /// The state of one term.
     struct Term {
@@ -178,6 +178,109 @@ final class Prober: Sendable {
     }
 }
 
+// MARK: Lists
+
+extension Prober {
+    /// Lists all volumes. ``probeVolumes()`` probes those whose absence a call is to confirm, so that a driver that
+    /// does not respond to such calls delays no list.
+    ///
+    /// - Returns: whether the list was complete.
+    /// - Throws: only `CancellationError`.
+    func sweep(_ generation: ProbeStrategy.Generation, canConfirm: Bool) async throws -> Bool {
+        var summary = SweepSummary()
+        let began = now
+        context.state.withLock { $0.beginSweep(at: began) }
+        try await context.gate.haltUnlessLeading()
+        let failure = await list(generation, &summary)
+        try Task.checkCancellation()
+        if let failure = failure as? CSIError {
+            context.dependencies.failed(.calls, reason: "\(failure)", since: began)
+        } else if failure == nil {
+            context.dependencies.succeeded(.calls)
+        }
+        let ended = now
+        let end: HealthState.SweepEnd =
+            if failure != nil {
+                .incomplete
+            } else {
+                .complete(generation == .legacy ? .everyVolume : .unhealthyVolumes, canConfirm: canConfirm)
+            }
+        let (absent, problem, isContradicted) = context.state.update { state in
+            let wasContradicted = state.callsContradictLists
+            let absent = state.endSweep(end, at: ended)
+            return (absent, state.listProblem, state.callsContradictLists && !wasContradicted)
+        }
+        if isContradicted {
+            context.logger.warning(
+                "Calls for single volumes contradict the driver's list, these volumes are no longer probed between lists"
+            )
+        }
+        log(summary, absent: absent.count, failure: failure, duration: ended - began)
+        guard failure == nil else { return false }
+        if setListProblem(problem) { log(problem, canConfirm: canConfirm) }
+        if problem == nil {
+            sweepEnded(at: ended)
+            context.observer(.sweepCompleted(duration: ended - began))
+        }
+        return true
+    }
+
+    /// Returns the error that ended the list; nil when the list is complete.
+    private func list(_ generation: ProbeStrategy.Generation, _ summary: inout SweepSummary) async -> (any Error)? {
+        do {
+            switch generation {
+            case .legacy:
+                for try await page in context.driver.listVolumes() {
+                    receive(page, &summary)
+                    try await context.gate.haltUnlessLeading()
+                }
+            case .health:
+                let secrets = try await secretsOfAllVolumes()
+                for try await page in context.driver.listVolumeHealth(secrets: secrets) {
+                    receive(page, &summary)
+                    try await context.gate.haltUnlessLeading()
+                }
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func receive(_ page: [DriverVolume], _ summary: inout SweepSummary) {
+        let received = now
+        context.dependencies.succeeded(.driver)
+        summary.volumes += page.count
+        let (abnormal, withoutHealth) = context.state.update { state in
+            var abnormal = 0
+            var withoutHealth = 0
+            for volume in page {
+                if let report = VolumeHealthReport(volume) {
+                    if !report.isHealthy { abnormal += 1 }
+                    state.receive(report, at: received)
+                } else {
+                    withoutHealth += 1
+                    state.receive(listedWithoutHealth: volume.id, at: received)
+                }
+            }
+            return (abnormal, withoutHealth)
+        }
+        summary.abnormal += abnormal
+        summary.withoutHealth += withoutHealth
+    }
+
+    private func receive(_ page: [DriverVolumeHealth], _ summary: inout SweepSummary) {
+        let received = now
+        context.dependencies.succeeded(.driver)
+        let reports = page.map { VolumeHealthReport($0, observer: context.observer) }
+        summary.volumes += page.count
+        summary.abnormal += reports.count { !$0.isHealthy }
+        context.state.update { state in
+            for report in reports { state.receive(report, at: received) }
+        }
+    }
+}
+
 // MARK: State of the term
 
 extension Prober {
@@ -234,20 +337,5 @@ extension Prober {
             let name = context.state.withLock({ $0.commonSecret })
         else { return [:] }
         return try await secrets.secrets(for: name)
-    }
-}
-
-extension UnhealthyCounts {
-    /// The number of claims, and their conditions, the most frequent first.
-    var metadata: Logger.Metadata {
-        let sorted = conditions.sorted { left, right in
-            (-left.value, left.key.status.rawValue, left.key.reason)
-                < (-right.value, right.key.status.rawValue, right.key.reason)
-        }
-        let texts = sorted.prefix(5).map { "\($0.key.status.rawValue) (\($0.key.reason)): \($0.value)" }
-        var metadata: Logger.Metadata = ["unhealthy": .stringConvertible(claims)]
-        if !texts.isEmpty { metadata["conditions"] = "\(texts.joined(separator: ", "))" }
-        if sorted.count > texts.count { metadata["otherConditions"] = .stringConvertible(sorted.count - texts.count) }
-        return metadata
     }
 }

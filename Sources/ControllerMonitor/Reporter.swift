@@ -62,63 +62,6 @@ struct Reporter: Sendable {
         }
     }
 
-    private func reportUnknownConditions() async throws {
-        let state = context.state
-        try await dispatcher.run(.unknownCondition, wakeUp: state.unknownEvents) { now in
-            state.withLock { $0.nextUnknownEvent(at: now) }
-        } complete: { report, outcome, now in
-            state.withLock { $0.complete(unknownEvent: report, outcome, at: now) }
-        } send: { report in
-            let event = events.event(
-                report,
-                type: .warning,
-                reason: EventVocabulary.unknownReason,
-                message: EventVocabulary.unknownMessage(report.state)
-            )
-            return try await record(event, on: report.claim)
-        }
-    }
-
-    private func reportResponses() async throws {
-        let state = context.state
-        try await dispatcher.run(.unresponsive, wakeUp: state.responseEvents) { now in
-            state.withLock { $0.nextResponseEvent(at: now) }
-        } complete: { report, outcome, now in
-            state.withLock { $0.complete(responseEvent: report, outcome, at: now) }
-        } send: { report in
-            let isUnresponsive = report.state.isUnresponsive
-            let event = events.event(
-                report,
-                type: isUnresponsive ? .warning : .normal,
-                reason: isUnresponsive ? EventVocabulary.healthUnknownReason : EventVocabulary.healthKnownReason,
-                message: isUnresponsive ? EventVocabulary.healthUnknownMessage : EventVocabulary.healthKnownMessage
-            )
-            return try await record(event, for: report) { $0.recorded(responseEvent: report, count: $1, at: $2) }
-        }
-    }
-
-    private func reportFlapping() async throws {
-        let state = context.state
-        try await dispatcher.run(.flapping, wakeUp: state.flappingEvents) { now in
-            state.withLock { $0.nextFlappingEvent(at: now) }
-        } complete: { report, outcome, now in
-            state.withLock { $0.complete(flappingEvent: report, outcome, at: now) }
-        } send: { report in
-            let flapping = report.state
-            let event = events.event(
-                report,
-                type: .warning,
-                reason: EventVocabulary.flappingReason,
-                message: EventVocabulary.flappingMessage(
-                    changes: flapping.changes,
-                    since: EventRecord.timestamp(wallClockSeconds(at: flapping.since)),
-                    conditions: flapping.state.conditions
-                )
-            )
-            return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
-        }
-    }
-
     private func event(_ report: PendingReport<ClaimNumber, VolumeState, Claim>) -> EventRecord {
         let conditions = report.state.conditions
         return events.event(
@@ -175,6 +118,153 @@ struct Reporter: Sendable {
             recorded(count)
             // A refresh reports nothing new.
             if !isKnown { bursts.recorded(claim.key, at: context.now) }
+        }
+    }
+}
+
+// MARK: Events on claims
+
+/// Builds the events that the monitor records on claims and on its CSIDriver. Records nothing itself.
+struct ClaimEvents: Sendable {
+    /// `reportingComponent` of every event.
+    let component: String
+    /// `reportingInstance`
+    let instance: String
+    let attempts: AttemptIDs
+
+    init(_ configuration: MonitorConfiguration, attempts: AttemptIDs) {
+        component = EventVocabulary.controllerComponent(driverName: configuration.driverName)
+        instance = configuration.identity
+        self.attempts = attempts
+    }
+
+    /// The event for a report on a claim. Its name depends only on the claim, the component, the reason and the
+    /// reported state, so that a repeated report, even of another process, has the same name.
+    func event<Key, State>(
+        _ report: PendingReport<Key, State, Claim>,
+        type: EventRecord.EventType,
+        reason: String,
+        message: String
+    ) -> EventRecord {
+        let claim = report.claim
+        let name = EventName.make(
+            object: claim.key.name,
+            uid: claim.uid,
+            component: component,
+            reason: reason,
+            fingerprint: report.state.fingerprint
+        )
+        return event(
+            name: name,
+            on: ObjectReference(claim),
+            type: type,
+            reason: reason,
+            message: message,
+            attemptID: attempts.id(of: report)
+        )
+    }
+
+    /// An event on any object, at the current time of the wall clock.
+    ///
+    /// - Parameters:
+    ///   - name: a name that ``EventName`` made.
+    ///   - attemptID: from ``attempts``.
+    func event(
+        name: String,
+        on object: ObjectReference,
+        type: EventRecord.EventType,
+        reason: String,
+        message: String,
+        attemptID: String
+    ) -> EventRecord {
+        EventRecord(
+            name: name,
+            involvedObject: object,
+            type: type,
+            reason: reason,
+            message: message,
+            component: component,
+            instance: instance,
+            time: .now(),
+            attemptID: attemptID
+        )
+    }
+}
+
+extension ClaimKey {
+    /// The value of the key `PVC` in a log line, in the form of klog's KObj.
+    var logValue: Logger.Metadata.Value { ["namespace": "\(namespace)", "name": "\(name)"] }
+}
+
+extension ObjectReference {
+    init(_ claim: Claim) {
+        self.init()
+        kind = PersistentVolumeClaim.resource.kind
+        apiVersion = PersistentVolumeClaim.resource.apiVersion
+        namespace = claim.key.namespace
+        name = claim.key.name
+        uid = claim.uid
+        resourceVersion = claim.resourceVersion
+    }
+}
+
+// MARK: The other events on claims
+
+extension Reporter {
+    private func reportUnknownConditions() async throws {
+        let state = context.state
+        try await dispatcher.run(.unknownCondition, wakeUp: state.unknownEvents) { now in
+            state.withLock { $0.nextUnknownEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(unknownEvent: report, outcome, at: now) }
+        } send: { report in
+            let event = events.event(
+                report,
+                type: .warning,
+                reason: EventVocabulary.unknownReason,
+                message: EventVocabulary.unknownMessage(report.state)
+            )
+            return try await record(event, on: report.claim)
+        }
+    }
+
+    private func reportResponses() async throws {
+        let state = context.state
+        try await dispatcher.run(.unresponsive, wakeUp: state.responseEvents) { now in
+            state.withLock { $0.nextResponseEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(responseEvent: report, outcome, at: now) }
+        } send: { report in
+            let isUnresponsive = report.state.isUnresponsive
+            let event = events.event(
+                report,
+                type: isUnresponsive ? .warning : .normal,
+                reason: isUnresponsive ? EventVocabulary.healthUnknownReason : EventVocabulary.healthKnownReason,
+                message: isUnresponsive ? EventVocabulary.healthUnknownMessage : EventVocabulary.healthKnownMessage
+            )
+            return try await record(event, for: report) { $0.recorded(responseEvent: report, count: $1, at: $2) }
+        }
+    }
+
+    private func reportFlapping() async throws {
+        let state = context.state
+        try await dispatcher.run(.flapping, wakeUp: state.flappingEvents) { now in
+            state.withLock { $0.nextFlappingEvent(at: now) }
+        } complete: { report, outcome, now in
+            state.withLock { $0.complete(flappingEvent: report, outcome, at: now) }
+        } send: { report in
+            let flapping = report.state
+            let event = events.event(
+                report,
+                type: .warning,
+                reason: EventVocabulary.flappingReason,
+                message: EventVocabulary.flappingMessage(
+                    changes: flapping.changes,
+                    since: EventRecord.timestamp(wallClockSeconds(at: flapping.since)),
+                    conditions: flapping.state.conditions
+                )
+            )
+            return try await record(event, on: report.claim, isKnown: report.cause == .refresh)
         }
     }
 }

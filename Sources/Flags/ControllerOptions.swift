@@ -91,7 +91,7 @@ package struct ControllerOptions: Sendable, Equatable {
             recoverAfter: flags.reports.recoverAfter.duration
         )
         flappingThreshold = Int(flags.reports.flappingThreshold)
-        outageLimits = try flags.reports.outageLimits(span: max(listVolumesInterval, monitorInterval))
+        outageLimits = try flags.reports.outageLimits(window: max(listVolumesInterval, monitorInterval))
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -181,8 +181,8 @@ package struct ControllerOptions: Sendable, Equatable {
 extension ReportFlags {
     /// nil: no outage is reported.
     ///
-    /// - Parameter span: the interval in which all volumes are probed.
-    fileprivate func outageLimits(span: Duration) throws(UsageError) -> OutageLimits? {
+    /// - Parameter window: the interval in which all volumes are probed.
+    fileprivate func outageLimits(window: Duration) throws(UsageError) -> OutageLimits? {
         guard 0...100 ~= outageThresholdPercent else {
             throw UsageError(message: "--outage-threshold-percent must be between 0 and 100")
         }
@@ -190,7 +190,11 @@ extension ReportFlags {
             throw UsageError(message: "--outage-threshold-volumes must not be negative")
         }
         guard outageThresholdPercent < 100 else { return nil }
-        return OutageLimits(volumes: Int(outageThresholdVolumes), percent: Int(outageThresholdPercent), span: span)
+        return OutageLimits(
+            minimumVolumes: Int(outageThresholdVolumes),
+            percent: Int(outageThresholdPercent),
+            window: window
+        )
     }
 }
 

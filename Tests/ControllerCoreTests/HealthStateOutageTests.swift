@@ -289,16 +289,19 @@ import Testing
         #expect(Self.reportOutages(&next, at: .zero).isEmpty)
     }
 
-    @Test func `without its event, a new leader takes the beginning from the claims`() throws {
-        var next = Self.state()
-        let broken = VolumeState([Self.condition(.inaccessible)])
-        for number in 0..<10 {
+    /// A new leader that has read back on the first of the volumes that they were unhealthy.
+    ///
+    /// - Parameter shown: what was reported on them.
+    private static func state(
+        restoring times: [Duration],
+        as shown: VolumeState = VolumeState([condition(.inaccessible)])
+    ) -> HealthState {
+        var state = state()
+        for (number, since) in times.enumerated() {
             let claim = Claim.named("c\(number)")
-            // The first one was unhealthy long before.
-            let since = number == 0 ? Duration.seconds(-86_400) : .seconds(number - 500)
-            next.restore(
-                reported: broken.fingerprint,
-                state: broken,
+            state.restore(
+                reported: shown.fingerprint,
+                state: shown,
                 claimUID: claim.uid,
                 key: claim.key,
                 reportedAt: .seconds(-60),
@@ -306,8 +309,71 @@ import Testing
                 at: .zero
             )
         }
+        return state
+    }
+
+    /// One volume has turned unhealthy on each of ten days.
+    private static let days = (1...10).map { Duration.seconds(-86_400 * $0) }
+
+    @Test func `without its event, a new leader takes the beginning from the claims`() throws {
+        // The first one was unhealthy long before.
+        let times = [.seconds(-86_400)] + (1..<10).map { Duration.seconds($0 - 500) }
+        var next = Self.state(restoring: times)
         next.sweep(Self.reports(0..<10), at: .zero)
         #expect(try Self.outage(Self.reportOutages(&next, at: .zero)).since == .seconds(-499))
+    }
+
+    @Test func `volumes that turned unhealthy one after the other are no outage for a new leader`() {
+        var next = Self.state(restoring: Self.days)
+        next.sweep(Self.reports(0..<10), at: .zero)
+        #expect(Self.reportOutages(&next, at: .zero).isEmpty)
+        #expect(next.hasOutage == false)
+        #expect(next.volumeUsage == VolumeUsage(volumes: 40, unhealthy: 10))
+        // What turns unhealthy from now on counts.
+        next.sweep(Self.reports(0..<15), at: .seconds(300))
+        #expect(next.hasOutage == false)
+        next.sweep(Self.reports(0..<21), at: .seconds(600))
+        #expect(next.outage?.since == .seconds(600))
+    }
+
+    /// As after an update of the driver, or where only the claims' conditions are left, which do not hold all of the
+    /// reported state.
+    @Test func `neither are they if the driver shows other conditions than were reported`() {
+        var next = Self.state(restoring: Self.days, as: VolumeState([Self.condition(.degraded)]))
+        next.sweep(Self.reports(0..<10), at: .zero)
+        #expect(Self.reportOutages(&next, at: .zero).isEmpty)
+        #expect(next.hasOutage == false)
+        // Nothing holds the events on the claims back.
+        #expect(next.reportAll(at: .zero).count == 10)
+    }
+
+    @Test mutating func `neither are they where volumes are probed one by one`() {
+        state = Self.state(restoring: Self.days)
+        state.beginProbing(interval: .seconds(60), at: .zero, using: &Self.random)
+        for number in 0..<10 { probe(number, [Self.condition(.inaccessible)], at: .seconds(1)) }
+        #expect(reportOutages(at: .seconds(20)).isEmpty)
+        #expect(state.nextEvent(at: .seconds(20)).job == nil)
+        // New ones count.
+        for number in 10..<16 { probe(number, [Self.condition(.inaccessible)], at: .seconds(20)) }
+        #expect(state.nextEvent(at: .seconds(20)) == .wait(until: .seconds(50)))
+    }
+
+    @Test func `an outage that follows them does not begin with them`() throws {
+        var next = Self.state(restoring: Self.days)
+        next.sweep(Self.reports(0..<18), at: .zero)
+        let outage = try Self.outage(Self.reportOutages(&next, at: .zero))
+        #expect(outage.since == .zero)
+        #expect(outage.unhealthy == 18)
+    }
+
+    @Test func `volumes that turn unhealthy shortly before and after a change of the leader are one outage`() throws {
+        var next = Self.state(restoring: (1...4).map { .seconds(-10 * $0) })
+        next.sweep(Self.reports(0..<7), at: .zero)
+        #expect(next.nextEvent(at: .zero) == .wait(until: .seconds(30)))
+        let outage = try Self.outage(Self.reportOutages(&next, at: .zero))
+        #expect(outage.since == .seconds(-40))
+        #expect(outage.unhealthy == 7)
+        #expect(next.reportAll(at: .zero).count == 3)
     }
 
     @Test func `a term ends the outage of this process, and reports of it are ignored`() throws {
@@ -324,7 +390,7 @@ import Testing
     }
 
     /// Random lists, restarts of the leader, and volumes that come and go, against a model that compares one list with
-    /// the one before it.
+    /// the one before it and, after a restart, since when the volumes are unhealthy.
     @Test(arguments: 0..<200 as Range<UInt64>)
     func `outages begin and end as a model says, and every claim is reported`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
@@ -332,17 +398,20 @@ import Testing
         var now = Duration.zero
         var isLasting = false
         var wasUnhealthy: Set<Int> = []
+        /// Since when each unhealthy volume is.
+        var since: [Int: Duration] = [:]
         /// The last report on each claim, and how often an outage was reported or ended.
         var shown: [String: Bool] = [:]
         var reports: [Bool] = []
         for _ in 0..<30 {
             now += .seconds(300)
-            if Int.random(in: 0..<8, using: &random) == 0 {
+            let isRestart = Int.random(in: 0..<8, using: &random) == 0
+            if isRestart {
                 // The next leader reads back what this one has reported.
                 state = Self.state()
                 if isLasting { state.restoreOutage(since: now - .seconds(60), at: now) }
-                for (name, isUnhealthy) in shown where isUnhealthy {
-                    let claim = Claim.named(name)
+                for (number, time) in since {
+                    let claim = Claim.named("c\(number)")
                     let broken = VolumeState([Self.condition(.inaccessible)])
                     state.restore(
                         reported: broken.fingerprint,
@@ -350,16 +419,19 @@ import Testing
                         claimUID: claim.uid,
                         key: claim.key,
                         reportedAt: now,
+                        since: time,
                         at: now
                     )
                 }
-                wasUnhealthy = []
             }
             let share = [0, 0, 5, 10, 20, 60, 100].randomElement(using: &random) ?? 0
             let unhealthy = Set((0..<Self.volumes).filter { _ in Int.random(in: 0..<100, using: &random) < share })
             state.sweep(Self.reports(unhealthy), at: now)
+            since = Dictionary(uniqueKeysWithValues: unhealthy.map { ($0, since[$0] ?? now) })
             if isLasting {
                 isLasting = unhealthy.count > 5
+            } else if isRestart {
+                isLasting = Dictionary(grouping: since.values, by: \.self).values.contains { $0.count > 5 }
             } else {
                 isLasting = unhealthy.subtracting(wasUnhealthy).count > 5
             }

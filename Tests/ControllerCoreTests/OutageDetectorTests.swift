@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test func `with 100 percent there is no outage`() {
-        #expect(OutageLimits(volumes: 0, percent: 100).threshold(of: 7) == 7)
+        #expect(OutageLimits(minimumVolumes: 0, percent: 100).threshold(of: 7) == 7)
     }
 
     @Test mutating func `an outage begins with the volume that crosses the threshold`() {
@@ -66,13 +66,20 @@ import Testing
     }
 
     @Test func `an outage is as old as its first transition, not as volumes that were unhealthy before`() {
-        let limits = OutageLimits(span: .seconds(60))
+        let limits = OutageLimits(window: .seconds(60))
         let old: [Duration] = [.seconds(-86_400), .seconds(-7200)]
         let new: [Duration] = (0..<10).map { .seconds(1000 + $0) }
         #expect(limits.beginning(of: new + old, threshold: 3) == .seconds(1000))
         #expect(limits.beginning(of: new, threshold: 3) == .seconds(1000))
-        #expect(limits.beginning(of: Array(new.prefix(1)), threshold: 3) == .seconds(1000))
-        #expect(limits.beginning(of: [], threshold: 3) == nil)
+    }
+
+    @Test(arguments: [(20, true), (19, false)])
+    func `transitions are an outage if more than the threshold lie within one window`(gap: Int, isApart: Bool) {
+        let limits = OutageLimits(window: .seconds(60))
+        let times: [Duration] = (0..<100).map { .seconds(1000 + gap * $0) }.shuffled()
+        #expect((limits.beginning(of: times, threshold: 3) == nil) == isApart)
+        #expect(limits.beginning(of: Array(times.prefix(3)), threshold: 3) == nil)
+        #expect(limits.beginning(of: [], threshold: 0) == nil)
     }
 
     /// Random transitions, against a model that keeps all of them.

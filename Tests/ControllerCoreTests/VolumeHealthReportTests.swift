@@ -54,7 +54,7 @@ struct VolumeHealthReportTests {
     }
 
     @Test(arguments: ["a", "é", "字", "🪵"])
-    func `long texts are cut at a character boundary`(character: String) {
+    func `long texts are cut at the boundary of a Unicode scalar`(character: String) {
         let condition = Self.condition(
             .degraded,
             String(repeating: character, count: 1000),
@@ -104,9 +104,9 @@ struct VolumeHealthReportTests {
         #expect(VolumeState(report.conditions) == VolumeState(shuffled.conditions))
     }
 
-    /// Limits of the API: at most 16 conditions, unique, not empty, reasons of 256 bytes and messages of 1,024 bytes.
+    /// At most 16 conditions, unique, not empty, reasons of 256 bytes and messages of 1,024 bytes.
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func `the API server accepts every report`(seed: UInt64) {
+    func `a report keeps the limits of the API`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var report = VolumeHealthReport(volumeHandle: "h", conditions: [])
         for _ in 0..<Int.random(in: 0...4, using: &random) {
