@@ -13,21 +13,22 @@ struct LeaderElectionStateMachine: Sendable {
         case create(LeaseRecord)
         /// Acquire or renew the Lease: update the observed version with this record.
         case update(LeaseRecord)
-        /// Do not write. The Lease can be acquired from then on, unless its holder renews it.
+        /// Do not write. Read the Lease again then, at the latest: unless its holder renews it, it can be acquired.
         case standby(until: Duration)
     }
 
     let identity: String
     let timing: LeaderElectionTiming
-    /// The last observed version of the Lease. Renewals differ by it, not by the record's times: a holder
-    /// whose clock stands still, or was set back, renews all the same.
-    private var observed: (version: String, holder: String)?
-    /// When that version was observed first.
+    /// The last observed record. As in client-go (`observedRawRecord`), only another record is a renewal: another
+    /// version of the Lease may be a label or an annotation that another client has set. A renewal changes `renewTime`,
+    /// because the API server does not store an update without a change.
+    private var observed: LeaseRecord?
+    /// When that record was observed first.
     private var observedAt: Duration = .zero
     /// Since when the Lease has had no holder, as far as observed; nil while it has one.
     private var freeSince: Duration?
-    /// When the last successful write was sent; nil while this candidate does not lead. The time of sending, not of the
-    /// response: other candidates count from when the server stored the write, which is later.
+    /// When the last successful write was sent; nil before the first successful write of this term. The time of
+    /// sending, not of the response: other candidates count from when the server stored the write, which is later.
     private(set) var renewedAt: Duration?
     /// How many attempts have failed since the last renewal.
     private var failures = 0
@@ -39,14 +40,15 @@ struct LeaderElectionStateMachine: Sendable {
         self.timing = timing
     }
 
-    /// When a leader must have stopped if it has not renewed by then; nil while this candidate does not lead.
+    /// When a leader must have stopped if it has not renewed by then; nil before the first successful write of this
+    /// term.
     ///
     /// The first attempt of a renewal is due one retry period after the last renewal was sent, and retries go on for
     /// the renew deadline, as in client-go (`tools/leaderelection/leaderelection.go`, `renew`: the timeout starts with
     /// the first attempt). There, retries may reach the end of the lease and beyond: client-go does not promise
-    /// fencing. Here, the leader stops before others may acquire the Lease. They count from when the last renewal was
-    /// stored, which is not before it was sent. Half of the time between the renew deadline and the lease duration is
-    /// for retries, the other half for stopping the work.
+    /// fencing. Here, the leader stops before others may acquire the Lease: at the latest midway between the renew
+    /// deadline and the lease duration. Others count from when the last renewal was stored, which is not before it was
+    /// sent, so the rest of the lease duration is for stopping the work.
     var deadline: Duration? {
         renewedAt.map { sent in
             let window = timing.retryPeriod + timing.renewDeadline
@@ -76,18 +78,16 @@ struct LeaderElectionStateMachine: Sendable {
     }
 
     /// The holder of the Lease when it was last observed; empty if it had none.
-    var observedHolder: String { observed?.holder ?? "" }
+    var observedHolder: String { observed?.holderIdentity ?? "" }
 
     /// Decides what to do with a Lease that was read just now.
     ///
     /// - Parameters:
     ///   - record: what the Lease says; nil if it does not exist.
-    ///   - version: its resourceVersion.
     ///   - acquireDelay: how long the Lease must have had no holder before this candidate acquires it. A leader renews
     ///     without this delay.
     mutating func decide(
         on record: LeaseRecord?,
-        version: String,
         acquireDelay: Duration = .zero,
         now: Duration,
         wall: Time
@@ -98,19 +98,19 @@ struct LeaderElectionStateMachine: Sendable {
             return delayedUntil(acquireDelay, freeAt: now, now: now).map(Decision.standby)
                 ?? .create(newRecord(after: nil, wall: wall))
         }
-        if version != observed?.version {
-            observed = (version, record.holderIdentity)
+        if record != observed {
+            observed = record
             observedAt = now
             freeSince = nil
         }
         let expiry = observedAt + .seconds(Int64(record.leaseDurationSeconds))
         // With a delay, a Lease that this identity holds and failed to release counts as another candidate's.
-        let isOurs = record.holderIdentity == identity && acquireDelay == .zero
-        if !isOurs, !record.holderIdentity.isEmpty, now < expiry {
+        let mayRenew = record.holderIdentity == identity && acquireDelay == .zero
+        if !mayRenew, !record.holderIdentity.isEmpty, now < expiry {
             return .standby(until: expiry)
         }
         let freeAt = record.holderIdentity.isEmpty ? observedAt : expiry
-        if !isOurs, let until = delayedUntil(acquireDelay, freeAt: freeAt, now: now) { return .standby(until: until) }
+        if !mayRenew, let until = delayedUntil(acquireDelay, freeAt: freeAt, now: now) { return .standby(until: until) }
         return .update(newRecord(after: record, wall: wall))
     }
 

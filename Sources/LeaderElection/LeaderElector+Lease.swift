@@ -91,7 +91,6 @@ extension LeaderElector {
         let decision = term.machine.withLock {
             $0.decide(
                 on: known.map { LeaseRecord($0.lease.spec) },
-                version: known?.resourceVersion ?? "",
                 acquireDelay: acquireDelay,
                 now: sent,
                 wall: .now()

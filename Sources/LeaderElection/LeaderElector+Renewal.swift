@@ -13,7 +13,7 @@ final class LeaderElectionTerm: Sendable {
     let machine: Mutex<LeaderElectionStateMachine>
     /// Whether a write that acquires the Lease was sent, and is not known to have failed.
     let mayHoldLease = Atomic(false)
-    /// See ``LeaderElectionStateMachine/decide(on:version:acquireDelay:now:wall:)``.
+    /// See ``LeaderElectionStateMachine/decide(on:acquireDelay:now:wall:)``.
     let acquireDelay = Mutex(Duration.zero)
 
     init(identity: String, timing: LeaderElectionTiming) {

@@ -47,16 +47,18 @@ import Testing
             try Self.volume.create(in: server)
             let (first, second) = (try Replica("first", in: directory), try Replica("second", in: directory))
             try await first.run {
-                while try Self.holder(server) != "first" { await pollingPause() }
+                while try Self.holder(server) != "first" { try await cancellablePollingPause() }
                 await first.driver.journal.wait(for: "ControllerListVolumeHealth", count: 1)
                 try await second.run {
                     await first.driver.stop()
                     second.driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: Self.volume.handle)
                     // Only the second one can know of this.
-                    while try Self.events(server, of: "PersistentVolumeClaim").isEmpty { await pollingPause() }
+                    while try Self.events(server, of: "PersistentVolumeClaim").isEmpty {
+                        try await cancellablePollingPause()
+                    }
                     let change = "first stopped leading"
                     while try !Self.events(server, of: "Lease").contains(where: { $0.hasPrefix(change) }) {
-                        await pollingPause()
+                        try await cancellablePollingPause()
                     }
                 }
             }

@@ -9,9 +9,7 @@ import Testing
 @testable import LeaderElection
 
 /// Renewals that fail, with the default timing (15 s/10 s/5 s), over real sockets, with a manual clock.
-@Suite(.timeLimit(.minutes(30))) struct LeaderElectorRenewalTests {
-    typealias Candidate = LeaderElectorTests.Candidate
-
+@Suite(.timeLimit(.minutes(30))) struct LeaderElectorRenewalTests: ElectionTests {
     /// How one request fails.
     enum Fault: String, CaseIterable {
         case internalError, unavailable, conflict, reset, lostResponse
@@ -58,7 +56,7 @@ import Testing
     private func withLeader(
         _ body: @escaping @Sendable (SimulatedAPIServer, Candidate) async throws -> Void
     ) async throws {
-        try await LeaderElectorTests.withServer { server, client in
+        try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client)
             var terms = candidate.terms.makeAsyncIterator()
             #expect(await terms.next() == true)
@@ -114,7 +112,7 @@ import Testing
             await renewal(of: candidate, after: beginning)
             let verbs = server.journal.records.map(\.request.verb)
             #expect(verbs == [.get, .create, .update, .get, .update])
-            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
             #expect(lease?["metadata", "annotations", "changed"] == "0")
         }
     }
@@ -123,7 +121,7 @@ import Testing
         try await withLeader { server, candidate in
             let clock = candidate.clock
             let beginning = clock.now.offset
-            try server.delete(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            try server.delete(kind: "Lease", namespace: "kube-system", name: Self.lease)
             clock.advance(by: .seconds(5))
             await renewal(of: candidate, after: beginning)
             #expect(server.journal.records.map(\.request.verb) == [.get, .create, .update, .get, .create])
@@ -155,22 +153,13 @@ import Testing
             try server.patch(
                 kind: "Lease",
                 namespace: "kube-system",
-                name: LeaderElectorTests.lease,
+                name: Self.lease,
                 ["spec": ["holderIdentity": "pod-1"]]
             )
             candidate.clock.advance(by: .seconds(5))
             #expect(await terms.next() == false)
-            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: LeaderElectorTests.lease)
+            let lease = try server.object(kind: "Lease", namespace: "kube-system", name: Self.lease)
             #expect(lease?["spec", "holderIdentity"] == "pod-1")
         }
-    }
-
-    private func annotate(_ server: SimulatedAPIServer, _ value: Int) throws {
-        try server.patch(
-            kind: "Lease",
-            namespace: "kube-system",
-            name: LeaderElectorTests.lease,
-            ["metadata": ["annotations": ["changed": .string("\(value)")]]]
-        )
     }
 }
