@@ -369,6 +369,12 @@ for alert in VolumeUnhealthy StorageDegraded VolumeUnanswered DriverHanging; do
     resolves "Node$alert" 'node="minikube"'
 done
 
+echo "== The agent stands still"
+kill -STOP "${pids[agent]}"
+fires NodeMonitorBlind 'node="minikube"'
+kill -CONT "${pids[agent]}"
+resolves NodeMonitorBlind 'node="minikube"'
+
 echo "== Queries"
 # What faults of the simulated clusters cannot raise. The unit tests of the alerts have these.
 declare -A without_data=(

@@ -53,6 +53,8 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
     package var drivers: [Driver]
     package var unhealthy: [UnhealthyVolume]
     package var unresponsive: [UnresponsiveVolume]
+    /// Volumes that change so often that not every change is reported.
+    package var flapping: [NodeVolume] = []
     /// Claims of pods whose volume is not known yet.
     package var unresolvedClaims: Int
     /// Pods of the node that are not over.
@@ -81,6 +83,7 @@ extension NodeHealthState {
                 unresponsive.append(.init(volume: record.target, age: max(.zero, now - last)))
             }
         }
+        let flapping = flaps.flappingKeys.compactMap { volumes[$0] }.sorted { $0.precedes($1) }
         return NodeHealthSnapshot(
             drivers: drivers.filter(\.value.isRegistered).sorted { $0.key < $1.key }.map { name, driver in
                 NodeHealthSnapshot.Driver(
@@ -97,6 +100,7 @@ extension NodeHealthState {
             },
             unhealthy: unhealthy,
             unresponsive: unresponsive,
+            flapping: flapping.map(\.target),
             unresolvedClaims: lookups.values.count { $0.resolution == nil && !$0.users.isEmpty },
             pods: pods.values.count { !$0.isOver }
         )

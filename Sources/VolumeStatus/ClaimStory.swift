@@ -155,9 +155,9 @@ package struct ClaimStory: Sendable, Hashable {
         let place = event.host.isEmpty ? "" : " on node \(event.host)"
         var text = "\(component)\(place) recorded \(subject)\(event.reason): \(event.message)"
         if event.count > 1, event.last > event.first {
-            text += " (\(event.count) times, the last at \(EventRecord.timestamp(event.last)))"
+            text += " (\(event.count) times since \(EventRecord.timestamp(event.first)))"
         }
-        add(event.first, text)
+        add(event.last, text)
     }
 
     private mutating func add(_ time: Int64, _ text: String) {

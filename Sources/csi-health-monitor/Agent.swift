@@ -41,7 +41,7 @@ enum Agent {
         healthChecks.register(path: HealthPath.readiness) { status.readiness().checks }
         let pages = Pages()
         let paths = (options.endpoint?.metricsPath).map { [$0] } ?? []
-        pages.registerZPages(flagValues: options.flagValues, start: .now, paths: paths + healthChecks.paths)
+        pages.registerAgent(options, status: status, paths: paths + healthChecks.paths)
         try await Services.run(
             AgentService(options: options, metrics: metrics, status: status, log: log),
             endpoint: options.endpoint.map {
@@ -100,17 +100,12 @@ struct AgentService: Service {
     }
 
     private func client(_ configuration: KubernetesConfiguration, _ rateLimit: RateLimit?) throws -> KubernetesClient {
-        let (metrics, status) = (metrics, status)
-        return try KubernetesClient(
-            configuration: configuration,
-            userAgent: Program.userAgent,
+        try KubernetesClient(
+            configuration,
             rateLimit: rateLimit,
-            logger: log.requests
-        ) {
-            metrics.observe($0)
-            status.requests.observe($0)
-        } skippedObject: {
-            metrics.countUndecodableObject(resource: $0.resource)
-        }
+            metrics: metrics,
+            health: status.requests,
+            log: log
+        )
     }
 }

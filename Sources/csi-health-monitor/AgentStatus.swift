@@ -42,6 +42,11 @@ final class AgentStatus: Sendable {
         )
     }
 
+    /// The health of volumes and drivers, and the time on its clock; nil before the monitor was created.
+    func health() -> (snapshot: NodeHealthSnapshot, time: Duration)? {
+        monitor.withLock { $0 }.map { ($0.snapshot(), $0.now) }
+    }
+
     /// The metadata of the hourly log line.
     func summary() -> Logger.Metadata {
         guard let monitor = monitor.withLock({ $0 }) else { return [:] }

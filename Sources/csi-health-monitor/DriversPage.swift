@@ -10,14 +10,16 @@ struct DriversPage: Sendable {
     var health: NodeHealthSnapshot
 
     var text: String {
-        let counts = Dictionary(health.drivers.map { ($0.name, $0.counts) }) { first, _ in first }
+        let known = Dictionary(health.drivers.map { ($0.name, $0) }) { first, _ in first }
         var lines = status.discoveryProblem.map { [$0] } ?? []
         if status.drivers.isEmpty { lines.append("no CSI driver was found") }
         lines += status.drivers.map { driver in
             let name = driver.version.isEmpty ? driver.displayName : "\(driver.displayName) \(driver.version)"
             let state = driver.problems.isEmpty ? "ok" : driver.problems.joined(separator: "; ")
-            let method = driver.method.map { ", \($0)" } ?? ""
-            return "\(name): \(state)\(method)\(driver.name.flatMap { counts[$0] }?.text ?? "")"
+            let health = driver.name.flatMap { known[$0] }
+            let storage = (health?.storage?.names).map { "storage \($0)" }
+            let facts = [state, driver.method, health?.counts.text, storage]
+            return "\(name): \(facts.compactMap(\.self).joined(separator: ", "))"
         }
         return lines.joined(separator: "\n")
     }
@@ -38,12 +40,23 @@ extension NodeMonitorStatus.Driver {
 }
 
 extension NodeHealthSnapshot.Counts {
-    /// Without the states that no volume is in.
-    fileprivate var text: String {
+    /// Of volumes in any state.
+    var total: Int { healthy + unhealthy + unknown + waiting }
+
+    /// Without the states that no volume is in; nil without volumes.
+    var text: String? {
         let states = [
             ("healthy", healthy), ("unhealthy", unhealthy), ("unknown", unknown), ("waiting", waiting),
             ("unanswered", unresponsive),
         ]
-        return states.filter { $0.1 > 0 }.map { ", \($0.1) \($0.0)" }.joined()
+        let texts = states.filter { $0.1 > 0 }.map { "\($0.1) \($0.0)" }
+        return texts.isEmpty ? nil : texts.joined(separator: ", ")
+    }
+}
+
+extension StorageHealth {
+    /// The conditions without the driver's messages; nil while there is none.
+    var names: String? {
+        isClear ? nil : conditions.map { "\($0.status.name) (\($0.reason))" }.joined(separator: ", ")
     }
 }

@@ -37,7 +37,7 @@ struct MonitorService: Service {
         }
         let configuration = try KubernetesConfiguration.load(kubeconfig: options.kubeconfig)
         configuration.logWarnings(to: logger)
-        let (metrics, status) = (metrics, status)
+        let metrics = metrics
         let driver = try CSIClient(
             configuration: .init(
                 address: options.csiAddress,
@@ -48,16 +48,12 @@ struct MonitorService: Service {
         ) { metrics.observe($0) }
         status.set(driver)
         let kubernetes = try KubernetesClient(
-            configuration: configuration,
-            userAgent: Program.userAgent,
+            configuration,
             rateLimit: options.rateLimit,
-            logger: log.requests
-        ) {
-            metrics.observe($0)
-            status.requests.observe($0)
-        } skippedObject: {
-            metrics.countUndecodableObject(resource: $0.resource)
-        }
+            metrics: metrics,
+            health: status.requests,
+            log: log
+        )
         do {
             try await identifyAndMonitor(driver, kubernetes, configuration)
         } catch {
@@ -87,15 +83,13 @@ struct MonitorService: Service {
         // the renew deadline, so that it can be retried: client-go, tools/leaderelection/resourcelock/interface.go,
         // NewFromKubeconfig.
         let leaseClient = try KubernetesClient(
-            configuration: configuration,
-            userAgent: Program.userAgent,
+            configuration,
             rateLimit: nil,
             requestTimeout: max(election.timing.renewDeadline / 2, .seconds(1)),
-            logger: log.requests
-        ) {
-            metrics.observe($0)
-            status.requests.observe($0)
-        }
+            metrics: metrics,
+            health: status.requests,
+            log: log
+        )
         let namespace =
             election.namespace ?? ProcessEnvironment.variable("POD_NAMESPACE") ?? configuration.defaultNamespace
         // With --node-deployment a Lease for each node, because each instance monitors the volumes of its node.

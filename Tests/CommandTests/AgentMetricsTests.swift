@@ -54,6 +54,7 @@ import Testing
             unresponsive: [
                 .init(volume: volume("b.csi", pod: "db-0", names: ["data"], claim: "db"), age: .seconds(400))
             ],
+            flapping: [volume("b.csi", pod: "db-0", names: ["logs"], claim: "db-logs")],
             unresolvedClaims: 2,
             pods: 11
         )
@@ -153,11 +154,12 @@ import Testing
             #"driver_name="a.csi",namespace="default",persistentvolumeclaim="csi-pvc",pod="web-0",volume="data,logs""#
         let scratch = #"driver_name="a.csi",namespace="default",persistentvolumeclaim="",pod="web-0",volume="scratch""#
         let database = #"driver_name="b.csi",namespace="default",persistentvolumeclaim="db",pod="db-0",volume="data""#
+        let logs = #"driver_name="b.csi",namespace="default",persistentvolumeclaim="db-logs",pod="db-0",volume="logs""#
         for line in [
             #"csi_node_volume_health_status{\#(web),status="DataLoss"} 1"#,
             #"csi_node_volume_health_status{\#(web),status="Degraded"} 1"#,
             #"csi_node_volume_health_status{\#(scratch),status="Inaccessible"} 1"#,
-            "csi_node_volume_unanswered_seconds{\(database)} 400",
+            "csi_node_volume_unanswered_seconds{\(database)} 400", "csi_node_volume_flapping{\(logs)} 1",
             #"csi_node_storage_backend_health_status{driver_name="a.csi",status="StorageUnreachable",reason="PathDown"} 1"#,
             #"csi_volume_health_volumes{driver_name="a.csi",state="healthy"} 5"#,
             #"csi_volume_health_volumes{driver_name="a.csi",state="unhealthy"} 2"#,

@@ -157,7 +157,10 @@ import Testing
                         problem: nil,
                         counts: .init(healthy: 4, unhealthy: 1, waiting: 2),
                         callsUnderWay: 0,
-                        storage: nil,
+                        storage: StorageHealth([
+                            .init(status: .degraded, reason: "PathsDown", message: "2 of 4 paths respond"),
+                            .init(status: .unreachable, reason: "NoRoute", message: ""),
+                        ]),
                         storageSince: .zero
                     )
                 ],
@@ -170,7 +173,8 @@ import Testing
         #expect(
             page.text == """
                 mount it
-                a.csi 1.2: ok, NodeGetVolumeHealth, 4 healthy, 1 unhealthy, 2 waiting
+                a.csi 1.2: ok, NodeGetVolumeHealth, 4 healthy, 1 unhealthy, 2 waiting, \
+                storage StorageUnreachable (NoRoute), StorageDegraded (PathsDown)
                 b.csi 1.2: its calls time out, one call per interval is made, NodeGetVolumeHealth
                 /csi/csi.sock: not connected: no socket
                 """

@@ -320,6 +320,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [["status"], ["status", "explain", "csi-pvc"]])
+    func `a kubeconfig that does not exist is an error with its path`(arguments: [String]) async throws {
+        func errors(_ flags: [String], _ kubeconfig: String) async throws -> String {
+            let outcome = try await Tool.run(
+                programPath(),
+                arguments + flags,
+                environment: ["KUBECONFIG": kubeconfig, "KUBERNETES_SERVICE_HOST": ""]
+            )
+            #expect(outcome.exitCode == 2)
+            return outcome.errors
+        }
+        #expect(
+            try await errors([], "/none/a")
+                == "csi-health-monitor: KUBECONFIG names a file that does not exist: /none/a: correct or unset it, "
+                + "or set --kubeconfig\n"
+        )
+        let message = "csi-health-monitor: --kubeconfig: cannot read /none/b: No such file or directory\n"
+        #expect(try await errors(["--kubeconfig=/none/b"], "/none/a") == message)
+    }
+
     // MARK: Explain
 
     @Test func `the story of a claim has its events, its pods and their nodes`() async throws {

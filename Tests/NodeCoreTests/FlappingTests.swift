@@ -46,10 +46,12 @@ struct FlappingTests {
         #expect(node.transitions(pod: "a").last == (changes % 2 == 1 ? [.inaccessible] : []))
         #expect(node.flappingEvents.count == 1)
         #expect(!node.state.flaps.flappingKeys.isEmpty)
+        #expect(node.state.snapshot(at: node.now).flapping.map(\.podName) == ["a"])
         // An hour without a change ends it.
         node.run(for: .seconds(3600))
         #expect(node.state.flaps.flappingKeys.isEmpty)
         #expect(node.state.flapEvents.isEmpty)
+        #expect(node.state.snapshot(at: node.now).flapping.isEmpty)
     }
 
     @Test func `six changes are not flapping`() {

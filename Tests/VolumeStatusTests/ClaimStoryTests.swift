@@ -84,12 +84,24 @@ import Testing
                 1970-01-01T00:03:20Z   163m    Pod web was created, now on node node-1
                 1970-01-01T02:30:00Z   16m     status.healthStatus became DataLoss (BadBlocks): 7 blocks; Degraded (SlowIO)
                 1970-01-01T02:30:01Z   16m     The condition csi-health-monitor/VolumeHealthy became False (BadBlocks): DataLoss (BadBlocks): 7 blocks
-                1970-01-01T02:30:02Z   16m     csi-pv-monitor-controller-d.example recorded VolumeConditionAbnormal: DataLoss (BadBlocks): 7 blocks (3 times, the last at 1970-01-01T02:45:00Z)
                 1970-01-01T02:30:03Z   16m     csi-pv-monitor-agent-d.example on node node-1 recorded on pod web VolumeConditionAbnormal: Volume data-0 (claim a): Degraded (Slow)
                 1970-01-01T02:38:20Z   8m20s   Node node-1 stopped being Ready (False)
+                1970-01-01T02:45:00Z   100s    csi-pv-monitor-controller-d.example recorded VolumeConditionAbnormal: DataLoss (BadBlocks): 7 blocks (3 times since 1970-01-01T02:30:02Z)
 
                 """
         )
+    }
+
+    /// A condition that comes back raises the count of its event.
+    @Test func `an event that was raised after a recovery comes after the recovery`() throws {
+        var scene = Scene()
+        scene.claim("a")
+        scene.event("VolumeConditionAbnormal", on: "a", message: "gone", first: 9000, last: 9800) { $0.count = 2 }
+        scene.event("VolumeConditionNormal", on: "a", message: "back", first: 9400)
+        let entries = try #require(story(scene)).entries
+        #expect(entries.map(\.time) == [100, 9400, 9800])
+        let text = "csi-pv-monitor-controller-d.example recorded VolumeConditionAbnormal: gone"
+        #expect(entries.last?.text == text + " (2 times since 1970-01-01T02:30:00Z)")
     }
 
     @Test func `what may not be read is called unknown`() throws {

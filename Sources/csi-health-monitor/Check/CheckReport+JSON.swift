@@ -33,7 +33,7 @@ extension CheckResult {
         switch outcome {
         case .passed(let measurement): (result, detail) = ("passed", measurement)
         case .skipped(let reason): (result, detail) = ("skipped", reason)
-        case .found(let problems, let more): (found, unlisted) = (problems, more > 0 ? more : nil)
+        case .deviated(let problems, let more): (found, unlisted) = (problems, more > 0 ? more : nil)
         }
         return .members([
             "id": .text(check.rawValue),

@@ -81,7 +81,7 @@ extension NodeMonitorStatus.Driver {
 extension NodeHealthSnapshot {
     private static let volumeLabels = ["driver_name", "namespace", "persistentvolumeclaim", "pod", "volume"]
 
-    /// A volume has series only while it is unhealthy or without a response.
+    /// A volume has series only while it is unhealthy, without a response or flapping.
     fileprivate var volumeMetrics: [CollectedMetric] {
         [
             CollectedMetric(
@@ -101,6 +101,14 @@ extension NodeHealthSnapshot {
                     labelNames: Self.volumeLabels
                 ),
                 samples: unresponsive.map { ($0.volume.labels, $0.age / .seconds(1)) }
+            ),
+            CollectedMetric(
+                MetricDescription(
+                    name: "csi_node_volume_flapping",
+                    help: "Whether the volume of the pod changes so often that not every change is reported (1).",
+                    labelNames: Self.volumeLabels
+                ),
+                samples: flapping.map { ($0.labels, 1) }
             ),
             CollectedMetric(
                 MetricDescription(

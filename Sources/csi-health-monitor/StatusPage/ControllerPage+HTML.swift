@@ -17,10 +17,10 @@ extension ControllerPage {
             title: "csi-health-monitor: \(driverName)",
             summary: summary,
             tone: tone,
-            tables: [problems, claims, errors].compactMap(\.self),
+            tables: [StatusPage.Table.problems(checks), claims, errors].compactMap(\.self),
             facts: [driver, volumes, reports, replica].compactMap(\.self),
             links: links,
-            footer: "As of \(date(.zero).rfc3339). csi-health-monitor \(build.version) (\(build.revision))."
+            footer: StatusPage.footer(build, at: now)
         )
     }
 
@@ -49,23 +49,14 @@ extension ControllerPage {
 
     private static func are(_ count: Int) -> String { count == 1 ? "is" : "are" }
 
-    /// nil while all checks are ok.
-    private var problems: StatusPage.Table? {
-        let rows = checks.compactMap { check in
-            check.failure.map { [check.name, $0.age.map(Self.text) ?? "", $0.reason] }
-        }
-        guard !rows.isEmpty else { return nil }
-        return StatusPage.Table(title: "Problems", columns: ["Check", "For", "Reason"], rows: rows, placeholder: "")
-    }
-
     /// nil where the health of the volumes is not known.
     private var claims: StatusPage.Table? {
         guard snapshot.health != nil else { return nil }
         let rows = shownClaims.map { claim in
             let conditions = claim.conditions
             return [
-                claim.namespace, claim.name, Self.unique(conditions.map(\.status)).joined(separator: ", "),
-                Self.unique(conditions.map(\.reason)).joined(separator: ", "), Self.text(claim.age),
+                claim.namespace, claim.name, StatusPage.unique(conditions.map(\.status)),
+                StatusPage.unique(conditions.map(\.reason)), Self.text(claim.age),
             ]
         }
         return StatusPage.Table(
@@ -156,12 +147,6 @@ extension ControllerPage {
     }
 
     private static func text(_ duration: Duration) -> String { age(duration.components.seconds) }
-
-    /// In the same order.
-    private static func unique(_ texts: [String]) -> [String] {
-        var seen: Set<String> = []
-        return texts.filter { seen.insert($0).inserted }
-    }
 }
 
 extension ControllerPage.Role {

@@ -9,8 +9,6 @@ import HealthCore
 struct ControllerPage: Sendable {
     /// The number of claims on a page, so that its size is bounded.
     static let maximumClaims = 100
-    /// The length of a reason on a page, in bytes.
-    static let maximumReasonBytes = 1024
 
     enum Role: String, Sendable {
         case leader
@@ -44,17 +42,7 @@ struct ControllerPage: Sendable {
     }
 
     /// The checks of `/readyz`, their reasons bounded.
-    var checks: [HealthChecks.Result] {
-        readiness.checks.map { check in
-            HealthChecks.Result(
-                name: check.name,
-                note: check.note.map { bounded($0, toBytes: Self.maximumReasonBytes) },
-                failure: check.failure.map {
-                    .init(age: $0.age, reason: bounded($0.reason, toBytes: Self.maximumReasonBytes))
-                }
-            )
-        }
-    }
+    var checks: [HealthChecks.Result] { readiness.checks.map(\.bounded) }
 
     /// The claims to show: those with the worst conditions, by name.
     var shownClaims: [HealthSnapshot.UnhealthyClaim] {

@@ -32,9 +32,7 @@ extension Pages {
                 now: WallClock.secondsSince1970
             )
         }
-        let links = (paths + Self.zPagePaths).sorted().map { path in
-            StatusPage.Link(path: path == HealthPath.readiness ? "\(path)?verbose" : path, text: path)
-        }
+        let links = StatusPage.Link.links(to: paths + Self.zPagePaths)
         register(path: "/", .html) { current().page(links: links).html }
         register(path: "/status.json", .json) { current().json }
     }
