@@ -10,8 +10,9 @@
 # --source  the URL of the repository for the label org.opencontainers.image.source; by default there is no such label
 # --test    also build it a second time, which must give the same archive and SBOM, and run scripts/image-test.sh
 #
-# Prints the digest of the manifest. The same binary and Debian packages give the same archive. Times are
-# SOURCE_DATE_EPOCH, by default the time of the commit. docs/image.md describes the image.
+# Prints the digest of the manifest, and on standard error the image's name and tag for a kustomization. The same binary
+# and Debian packages give the same archive. Times are SOURCE_DATE_EPOCH, by default the time of the commit.
+# docs/image.md describes the image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -141,6 +142,11 @@ archive_of "$layout" >"$archive"
 scripts/image/sbom.sh "$binary" "$root" "$version" "$manifest_digest" "$created" >"${archive%.tar}.spdx.json"
 
 echo "$archive: $tag, $(stat --format=%s "$archive") bytes" >&2
+# A colon before the last slash belongs to a registry's port.
+case ${tag##*/} in
+    *:*) echo "for kustomizations: {name: csi-health-monitor, newName: ${tag%:*}, newTag: ${tag##*:}}" >&2 ;;
+    *) echo "for kustomizations: {name: csi-health-monitor, newName: $tag}" >&2 ;;
+esac
 echo "$manifest_digest"
 [ -n "$test" ] || exit 0
 

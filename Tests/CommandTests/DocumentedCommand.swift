@@ -53,6 +53,14 @@ struct DocumentedCommand: Sendable {
         }
     }
 
+    /// The blocks of a language on a page.
+    static func blocks(of language: String, in page: String) throws -> [String] {
+        try parts(of: page).compactMap { part in
+            guard case .block(let info, let lines) = part, info.first.map(String.init) == language else { return nil }
+            return lines.joined(separator: "\n")
+        }
+    }
+
     private enum Part {
         case paragraph(String)
         /// A fenced block: its info string, and its lines without their common indentation.
