@@ -11,7 +11,7 @@ extension Check {
             title: "The name is a domain name of at most 63 characters",
             advice: "Use a domain name such as block.csi.example.com: letters, digits and dashes between dots.",
             effect: "Kubernetes does not accept such a name in a PersistentVolume; no volume is found.",
-            requirement: "the driver has not returned its name"
+            skipReason: "the driver has not returned its name"
         ),
         .vendorVersion: Definition(
             severity: .error,
@@ -19,7 +19,7 @@ extension Check {
             title: "The vendor_version is set",
             advice: "Return the version of the driver.",
             effect: "None.",
-            requirement: "the driver has not returned its version"
+            skipReason: "the driver has not returned its version"
         ),
         .listNeedsGet: Definition(
             severity: .error,
@@ -28,7 +28,7 @@ extension Check {
             advice: "Implement ControllerGetVolumeHealth and announce GET_VOLUME_HEALTH.",
             effect: "Volumes are listed; that a volume has recovered is confirmed by a second list instead of by a "
                 + "call.",
-            requirement: "the capabilities are not known",
+            skipReason: "the capabilities are not known",
             sides: [.controller]
         ),
         .conditionNeedsCall: Definition(
@@ -37,16 +37,17 @@ extension Check {
             title: "VOLUME_CONDITION comes with LIST_VOLUMES or GET_VOLUME",
             advice: "Announce and implement LIST_VOLUMES or GET_VOLUME, or do not announce VOLUME_CONDITION.",
             effect: "No volume is monitored: no RPC has the condition.",
-            requirement: "the capabilities are not known",
+            skipReason: "the capabilities are not known",
             sides: [.controller]
         ),
         .oneGeneration: Definition(
             severity: .info,
             section: "ControllerGetCapabilities, NodeGetCapabilities",
             title: "The driver reports either VolumeCondition or VolumeHealth",
-            advice: "Nothing, while it serves old and new clusters: CSI 1.13 has removed VOLUME_CONDITION.",
+            advice: "None while the driver serves clusters of both generations; afterwards drop VOLUME_CONDITION, "
+                + "which CSI 1.13 removed.",
             effect: "The RPCs of CSI 1.13 are called, the others are not.",
-            requirement: "the capabilities are not known"
+            skipReason: "the capabilities are not known"
         ),
         .implemented: Definition(
             severity: .error,
@@ -54,7 +55,7 @@ extension Check {
             title: "An announced RPC is implemented",
             advice: "Implement the RPC, or do not announce its capability.",
             effect: "The calls fail; no volume is reported by this RPC.",
-            requirement: "no call for health was made"
+            skipReason: "no call for health was made"
         ),
         .decodable: Definition(
             severity: .error,
@@ -62,23 +63,24 @@ extension Check {
             title: "Responses are the messages of the specification",
             advice: "Generate the code from the csi.proto of the specification.",
             effect: "The call counts as failed and changes no state.",
-            requirement: "no call for health was made"
+            skipReason: "no call for health was made"
         ),
         .successful: Definition(
             severity: .error,
             section: "Error Scheme",
             title: "Calls with valid arguments succeed",
-            advice: "See the driver's log for the status that came.",
+            advice: "Look in the driver's log for the cause of the status.",
             effect: "The call counts as failed, changes no state, and is repeated.",
-            requirement: "no call for health was made"
+            skipReason: "no call for health was made"
         ),
         .inTime: Definition(
             severity: .warning,
             section: "Timeouts",
             title: "Every call has a response within --timeout",
             advice: "Find out what the driver waits for; return UNAVAILABLE or ABORTED instead of waiting.",
-            effect: "The call counts as failed; fewer calls are made at a time, and the driver is probed less often.",
-            requirement: "no call for health was made"
+            effect: "The call counts as failed. The controller makes fewer calls at a time; the agent probes that "
+                + "volume less often, and makes one call per interval when three volumes and no other had no response.",
+            skipReason: "no call for health was made"
         ),
         .parallel: Definition(
             severity: .warning,
@@ -86,7 +88,7 @@ extension Check {
             title: "Ten concurrent calls succeed like single calls",
             advice: "Make the handlers safe for concurrent calls; ABORTED is permitted for calls for the same volume.",
             effect: "Failed calls are repeated; --worker-threads=1 makes one call at a time.",
-            requirement: "no call for health was made"
+            skipReason: "no call for health was made"
         ),
         .latency: Definition(
             severity: .info,
@@ -94,7 +96,7 @@ extension Check {
             title: "Latency of calls (measured)",
             advice: "Nothing: it is a measurement.",
             effect: "None.",
-            requirement: "no call for health was made"
+            skipReason: "no call for health was made"
         ),
     ]
 }

@@ -11,7 +11,7 @@ extension Check {
             title: "An empty volume_path is INVALID_ARGUMENT",
             advice: "Validate the required fields of the request.",
             effect: "None: no such call is made.",
-            requirement: "NodeGetVolumeStats does not report health, or no --volume-id is set",
+            skipReason: "NodeGetVolumeStats does not report health, or no --volume-id is set",
             sides: [.node]
         ),
         .unknownPath: Definition(
@@ -20,7 +20,7 @@ extension Check {
             title: "A volume_path that does not exist is NOT_FOUND",
             advice: "Return NOT_FOUND if the volume is not at the path.",
             effect: "A volume that was unmounted is not reported missing.",
-            requirement: "NodeGetVolumeStats does not report health, or no --volume-id is set",
+            skipReason: "NodeGetVolumeStats does not report health, or no --volume-id is set",
             sides: [.node]
         ),
         .optionalPaths: Definition(
@@ -29,7 +29,7 @@ extension Check {
             title: "volume_publish_path and staging_target_path may be empty",
             advice: "Report the volume's health also where it is not staged and not published.",
             effect: "The call counts as failed while a volume is not yet published.",
-            requirement: "NodeGetVolumeHealth does not exist, or no --volume-id is set",
+            skipReason: "NodeGetVolumeHealth does not exist, or no --volume-id is set",
             sides: [.node]
         ),
         .storageHealth: Definition(
@@ -38,7 +38,7 @@ extension Check {
             title: "The problems of the storage have a status and unique reasons",
             advice: "Set status and reason, once for each volume_capability.",
             effect: "The entries are merged; without a status they are reported as unknown.",
-            requirement: "the driver does not announce GET_STORAGE_HEALTH",
+            skipReason: "the driver does not announce GET_STORAGE_HEALTH",
             sides: [.node]
         ),
         .created: Definition(
@@ -47,7 +47,7 @@ extension Check {
             title: "A volume is created, and has a volume_id",
             advice: "See the driver's log.",
             effect: "None: volumes are not created.",
-            requirement: "requires --create-volume",
+            skipReason: "requires --create-volume",
             sides: [.controller]
         ),
         .createdFound: Definition(
@@ -56,7 +56,7 @@ extension Check {
             title: "A created volume is found, and listed by ListVolumes",
             advice: "Return all volumes that the driver knows.",
             effect: "The volume is reported missing.",
-            requirement: "requires --create-volume",
+            skipReason: "requires --create-volume",
             sides: [.controller]
         ),
         .deleted: Definition(
@@ -65,7 +65,7 @@ extension Check {
             title: "A volume is deleted, and deleting it again is OK",
             advice: "Make DeleteVolume idempotent.",
             effect: "None: volumes are not deleted.",
-            requirement: "requires --create-volume",
+            skipReason: "requires --create-volume",
             sides: [.controller]
         ),
         .deletedGone: Definition(
@@ -74,7 +74,7 @@ extension Check {
             title: "A deleted volume is NOT_FOUND",
             advice: "Return NOT_FOUND for a volume that does not exist.",
             effect: "A deleted volume is not reported missing.",
-            requirement: "requires --create-volume",
+            skipReason: "requires --create-volume",
             sides: [.controller]
         ),
     ]

@@ -78,8 +78,8 @@ package enum Check: String, Sendable, Hashable, CaseIterable {
         package var advice: String
         /// What csi-health-monitor does with a driver that deviates.
         package var effect: String
-        /// Why the check was skipped, if no other reason is known.
-        package var requirement: String
+        /// Why the check was skipped, unless a check gives another reason.
+        package var skipReason: String
         package var sides: Set<Side> = [.controller, .node]
 
         var hasEffect: Bool { !effect.hasPrefix("None") }
@@ -96,7 +96,7 @@ package enum Check: String, Sendable, Hashable, CaseIterable {
         title: "",
         advice: "",
         effect: "",
-        requirement: ""
+        skipReason: ""
     )
 
     /// A test checks that every check has one.

@@ -40,7 +40,7 @@ extension CheckResult {
         case .passed(nil): return head + "/>"
         case .passed(let measurement?): return head.with("<system-out>\(measurement.xml)</system-out>")
         case .skipped(let reason): return head.with("<skipped message=\"\(reason.xml)\"/>")
-        case .found(let problems, let more):
+        case .deviated(let problems, let more):
             var lines = problems.flatMap { [$0.text, "sent: \($0.sent)", "received: \($0.received)"] }
             if more > 0 { lines.append("and \(more) more") }
             lines += ["section: \(definition.section)", "to do: \(definition.advice)"]

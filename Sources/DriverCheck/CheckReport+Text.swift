@@ -36,7 +36,7 @@ extension CheckResult {
             return ["ok       \(check.rawValue)  \(definition.title)"]
                 + (measurement.map { $0.split(separator: "; ").map { "               \($0)" } } ?? [])
         case .skipped(let reason): return ["skipped  \(check.rawValue)  \(definition.title): \(reason)"]
-        case .found(let problems, let more):
+        case .deviated(let problems, let more):
             let severity = definition.severity.rawValue
             let head = severity.uppercased() + String(repeating: " ", count: 9 - severity.utf8.count)
             return ["\(head)\(check.rawValue)  \(definition.title) [\(definition.section)]"]

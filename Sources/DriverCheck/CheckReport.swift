@@ -22,7 +22,7 @@ package struct CheckReport: Sendable {
 
     /// The findings of a severity.
     package func findings(_ severity: Check.Severity) -> [CheckResult] {
-        results.filter { $0.isFound && $0.check.definition.severity == severity }
+        results.filter { $0.deviates && $0.check.definition.severity == severity }
     }
 
     /// 0 pass, 1 errors found, 2 could not run.

@@ -8,8 +8,8 @@ package struct CheckResult: Sendable, Hashable {
     package enum Outcome: Sendable, Hashable {
         /// With a measurement, if the check measures.
         case passed(String?)
-        /// The first problems, and how many more there are.
-        case found([Problem], more: Int)
+        /// The first distinct problems, and the number of further occurrences.
+        case deviated([Problem], more: Int)
         /// With the reason.
         case skipped(String)
     }
@@ -22,8 +22,8 @@ package struct CheckResult: Sendable, Hashable {
         self.outcome = outcome
     }
 
-    package var isFound: Bool {
-        if case .found = outcome { true } else { false }
+    package var deviates: Bool {
+        if case .deviated = outcome { true } else { false }
     }
 }
 
@@ -66,7 +66,7 @@ struct Findings: Sendable {
         reasons[check] = reason
     }
 
-    /// A problem that the same request has shown before is only counted.
+    /// Keeps the first distinct problems. A further occurrence, of these or of others, is only counted.
     private mutating func add(_ check: Check, _ problem: Problem) {
         counts[check, default: 0] += 1
         var kept = problems[check, default: []]
@@ -80,11 +80,11 @@ struct Findings: Sendable {
     func results(of checks: some Sequence<Check>) -> [CheckResult] {
         checks.map { check in
             if let found = problems[check] {
-                CheckResult(check, .found(found, more: counts[check, default: 0] - found.count))
+                CheckResult(check, .deviated(found, more: counts[check, default: 0] - found.count))
             } else if examined.contains(check) {
                 CheckResult(check, .passed(measurements[check]))
             } else {
-                CheckResult(check, .skipped(reasons[check] ?? check.definition.requirement))
+                CheckResult(check, .skipped(reasons[check] ?? check.definition.skipReason))
             }
         }
     }
@@ -95,14 +95,17 @@ func excerpt(_ text: String) -> String {
     "\"" + singleLine(text, toBytes: 80) + "\""
 }
 
-/// The beginning of a text, at most `limit` bytes of UTF-8, on one line: control characters and line separators become
-/// spaces. A text that is cut ends in three dots.
+/// The beginning of a text, at most `limit` bytes of UTF-8, on one line. Line separators, control characters and format
+/// characters (which change the direction of a text, or do not show) become spaces. A text that is cut ends in three
+/// dots.
 package func singleLine(_ text: String, toBytes limit: Int = 300) -> String {
     let kept = bounded(text, toBytes: limit)
-    var line = ""
+    var line = String.UnicodeScalarView()
     for scalar in kept.unicodeScalars {
-        let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-        line.unicodeScalars.append(isControl || scalar == "\u{2028}" || scalar == "\u{2029}" ? " " : scalar)
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: line.append(" ")
+        default: line.append(scalar)
+        }
     }
-    return kept.utf8.count < text.utf8.count ? line + "..." : line
+    return kept.utf8.count < text.utf8.count ? String(line) + "..." : String(line)
 }

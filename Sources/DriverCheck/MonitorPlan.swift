@@ -26,7 +26,7 @@ package struct MonitorPlan: Sendable, Hashable {
     static let assumedVolumes = 1000
 
     init(_ recording: DriverRecording, _ capabilities: Capabilities, _ results: [CheckResult]) {
-        consequences = results.filter { $0.isFound && $0.check.definition.hasEffect }.map {
+        consequences = results.filter { $0.deviates && $0.check.definition.hasEffect }.map {
             Consequence(check: $0.check, effect: $0.check.definition.effect)
         }
         // The monitor uses the new generation, which is the last one.
@@ -73,7 +73,7 @@ package struct MonitorPlan: Sendable, Hashable {
             if node.reportsStorageHealth { callsPerMinute += 1 / minutes }
             blindSpots = Self.blindSpots(of: node)
         }
-        if results.contains(where: { $0.check == .unknownID && $0.isFound }) {
+        if results.contains(where: { $0.check == .unknownID && $0.deviates }) {
             blindSpots.append("volumes that were deleted in the storage: the driver does not return NOT_FOUND")
         }
     }

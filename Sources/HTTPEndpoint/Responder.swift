@@ -86,9 +86,9 @@ extension Response {
             guard let failure = result.failure else {
                 return "[+]\(result.name) ok" + (result.note.map { ": \($0)" } ?? "")
             }
-            let since =
-                failure.age.map { " since \(UTCDate(secondsSince1970: UTCDate.now - $0 / .seconds(1)).rfc3339)" } ?? ""
-            return "[-]\(result.name) failed\(since): \(failure.reason)"
+            let since = failure.age.map { UTCDate.currentSecondsSince1970 - $0 / .seconds(1) }
+                .map { " since \(UTCDate(secondsSince1970: $0).rfc3339)" }
+            return "[-]\(result.name) failed\(since ?? ""): \(failure.reason)"
         }
         let name = path.dropFirst()
         switch (isOK, isVerbose) {

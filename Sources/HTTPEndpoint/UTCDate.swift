@@ -3,36 +3,39 @@
 
 import Glibc
 
-/// A date and time of the day in UTC, to the second.
+/// A date and a time of day in UTC, in whole seconds.
 package struct UTCDate: Sendable, Hashable {
     private static let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     private static let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
-    private var year: Int
+    private let year: Int
     /// From 0.
-    private var month: Int
-    private var day: Int
-    private var weekday: Int
+    private let month: Int
+    private let day: Int
+    /// From 0, which is Sunday.
+    private let weekday: Int
     /// `09:39:53`
-    private var time: String
+    private let time: String
 
     /// Fractions of a second are truncated.
     package init(secondsSince1970 seconds: Double) {
-        var time = time_t(seconds)
+        var wholeSeconds = time_t(seconds)
         var utc = unsafe tm()
         // Safe: both pointers are to local variables. It fails only where the year overflows an int.
-        unsafe gmtime_r(&time, &utc)
-        unsafe (year, month, day) = (Int(utc.tm_year) + 1900, Int(utc.tm_mon), Int(utc.tm_mday))
+        unsafe gmtime_r(&wholeSeconds, &utc)
+        year = unsafe Int(utc.tm_year) + 1900
+        month = unsafe Int(utc.tm_mon)
+        day = unsafe Int(utc.tm_mday)
         weekday = unsafe Int(utc.tm_wday)
-        self.time = unsafe [utc.tm_hour, utc.tm_min, utc.tm_sec].map { Self.padded(Int($0), "0") }.joined(
+        time = unsafe [utc.tm_hour, utc.tm_min, utc.tm_sec].map { Self.padded(Int($0), "0") }.joined(
             separator: ":"
         )
     }
 
-    /// The current time in seconds since 1970.
-    static var now: Double {
+    /// Of the current time.
+    static var currentSecondsSince1970: Double {
         var time = timespec()
         // Safe: the pointer is to a local variable.
         unsafe clock_gettime(CLOCK_REALTIME, &time)

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-/// An HTTP/1.1 client over libcurl. Each request in flight has a connection of its own, which is kept for later ones.
+/// An HTTP client over libcurl. HTTP/1.1 only: docs/decisions/0006-http-1.1.md. Each request in flight has a connection
+/// of its own, which is kept for later ones.
 ///
-/// Not HTTP/2, because libcurl 7.88 (Debian 12) was seen to start requests on a connection on which the server had sent
-/// GOAWAY, where they hang; to keep up to 64 MiB of a paused stream in memory and then fail it; and to reset a
-/// cancelled stream only when it next has something to send.
-///
-/// Owns a thread until ``shutdown()``, or until the last reference to the client is released; transfers in flight end
-/// then. All methods may be called concurrently. Redirects are not followed: a token goes only to the server that it is
-/// for.
+/// Owns a thread. The thread ends, and transfers in flight fail, at ``shutdown()`` or when the client is released. All
+/// methods may be called concurrently. Redirects are not followed: a token goes only to the server that it is for.
 package final class HTTPClient: Sendable {
     /// What all requests of a client share.
     package struct Configuration: Sendable {
@@ -59,7 +55,8 @@ package final class HTTPClient: Sendable {
     }
 
     /// Uses `tls` for all later requests; connections made with another configuration serve none of them. Requests in
-    /// flight continue.
+    /// flight continue. A configuration that cannot be used is ignored, without an error: look at
+    /// ``TLSConfiguration/problem`` first.
     ///
     /// libcurl reuses a connection only with the same client certificate and authorities: see
     /// [`Curl_ssl_config_matches`](https://github.com/curl/curl/blob/curl-7_88_1/lib/vtls/vtls.c), which compares

@@ -36,13 +36,13 @@ package struct VolumeHealthCondition: Sendable, Hashable {
         package var reason: String
     }
 
-    package var status: Status
+    package let status: Status
     /// The driver's machine-readable reason, such as `VolumeNotFound`. Not empty, at most ``maximumReasonBytes``.
     package let reason: String
     /// The driver's human-readable message. At most ``maximumMessageBytes``.
     package let message: String
 
-    /// A condition as CSI 1.13 defines it, with ``texts(reason:message:)``.
+    /// A condition as CSI 1.13 defines it; its texts are kept as ``texts(reason:message:)`` returns them.
     package init(status: Status, reason: String, message: String) {
         self.status = status
         (self.reason, self.message) = Self.texts(reason: reason, message: message)

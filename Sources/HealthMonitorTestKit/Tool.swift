@@ -26,6 +26,12 @@ package enum Tool {
         package var description: String
     }
 
+    /// A program ended early, or what ran beside it failed.
+    package struct Failure: Error, CustomStringConvertible {
+        /// With the last part of standard error.
+        package var description: String
+    }
+
     /// The path of a program on the PATH.
     ///
     /// - Parameter package: the Debian package that contains it, for the error.
@@ -50,47 +56,82 @@ package enum Tool {
         environment: [String: String] = [:],
         input: String = ""
     ) async throws -> Outcome {
-        let additions = environment.map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
         let result = try await Subprocess.run(
             .path(FilePath(path)),
             arguments: Arguments(arguments),
-            environment: .inherit.updating(Dictionary(uniqueKeysWithValues: additions)),
+            environment: inherited(adding: environment),
             input: .string(input),
             output: .string(limit: 16 << 20),
             error: .string(limit: 16 << 20)
         )
-        var exitCode: Int32?
-        if case .exited(let code) = result.terminationStatus { exitCode = code }
         return Outcome(
-            exitCode: exitCode,
+            exitCode: exitCode(result.terminationStatus),
             output: result.standardOutput,
             errors: result.standardError
         )
     }
 
-    /// Runs a program while `body` runs, and ends it by SIGTERM.
+    /// Runs a program while `body` runs, and ends it by SIGTERM. When the program ends first, `body` is cancelled: a poll
+    /// in it needs ``cancellablePollingPause()``.
     ///
     /// - Parameter environment: in addition to that of this process.
     /// - Returns: what `body` returns, and standard error.
-    /// - Throws: what `body` throws; also when the program cannot be started, or writes more than 64 MiB.
-    package static func run<Result: Sendable>(
+    /// - Throws: ``Failure`` when the program ends first or `body` throws; also when the program cannot be started, or
+    ///   writes more than 64 MiB.
+    package static func run<Value: Sendable>(
         _ path: String,
         _ arguments: [String],
         environment: [String: String] = [:],
-        while body: @escaping @Sendable (_ processID: Int32) async throws -> Result
-    ) async throws -> (result: Result, errors: String) {
-        let additions = environment.map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
+        while body: @escaping @Sendable (_ processID: Int32) async throws -> Value
+    ) async throws -> (result: Value, errors: String) {
         let outcome = try await Subprocess.run(
             .path(FilePath(path)),
             arguments: Arguments(arguments),
-            environment: .inherit.updating(Dictionary(uniqueKeysWithValues: additions)),
+            environment: inherited(adding: environment),
             input: .none,
-            output: .discarded,
+            output: .sequence,
             error: .string(limit: 64 << 20)
         ) { execution in
-            defer { try? execution.send(signal: .terminate) }
-            return try await body(execution.processIdentifier.value)
+            await withTaskGroup(of: Result<Value, any Error>?.self) { group in
+                group.addTask {
+                    do { return .success(try await body(execution.processIdentifier.value)) } catch {
+                        return .failure(error)
+                    }
+                }
+                group.addTask {
+                    // Standard output ends with the program.
+                    do { for try await _ in execution.standardOutput {} } catch {}
+                    return nil
+                }
+                let first = await group.next() ?? nil
+                // Otherwise the output is read to its end: the program may write after the signal.
+                if first == nil { group.cancelAll() }
+                try? execution.send(signal: .terminate)
+                return first
+            }
         }
-        return (outcome.closureResult, outcome.standardError)
+        let errors = outcome.standardError
+        switch outcome.closureResult {
+        case .success(let value):
+            return (value, errors)
+        case .failure(let error):
+            try Task.checkCancellation()
+            throw Failure(description: "\(error); standard error of \(path): \(errors.suffix(10_000))")
+        case nil:
+            try Task.checkCancellation()
+            let end = exitCode(outcome.terminationStatus).map { "exited with \($0)" } ?? "was ended by a signal"
+            throw Failure(description: "\(path) \(end) before the test was done: \(errors.suffix(10_000))")
+        }
+    }
+
+    /// nil: a signal ended the program.
+    private static func exitCode(_ status: TerminationStatus) -> Int32? {
+        if case .exited(let code) = status { code } else { nil }
+    }
+
+    /// The environment of this process with these variables.
+    private static func inherited(adding variables: [String: String]) -> Environment {
+        let additions = variables.map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
+        return .inherit.updating(Dictionary(uniqueKeysWithValues: additions))
     }
 }

@@ -6,30 +6,31 @@
 enum Quote {
     /// As Go's `strconv.Quote`: a Go string literal.
     static func go(_ text: String) -> String {
-        if isPlain(text) { return "\"\(text)\"" }
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
+        quoted(text) { scalar in
             switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\u{07}": quoted += "\\a"
-            case "\u{08}": quoted += "\\b"
-            case "\u{0C}": quoted += "\\f"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case "\u{0B}": quoted += "\\v"
-            case _ where scalar.isPrintable: quoted.unicodeScalars.append(scalar)
-            case _ where scalar.value < 0x80: quoted += "\\x" + hexadecimal(scalar.value, digits: 2)
-            case _ where scalar.value < 0x1_0000: quoted += "\\u" + hexadecimal(scalar.value, digits: 4)
-            default: quoted += "\\U" + hexadecimal(scalar.value, digits: 8)
+            case "\u{07}": "\\a"
+            case "\u{08}": "\\b"
+            case "\u{0C}": "\\f"
+            case "\u{0B}": "\\v"
+            case _ where scalar.value < 0x80: "\\x" + hexadecimal(scalar.value, digits: 2)
+            case _ where scalar.value < 0x1_0000: "\\u" + hexadecimal(scalar.value, digits: 4)
+            default: "\\U" + hexadecimal(scalar.value, digits: 8)
             }
         }
-        return quoted + "\""
     }
 
     /// A JSON string. Characters that do not print are escaped even where JSON does not require it.
     static func json(_ text: String) -> String {
+        quoted(text) { scalar in
+            String(scalar).utf16.map { "\\u" + hexadecimal(UInt32($0), digits: 4) }.joined()
+        }
+    }
+
+    /// The text in double quotes.
+    ///
+    /// - Parameter escape: the escape sequence of a character that does not print and that Go and JSON escape
+    ///   differently.
+    private static func quoted(_ text: String, escape: (Unicode.Scalar) -> String) -> String {
         if isPlain(text) { return "\"\(text)\"" }
         var quoted = "\""
         for scalar in text.unicodeScalars {
@@ -40,8 +41,7 @@ enum Quote {
             case "\r": quoted += "\\r"
             case "\t": quoted += "\\t"
             case _ where scalar.isPrintable: quoted.unicodeScalars.append(scalar)
-            default:
-                for unit in String(scalar).utf16 { quoted += "\\u" + hexadecimal(UInt32(unit), digits: 4) }
+            default: quoted += escape(scalar)
             }
         }
         return quoted + "\""

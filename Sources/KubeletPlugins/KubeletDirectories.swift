@@ -18,8 +18,11 @@ package struct KubeletDirectories: Sendable, Hashable {
     /// By convention, the directory of the CSI drivers' sockets, each in a directory of its own.
     package var plugins: String { root + "/plugins" }
 
-    /// Whether the path is in one of the directories.
+    /// Whether the path is below one of the directories, however many slashes it has.
     func contains(_ path: String) -> Bool {
-        path.hasPrefix(plugins + "/") || path.hasPrefix(pluginsRegistry + "/")
+        let names = Self.names(path)
+        return [plugins, pluginsRegistry].map(Self.names).contains { names.count > $0.count && names.starts(with: $0) }
     }
+
+    private static func names(_ path: String) -> [Substring] { path.split(separator: "/").filter { $0 != "." } }
 }

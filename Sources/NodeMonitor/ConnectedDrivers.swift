@@ -8,22 +8,27 @@ import Synchronization
 
 /// The drivers that are connected now, by name, for calls that are scheduled for all drivers together.
 final class ConnectedDrivers: Sendable {
-    private let monitors = Mutex<[String: DriverMonitor]>([:])
-    /// Of the last connection to each driver, also of one that is gone.
-    private let sockets = Mutex<[String: SocketIdentity]>([:])
+    private struct Drivers: Sendable {
+        var monitors: [String: DriverMonitor] = [:]
+        /// The socket of the last connection to each driver, whether it is connected now or not.
+        var sockets: [String: SocketIdentity] = [:]
+    }
 
-    func add(_ monitor: DriverMonitor, _ name: String) { monitors.withLock { $0[name] = monitor } }
+    private let drivers = Mutex(Drivers())
 
-    func remove(_ name: String) { monitors.withLock { $0[name] = nil } }
+    func add(_ monitor: DriverMonitor, _ name: String) { drivers.withLock { $0.monitors[name] = monitor } }
 
-    /// Whether the socket of a driver is that of its last connection: the driver has not restarted in between, because
-    /// each process creates its own.
+    func remove(_ name: String) { drivers.withLock { $0.monitors[name] = nil } }
+
+    /// Records the socket of a new connection to a driver.
     ///
-    /// - Parameter socket: of the present connection; nil: not known, so that the next one is to another socket too.
-    func isUnchanged(_ socket: SocketIdentity?, of name: String) -> Bool {
-        sockets.withLock { sockets in
-            defer { sockets[name] = socket }
-            return socket != nil && sockets[name] == socket
+    /// - Parameter socket: nil: it is not known.
+    /// - Returns: whether it is the socket of the last connection, and both are known: the driver has not restarted in
+    ///   between, because each process creates its own.
+    func record(socket: SocketIdentity?, of name: String) -> Bool {
+        drivers.withLock { drivers in
+            defer { drivers.sockets[name] = socket }
+            return socket != nil && drivers.sockets[name] == socket
         }
     }
 
@@ -36,7 +41,7 @@ final class ConnectedDrivers: Sendable {
         try await dispatch(atMost: unlimited, wakeUp: state.storageProbes, time: context.time) {
             state.withLock { $0.nextStorageProbe(at: context.now) }
         } run: { probe in
-            if let monitor = self.monitors.withLock({ $0[probe.driver] }) {
+            if let monitor = self.drivers.withLock({ $0.monitors[probe.driver] }) {
                 await monitor.probeStorage(probe)
             } else {
                 let now = context.now

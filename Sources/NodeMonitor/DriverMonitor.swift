@@ -94,7 +94,7 @@ final class DriverMonitor: Sendable {
         didConnect(identity, capabilities.strategy)
         let signal = context.state.addProbeSignal(ofDriver: identity.name)
         connected.add(self, identity.name)
-        let isSameProcess = connected.isUnchanged(socket, of: identity.name)
+        let isSameProcess = connected.record(socket: socket, of: identity.name)
         let began = now
         context.state.update {
             $0.driverConnected(identity.name, capabilities, isSameProcess: isSameProcess, at: began)

@@ -11,8 +11,13 @@ import Synchronization
 
 /// The drivers of the node: one behind a fixed socket, or all that are registered with the kubelet.
 final class DriverSource: Sendable {
-    /// A driver that is monitored.
-    private struct Running: Sendable {
+    private enum Origin: Sendable {
+        case socket(address: String)
+        case registrations(PluginDiscovery, only: Set<String>, except: Set<String>)
+    }
+
+    /// A registered driver that is monitored.
+    private struct RegisteredDriver: Sendable {
         var plugin: RegisteredPlugin
         let monitor: DriverMonitor
         /// Signalled to end it.
@@ -21,31 +26,48 @@ final class DriverSource: Sendable {
         let ended = WakeUp()
     }
 
-    private let context: NodeContext
-    private let calls: @Sendable (CSIClient.CallObservation) -> Void
-    private let connected = ConnectedDrivers()
-    private let discovery: PluginDiscovery?
-    private let running = Mutex<[DriverMonitor]>([])
+    /// The registered drivers, by name.
+    private struct RegisteredDrivers {
+        var monitored: [String: RegisteredDriver] = [:]
+        /// Drivers that are no longer registered, each with the signal that the state has forgotten it.
+        var leaving: [String: WakeUp] = [:]
+    }
 
-    init(_ context: NodeContext, calls: @escaping @Sendable (CSIClient.CallObservation) -> Void) {
+    private let context: NodeContext
+    private let observeCall: @Sendable (CSIClient.CallObservation) -> Void
+    private let connected = ConnectedDrivers()
+    private let origin: Origin
+    private let currentMonitors = Mutex<[DriverMonitor]>([])
+
+    init(_ context: NodeContext, observeCall: @escaping @Sendable (CSIClient.CallObservation) -> Void) {
         self.context = context
-        self.calls = calls
-        discovery =
-            if case .registered = context.configuration.drivers {
-                PluginDiscovery(
-                    configuration: .init(kubeletRoot: context.configuration.kubeletRootPath),
-                    logger: context.logger
+        self.observeCall = observeCall
+        origin =
+            switch context.configuration.drivers {
+            case .socket(let address):
+                .socket(address: address)
+            case .registered(let only, let except):
+                .registrations(
+                    PluginDiscovery(
+                        configuration: .init(kubeletRoot: context.configuration.kubeletRootPath),
+                        logger: context.logger
+                    ),
+                    only: only,
+                    except: except
                 )
-            } else {
-                nil
             }
     }
 
     /// The monitored drivers, in no order.
-    var monitors: [DriverMonitor] { running.withLock { $0 } }
+    var monitors: [DriverMonitor] { currentMonitors.withLock { $0 } }
 
     /// Why registered drivers may not be found; nil when they can be.
-    var problem: String? { discovery?.problem }
+    var problem: String? {
+        switch origin {
+        case .socket: nil
+        case .registrations(let discovery, _, _): discovery.problem
+        }
+    }
 
     /// Monitors the drivers until cancelled.
     ///
@@ -59,64 +81,70 @@ final class DriverSource: Sendable {
     }
 
     private func monitorDrivers() async throws {
-        switch context.configuration.drivers {
+        switch origin {
         case .socket(let address):
             let monitor = try monitor(at: address, registeredName: nil)
-            running.withLock { $0 = [monitor] }
+            currentMonitors.withLock { $0 = [monitor] }
             try await monitor.run()
-        case .registered(let only, let except):
+        case .registrations(let discovery, let only, let except):
             try await withThrowingDiscardingTaskGroup { group in
-                var drivers: [String: Running] = [:]
-                // Drivers that are no longer registered, until the state has forgotten them.
-                var leaving: [String: WakeUp] = [:]
-                try await discovery?.run(clock: context.time.clock) { plugins in
+                var drivers = RegisteredDrivers()
+                try await discovery.run(clock: context.time.clock) { plugins in
                     let selected = plugins.filter {
                         (only.isEmpty || only.contains($0.name)) && !except.contains($0.name)
                     }
-                    let changed = selected.filter { drivers[$0.name]?.plugin.endpoint != $0.endpoint }
-                    let started = changed.compactMap(start)
-                    // One whose socket's address is invalid is not monitored, not even at its earlier socket.
-                    let names = Set(selected.map(\.name)).subtracting(changed.map(\.name))
-                        .union(started.map(\.plugin.name))
-                    for (name, driver) in drivers where !names.contains(name) {
-                        let removed = WakeUp()
-                        driver.end.signal()
-                        drivers[name] = nil
-                        leaving[name] = removed
-                        group.addTask { [context] in
-                            await driver.ended.wait()
-                            let removedAt = context.now
-                            context.state.update { $0.driverRemoved(name, at: removedAt) }
-                            removed.signal()
-                        }
-                    }
-                    for driver in started {
-                        let name = driver.plugin.name
-                        let previous = drivers[name]
-                        let before = previous?.ended ?? leaving.removeValue(forKey: name)
-                        previous?.end.signal()
-                        drivers[name] = driver
-                        group.addTask { [context] in
-                            await before?.wait()
-                            context.state.update { $0.driverRegistered(name) }
-                            await self.run(driver)
-                        }
-                    }
-                    let monitors = drivers.values.map(\.monitor)
-                    running.withLock { $0 = monitors }
+                    change(&drivers, to: selected, in: &group)
                 }
             }
         }
     }
 
-    /// nil where the socket's address is invalid.
-    private func start(_ plugin: RegisteredPlugin) -> Running? {
+    /// Ends drivers that are no longer registered, and starts those that are new or have another endpoint.
+    private func change(
+        _ drivers: inout RegisteredDrivers,
+        to plugins: [RegisteredPlugin],
+        in group: inout ThrowingDiscardingTaskGroup<any Error>
+    ) {
+        let changed = plugins.filter { drivers.monitored[$0.name]?.plugin.endpoint != $0.endpoint }
+        let started = changed.compactMap(start)
+        // A driver whose new endpoint is invalid is not monitored at the earlier one either.
+        let names = Set(plugins.map(\.name)).subtracting(changed.map(\.name)).union(started.map(\.plugin.name))
+        for (name, driver) in drivers.monitored where !names.contains(name) {
+            let removed = WakeUp()
+            driver.end.signal()
+            drivers.monitored[name] = nil
+            drivers.leaving[name] = removed
+            group.addTask { [context] in
+                await driver.ended.wait()
+                let removedAt = context.now
+                context.state.update { $0.driverRemoved(name, at: removedAt) }
+                removed.signal()
+            }
+        }
+        for driver in started {
+            let name = driver.plugin.name
+            let previous = drivers.monitored[name]
+            let before = previous?.ended ?? drivers.leaving.removeValue(forKey: name)
+            previous?.end.signal()
+            drivers.monitored[name] = driver
+            group.addTask { [context] in
+                await before?.wait()
+                context.state.update { $0.driverRegistered(name) }
+                await self.run(driver)
+            }
+        }
+        let monitors = drivers.monitored.values.map(\.monitor)
+        currentMonitors.withLock { $0 = monitors }
+    }
+
+    /// nil where the endpoint is invalid.
+    private func start(_ plugin: RegisteredPlugin) -> RegisteredDriver? {
         do throws(GRPCError) {
             let monitor = try monitor(at: plugin.endpoint, registeredName: plugin.name)
-            return Running(plugin: plugin, monitor: monitor)
+            return RegisteredDriver(plugin: plugin, monitor: monitor)
         } catch {
             context.logger.error(
-                "Failed to use the socket of a driver",
+                "Failed to monitor driver, its endpoint is invalid: correct its registrar's --kubelet-registration-path",
                 metadata: ["driver": "\(plugin.name)", "endpoint": "\(plugin.endpoint)", "err": "\(error)"]
             )
             return nil
@@ -124,7 +152,7 @@ final class DriverSource: Sendable {
     }
 
     /// Monitors one driver until it is ended.
-    private func run(_ driver: Running) async {
+    private func run(_ driver: RegisteredDriver) async {
         await withTaskGroup { group in
             // A registered driver ends only when it is cancelled.
             group.addTask { try? await driver.monitor.run() }
@@ -141,7 +169,7 @@ final class DriverSource: Sendable {
             address: address,
             registeredName: registeredName,
             connected: connected,
-            calls: calls
+            calls: observeCall
         )
     }
 }

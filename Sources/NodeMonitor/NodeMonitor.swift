@@ -64,7 +64,7 @@ package struct NodeMonitor: Sendable {
         )
         self.random = random
         pods = PodWatcher(context)
-        drivers = DriverSource(context, calls: calls)
+        drivers = DriverSource(context, observeCall: calls)
         claims = ClaimResolver(context)
         readback = EventReadback(context)
         reporter = NodeReporter(context, attempts: AttemptIDs())

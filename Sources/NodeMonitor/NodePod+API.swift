@@ -7,8 +7,8 @@ package import NodeCore
 extension NodePod {
     /// A pod as the API server has it, for the core.
     ///
-    /// - Parameter boot: when the node booted, in seconds since 1970, while statuses may still be from before that;
-    ///   nil: they are from after it.
+    /// - Parameter boot: the time the node booted, while pod statuses may be older than that, in seconds since 1970;
+    ///   nil afterwards.
     package init(_ watched: WatchedPod, sinceBoot boot: Int64? = nil) {
         let pod = watched.pod
         let used = watched.usedVolumes
@@ -36,7 +36,8 @@ extension NodePod {
 }
 
 extension PodVolume {
-    /// nil for a volume that no CSI driver can provide.
+    /// nil for anything but a claim, a generic ephemeral or an inline CSI volume. In-tree volumes that the kubelet
+    /// migrates are not monitored.
     fileprivate init?(_ volume: KubernetesAPI.Volume) {
         let source = volume.volumeSource
         if source.hasPersistentVolumeClaim {

@@ -46,7 +46,7 @@ struct NodeReporter: Sendable {
         } complete: { report, outcome, now in
             state.update { $0.complete(event: report, outcome, at: now) }
         } send: { report in
-            if let end = try await podCheck(report) { return end }
+            if let outcome = try await outcomeWithoutEvent(report) { return outcome }
             return try await dispatcher.record(
                 events.event(report),
                 on: report.target.metadata,
@@ -66,7 +66,7 @@ struct NodeReporter: Sendable {
         } complete: { report, outcome, now in
             state.update { $0.complete(flappingEvent: report, outcome, at: now) }
         } send: { report in
-            if let end = try await podCheck(report) { return end }
+            if let outcome = try await outcomeWithoutEvent(report) { return outcome }
             let age = context.now - report.state.since
             return try await dispatcher.record(
                 events.event(report, since: Time.now().seconds - age.components.seconds),
@@ -83,7 +83,7 @@ struct NodeReporter: Sendable {
         } complete: { report, outcome, now in
             state.update { $0.complete(unknownEvent: report, outcome, at: now) }
         } send: { report in
-            if let end = try await podCheck(report) { return end }
+            if let outcome = try await outcomeWithoutEvent(report) { return outcome }
             return try await dispatcher.record(events.event(report), on: report.target.metadata)
         }
     }
@@ -105,8 +105,8 @@ struct NodeReporter: Sendable {
 }
 
 extension ReportDispatcher {
-    /// Eight reports at a time of each kind: few, because there is one such process on every node, and more than may
-    /// hang in one namespace, which are four.
+    /// Eight concurrent reports of each kind: few, because every node runs an agent; more than four, the limit of one
+    /// namespace, so that one that hangs stops no other.
     init(_ context: NodeContext, client: KubernetesClient) {
         self.init(
             kubernetes: client,
@@ -125,8 +125,8 @@ extension NodeReporter {
     /// Looks at the pod again before a condition is reported: the watch may be behind, and the kubelet unmounts the
     /// volumes of a pod that has ended or is being deleted, which many drivers report as abnormal.
     ///
-    /// - Returns: how the attempt to report ends; nil: report it.
-    private func podCheck<Key, State>(
+    /// - Returns: the outcome if no event is to be recorded; nil: record it.
+    private func outcomeWithoutEvent<Key, State>(
         _ report: PendingReport<Key, State, NodeVolume>
     ) async throws -> ReportAttempt? {
         let volume = report.target
@@ -140,13 +140,13 @@ extension NodeReporter {
                     if isSame, !pod.isDeleting, !pod.hasEnded { return nil }
                 }
             }
-            context.logger.debug("Skipped event, the pod has ended", metadata: volume.metadata)
+            context.logger.debug("Skipped event, the pod has ended or was deleted", metadata: volume.metadata)
             return ReportAttempt(.gone)
         } catch {
             try Task.checkCancellation()
             return ReportAttempt(
                 ReportOutcome(error),
-                "Failed to look at the pod of an unhealthy volume, retrying",
+                "Failed to get pod, retrying",
                 volume.metadata.merging(["err": "\(error)"]) { $1 }
             )
         }

@@ -9,8 +9,9 @@ import NodeCore
 
 /// Builds the events that the monitor records on pods and on its Node. Records nothing itself.
 ///
-/// Component, reasons and the recovery's text are those of external-health-monitor's agent. The texts begin with the
-/// volume, as the kubelet's do.
+/// The component, and VolumeConditionAbnormal and VolumeConditionNormal with its text, are those of
+/// external-health-monitor's agent. The reasons for flapping volumes, conditions of unknown types and storage are not.
+/// The texts begin with the volume, as the kubelet's do.
 package struct PodEvents: Sendable {
     /// `source.host` and `reportingInstance`.
     let nodeName: String
@@ -32,7 +33,7 @@ package struct PodEvents: Sendable {
         )
     }
 
-    /// The name of the event on a condition of an unknown type: of each type and reason another one.
+    /// The name of the event on a condition of an unknown type: one name for each type and reason.
     static func name(_ volume: NodeVolume, unknown condition: UnknownCondition) -> String {
         EventName.make(
             pod: volume.podName,

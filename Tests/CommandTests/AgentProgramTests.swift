@@ -35,9 +35,9 @@ import Testing
                 allDrivers
                 ? ["--all-drivers", "--kubelet-root-path=\(node.root)"] : ["--csi-address=\(node.driver.socket)"]
             let log = try await node.run(arguments) {
-                while try node.events().isEmpty { await pollingPause() }
+                while try node.events().isEmpty { try await cancellablePollingPause() }
                 node.driver.set(nodeCondition: .healthy, ofVolume: Self.volume.handle)
-                while try node.events().count < 2 { await pollingPause() }
+                while try node.events().count < 2 { try await cancellablePollingPause() }
             }
             let events = try node.events()
             #expect(
@@ -59,7 +59,7 @@ import Testing
         try await Node.set { node in
             let port = try Self.freePort()
             try await node.run(["--csi-address=\(node.driver.socket)", "--http-endpoint=127.0.0.1:\(port)"]) {
-                while try node.events().isEmpty { await pollingPause() }
+                while try node.events().isEmpty { try await cancellablePollingPause() }
                 let page = try await Self.get("/healthz/drivers", port: port)
                 #expect(
                     page == "hostpath.csi.k8s.io v1.17.0: ok, NodeGetVolumeStats, 1 unhealthy\n"
@@ -80,6 +80,17 @@ import Testing
                     "\(metrics)"
                 )
                 #expect(metrics.contains("csi_volume_health_up 1\n"))
+                let start = try await Self.get("/", port: port)
+                #expect(start.contains("<title>csi-health-monitor agent: n1</title>"), "\(start)")
+                #expect(start.contains("1 of 1 volumes is unhealthy"), "\(start)")
+                // Every other page is linked, and every link leads somewhere.
+                let links = start.matches(of: /href="\.([^"]*)"/).map { String($0.1) }
+                #expect(
+                    links == [
+                        "/flagz", "/healthz/drivers", "/livez", "/metrics", "/readyz?verbose", "/statusz",
+                    ]
+                )
+                for link in links { #expect(!(try await Self.get(link, port: port)).hasPrefix("404"), "\(link)") }
             }
         }
     }

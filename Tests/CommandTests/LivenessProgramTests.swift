@@ -22,7 +22,7 @@ import Testing
             _ = try await Tool.run(programPath(), arguments) { processID in
                 var port: UInt16?
                 while port == nil {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                 }
                 let address = "http://127.0.0.1:\(try #require(port))"
@@ -33,13 +33,13 @@ import Testing
                     return try await Tool.run(curl, options + ["\(address)\(path)"]).output
                 }
                 func waitUntilReady() async throws {
-                    while try await !get("/readyz").hasSuffix("\n200") { await pollingPause() }
+                    while try await !get("/readyz").hasSuffix("\n200") { try await cancellablePollingPause() }
                 }
                 try await waitUntilReady()
                 await driver.stop()
                 var readiness = ""
                 while !readiness.hasSuffix("\n503") {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     readiness = try await get("/readyz")
                 }
                 #expect(readiness.contains("driver-connected") || readiness.contains("last-sweep"), "\(readiness)")

@@ -62,12 +62,12 @@ import Testing
         #expect(sections == Set(alerts.map(\.name)))
     }
 
-    @Test func `alerts have the labels of a cluster and a driver, and no label of a replica unless they name it`()
+    @Test func `alerts have the labels of a cluster and a driver, and only those about a replica the label instance`()
         throws
     {
         let ofReplica = ["MonitorNotReady", "DriverDisconnected"]
         for alert in try Monitoring.alerts() {
-            let groupings = alert.expression.matches(of: /(?:max|min|sum) by \(([a-z_, ]+)\)/).map { match in
+            let groupings = alert.expression.matches(of: /(?:avg|count|max|min|sum) by \(([a-z_, ]+)\)/).map { match in
                 match.1.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
             }
             #expect(!groupings.isEmpty, "\(alert.name)")

@@ -99,7 +99,7 @@ import Testing
                     ] + longLease,
                     environment: ["POD_NAME": "csi-0"]
                 ) { _ in
-                    while try server.objects(kind: "Event").isEmpty { await pollingPause() }
+                    while try server.objects(kind: "Event").isEmpty { try await cancellablePollingPause() }
                 }
                 await driver.stop()
                 let events = try server.objects(kind: "Event").sorted {
@@ -186,7 +186,7 @@ import Testing
                     while try !server.objects(kind: "Event").contains(where: {
                         $0["involvedObject", "kind"] == "PersistentVolumeClaim"
                     }) {
-                        await pollingPause()
+                        try await cancellablePollingPause()
                     }
                     while try server.object(
                         kind: "PersistentVolumeClaim",
@@ -196,7 +196,7 @@ import Testing
                         "status",
                         "healthStatus"
                     ] == nil {
-                        await pollingPause()
+                        try await cancellablePollingPause()
                     }
                     let method = "ControllerListVolumeHealth"
                     await driver.journal.wait(for: method, count: driver.journal.calls(method).count + 10)

@@ -32,7 +32,7 @@ import Testing
             ) { processID in
                 var port: UInt16?
                 while port == nil {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                 }
                 let address = "http://127.0.0.1:\(try #require(port))"
@@ -43,14 +43,14 @@ import Testing
                 var checks = ""
                 // On a busy machine, requests for the lease may also exceed their time of a second.
                 while !checks.contains("[-]lease failed since ") || !checks.contains("500: webhook failed") {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     checks = try await get("/readyz?verbose")
                 }
                 #expect(checks.contains(": failed to acquire lease: "), "\(checks)")
                 #expect(try await get("/healthz/leader-election") == "ok")
                 server.intercept(nil)
                 while !checks.contains("[+]lease ok: leader") {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     checks = try await get("/readyz?verbose")
                 }
             }

@@ -46,7 +46,7 @@ import Testing
                 func readPages() async throws {
                     var listening = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                     while listening == nil {
-                        await pollingPause()
+                        try await cancellablePollingPause()
                         listening = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                     }
                     let port = try #require(listening)
@@ -56,7 +56,7 @@ import Testing
                 while try !server.objects(kind: "Event").contains(where: {
                     $0["involvedObject", "kind"] == "PersistentVolumeClaim"
                 }) {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                 }
                 // The driver repeats the secret in its error.
                 driver.intercept { call in

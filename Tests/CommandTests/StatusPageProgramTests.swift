@@ -11,7 +11,7 @@ import Testing
         try await withMonitor([]) { port in
             var page = try await response("/", port: port)
             while !page.body.contains("1 of 1 volumes is unhealthy") {
-                await pollingPause()
+                try await cancellablePollingPause()
                 page = try await response("/", port: port)
             }
             #expect(page.status == "200")
@@ -57,7 +57,7 @@ import Testing
         #expect(commands.count == 2)
         try await withMonitor([]) { port in
             while !(try await response("/", port: port).body.contains("1 of 1 volumes is unhealthy")) {
-                await pollingPause()
+                try await cancellablePollingPause()
             }
             var outputs = ""
             for command in commands {
@@ -107,7 +107,7 @@ import Testing
             _ = try await Tool.run(programPath(), arguments + flags) { processID in
                 var port: UInt16?
                 while port == nil {
-                    await pollingPause()
+                    try await cancellablePollingPause()
                     port = try Self.listeningPort(ofProcess: processID)
                 }
                 try await body(try #require(port))

@@ -92,7 +92,7 @@ func check(
 
 extension CheckReport {
     /// The ids of the checks that found something.
-    var found: [String] { results.filter(\.isFound).map(\.check.rawValue) }
+    var found: [String] { results.filter(\.deviates).map(\.check.rawValue) }
 
     func outcome(_ check: Check) -> CheckResult.Outcome? { results.first { $0.check == check }?.outcome }
 }

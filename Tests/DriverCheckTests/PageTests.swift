@@ -12,7 +12,7 @@ import Testing
         for check in Check.allCases {
             let definition = check.definition
             let texts = [
-                definition.section, definition.title, definition.advice, definition.effect, definition.requirement,
+                definition.section, definition.title, definition.advice, definition.effect, definition.skipReason,
             ]
             #expect(texts.allSatisfy { !$0.isEmpty }, "\(check)")
             #expect(!definition.sides.isEmpty, "\(check)")

@@ -15,8 +15,8 @@ import Testing
         var report = CheckReport(side: .controller)
         report.driver = PluginInfo(name: "a\"<b>.example", vendorVersion: "v1")
         report.results = [
-            CheckResult(.pluginName, .found([problem], more: 2)),
-            CheckResult(.camelCase, .found([problem], more: 0)),
+            CheckResult(.pluginName, .deviated([problem], more: 2)),
+            CheckResult(.camelCase, .deviated([problem], more: 0)),
             CheckResult(.vendorVersion, .passed(nil)),
             CheckResult(.latency, .passed("p50 1ms")),
             CheckResult(.created, .skipped("requires --create-volume")),

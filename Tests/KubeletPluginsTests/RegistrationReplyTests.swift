@@ -34,7 +34,8 @@ import Testing
         arguments: [
             ("/var/lib/kubelet/plugins/a/csi.sock", true), ("/var/lib/kubelet/plugins_registry/b.sock", true),
             ("/var/lib/kubelet/plugins-of-vendor/csi.sock", false), ("/var/lib/kubelet/pluginsx", false),
-            ("/run/csi.sock", false),
+            ("/run/csi.sock", false), ("/var/lib/kubelet/plugins/", false),
+            ("/var/lib/kubelet//plugins/a/csi.sock", true), ("//var/lib/./kubelet/plugins//a/csi.sock", true),
         ]
     )
     func `an endpoint is used wherever it is, if it is an absolute path`(endpoint: String, isMounted: Bool) {

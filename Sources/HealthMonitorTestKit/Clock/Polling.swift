@@ -13,6 +13,14 @@ package func pollingPause() async {
     }
 }
 
+/// The same, where something else may end the poll, as the end of the program in `Tool.run`.
+///
+/// - Throws: `CancellationError` when the task is cancelled.
+package func cancellablePollingPause() async throws {
+    try Task.checkCancellation()
+    await pollingPause()
+}
+
 /// Runs one exit test at a time.
 ///
 /// An exit test blocks a thread of the concurrency pool until its process has ended: on two cores, two of them leave

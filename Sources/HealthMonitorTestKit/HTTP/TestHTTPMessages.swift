@@ -13,7 +13,8 @@ package struct TestHTTPRequest: Sendable {
     /// At most 16 MiB; the connection of a longer request is closed.
     package var body: [UInt8]
     package var isHTTP2: Bool
-    /// The common name of the client's certificate; nil when the server did not request one.
+    /// The common name of the client's certificate; nil without one. A server with an authority for clients requires
+    /// one, others do not request it.
     package var peerCommonName: String?
 
     /// The first header of this name; names are case-insensitive.
@@ -30,10 +31,10 @@ package struct TestHTTPResponse: Sendable {
         case stream(@Sendable (TestHTTPBodyWriter) async throws -> Void)
     }
 
-    /// At least 200.
+    /// At least 200: the final response.
     package var status: Int
-    /// Besides those that HTTP itself needs. With `Connection: close` the connection ends with the response; over
-    /// HTTP/2 by GOAWAY, as in Go's net/http.
+    /// In addition to Content-Length, which is set where the body is bytes. `Connection: close` closes the connection
+    /// after the response; over HTTP/2 it sends GOAWAY instead, as Go's net/http does.
     package var headers: [String: String]
     package var body: Body
 

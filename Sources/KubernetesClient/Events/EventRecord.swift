@@ -125,9 +125,7 @@ extension EventRecord {
     /// Not HealthCore's `bounded`: this module does not depend on the product.
     package static func bounded(_ text: String, to limit: Int = messageLimit) -> String {
         guard text.utf8.count > limit else { return text }
-        let end = text.utf8.index(text.utf8.startIndex, offsetBy: limit)
-        // Rounds down to the boundary of a scalar, so that the prefix is valid UTF-8.
-        let boundary = text.unicodeScalars.index(before: text.unicodeScalars.index(after: end))
-        return String(text.unicodeScalars[..<boundary])
+        // The end of a range of scalars is rounded down to the boundary of one, so that the prefix is valid UTF-8.
+        return String(text.unicodeScalars[..<text.utf8.index(text.startIndex, offsetBy: limit)])
     }
 }

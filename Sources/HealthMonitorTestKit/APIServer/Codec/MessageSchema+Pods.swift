@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-// k8s.io/api/core/v1/generated.proto: pods, trimmed to what the monitor reads and kubectl describes
+// Pods: k8s.io/api/core/v1/generated.proto, with the fields that the monitor reads or `kubectl describe pod` shows.
 
 extension MessageSchema {
     static let pod = MessageSchema(

@@ -3,13 +3,13 @@
 
 import ArgumentParser
 
-/// Measures a monitor's memory, CPU and time with a simulated cluster: the benchmarks of docs/benchmarks.md.
+/// Measures the memory, CPU time and durations of the commands that run in a cluster: docs/benchmarks.md.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure a health monitor sidecar with a simulated cluster.",
+        abstract: "Measure the controller, the agent and `status` with a simulated cluster.",
         discussion: """
-            Each scenario runs the sidecar and the simulated cluster as separate processes, several times, and prints \
+            Each scenario runs the program and the simulated cluster as separate processes, several times, and prints \
             medians and spreads as a Markdown table. Unlike memory and CPU time, durations are meaningful only when \
             nothing else runs on the machine.
             """,

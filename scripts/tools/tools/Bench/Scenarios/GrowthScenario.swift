@@ -18,6 +18,12 @@ struct GrowthScenario: Scenario {
     @Option(help: "The seconds of continuous sweeps to measure for each.")
     var seconds = 5.0
 
+    func validate() throws {
+        guard (volumes.first ?? 0) > 0, zip(volumes, volumes.dropFirst()).allSatisfy(<) else {
+            throw ValidationError("--volumes must be positive numbers in ascending order")
+        }
+    }
+
     func measure(_ sidecar: Sidecar) async throws -> [Figure] {
         var figures: [Figure] = []
         var previous: (volumes: Int, cost: SweepCost, memory: ProcessMemory)?
@@ -36,11 +42,11 @@ struct GrowthScenario: Scenario {
             if let previous {
                 let times = Double(volumes) / Double(previous.volumes)
                 let growth = (memory.peakResident - previous.memory.peakResident) / Double(volumes - previous.volumes)
-                let change = "from \(grouped(previous.volumes)) to \(subject)"
+                let before = "\(grouped(previous.volumes)) volumes"
                 figures += [
-                    Figure("memory for each further volume, \(change)", growth, .bytes),
+                    Figure("memory per further volume, from \(before) to \(subject)", growth, .bytes),
                     Figure(
-                        "time for each volume, times as much \(change)",
+                        "time per volume, relative to \(before): \(subject)",
                         cost.wallPerSweep / previous.cost.wallPerSweep / times,
                         .ratio
                     ),
