@@ -157,6 +157,7 @@ struct ClusterWatcher: Sendable {
         }
         let watcher = Watcher<Object>(
             client: context.kubernetes,
+            lifetime: configuration.watchLifetime,
             logger: logger,
             observer: {
                 cache.didFail("\($0)", at: now)

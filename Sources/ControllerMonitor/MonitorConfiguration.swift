@@ -3,6 +3,7 @@
 
 package import ControllerCore
 import HealthCore
+import KubernetesClient
 
 /// What to monitor, how often, and what to report.
 package struct MonitorConfiguration: Sendable {
@@ -56,6 +57,9 @@ package struct MonitorConfiguration: Sendable {
     /// The time from one check to the next whether this replica may still list what it watches, which detects that an
     /// RBAC rule was removed while the watches stay open; nil: no such requests are made.
     package var permissionCheckInterval: Duration?
+    /// Whether watches are reopened every 25 to 30 seconds, so that one behind a proxy that forwards nothing is noticed
+    /// within 45. Not with ``nodeName``: there is such a process on each node.
+    package var reopensWatches = false
     /// Which Secrets of the volumes are sent with the health RPCs.
     package var volumeSecrets = VolumeSecretsKind.none
 
@@ -67,6 +71,8 @@ package struct MonitorConfiguration: Sendable {
 }
 
 extension MonitorConfiguration {
+    var watchLifetime: WatchLifetime { reopensWatches && nodeName == nil ? .short : .long }
+
     /// How often unhealthy volumes are probed, where all are listed or probed in this interval; nil: as often.
     func rechecks(every period: Duration) -> RecheckTiming? {
         unhealthyInterval.flatMap { RecheckTiming(interval: $0 == .zero ? period / 4 : $0, period: period) }

@@ -55,7 +55,9 @@ struct NodeWatcher: Sendable {
 
     /// Keeps only the name and the Ready condition of a node.
     private func watchNodes() async throws {
-        for try await event in Watcher<Node>(client: context.kubernetes, logger: context.logger) {
+        let lifetime = context.configuration.watchLifetime
+        let watcher = Watcher<Node>(client: context.kubernetes, lifetime: lifetime, logger: context.logger)
+        for try await event in watcher {
             let received = context.now
             nodes.update { failures in
                 switch event {
@@ -74,7 +76,13 @@ struct NodeWatcher: Sendable {
     /// have terminated are not selected; the watch shows a pod that terminates as deleted.
     private func watchPods() async throws {
         let onNodes = Selection(fieldSelector: "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed")
-        for try await event in Watcher<Pod>(client: context.kubernetes, selection: onNodes, logger: context.logger) {
+        let watcher = Watcher<Pod>(
+            client: context.kubernetes,
+            selection: onNodes,
+            lifetime: context.configuration.watchLifetime,
+            logger: context.logger
+        )
+        for try await event in watcher {
             let received = context.now
             nodes.update { failures in
                 switch event {

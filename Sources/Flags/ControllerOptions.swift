@@ -220,6 +220,7 @@ extension ControllerOptions {
         configuration.dependencyTimeout = leaderElection?.driverUnavailableTimeout
         configuration.driverCheckInterval = .seconds(10)
         configuration.permissionCheckInterval = .seconds(15)
+        configuration.reopensWatches = true
         return configuration
     }
 }

@@ -14,7 +14,7 @@ struct ReadinessFailure: Sendable, Hashable {
 enum ReadinessChecks {
     /// How long a watch may be silent. A server that sends bookmarks sends one about every minute (k8s.io/apiserver,
     /// pkg/storage/cacher/cacher.go, `defaultBookmarkFrequency`); without bookmarks a watch is reopened after 10
-    /// minutes.
+    /// minutes at the latest.
     static let silenceLimit = Duration.seconds(660)
     /// How long a watch or the API server may fail before the check fails, so that reopening a watch does not fail it.
     static let tolerance = Duration.seconds(10)

@@ -111,6 +111,7 @@ import Testing
         #expect(!monitor.writesLegacyStatus)
         #expect(monitor.volumeSecrets == .nodeStage)
         #expect(monitor.nodeFailureDuration == .seconds(90))
+        #expect(monitor.reopensWatches)
         #expect(options.loggingFormat == .json)
     }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import ControllerMonitor
 import HealthMonitorTestKit
 import HealthRuntime
 import InMemoryLogging
+import KubernetesClient
 import Logging
 import Testing
+
+@testable import ControllerMonitor
 
 /// Drivers that run on each node and know only its volumes (external-health-monitor#87, #99).
 @Suite(.timeLimit(.minutes(30))) struct NodeDeploymentTests {
@@ -40,6 +42,14 @@ import Testing
                 ]
             ]
         ]
+    }
+
+    @Test func `watches are not reopened every half a minute on each node`() {
+        var configuration = MonitorConfiguration(driverName: "d", identity: "i")
+        configuration.reopensWatches = true
+        #expect(configuration.watchLifetime == .short)
+        configuration.nodeName = "node-a"
+        #expect(configuration.watchLifetime == .long)
     }
 
     /// The driver of node a, which has only the first volume and returns NOT_FOUND for all others.

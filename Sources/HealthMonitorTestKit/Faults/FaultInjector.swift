@@ -211,7 +211,7 @@ extension FaultInjector {
         case .expiredWatch:
             for watch in server.watches { watch.end() }
         case .silentWatches:
-            // The client gives up a silent list after a minute, a silent watch from a version only after some minutes.
+            // A client may give up a silent list after a minute, and a silent watch from a version after some minutes.
             expireWatches()
         case .shutdown:
             // With --shutdown-watch-termination-grace-period they end regularly. Source: `ServerShuttingDownCh` in

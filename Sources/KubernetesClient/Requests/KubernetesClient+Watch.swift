@@ -101,20 +101,23 @@ extension KubernetesClient {
     ///   - resourceVersion: of a list, or of the last change of an earlier watch.
     ///   - timeout: after which the server ends the watch, in whole seconds. A watch on a dead connection fails with
     ///     `transport` after 30 to 45 seconds. A watch that is silent on a live connection fails with `timeout`: after
-    ///     150 seconds if the server sends bookmarks, otherwise 30 seconds after `timeout`.
-    ///   - expectsBookmarks: whether earlier watches of the selection received bookmarks. If false, the shorter limit
-    ///     applies from the first bookmark on.
+    ///     `timeout` and `grace`, or after 150 seconds if that is earlier and the server sends bookmarks.
+    ///   - grace: how late the end may be.
+    ///   - expectsBookmarks: whether earlier watches of the selection received bookmarks. If false, the limit of 150
+    ///     seconds applies from the first bookmark on.
     /// - Throws: ``KubernetesError``; `expired` if the server no longer has the changes since that version.
     package func watch<O: ListedObject>(
         _: O.Type = O.self,
         _ selection: Selection = Selection(),
         resourceVersion: String,
         timeout: Duration = .seconds(300),
+        grace: Duration = .seconds(15),
         expectsBookmarks: Bool = false
     ) async throws(KubernetesError) -> WatchChanges<O> {
         let query = [(name: "resourceVersion", value: resourceVersion)]
         let silence = WatchSilence(
             timeout: timeout,
+            grace: grace,
             listTimeout: requestTimeout,
             isListing: false,
             expectsBookmarks: expectsBookmarks
@@ -132,7 +135,8 @@ extension KubernetesClient {
     /// lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists), KEP-3157.
     ///
     /// - Parameters:
-    ///   - timeout: as of a watch. Until the bookmark, the server may be silent for a minute.
+    ///   - timeout: as of a watch: it ends an incomplete list too. Until the bookmark, the server may be silent for a
+    ///     minute.
     ///   - expectsBookmarks: as of a watch.
     /// - Throws: ``KubernetesError``; `invalid` if the server does not support streaming lists.
     package func watchList<O: ListedObject>(
@@ -146,6 +150,7 @@ extension KubernetesClient {
         ]
         let silence = WatchSilence(
             timeout: timeout,
+            grace: .seconds(15),
             listTimeout: requestTimeout,
             isListing: true,
             expectsBookmarks: expectsBookmarks
@@ -166,7 +171,7 @@ extension KubernetesClient {
                 (name: "allowWatchBookmarks", value: "true"),
                 (name: "timeoutSeconds", value: String(timeout.components.seconds)),
             ]
-        let body = try await stream(info, Content(query: query), idle: requestTimeout)
+        let body = try await stream(info, Content(query: query), idle: min(requestTimeout, silence.limit))
         body.idleTimeout = silence.limit
         return WatchChanges(client: self, body: body, info: info, silence: silence)
     }

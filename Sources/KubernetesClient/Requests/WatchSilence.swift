@@ -5,11 +5,12 @@
 ///
 /// TCP detects a dead peer within 30 to 45 seconds. This limit is for what TCP cannot detect: a proxy or a load
 /// balancer that keeps the connection and forwards nothing. Such a watch fails
-/// - after the client's request timeout, a minute, while its response or the end of its initial events is outstanding
-///   (kube-apiserver sends the headers before the first change: `HandleHTTP` in
-///   k8s.io/apiserver/pkg/endpoints/handlers/watch.go);
-/// - after two and a half minutes, if the server sends bookmarks;
-/// - otherwise 30 seconds after the server should have ended it.
+/// - after the client's request timeout, a minute, while the end of its initial events is outstanding;
+/// - otherwise 15 seconds after the server should have ended it, see ``WatchLifetime``;
+/// - after two and a half minutes, if the server sends bookmarks.
+///
+/// The same limit, but at most the request timeout, holds for the headers of its response, which kube-apiserver sends
+/// before the first change (`HandleHTTP` in k8s.io/apiserver/pkg/endpoints/handlers/watch.go).
 ///
 /// kube-apiserver sends a bookmark every minute, with 2 seconds of jitter, to each watch that its watch cache serves,
 /// but not to those served by etcd (events by default): `defaultBookmarkFrequency` and `dispatchEvents` in
@@ -19,7 +20,8 @@
 struct WatchSilence: Sendable, Hashable {
     private static let bookmarkInterval = Duration.seconds(60)
 
-    private let timeout: Duration
+    /// The latest end of the watch, counted from its beginning.
+    private let end: Duration
     private let listTimeout: Duration
     private let expectsBookmarks: Bool
     private var isListing: Bool
@@ -28,11 +30,12 @@ struct WatchSilence: Sendable, Hashable {
 
     /// - Parameters:
     ///   - timeout: after which the server should end the watch.
+    ///   - grace: how late the end may be.
     ///   - listTimeout: the limit until the end of the initial events.
     ///   - isListing: whether it begins with initial events.
     ///   - expectsBookmarks: whether an earlier watch of the same objects received bookmarks.
-    init(timeout: Duration, listTimeout: Duration, isListing: Bool, expectsBookmarks: Bool) {
-        self.timeout = timeout
+    init(timeout: Duration, grace: Duration, listTimeout: Duration, isListing: Bool, expectsBookmarks: Bool) {
+        end = timeout + grace
         self.listTimeout = listTimeout
         self.isListing = isListing
         self.expectsBookmarks = expectsBookmarks
@@ -45,7 +48,6 @@ struct WatchSilence: Sendable, Hashable {
     /// Counted from the last received byte.
     var limit: Duration {
         if isListing { return listTimeout }
-        let end = timeout + .seconds(30)
         return expectsBookmarks || hasSeenBookmark ? min(end, Self.bookmarkInterval * 2 + .seconds(30)) : end
     }
 }

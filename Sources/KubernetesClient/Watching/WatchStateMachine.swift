@@ -49,6 +49,9 @@ struct WatchStateMachine: Sendable, Hashable {
     private var hasEvent = false
     /// Whether earlier watches received bookmarks.
     private(set) var expectsBookmarks = false
+    /// Whether the server has refused a request because of its load, and no watch was open since. A watch that is
+    /// reopened often would be refused often, and its cache outdated until it is not.
+    private(set) var isServerOverloaded = false
     /// Whether a page of the current list has arrived.
     private var hasPage = false
     /// Whether the response to the current streaming list has begun.
@@ -146,12 +149,13 @@ struct WatchStateMachine: Sendable, Hashable {
         }
         if resourceVersion == nil, hasStreamBegun || !isUnrelatedToLists(end) { streamsLists = false }
         switch end {
-        case .closed(let duration) where hasEvent || duration >= Self.shortWatch:
+        case .closed(let duration):
+            isServerOverloaded = false
+            guard hasEvent || duration >= Self.shortWatch else { return backoff.next(jitter: jitter) }
             backoff.reset()
             return .zero
-        case .closed:
-            return backoff.next(jitter: jitter)
         case .failed(let code, let retryAfter):
+            if [.tooManyRequests, .serverError].contains(code) { isServerOverloaded = true }
             // With the same version, these failures would repeat.
             if [.expired, .badRequest, .invalid, .decoding].contains(code) { resourceVersion = nil }
             // With these codes, the server is available and still the same. A check that they reject is repeated: a

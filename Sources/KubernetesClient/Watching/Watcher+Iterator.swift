@@ -31,6 +31,8 @@ extension Watcher {
         private var wholeList: ListStream<O>?
         private var watch: Watch?
         private var delay = Duration.zero
+        /// Whether something has failed since a watch was last open.
+        private var hasFailed = false
         /// Returned next.
         private var pending: WatcherEvent<O>?
         private var log: WatcherLog
@@ -67,7 +69,8 @@ extension Watcher {
             return try await beginStep()
         }
 
-        private func timeout() -> Duration { .seconds(300 + Int(watcher.random() * 300)) }
+        /// The lifetime of the next watch.
+        private var lifetime: WatchLifetime { machine.isServerOverloaded ? .long : watcher.lifetime }
 
         private mutating func beginStep() async throws(KubernetesError) -> WatcherEvent<O>? {
             let client = watcher.client
@@ -80,7 +83,7 @@ extension Watcher {
                 let changes = try await client.watchList(
                     O.self,
                     watcher.selection,
-                    timeout: timeout(),
+                    timeout: WatchLifetime.long.timeout(random: watcher.random()),
                     expectsBookmarks: machine.expectsBookmarks
                 )
                 machine.beganStreamingList()
@@ -106,11 +109,14 @@ extension Watcher {
                     O.self,
                     watcher.selection,
                     resourceVersion: resourceVersion,
-                    timeout: timeout(),
+                    timeout: lifetime.timeout(random: watcher.random()),
+                    grace: lifetime.grace,
                     expectsBookmarks: machine.expectsBookmarks
                 )
                 log.recovered()
-                watcher.opened()
+                // Where nothing has failed, nothing has recovered either.
+                if hasFailed { watcher.opened() } else { watcher.received() }
+                hasFailed = false
                 watch = Watch(changes: changes.makeAsyncIterator(), start: client.now())
             }
             return nil
@@ -183,7 +189,9 @@ extension Watcher {
                 case .bookmark(let resourceVersion, endsInitialEvents: true):
                     machine.listed(resourceVersion: resourceVersion)
                     watch?.isListing = false
-                    delay = .zero
+                    // It was opened for minutes, because its timeout would also end an incomplete list.
+                    if lifetime != .long { watch = nil }
+                    (delay, hasFailed) = (.zero, false)
                     log.recovered()
                     event = .synced
                 case .bookmark: break
@@ -200,6 +208,7 @@ extension Watcher {
             } else {
                 log.failed(error)
             }
+            hasFailed = true
             watcher.observer(error)
             end(.failed(error.code, retryAfter: error.retryAfter))
         }

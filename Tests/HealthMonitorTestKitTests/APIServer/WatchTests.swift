@@ -182,6 +182,23 @@ import Testing
         }
     }
 
+    @Test func `a bookmark comes two seconds before the timeout`() async throws {
+        let clock = ManualClock()
+        var configuration = SimulatedAPIServer.Configuration()
+        configuration.clock = clock
+        let query = ["allowWatchBookmarks": "true", "timeoutSeconds": "30"]
+        try await withWatch(query, configuration: configuration) { _, _, events in
+            // The timeout, this bookmark, and that of every minute.
+            await clock.sleepers(3)
+            clock.advance(by: .seconds(28))
+            let bookmark = try await events.next()
+            #expect(bookmark?.type == "BOOKMARK")
+            clock.advance(by: .seconds(2))
+            let end = try await events.next()
+            #expect(end == nil)
+        }
+    }
+
     @Test func `a watch can be failed`() async throws {
         try await withWatch { _, watch, events in
             watch.fail(StatusError(code: 500, reason: "InternalError", message: "etcd"))

@@ -12,8 +12,8 @@ import Testing
 @Suite(.timeLimit(.minutes(30))) struct WatchListTests {
     private typealias Events = Watcher<PersistentVolume>.AsyncIterator
 
-    private func events(_ cluster: TestCluster, random: Double = 0) -> Events {
-        var watcher = Watcher<PersistentVolume>(client: cluster.client, logger: cluster.logger)
+    private func events(_ cluster: TestCluster, lifetime: WatchLifetime = .long, random: Double = 0) -> Events {
+        var watcher = Watcher<PersistentVolume>(client: cluster.client, lifetime: lifetime, logger: cluster.logger)
         watcher.random = { random }
         return watcher.makeAsyncIterator()
     }
@@ -72,6 +72,21 @@ import Testing
             server.watches[0].end()
             try await expect(&events, "applied b")
             #expect(requests(cluster) == ["stream", "watch"])
+            #expect(cluster.clock.sleeps.isEmpty)
+        }
+    }
+
+    /// A short timeout of the stream would end a long list.
+    @Test func `with a short lifetime, the watch after the list is another one`() async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            try cluster.server.create(.volume("a"))
+            var events = events(cluster, lifetime: .short)
+            #expect(try await list(&events) == ["restarted", "listed a", "synced"])
+            try cluster.server.create(.volume("b"))
+            try await expect(&events, "applied b")
+            #expect(requests(cluster) == ["stream", "watch"])
+            let queries = cluster.server.journal.records.map(\.request.query)
+            #expect(queries.map { $0["timeoutSeconds"] } == ["300", "25"])
             #expect(cluster.clock.sleeps.isEmpty)
         }
     }

@@ -11,15 +11,16 @@ import Testing
     private static func silence(_ timeout: Duration, isListing: Bool, expectsBookmarks: Bool) -> WatchSilence {
         WatchSilence(
             timeout: timeout,
+            grace: .seconds(15),
             listTimeout: .seconds(60),
             isListing: isListing,
             expectsBookmarks: expectsBookmarks
         )
     }
 
-    @Test func `without bookmarks the limit is the watch's timeout plus 30 seconds`() {
+    @Test func `without bookmarks the limit is the watch's timeout plus 15 seconds`() {
         let silence = Self.silence(.seconds(300), isListing: false, expectsBookmarks: false)
-        #expect(silence.limit == .seconds(330))
+        #expect(silence.limit == .seconds(315))
         #expect(!silence.hasSeenBookmark)
     }
 
@@ -35,7 +36,7 @@ import Testing
         var silence = Self.silence(.seconds(600), isListing: true, expectsBookmarks: false)
         #expect(silence.limit == .seconds(60))
         silence.receivedBookmark(endsInitialEvents: true)
-        #expect(silence.limit == .seconds(630))
+        #expect(silence.limit == .seconds(615))
         #expect(!silence.hasSeenBookmark)
         silence.receivedBookmark(endsInitialEvents: false)
         #expect(silence.limit == .seconds(150))
@@ -44,14 +45,28 @@ import Testing
     @Test func `bookmarks never make the limit longer`() {
         var silence = Self.silence(.seconds(77), isListing: false, expectsBookmarks: false)
         silence.receivedBookmark(endsInitialEvents: false)
-        #expect(silence.limit == .seconds(107))
+        #expect(silence.limit == .seconds(92))
+    }
+
+    @Test(arguments: [0, 0.2, 0.4, 0.6, 0.8, 0.999], [false, true])
+    func `a watch with a short lifetime is silent for at most 45 seconds`(random: Double, sendsBookmarks: Bool) {
+        let lifetime = WatchLifetime.short
+        let silence = WatchSilence(
+            timeout: lifetime.timeout(random: random),
+            grace: lifetime.grace,
+            listTimeout: .seconds(60),
+            isListing: false,
+            expectsBookmarks: sendsBookmarks
+        )
+        #expect(silence.limit >= .seconds(40))
+        #expect(silence.limit <= .seconds(45))
     }
 
     @Test func `a bookmark shortens the limit of the connection`() async throws {
         try await TestCluster.with { cluster in
             let watch = try await cluster.client.watch(PersistentVolume.self, resourceVersion: "1")
             var changes = watch.makeAsyncIterator()
-            #expect(changes.idleTimeout == .seconds(330))
+            #expect(changes.idleTimeout == .seconds(315))
             cluster.server.watches[0].sendBookmark()
             guard case .bookmark = try await changes.next() else {
                 Issue.record("no bookmark came")
@@ -80,7 +95,7 @@ import Testing
                 Issue.record("no list came")
                 return
             }
-            #expect(changes.idleTimeout == .seconds(330))
+            #expect(changes.idleTimeout == .seconds(315))
         }
     }
 

@@ -173,6 +173,30 @@ import Testing
         #expect(machine.step == .watch(resourceVersion: "b"))
     }
 
+    @Test(arguments: [
+        (KubernetesError.Code.tooManyRequests, true), (.serverError, true), (.transport, false), (.timeout, false),
+        (.forbidden, false), (.expired, false),
+    ])
+    func `a refusal because of the server's load counts until a watch has ended`(
+        _ code: KubernetesError.Code,
+        isOverloaded: Bool
+    ) {
+        var machine = watching(from: "10")
+        _ = machine.ended(.failed(code, retryAfter: nil), jitter: 0)
+        #expect(machine.isServerOverloaded == isOverloaded)
+        // Other failures do not change that.
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        #expect(machine.isServerOverloaded == isOverloaded)
+        _ = machine.ended(.closed(after: .seconds(300)), jitter: 0)
+        #expect(!machine.isServerOverloaded)
+    }
+
+    @Test func `a rejected streaming list does not count as overload`() {
+        var machine = WatchStateMachine()
+        _ = machine.ended(.failed(.serverError, retryAfter: nil), jitter: 0)
+        #expect(!machine.isServerOverloaded)
+    }
+
     @Test func `lists between expired watches do not reset the back-off`() {
         var machine = watching(from: "10")
         var delays: [Duration] = []

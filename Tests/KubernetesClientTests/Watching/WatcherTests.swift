@@ -15,11 +15,13 @@ import Testing
     private func watcher(
         _ cluster: TestCluster,
         pageLimit: Int = 500,
+        lifetime: WatchLifetime = .long,
         random: Double = 0,
         errors: Collected<KubernetesError> = Collected()
     ) -> Watcher<PersistentVolume> {
         var watcher = Watcher<PersistentVolume>(
             client: cluster.client,
+            lifetime: lifetime,
             logger: cluster.logger,
             observer: { errors.append($0) }
         )
@@ -138,10 +140,16 @@ import Testing
         }
     }
 
-    @Test(arguments: [(0.0, "300"), (0.999, "599")])
-    func `watches are open for five to ten minutes`(_ random: Double, seconds: String) async throws {
+    @Test(arguments: [
+        (WatchLifetime.long, 0.0, "300"), (.long, 0.999, "599"), (.short, 0, "25"), (.short, 0.999, "30"),
+    ])
+    func `watches are open for five to ten minutes, or for 25 to 30 seconds`(
+        _ lifetime: WatchLifetime,
+        _ random: Double,
+        seconds: String
+    ) async throws {
         try await TestCluster.with { cluster in
-            var events = watcher(cluster, random: random).makeAsyncIterator()
+            var events = watcher(cluster, lifetime: lifetime, random: random).makeAsyncIterator()
             for _ in 0..<2 { _ = try await events.next() }
             try cluster.server.create(.volume("a"))
             _ = try await events.next()
@@ -170,6 +178,28 @@ import Testing
             try await expect(&events, "applied second")
             let version = other["metadata", "resourceVersion"]?.string
             #expect(queries(cluster, .watch).last?["resourceVersion"] == version)
+        }
+    }
+
+    /// An overloaded server would refuse a watch that is reopened often, and leave the cache outdated meanwhile.
+    @Test(arguments: [429, 503])
+    func `after a refusal because of the server's load, the next watch is open for minutes`(_ status: Int) async throws
+    {
+        try await TestCluster.with { cluster in
+            let refused = Collected<Bool>()
+            cluster.server.intercept { request in
+                guard request.verb == .watch, !request.isStreamingList, refused.values.isEmpty else { return nil }
+                refused.append(true)
+                return .fail(StatusError(code: status, reason: "Busy", message: "busy"))
+            }
+            var events = watcher(cluster, lifetime: .short).makeAsyncIterator()
+            try await expect(&events, "restarted", "synced")
+            try cluster.server.create(.volume("first"))
+            try await expect(&events, "applied first")
+            createBeforeTheNextWatch(cluster, "second")
+            cluster.server.watches[0].end()
+            try await expect(&events, "applied second")
+            #expect(queries(cluster, .watch).map { $0["timeoutSeconds"] } == ["25", "300", "25"])
         }
     }
 
@@ -287,6 +317,28 @@ import Testing
             try await expect(&events, "applied b")
             #expect(steps.values.dropFirst(before).first == "failed")
             #expect(steps.values.last == "opened")
+        }
+    }
+
+    @Test func `a watch that continues after its end is not reported open, but as received`() async throws {
+        try await TestCluster.with { cluster in
+            let steps = Collected<String>()
+            var watcher = Watcher<PersistentVolume>(
+                client: cluster.client,
+                logger: cluster.logger,
+                opened: { steps.append("opened") },
+                received: { steps.append("received") }
+            )
+            watcher.random = { 0 }
+            var events = watcher.makeAsyncIterator()
+            for _ in 0..<2 { _ = try await events.next() }
+            try cluster.server.create(.volume("a"))
+            try await expect(&events, "applied a")
+            let before = steps.values.count
+            createBeforeTheNextWatch(cluster, "b")
+            cluster.server.watches[0].end()
+            try await expect(&events, "applied b")
+            #expect(steps.values.dropFirst(before) == ["received", "received"])
         }
     }
 

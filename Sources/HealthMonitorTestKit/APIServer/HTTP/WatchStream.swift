@@ -34,6 +34,13 @@ struct WatchStream: Sendable {
                 }
             }
             if allowsBookmarks {
+                // Source: `nextBookmarkTime` in k8s.io/apiserver, pkg/storage/cacher/cache_watcher.go.
+                if let timeout, timeout > .seconds(2) {
+                    timers.addTask {
+                        try await clock.sleep(for: timeout - .seconds(2))
+                        handle.sendBookmark()
+                    }
+                }
                 timers.addTask {
                     while true {
                         try await clock.sleep(for: bookmarkInterval)
