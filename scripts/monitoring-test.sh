@@ -190,7 +190,7 @@ agent node
 
 # Times are shorter, and everything else is as in the file.
 sed --regexp-extended -e 's/^( *for:) .*/\1 3s/' -e 's/\[[35]m\]/[45s]/' -e 's/\[1h\]/[2m]/' \
-    -e 's/offset 1h/offset 2m/' -e 's/\[6h\]/[15m]/' -e 's/> (120|300)$/> 8/' \
+    -e 's/offset 1h/offset 2m/' -e 's/\[6h\]/[15m]/' -e 's/> (120|300)$/> 8/' -e 's/\+ 120$/+ 5/' \
     $monitoring/rules.yaml >"$directory/rules.yaml"
 # What the same alert does without a range: the failover below must be one that it does not survive.
 cat >>"$directory/rules.yaml" <<'RULE'

@@ -197,7 +197,11 @@ extension HealthState {
         _ unhealthy: [HandleNumber: ClaimNumber],
         _ limits: OutageLimits
     ) -> Duration? {
-        let times = unhealthy.values.compactMap { unhealthyBefore[$0] ?? events.since($0) }
+        var limits = limits
+        limits.window = effectiveProbeInterval ?? limits.window
+        // Not those that the driver no longer reports, and whose recovery is not confirmed.
+        let times = unhealthy.values.filter { driverState(on: $0)?.isClear == false }
+            .compactMap { unhealthyBefore[$0] ?? events.since($0) }
         return limits.beginning(of: times, threshold: limits.threshold(of: volumesInUse))
     }
 

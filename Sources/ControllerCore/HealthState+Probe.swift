@@ -73,7 +73,7 @@ extension HealthState {
     /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
         reviewResponses(at: now)
-        guard probesEveryVolume, let round = probes?.completedRound(at: now) else {
+        guard probesEveryVolume, let round = probes?.completedRound(at: now), round.isConfirmed else {
             reviewLastingOutage(at: now)
             return nil
         }

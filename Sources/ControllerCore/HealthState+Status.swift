@@ -81,6 +81,12 @@ extension HealthState {
         return change(of: report.key, claim, to: report.state)
     }
 
+    /// Since when the volume is in the state that a report writes. The report alone does not know it where the status has
+    /// been found to show the state, and is written again in another form.
+    package func since(_ report: PendingReport<ClaimNumber, VolumeState, Claim>) -> Duration {
+        events.since(report.key) ?? report.since
+    }
+
     /// A change that shows whether the API server keeps `status.healthStatus`; nil while no claim has an unhealthy
     /// volume.
     package var trialStatusChange: StatusChange? {

@@ -83,7 +83,8 @@ package struct OutageLimits: Sendable, Hashable {
     package var minimumVolumes: Int
     /// How many percent of the volumes may turn unhealthy together; 100: there is never an outage.
     package var percent: Int
-    /// The interval in which all volumes are probed, for outages that are found by the times of earlier reports.
+    /// The interval in which all volumes are listed, for outages that are found by the times of earlier reports. Where
+    /// volumes are probed one by one, it is the interval that is achieved.
     package var window: Duration
 
     /// How long an outage that begins may wait for the end of the sweep, so that the first event has the whole numbers.

@@ -78,9 +78,10 @@ extension Reporter {
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
         func change() -> StatusChange? { context.state.withLock { $0.statusChange(for: report) } }
+        let since = context.state.withLock { $0.since(report) }
 
         if let change = change(), let field = change.field, try await keepsField(of: change), context.gate.isLeading {
-            let written = try await patch(change.claim, field, since: report.since)
+            let written = try await patch(change.claim, field, since: since)
             accept(written)
             if !field.conditions.isEmpty { setKeepsField(written.hasHealthStatus) }
             context.logger.info("Updated status.healthStatus", metadata: metadata)
@@ -93,7 +94,7 @@ extension Reporter {
             let patch = MergePatch.condition(
                 condition,
                 of: change.claim,
-                transition: wallClockSeconds(at: report.since),
+                transition: wallClockSeconds(at: since),
                 now: Time.now().seconds
             )
             let written: WatchedClaim = try await context.kubernetes.patch(

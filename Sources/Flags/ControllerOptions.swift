@@ -91,7 +91,7 @@ package struct ControllerOptions: Sendable, Equatable {
             recoverAfter: flags.reports.recoverAfter.duration
         )
         flappingThreshold = Int(flags.reports.flappingThreshold)
-        outageLimits = try flags.reports.outageLimits(window: max(listVolumesInterval, monitorInterval))
+        outageLimits = try flags.reports.outageLimits(window: listVolumesInterval)
         legacyStatus = flags.reports.legacyStatus
         claimCondition = flags.reports.claimCondition
         nodeFailureDuration = flags.reports.enableNodeWatcher ? flags.reports.nodeFailureDuration.duration : nil
@@ -181,7 +181,7 @@ package struct ControllerOptions: Sendable, Equatable {
 extension ReportFlags {
     /// nil: no outage is reported.
     ///
-    /// - Parameter window: the interval in which all volumes are probed.
+    /// - Parameter window: the interval in which all volumes are listed.
     fileprivate func outageLimits(window: Duration) throws(UsageError) -> OutageLimits? {
         guard 0...100 ~= outageThresholdPercent else {
             throw UsageError(message: "--outage-threshold-percent must be between 0 and 100")

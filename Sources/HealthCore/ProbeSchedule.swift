@@ -79,6 +79,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var lastBeginning: Beginning?
     private var roundBegan: Duration
     private var roundIsWhole = true
+    private var roundIsConfirmed = true
     /// The longest time from one probe of a volume to its next, in the last round and in the current one.
     private var longestGaps = (last: Duration.zero, current: Duration.zero)
 
@@ -218,14 +219,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         max(minimumGap, min(interval / (2 * max(entries.count, 1)), .milliseconds(100)))
     }
 
-    /// When another call may begin: at once until a batch has twice its share of the volumes, then in the next one. A few
-    /// calls are always possible, such as those that confirm or repeat others.
+    /// When another call may begin: at once until a batch has twice its share of the volumes, or a few, then as without
+    /// batches.
     private mutating func nextCall(at now: Duration, withBatchesEvery batchInterval: Duration) -> Duration {
         let begin = beginOfBatch(at: now)
         if begin != batch.begin { batch = (begin, 0) }
         batch.calls += 1
         let share = Double(entries.count) * (batchInterval / interval)
-        return max(now + minimumGap, Double(batch.calls) < max(4, 2 * share) ? now : begin + batchInterval)
+        return max(now + minimumGap, Double(batch.calls) < max(4, 2 * share) ? now : min(begin + batchInterval, now + gap))
     }
 
     private func beginOfBatch(at time: Duration) -> Duration {
@@ -272,7 +273,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             entries[key] = nil
             return
         }
-        if outcome == .unconfirmed || outcome == .interrupted { roundIsWhole = false }
+        if outcome == .interrupted { roundIsWhole = false }
+        if outcome == .unconfirmed { roundIsConfirmed = false }
         if outcome == .responded || outcome == .unconfirmed { entry.lastResponse = now }
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
@@ -323,11 +325,15 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         guard !isLate else { return nil }
         defer {
             roundBegan = nextSlot(after: roundBegan, skipping: 1, at: now) - interval
-            roundIsWhole = true
+            (roundIsWhole, roundIsConfirmed) = (true, true)
             longestGaps = (last: longestGaps.current, current: .zero)
         }
         guard roundIsWhole else { return nil }
-        return ProbeRound(volumes: entries.count, responses: entries.values.count { $0.failures == 0 })
+        return ProbeRound(
+            volumes: entries.count,
+            responses: entries.values.count { $0.failures == 0 },
+            isConfirmed: roundIsConfirmed
+        )
     }
 
     /// The first probe is at this moment, later ones in its batch.
@@ -357,4 +363,6 @@ package struct ProbeRound: Sendable, Hashable {
     package var volumes: Int
     /// How many of them had a response to their last call.
     package var responses: Int
+    /// No response in it had to be confirmed by another.
+    package var isConfirmed = true
 }

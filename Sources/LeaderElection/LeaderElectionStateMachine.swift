@@ -156,8 +156,22 @@ struct LeaderElectionStateMachine: Sendable {
         if let record {
             let isOurs = record.holderIdentity == identity
             new.leaseTransitions = isOurs ? record.leaseTransitions : record.leaseTransitions &+ 1
-            if isOurs { new.acquireTime = record.acquireTime }
+            if isOurs {
+                new.acquireTime = record.acquireTime
+                // The API server would not store a record without a change, and others would see no renewal.
+                if new.renewTime == record.renewTime { new.renewTime = record.renewTime.aMicrosecondLater }
+            }
         }
         return new
+    }
+}
+
+extension Time {
+    /// The smallest later time that a Lease can store.
+    fileprivate var aMicrosecondLater: Time {
+        var later = self
+        later.nanos += 1000
+        if later.nanos >= 1_000_000_000 { (later.seconds, later.nanos) = (seconds &+ 1, later.nanos - 1_000_000_000) }
+        return later
     }
 }

@@ -358,6 +358,34 @@ import Testing
         #expect(state.nextEvent(at: .seconds(20)) == .wait(until: .seconds(50)))
     }
 
+    /// The window is the interval, not that of lists.
+    @Test(arguments: [(5, true), (15, false)])
+    mutating func `neither are they if they turned unhealthy in several intervals`(gap: Int, isOutage: Bool) {
+        state = Self.state(restoring: (1...8).map { .seconds(-gap * $0) })
+        state.beginProbing(interval: .seconds(60), at: .zero, using: &Self.random)
+        var now = Duration.zero
+        while now < .seconds(60) {
+            switch state.nextProbe(at: now) {
+            case .run(let handle):
+                let isUnhealthy = (0..<8).contains { handle == "h\($0)" }
+                let conditions = isUnhealthy ? [Self.condition(.inaccessible)] : []
+                let report = VolumeHealthReport(volumeHandle: handle, conditions: conditions)
+                state.receive(.report(report), ofVolumeHandle: handle, at: now)
+            case .wait(let due): now = due ?? .seconds(60)
+            }
+        }
+        #expect(state.completedRound(at: now) != nil)
+        #expect(reportOutages(at: now).count == (isOutage ? 1 : 0))
+    }
+
+    /// As after an outage that has ended, while its recoveries are still being recorded.
+    @Test func `volumes whose recovery is not confirmed yet are no outage for a new leader`() {
+        var next = Self.state(restoring: (0..<10).map { _ in .seconds(-60) })
+        next.sweep(Array(Self.reports([]).suffix(30)), at: .zero)
+        #expect(Self.reportOutages(&next, at: .zero).isEmpty)
+        #expect(next.hasOutage == false)
+    }
+
     @Test func `an outage that follows them does not begin with them`() throws {
         var next = Self.state(restoring: Self.days)
         next.sweep(Self.reports(0..<18), at: .zero)

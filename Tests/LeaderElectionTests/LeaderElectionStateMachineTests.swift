@@ -92,6 +92,21 @@ struct LeaderElectionStateMachineTests {
         }
     }
 
+    /// The API server stores no record without a change, and other candidates would see no renewal.
+    @Test(arguments: [0, 999_999_000])
+    mutating func `a leader whose clock stands still renews with another time`(nanos: Int32) {
+        var stopped = wall(7)
+        stopped.nanos = nanos
+        var held = record("us")
+        held.renewTime = stopped
+        guard case .update(let renewed) = machine.decide(on: held, now: .zero, wall: stopped) else {
+            Issue.record("did not renew its own Lease")
+            return
+        }
+        let time = (renewed.renewTime.seconds, renewed.renewTime.nanos)
+        #expect(time == (nanos == 0 ? (7, 1000) : (8, 0)))
+    }
+
     @Test mutating func `a leader renews without the acquire delay`() {
         _ = machine.decide(on: nil, now: .zero, wall: wall(0))
         machine.didWrite(sent: .zero)

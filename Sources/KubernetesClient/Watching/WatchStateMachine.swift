@@ -124,6 +124,9 @@ struct WatchStateMachine: Sendable, Hashable {
         return true
     }
 
+    /// A watch that continues from a version is open.
+    mutating func openedWatch() { isServerOverloaded = false }
+
     /// A list or a watch has ended.
     ///
     /// - Parameters:

@@ -114,6 +114,7 @@ extension Watcher {
                     expectsBookmarks: machine.expectsBookmarks
                 )
                 log.recovered()
+                machine.openedWatch()
                 // Where nothing has failed, nothing has recovered either.
                 if hasFailed { watcher.opened() } else { watcher.received() }
                 hasFailed = false

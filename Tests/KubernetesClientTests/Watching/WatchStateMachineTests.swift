@@ -177,7 +177,7 @@ import Testing
         (KubernetesError.Code.tooManyRequests, true), (.serverError, true), (.transport, false), (.timeout, false),
         (.forbidden, false), (.expired, false),
     ])
-    func `a refusal because of the server's load counts until a watch has ended`(
+    func `a refusal because of the server's load counts until a watch is open`(
         _ code: KubernetesError.Code,
         isOverloaded: Bool
     ) {
@@ -187,7 +187,10 @@ import Testing
         // Other failures do not change that.
         _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
         #expect(machine.isServerOverloaded == isOverloaded)
-        _ = machine.ended(.closed(after: .seconds(300)), jitter: 0)
+        machine.openedWatch()
+        #expect(!machine.isServerOverloaded)
+        // However that watch ends.
+        _ = machine.ended(.failed(.timeout, retryAfter: nil), jitter: 0)
         #expect(!machine.isServerOverloaded)
     }
 
