@@ -226,7 +226,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         if begin != batch.begin { batch = (begin, 0) }
         batch.calls += 1
         let share = Double(entries.count) * (batchInterval / interval)
-        return max(now + minimumGap, Double(batch.calls) < max(4, 2 * share) ? now : min(begin + batchInterval, now + gap))
+        let isFull = Double(batch.calls) >= max(4, 2 * share)
+        return max(now + minimumGap, isFull ? min(begin + batchInterval, now + gap) : now)
     }
 
     private func beginOfBatch(at time: Duration) -> Duration {
