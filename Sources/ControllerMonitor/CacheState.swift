@@ -28,7 +28,7 @@ final class CacheState: Sendable {
     struct Activity: Sendable {
         /// Whether the watch was begun: a standby without a warm cache has none.
         var hasBegun = false
-        /// When the last event or bookmark arrived.
+        /// When the last event, bookmark or reopening arrived.
         var lastReceived: Duration?
         /// Since when the watch fails, and its last error.
         var failure: (since: Duration, reason: String)?

@@ -13,7 +13,7 @@ package struct MonitorStatus: Sendable {
     package struct Watch: Sendable, Hashable {
         /// The resource, as in RBAC rules: `persistentvolumes`.
         package var resource: String
-        /// The time since the last event or bookmark; nil before the first list.
+        /// The time since the last event, bookmark or reopening; nil before the first list.
         package var silence: Duration?
         /// nil while the watch is open, and before it has begun.
         package var failure: Failure?

@@ -13,7 +13,7 @@ package struct NodeMonitorStatus: Sendable, Hashable {
 
     /// The watch of the node's pods.
     package struct Watch: Sendable, Hashable {
-        /// The time since the last event or bookmark; nil before the first list is complete.
+        /// The time since the last event, bookmark or reopening; nil before the first list is complete.
         package var silence: Duration?
         /// nil while the watch is open, and before it has begun.
         package var failure: Failure?

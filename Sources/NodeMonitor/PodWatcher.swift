@@ -16,7 +16,7 @@ import Synchronization
 final class PodWatcher: Sendable {
     /// What was observed of the watch.
     struct Activity: Sendable {
-        /// When the last event or bookmark arrived; nil before the first list is complete.
+        /// When the last event, bookmark or reopening arrived; nil before the first list is complete.
         var lastReceived: Duration?
         /// Since when the watch fails, and its last error.
         var failure: (since: Duration, reason: String)?

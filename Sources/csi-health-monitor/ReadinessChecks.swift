@@ -41,7 +41,7 @@ enum ReadinessChecks {
     /// Why a watch brings no changes; nil if it does.
     ///
     /// - Parameters:
-    ///   - silence: the time since its last event or bookmark; nil before the first list is complete.
+    ///   - silence: the time since its last event, bookmark or reopening; nil before the first list is complete.
     ///   - failure: nil while it is open.
     ///   - age: the time since it was to begin.
     static func watch(

@@ -82,18 +82,12 @@ import Testing
     }
 
     private static func node(_ name: String, counts: NodeHealthSnapshot.Counts) -> NodeHealthSnapshot.Driver {
-        .init(
-            name: name,
-            isConnected: true,
-            isSupported: true,
-            isHanging: false,
-            problem: nil,
+        let isUnreachable = name == "a.csi"
+        return .fixture(
+            name,
             counts: counts,
-            callsUnderWay: 0,
-            storage: name == "a.csi"
-                ? StorageHealth([StorageHealth.Condition(status: .unreachable, reason: "PathDown", message: "m")])
-                : nil,
-            storageSince: .zero
+            storage: isUnreachable
+                ? StorageHealth([StorageHealth.Condition(status: .unreachable, reason: "PathDown", message: "m")]) : nil
         )
     }
 

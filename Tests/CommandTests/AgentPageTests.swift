@@ -10,20 +10,6 @@ import Testing
 
 /// What the agent's page at `/` shows.
 @Suite struct AgentPageTests {
-    private static func driver(_ name: String, failure: String? = nil) -> NodeMonitorStatus.Driver {
-        .init(
-            name: name,
-            address: "/csi/csi.sock",
-            version: "1.2",
-            method: "NodeGetVolumeHealth",
-            failure: failure.map { .init(age: .seconds(60), reason: $0) },
-            isSupported: true,
-            isHanging: false,
-            problem: nil,
-            sweepAge: .seconds(42)
-        )
-    }
-
     private static func health(
         _ counts: NodeHealthSnapshot.Counts,
         storage: StorageHealth? = nil,
@@ -31,19 +17,7 @@ import Testing
         unresponsive: [NodeHealthSnapshot.UnresponsiveVolume] = []
     ) -> NodeHealthSnapshot {
         NodeHealthSnapshot(
-            drivers: [
-                .init(
-                    name: "a.csi",
-                    isConnected: true,
-                    isSupported: true,
-                    isHanging: false,
-                    problem: nil,
-                    counts: counts,
-                    callsUnderWay: 0,
-                    storage: storage,
-                    storageSince: .zero
-                )
-            ],
+            drivers: [.fixture("a.csi", counts: counts, storage: storage)],
             unhealthy: unhealthy,
             unresponsive: unresponsive,
             unresolvedClaims: 2,
@@ -76,13 +50,9 @@ import Testing
 
     private func page(
         _ health: NodeHealthSnapshot?,
-        drivers: [NodeMonitorStatus.Driver] = [driver("a.csi")]
+        drivers: [NodeMonitorStatus.Driver] = [.fixture("a.csi", sweepAge: .seconds(42))]
     ) -> StatusPage {
-        let monitor = NodeMonitorStatus(
-            drivers: drivers,
-            discoveryProblem: nil,
-            watch: .init(silence: .seconds(20), failure: nil)
-        )
+        let monitor = NodeMonitorStatus.fixture(drivers)
         return AgentPage(
             build: .init(version: "1.2.3", revision: "0fc2dc3", swiftVersion: "6.3"),
             nodeName: "node-1",
@@ -164,7 +134,7 @@ import Testing
         var page = page(nil)
         #expect(page.summary == "The monitor has not started yet")
         #expect(page.tables.map(\.title) == ["Problems", "CSI drivers"])
-        page = self.page(Self.health(.init(healthy: 3)), drivers: [Self.driver("a.csi", failure: "no socket")])
+        page = self.page(Self.health(.init(healthy: 3)), drivers: [.fixture("a.csi", failure: "no socket")])
         #expect(page.summary == "This agent is not able to report")
         #expect(page.tables.first?.rows == [["drivers", "60s", "a.csi: not connected: no socket"]])
         #expect(page.tables[1].rows.first?[2] == "not connected: no socket")
@@ -192,7 +162,7 @@ import Testing
                 since: .zero
             )
             let health = Self.health(.init(unhealthy: 1), unhealthy: [volume])
-            return page(health, drivers: [Self.driver("a.csi", failure: text)]).html
+            return page(health, drivers: [.fixture("a.csi", failure: text)]).html
         }
         let (ordinary, hostile) = (html("ordinary"), html(text))
         #expect(hostile.count { $0 == "<" } == ordinary.count { $0 == "<" })

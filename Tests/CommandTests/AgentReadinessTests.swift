@@ -9,38 +9,7 @@ import Testing
 @testable import csi_health_monitor
 
 @Suite struct AgentReadinessTests {
-    private static func driver(
-        _ name: String?,
-        failure: String? = nil,
-        isSupported: Bool? = true,
-        isHanging: Bool = false,
-        problem: String? = nil
-    ) -> NodeMonitorStatus.Driver {
-        .init(
-            name: name,
-            address: "/csi/csi.sock",
-            version: name == nil ? "" : "1.2",
-            method: isSupported == true && name != nil ? "NodeGetVolumeHealth" : nil,
-            failure: failure.map { .init(age: .seconds(60), reason: $0) },
-            isSupported: isSupported,
-            isHanging: isHanging,
-            problem: problem,
-            sweepAge: nil
-        )
-    }
-
-    private static func status(
-        _ drivers: [NodeMonitorStatus.Driver],
-        discoveryProblem: String? = nil
-    ) -> NodeMonitorStatus {
-        NodeMonitorStatus(
-            drivers: drivers,
-            discoveryProblem: discoveryProblem,
-            watch: .init(silence: .seconds(20), failure: nil)
-        )
-    }
-
-    private var readiness = AgentReadiness(monitor: status([driver("a.csi"), driver("b.csi")]))
+    private var readiness = AgentReadiness(monitor: .fixture([.fixture("a.csi"), .fixture("b.csi")]))
 
     private func failures() -> [String: String] {
         var failures: [String: String] = [:]
@@ -62,15 +31,15 @@ import Testing
     }
 
     @Test mutating func `one driver of several that fails is a note`() {
-        readiness.monitor = Self.status([Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi")])
+        readiness.monitor = .fixture([.fixture("a.csi", failure: "no socket"), .fixture("b.csi")])
         #expect(readiness.isReady)
         #expect(note == "a.csi: not connected: no socket")
     }
 
     @Test mutating func `it is not ready when every driver fails`() {
-        readiness.monitor = Self.status([
-            Self.driver("a.csi", failure: "no socket"), Self.driver("b.csi", problem: "no volume is found"),
-            Self.driver("c.csi", isSupported: false, problem: "no capability"),
+        readiness.monitor = .fixture([
+            .fixture("a.csi", failure: "no socket"), .fixture("b.csi", problem: "no volume is found"),
+            .fixture("c.csi", isSupported: false, problem: "no capability"),
         ])
         let check = readiness.checks[0]
         #expect(
@@ -80,40 +49,40 @@ import Testing
     }
 
     @Test mutating func `a driver whose calls hang is a note, even if it is the only one`() {
-        readiness.monitor = Self.status([Self.driver("a.csi", isHanging: true)])
+        readiness.monitor = .fixture([.fixture("a.csi", isHanging: true)])
         #expect(readiness.isReady)
         #expect(note == "a.csi: its calls time out, one call per interval is made")
     }
 
     @Test mutating func `a driver that has just lost its connection is a note`() {
-        var driver = Self.driver("a.csi", failure: "no socket")
+        var driver = NodeMonitorStatus.Driver.fixture("a.csi", failure: "no socket")
         driver.failure?.age = ReadinessChecks.tolerance - .seconds(1)
-        readiness.monitor = Self.status([driver])
+        readiness.monitor = .fixture([driver])
         #expect(readiness.isReady)
         driver.failure?.age = ReadinessChecks.tolerance
-        readiness.monitor = Self.status([driver])
+        readiness.monitor = .fixture([driver])
         #expect(!readiness.isReady)
     }
 
     @Test mutating func `drivers that report no health are a note`() {
-        readiness.monitor = Self.status([Self.driver("a.csi", isSupported: false, problem: "no capability")])
+        readiness.monitor = .fixture([.fixture("a.csi", isSupported: false, problem: "no capability")])
         #expect(readiness.isReady)
         #expect(note == "a.csi: no capability")
     }
 
     @Test mutating func `a driver that is not identified is named by its socket`() {
-        readiness.monitor = Self.status([Self.driver(nil, failure: "no socket", isSupported: nil)])
+        readiness.monitor = .fixture([.fixture(nil, failure: "no socket", isSupported: nil)])
         #expect(failures() == ["drivers": "/csi/csi.sock: not connected: no socket"])
     }
 
     @Test mutating func `a node without drivers is ready`() {
-        readiness.monitor = Self.status([])
+        readiness.monitor = .fixture([])
         #expect(readiness.isReady)
         #expect(note == "no CSI driver was found")
     }
 
     @Test mutating func `a registration directory that cannot be read fails`() {
-        readiness.monitor = Self.status([], discoveryProblem: "mount it")
+        readiness.monitor = .fixture([], discoveryProblem: "mount it")
         #expect(failures() == ["drivers": "mount it"])
     }
 
@@ -140,28 +109,22 @@ import Testing
 
     @Test func `the page lists each driver with its state and its volumes`() {
         let page = DriversPage(
-            status: Self.status(
+            status: NodeMonitorStatus.fixture(
                 [
-                    Self.driver("a.csi"), Self.driver("b.csi", isHanging: true),
-                    Self.driver(nil, failure: "no socket", isSupported: nil),
+                    .fixture("a.csi"), .fixture("b.csi", isHanging: true),
+                    .fixture(nil, failure: "no socket", isSupported: nil),
                 ],
                 discoveryProblem: "mount it"
             ),
             health: NodeHealthSnapshot(
                 drivers: [
-                    .init(
-                        name: "a.csi",
-                        isConnected: true,
-                        isSupported: true,
-                        isHanging: false,
-                        problem: nil,
+                    .fixture(
+                        "a.csi",
                         counts: .init(healthy: 4, unhealthy: 1, waiting: 2),
-                        callsUnderWay: 0,
                         storage: StorageHealth([
                             .init(status: .degraded, reason: "PathsDown", message: "2 of 4 paths respond"),
                             .init(status: .unreachable, reason: "NoRoute", message: ""),
-                        ]),
-                        storageSince: .zero
+                        ])
                     )
                 ],
                 unhealthy: [],

@@ -8,7 +8,7 @@ import NodeMonitor
 struct AgentSnapshot: Sendable {
     /// As `/readyz` reports it.
     var isUp: Bool
-    /// The time since the last event or bookmark of the watch of pods; nil before the first list is complete.
+    /// The time since the last event, bookmark or reopening of the watch of pods; nil before the first list is complete.
     var watchSilence: Duration?
     /// Each RBAC rule that was found missing, and whether it still is.
     var rules: [(rule: String, isMissing: Bool)] = []

@@ -16,12 +16,12 @@ extension CollectedMetric {
         )
     }
 
-    /// - Parameter silences: for each watch that has started, the time since its last event or bookmark.
+    /// - Parameter silences: for each watch that has started, the time since its last event, bookmark or reopening.
     static func watchAges(_ silences: [(resource: String, age: Duration)]) -> CollectedMetric {
         CollectedMetric(
             MetricDescription(
                 name: "csi_volume_health_watch_age_seconds",
-                help: "Time since the last event or bookmark of a watch.",
+                help: "Time since the last event, bookmark or reopening of a watch.",
                 labelNames: ["resource"]
             ),
             samples: silences.map { ([$0.resource], $0.age / .seconds(1)) }

@@ -18,7 +18,7 @@ struct SidecarSnapshot: Sendable {
     var driverVersion = ""
     /// As `/readyz` reports it.
     var isUp = true
-    /// For each watch that has started, the time since its last event or bookmark.
+    /// For each watch that has started, the time since its last event, bookmark or reopening.
     var watchSilences: [(resource: String, age: Duration)] = []
     /// Each RBAC rule that was found missing, and whether it still is.
     var rules: [(rule: String, isMissing: Bool)] = []
