@@ -29,7 +29,7 @@ package.targets.append(
     .executableTarget(
         name: "csi-health-monitor",
         dependencies: [
-            "CBuildSettings", "CMalloc", "CSIClient", "ControllerCore", "ControllerMonitor", "DriverCheck", "Flags",
+            "CBuildSettings", "CGlibc", "CSIClient", "ControllerCore", "ControllerMonitor", "DriverCheck", "Flags",
             "GRPCTransport", "HTTPEndpoint", "HealthCore", "HealthRuntime", "KlogLogging", "KubeletPlugins",
             "KubernetesAPI", "KubernetesClient", "LeaderElection", "Metrics", "NodeCore", "NodeMonitor",
             "VolumeStatus", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
@@ -70,13 +70,13 @@ package.targets += modules([
 ])
 let generated: Imports = ["CSISpec": [.swiftProtobuf], "KubernetesAPI": ["ProtobufWire", .swiftProtobuf]]
 package.targets += modules(generated, settings: .generated)
-package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CMalloc", "COpenSSL", "CYAML"].map { .systemLibrary(name: $0) }
+package.targets += ["CBuildSettings", "CCurl", "CGRPC", "CGlibc", "COpenSSL", "CYAML"].map { .systemLibrary(name: $0) }
 
 // MARK: Tests, in Tests, and the kit that they share with the tools
 
 package.targets += modules([
     "HealthMonitorTestKit": [
-        "CGRPC", "CMalloc", "GRPCTransport", "Threads", .crypto, .nioCore, .nioHTTP1, .nioHTTP2, .nioPosix, .nioSSL,
+        "CGRPC", "CGlibc", "GRPCTransport", "Threads", .crypto, .nioCore, .nioHTTP1, .nioHTTP2, .nioPosix, .nioSSL,
         .subprocess, .swiftASN1, .systemPackage, .x509,
     ]
 ])
@@ -88,8 +88,8 @@ package.targets += tests([
     ],
     "ControllerCoreTests": ["CompactStorage", "ControllerCore", "HealthCore"], "HTTPTransportTests": ["HTTPTransport"],
     "ControllerMonitorTests": [
-        "CSIClient", "ControllerCore", "ControllerMonitor", "GRPCTransport", "HealthCore", "HealthRuntime",
-        "KubernetesAPI", "KubernetesClient", "LeaderElection", .swiftProtobuf,
+        "CSIClient", "ControllerCore", "ControllerMonitor", "GRPCTransport", "HTTPTransport", "HealthCore",
+        "HealthRuntime", "KubernetesAPI", "KubernetesClient", "LeaderElection", .swiftProtobuf,
     ],
     "CSIClientTests": ["CSIClient", "CSISpec", "GRPCTransport"], "GRPCTransportTests": ["GRPCTransport"],
     "HTTPEndpointTests": ["HTTPEndpoint", "Metrics", .nioCore, .nioHTTP1, .nioPosix],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CMalloc
+import CGlibc
 import Foundation
 
 /// What this process holds: for tests of leaks, in a process of their own.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import CMalloc
+import CGlibc
 
 /// glibc's malloc, configured to return free memory to the system: pages of lists are hundreds of kilobytes and freed
 /// at once.

@@ -29,7 +29,9 @@ enum Services {
         endpoint: EndpointService?,
         readiness: ReadinessReporter
     ) async throws {
-        let services: [(any Service)?] = [endpoint, monitor, ReadinessService(reporter: readiness)]
+        let services: [(any Service)?] = [
+            endpoint, monitor, ReadinessService(reporter: readiness), ProgramImageService(),
+        ]
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.compactMap(\.self).map {
