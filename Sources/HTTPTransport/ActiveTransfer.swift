@@ -40,7 +40,17 @@ final class ActiveTransfer {
             error.code = .transport
             error.message += ": the request was sent on an earlier connection, it may have been received"
         }
+        // CURLOPT_CONNECTTIMEOUT_MS(3): libcurl has one code for all timeouts.
+        if error.code == .timeout, !handle.hasSentRequest { error.code = .connect }
         return error
+    }
+
+    /// The error of a timeout: ``HTTPError/Code/connect`` while there is no connection, TLS included, on which the
+    /// request could be sent.
+    private func timedOut(after timeout: Duration, _ missing: String) -> HTTPError {
+        handle.hasSentRequest
+            ? HTTPError(code: .timeout, message: "\(transfer.request): \(missing) \(timeout)")
+            : HTTPError(code: .connect, message: "\(transfer.request): not connected after \(timeout)")
     }
 
     /// Continues after a pause.
@@ -62,12 +72,12 @@ final class ActiveTransfer {
         if transfer.isPaused { lastActivity = now }
         if let idle = transfer.idleTimeout {
             let remaining = idle - (now - lastActivity)
-            if remaining <= .zero { return .timeout("\(request): nothing received for \(idle)") }
+            if remaining <= .zero { return timedOut(after: idle, "nothing received for") }
             wait = min(wait, remaining)
         }
         if let total = request.timeouts.total {
             let remaining = total - (now - start)
-            if remaining <= .zero { return .timeout("\(request): not complete after \(total)") }
+            if remaining <= .zero { return timedOut(after: total, "not complete after") }
             wait = min(wait, remaining)
         }
         return nil
@@ -97,11 +107,5 @@ extension ActiveTransfer {
             handle.forbidConnectionReuse()
             return 0
         }
-    }
-}
-
-extension HTTPError {
-    fileprivate static func timeout(_ message: String) -> HTTPError {
-        HTTPError(code: .timeout, message: message)
     }
 }

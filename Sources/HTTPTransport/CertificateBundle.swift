@@ -13,7 +13,8 @@ package struct CertificateBundle: Sendable, Hashable {
     private let certificates: [[UInt8]]
     /// The positions, from 1, of the `CERTIFICATE` blocks that cannot be read.
     package let skipped: [Int]
-    /// Whether every block has its end line, which a file that is still being written lacks.
+    /// Whether every block has its end line, which a file that is still being written lacks; so does one with a block
+    /// that was damaged for good.
     package let isComplete: Bool
 
     package init(pem: [UInt8]) {

@@ -62,9 +62,10 @@ final class EasyHandle {
     /// libcurl's sentence about the failure of the transfer; empty when it has none.
     var errorText: String { unsafe String(cString: errorBuffer) }
 
-    /// Whether a request was sent, wholly or in part, on any connection.
+    /// Whether a request was sent, wholly or in part, on any connection. The CONNECT to a proxy counts as one.
     var hasSentRequest: Bool {
         // CURLINFO_REQUEST_SIZE(3): the size of all requests of the transfer, those on earlier connections included.
+        // start_CONNECT in lib/http_proxy.c of 7.88.1 adds to it.
         var size = 0
         return unsafe CCurl_getinfo_long(pointer, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK && size > 0
     }

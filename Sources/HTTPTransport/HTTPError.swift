@@ -21,12 +21,13 @@ package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The request cannot be sent: its URL is invalid, or its scheme is neither http nor https.
         package static let invalidRequest = Code(kind: .invalidRequest)
-        /// The server's name cannot be resolved, or it refuses connections. Nothing of the request was sent.
+        /// The server's name cannot be resolved, it refuses connections, or a timeout has passed before there was one.
+        /// Nothing of the request was sent.
         package static let connect = Code(kind: .connect)
         /// The server's certificate is not trusted (its authority, its name, its dates), or the server refuses the
         /// client's. The server has not received the request.
         package static let tls = Code(kind: .tls)
-        /// One of ``HTTPRequest/Timeouts`` has passed.
+        /// One of ``HTTPRequest/Timeouts`` has passed since the request was sent. The server may have received it.
         package static let timeout = Code(kind: .timeout)
         /// The connection broke, or the server does not speak HTTP. The server may have received the request.
         package static let transport = Code(kind: .transport)

@@ -17,7 +17,7 @@ package struct HTTPRequest: Sendable, CustomStringConvertible {
 
     /// When ``HTTPClient/execute(_:)`` returns.
     package enum Delivery: Sendable, Hashable {
-        /// When the whole body is in memory. More than 256 MiB fail with Code.bodyTooLarge.
+        /// When the whole body is in memory. More than 16 MiB fail with Code.bodyTooLarge.
         case buffered
         /// When the head has arrived. The server has to wait for the reader of the body.
         case streamed

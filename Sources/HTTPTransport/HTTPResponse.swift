@@ -26,8 +26,9 @@ package struct HTTPResponse: Sendable {
 package struct HTTPBody: AsyncSequence, Sendable {
     /// With this many unread bytes of a streamed body, the server has to wait.
     static let highWaterMark = 256 << 10
-    /// With this many bytes of a buffered body, the transfer fails when more arrive.
-    static let bufferLimit = 256 << 20
+    /// With this many bytes of a buffered body, the transfer fails when more arrive. A body takes twice its size while
+    /// it is collected, and the process has 128 MiB in all (`manifests/agent`).
+    static let bufferLimit = 16 << 20
 
     /// Cancels the transfer when the last reference to it is released.
     fileprivate final class Reader: Sendable {
@@ -80,6 +81,8 @@ package struct HTTPBody: AsyncSequence, Sendable {
     /// - Throws: as the iterator does; Code.bodyTooLarge as soon as there are more than `limit` bytes.
     package func collect(upTo limit: Int) async throws(HTTPError) -> [UInt8] {
         var bytes: [UInt8] = []
+        // All of a buffered body. An array that grows as it is filled would have up to twice its size, and be copied.
+        bytes.reserveCapacity(Swift.min(limit, reader.transfer.bufferedBytes))
         var iterator = makeAsyncIterator()
         while let chunk = try await iterator.next() {
             guard bytes.count + chunk.count <= limit else {

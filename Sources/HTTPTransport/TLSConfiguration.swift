@@ -42,16 +42,10 @@ package struct TLSConfiguration: Sendable, Hashable {
 extension TLSConfiguration {
     /// Why the configuration cannot be used; nil when OpenSSL can read the certificates and the key, and the key
     /// belongs to the client's certificate. Dates and names are not checked. The text contains no certificate and no
-    /// key.
-    ///
-    /// Unlike ``HTTPClient``, rejects an incomplete file of authorities: it is probably still being written. Blocks the
-    /// thread for less than a millisecond.
+    /// key. Blocks the thread for less than a millisecond.
     package var problem: String? {
-        if let certificateAuthorities {
-            let bundle = CertificateBundle(pem: certificateAuthorities)
-            guard bundle.count > 0, bundle.isComplete else {
-                return "no certificate authority can be read, or the file is incomplete"
-            }
+        if let certificateAuthorities, CertificateBundle(pem: certificateAuthorities).count == 0 {
+            return "no certificate authority can be read"
         }
         do throws(ClientCertificate.Problem) {
             try clientCertificate?.check()
@@ -59,6 +53,11 @@ extension TLSConfiguration {
         } catch {
             return "client certificate: \(error.message)"
         }
+    }
+
+    /// Whether the authorities are complete, see ``CertificateBundle/isComplete``.
+    package var areAuthoritiesComplete: Bool {
+        certificateAuthorities.map { CertificateBundle(pem: $0).isComplete } ?? true
     }
 
     /// The readable ones of ``certificateAuthorities``, in PEM; nil: the authorities of the system are trusted.

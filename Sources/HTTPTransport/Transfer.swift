@@ -51,6 +51,11 @@ final class Transfer: Sendable {
         state.withLock { $0.end != nil }
     }
 
+    /// How many bytes of the body have arrived and are not read.
+    var bufferedBytes: Int {
+        state.withLock { $0.bufferedBytes }
+    }
+
     /// Ends the transfer with Code.cancelled unless it has ended.
     func cancel() {
         if !hasEnded { loop.send(.cancel(self)) }

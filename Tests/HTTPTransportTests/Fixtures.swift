@@ -9,10 +9,11 @@ import HealthMonitorTestKit
 func withClient<R>(
     tls: TLSConfiguration = TLSConfiguration(),
     proxy: ProxyURL? = nil,
+    connectTimeout: Duration = .seconds(3600),
     _ body: (HTTPClient) async throws -> R
 ) async throws -> R {
     let client = try HTTPClient(
-        configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1", connectTimeout: .seconds(3600))
+        configuration: .init(tls: tls, proxy: proxy, userAgent: "test/1", connectTimeout: connectTimeout)
     )
     do {
         let result = try await body(client)

@@ -71,6 +71,20 @@ import Testing
         }
     }
 
+    @Test func `a buffered body may have 16 MiB`() async throws {
+        let limit = 16 << 20
+        try await withPlainServer { request in
+            TestHTTPResponse(bytes: [UInt8](repeating: 1, count: request.path == "/longer" ? limit + (1 << 20) : limit))
+        } _: { client, url in
+            let whole = try await client.execute(HTTPRequest(url: url)).body.collect(upTo: .max)
+            #expect(whole.count == limit)
+            #expect(whole.capacity < limit + (1 << 20))
+            let longer = HTTPRequest(url: url + "/longer")
+            let error = await #expect(throws: HTTPError.self) { try await client.execute(longer).status }
+            #expect(error?.code == .bodyTooLarge)
+        }
+    }
+
     @Test func `a buffered response is returned when it is complete`() async throws {
         try await withTLSServer { _ in
             TestHTTPResponse(

@@ -48,6 +48,29 @@ import Testing
         }
     }
 
+    enum Limit: CaseIterable {
+        case connect, idle, total
+    }
+
+    /// Nothing of the request was sent: not while the server drops SYNs, nor while it does not take part in the TLS
+    /// handshake.
+    @Test(arguments: Limit.allCases, [true, false])
+    func `a timeout before there is a connection is a failed connection`(limit: Limit, overTLS: Bool) async throws {
+        let short = Duration.milliseconds(200)
+        try await withSilentListener(acceptsHandshakes: overTLS) { port in
+            try await withClient(connectTimeout: limit == .connect ? short : .seconds(3600)) { client in
+                var request = HTTPRequest(url: "\(overTLS ? "https" : "http")://127.0.0.1:\(port)/")
+                switch limit {
+                case .connect: break
+                case .idle: request.timeouts.idle = short
+                case .total: request.timeouts.total = short
+                }
+                let error = await #expect(throws: HTTPError.self) { try await client.execute(request).status }
+                #expect(error?.code == .connect, "\(String(describing: error))")
+            }
+        }
+    }
+
     @Test func `the idle timeout can be changed during a transfer`() async throws {
         let (changed, change) = AsyncStream.makeStream(of: Void.self)
         try await withPlainServer { _ in

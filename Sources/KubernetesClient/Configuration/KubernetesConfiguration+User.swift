@@ -80,16 +80,14 @@ private struct KubeconfigSearch {
         }
     }
 
-    /// Why there is no kubeconfig, and what to do.
+    /// Why ``kubeconfig()`` returned nil, which it does not with `--kubeconfig`, and what to do.
     var failure: String {
         let names = paths.joined(separator: ", ")
-        switch source {
-        case .flag, .variable:
+        if source == .variable {
             let file = paths.count == 1 ? "a file that does not exist" : "only files that do not exist"
             return "KUBECONFIG names \(file): \(names): correct or unset it, or set --kubeconfig"
-        case .home:
-            let home = paths.isEmpty ? "HOME is not set" : "\(names) does not exist"
-            return "there is no kubeconfig: KUBECONFIG is not set, and \(home): set KUBECONFIG or --kubeconfig"
         }
+        let home = paths.isEmpty ? "HOME is not set" : "\(names) does not exist"
+        return "there is no kubeconfig: KUBECONFIG is not set, and \(home): set KUBECONFIG or --kubeconfig"
     }
 }

@@ -80,19 +80,22 @@ extension KubernetesConfiguration {
             numbers = bundle.skipped
             readable = bundle.count
         }
+
+        func log(to logger: Logger) {
+            logger.warning(
+                "Skipped unreadable certificate authorities",
+                metadata: [
+                    "source": "\(source)", "skipped": .stringConvertible(numbers.count),
+                    "certificates": "\(numbers.map(String.init).joined(separator: ","))",
+                    "readable": .stringConvertible(readable),
+                ]
+            )
+        }
     }
 
     /// Logs problems that do not prevent the use of the configuration.
     package func logWarnings(to logger: Logger) {
-        guard let skipped = skippedAuthorities else { return }
-        logger.warning(
-            "Skipped unreadable certificate authorities",
-            metadata: [
-                "source": "\(skipped.source)", "skipped": .stringConvertible(skipped.numbers.count),
-                "certificates": "\(skipped.numbers.map(String.init).joined(separator: ","))",
-                "readable": .stringConvertible(skipped.readable),
-            ]
-        )
+        skippedAuthorities?.log(to: logger)
     }
 }
 

@@ -34,7 +34,8 @@ package struct TLSFiles: Sendable, Hashable {
 
     /// `tls` with the current content of the files.
     ///
-    /// - Throws: if a file cannot be read, or its content is not usable, such as half-written.
+    /// - Throws: if a file cannot be read, or its content is not usable. A file of authorities that is half-written may
+    ///   be usable.
     func read(into tls: TLSConfiguration) throws(KubernetesConfigurationError) -> TLSConfiguration {
         var tls = tls
         if let path = certificateAuthorities {

@@ -8,13 +8,18 @@ import Synchronization
 /// Gets credentials from a credential plugin: client-go's `Authenticator`.
 ///
 /// The plugin runs when there are no credentials, when they have expired and when the server has rejected them; once at
-/// a time, for all clients of a configuration. It runs in the task of the request that needs the credentials.
+/// a time, for all clients of a configuration. The requests that need the credentials wait for the run. It goes on
+/// without a request that is cancelled, and ends early only by the shutdown of the client that has started it
+/// (``ExecRun``).
 package final class ExecAuthenticator: Sendable {
+    private typealias Outcome = Result<ExecCredentialCache.Entry, KubernetesConfigurationError>
+
     private struct State {
         var cache = ExecCredentialCache()
         var isRunning = false
-        /// Requests that wait for the run. It finishes their streams.
-        var waiters: [AsyncStream<Never>.Continuation] = []
+        /// Requests that wait for the run. It sends them its outcome, none if a shutdown has ended it, and finishes
+        /// their streams.
+        var waiters: [AsyncStream<Outcome>.Continuation] = []
     }
 
     package let plugin: ExecPlugin
@@ -31,9 +36,14 @@ package final class ExecAuthenticator: Sendable {
 
     /// The credentials for a request.
     ///
-    /// - Throws: why the plugin returned none, or an error of any kind if the caller's task was cancelled.
-    func current(_ logger: Logger) async throws(KubernetesConfigurationError) -> ExecCredentialCache.Entry {
-        let entry = try await entry(logger) { cache in
+    /// - Parameter run: the client's.
+    /// - Throws: why the plugin returned none, or an error of any kind if the caller's task was cancelled or the client
+    ///   is shut down.
+    func current(
+        in run: ExecRun,
+        _ logger: Logger
+    ) async throws(KubernetesConfigurationError) -> ExecCredentialCache.Entry {
+        let entry = try await entry(in: run, logger) { cache in
             cache.step(now: now(), date: Double(time(nil)))
         }
         guard let entry else { throw plugin.error(.missing, "has no credentials") }
@@ -41,59 +51,63 @@ package final class ExecAuthenticator: Sendable {
     }
 
     /// The credentials to use after the server has rejected those of a run; nil if there are no others.
-    func replacement(for run: Int, _ logger: Logger) async -> ExecCredentialCache.Entry? {
-        let entry = try? await entry(logger) { $0.stepAfterRejection(of: run, now: now()) }
-        return entry?.run == run ? nil : entry
+    func replacement(for number: Int, in run: ExecRun, _ logger: Logger) async -> ExecCredentialCache.Entry? {
+        let entry = try? await entry(in: run, logger) { $0.stepAfterRejection(of: number, now: now()) }
+        return entry?.run == number ? nil : entry
     }
 
     private func entry(
+        in run: ExecRun,
         _ logger: Logger,
         step: (ExecCredentialCache) -> ExecCredentialCache.Step?
     ) async throws(KubernetesConfigurationError) -> ExecCredentialCache.Entry? {
         while true {
-            let (next, waits) = state.withLock { state -> (ExecCredentialCache.Step?, AsyncStream<Never>?) in
+            let (outcomes, outcome) = AsyncStream.makeStream(of: Outcome.self)
+            let (next, isRunning) = state.withLock { state in
                 let next = step(state.cache)
-                guard case .run = next else { return (next, nil) }
-                guard state.isRunning else {
-                    state.isRunning = true
-                    return (next, nil)
-                }
-                let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
-                state.waiters.append(continuation)
-                return (next, stream)
-            }
-            if let waits {
-                for await _ in waits {}
-                if Task.isCancelled { throw plugin.error(.invalid, "cancelled") }
-                continue
+                guard case .run = next else { return (next, false) }
+                defer { state.isRunning = true }
+                state.waiters.append(outcome)
+                return (next, state.isRunning)
             }
             switch next {
             case nil: return nil
             case .use(let entry): return entry
             case .fail(let error): throw error
-            case .run: try await run(logger)
+            case .run:
+                if !isRunning, !run.start({ await self.run(logger) }) {
+                    ended(nil)
+                    throw plugin.error(.invalid, "was not run: the client is shut down")
+                }
+                for await outcome in outcomes { return try outcome.get() }
+                if Task.isCancelled { throw plugin.error(.invalid, "cancelled") }
             }
         }
     }
 
-    private func run(_ logger: Logger) async throws(KubernetesConfigurationError) {
-        let outcome: Result<ExecCredential, KubernetesConfigurationError>
+    private func run(_ logger: Logger) async {
+        let result: Result<ExecCredential, KubernetesConfigurationError>
         do throws(KubernetesConfigurationError) {
-            outcome = .success(try await credential(logger))
+            result = .success(try await credential(logger))
         } catch {
-            outcome = .failure(error)
+            result = .failure(error)
         }
-        let isCancelled = Task.isCancelled
+        // A shutdown is not a failure of the plugin. Requests of other clients start another run.
+        if case .failure = result, Task.isCancelled { return ended(nil) }
         let finished = now()
+        ended(state.withLock { $0.cache.ran(result, now: finished) })
+    }
+
+    private func ended(_ outcome: Outcome?) {
         let waiters = state.withLock { state in
-            // The cancellation of a caller is not a failure of the plugin.
-            if case .failure = outcome, isCancelled {} else { state.cache.ran(outcome, now: finished) }
             state.isRunning = false
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in waiters { waiter.finish() }
-        _ = try outcome.get()
+        for waiter in waiters {
+            if let outcome { waiter.yield(outcome) }
+            waiter.finish()
+        }
     }
 
     private func credential(_ logger: Logger) async throws(KubernetesConfigurationError) -> ExecCredential {

@@ -129,14 +129,22 @@ struct ExecCredentialCache: Sendable {
     }
 
     /// The plugin has run. After a failure, the last credential stays in use until it expires.
-    mutating func ran(_ outcome: Result<ExecCredential, KubernetesConfigurationError>, now: Duration) {
+    ///
+    /// - Returns: the outcome, with the entry of the credential.
+    @discardableResult
+    mutating func ran(
+        _ outcome: Result<ExecCredential, KubernetesConfigurationError>,
+        now: Duration
+    ) -> Result<Entry, KubernetesConfigurationError> {
         ranAt = now
         switch outcome {
         case .success(let credential):
-            entry = Entry(credential: credential, run: (entry?.run ?? 0) + 1)
-            failure = nil
+            let new = Entry(credential: credential, run: (entry?.run ?? 0) + 1)
+            (entry, failure) = (new, nil)
+            return .success(new)
         case .failure(let error):
             failure = error
+            return .failure(error)
         }
     }
 }

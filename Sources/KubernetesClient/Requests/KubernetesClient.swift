@@ -9,8 +9,8 @@ import Synchronization
 
 /// A client of one API server: objects and watches in protobuf, over HTTP/1.1.
 ///
-/// Safe for concurrent calls. Cancelling the task ends a call with `cancelled`. A request is sent again only if its
-/// token or its connection was rejected, and the credential files or the credential plugin have others by then. All
+/// Safe for concurrent calls. Cancelling the task ends a call with `cancelled`. A request is sent again, once, only if
+/// its token or its connection was rejected, and the credential files or the credential plugin have others by then. All
 /// other retries are up to the caller.
 ///
 /// Requests are logged at the `trace` level: method, path, status, duration. Bodies and tokens are never logged.
@@ -47,9 +47,7 @@ package final class KubernetesClient: Sendable {
     private let server: String
     private let host: String
     private let http: HTTPClient
-    private let bearerToken: BearerToken
-    private let execAuthenticator: ExecAuthenticator?
-    private let tlsCredentials: TLSCredentials
+    private let credentials: ClientCredentials
     let requestTimeout: Duration
     /// nil without a rate limit. No lock of this class is held while another one is taken.
     private let tokenBucket: Mutex<TokenBucket>?
@@ -91,9 +89,6 @@ package final class KubernetesClient: Sendable {
         self.requestTimeout = requestTimeout
         self.observer = observer
         self.skippedObject = skippedObject
-        bearerToken = BearerToken(configuration.credentials)
-        execAuthenticator =
-            if case .exec(let authenticator) = configuration.credentials { authenticator } else { nil }
         tokenBucket = rateLimit.map { Mutex(TokenBucket($0, now: now())) }
         let http: HTTPClient
         do {
@@ -112,11 +107,14 @@ package final class KubernetesClient: Sendable {
             )
         }
         self.http = http
-        tlsCredentials = TLSCredentials(configuration, now: now(), logger: logger) { http.use($0) }
+        let tls = TLSCredentials(configuration, now: now(), logger: logger) { http.use($0) }
+        credentials = ClientCredentials(configuration, tls: tls, now: now, logger: logger)
     }
 
-    /// Ends requests and watches in flight with `shutdown`, and closes the connections. Idempotent.
+    /// Ends requests and watches in flight with `shutdown`, and closes the connections. A credential plugin that runs
+    /// for this client is killed. Idempotent.
     package func shutdown() async {
+        await credentials.shutdown()
         await http.shutdown()
     }
 }
@@ -173,7 +171,7 @@ extension KubernetesClient {
         }
     }
 
-    /// Sends a request; again, if its token or connection was rejected and there are other credentials. Returns
+    /// Sends a request; once more, if its token or connection was rejected and there are other credentials. Returns
     /// successful responses only.
     private func execute(
         _ info: RequestInfo,
@@ -184,29 +182,13 @@ extension KubernetesClient {
         guard [info.namespace, info.name].allSatisfy({ $0.map { !["", ".", ".."].contains($0) } ?? true }) else {
             throw KubernetesError(code: .badRequest, message: "\(info): a name or a namespace is empty, . or ..")
         }
-        var token: String?
-        var execEntry: ExecCredentialCache.Entry?
-        do {
-            token = try bearerToken.current(now: now())
-            execEntry = try await execAuthenticator?.current(logger)
-        } catch {
-            if Task.isCancelled { throw .cancelled(info) }
-            throw KubernetesError(
-                code: .unauthorized,
-                message: "\(info): no credentials: \(error.message)",
-                cause: error
-            )
-        }
-        if let execEntry {
-            token = execEntry.credential.token
-            tlsCredentials.use(execEntry)
-        }
-        var generation = tlsCredentials.current(now: now())
+        var credentials = try await credentials(for: info)
+        var mayResend = true
         while true {
             let response: HTTPResponse
             let body: [UInt8]
             do throws(HTTPError) {
-                var request = request(info, content, token: token)
+                var request = request(info, content, token: credentials.token)
                 request.timeouts = timeouts
                 request.delivery = delivery
                 response = try await http.execute(request)
@@ -215,10 +197,10 @@ extension KubernetesClient {
             } catch {
                 // A server that rejects a certificate may also close the connection without an alert. Then the request
                 // may have been applied, and is not sent again.
-                if [.tls, .transport].contains(error.code),
-                    let fresh = tlsCredentials.replacement(for: generation, now: now()), error.code == .tls
+                if mayResend, [.tls, .transport].contains(error.code),
+                    let others = self.credentials.replacement(forConnectionOf: credentials), error.code == .tls
                 {
-                    generation = fresh
+                    (credentials, mayResend) = (others, false)
                     continue
                 }
                 throw KubernetesError(error, request: info)
@@ -229,29 +211,30 @@ extension KubernetesClient {
                 else { return response }
                 throw KubernetesError(contentType: type, httpStatus: response.status, request: info)
             }
-            if response.status == 401 {
-                let freshToken = bearerToken.replacement(for: token, now: now())
-                let freshTLS = tlsCredentials.replacement(for: generation, now: now())
-                if let run = execEntry?.run,
-                    let fresh = await execAuthenticator?.replacement(for: run, logger)
-                {
-                    execEntry = fresh
-                    token = fresh.credential.token
-                    tlsCredentials.use(fresh)
-                    generation = tlsCredentials.current(now: now())
-                    continue
-                }
-                if freshToken != nil || freshTLS != nil {
-                    token = freshToken ?? token
-                    generation = freshTLS ?? generation
-                    continue
-                }
+            if mayResend, response.status == 401,
+                let others = await self.credentials.replacement(for: credentials)
+            {
+                (credentials, mayResend) = (others, false)
+                continue
             }
             throw KubernetesError(
                 httpStatus: response.status,
                 retryAfterHeader: response.headers["Retry-After"],
                 body: body,
                 request: info
+            )
+        }
+    }
+
+    private func credentials(for info: RequestInfo) async throws(KubernetesError) -> RequestCredentials {
+        do {
+            return try await credentials.current()
+        } catch {
+            if Task.isCancelled { throw .cancelled(info) }
+            throw KubernetesError(
+                code: credentials.isShutDown ? .shutdown : .unauthorized,
+                message: "\(info): no credentials: \(error.message)",
+                cause: error
             )
         }
     }

@@ -124,6 +124,8 @@ extension KubernetesError {
         // A success with a malformed response.
         if let httpStatus, httpStatus < 300 { return false }
         if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
+        // Without credentials, nothing is sent.
+        if cause is KubernetesConfigurationError { return true }
         guard let transport = cause as? HTTPError else { return false }
         return [.connect, .tls, .invalidRequest].contains(transport.code)
     }

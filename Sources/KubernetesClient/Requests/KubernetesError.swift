@@ -51,11 +51,12 @@ package struct KubernetesError: Error, Sendable, CustomStringConvertible {
         package static let invalid = Code(base: .invalid)
         /// 429: retry later, see ``KubernetesError/retryAfter``.
         package static let tooManyRequests = Code(base: .tooManyRequests)
-        /// The response did not arrive in time, or the server or a proxy reports a timeout (504).
+        /// The request was sent, and the response did not arrive in time; or the server or a proxy reports a timeout
+        /// (504).
         package static let timeout = Code(base: .timeout)
         /// Any other status of an error: 5xx, a 404 without reason NotFound, or a redirect, which is not followed.
         package static let serverError = Code(base: .serverError)
-        /// The connection could not be established, or was lost.
+        /// The connection could not be established, or not in time, or was lost.
         package static let transport = Code(base: .transport)
         /// The response is malformed, too large, or not in the requested encoding. A write may have been applied.
         package static let decoding = Code(base: .decoding)

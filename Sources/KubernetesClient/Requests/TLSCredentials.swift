@@ -68,7 +68,7 @@ final class TLSCredentials: Sendable {
     private func read(_ reload: inout TLSReload, now: Duration) {
         let old = reload.configuration
         var reading: TLSConfiguration?
-        var problem = ""
+        var problem = "the file of certificate authorities is incomplete"
         do throws(KubernetesConfigurationError) {
             reading = try files.read(into: old)
         } catch {
@@ -80,6 +80,8 @@ final class TLSCredentials: Sendable {
             apply(reload.configuration)
             let changed = files.changed(from: old, to: reload.configuration)
             logger.notice("Reloaded TLS credentials", metadata: ["files": "\(changed.joined(separator: " "))"])
+            guard let file = files.certificateAuthorities, changed.contains(file) else { break }
+            KubernetesConfiguration.SkippedAuthorities(reload.configuration, source: file)?.log(to: logger)
         case .failed(let isNew):
             logger.log(
                 level: isNew ? .warning : .debug,

@@ -26,6 +26,9 @@ struct TLSReload: Sendable {
     private var readAt: Duration
     private var rejectedAt: Duration?
     private var isFailing = false
+    /// The last authorities that were incomplete, as in a file that is still being written, and when they were first
+    /// read.
+    private var incomplete: (authorities: [UInt8]?, readAt: Duration)?
 
     /// - Parameter now: when the configuration was read, since any fixed moment of a monotonic clock.
     init(_ configuration: TLSConfiguration, now: Duration) {
@@ -57,12 +60,13 @@ struct TLSReload: Sendable {
         return true
     }
 
-    /// The files were read.
+    /// The files were read. Incomplete authorities count as unusable until they are unchanged for a minute: then the
+    /// readable ones are used, as at the start.
     ///
     /// - Parameter reading: nil if they are unreadable or unusable.
     mutating func read(_ reading: TLSConfiguration?, now: Duration) -> Outcome {
         readAt = now
-        guard let reading else {
+        guard let reading, isWritten(reading, now: now) else {
             defer { isFailing = true }
             return .failed(isNew: !isFailing)
         }
@@ -71,5 +75,19 @@ struct TLSReload: Sendable {
         configuration = reading
         generation += 1
         return .changed
+    }
+
+    /// Whether the file of authorities is not still being written.
+    private mutating func isWritten(_ reading: TLSConfiguration, now: Duration) -> Bool {
+        let authorities = reading.certificateAuthorities
+        if authorities == configuration.certificateAuthorities || reading.areAuthoritiesComplete {
+            incomplete = nil
+            return true
+        }
+        if let incomplete, incomplete.authorities == authorities {
+            return now - incomplete.readAt >= BearerToken.maximumAge
+        }
+        incomplete = (authorities, now)
+        return false
     }
 }

@@ -4,9 +4,12 @@
 /// Decides what a watcher does next. It lists, then watches from the list's version. When a watch ends, it continues
 /// from the last version it has received, and lists again when the server no longer has the changes since that version.
 ///
-/// A list is a streaming list, whose stream continues as the watch. Once the server has rejected a streaming list, or
-/// one has failed after it began, lists are paged. After two paged lists whose continue tokens have expired, one list
-/// is requested without pages, as client-go's pager does after the first:
+/// A list is a streaming list, whose stream continues as the watch. If it fails, the list is paged, and the next one is
+/// a streaming list again, as in client-go: `ListAndWatchWithContext`, `fallbackToList` in
+/// [tools/cache/reflector.go](https://github.com/kubernetes/client-go/blob/master/tools/cache/reflector.go). Once the
+/// server itself has rejected a streaming list as invalid, all later lists are paged; client-go tries again. After two
+/// paged lists whose continue tokens have expired, one list is requested without pages, as client-go's pager does after
+/// the first:
 /// [tools/pager/pager.go](https://github.com/kubernetes/client-go/blob/master/tools/pager/pager.go),
 /// `FullListIfExpired`.
 ///
@@ -30,7 +33,8 @@ struct WatchStateMachine: Sendable, Hashable {
     enum End: Sendable, Hashable {
         /// The server ended a watch.
         case closed(after: Duration)
-        case failed(KubernetesError.Code, retryAfter: Duration?)
+        /// `hasStatus`: the API server's Status says so, not another server's response in its place.
+        case failed(KubernetesError.Code, retryAfter: Duration?, hasStatus: Bool = false)
     }
 
     /// A watch that ends sooner, without an event, counts as a failure: otherwise a server that closes every watch at
@@ -41,7 +45,10 @@ struct WatchStateMachine: Sendable, Hashable {
 
     /// From where to watch; nil if a list is needed.
     private var resourceVersion: String?
+    /// Whether the server may support streaming lists.
     private var streamsLists = true
+    /// Whether a streaming list has failed since a list was last complete.
+    private var isListPaged = false
     private var backoff = Backoff()
     /// Whether a request has failed since the server was known to have the version.
     private var isVersionUncertain = false
@@ -59,23 +66,25 @@ struct WatchStateMachine: Sendable, Hashable {
     /// How many lists have expired after a page since the last complete list, or the last one without pages.
     private var expiredLists = 0
 
-    /// How a server rejects a streaming list: at once, or, with an old etcd, within the stream.
-    private static let rejections: Set<KubernetesError.Code> = [.badRequest, .invalid, .serverError]
+    /// How a server rejects a streaming list that it does not support: `ValidateListOptions` in k8s.io/apimachinery,
+    /// pkg/apis/meta/internalversion/validation.
+    private static let rejections: Set<KubernetesError.Code> = [.badRequest, .invalid]
 
-    /// Whether a failure now means only that the server does not support streaming lists.
+    /// Whether a failure now may concern streaming lists alone: a paged one follows at once. With an old etcd the
+    /// server rejects a streaming list by an internal error within the stream; a load balancer's 502 has the same code.
     func isRejectedStreamingList(_ code: KubernetesError.Code) -> Bool {
-        resourceVersion == nil && streamsLists && Self.rejections.contains(code)
+        step == .watchList && (Self.rejections.contains(code) || code == .serverError)
     }
 
     /// Whether an end before a list has begun would have been the same for any other request.
     private func isUnrelatedToLists(_ end: End) -> Bool {
-        guard case .failed(let code, _) = end else { return false }
+        guard case .failed(let code, _, _) = end else { return false }
         return [.transport, .unauthorized, .forbidden, .tooManyRequests].contains(code)
     }
 
     var step: Step {
         guard let resourceVersion else {
-            if streamsLists { return .watchList }
+            if streamsLists, !isListPaged { return .watchList }
             return expiredLists < Self.toleratedExpiries ? .list : .wholeList
         }
         return isVersionUncertain ? .checkVersion : .watch(resourceVersion: resourceVersion)
@@ -95,6 +104,7 @@ struct WatchStateMachine: Sendable, Hashable {
     mutating func listed(resourceVersion: String) {
         self.resourceVersion = resourceVersion
         isVersionUncertain = false
+        isListPaged = false
         hasPage = false
         expiredLists = 0
     }
@@ -137,27 +147,28 @@ struct WatchStateMachine: Sendable, Hashable {
         defer { (hasEvent, hasPage, hasStreamBegun) = (false, false, false) }
         if hasSeenBookmark {
             expectsBookmarks = true
-        } else if case .failed(.timeout, _) = end {
+        } else if case .failed(.timeout, _, _) = end {
             // Perhaps another server, which sends none: its silence must not end the next watch as early.
             expectsBookmarks = false
         }
         if step == .wholeList {
             expiredLists = 0
-        } else if hasPage, case .failed(.expired, _) = end {
+        } else if hasPage, case .failed(.expired, _, _) = end {
             expiredLists += 1
         }
-        if case .failed(let code, _) = end, isRejectedStreamingList(code) {
-            streamsLists = false
+        if case .failed(let code, _, let hasStatus) = end, isRejectedStreamingList(code) {
+            isListPaged = true
+            if hasStatus, Self.rejections.contains(code) { streamsLists = false }
             return .zero
         }
-        if resourceVersion == nil, hasStreamBegun || !isUnrelatedToLists(end) { streamsLists = false }
+        if resourceVersion == nil, hasStreamBegun || !isUnrelatedToLists(end) { isListPaged = true }
         switch end {
         case .closed(let duration):
             isServerOverloaded = false
             guard hasEvent || duration >= Self.shortWatch else { return backoff.next(jitter: jitter) }
             backoff.reset()
             return .zero
-        case .failed(let code, let retryAfter):
+        case .failed(let code, let retryAfter, _):
             if [.tooManyRequests, .serverError].contains(code) { isServerOverloaded = true }
             // With the same version, these failures would repeat.
             if [.expired, .badRequest, .invalid, .decoding].contains(code) { resourceVersion = nil }

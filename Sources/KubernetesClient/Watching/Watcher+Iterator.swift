@@ -102,7 +102,7 @@ extension Watcher {
                 return .restarted
             case .checkVersion:
                 delay = .zero
-                let latest = try await client.latestResourceVersion(O.self, watcher.selection)
+                let latest = try await latestResourceVersion()
                 if !machine.checked(latest: latest) { log.versionWentBackwards(to: latest) }
             case .watch(let resourceVersion):
                 let changes = try await client.watch(
@@ -121,6 +121,24 @@ extension Watcher {
                 watch = Watch(changes: changes.makeAsyncIterator(), start: client.now())
             }
             return nil
+        }
+
+        /// The server's latest version, from a list of one object.
+        ///
+        /// Without the selectors: before 1.34, kube-apiserver reads a list with a limit from etcd, batch by batch until
+        /// an object is selected (`GetList` in k8s.io/apiserver, pkg/storage/etcd3/store.go), and after an outage the
+        /// agents of all nodes check at once. The version is that of the storage, whatever is selected. RBAC does
+        /// not look at selectors either. The authorizer of nodes does, and so may others: `AuthorizeNodeWithSelectors`
+        /// in k8s.io/kubernetes, plugin/pkg/auth/authorizer/node.
+        private func latestResourceVersion() async throws(KubernetesError) -> String {
+            let (client, selection) = (watcher.client, watcher.selection)
+            let all = Selection(namespace: selection.namespace)
+            do {
+                return try await client.latestResourceVersion(O.self, all)
+            } catch {
+                guard error.code == .forbidden, selection != all else { throw error }
+                return try await client.latestResourceVersion(O.self, selection)
+            }
         }
 
         private mutating func nextOfList() async throws(KubernetesError) -> WatcherEvent<O>? {
@@ -211,7 +229,7 @@ extension Watcher {
             }
             hasFailed = true
             watcher.observer(error)
-            end(.failed(error.code, retryAfter: error.retryAfter))
+            end(.failed(error.code, retryAfter: error.retryAfter, hasStatus: error.status != nil))
         }
 
         private mutating func end(_ end: WatchStateMachine.End) {

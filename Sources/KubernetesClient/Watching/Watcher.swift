@@ -30,8 +30,8 @@ package enum WatcherEvent<O: ListedObject>: Sendable {
 /// ```
 ///
 /// **Lists.** The list is streamed, and a watch with the long lifetime continues on the same connection. If the server
-/// does not support this, and once a stream has failed, the list comes in pages. If pages expire twice before the last
-/// one, one list comes in one response, decoded while it arrives. Objects are decoded one by one.
+/// does not support this, or the stream fails, the list comes in pages. If pages expire twice before the last one, one
+/// list comes in one response, decoded while it arrives. Objects are decoded one by one.
 ///
 /// **Recovery.** A watch that ends continues from the last version received; an expired version (410), before a watch
 /// or within it, leads to a new list. After other failures, it retries after a delay that doubles from 0.8 to 30

@@ -29,7 +29,7 @@ struct WatcherLog {
     }
 
     func rejectedStreamingList(_ error: KubernetesError) {
-        logger.debug("Server does not support streaming lists, listing in pages", metadata: ["err": "\(error)"])
+        logger.debug("Failed to stream list, listing in pages", metadata: ["err": "\(error)"])
     }
 
     func listingWithoutPages() {

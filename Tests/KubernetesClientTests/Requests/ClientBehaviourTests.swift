@@ -85,6 +85,7 @@ import Testing
             let error = await #expect(throws: KubernetesError.self) { try await get(cluster) }
             #expect(error?.code == .unauthorized)
             #expect(error?.message.contains("cannot read /nowhere/token") == true)
+            #expect(error?.wasDefinitelyNotApplied == true)
             #expect(cluster.requests.isEmpty)
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HTTPTransport
 import KubernetesAPI
 import SwiftProtobuf
 import Testing
@@ -64,6 +65,20 @@ import Testing
         #expect(error.message.hasPrefix("list persistentvolumes: 502: "))
         #expect(error.message.utf8.count < 400)
         #expect(error.message.utf8.allSatisfy { $0 >= 0x20 })
+    }
+
+    @Test(arguments: [
+        (HTTPError.Code.connect, KubernetesError.Code.transport, true), (.tls, .transport, true),
+        (.timeout, .timeout, false), (.transport, .transport, false), (.bodyTooLarge, .decoding, false),
+    ])
+    func `only a request that was not sent was definitely not applied`(
+        _ transport: HTTPError.Code,
+        code: KubernetesError.Code,
+        wasNotApplied: Bool
+    ) {
+        let error = KubernetesError(HTTPError(code: transport, message: ""), request: info)
+        #expect(error.code == code)
+        #expect(error.wasDefinitelyNotApplied == wasNotApplied)
     }
 
     @Test(arguments: [

@@ -241,7 +241,7 @@ import Testing
 
     enum Damage: CaseIterable {
         case certificateMissing, certificateEmpty, certificateCutOff, keyOfAnother, keyMissing, keyCutOff, keyEncrypted
-        case authorityMissing, authorityEmpty, authorityCutOff
+        case authorityMissing, authorityEmpty
     }
 
     @Test(arguments: Damage.allCases)
@@ -284,9 +284,27 @@ import Testing
             try scene.write(encryptedKey, to: "client.key")
         case .authorityMissing: try remove("ca.crt")
         case .authorityEmpty: try scene.write("", to: "ca.crt")
-        case .authorityCutOff:
-            let other = try TestCertificateAuthority().certificatePEM
-            try scene.write("\(authority.certificatePEM)\n\(half(other))", to: "ca.crt")
+        }
+    }
+
+    @Test func `an incomplete file of authorities is used when it stays so, with a warning`() async throws {
+        try await withScene { scene in
+            let other = try TestCertificateAuthority()
+            try await scene.server.present(try other.issueServer(names: ["127.0.0.1"]))
+            let cutOff = other.certificatePEM.prefix(other.certificatePEM.count / 2)
+            try scene.write("\(other.certificatePEM)\n\(cutOff)", to: "ca.crt")
+            try await scene.clock.sleep(for: .seconds(60))
+            #expect(await scene.code() == .transport)
+            try await scene.clock.sleep(for: .seconds(60))
+            #expect(await scene.code() == .notFound)
+            let file = "\(scene.directory)/ca.crt"
+            #expect(scene.log.count == 3, "\(scene.log)")
+            let failure = "warning Failed to reload TLS credentials, using the last ones"
+            #expect(scene.log.first?.hasPrefix(failure) == true)
+            #expect(scene.log.first?.contains("the file of certificate authorities is incomplete") == true)
+            #expect(scene.log.dropFirst().first == #"notice Reloaded TLS credentials ["files": \#(file)]"#)
+            #expect(scene.log.last?.hasPrefix("warning Skipped unreadable certificate authorities") == true)
+            #expect(scene.log.last?.contains(#""source": \#(file)"#) == true)
         }
     }
 

@@ -34,6 +34,24 @@ import Testing
         #expect(reload.generation == 1)
     }
 
+    @Test func `an incomplete file of authorities is used when it has not changed for a minute`() {
+        let begin = Array("-----BEGIN CERTIFICATE-----\nZ2Fy".utf8)
+        let incomplete = TLSConfiguration(certificateAuthorities: begin)
+        let longer = TLSConfiguration(certificateAuthorities: begin + begin)
+        var reload = TLSReload(first, now: .zero)
+        #expect(reload.read(incomplete, now: .seconds(60)) == .failed(isNew: true))
+        // A rejected request may have it read sooner.
+        #expect(reload.read(incomplete, now: .seconds(119)) == .failed(isNew: false))
+        #expect(reload.read(longer, now: .seconds(120)) == .failed(isNew: false))
+        #expect(reload.read(longer, now: .seconds(179)) == .failed(isNew: false))
+        #expect(reload.configuration == first)
+        #expect(reload.read(longer, now: .seconds(180)) == .changed)
+        #expect(reload.read(longer, now: .seconds(240)) == .unchanged)
+        // As at the start, it stays in use.
+        var other = TLSReload(incomplete, now: .zero)
+        #expect(other.read(incomplete, now: .seconds(60)) == .unchanged)
+    }
+
     @Test func `unusable files leave the last configuration in use, and are new once`() {
         var reload = TLSReload(first, now: .zero)
         #expect(reload.read(nil, now: .seconds(60)) == .failed(isNew: true))

@@ -126,22 +126,34 @@ import Testing
         }
     }
 
-    /// 500 claims with a `spec.volumeName` of a megabyte each exceed the limit of a response.
-    @Test func `a page that is too large is requested again with fewer objects`() async throws {
+    /// An event of core/v1 may have a message of a megabyte, and a list of more of them than memory has room for.
+    @Test func `pages that are too large are requested again with fewer objects until they fit`() async throws {
         try await TestCluster.with { cluster in
-            for name in ["a", "b", "c"] { try cluster.server.create(.volume(name)) }
-            cluster.server.intercept { request in
-                guard request.verb == .list, request.query["limit"] == "500" else { return nil }
-                return .respond(
-                    status: 200,
-                    headers: ["Content-Type": "application/vnd.kubernetes.protobuf"],
-                    body: [UInt8](repeating: 0, count: 257 << 20)
-                )
+            let names = (10..<34).map { "event-\($0)" }
+            for name in names {
+                try cluster.server.create([
+                    "kind": "Event", "metadata": ["namespace": "default", "name": .string(name)],
+                    "message": .string(String(repeating: "x", count: 1 << 20)),
+                ])
             }
-            let pages = try await cluster.client.list(PersistentVolume.self).collected()
-            #expect(try pages.map { try $0.items.map(\.metadata.name) } == [["a", "b", "c"]])
-            let limits = cluster.server.journal.records.map { $0.request.query["limit"] }
-            #expect(limits == ["500", "250"])
+            let pages = try await cluster.client.list(RecordedEvent.self, limit: 40).collected()
+            #expect(try pages.map { try $0.items.count } == [10, 10, 4])
+            let queries = cluster.server.journal.records.map(\.request.query)
+            #expect(queries.map { $0["limit"] } == ["40", "20", "10", "10", "10"])
+            #expect(queries.map { $0["continue"] != nil } == [false, false, false, true, true])
+            #expect(cluster.skipped.values.isEmpty)
+        }
+    }
+
+    /// The largest object that the API server may store: twice what it accepts in a request.
+    @Test func `a page of one object always fits`() async throws {
+        try await TestCluster.with { cluster in
+            try cluster.server.create([
+                "kind": "Event", "metadata": ["namespace": "default", "name": "event"],
+                "message": .string(String(repeating: "x", count: 6 << 20)),
+            ])
+            let pages = try await cluster.client.list(RecordedEvent.self, limit: 1).collected()
+            #expect(try pages.map { try $0.items.count } == [1])
         }
     }
 }

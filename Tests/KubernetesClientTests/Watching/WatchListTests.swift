@@ -168,6 +168,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [404, 502, 503])
+    func `after a streaming list that a load balancer has refused the next one is streamed`(status: Int) async throws {
+        try await TestCluster.with(streamsLists: true) { cluster in
+            try cluster.server.create(.volume("a"))
+            let refused = Collected<Void>()
+            cluster.server.intercept { request in
+                guard request.isStreamingList, refused.values.isEmpty else { return nil }
+                refused.append(())
+                return .respond(status: status, body: Array("<h1>no backend</h1>".utf8))
+            }
+            var events = events(cluster)
+            #expect(try await list(&events) == ["restarted", "listed a", "synced"])
+            try cluster.server.create(.volume("b"))
+            try await expect(&events, "applied b")
+            cluster.server.watches[0].fail(StatusError(code: 410, reason: "Expired", message: "too old"))
+            #expect(try await list(&events) == ["restarted", "listed a", "listed b", "synced"])
+            #expect(requests(cluster) == ["stream", "list", "watch", "stream"])
+        }
+    }
+
     /// Wherever the stream is truncated, the whole list is requested again, in pages.
     @Test func `a truncated stream is followed by a paged list`() async throws {
         try await TestCluster.with(streamsLists: true) { cluster in

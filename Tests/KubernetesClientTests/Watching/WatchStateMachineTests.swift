@@ -19,11 +19,11 @@ import Testing
         #expect(machine.step == .watch(resourceVersion: "10"))
     }
 
-    @Test(arguments: [KubernetesError.Code.invalid, .badRequest, .serverError])
+    @Test(arguments: [KubernetesError.Code.invalid, .badRequest])
     func `a server without streaming lists is listed in pages at once`(_ code: KubernetesError.Code) {
         var machine = WatchStateMachine()
         #expect(machine.isRejectedStreamingList(code))
-        #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0.5) == .zero)
+        #expect(machine.ended(.failed(code, retryAfter: nil, hasStatus: true), jitter: 0.5) == .zero)
         #expect(machine.step == .list)
         #expect(!machine.isRejectedStreamingList(code))
         #expect(machine.ended(.failed(code, retryAfter: nil), jitter: 0) == .milliseconds(800))
@@ -31,6 +31,37 @@ import Testing
         // Later lists are paged too.
         _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
         #expect(machine.step == .list)
+    }
+
+    /// As in client-go: `ListAndWatchWithContext`. A load balancer has the same codes without a Status; with an old
+    /// etcd the server fails with a Status within the stream.
+    @Test(arguments: [
+        (KubernetesError.Code.serverError, false), (.serverError, true), (.badRequest, false), (.invalid, false),
+    ])
+    func `a streaming list that is refused for another reason is paged at once, and the next one is streamed`(
+        _ code: KubernetesError.Code,
+        hasStatus: Bool
+    ) {
+        var machine = WatchStateMachine()
+        #expect(machine.isRejectedStreamingList(code))
+        #expect(machine.ended(.failed(code, retryAfter: nil, hasStatus: hasStatus), jitter: 0.5) == .zero)
+        #expect(machine.step == .list)
+        // Until a list is complete.
+        _ = machine.ended(.failed(.timeout, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+        machine.listed(resourceVersion: "10")
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .watchList)
+    }
+
+    @Test func `after a stream that has failed the next list is streamed again`() {
+        var machine = WatchStateMachine()
+        machine.beganStreamingList()
+        _ = machine.ended(.failed(.transport, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .list)
+        machine.listed(resourceVersion: "10")
+        _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)
+        #expect(machine.step == .watchList)
     }
 
     @Test(arguments: [KubernetesError.Code.transport, .timeout, .tooManyRequests, .forbidden, .decoding, .expired])
@@ -62,7 +93,7 @@ import Testing
     /// A server without streaming lists, whose paged lists have expired after a page.
     private func machine(expiredLists: Int) -> WatchStateMachine {
         var machine = WatchStateMachine()
-        _ = machine.ended(.failed(.badRequest, retryAfter: nil), jitter: 0)
+        _ = machine.ended(.failed(.invalid, retryAfter: nil, hasStatus: true), jitter: 0)
         for _ in 0..<expiredLists {
             machine.receivedPage()
             _ = machine.ended(.failed(.expired, retryAfter: nil), jitter: 0)

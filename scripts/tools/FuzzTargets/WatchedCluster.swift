@@ -50,7 +50,7 @@ struct WatchedCluster {
             } else {
                 healthState.apply(claim, at: now)
             }
-        case let event as Event: reported.add(event)
+        case let event as Event: reported.add(event, isCached: true)
         case let node as Node:
             if isDeleted {
                 nodes.removeNode(named: node.metadata.name, at: now)
