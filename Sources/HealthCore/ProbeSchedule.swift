@@ -308,6 +308,16 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key]?.queued = queued
     }
 
+    /// A volume whose calls have failed, or that was postponed, is probed in its next slot, at once if that has passed.
+    /// Failures of its calls still count: after one more, it is probed less often again.
+    package mutating func endBackoff(of key: Key, at now: Duration) {
+        guard let entry = entries[key], entry.queued != nil else { return }
+        let slot = entry.slot - interval * Int(max(.zero, entry.slot - now) / interval)
+        let queued = insert(key, isUnhealthy: entry.isUnhealthy, due: slot)
+        entries[key]?.slot = slot
+        entries[key]?.queued = queued
+    }
+
     /// Volumes whose last response is older than this, with its age.
     package func unresponsive(for limit: Duration, at now: Duration) -> [(key: Key, age: Duration)] {
         entries.compactMap { key, entry in

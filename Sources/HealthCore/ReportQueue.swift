@@ -123,10 +123,8 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
         }
     }
 
-    /// Whether RBAC forbids the reports, as far as is known: a report was forbidden, and none has succeeded since.
-    package var isForbidden: Bool { gates.isForbidden }
-
-    /// The same, and none has succeeded in this term: it is not only one namespace that refuses them.
+    /// Whether RBAC forbids the reports, as far as is known: a report was forbidden, and none has succeeded in this term,
+    /// so that it is not only one namespace that refuses them.
     package var isForbiddenAltogether: Bool { gates.isForbidden && !gates.hasSucceeded }
 
     /// How many transitions wait or are under way, and since when the oldest does. O(n), without a copy of the entries:
@@ -342,7 +340,7 @@ extension ReportQueue {
             let notBefore = max(end.notBefore, now + timing.backoff(afterFailures: failures))
             backoffs[report.key] = RetryBackoff(failures: failures, notBefore: notBefore)
             if outcome == .refused { isFirst = failures == 1 }
-        case .unreachable, .responseLost:
+        case .unreachable:
             break
         case .gone:
             remove(report.key)
@@ -369,7 +367,7 @@ extension ReportQueue {
         case .failed(let failure):
             failures = 0
             return gates.fail(namespace, failure, at: now)
-        case .unreachable, .responseLost:
+        case .unreachable:
             gates.end(namespace, at: now)
             // Several reports may be under way when the server goes away: they count as one failure.
             guard now >= pausedUntil else { return RequestEnd(isCommon: true) }

@@ -50,19 +50,16 @@ package enum ReportOutcome: Sendable, Hashable {
     /// The API server refused this report because of its object: it is retried after a back-off of its own.
     case refused
     /// The request failed, and others in the same namespace may fail too: a missing RBAC rule, a quota, a webhook that
-    /// does not respond, an overloaded server. Other namespaces do not wait.
+    /// does not respond, an overloaded server, a proxy that ends slow requests. Other namespaces do not wait.
     case failed(RequestFailure)
     /// There is no connection to the API server: all reports wait. The report was not applied.
     case unreachable
-    /// The connection broke: all reports wait. The report may have been applied or not.
-    case responseLost
     /// The target or its namespace is gone: the report is dropped.
     case gone
 
     /// Whether it is unknown if the API server applied the report.
     package var isUncertain: Bool {
         switch self {
-        case .responseLost: true
         case .failed(let failure): failure.isUncertain
         case .reported, .refused, .unreachable, .gone: false
         }

@@ -17,7 +17,8 @@ import HealthCore
 /// | more volumes without a response | one call for them at a time |
 /// | Identity calls without a response, or calls for three volumes and for no other meanwhile | the driver hangs: one call per interval |
 ///
-/// Any response for a volume ends its back-off, that of its id, and the hanging of the driver. The response of a
+/// Any response for a volume ends its back-off, that of its id, and the hanging of the driver. If the volume had no
+/// response before, its id has recovered: the other paths of the id are probed in their next slots. The response of a
 /// storage probe ends only a hanging that Identity calls have shown. Pure: time and randomness are passed in.
 struct DriverProbes: Sendable {
     private struct Call: Sendable {
@@ -25,22 +26,6 @@ struct DriverProbes: Sendable {
         /// The last call for this volume had no response.
         var isTrial: Bool
         var began: Duration
-    }
-
-    /// The calls for a volume id without a response, since the last response for it.
-    private struct Timeouts: Sendable {
-        /// The path of the last one.
-        var key: NodeVolumeKey
-        /// When the last one ended.
-        var end: Duration
-        /// 1 as long as all were for one path: other paths of the id may respond.
-        var count = 1
-
-        mutating func add(_ key: NodeVolumeKey, at now: Duration) {
-            if key != self.key || count > 1 { count += 1 }
-            self.key = key
-            end = now
-        }
     }
 
     private enum HangingCalls: Sendable {
@@ -58,7 +43,6 @@ struct DriverProbes: Sendable {
 
     private let interval: Duration
     private let workerThreads: Int
-    private let backoff: Backoff
 
     /// nil: never read.
     private(set) var capabilities: NodeCapabilities?
@@ -82,14 +66,11 @@ struct DriverProbes: Sendable {
     private var waiting: [(key: NodeVolumeKey, due: Duration)] = []
     /// A call has ended since volumes began to wait.
     private var isWaitOver = false
-    /// Volumes whose last call had no response.
-    private(set) var timedOut: Set<NodeVolumeKey> = []
+    private var timeouts: CallTimeouts
     /// Volumes whose last call had no response, and during which the driver did not respond for any other volume.
     private var silent: Set<NodeVolumeKey> = []
     /// When the driver last responded for a volume.
     private var lastResponse: Duration?
-    /// By volume id.
-    private var timeouts: [String: Timeouts] = [:]
 
     /// How many volumes of pods it has, those that are not probed yet included.
     var volumes = 0
@@ -99,7 +80,7 @@ struct DriverProbes: Sendable {
     init(configuration: NodeHealthState.Configuration) {
         interval = configuration.interval
         workerThreads = configuration.workerThreads
-        backoff = Backoff(initial: interval, maximum: max(interval, Self.maximumBackoff))
+        timeouts = CallTimeouts(backoff: Backoff(initial: interval, maximum: max(interval, Self.maximumBackoff)))
         // Without volumes at first: no randomness is used.
         var unused = SeededRandom(seed: 0)
         schedule = ProbeSchedule(
@@ -113,6 +94,9 @@ struct DriverProbes: Sendable {
     }
 
     var isHanging: Bool { hanging != nil }
+
+    /// Whether the last call for the volume had no response.
+    func isBackingOff(_ key: NodeVolumeKey) -> Bool { timeouts.contains(key) }
 
     /// Whether this value can be removed. The health of unhealthy storage is kept, in case the driver returns.
     var isUnused: Bool {
@@ -143,12 +127,12 @@ struct DriverProbes: Sendable {
         hasResponded = false
         read(capabilities)
         if isSameProcess { return }
-        // Sorted, so that the same seed has the same effect in every process.
-        for key in timedOut.sorted(by: { ($0.podUID, $0.volume) < ($1.podUID, $1.volume) }) where calls[key] == nil {
+        let (hung, delayed) = timeouts.restarted()
+        for key in hung where calls[key] == nil {
             schedule.remove(key)
             schedule.add(key, at: now + interval * Double.random(in: 0..<1, using: &random))
         }
-        timeouts = [:]
+        for key in delayed { schedule.endBackoff(of: key, at: now) }
     }
 
     mutating func read(_ capabilities: NodeCapabilities) {
@@ -189,7 +173,7 @@ struct DriverProbes: Sendable {
 
     mutating func remove(_ key: NodeVolumeKey) {
         schedule.remove(key)
-        timedOut.remove(key)
+        timeouts.remove(key)
         silent.remove(key)
     }
 
@@ -211,12 +195,12 @@ struct DriverProbes: Sendable {
                 schedule.remove(key)
                 continue
             }
-            if let end = endOfBackoff(of: key, handle), now < end {
+            if let end = timeouts.delay(key, of: handle, at: now) {
                 schedule.didNotBegin(key)
                 schedule.postpone(key, until: end)
                 continue
             }
-            let isTrial = timedOut.contains(key)
+            let isTrial = isBackingOff(key)
             if calls.values.contains(where: { $0.volumeHandle == handle }) || isTrial && !hasRoomForTrial {
                 waiting.append((key, schedule.didNotBegin(key) ?? now))
                 continue
@@ -227,14 +211,8 @@ struct DriverProbes: Sendable {
         }
     }
 
-    /// Until when the volume waits because of other paths of its id; its own back-off is that of the schedule.
-    private func endOfBackoff(of key: NodeVolumeKey, _ handle: String) -> Duration? {
-        guard let timeouts = timeouts[handle], timeouts.key != key || timeouts.count > 1 else { return nil }
-        return timeouts.end + backoff.delay(afterFailures: timeouts.count)
-    }
-
     private var hasRoomForTrial: Bool {
-        let limit = timedOut.count > workerThreads ? 1 : max(1, workerThreads / 2)
+        let limit = timeouts.count > workerThreads ? 1 : max(1, workerThreads / 2)
         return calls.values.count { $0.isTrial } < limit
     }
 
@@ -246,7 +224,8 @@ struct DriverProbes: Sendable {
         /// It responded that another call for the volume is under way: repeat after this moment.
         case again(at: Duration)
         case timedOut
-        case unavailable
+        /// The connection broke, which says nothing of the volume.
+        case interrupted
     }
 
     /// A call ended.
@@ -264,24 +243,21 @@ struct DriverProbes: Sendable {
         switch end {
         case .timedOut:
             schedule.finish(key, .failed, isUnhealthy: isUnhealthy, at: now)
-            // Ids without a call for so long are those of pods that are gone.
-            timeouts = timeouts.filter { now < $0.value.end + backoff.maximum * 2 }
-            timeouts[call.volumeHandle, default: Timeouts(key: key, end: now)].add(key, at: now)
             // The volume may have been removed meanwhile.
-            guard schedule.contains(key) else { return nil }
-            timedOut.insert(key)
+            let isRemoved = !schedule.contains(key)
+            timeouts.timedOut(key, of: call.volumeHandle, isRemoved: isRemoved, at: now)
+            if isRemoved { return nil }
             if let lastResponse, lastResponse >= call.began { return nil }
             silent.insert(key)
             return silent.count >= Self.hangingAfter && hang(.volumes, at: now) ? .startedHanging : nil
-        case .unavailable:
+        case .interrupted:
             schedule.finish(key, .interrupted, isUnhealthy: isUnhealthy, at: now)
             return nil
         case .responded: schedule.finish(key, .responded, isUnhealthy: isUnhealthy, at: now)
         case .unconfirmed: schedule.finish(key, .unconfirmed, isUnhealthy: isUnhealthy, at: now)
         case .again(let due): schedule.postpone(key, until: due)
         }
-        timedOut.remove(key)
-        timeouts[call.volumeHandle] = nil
+        for other in timeouts.responded(key, of: call.volumeHandle) { schedule.endBackoff(of: other, at: now) }
         lastResponse = now
         return responded() ? .stoppedHanging : nil
     }
@@ -309,27 +285,4 @@ struct DriverProbes: Sendable {
     }
 
     mutating func completedRound(at now: Duration) -> ProbeRound? { schedule.completedRound(at: now) }
-}
-
-/// Whether the driver finds volumes at the paths that it is given: if it has found none, and does not find at least
-/// two, the paths are suspected.
-struct PathEvidence: Sendable {
-    private static let suspectAfter = 2
-    private var hasFound = false
-    /// The ids of volumes that were not found.
-    private var notFound: Set<String> = []
-
-    var isSuspect: Bool { !hasFound && notFound.count >= Self.suspectAfter }
-
-    mutating func found() {
-        hasFound = true
-        notFound = []
-    }
-
-    /// - Returns: whether the paths are suspected now, and were not before.
-    mutating func didNotFind(_ volumeHandle: String) -> Bool {
-        guard !hasFound, !isSuspect else { return false }
-        notFound.insert(volumeHandle)
-        return isSuspect
-    }
 }

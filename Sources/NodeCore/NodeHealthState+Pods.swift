@@ -5,6 +5,12 @@ import HealthCore
 
 /// The pods of the node, as the watch shows them.
 extension NodeHealthState {
+    /// The watch of pods is not open: an attempt failed.
+    package mutating func podWatchFailed(at now: Duration) { podWatch.failed(at: now) }
+
+    /// The watch of pods is open, or a list of them is complete.
+    package mutating func podWatchOpened(at now: Duration) { podWatch.opened(at: now) }
+
     /// A list of all pods begins: each is applied, then ``endRelist(at:)`` is called.
     package mutating func beginRelist() {
         relist &+= 1
@@ -69,22 +75,25 @@ extension NodeHealthState {
             guard let lookup = record.pod.lookup(of: volume) else { continue }
             release(lookup, by: uid)
         }
-        for key in record.volumes {
-            guard let volume = volumes.removeValue(forKey: key) else { continue }
-            drivers[volume.volume.driver]?.remove(key)
-            drivers[volume.volume.driver]?.volumes -= 1
-            dropIfUnused(driver: volume.volume.driver)
-            events.remove(key)
-            newConditions.remove(key)
-            flaps.remove(key)
-            flapEvents.remove(key)
-            for fingerprint in volume.unknownConditions {
-                unknowns.remove(UnknownNodeConditionKey(volume: key, fingerprint: fingerprint))
-            }
-        }
+        for key in record.volumes { forgetVolume(key) }
         for gate in record.pod.readinessGates { readiness.remove(ReadinessKey(podUID: uid, type: gate)) }
-        pods[uid]?.volumes = []
         pods[uid]?.unresolved = []
+    }
+
+    /// Forgets everything about a volume.
+    mutating func forgetVolume(_ key: NodeVolumeKey) {
+        pods[key.podUID]?.volumes.removeAll { $0 == key }
+        guard let volume = volumes.removeValue(forKey: key) else { return }
+        drivers[volume.volume.driver]?.remove(key)
+        drivers[volume.volume.driver]?.volumes -= 1
+        dropIfUnused(driver: volume.volume.driver)
+        events.remove(key)
+        newConditions.remove(key)
+        flaps.remove(key)
+        flapEvents.remove(key)
+        for fingerprint in volume.unknownConditions {
+            unknowns.remove(UnknownNodeConditionKey(volume: key, fingerprint: fingerprint))
+        }
     }
 
     /// A volume of a pod is known for the first time: an inline volume at once, others when their claim is resolved.

@@ -3,7 +3,7 @@
 
 package import HealthCore
 
-/// The drivers' connections, and the probes of volumes.
+/// The probes of volumes.
 ///
 /// A volume is probed while its pod runs: not before the pod has started, because nothing is mounted before, and not
 /// after it has ended. What a response means:
@@ -13,82 +13,20 @@ package import HealthCore
 /// | healthy | healthy (rule 3) |
 /// | healthy, the first on a connection, of a volume that counts as unhealthy | stays: the next response counts (1) |
 /// | conditions | these conditions, at once |
-/// | conditions of unknown types only | stays (rule 6) |
-/// | no volume condition | stays |
+/// | conditions of unknown types only | stays (rule 6); VolumeNotFound ends, as by healthy (1) |
+/// | no volume condition | stays; VolumeNotFound ends, as by healthy (1) |
 /// | NOT_FOUND, not twice in a row | stays |
 /// | NOT_FOUND twice in a row, of a volume that was found before | Inaccessible / VolumeNotFound (2, 3) |
 /// | any other error, no response | stays (rule 1) |
 ///
 /// 1. Drivers that record health in the background begin with healthy after a restart.
 /// 2. If the driver has found another volume meanwhile, or no other was found before and had a response to its last
-///    call: otherwise the driver may be at fault (rule 5).
+///    call. Otherwise the driver may be at fault (rule 5): after ``absenceHold``.
 /// 3. Both on the present connection, and an interval apart if the volume was not found on it: a driver that has
 ///    restarted may not know its volumes yet.
 extension NodeHealthState {
     /// The longest time between two calls for a volume whose calls fail, if the interval is not longer.
     package static var maximumBackoff: Duration { DriverProbes.maximumBackoff }
-
-    // MARK: Connections
-
-    /// A driver of the node is known, connected or not. Only these are in snapshots; a driver that connects is one of
-    /// them.
-    package mutating func driverRegistered(_ name: String) {
-        var driver = driver(name)
-        driver.isRegistered = true
-        drivers[name] = driver
-    }
-
-    /// A connection to the driver is open, and its capabilities were read.
-    ///
-    /// - Parameter isSameProcess: the driver has not restarted since its last connection: its calls that hang still do.
-    package mutating func driverConnected(
-        _ name: String,
-        _ capabilities: NodeCapabilities,
-        isSameProcess: Bool = false,
-        at now: Duration
-    ) {
-        var driver = driver(name)
-        connections += 1
-        driver.connect(capabilities, number: connections, isSameProcess: isSameProcess, at: now, using: &random)
-        driver.storage.connected(at: now + delay(.zero..<min(.seconds(10), configuration.interval)))
-        drivers[name] = driver
-        probePlans += 1
-        for uid in Array(pods.keys) { reviewReadiness(ofPod: uid, at: now) }
-    }
-
-    /// The capabilities of a connected driver were read again.
-    package mutating func capabilitiesRead(_ name: String, _ capabilities: NodeCapabilities, at now: Duration) {
-        guard drivers[name]?.isConnected == true else { return }
-        drivers[name]?.read(capabilities)
-        probePlans += 1
-    }
-
-    /// The connection is closed. Responses to its calls do not count any more.
-    package mutating func driverDisconnected(_ name: String) {
-        drivers[name]?.disconnect()
-        dropIfUnused(driver: name)
-    }
-
-    /// A driver is no longer registered on the node. It may return, as when its pod is replaced: what was reported on
-    /// its storage is kept, and not refreshed before.
-    package mutating func driverRemoved(_ name: String, at now: Duration) {
-        drivers[name]?.disconnect()
-        drivers[name]?.isRegistered = false
-        storageEvents.forgetState(of: name, at: now)
-        dropIfUnused(driver: name)
-    }
-
-    /// Frees what belongs to a driver that is neither registered nor connected and has no volumes.
-    mutating func dropIfUnused(driver name: String) {
-        if drivers[name]?.isUnused == true { drivers[name] = nil }
-    }
-
-    /// The driver did not respond to Probe within the timeout.
-    package mutating func driverUnresponsive(_ name: String, at now: Duration) -> [NodeDriverChange] {
-        drivers[name]?.hang(at: now) == true ? [.startedHanging] : []
-    }
-
-    // MARK: Probes
 
     /// The next call to a driver for a volume. Make it, then call ``complete(probe:_:at:)`` in any case.
     ///
@@ -131,7 +69,7 @@ extension NodeHealthState {
             return []
         }
         var changes: [NodeDriverChange] = []
-        var end = DriverProbes.End.unavailable
+        var end = DriverProbes.End.interrupted
         if isCurrent {
             end = self.end(of: probe, outcome, at: now)
             changes += reviewDriver(after: outcome, of: probe)
@@ -149,13 +87,13 @@ extension NodeHealthState {
     private mutating func end(of probe: NodeProbe, _ outcome: NodeProbeOutcome, at now: Duration) -> DriverProbes.End {
         guard let record = volumes[probe.key], case .failed(let failure) = outcome else {
             if case .failed(let failure) = outcome, !failure.isResponse {
-                return failure == .unavailable ? .unavailable : .timedOut
+                return failure == .unavailable ? .interrupted : .timedOut
             }
             return .responded
         }
         switch failure {
         case .deadlineExceeded: return .timedOut
-        case .unavailable: return .unavailable
+        case .unavailable: return record.unavailableOn == probe.connection ? .responded : .interrupted
         case .notFound where record.connection == probe.connection && record.missing == nil: return .unconfirmed
         case .aborted where !record.wasAborted: return .again(at: now + delay(.seconds(1)..<(.seconds(3))))
         case .notFound, .aborted, .invalidArgument, .internal, .unimplemented, .other: return .responded
@@ -188,45 +126,45 @@ extension NodeHealthState {
     /// What the outcome says about the volume.
     private mutating func apply(_ outcome: NodeProbeOutcome, of probe: NodeProbe, at now: Duration) {
         guard var record = volumes[probe.key] else { return }
+        if outcome == .failed(.unavailable), record.unavailableOn != probe.connection {
+            // Perhaps the connection has broken during the call. If it has not, the next call shows it.
+            volumes[probe.key]?.unavailableOn = probe.connection
+            return
+        }
         if record.connection != probe.connection { record.firstResponse = now }
         // A volume whose turn passed while the driver was away is probed at once, and again at its next turn: that may
         // be too soon for a driver that has just started.
         let isFirst =
             record.connection != probe.connection
             || record.firstResponse.map { now - $0 < configuration.interval / 2 } == true
-        record.isUnresponsive = false
-        record.lastResponse = now
-        record.wasAborted = false
+        let wasAborted = record.wasAborted
+        (record.failure, record.wasAborted, record.unavailableOn) = (nil, false, nil)
         switch outcome {
         case .health, .noCondition:
             record.connection = probe.connection
             record.missing = nil
             record.lastFound = now
-        case .failed(.notFound):
-            if record.missing?.connection != probe.connection {
-                record.missing = VolumeRecord.Missing(connection: probe.connection, since: now, count: 0)
-            }
-            record.missing?.count += 1
-        case .failed(let failure) where failure.isResponse:
-            record.missing = nil
+            record.lastResponse = now
+        case .failed(let failure):
+            record.failure = failure
+            record.recordMissing(failure, connection: probe.connection, at: now)
+            if failure != .deadlineExceeded { record.lastResponse = now }
             // After a repeated call the volume has its next turn.
-            record.wasAborted = failure == .aborted && volumes[probe.key]?.wasAborted == false
-        case .failed:
-            record.missing = nil
-            record.isUnresponsive = true
-            record.lastResponse = volumes[probe.key]?.lastResponse
+            record.wasAborted = failure == .aborted && !wasAborted
+            if failure == .unavailable { record.unavailableOn = probe.connection }
         }
         volumes[probe.key] = record
         switch outcome {
         case .health(let report): apply(report, to: probe.key, isFirst: isFirst, at: now)
-        case .noCondition: reviewReadinessWithoutHealth(of: probe.key, at: now)
-        case .failed(.notFound): reviewMissing(probe.key, at: now)
-        case .failed: break
+        case .noCondition: foundWithoutHealth(probe.key, isFirst: isFirst, at: now)
+        case .failed(let failure):
+            if failure == .notFound { reviewMissing(probe.key, at: now) }
+            if failure.mayBePath { doubtResolution(of: probe.key, at: now) }
         }
     }
 
     private mutating func apply(_ report: VolumeHealthReport, to key: NodeVolumeKey, isFirst: Bool, at now: Duration) {
-        volumes[key]?.isUnknown = report.conditions.isEmpty && !report.isHealthy
+        volumes[key]?.isUnknown = false
         queue(unknown: report.unknownConditions, of: key, at: now)
         volumes[key]?.awaitsReadback = false
         if !report.conditions.isEmpty {
@@ -242,16 +180,32 @@ extension NodeHealthState {
                 setHealth(.clear, of: key, at: now)
             }
         } else {
+            foundWithoutHealth(key, isFirst: isFirst, at: now)
+        }
+    }
+
+    /// The driver has found the volume, and reported no health that this version knows.
+    private mutating func foundWithoutHealth(_ key: NodeVolumeKey, isFirst: Bool, at now: Duration) {
+        volumes[key]?.isUnknown = true
+        if !isFirst, isOnlyMissing(key) {
+            setHealth(.clear, of: key, at: now)
+        } else {
             reviewReadinessWithoutHealth(of: key, at: now)
         }
     }
 
     /// Whether a healthy response would be a recovery.
     func countsAsUnhealthy(_ key: NodeVolumeKey) -> Bool {
-        guard let record = volumes[key], let pod = pods[key.podUID]?.pod else { return false }
-        if record.health?.isClear == false || events.fingerprint(key) != nil { return true }
-        let type = ReadinessCondition.type(driver: record.volume.driver)
-        return configuration.writesReadiness && pod.conditions.contains { $0.type == type && $0.status == "False" }
+        guard let record = volumes[key] else { return false }
+        return record.health?.isClear == false || events.fingerprint(key) != nil || shownFailure(of: key) != nil
+    }
+
+    /// The readiness condition that is False on the volume's pod; nil where none is written.
+    func shownFailure(of key: NodeVolumeKey) -> PodCondition? {
+        guard configuration.writesReadiness, let driver = volumes[key]?.volume.driver, let pod = pods[key.podUID]?.pod
+        else { return nil }
+        let type = ReadinessCondition.type(driver: driver)
+        return pod.conditions.first { $0.type == type && $0.status == "False" }
     }
 
     /// Sets the health of a volume, and queues the reports on its pod.
@@ -280,31 +234,6 @@ extension NodeHealthState {
             let unknown = UnknownNodeConditionKey(volume: key, fingerprint: condition.fingerprint)
             unknowns.set(condition, for: unknown, at: now)
         }
-    }
-
-    /// The driver does not find the volume. Reported if that is confirmed and neither the path nor the whole driver can
-    /// be at fault (rule 5).
-    private mutating func reviewMissing(_ key: NodeVolumeKey, at now: Duration) {
-        guard configuration.reportsMissingVolumes, let record = volumes[key], let missing = record.missing,
-            missing.count >= 2, record.lastFound != nil,
-            record.connection == missing.connection || now - missing.since >= configuration.interval,
-            isDriverCredible(without: record, since: missing.since)
-        else { return }
-        let condition = VolumeHealthCondition.notFound(volumeHandle: record.volume.volumeHandle)
-        setHealth(VolumeState([condition]), of: key, at: now)
-    }
-
-    /// Whether the driver has found another volume since this moment, or has no other that shows whether it is at
-    /// fault: one that was found before, and whose last call had a response.
-    private func isDriverCredible(without record: VolumeRecord, since: Duration) -> Bool {
-        var hasOthers = false
-        for other in volumes.values
-        where other.volume.driver == record.volume.driver && other.volume.volumeHandle != record.volume.volumeHandle {
-            guard let found = other.lastFound else { continue }
-            if found >= since { return true }
-            if !other.isUnresponsive { hasOthers = true }
-        }
-        return !hasOthers
     }
 
     /// The interval that has just ended, if every volume of the driver was probed in it; returned once.

@@ -6,7 +6,8 @@ package import HealthCore
 /// Events on pods.
 ///
 /// A volume that has turned unhealthy is reported after ``Configuration-swift.struct/reportDelay``, unless its pod has
-/// ended meanwhile (``NewConditions``). Of a volume that changes too often only the latest state is reported, at the end
+/// ended meanwhile (``NewConditions``). After a failure of the watch of pods all events wait until it has been open for
+/// as long (``PodWatchSettling``). Of a volume that changes too often only the latest state is reported, at the end
 /// of each pause, and an event says so (`HealthCore/FlapGuard`). The pod's readiness condition and the metrics follow
 /// each response.
 extension NodeHealthState {
@@ -41,6 +42,7 @@ extension NodeHealthState {
     package mutating func nextEvent(
         at now: Duration
     ) -> NextStep<PendingReport<NodeVolumeKey, VolumeState, NodeVolume>> {
+        guard podWatch.isSettled(at: now) else { return .wait(until: podWatch.settles) }
         reportWaiting(at: now)
         let due = events.newTransitions(at: now, within: EventHold.window)
         if let held = eventHold.until(due: due, at: now, using: &random) { return .wait(until: held) }
@@ -74,7 +76,8 @@ extension NodeHealthState {
     package mutating func nextFlappingEvent(
         at now: Duration
     ) -> NextStep<PendingReport<NodeVolumeKey, FlappingState, NodeVolume>> {
-        flapEvents.next(at: now) { volumes[$0]?.target }
+        guard podWatch.isSettled(at: now) else { return .wait(until: podWatch.settles) }
+        return flapEvents.next(at: now) { volumes[$0]?.target }
     }
 
     /// Completes a report of ``nextFlappingEvent(at:)``; returns as ``complete(event:_:at:)``.
@@ -92,7 +95,8 @@ extension NodeHealthState {
     package mutating func nextUnknownEvent(
         at now: Duration
     ) -> NextStep<PendingReport<UnknownNodeConditionKey, UnknownCondition, NodeVolume>> {
-        unknowns.next(at: now) { volumes[$0.volume]?.target }
+        guard podWatch.isSettled(at: now) else { return .wait(until: podWatch.settles) }
+        return unknowns.next(at: now) { volumes[$0.volume]?.target }
     }
 
     /// Completes a report of ``nextUnknownEvent(at:)``; returns as ``complete(event:_:at:)``.

@@ -3,7 +3,8 @@
 
 package import HealthCore
 
-/// The claims of pods, which are read one by one: each once, for all pods that use it.
+/// The claims of pods, which are read one by one: each once, for all pods that use it, and once more when the driver
+/// has never found the volume.
 extension NodeHealthState {
     private static let retries = Backoff(initial: .seconds(5), maximum: .seconds(300))
 
@@ -23,6 +24,10 @@ extension NodeHealthState {
         return .wait(until: nil)
     }
 
+    /// Whether a claim of ``nextClaim(at:)`` must not be read from a cache of the API server: what an earlier read
+    /// found is doubted.
+    package func needsLatest(_ lookup: ClaimLookup) -> Bool { lookups[lookup]?.recency == .doubted }
+
     /// A lookup of ``nextClaim(at:)`` ended.
     ///
     /// - Returns: whether to log a warning, once for a lookup: a second read has shown that the claim belongs to
@@ -38,9 +43,11 @@ extension NodeHealthState {
             lookups[lookup] = record.users.isEmpty ? nil : record
             return false
         }
+        let before = record.resolution
         switch resolution {
         case .volume, .notCSI:
             record.resolution = resolution
+            if record.recency == .doubted { record.recency = .latest }
         case .notYet, .foreign, .failed:
             record.failures += 1
             record.ticket = dueLookups.insert(lookup, due: now + Self.retries.delay(afterFailures: record.failures))
@@ -53,9 +60,25 @@ extension NodeHealthState {
             isWarning = record.foreignReads == 2
         }
         lookups[lookup] = record
-        guard record.resolution != nil else { return isWarning }
-        for uid in record.users.sorted() { resolve(lookup, resolution, for: uid, at: now) }
+        guard record.resolution != before else { return isWarning }
+        for uid in record.users.sorted() {
+            if case .volume(let earlier) = before { forgetVolume(earlier.key(ofPod: uid)) }
+            resolve(lookup, resolution, for: uid, at: now)
+        }
         return false
+    }
+
+    /// The driver does not find a volume that it has never found: the API server may have responded from a cache that
+    /// was not up to date, with an earlier claim of this name and its volume. Both are read again, once.
+    mutating func doubtResolution(of key: NodeVolumeKey, at now: Duration) {
+        guard let record = volumes[key], record.lastFound == nil, let pod = pods[key.podUID]?.pod,
+            let volume = pod.volumes.first(where: { record.names.contains($0.name) }),
+            let lookup = pod.lookup(of: volume), let known = lookups[lookup],
+            known.resolution != nil, known.recency == .cached
+        else { return }
+        lookups[lookup]?.recency = .doubted
+        lookups[lookup]?.failures = 0
+        lookups[lookup]?.ticket = dueLookups.insert(lookup, due: now)
     }
 
     /// A pod uses the claim.
@@ -77,7 +100,10 @@ extension NodeHealthState {
     mutating func release(_ lookup: ClaimLookup, by uid: String) {
         guard var record = lookups[lookup] else { return }
         record.users.remove(uid)
-        if record.users.isEmpty { record.isOutdated = record.isUnderWay }
+        if record.users.isEmpty {
+            record.isOutdated = record.isUnderWay
+            (record.resolution, record.recency) = (nil, .cached)
+        }
         lookups[lookup] = record.users.isEmpty && !record.isUnderWay ? nil : record
     }
 
@@ -92,7 +118,7 @@ extension NodeHealthState {
         pods[uid]?.unresolved.remove(lookup)
         if case .volume(let resolved) = resolution {
             let volume = NodeVolume(
-                key: NodeVolumeKey(podUID: uid, volume: resolved.volumeName, isInline: false),
+                key: resolved.key(ofPod: uid),
                 namespace: pod.namespace,
                 podName: pod.name,
                 driver: resolved.driver,
@@ -112,5 +138,11 @@ extension NodeHealthState {
             addVolume(volume, paths, at: now)
         }
         reviewReadiness(ofPod: uid, at: now)
+    }
+}
+
+extension ResolvedVolume {
+    fileprivate func key(ofPod uid: String) -> NodeVolumeKey {
+        NodeVolumeKey(podUID: uid, volume: volumeName, isInline: false)
     }
 }

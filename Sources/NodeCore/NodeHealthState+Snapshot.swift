@@ -10,8 +10,8 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         package var healthy = 0
         package var unhealthy = 0
         /// The pod has started, and the health of the volume is unknown: no response yet, none with a condition of a
-        /// known type, the driver reports no health, or the last call had no response and the volume is not known to be
-        /// unhealthy.
+        /// known type, the driver reports no health, or the last call failed and the volume is not known to be
+        /// unhealthy. A driver that does not find the volume counts so until it is believed.
         package var unknown = 0
         /// The pod has not started.
         package var waiting = 0
@@ -71,14 +71,14 @@ extension NodeHealthState {
             let driver = record.volume.driver
             counts[driver, default: .init()].count(
                 record,
-                isBackingOff: drivers[driver]?.timedOut.contains(key) == true
+                isBackingOff: drivers[driver]?.isBackingOff(key) == true
             )
             if let health = record.health, !health.isClear {
                 // The event of an earlier process may be older.
                 let since = min(record.healthSince, events.since(key) ?? record.healthSince)
                 unhealthy.append(.init(volume: record.target, conditions: health.conditions, since: since))
             }
-            if record.isUnresponsive {
+            if record.failure == .deadlineExceeded {
                 let last = record.lastResponse ?? record.probedSince ?? now
                 unresponsive.append(.init(volume: record.target, age: max(.zero, now - last)))
             }
@@ -113,12 +113,12 @@ extension NodeHealthSnapshot.Counts {
             waiting += 1
         } else if let health = record.health, !health.isClear {
             unhealthy += 1
-        } else if record.health != nil, !record.isUnknown, !record.isUnresponsive {
+        } else if record.health != nil, !record.isUnknown, record.failure == nil {
             healthy += 1
         } else {
             unknown += 1
         }
-        if record.isUnresponsive { unresponsive += 1 }
+        if record.failure == .deadlineExceeded { unresponsive += 1 }
         if isBackingOff { backingOff += 1 }
     }
 }

@@ -39,7 +39,8 @@ package struct NodeHealthState: Sendable {
         package var recordsStorageEvents: Bool
         /// When a volume changes too often.
         package var flapping: FlappingLimits
-        /// How long after a volume has turned unhealthy that is reported.
+        /// How long after a volume has turned unhealthy that is reported, and how long after the watch of pods is open
+        /// again.
         package var reportDelay: Duration
 
         package init(
@@ -90,6 +91,7 @@ package struct NodeHealthState: Sendable {
     var events = ReportQueue<NodeVolumeKey, VolumeState, NodeVolume>(timing: .lastingEvents)
     var eventHold = EventHold()
     var newConditions: NewConditions
+    var podWatch: PodWatchSettling
     var flaps: FlapGuard<NodeVolumeKey, VolumeState>
     var flapEvents = ReportQueue<NodeVolumeKey, FlappingState, NodeVolume>(timing: .flapping)
     var unknowns = ReportQueue<UnknownNodeConditionKey, UnknownCondition, NodeVolume>(timing: .singleEvents)
@@ -103,6 +105,7 @@ package struct NodeHealthState: Sendable {
         self.configuration = configuration
         random = SeededRandom(seed: seed)
         newConditions = NewConditions(delay: configuration.reportDelay)
+        podWatch = PodWatchSettling(delay: configuration.reportDelay)
         flaps = FlapGuard(configuration.flapping)
     }
 
@@ -124,9 +127,9 @@ package struct NodeHealthState: Sendable {
             claims: dueLookups.insertions,
             probes: probePlans,
             readbacks: dueReadbacks.insertions,
-            events: events.plans + flaps.plans + newConditions.plans,
-            flappingEvents: flapEvents.plans,
-            unknownEvents: unknowns.plans,
+            events: events.plans + flaps.plans + newConditions.plans + podWatch.openings,
+            flappingEvents: flapEvents.plans + podWatch.openings,
+            unknownEvents: unknowns.plans + podWatch.openings,
             readiness: readiness.plans,
             storageEvents: storageEvents.plans
         )

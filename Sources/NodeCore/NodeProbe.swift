@@ -40,8 +40,8 @@ package enum NodeProbeOutcome: Sendable, Hashable {
 /// | DEADLINE_EXCEEDED | the volume is probed less and less often, down to every 30 minutes |
 /// | ABORTED | another call for the volume is under way, such as the kubelet's: repeated once, after 1 to 3 seconds |
 /// | UNIMPLEMENTED, before any other response | no further call before the capabilities are read again |
-/// | UNAVAILABLE | the driver is away; the volume is probed in its next slot |
-/// | others | the volume is probed in its next slot |
+/// | UNAVAILABLE | the connection broke, which says nothing of the volume; twice on one connection: as others |
+/// | others | the volume is probed in its next slot, and does not count as healthy meanwhile |
 package enum NodeProbeFailure: Sendable, Hashable {
     case notFound
     case invalidArgument
@@ -53,7 +53,7 @@ package enum NodeProbeFailure: Sendable, Hashable {
     /// Any other code, or a response that cannot be used.
     case other
 
-    /// Whether the driver responded at all.
+    /// Whether the driver responded for certain.
     var isResponse: Bool { self != .deadlineExceeded && self != .unavailable }
 
     /// Whether the cause may be a path that does not exist.

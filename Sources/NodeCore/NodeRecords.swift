@@ -27,6 +27,16 @@ struct PodRecord: Sendable {
 
 /// A claim that pods use.
 struct LookupRecord: Sendable {
+    /// How recent the resolution is.
+    enum Recency: Sendable {
+        /// The API server may have responded from a cache that was not up to date.
+        case cached
+        /// It may be that of an earlier claim of this name, and is read again.
+        case doubted
+        /// It was read again, not from a cache.
+        case latest
+    }
+
     /// The uids of these pods.
     var users: Set<String> = []
     /// The scheduled item; others with this lookup are stale.
@@ -37,8 +47,9 @@ struct LookupRecord: Sendable {
     var failures = 0
     /// How many reads have found the claim of another pod, or of none.
     var foreignReads = 0
-    /// Final: a volume, or no CSI volume.
+    /// A volume, or no CSI volume: final, unless it is doubted.
     var resolution: ClaimResolution?
+    var recency = Recency.cached
 }
 
 /// A volume of a pod that is not over.
@@ -75,7 +86,7 @@ struct VolumeRecord: Sendable {
     /// nil: the driver has not reported the health of the volume to this process, or not credibly.
     var health: VolumeState?
     var healthSince = Duration.zero
-    /// The last response had conditions of unknown types only.
+    /// The last response with which the driver has found the volume had no health of a known type.
     var isUnknown = false
     /// The fingerprints of the unknown conditions that were queued.
     var unknownConditions: [Fingerprint] = []
@@ -87,10 +98,12 @@ struct VolumeRecord: Sendable {
     var connection = 0
     /// When the first response on that connection came; nil after one with conditions.
     var firstResponse: Duration?
-    /// The last call had no response.
-    var isUnresponsive = false
+    /// Why the last call failed; nil: it did not, or a broken connection ended it.
+    var failure: NodeProbeFailure?
     /// The last call was aborted, and is repeated.
     var wasAborted = false
+    /// The connection on which the last call was UNAVAILABLE; nil: it was not.
+    var unavailableOn: Int?
 
     init(_ volume: NodeVolume, _ paths: VolumePaths) {
         self.volume = volume

@@ -12,7 +12,8 @@ import Synchronization
 /// it.
 ///
 /// A watch would bring all claims and volumes of the cluster to every node: they have no selector by node. The API
-/// server responds from its watch cache, so a GET costs no read of etcd.
+/// server responds from its watch cache, so a GET costs no read of etcd, except where the driver does not find the
+/// volume: then both are read once more.
 ///
 /// RBAC: `get` on `persistentvolumeclaims` and `persistentvolumes`.
 struct ClaimResolver: Sendable {
@@ -59,19 +60,20 @@ struct ClaimResolver: Sendable {
 
     /// - Throws: only `CancellationError`.
     private func resolve(_ lookup: ClaimLookup) async throws -> ClaimResolution {
+        let fromCache = context.state.withLock { !$0.needsLatest(lookup) }
         do throws(KubernetesError) {
             let claim = ClaimFacts(
                 try await context.kubernetes.get(
                     ClaimBinding.self,
                     name: lookup.name,
                     namespace: lookup.namespace,
-                    fromCache: true
+                    fromCache: fromCache
                 )
             )
             switch lookup.stage(after: claim) {
             case .ended(let resolution): return resolution
             case .volume(let name):
-                let volume = try await context.kubernetes.get(VolumeBinding.self, name: name, fromCache: true)
+                let volume = try await context.kubernetes.get(VolumeBinding.self, name: name, fromCache: fromCache)
                 failures.succeeded()
                 return lookup.resolution(claim: claim, volume: VolumeFacts(volume))
             }

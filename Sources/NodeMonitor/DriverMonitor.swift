@@ -125,10 +125,7 @@ final class DriverMonitor: Sendable {
         failures.withLock { _ = $0.removeEnded(at: connectedAt) }
         while true {
             logEndedFailures()
-            let end = await waitUntilDisconnected(atMost: interval)
-            try Task.checkCancellation()
-            // A call for a volume may have connected again meanwhile, perhaps to a driver that has restarted.
-            guard end != .disconnected, client.isConnected else { return didFail("the connection is closed") }
+            guard let end = await wait(atMost: interval, orUntilOutdated: true) else { return }
             let isOutdated = end == .outdated
             do throws(CSIError) {
                 if isOutdated || isUnresponsive || now >= identified + Self.identificationInterval {
@@ -138,7 +135,7 @@ final class DriverMonitor: Sendable {
                         didConnect(new, NodeCapabilities(new.nodeCapabilities).strategy)
                     } else if isOutdated {
                         // The driver does not implement what it promises: one call per interval finds whether it does.
-                        try? await time.sleep(for: interval)
+                        guard await wait(atMost: interval, orUntilOutdated: false) != nil else { return }
                     }
                     (identity, identified) = (new, now)
                     let read = now
@@ -170,9 +167,10 @@ final class DriverMonitor: Sendable {
         case disconnected, elapsed, outdated
     }
 
-    /// Returns when the connection breaks, after `limit`, when the capabilities are outdated, or on cancellation.
-    private func waitUntilDisconnected(atMost limit: Duration) async -> WaitEnd {
-        await withTaskGroup { group in
+    /// Waits for a time, or until the capabilities are outdated. Returns nil when the connection breaks, and on
+    /// cancellation.
+    private func wait(atMost limit: Duration, orUntilOutdated endsWhenOutdated: Bool) async -> WaitEnd? {
+        let end = await withTaskGroup { group in
             group.addTask {
                 await self.client.waitUntilDisconnected()
                 return WaitEnd.disconnected
@@ -181,13 +179,22 @@ final class DriverMonitor: Sendable {
                 try? await self.time.sleep(for: limit)
                 return WaitEnd.elapsed
             }
-            group.addTask {
-                await self.outdated.wait()
-                return WaitEnd.outdated
+            if endsWhenOutdated {
+                group.addTask {
+                    await self.outdated.wait()
+                    return WaitEnd.outdated
+                }
             }
             let first = await group.next() ?? .elapsed
             group.cancelAll()
             return first
         }
+        if Task.isCancelled { return nil }
+        // A call for a volume may have connected again meanwhile, perhaps to a driver that has restarted.
+        guard end != .disconnected, client.isConnected else {
+            didFail("the connection is closed")
+            return nil
+        }
+        return end
     }
 }

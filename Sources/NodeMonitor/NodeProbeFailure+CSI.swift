@@ -23,14 +23,7 @@ extension NodeProbeFailure {
 }
 
 extension NodeCapabilities {
-    init(_ capabilities: Set<NodeCapability>) {
-        self.init(
-            strategy: capabilities.contains(.getVolumeHealth)
-                ? .health : capabilities.contains(.volumeCondition) ? .legacy : .none,
-            needsStagingPath: capabilities.contains(.stageUnstageVolume),
-            reportsStorageHealth: capabilities.contains(.getStorageHealth)
-        )
-    }
+    init(_ capabilities: Set<NodeCapability>) { self.init(numbers: capabilities.map(\.rawValue)) }
 }
 
 extension NodeProbeStrategy {

@@ -82,11 +82,13 @@ final class PodWatcher: Sendable {
     private func didFail(_ error: KubernetesError) {
         let now = context.now
         seen.withLock { $0.failure = (since: $0.failure?.since ?? now, reason: "\(error)") }
+        context.state.update { $0.podWatchFailed(at: now) }
     }
 
     private func didOpen() {
         let now = context.now
         seen.withLock { $0 = Activity(lastReceived: now) }
+        context.state.update { $0.podWatchOpened(at: now) }
     }
 
     private func didReceive() {

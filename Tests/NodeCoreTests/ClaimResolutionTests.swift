@@ -157,4 +157,79 @@ struct ClaimResolutionTests {
         node.state.complete(lookup: lookup, .volume(.of("data")), at: node.now)
         #expect(node.state.lookups.isEmpty)
     }
+
+    // MARK: Volumes that were never found
+
+    /// The volume of an earlier claim of that name.
+    private static let earlier = ResolvedVolume(
+        driver: driverName,
+        volumeHandle: "h-earlier",
+        volumeName: "pv-earlier",
+        isBlock: false,
+        claimName: "data",
+        claimUID: "uid-earlier"
+    )
+
+    /// A node whose driver finds the volume of the present claim alone.
+    private static func node(_ resolutions: ClaimResolution...) -> Simulation {
+        var node = Simulation()
+        var remaining = resolutions
+        node.resolve = { _ in remaining.count > 1 ? remaining.removeFirst() : remaining[0] }
+        node.respond = { probe, _ in (probe.volumeHandle == "h-data" ? .healthy : .failed(.notFound), .zero) }
+        node.list(.named("a"), .named("b"))
+        return node
+    }
+
+    @Test func `a claim whose volume is not found is read again, not from a cache`() {
+        var node = Self.node(.volume(Self.earlier), .volume(.of("data")))
+        node.run(for: .seconds(300))
+        #expect(node.lookups.count == 2)
+        #expect(node.latestLookups == [Self.lookup])
+        #expect(Set(node.state.volumes.keys.map(\.volume)) == ["pv-data"])
+        #expect(node.state.pods["uid-a"]?.volumes.count == 1)
+        #expect(Set(node.calls.filter { $0.outcome == .healthy }.map(\.probe.key.podUID)) == ["uid-a", "uid-b"])
+        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 2)
+        // A pod that comes later uses what was found last.
+        node.apply(.named("c"))
+        node.run(for: .seconds(40))
+        #expect(node.calls(pod: "c").map(\.outcome) == [.healthy])
+        #expect(node.lookups.count == 2)
+    }
+
+    @Test func `a claim is read again once, where that finds the same volume`() {
+        var node = Self.node(.volume(Self.earlier))
+        node.run(for: .seconds(3600))
+        #expect(node.lookups.count == 2)
+        #expect(node.latestLookups.count == 1)
+        #expect(node.state.volumes.count == 2)
+    }
+
+    @Test(arguments: [ClaimResolution.failed, .notYet(reason: ""), .foreign(reason: ""), .forbidden])
+    func `a second read that finds no volume is repeated, and the first stays`(resolution: ClaimResolution) {
+        var node = Self.node(.volume(Self.earlier), resolution, resolution, .volume(.of("data")))
+        node.run(for: .seconds(100))
+        #expect(Set(node.state.volumes.keys.map(\.volume)) == [resolution == .forbidden ? "pv-earlier" : "pv-data"])
+        node.run(for: .seconds(800))
+        #expect(node.latestLookups.count == 3)
+        #expect(Set(node.state.volumes.keys.map(\.volume)) == ["pv-data"])
+    }
+
+    @Test func `a claim whose volume was found is not read again`() {
+        var node = Self.node(.volume(.of("data")))
+        node.run(for: .seconds(120))
+        node.respond = { _, _ in (.failed(.notFound), .zero) }
+        node.run(for: .seconds(600))
+        #expect(node.lookups.count == 1)
+    }
+
+    @Test func `a claim of that name that comes after the last pod is read from a cache`() {
+        var node = Self.node(.volume(Self.earlier), .failed, .volume(.of("data")))
+        while node.latestLookups.isEmpty { node.run(for: .seconds(1)) }
+        node.state.remove(podUID: "uid-a")
+        node.state.remove(podUID: "uid-b")
+        node.apply(.named("c"))
+        node.run(for: .seconds(40))
+        #expect(node.latestLookups.count == 1)
+        #expect(node.calls(pod: "c").map(\.outcome) == [.healthy])
+    }
 }

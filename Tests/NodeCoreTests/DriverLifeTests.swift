@@ -102,4 +102,43 @@ struct DriverLifeTests {
         node.state.remove(podUID: "uid-a")
         #expect(node.state.drivers.isEmpty)
     }
+
+    // MARK: UNAVAILABLE
+
+    @Test(.tags(.rule1)) func `a call that a broken connection ended says nothing of the volume`() throws {
+        var node = Simulation()
+        node.list(.named("a"))
+        node.run(for: .seconds(60))
+        node.respond = { _, _ in (.failed(.unavailable), .seconds(1)) }
+        let before = node.calls.count
+        while node.calls.count == before || !node.underWay.isEmpty { node.run(for: .seconds(1)) }
+        node.state.driverDisconnected(driverName)
+        node.run(for: .seconds(600))
+        let snapshot = node.state.snapshot(at: node.now)
+        #expect(snapshot.unresponsive.isEmpty)
+        #expect(snapshot.drivers.first?.counts.healthy == 1)
+        node.respond = { _, _ in (.healthy, .zero) }
+        node.reconnect()
+        node.run(for: .seconds(60))
+        #expect(node.calls.last?.outcome == .healthy)
+    }
+
+    @Test(.tags(.rule1, .rule10)) func `a driver that responds UNAVAILABLE for one volume has responded`() {
+        var node = Simulation()
+        node.list(.named("a"), .named("b", claims: ["y"]))
+        node.run(for: .seconds(60))
+        node.respond = { probe, _ in (probe.volumeHandle == "h-y" ? .failed(.unavailable) : .healthy, .zero) }
+        // The round of the first such response is not complete: the connection may have broken.
+        node.run(for: .seconds(120))
+        _ = node.state.completedRound(of: driverName, at: node.now)
+        for _ in 0..<5 {
+            node.run(for: .seconds(60))
+            #expect(node.state.completedRound(of: driverName, at: node.now) == ProbeRound(volumes: 2, responses: 2))
+        }
+        let snapshot = node.state.snapshot(at: node.now)
+        #expect(snapshot.unresponsive.isEmpty)
+        #expect(snapshot.drivers.first?.counts.healthy == 1)
+        #expect(snapshot.drivers.first?.counts.unknown == 1)
+        #expect(node.calls(pod: "b").count >= 7)
+    }
 }

@@ -103,6 +103,8 @@ struct Simulation {
     var record: (EventReport) -> ReportOutcome = { _ in .reported }
 
     private(set) var lookups: [ClaimLookup] = []
+    /// Those of them that were not read from a cache.
+    private(set) var latestLookups: [ClaimLookup] = []
     private(set) var calls: [Call] = []
     private(set) var underWay: [Call] = []
     private(set) var maximumUnderWay = 0
@@ -161,6 +163,7 @@ struct Simulation {
             switch state.nextClaim(at: now) {
             case .run(let lookup):
                 lookups.append(lookup)
+                if state.needsLatest(lookup) { latestLookups.append(lookup) }
                 state.complete(lookup: lookup, resolve(lookup), at: now)
             case .wait(let due):
                 waits.append(due)

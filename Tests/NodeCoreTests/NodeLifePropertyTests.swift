@@ -12,9 +12,13 @@ import Testing
 struct NodeLifePropertyTests {
     struct Pod {
         var pod: NodePod
-        /// When it has started, and when it ended or was deleted.
+        /// When it has started, and when the API server had its end or deletion.
         var started: Duration?
         var ended: Duration?
+        /// When the kubelet unmounted its volumes, if before that.
+        var unmounted: Duration?
+        /// Those of its volumes that the agent held to be unhealthy then: their changes are reported at once.
+        var unhealthy: Set<NodeVolumeKey> = []
     }
 
     /// What the driver reports of a volume, and since when.
@@ -31,8 +35,14 @@ struct NodeLifePropertyTests {
         /// By volume handle.
         var truths: [String: Truth] = [:]
         var isReliable = false
+        /// Whether pods that end by themselves end in the kubelet's order: first their volumes are unmounted.
+        let unmountsFirst: Bool
+        var probesOfUnmounted = 0
 
-        init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+        init(seed: UInt64, unmountsFirst: Bool) {
+            random = SeededGenerator(seed: seed)
+            self.unmountsFirst = unmountsFirst
+        }
 
         func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
 
@@ -51,6 +61,10 @@ struct NodeLifePropertyTests {
                 default: break
                 }
             }
+            if pods[probe.key.podUID]?.unmounted != nil {
+                probesOfUnmounted += 1
+                return (.unhealthy(.notMounted), .milliseconds(5))
+            }
             let report = VolumeHealthReport(
                 volumeHandle: probe.volumeHandle,
                 conditions: truths[probe.volumeHandle]?.conditions ?? []
@@ -63,8 +77,18 @@ struct NodeLifePropertyTests {
 
     @Test(arguments: 1...12 as ClosedRange<UInt64>)
     func `pods that come and go cause no false, repeated or missing report`(seed: UInt64) {
-        let model = Model(seed: seed)
-        var node = Simulation(seed: seed)
+        play(seed: seed, reportDelay: .zero)
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func `pods that end in the kubelet's order cause none either, with the delay of a new process`(seed: UInt64) {
+        play(seed: seed, reportDelay: .seconds(15))
+    }
+
+    private func play(seed: UInt64, reportDelay: Duration) {
+        let model = Model(seed: seed, unmountsFirst: reportDelay > .zero)
+        let interval = Duration.seconds(model.unmountsFirst ? 10 : 60)
+        var node = Simulation(.init(interval: interval, reportDelay: reportDelay), seed: seed)
         node.respond = { probe, _ in model.respond(probe) }
         node.record = { _ in
             if model.isReliable { return .reported }
@@ -77,6 +101,7 @@ struct NodeLifePropertyTests {
             node.run(for: .seconds(10))
         }
         check(node, model)
+        #expect(!model.unmountsFirst || model.probesOfUnmounted > 0)
 
         // Everything works again: what lasts is reported, and nothing else.
         model.isReliable = true
@@ -119,13 +144,32 @@ struct NodeLifePropertyTests {
     }
 
     private func end(_ pod: NodePod, _ model: Model, _ node: inout Simulation) {
+        let way = Int.random(in: 0..<4, using: &model.random)
+        if way == 1, model.unmountsFirst {
+            model.pods[pod.uid]?.unhealthy = unhealthy(of: pod, node.state)
+            model.pods[pod.uid]?.unmounted = node.now
+            // Measured on a kubelet 1.36.2: docs/agent.md, Limits.
+            node.run(for: .milliseconds(Int.random(in: 0...9000, using: &model.random)))
+        }
         model.pods[pod.uid]?.ended = node.now
-        switch Int.random(in: 0..<4, using: &model.random) {
+        switch way {
         case 0: node.apply(pod.with { $0.isDeleting = true })
         case 1: node.apply(pod.with { $0.hasEnded = true })
         case 2: node.state.remove(podUID: pod.uid)
         // The watch lost its connection meanwhile, and the new list shows what is left.
         default: relist(model, &node)
+        }
+    }
+
+    private func key(_ volume: PodVolume, of pod: NodePod) -> NodeVolumeKey {
+        NodeVolumeKey(podUID: pod.uid, volume: "pv-\(volume.name)", isInline: false)
+    }
+
+    /// The volumes of a pod that are reported as unhealthy, or wait for that.
+    private func unhealthy(of pod: NodePod, _ state: NodeHealthState) -> Set<NodeVolumeKey> {
+        Set(pod.volumes.map { key($0, of: pod) }).filter {
+            state.newConditions.keys.contains($0) || state.events.fingerprint($0) != nil
+                || state.flaps.waiting($0) != nil
         }
     }
 
@@ -139,16 +183,18 @@ struct NodeLifePropertyTests {
 
     /// No call and no event outside of a pod's life, and no two transitions to the same conditions.
     private func check(_ node: Simulation, _ model: Model) {
-        for call in node.calls {
-            let pod = model.pods[call.probe.key.podUID]
-            #expect(pod?.started.map { $0 <= call.began } == true, "called before the pod has started")
-            #expect(pod?.ended.map { call.began <= $0 } ?? true, "called after the pod has ended")
+        let strays = node.calls.filter { call in
+            guard let pod = model.pods[call.probe.key.podUID], let started = pod.started else { return true }
+            return call.began < started || pod.ended.map { call.began > $0 } == true
         }
+        #expect(strays.isEmpty, "called before the pod has started, or after its end")
         var last: [NodeVolumeKey: [VolumeHealthCondition]] = [:]
         for event in node.events {
             let pod = model.pods[event.report.target.podUID]
             #expect(pod?.started.map { $0 <= event.time } == true, "reported before the pod has started")
             #expect(pod?.ended.map { event.time <= $0 } ?? true, "reported after the pod has ended")
+            let isFalse = event.state.conditions == [.notMounted] && pod?.unhealthy.contains(event.report.key) != true
+            #expect(!isFalse, "reported because the pod was ending")
             guard event.report.cause == .transition else { continue }
             #expect(last[event.report.key] ?? [] != event.state.conditions, "reported twice")
             last[event.report.key] = event.state.conditions
@@ -162,11 +208,14 @@ struct NodeLifePropertyTests {
         var checked = 0
         for pod in model.pods.values where pod.ended == nil && pod.started != nil {
             for volume in pod.pod.volumes {
-                let key = NodeVolumeKey(podUID: pod.pod.uid, volume: "pv-\(volume.name)", isInline: false)
-                #expect(last[key] ?? [] == model.truths["h-\(volume.name)"]?.conditions ?? [])
+                #expect(last[key(volume, of: pod.pod)] ?? [] == model.truths["h-\(volume.name)"]?.conditions ?? [])
                 checked += 1
             }
         }
         #expect(checked > 0)
     }
+}
+
+extension VolumeHealthCondition {
+    fileprivate static let notMounted = VolumeHealthCondition(status: .inaccessible, reason: "NotMounted", message: "")
 }

@@ -18,7 +18,8 @@ import Testing
 /// | 6 | reported the recovery of one volume for another |
 /// | 7 | reported conditions and recoveries at every call |
 /// | 8 | called so many volumes per interval, not each volume once |
-/// | 9, 10 | crashed; watched the whole cluster: not about the core |
+/// | 9 | ended where its driver was slow, lacked a capability or went away (`AgentFaultTests` of NodeMonitor) |
+/// | 10 | watched the whole cluster (`NodeMonitorTests`) |
 /// | 11 | did not name the volume |
 /// | 12 | did not know block, inline and generic ephemeral volumes (`VolumePathsTests`) |
 struct PodFaultTests {
@@ -156,7 +157,7 @@ struct PodFaultTests {
         for number in 0..<count { #expect(node.calls(pod: "p\(number)").count == 10) }
     }
 
-    @Test func `fault 11, the text names the volume and the claim`() {
+    @Test(.tags(.rule7)) func `fault 11, the text names the volume and the claim`() {
         var node = Simulation()
         node.list()
         node.apply(NodePod.named("a").with { $0.volumes = [PodVolume(name: "www", source: .claim("data"))] })

@@ -78,4 +78,33 @@ struct ProbeSchedulePostponeTests {
             #expect(schedule.next(at: now - .seconds(1)) == .wait(until: now))
         }
     }
+
+    @Test func `a volume whose back-off ends is probed in its next slot, and backs off further if that fails`() {
+        var schedule = Self.schedule()
+        for slot in [10, 70, 190] {
+            #expect(schedule.next(at: .seconds(slot)) == .run("a"))
+            schedule.finish("a", .failed, at: .seconds(slot))
+        }
+        #expect(schedule.next(at: .seconds(200)) == .wait(until: .seconds(430)))
+        schedule.endBackoff(of: "a", at: .seconds(200))
+        #expect(schedule.next(at: .seconds(200)) == .wait(until: .seconds(250)))
+        #expect(schedule.next(at: .seconds(250)) == .run("a"))
+        schedule.finish("a", .failed, at: .seconds(250))
+        #expect(schedule.next(at: .seconds(250)) == .wait(until: .seconds(730)))
+    }
+
+    @Test func `a postponed volume whose back-off ends is probed at once`() {
+        var schedule = Self.schedule()
+        #expect(schedule.next(at: .seconds(10)) == .run("a"))
+        schedule.postpone("a", until: .seconds(1000))
+        schedule.endBackoff(of: "a", at: .seconds(200))
+        #expect(schedule.next(at: .seconds(200)) == .run("a"))
+    }
+
+    @Test func `the end of a back-off leaves a call alone that is under way`() {
+        var schedule = Self.schedule()
+        #expect(schedule.next(at: .seconds(10)) == .run("a"))
+        schedule.endBackoff(of: "a", at: .seconds(10))
+        #expect(schedule.next(at: .seconds(10)) == .wait(until: nil))
+    }
 }

@@ -5,6 +5,7 @@ import GRPCTransport
 import HealthMonitorTestKit
 import InMemoryLogging
 import Logging
+import NodeCore
 import NodeMonitor
 import Testing
 
@@ -68,6 +69,35 @@ import Testing
             #expect(monitor.status().drivers.first?.problem?.contains("--kubelet-root-path") == true)
             let errors = scene.log.entries.filter { $0.level == .error }
             #expect(errors.map(\.message) == ["Found a problem of the driver"])
+        }
+    }
+
+    /// The API server's cache may lag behind: it shows an earlier claim of that name, with its volume, which is not
+    /// mounted in the pod.
+    @Test(.tags(.rule11)) func `a claim whose volume was never found is read again, not from the cache`() async throws {
+        var present = Self.volume
+        (present.volumeName, present.handle) = ("pv-present", "volume-present")
+        let volume = present
+        try await NodeScene.run { scene in
+            try scene.createPod()
+            scene.set(nil, ofVolume: volume.handle)
+            scene.driver.intercept(Self.notFound)
+            scene.server.intercept { [server = scene.server] request in
+                let isLatest = request.resource == "persistentvolumeclaims" && request.query["resourceVersion"] == nil
+                guard isLatest, (try? server.object(kind: "PersistentVolume", name: volume.volumeName)) == nil else {
+                    return nil
+                }
+                try? Self.volume.delete(in: server)
+                _ = try? volume.create(in: server)
+                return nil
+            }
+        } _: { scene, monitor in
+            try await scene.advance(untilProbed: volume.handle, 2)
+            for resource in ["persistentvolumeclaims", "persistentvolumes"] {
+                #expect(scene.requests(for: resource).map(\.query) == [["resourceVersion": "0"], [:]])
+            }
+            #expect(monitor.snapshot().drivers.map(\.counts.healthy) == [1])
+            #expect(try scene.events().isEmpty)
         }
     }
 }

@@ -10,10 +10,13 @@ import Testing
     static let volume = VolumeFixture(number: 0)
     static let publishPath = "/var/lib/kubelet/pods/POD/volumes/kubernetes.io~csi/\(volume.volumeName)/mount"
 
-    @Test(arguments: [
-        (SimulatedDriver.Configuration.legacyNode, "The volume isn't mounted"),
-        (.healthNode, "Inaccessible (MountLost): The volume isn't mounted"),
-    ])
+    @Test(
+        .tags(.rule7),
+        arguments: [
+            (SimulatedDriver.Configuration.legacyNode, "The volume isn't mounted"),
+            (.healthNode, "Inaccessible (MountLost): The volume isn't mounted"),
+        ]
+    )
     func `an abnormal volume becomes an event on its pod`(
         driver: SimulatedDriver.Configuration,
         text: String
@@ -79,7 +82,7 @@ import Testing
     }
 
     @Test(.tags(.rule12))
-    func `while all is well there is one watch, three reads for a volume, and no write`() async throws {
+    func `fault 10, while all is well there is one watch, three reads for a volume, and no write`() async throws {
         try await NodeScene.run { scene in
             for number in 0..<3 { try scene.createPod("app-\(number)", VolumeFixture(number: number)) }
         } _: { scene, _ in

@@ -30,6 +30,33 @@ import Testing
         }
     }
 
+    /// After an outage of the API server, the kubelet writes the ends of pods later than the watch is open.
+    @Test func `a condition waits until the watch that has failed has been open for a while`() async throws {
+        try await NodeScene.set { scene in
+            try scene.createPod()
+            try await scene.monitor {
+                $0.reportDelay = .seconds(15)
+            } _: { monitor in
+                try await scene.advance(untilProbed: Self.volume.handle, 2)
+                scene.server.intercept { request in
+                    request.verb == .watch
+                        ? .fail(StatusError(code: 503, reason: "ServiceUnavailable", message: "not ready")) : nil
+                }
+                for watch in scene.server.watches { watch.end() }
+                try await scene.advance { monitor.status().watch.failure != nil }
+                scene.set("gone", ofVolume: Self.volume.handle)
+                try await scene.advance(untilProbedAgain: Self.volume.handle, 3)
+                #expect(try scene.events().isEmpty)
+                scene.server.intercept(nil)
+                // The clock stands still.
+                while monitor.status().watch.failure != nil { try await cancellablePollingPause() }
+                let opened = scene.clock.now
+                try await scene.advance(untilEvents: 1)
+                #expect(opened.duration(to: scene.clock.now) >= .seconds(15))
+            }
+        }
+    }
+
     @Test func `a pod with a status from before the node booted is not probed before its volumes can be mounted again`()
         async throws
     {

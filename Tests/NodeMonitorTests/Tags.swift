@@ -8,6 +8,7 @@ extension Tag {
     @Tag static var rule1: Self
     @Tag static var rule5: Self
     @Tag static var rule6: Self
+    @Tag static var rule7: Self
     @Tag static var rule8: Self
     @Tag static var rule9: Self
     @Tag static var rule10: Self

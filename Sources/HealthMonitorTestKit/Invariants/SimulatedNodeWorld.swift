@@ -16,6 +16,10 @@ package struct SimulatedNodeWorld {
         /// nil for a healthy volume, else the driver's message.
         var message: String?
         var isLive = false
+        /// When the API server gets the end of the pod, whose volume is unmounted; nil for any other pod.
+        var endDue: Duration?
+        /// Whether another pod is to start when the API server has that end.
+        var startsAfterEnd = false
     }
 
     package static let volumeName = "data"
@@ -25,6 +29,8 @@ package struct SimulatedNodeWorld {
     private let kubeletRoot: String
     private let injector: FaultInjector
     private let start = ContinuousClock.now
+    private let endDelays: ClosedRange<Duration>
+    private var random: SeededGenerator
     private var slots: [Slot]
     private var backup: HealthLedger?
     package private(set) var ledger = HealthLedger()
@@ -35,7 +41,11 @@ package struct SimulatedNodeWorld {
 
     /// Creates the Node, and for each volume a pod that has started; the driver and its registration are running.
     ///
-    /// - Parameter tokenFiles: the files of the agent's tokens.
+    /// - Parameters:
+    ///   - tokenFiles: the files of the agent's tokens.
+    ///   - endDelays: how long after the unmount the API server gets the end of a pod that ends by itself. The default
+    ///     is what was measured on a kubelet (docs/agent.md, Limits).
+    ///   - seed: determines these delays.
     package init(
         server: SimulatedAPIServer,
         driver: SimulatedDriver,
@@ -43,12 +53,16 @@ package struct SimulatedNodeWorld {
         kubeletRoot: String,
         nodeName: String,
         volumes: [VolumeFixture],
-        tokenFiles: [String] = []
+        tokenFiles: [String] = [],
+        endDelays: ClosedRange<Duration> = .zero ... .seconds(9),
+        seed: UInt64 = 1
     ) throws {
         self.server = server
         self.driver = driver
         self.registration = registration
         self.kubeletRoot = kubeletRoot
+        self.endDelays = endDelays
+        random = SeededGenerator(seed: seed)
         injector = FaultInjector(server: server, drivers: [driver], volumes: volumes, tokenFiles: tokenFiles)
         slots = volumes.enumerated().map { number, volume in
             var pod = PodFixture(
@@ -103,19 +117,25 @@ package struct SimulatedNodeWorld {
         driver.respond(isHanging ? .never : nil, atPath: path(index))
     }
 
+    private var isLegacy: Bool { driver.configuration.nodeCapabilities?.contains(7) == false }
+
     /// The text of the pod's event (README, Events); nil for a healthy volume.
     private func text(_ index: Int) -> String? {
-        let isLegacy = driver.configuration.nodeCapabilities?.contains(7) == false
-        return slots[index].message.map { message in
-            let claim = slots[index].volume.claimName
-            return "Volume \(Self.volumeName) (claim \(claim)): \(isLegacy ? message : "DataLoss (Fault): \(message)")"
-        }
+        slots[index].message.map { text(index, isLegacy ? $0 : "DataLoss (Fault): \($0)") }
+    }
+
+    private func text(_ index: Int, _ conditions: String) -> String {
+        "Volume \(Self.volumeName) (claim \(slots[index].volume.claimName)): \(conditions)"
     }
 
     private mutating func recordHealth(_ index: Int) {
         guard slots[index].isLive else { return }
+        recordHealth(index, text(index))
+    }
+
+    private mutating func recordHealth(_ index: Int, _ text: String?) {
         let slot = slots[index]
-        ledger.setHealth(text(index), podUID: slot.uid, volume: Self.volumeName, name: slot.pod.name, at: now)
+        ledger.setHealth(text, podUID: slot.uid, volume: Self.volumeName, name: slot.pod.name, at: now)
     }
 
     private func path(_ index: Int) -> String {
@@ -124,23 +144,33 @@ package struct SimulatedNodeWorld {
 
     // MARK: Pods
 
-    /// Creates a pod that has not started. Its volume is not mounted: a driver that looks calls it abnormal (fault 1 of
-    /// external-health-monitor's agent).
+    /// Creates a pod that has not started. Its volume is not mounted (fault 1 of external-health-monitor's agent).
     private mutating func createPod(_ index: Int) throws {
         (slots[index].pod.phase, slots[index].pod.hasStarted, slots[index].pod.uid) = ("Pending", false, nil)
         slots[index].uid = try slots[index].pod.create(in: server)
-        let isLegacy = driver.configuration.nodeCapabilities?.contains(7) == false
+        unmount(index)
+    }
+
+    private static let notMounted = "The volume isn't mounted"
+
+    /// A driver that looks at the pod's path calls the volume abnormal.
+    private func unmount(_ index: Int) {
         var unmounted = SimulatedVolume(id: slots[index].volume.handle)
-        unmounted.nodeHealth = [.init(status: 2, reason: "NotMounted", message: "The volume isn't mounted")]
+        unmounted.nodeHealth = [.init(status: 2, reason: "NotMounted", message: Self.notMounted)]
         driver.respond(
-            isLegacy ? .nodeCondition(.abnormal("The volume isn't mounted")) : .nodeVolumeHealth(unmounted),
+            isLegacy ? .nodeCondition(.abnormal(Self.notMounted)) : .nodeVolumeHealth(unmounted),
             atPath: path(index)
         )
     }
 
-    /// Starts the pod of a slot; does nothing when it lives.
+    /// Starts the pod of a slot, or another one when the API server has the end of the last one. Does nothing when it
+    /// lives.
     package mutating func startPod(_ index: Int) throws {
         guard !slots[index].isLive else { return }
+        guard slots[index].endDue == nil else {
+            slots[index].startsAfterEnd = true
+            return
+        }
         if slots[index].pod.hasStarted { try createPod(index) }
         note("\(slots[index].pod.name) starts as \(slots[index].uid)")
         slots[index].isLive = true
@@ -149,35 +179,63 @@ package struct SimulatedNodeWorld {
         try slots[index].pod.start(in: server)
     }
 
-    /// Deletes the pod of a slot and creates another one of the same name, which has not started.
+    /// Deletes the pod of a slot and creates another one of the same name, which has not started. The API server has
+    /// the deletion before the kubelet unmounts the volume.
     package mutating func replacePod(_ index: Int) throws {
-        try endPod(index) { pod, server in
-            try pod.terminate(in: server)
-            try pod.delete(in: server)
-        }
+        endLife(index)
+        try slots[index].pod.terminate(in: server)
+        try removePod(index)
         try createPod(index)
     }
 
-    /// Ends the pod of a slot, as a Job's, and removes it.
-    package mutating func completePod(_ index: Int) throws {
-        try endPod(index) { pod, server in
-            try pod.end(in: server)
-            try pod.delete(in: server)
+    /// Ends the pod of a slot by itself, as a Job's: the kubelet unmounts the volume at once, and the API server gets
+    /// the end later, by ``advance()``.
+    ///
+    /// Source: measured on a kubelet 1.36.2 (docs/agent.md, Limits); pkg/kubelet/status/status_manager.go writes the
+    /// statuses of pods one after another, and all that differ every ten seconds.
+    package mutating func completePod(_ index: Int) {
+        observe()
+        if slots[index].message != nil {
+            // Of a volume that was reported as unhealthy, other conditions are reported at once.
+            let conditions = isLegacy ? Self.notMounted : "Inaccessible (NotMounted): \(Self.notMounted)"
+            recordHealth(index, text(index, conditions))
+        }
+        endLife(index)
+        unmount(index)
+        let (least, most) = (endDelays.lowerBound, endDelays.upperBound)
+        slots[index].endDue = now + least + (most - least) * Double.random(in: 0...1, using: &random)
+    }
+
+    /// Writes the ends of pods that are due. Call it again and again.
+    package mutating func advance() throws {
+        for index in slots.indices {
+            guard let due = slots[index].endDue, due <= now else { continue }
+            note("\(slots[index].pod.name) has ended in the API server")
+            slots[index].endDue = nil
+            try slots[index].pod.end(in: server)
+            try removePod(index)
+            if slots[index].startsAfterEnd {
+                slots[index].startsAfterEnd = false
+                try startPod(index)
+            }
         }
     }
 
-    /// The ledger first, then the API server, then the mount, as the kubelet does it.
-    private mutating func endPod(
-        _ index: Int,
-        _ end: (inout PodFixture, SimulatedAPIServer) throws -> Void
-    ) throws {
+    /// Whether the API server lacks the end of a pod.
+    package var lacksEnd: Bool { slots.contains { $0.endDue != nil } }
+
+    /// From now on, nothing new is true of the pod's volume.
+    private mutating func endLife(_ index: Int) {
         observe()
         note("\(slots[index].pod.name) ends, \(slots[index].uid)")
         ledger.end(podUID: slots[index].uid, at: now)
         slots[index].isLive = false
-        try end(&slots[index].pod, server)
+    }
+
+    private func removePod(_ index: Int) throws {
         let path = path(index)
         driver.respond(.fail(.notFound, "Could not get file information from \(path)"), atPath: path)
+        try slots[index].pod.delete(in: server)
     }
 
     // MARK: Faults

@@ -65,8 +65,7 @@ enum DriverReplies {
         case 0: .refused
         case 1: .unreachable
         case 2: .failed(RequestFailure(retryAfter: .seconds(Int(input.byte()))))
-        case 3: .failed(RequestFailure(isUncertain: true))
-        case 4: .responseLost
+        case 3, 4: .failed(RequestFailure(isUncertain: true))
         case 5: .failed(RequestFailure(isForbidden: true))
         default: .gone
         }

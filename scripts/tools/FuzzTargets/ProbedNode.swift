@@ -64,9 +64,10 @@ struct ProbedNode {
             ),
             at: now
         )
+        // Those of other pods, whose volumes were not found, are read again.
         while case .run(let lookup) = state.nextClaim(at: now) {
             let volume = ResolvedVolume(
-                driver: Self.drivers[number / 2],
+                driver: Self.drivers[(Self.handles.firstIndex(of: lookup.name) ?? number) / 2],
                 volumeHandle: lookup.name,
                 volumeName: "pv-\(lookup.name)",
                 isBlock: false,
@@ -100,15 +101,27 @@ extension ProbedNode {
         switch outcome {
         case .failed(.notFound):
             for key in before.keys { try require(unhealthy[key] != nil, "a volume that is not found is healthy") }
-        case .failed, .noCondition: try require(unhealthy == before, "a failed call changes the state")
+        case .failed: try require(unhealthy == before, "a failed call changes the state")
+        case .noCondition: try requireNoChange(before, by: probe)
         case .health(let report):
             try report.requireBounds()
             if !report.conditions.isEmpty {
                 try require(unhealthy[probe.key] == report.conditions, "an unhealthy volume is not known: \(probe.key)")
             } else if !report.isHealthy {
-                try require(unhealthy == before, "a report without known conditions changes the state")
+                try requireNoChange(before, by: probe)
             }
         }
+    }
+
+    /// A reply without health changes nothing, except that a missing volume is found.
+    private func requireNoChange(
+        _ before: [NodeVolumeKey: [VolumeHealthCondition]],
+        by probe: NodeProbe
+    ) throws(InvariantViolation) {
+        var expected = before
+        let missing = VolumeHealthCondition.notFound(volumeHandle: probe.volumeHandle)
+        if before[probe.key] == [missing], unhealthy[probe.key] == nil { expected[probe.key] = nil }
+        try require(unhealthy == expected, "a reply without known conditions changes the state")
     }
 
     /// Makes the next call for the health of the storage.
@@ -214,7 +227,7 @@ extension ProbedNode.Reported {
         }
         switch outcome {
         case .reported: self = Self(fingerprint: fingerprint)
-        case .responseLost, .failed, .refused, .unreachable: if outcome.isUncertain, isChange { isUncertain = true }
+        case .failed, .refused, .unreachable: if outcome.isUncertain, isChange { isUncertain = true }
         case .gone: self = Self(wasDropped: true)
         }
     }

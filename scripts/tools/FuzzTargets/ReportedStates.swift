@@ -63,7 +63,7 @@ struct ReportedStates {
         }
         switch outcome {
         case .reported: known = Reported(state: state.isClear ? nil : state, time: now)
-        case .responseLost, .failed, .refused, .unreachable:
+        case .failed, .refused, .unreachable:
             let isChange = fingerprint(of: state) != fingerprint(of: known.state)
             if outcome.isUncertain, isChange { known.isUncertain = true }
         // The claim's status remains as the watch showed it last.

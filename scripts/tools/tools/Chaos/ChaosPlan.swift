@@ -39,7 +39,8 @@ enum NodeFault: String, CaseIterable {
     case pathHangs = "path-hangs"
     /// A pod is replaced under its name; at the end the new one starts.
     case podReplaced = "pod-replaced"
-    /// A pod ends; at the end another one of its name is created and starts.
+    /// A pod ends by itself, in the kubelet's order: its volume is unmounted, and seconds later the API server has its
+    /// end. At the end of the fault another one of its name is created and starts, not before that.
     case podEnded = "pod-ended"
 
     var stopsDriver: Bool { [.driverRestarted, .kubeletRestarted].contains(self) }

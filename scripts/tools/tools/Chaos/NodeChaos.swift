@@ -54,7 +54,8 @@ struct NodeChaos {
                 kubeletRoot: kubeletRoot,
                 nodeName: Self.nodeName,
                 volumes: (0..<volumes).map { VolumeFixture(number: $0) },
-                tokenFiles: [tokenFile]
+                tokenFiles: [tokenFile],
+                seed: seed
             )
             let agent = agent(kubeletRoot)
             let failure = try await withThrowingTaskGroup(of: Void.self) { group in

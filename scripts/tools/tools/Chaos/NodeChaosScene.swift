@@ -16,6 +16,8 @@ struct NodeChaosScene {
     private static let settleLimit = Duration.seconds(150)
     /// How long the steady state is observed, in which nothing may be written.
     private static let steady = Duration.milliseconds(2500)
+    /// From one look at the world to the next.
+    private static let step = Duration.milliseconds(50)
 
     init(world: SimulatedNodeWorld, agent: ReplicaProcess, environment: [String: String]) {
         self.world = world
@@ -58,9 +60,10 @@ struct NodeChaosScene {
         let probes = world.probes
         var wasSettled = false
         while true {
+            try world.advance()
             let unsettled = world.unsettled()
             if let failure = brokenPromise() { return failure }
-            let isSettled = unsettled.isEmpty && world.probes > probes
+            let isSettled = unsettled.isEmpty && !world.lacksEnd && world.probes > probes
             // A write may be in the journal a moment later than in the objects, and must not count for the steady state.
             if isSettled, wasSettled { return nil }
             wasSettled = isSettled
@@ -68,7 +71,7 @@ struct NodeChaosScene {
                 let what = unsettled.map(\.description).joined(separator: "; ")
                 return "not reported in time, \(world.probes - probes) probes: \(what)"
             }
-            try await clock.sleep(for: .milliseconds(50))
+            try await clock.sleep(for: Self.step)
         }
     }
 
@@ -88,7 +91,11 @@ struct NodeChaosScene {
     }
 
     private mutating func wait(_ duration: Duration) async throws {
-        try await clock.sleep(for: duration)
+        let end = clock.now + duration
+        while clock.now < end {
+            try await clock.sleep(for: min(Self.step, end - clock.now))
+            try world.advance()
+        }
         world.observe()
     }
 
@@ -116,7 +123,7 @@ struct NodeChaosScene {
                 try await world.setDriver(isRunning: false)
             case .pathHangs: world.hang(true, volume: volume)
             case .podReplaced: try world.replacePod(volume)
-            case .podEnded: try world.completePod(volume)
+            case .podEnded: world.completePod(volume)
             }
         }
     }
