@@ -15,10 +15,9 @@ package struct AgentFlags: ParsableArguments {
     @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
 
     /// The names of the flags that mean true without a value, as in `--all-drivers`.
-    package static let booleans: Set = [
-        "all-drivers", "automaxprocs", "legacy-readiness", "log-json-split-stream", "log-text-split-stream",
-        "node-events", "readiness-condition", "report-missing-volumes", "version",
-    ]
+    package static let booleans = CompatibilityFlags.booleans.union([
+        "all-drivers", "legacy-readiness", "node-events", "readiness-condition", "report-missing-volumes", "version",
+    ])
 
     package init() {}
 

@@ -97,7 +97,13 @@ package struct AgentOptions: Sendable, Equatable {
                     message: "\(name) requires --all-drivers; --csi-address is the socket of one CSI driver"
                 )
             }
-            try FileCheck.checkSocketAddress(flags.csiAddress)
+            do throws(UsageError) {
+                try FileCheck.checkSocketAddress(flags.csiAddress)
+            } catch  where flags.csiAddress == AgentDriverFlags.defaultAddress {
+                throw UsageError(
+                    message: "\(error.message): set --csi-address to the socket of one CSI driver, or --all-drivers"
+                )
+            }
             return .socket(flags.csiAddress)
         }
         guard flags.csiAddress == AgentDriverFlags.defaultAddress else {

@@ -18,7 +18,16 @@ extension IgnoredFlags {
 }
 
 /// The ignored flags that the controller and the agent of external-health-monitor have in common.
+///
+/// The agent, and the controller up to 0.9, have the flags of `klog.InitFlags` (k8s.io/klog/v2, klog.go), whose names have
+/// underscores. The controller has those of component-base from 0.10 on (`logsapi.AddGoFlags`). Both have `--vmodule`.
 struct CompatibilityFlags: IgnoredFlags {
+    /// The names of the flags that mean true without a value.
+    static let booleans: Set = [
+        "add_dir_header", "alsologtostderr", "automaxprocs", "log-json-split-stream", "log-text-split-stream",
+        "logtostderr", "one_output", "skip_headers", "skip_log_headers",
+    ]
+
     @Option("Ignored: watches need no resync.")
     var resync = GoDuration.minutes(10)
 
@@ -43,6 +52,39 @@ struct CompatibilityFlags: IgnoredFlags {
     @Option(name: .customLong("log-json-info-buffer-size"), "Ignored: logs are not buffered.")
     var logJSONInfoBufferSize = ByteQuantity()
 
+    @Option(name: .customLong("logtostderr"), "Ignored: logs go to standard error.")
+    var logToStandardError = true
+
+    @Option(name: .customLong("alsologtostderr"), "Ignored: logs go to standard error.")
+    var alsoLogToStandardError = false
+
+    @Option(name: .customLong("stderrthreshold"), "Ignored: logs of each severity go to standard error.")
+    var standardErrorThreshold = LogSeverity()
+
+    @Option(name: .customLong("log_dir"), "Ignored: logs go to standard error.", valueName: "path")
+    var logDirectory = ""
+
+    @Option(name: .customLong("log_file"), "Ignored: logs go to standard error.", valueName: "path")
+    var logFile = ""
+
+    @Option(name: .customLong("log_file_max_size"), "Ignored: logs go to standard error.", valueName: "megabytes")
+    var logFileMaximumSize: UInt64 = 1800
+
+    @Option(name: .customLong("one_output"), "Ignored: logs go to standard error.")
+    var oneOutput = false
+
+    @Option(name: .customLong("skip_log_headers"), "Ignored: logs go to standard error.")
+    var skipLogHeaders = false
+
+    @Option(name: .customLong("skip_headers"), "Ignored: each line has its header.")
+    var skipHeaders = false
+
+    @Option(name: .customLong("add_dir_header"), "Ignored: headers have no directories.")
+    var addDirectoryHeader = false
+
+    @Option(name: .customLong("log_backtrace_at"), "Ignored: logs have no stack traces.")
+    var logBacktraceAt = SourceLine()
+
     var texts: [(name: String, text: String)] {
         [
             ("resync", resync.flagText),
@@ -53,6 +95,17 @@ struct CompatibilityFlags: IgnoredFlags {
             ("log-text-info-buffer-size", logTextInfoBufferSize.flagText),
             ("log-json-split-stream", logJSONSplitStream.flagText),
             ("log-json-info-buffer-size", logJSONInfoBufferSize.flagText),
+            ("logtostderr", logToStandardError.flagText),
+            ("alsologtostderr", alsoLogToStandardError.flagText),
+            ("stderrthreshold", standardErrorThreshold.flagText),
+            ("log_dir", logDirectory),
+            ("log_file", logFile),
+            ("log_file_max_size", logFileMaximumSize.flagText),
+            ("one_output", oneOutput.flagText),
+            ("skip_log_headers", skipLogHeaders.flagText),
+            ("skip_headers", skipHeaders.flagText),
+            ("add_dir_header", addDirectoryHeader.flagText),
+            ("log_backtrace_at", logBacktraceAt.flagText),
         ]
     }
 }

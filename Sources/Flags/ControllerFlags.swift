@@ -20,11 +20,10 @@ package struct ControllerFlags: ParsableArguments {
     @OptionGroup(title: "Accepted for compatibility") var compatibility: CompatibilityFlags
 
     /// The names of the flags that mean true without a value, as in `--leader-election`.
-    package static let booleans: Set = [
-        "automaxprocs", "enable-node-watcher", "leader-election", "legacy-status", "log-json-split-stream",
-        "log-text-split-stream", "node-deployment", "report-missing-volumes", "status-page", "version",
-        "warm-standby",
-    ]
+    package static let booleans = CompatibilityFlags.booleans.union([
+        "enable-node-watcher", "leader-election", "legacy-status", "node-deployment", "report-missing-volumes",
+        "status-page", "version", "warm-standby",
+    ])
 
     package init() {}
 

@@ -72,6 +72,17 @@ extension Int32: FlagValue {
     }
 }
 
+extension UInt64: FlagValue {
+    static let valueName = "count"
+
+    init(flag text: String) throws(UsageError) {
+        guard let value = UInt64(text) else {
+            throw UsageError(message: "write a whole number that is not negative, such as 10")
+        }
+        self = value
+    }
+}
+
 extension Double: FlagValue {
     static let valueName = "number"
 
@@ -130,27 +141,6 @@ extension VolumeSecretsKind: FlagValue {
 
 extension ClaimConditionPolicy: FlagValue {
     static let valueName = "when"
-}
-
-/// klog's `--vmodule`: `pattern=N,pattern=N`.
-struct VModule: FlagValue {
-    static let valueName = "pattern=N,..."
-
-    private(set) var flagText: String
-
-    init(flag text: String) throws(UsageError) {
-        for pair in text.split(separator: ",") {
-            let parts = pair.split(separator: "=", omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty, UInt32(parts[1]) != nil else {
-                throw UsageError(message: "write pattern=N,pattern=N")
-            }
-        }
-        flagText = text
-    }
-
-    init() {
-        flagText = ""
-    }
 }
 
 /// A quantity of bytes in Kubernetes' syntax, a number with an optional suffix: `512`, `64Ki`, `1M`.

@@ -14,7 +14,7 @@ import Testing
 
 /// The names, defaults and types of flags are an interface: manifests contain them.
 @Suite struct AgentOptionsTests {
-    /// Up to v, those of the agent of external-health-monitor 0.2 and klog's.
+    /// Those of the agent of external-health-monitor 0.2 up to v, then additions, component-base's and klog's.
     private static let defaults = [
         "csi-address": "/run/csi/socket", "timeout": "15s", "monitor-interval": "1m", "worker-threads": "10",
         "kubelet-root-path": "/var/lib/kubelet", "kubeconfig": "", "resync": "10m", "metrics-address": "",
@@ -24,7 +24,10 @@ import Testing
         "node-events": "false", "kube-api-qps": "5",
         "kube-api-burst": "10", "logging-format": "text", "automaxprocs": "false", "vmodule": "",
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
-        "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
+        "log-json-split-stream": "false", "log-json-info-buffer-size": "0", "logtostderr": "true",
+        "alsologtostderr": "false", "stderrthreshold": "2", "log_dir": "", "log_file": "", "log_file_max_size": "1800",
+        "one_output": "false", "skip_log_headers": "false", "skip_headers": "false", "add_dir_header": "false",
+        "log_backtrace_at": "",
     ]
 
     private let csiAddress = "--csi-address=/tmp/csi.sock"
@@ -69,6 +72,35 @@ import Testing
         #expect(options.timeout == .seconds(30))
         #expect(options.workerThreads == 3)
         #expect(options.ignoredFlags == ["resync"])
+    }
+
+    /// Those of `klog.InitFlags`, which the agent of external-health-monitor calls.
+    @Test(arguments: [
+        (["-logtostderr"], []),
+        (["-logtostderr=true", "--stderrthreshold", "error", "-log_file_max_size=1800", "--log_dir="], []),
+        (["-logtostderr=false", "-alsologtostderr"], ["logtostderr", "alsologtostderr"]),
+        (["-stderrthreshold=1", "-vmodule=gfs*=3"], ["vmodule", "stderrthreshold"]),
+        (
+            ["-log_dir", "/var/log", "-log_file", "-", "-log_file_max_size", "0"],
+            ["log_dir", "log_file", "log_file_max_size"]
+        ),
+        (
+            [
+                "-one_output", "-skip_log_headers=1", "--skip_headers", "--add_dir_header=T", "-log_backtrace_at",
+                "a.go:1",
+            ],
+            ["one_output", "skip_log_headers", "skip_headers", "add_dir_header", "log_backtrace_at"]
+        ),
+    ])
+    func `klog's flags are accepted in Go's syntax and ignored`(arguments: [String], ignored: [String]) throws {
+        let options = try options(arguments + [csiAddress])
+        #expect(options.ignoredFlags == ignored)
+        #expect(options.csiAddress == "/tmp/csi.sock")
+    }
+
+    @Test(arguments: ["-stderrthreshold=debug", "-log_backtrace_at=main:1", "-log_file_max_size=-1", "-one_output=no"])
+    func `an invalid value of a flag of klog's is refused`(argument: String) {
+        #expect(failure([argument, csiAddress])?.hasPrefix("The value ") == true)
     }
 
     @Test func `by default one driver is monitored and nothing but events is written`() throws {
@@ -164,6 +196,11 @@ import Testing
             "--kubeconfig: cannot read /nowhere/k: No such file or directory"
         ),
         (["--csi-address=/nowhere/csi.sock"], "--csi-address: cannot access /nowhere: No such file or directory"),
+        (
+            [],
+            "--csi-address: cannot access /run/csi: No such file or directory: set --csi-address to the socket of one CSI "
+                + "driver, or --all-drivers"
+        ),
         (["--all-drivers", "--claim-events"], "Unknown option '--claim-events'"),
         (["--all-drivers", "stray"], "unexpected argument \"stray\""),
     ])

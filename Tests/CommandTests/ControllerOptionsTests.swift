@@ -200,7 +200,9 @@ import Testing
         let options = try options([
             csiAddress, "--volume-list-add-interval=1s", "--node-list-add-interval=1s", "--resync=1s", "--automaxprocs",
             "--vmodule=a=1", "--log-flush-frequency=1s", "--log-text-split-stream", "--log-text-info-buffer-size=1",
-            "--log-json-split-stream", "--log-json-info-buffer-size=1",
+            "--log-json-split-stream", "--log-json-info-buffer-size=1", "--logtostderr=false", "--alsologtostderr",
+            "--stderrthreshold=INFO", "--log_dir=/tmp", "--log_file=/tmp/log", "--log_file_max_size=1", "--one_output",
+            "--skip_log_headers", "--skip_headers", "--add_dir_header", "--log_backtrace_at=main.go:1",
         ])
         let help = ControllerCommand.helpMessage(columns: 1000)
         let section = try #require(help.components(separatedBy: "ACCEPTED FOR COMPATIBILITY:").last)

@@ -21,7 +21,10 @@ import Testing
         "leader-election-renew-deadline": "10s", "leader-election-retry-period": "5s", "leader-election-labels": "",
         "version": "false", "automaxprocs": "false", "v": "0", "vmodule": "", "logging-format": "text",
         "log-flush-frequency": "5s", "log-text-split-stream": "false", "log-text-info-buffer-size": "0",
-        "log-json-split-stream": "false", "log-json-info-buffer-size": "0",
+        "log-json-split-stream": "false", "log-json-info-buffer-size": "0", "logtostderr": "true",
+        "alsologtostderr": "false", "stderrthreshold": "2", "log_dir": "", "log_file": "", "log_file_max_size": "1800",
+        "one_output": "false", "skip_log_headers": "false", "skip_headers": "false", "add_dir_header": "false",
+        "log_backtrace_at": "",
         "list-max-entries": "0", "report-missing-volumes": "true", "legacy-status": "true", "claim-condition": "auto",
         "volume-secrets": "none",
         "node-failure-duration": "5m", "probe-qps": "0", "node-deployment": "false", "missing-volumes-hold": "10m",
@@ -82,6 +85,17 @@ import Testing
         ),
         ("--logging-format=xml", "The value 'xml' is invalid for '--logging-format <format>': write text or json"),
         ("--vmodule=x", "The value 'x' is invalid for '--vmodule <pattern=N,...>': write pattern=N,pattern=N"),
+        (
+            "--stderrthreshold=DEBUG",
+            "The value 'DEBUG' is invalid for '--stderrthreshold <severity>': "
+                + "write INFO, WARNING, ERROR, FATAL or a number"
+        ),
+        (
+            "--log_file_max_size=-1",
+            "The value '-1' is invalid for '--log_file_max_size <megabytes>': "
+                + "write a whole number that is not negative, such as 10"
+        ),
+        ("--log_backtrace_at=a:1", "The value 'a:1' is invalid for '--log_backtrace_at <file:N>': write file.go:N"),
         (
             "--log-json-info-buffer-size=1Q",
             "The value '1Q' is invalid for '--log-json-info-buffer-size <bytes>': "

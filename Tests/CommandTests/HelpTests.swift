@@ -174,6 +174,22 @@ import Testing
                                   Ignored: logs go to standard error. (default: false)
           --log-json-info-buffer-size <bytes>
                                   Ignored: logs are not buffered. (default: 0)
+          --logtostderr <bool>    Ignored: logs go to standard error. (default: true)
+          --alsologtostderr <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --stderrthreshold <severity>
+                                  Ignored: logs of each severity go to standard error. (default: 2)
+          --log_dir <path>        Ignored: logs go to standard error.
+          --log_file <path>       Ignored: logs go to standard error.
+          --log_file_max_size <megabytes>
+                                  Ignored: logs go to standard error. (default: 1800)
+          --one_output <bool>     Ignored: logs go to standard error. (default: false)
+          --skip_log_headers <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --skip_headers <bool>   Ignored: each line has its header. (default: false)
+          --add_dir_header <bool> Ignored: headers have no directories. (default: false)
+          --log_backtrace_at <file:N>
+                                  Ignored: logs have no stack traces.
 
         OPTIONS:
           -h, --help              Show help information.
@@ -259,6 +275,22 @@ import Testing
                                   Ignored: logs go to standard error. (default: false)
           --log-json-info-buffer-size <bytes>
                                   Ignored: logs are not buffered. (default: 0)
+          --logtostderr <bool>    Ignored: logs go to standard error. (default: true)
+          --alsologtostderr <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --stderrthreshold <severity>
+                                  Ignored: logs of each severity go to standard error. (default: 2)
+          --log_dir <path>        Ignored: logs go to standard error.
+          --log_file <path>       Ignored: logs go to standard error.
+          --log_file_max_size <megabytes>
+                                  Ignored: logs go to standard error. (default: 1800)
+          --one_output <bool>     Ignored: logs go to standard error. (default: false)
+          --skip_log_headers <bool>
+                                  Ignored: logs go to standard error. (default: false)
+          --skip_headers <bool>   Ignored: each line has its header. (default: false)
+          --add_dir_header <bool> Ignored: headers have no directories. (default: false)
+          --log_backtrace_at <file:N>
+                                  Ignored: logs have no stack traces.
 
         OPTIONS:
           -h, --help              Show help information.

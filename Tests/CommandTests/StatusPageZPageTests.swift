@@ -54,9 +54,9 @@ import Testing
     /// A value other than the default, by the placeholder in the help.
     private static let examples = [
         "address": ["x:1"], "bool": ["true", "false"], "bytes": ["64Ki"], "count": ["7"], "duration": ["7s"],
-        "format": ["json"], "key:value,...": ["a:b"], "kind": ["node-stage"], "level": ["7"], "name": ["x"],
-        "name,...": ["x"],
-        "number": ["7"], "path": ["/x"], "pattern=N,...": ["a=1"], "when": ["never"],
+        "file:N": ["a.go:1"], "format": ["json"], "key:value,...": ["a:b"], "kind": ["node-stage"], "level": ["7"],
+        "megabytes": ["7"], "name": ["x"], "name,...": ["x"], "number": ["7"], "path": ["/x"],
+        "pattern=N,...": ["a=1"], "severity": ["1"], "when": ["never"],
     ]
 
     @Test func `flagz has the value of each flag`() throws {
