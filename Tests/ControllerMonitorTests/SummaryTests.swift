@@ -20,18 +20,17 @@ import Testing
                 .controllerCapabilities
             for volume in volumes {
                 try volume.create(in: scene.server)
-                scene.driver.set(health: [], ofVolume: volume.handle)
+                let entry: SimulatedVolume.HealthEntry =
+                    volume.handle == volumes[4].handle
+                    ? .init(status: 3, reason: "Gone") : .init(status: 2, reason: "ArrayDown")
+                scene.driver.set(health: [entry], ofVolume: volume.handle)
             }
         } _: { scene in
             func lines(_ count: Int) async throws {
                 try await scene.advance { Self.lines(scene).count >= count }
             }
-            for volume in volumes.prefix(4) {
-                scene.driver.set(health: [.init(status: 2, reason: "ArrayDown")], ofVolume: volume.handle)
-            }
-            scene.driver.set(health: [.init(status: 3, reason: "Gone")], ofVolume: volumes[4].handle)
             try await lines(1)
-            for volume in volumes { scene.driver.set(health: [], ofVolume: volume.handle) }
+            scene.driver.set(health: [], ofVolumes: volumes.map(\.handle))
             try await lines(2)
             let metadata = Self.lines(scene).map { $0.filter { $0.key != "driver" } }
             #expect(metadata.count == 2)

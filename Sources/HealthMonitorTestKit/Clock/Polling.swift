@@ -6,11 +6,15 @@ import Synchronization
 /// Pauses between two polls of a condition that nothing signals, so that other tasks run.
 ///
 /// It waits for a task of low priority, which runs on threads of its own: a poll that only yielded would take the
-/// threads of the concurrency pool from the tasks that it waits for.
+/// threads of the concurrency pool from the tasks that it waits for. On an idle machine it also waits for a millisecond:
+/// what the poll waits for then comes from a socket, and a test that advances a manual clock between its polls would
+/// let minutes pass during a call.
 package func pollingPause() async {
+    let began = ContinuousClock.now
     await withTaskGroup(of: Void.self) { group in
         group.addTask(priority: .background) { await Task.yield() }
     }
+    if ContinuousClock.now - began < .microseconds(100) { try? await ContinuousClock().sleep(for: .milliseconds(1)) }
 }
 
 /// The same, where something else may end the poll, as the end of the program in `Tool.run`.

@@ -118,6 +118,13 @@ package final class SimulatedDriver: Sendable {
         state.withLock { state in state.volumes.change(id) { $0.health = health } }
     }
 
+    /// The same for several volumes, between two calls.
+    package func set(health: [SimulatedVolume.HealthEntry], ofVolumes ids: [String]) {
+        state.withLock { state in
+            for id in ids { state.volumes.change(id) { $0.health = health } }
+        }
+    }
+
     /// Sets a volume's condition on this node; a missing volume is added.
     package func set(nodeCondition condition: SimulatedVolume.Condition?, ofVolume id: String) {
         state.withLock { state in state.volumes.change(id) { $0.nodeCondition = condition } }
