@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-keep= side=controller driver=legacy page=/
+keep= side=controller driver=legacy
 for argument in "$@"; do
     case "$argument" in
         --keep) keep=yes ;;
@@ -154,7 +154,6 @@ node_start() {
     start_cluster --side=node ${DEMO_MOUNTS:+--mounts}
     export NODE_NAME=minikube
     start_monitor agent --kubelet-root-path="$directory/kubelet" --monitor-interval=1s
-    page=/healthz/drivers  # the agent has no status page
     kind=Pod name=my-csi-app prefix="Volume my-csi-volume (claim csi-pvc): " health=
     local pv=pvc-63fd7293-c543-4c83-8f65-01aacb098ab3
     volume=$directory/volumes/47f67155-a1b9-11eb-8b74-0242ac110003
@@ -242,7 +241,7 @@ echo
 if [ -n "$keep" ]; then
     echo "Left running; connect by:  export KUBECONFIG=$KUBECONFIG"
     echo "break the volume by:       $by_hand"
-    sed -n 's|.*"Serving HTTP".* address="\([^"]*\)".*|metrics and health pages:   http://\1'"$page"'|p' "$directory/monitor.log"
+    sed -n 's|.*"Serving HTTP".* address="\([^"]*\)".*|metrics and health pages:   http://\1/|p' "$directory/monitor.log"
     echo "stop everything by:        kill $monitor_pid $cluster_pid"
 else
     kill -TERM "$monitor_pid"

@@ -189,7 +189,7 @@ replica get-0 get
 agent node
 
 # Times are shorter, and everything else is as in the file.
-sed --regexp-extended -e 's/^( *for:) .*/\1 3s/' -e 's/\[[35]m\]/[45s]/' -e 's/\[1h\]/[2m]/' \
+sed --regexp-extended -e 's/^( *for:) .*/\1 3s/' -e 's/\[[35]m\]/[45s]/' -e 's/\[1h\]/[2m]/' -e 's/\[15m\]/[20s]/' \
     -e 's/offset 1h/offset 2m/' -e 's/\[6h\]/[15m]/' -e 's/> (120|300)$/> 8/' -e 's/\+ 120$/+ 5/' \
     $monitoring/rules.yaml >"$directory/rules.yaml"
 # What the same alert does without a range: the failover below must be one that it does not survive.
@@ -368,6 +368,12 @@ resolves UndecodableObjects 'resource="persistentvolumes"'
 for alert in VolumeUnhealthy StorageDegraded VolumeUnanswered DriverHanging; do
     resolves "Node$alert" 'node="minikube"'
 done
+
+echo "== All calls on a node fail"
+control node fault driver/internal
+fires NodeDriverFailing 'node="minikube"'
+control node end driver/internal
+resolves NodeDriverFailing 'node="minikube"'
 
 echo "== The agent stands still"
 kill -STOP "${pids[agent]}"

@@ -107,6 +107,11 @@ extension HealthState {
         index.claim(at: key)
     }
 
+    /// Whether there is a claim with this key and uid, whichever volume it has.
+    package func hasClaim(at key: ClaimKey, uid: String) -> Bool {
+        index.number(at: key).map { index.uid(of: $0) == uid } ?? false
+    }
+
     /// The Secret to send with calls for this volume.
     package func secret(ofVolumeHandle handle: String) -> SecretName? {
         index.secret(ofVolumeHandle: handle)

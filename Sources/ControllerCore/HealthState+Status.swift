@@ -31,6 +31,16 @@ package struct StatusChange: Sendable, Hashable {
     package var condition: Condition?
 }
 
+/// An update of `status.healthStatus` that is sent to see whether the API server keeps the field.
+package struct StatusTrial: Sendable, Hashable {
+    package var claim: Claim
+    package var field: StatusChange.Field
+    /// Since when the volume is in this state.
+    package var since: Duration
+
+    package var change: StatusChange { StatusChange(claim: claim, field: field) }
+}
+
 /// Which part of a claim's status shows its volume's health: the field `healthStatus`, which needs Kubernetes 1.37 and
 /// a feature gate, or a condition.
 extension HealthState {
@@ -87,15 +97,22 @@ extension HealthState {
         events.since(report.key) ?? report.since
     }
 
-    /// A change that shows whether the API server keeps `status.healthStatus`; nil while no claim has an unhealthy
-    /// volume.
-    package var trialStatusChange: StatusChange? {
+    /// The next update that shows whether the API server keeps `status.healthStatus`; nil while no claim has an unhealthy
+    /// volume, and where the field is not written. Each is of a claim in another namespace, because requests may fail in
+    /// one of them.
+    package mutating func nextStatusTrial() -> StatusTrial? {
+        guard writesStatus else { return nil }
+        var first: StatusTrial?
         for (number, state) in events.unhealthy {
-            guard let claim = index.claim(number) else { continue }
+            guard let claim = index.claim(number), let since = events.since(number) else { continue }
             let field = StatusChange.Field(conditions: state.conditions, isTransition: true, isUncertain: true)
-            return StatusChange(claim: claim, field: field)
+            let trial = StatusTrial(claim: claim, field: field, since: since)
+            if triedNamespaces.insert(claim.key.namespace).inserted { return trial }
+            if first == nil { first = trial }
         }
-        return nil
+        // Each of them had a turn.
+        triedNamespaces = first.map { [$0.claim.key.namespace] } ?? []
+        return first
     }
 
     /// Whether there is periodic work that no change of the cluster or of a volume triggers: to check again whether the
@@ -132,13 +149,17 @@ extension HealthState {
         statuses.complete(status, outcome, at: now)
     }
 
-    /// Whether the API server keeps `status.healthStatus` and allows this process to write it; true until it is known.
-    package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbidden }
+    /// Whether the API server keeps `status.healthStatus` and allows this process to write it in any namespace; true
+    /// until it is known.
+    package var isStatusSupported: Bool { keepsHealthStatus != false && !statuses.isForbiddenAltogether }
 
     /// How many status updates on transitions wait or are under way, and since when the oldest of them does.
     ///
-    /// Empty while status updates are forbidden, as they are by the roles of external-health-monitor 0.18.
-    package var statusBacklog: (depth: Int, oldest: Duration?) { statuses.isForbidden ? (0, nil) : statuses.backlog }
+    /// Empty while status updates are forbidden in all namespaces, as they are by the roles of external-health-monitor
+    /// 0.18.
+    package var statusBacklog: (depth: Int, oldest: Duration?) {
+        statuses.isForbiddenAltogether ? (0, nil) : statuses.backlog
+    }
 
     private func change(of number: ClaimNumber, _ claim: Claim, to state: VolumeState) -> StatusChange {
         StatusChange(

@@ -13,7 +13,7 @@ package struct UnknownConditionKey: Sendable, Hashable {
 /// Conditions of types that this version does not know: an event for each, and never a change of health (rule 6).
 extension HealthState {
     /// How many conditions of unknown types are reported on one claim.
-    private static let maximumUnknownConditions = 16
+    package static let maximumUnknownConditions = 16
 
     /// Queues an event for each condition of an unknown type, once for each type and reason. The health of the volume
     /// does not change.

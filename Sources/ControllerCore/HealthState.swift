@@ -106,6 +106,8 @@ package struct HealthState: Sendable {
     var writesStatus = true
     /// Whether the API server keeps `status.healthStatus`; nil until it is known.
     package internal(set) var keepsHealthStatus: Bool?
+    /// The namespaces of the last ``nextStatusTrial()``s, until each of them has had a turn.
+    var triedNamespaces: Set<String> = []
     var sweep = Sweep()
     /// Set while single volumes can be probed: all of them, or those for which lists are not enough.
     var probes: ProbeSchedule<String>?

@@ -112,7 +112,7 @@ extension NodeFailures {
             return isFirstFailure
         case .reported:
             affected.reported = Reported(time: now, isCertain: true)
-        case .refused, .failed, .unreachable, .responseLost:
+        case .refused, .failed, .unreachable:
             break
         }
         affectedClaims[key.node]?[key.claimUID] = affected

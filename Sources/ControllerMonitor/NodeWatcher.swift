@@ -154,18 +154,18 @@ extension NodeWatcher {
             component: reporter.events.component,
             reasons: [EventVocabulary.nodeFailedReason, EventVocabulary.nodeRecoveredReason],
             into: RecordedNodeFailures()
-        ) { $0.add($1) }
+        ) { $0.add($1, isCached: reporter.isCached(claimOf: $1)) }
     }
 
     private func restore(_ recorded: RecordedNodeFailures) {
         let wall = Time.now().seconds
         let restored = context.now
-        for (key, last) in recorded.failures {
-            guard let claim = context.state.withLock({ $0.claim(at: last.claim) }), claim.uid == key.claimUID else {
+        for (node, identity, time) in recorded.failures {
+            guard let claim = context.state.withLock({ $0.claim(at: identity.key) }), claim.uid == identity.uid else {
                 continue
             }
-            let age = Duration.age(of: last.time, now: wall)
-            nodes.update { $0.restore(reportedFailureOf: key.node, to: claim, reportedAt: restored - age) }
+            let age = Duration.age(of: time, now: wall)
+            nodes.update { $0.restore(reportedFailureOf: node, to: claim, reportedAt: restored - age) }
         }
     }
 }

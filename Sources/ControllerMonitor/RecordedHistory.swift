@@ -26,19 +26,12 @@ package struct RecordedHistory: Sendable {
         var state: VolumeState?
     }
 
-    /// Identifies a claim by uid and name. The uid alone is not enough: the API server does not check
-    /// `involvedObject.uid`. An event in one namespace may have the uid of a claim in another, for which it must not
-    /// count.
-    struct ClaimIdentity: Sendable, Hashable {
-        var key: ClaimKey
-        var uid: String
-    }
-
     let component: String
+    private var claims = RecordedClaims()
 
     private(set) var volumes: [ClaimIdentity: Recorded] = [:]
-    /// The reported conditions of unknown types.
-    private(set) var unknowns: [(claimUID: String, key: ClaimKey, fingerprint: Fingerprint)] = []
+    /// The reported conditions of unknown types, as many of each claim as are restored.
+    private(set) var unknowns: [ClaimIdentity: [Fingerprint]] = [:]
 
     /// The last event VolumeHealthUnknown or VolumeHealthKnown on each claim: whether the driver responds to health
     /// calls for its volume. `time` is in seconds since 1970.
@@ -50,31 +43,33 @@ package struct RecordedHistory: Sendable {
     }
 
     /// Adds an event of this component on a PersistentVolumeClaim. Other reasons are ignored.
-    package mutating func add(_ event: Event) {
-        let uid = event.involvedObject.uid
-        let key = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
+    ///
+    /// - Parameter isCached: whether the cache has the claim (``ControllerCore/HealthState/hasClaim(at:uid:)``). Of
+    ///   other claims a limited number is kept.
+    package mutating func add(_ event: Event, isCached: Bool) {
+        let claim = ClaimIdentity(event)
+        guard claims.keep(claim, isCached: isCached) else { return }
         let fingerprint = EventName.fingerprint(
             in: event.metadata.name,
-            uid: uid,
+            uid: claim.uid,
             component: component,
             reason: event.reason
         )
         switch event.reason {
         case EventVocabulary.unknownReason:
-            if let fingerprint { unknowns.append((uid, key, fingerprint)) }
+            if let fingerprint { addUnknown(fingerprint, claim) }
         case EventVocabulary.abnormalReason:
             // An event whose name has no fingerprint was recorded by EHM, which reports only legacy conditions.
             let count = fingerprint == nil ? 0 : Int(event.count)
-            add(event, ClaimIdentity(key: key, uid: uid), fingerprint ?? Self.legacy, count: count)
+            add(event, claim, fingerprint ?? Self.legacy, count: count)
         case EventVocabulary.healthUnknownReason, EventVocabulary.healthKnownReason:
             guard fingerprint != nil else { return }
-            let claim = ClaimIdentity(key: key, uid: uid)
             let version = UInt64(event.metadata.resourceVersion) ?? 0
             if let earlier = responses[claim], earlier.version > version { return }
             let isUnresponsive = event.reason == EventVocabulary.healthUnknownReason
             responses[claim] = (isUnresponsive, version, event.lastTimestamp.seconds)
         case EventVocabulary.normalReason:
-            add(event, ClaimIdentity(key: key, uid: uid), nil)
+            add(event, claim, nil)
         default: break
         }
     }
@@ -97,6 +92,12 @@ package struct RecordedHistory: Sendable {
                 ? min(earlier.firstTime, latest.firstTime) : max(earlier.time, latest.firstTime)
         }
         volumes[claim] = latest
+    }
+
+    private mutating func addUnknown(_ fingerprint: Fingerprint, _ claim: ClaimIdentity) {
+        let known = unknowns[claim, default: []]
+        guard known.count < HealthState.maximumUnknownConditions, !known.contains(fingerprint) else { return }
+        unknowns[claim, default: []].append(fingerprint)
     }
 
     private static let legacy = VolumeState([VolumeHealthCondition(abnormalMessage: "")]).fingerprint
@@ -132,8 +133,10 @@ extension HealthState {
             let age = Duration.age(of: recorded.time, now: wall)
             restoreUnresponsive(claimUID: identity.uid, key: identity.key, reportedAt: now - age)
         }
-        for (uid, key, fingerprint) in history.unknowns {
-            restore(reportedUnknown: fingerprint, claimUID: uid, key: key)
+        for (identity, fingerprints) in history.unknowns {
+            for fingerprint in fingerprints {
+                restore(reportedUnknown: fingerprint, claimUID: identity.uid, key: identity.key)
+            }
         }
     }
 }

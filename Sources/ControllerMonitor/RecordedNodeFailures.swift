@@ -9,9 +9,7 @@ import KubernetesAPI
 /// exist.
 struct RecordedNodeFailures: Sendable {
     /// The last event on a claim about a node.
-    struct Reported: Sendable {
-        /// The claim by the namespace and name in the event, since the API server does not check the uid.
-        var claim: ClaimKey
+    private struct Reported {
         var isFailure: Bool
         /// `metadata.resourceVersion`: versions are in the order of writes, while the clocks of leaders may differ.
         var version: UInt64
@@ -19,35 +17,42 @@ struct RecordedNodeFailures: Sendable {
         var time: Int64
     }
 
-    private struct Key: Hashable {
-        var failure: NodeFailureKey
-        var claim: ClaimKey
-    }
+    /// Of how many nodes the events on one claim are kept: anyone who may create events can make up nodes.
+    static let maximumNodes = 256
+    /// The API server's limit of a node's name.
+    private static let maximumNameBytes = 253
 
-    private var last: [Key: Reported] = [:]
+    private var claims = RecordedClaims()
+    private var last: [ClaimIdentity: [String: Reported]] = [:]
 
-    mutating func add(_ event: Event) {
+    /// Adds an event of this component on a PersistentVolumeClaim.
+    ///
+    /// - Parameter isCached: as for ``RecordedHistory/add(_:isCached:)``.
+    mutating func add(_ event: Event, isCached: Bool) {
         let isFailure = event.reason == EventVocabulary.nodeFailedReason
         let node =
             isFailure
             ? EventVocabulary.node(inFailedMessage: event.message)
             : EventVocabulary.node(inRecoveredMessage: event.message)
-        guard let node else { return }
-        let claim = ClaimKey(namespace: event.involvedObject.namespace, name: event.involvedObject.name)
-        let key = Key(failure: NodeFailureKey(node: node, claimUID: event.involvedObject.uid), claim: claim)
+        let claim = ClaimIdentity(event)
+        guard let node, node.utf8.count <= Self.maximumNameBytes, claims.keep(claim, isCached: isCached) else { return }
         let reported = Reported(
-            claim: claim,
             isFailure: isFailure,
             version: UInt64(event.metadata.resourceVersion) ?? 0,
             time: event.lastTimestamp.seconds
         )
-        if let other = last[key], (other.version, other.time) > (reported.version, reported.time) { return }
-        last[key] = reported
+        if let other = last[claim]?[node] {
+            if (other.version, other.time) > (reported.version, reported.time) { return }
+        } else if last[claim]?.count == Self.maximumNodes {
+            return
+        }
+        last[claim, default: [:]][node] = reported
     }
 
-    /// The failures without a later recovery. A key may occur more than once: the name shows which is about the claim
-    /// with the uid.
-    var failures: [(key: NodeFailureKey, value: Reported)] {
-        last.compactMap { key, reported in reported.isFailure ? (key.failure, reported) : nil }
+    /// The failures without a later recovery; `time` in seconds since 1970.
+    var failures: [(node: String, claim: ClaimIdentity, time: Int64)] {
+        last.flatMap { claim, nodes in
+            nodes.compactMap { node, reported in reported.isFailure ? (node, claim, reported.time) : nil }
+        }
     }
 }

@@ -62,7 +62,13 @@ extension Reporter {
             component: events.component,
             reasons: reasons,
             into: recorded
-        ) { $0.add($1) }
+        ) { $0.add($1, isCached: isCached(claimOf: $1)) }
+    }
+
+    /// Whether the cache has the claim on which an event was recorded.
+    func isCached(claimOf event: Event) -> Bool {
+        let claim = ClaimIdentity(event)
+        return context.state.withLock { $0.hasClaim(at: claim.key, uid: claim.uid) }
     }
 
     private func restore(_ recorded: RecordedHistory) {

@@ -110,7 +110,7 @@ extension Reporter {
         return .reported
     }
 
-    private func patch(
+    func patch(
         _ claim: Claim,
         _ field: StatusChange.Field,
         since: Duration,
@@ -130,7 +130,8 @@ extension Reporter {
         )
     }
 
-    private func accept(_ claim: WatchedClaim) {
+    /// Passes on what a write returned, which may be ahead of the watch.
+    func accept(_ claim: WatchedClaim) {
         let received = context.now
         let needsMaintenance = context.state.withLock { state in
             state.written(
@@ -148,116 +149,5 @@ extension Reporter {
     /// The wall clock time, in seconds since 1970, at this moment of the monitor's clock.
     func wallClockSeconds(at time: Duration) -> Int64 {
         Time.now().seconds - (context.now - time).components.seconds
-    }
-}
-
-// MARK: What the API server keeps
-
-extension Reporter {
-    /// Whether the API server keeps the field, as is known already or as a dry run of this change shows. An API
-    /// server without the field drops it but still records it in `managedFields`: a dry run leaves no trace.
-    private func keepsField(of change: StatusChange) async throws(KubernetesError) -> Bool {
-        guard let field = change.field else { return false }
-        guard field.isUncertain else { return true }
-        do {
-            let response = try await patch(change.claim, field, since: context.now, dryRun: true)
-            setKeepsField(response.hasHealthStatus)
-            return response.hasHealthStatus
-        } catch {
-            // An admission webhook with side effects refuses dry runs: the write itself shows it.
-            guard error.code == .badRequest else { throw error }
-            return true
-        }
-    }
-
-    private func setKeepsField(_ isKept: Bool) {
-        if !isKept { context.observer(.statusWriteDropped) }
-        let found = context.now
-        guard context.state.update({ $0.setKeepsHealthStatus(isKept, at: found) }),
-            statusSupport.isFirst(keepsStatus: isKept)
-        else {
-            return
-        }
-        context.logger.notice(
-            isKept
-                ? "The API server keeps status.healthStatus of claims"
-                : """
-                The API server does not keep status.healthStatus of claims, which needs Kubernetes 1.37 and its feature \
-                gate CSIVolumeHealth
-                """,
-            metadata: ["claimCondition": "\(context.configuration.claimConditions.rawValue)"]
-        )
-    }
-
-    /// While the API server does not keep the field, checks again whether it does (``SupportReview``). Removes
-    /// conditions that have been healthy for ``ControllerCore/ClaimCondition/retention``. Until cancelled.
-    func maintainStatuses() async throws {
-        var support = SupportReview()
-        var nextRemoval: Duration?
-        while true {
-            let (isNeeded, isKept) = context.state.withLock { ($0.needsStatusMaintenance, $0.keepsHealthStatus) }
-            guard isNeeded else {
-                support = SupportReview()
-                await context.state.maintenance.wait()
-                try Task.checkCancellation()
-                continue
-            }
-            try await context.time.sleep(
-                for: isKept == true ? SupportReview.versionInterval : support.pause(at: context.now)
-            )
-            try await context.gate.haltUnlessLeading()
-            if isKept != true { try await review(&support) }
-            if nextRemoval.map({ context.now >= $0 }) ?? true {
-                nextRemoval = context.now + .seconds(3600)
-                try await removeOutdatedConditions()
-            }
-        }
-    }
-
-    private func review(_ support: inout SupportReview) async throws {
-        if support.isVersionDue(at: context.now) {
-            do {
-                support.observe(serverVersion: try await context.kubernetes.serverVersion(), at: context.now)
-            } catch {
-                try Task.checkCancellation()
-                context.logger.debug("Failed to get the API server's version", metadata: ["err": "\(error)"])
-            }
-        }
-        guard support.isTrialDue(at: context.now), let change = context.state.withLock({ $0.trialStatusChange }) else {
-            return
-        }
-        do {
-            _ = try await keepsField(of: change)
-        } catch {
-            try Task.checkCancellation()
-            context.logger.debug(
-                "Failed to find out whether status.healthStatus is kept",
-                metadata: ["err": "\(error)"]
-            )
-        }
-    }
-
-    private func removeOutdatedConditions() async throws {
-        let (seconds, _) = ClaimCondition.retention.components
-        let claims = context.state.withLock { $0.outdatedConditions(before: Time.now().seconds - seconds) }
-        for claim in claims {
-            try await context.gate.haltUnlessLeading()
-            do {
-                let written: WatchedClaim = try await context.kubernetes.patch(
-                    name: claim.key.name,
-                    namespace: claim.key.namespace,
-                    .condition(.remove, of: claim, transition: 0, now: 0),
-                    kind: .strategicMerge,
-                    subresource: "status"
-                )
-                accept(written)
-            } catch {
-                try Task.checkCancellation()
-                context.logger.debug(
-                    "Failed to remove an outdated condition, retrying in an hour",
-                    metadata: ["PVC": claim.key.logValue, "err": "\(error)"]
-                )
-            }
-        }
     }
 }

@@ -52,7 +52,7 @@ package struct ReportObservation: Sendable, Hashable {
             case .reported: self = .recorded
             case .refused: self = .refused
             case .failed(let failure): self = failure.isForbidden ? .refused : .retried
-            case .unreachable, .responseLost: self = .retried
+            case .unreachable: self = .retried
             case .gone: self = .gone
             }
         }

@@ -150,14 +150,15 @@ extension ReportOutcome {
         case .notFound where error.isAboutTarget: self = .gone
         // The error is about this object; requests for others may succeed.
         case .invalid, .badRequest, .conflict, .alreadyExists: self = .refused
-        // The connection and the credentials are the same for all requests.
-        case .transport, .unauthorized: self = error.wasDefinitelyNotApplied ? .unreachable : .responseLost
-        // An RBAC rule, a quota, an admission webhook, an event rate limit: each may apply to one namespace.
+        // The server cannot be reached, and the credentials are the same for all requests.
+        case .transport where error.wasDefinitelyNotApplied, .unauthorized: self = .unreachable
+        // An RBAC rule, a quota, an admission webhook, an event rate limit: each may apply to one namespace. So may a
+        // connection that breaks after the request was sent: a load balancer may reset a request that takes long.
         default:
             self = .failed(
                 RequestFailure(
                     isUncertain: !error.wasDefinitelyNotApplied,
-                    isForbidden: error.code == .forbidden,
+                    isForbidden: error.isMissingRule,
                     retryAfter: error.retryAfter
                 )
             )

@@ -3,6 +3,7 @@
 
 import Flags
 import HTTPEndpoint
+import HealthRuntime
 import KubernetesClient
 import Logging
 import Metrics
@@ -91,7 +92,10 @@ struct AgentService: Service {
         )
         status.set(monitor)
         do {
-            try await monitor.run()
+            try await runAll([
+                { try await monitor.run() },
+                { try await status.requests.reviewRefusals(kubernetes) },
+            ])
         } catch {
             await events.shutdown()
             await kubernetes.shutdown()

@@ -55,7 +55,10 @@ struct MonitorService: Service {
             log: log
         )
         do {
-            try await identifyAndMonitor(driver, kubernetes, configuration)
+            try await runAll([
+                { try await identifyAndMonitor(driver, kubernetes, configuration) },
+                { try await status.requests.reviewRefusals(kubernetes) },
+            ])
         } catch {
             await kubernetes.shutdown()
             await driver.shutdown()

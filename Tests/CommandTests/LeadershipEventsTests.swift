@@ -41,12 +41,16 @@ import Testing
                 logger: logger,
                 clock: clock
             )
-            async let recorded: Void = events.record(.began)
-            await clock.sleeper()
-            #expect(health.rules.map(\.isMissing) == [true])
-            server.intercept(nil)
-            clock.advance(by: .seconds(1))
-            await recorded
+            await withTaskGroup { group in
+                group.addTask { try? await health.reviewRefusals(client, clock: clock) }
+                async let recorded: Void = events.record(.began)
+                await clock.sleeper(atMost: .seconds(1))
+                while health.rules.map(\.isMissing) != [true] { await pollingPause() }
+                server.intercept(nil)
+                clock.advance(by: .seconds(1))
+                await recorded
+                group.cancelAll()
+            }
             #expect(try server.objects(kind: "Event").map { $0["message"] } == ["pod-0 became leader"])
             #expect(health.rules.map(\.isMissing) == [false])
             await client.shutdown()

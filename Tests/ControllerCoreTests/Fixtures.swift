@@ -9,6 +9,11 @@ extension NextStep {
     var job: Job? { if case .run(let job) = self { job } else { nil } }
 }
 
+extension ReportOutcome {
+    /// The connection broke after the request was sent.
+    static let responseLost = ReportOutcome.failed(RequestFailure(isUncertain: true))
+}
+
 extension Claim {
     static func named(_ name: String, in namespace: String = "default", uid: String? = nil) -> Claim {
         Claim(key: ClaimKey(namespace: namespace, name: name), uid: uid ?? "uid-\(name)", resourceVersion: "1")

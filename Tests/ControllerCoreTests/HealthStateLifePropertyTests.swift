@@ -154,7 +154,6 @@ struct HealthStateLifePropertyTests {
         private mutating func outcome(failing: Bool) -> ReportOutcome {
             let failures: [ReportOutcome] = [
                 .refused, .unreachable, .responseLost, .failed(RequestFailure()),
-                .failed(RequestFailure(isUncertain: true)),
             ]
             let isFailure = failing && Int.random(in: 0..<3, using: &random) == 0
             return isFailure ? failures.randomElement(using: &random) ?? .refused : .reported

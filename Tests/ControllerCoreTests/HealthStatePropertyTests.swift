@@ -114,10 +114,7 @@ struct HealthStatePropertyTests {
             case 4, 5:
                 if Bool.random(using: &random) { reader.read(pendingReport) }
                 reader.lostResponses.insert(pendingReport.claim.uid)
-                let outcome =
-                    Bool.random(using: &random)
-                    ? ReportOutcome.responseLost : .failed(RequestFailure(isUncertain: true))
-                healthState.complete(event: pendingReport, outcome, at: now)
+                healthState.complete(event: pendingReport, .responseLost, at: now)
             case 6: healthState.complete(event: pendingReport, .failed(RequestFailure(isForbidden: true)), at: now)
             case 0: healthState.complete(event: pendingReport, .unreachable, at: now)
             case 1: healthState.complete(event: pendingReport, .refused, at: now)

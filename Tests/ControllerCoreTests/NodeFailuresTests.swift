@@ -350,7 +350,7 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(301)) == ["data: web-0 on worker"])
     }
 
-    @Test(arguments: [.responseLost, .failed(RequestFailure(isUncertain: true)), .unreachable] as [ReportOutcome])
+    @Test(arguments: [.responseLost, .failed(RequestFailure()), .unreachable] as [ReportOutcome])
     mutating func `a report fails from its first attempt until it is recorded or no longer needed`(
         outcome: ReportOutcome
     ) throws {

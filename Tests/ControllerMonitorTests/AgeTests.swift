@@ -41,7 +41,7 @@ struct AgeTests {
         event.lastTimestamp.seconds = time
         event.firstTimestamp.seconds = time
         var reported = RecordedHistory(component: "c")
-        reported.add(event)
+        reported.add(event, isCached: true)
         healthState.restore(reported, at: .zero)
 
         // The report is known, because its recovery is reported.

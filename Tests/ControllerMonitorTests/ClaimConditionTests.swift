@@ -77,6 +77,46 @@ import Testing
         }
     }
 
+    /// An admission webhook that does not respond costs its timeout for each request.
+    @Test(.tags(.rule10)) func `outdated conditions of a namespace in which a request fails wait for the next hour`()
+        async throws
+    {
+        let outdated: JSONValue = [
+            "type": "csi-health-monitor/VolumeHealthy", "status": "True", "reason": "VolumeConditionNormal",
+            "lastTransitionTime": "2020-01-01T00:00:00Z",
+        ]
+        @Sendable func removals(_ scene: Scene, in namespace: String) -> [RequestRecord] {
+            scene.server.journal.records.filter { $0.request.verb == .patch && $0.request.namespace == namespace }
+        }
+        try await Scene.run { scene in
+            try scene.server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "dead"]])
+            for number in 0..<4 {
+                var volume = VolumeFixture(number: number)
+                if number > 0 { volume.namespace = "dead" }
+                try volume.create(in: scene.server)
+                scene.driver.set(.healthy, ofVolume: volume.handle)
+                try scene.server.patch(
+                    kind: "PersistentVolumeClaim",
+                    namespace: volume.namespace,
+                    name: volume.claimName,
+                    ["status": ["conditions": [outdated]]]
+                )
+            }
+            scene.server.intercept { request in
+                guard request.verb == .patch, request.namespace == "dead" else { return nil }
+                return .fail(StatusError(code: 500, reason: "InternalError", message: "failed calling webhook"))
+            }
+        } _: { scene in
+            try await scene.advance {
+                try Self.condition(scene) == nil && !removals(scene, in: "dead").isEmpty
+            }
+            let start = scene.clock.now.offset
+            try await scene.advance { scene.clock.now.offset - start > .seconds(300) }
+            #expect(removals(scene, in: "dead").count == 1)
+            try await scene.advance { removals(scene, in: "dead").count == 2 }
+        }
+    }
+
     @Test func `a recovery within the last day stays visible`() async throws {
         try await Scene.run(prepare: Self.oneVolume()) { scene in
             try await scene.advance { try Self.condition(scene) != nil }

@@ -92,6 +92,22 @@ import Testing
         }
     }
 
+    /// A load balancer resets requests that take longer than its limit, as those do for which an admission webhook does
+    /// not respond.
+    @Test(.tags(.rule10)) func `a namespace whose requests are reset does not delay the others`() async throws {
+        try await Scene.run { scene in
+            try Self.createDeadNamespace(in: scene)
+            scene.server.intercept { request in
+                request.verb == .create && request.namespace == "dead" ? .cut : nil
+            }
+        } _: { scene in
+            // The clock stands still.
+            _ = await scene.write(1)
+            let messages = try scene.events().map { $0["message"] }
+            #expect(messages == ["elsewhere"])
+        }
+    }
+
     private static func createDeadNamespace(in scene: Scene) throws {
         try scene.server.create(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "dead"]])
         var volumes: [SimulatedVolume] = []

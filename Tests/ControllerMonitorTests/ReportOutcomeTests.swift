@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import ControllerCore
+import HTTPTransport
 import HealthCore
 import HealthMonitorTestKit
 import KubernetesAPI
@@ -13,10 +14,16 @@ import Testing
 @testable import KubernetesClient
 
 @Suite struct ReportOutcomeTests {
-    private func outcome(_ httpStatus: Int, reason: String?, kind: String = "") -> ReportOutcome {
+    private func outcome(
+        _ httpStatus: Int,
+        reason: String?,
+        kind: String = "",
+        message: String = ""
+    ) -> ReportOutcome {
         let status = reason.map { reason in
             Status.with {
                 $0.reason = reason
+                $0.message = message
                 $0.details.kind = kind
             }
         }
@@ -40,8 +47,22 @@ import Testing
     /// docs/reliability.md, "Assumptions about others".
     @Test(arguments: [403, 429, 500, 503, 504])
     func `a failure that may concern one namespace does not count for all`(httpStatus: Int) {
-        let failure = RequestFailure(isUncertain: [500, 504].contains(httpStatus), isForbidden: httpStatus == 403)
+        let failure = RequestFailure(isUncertain: [500, 504].contains(httpStatus))
         #expect(outcome(httpStatus, reason: "Any") == .failed(failure))
+    }
+
+    private static let missingRule =
+        #"events is forbidden: User "u" cannot create resource "events" in API group "" in the namespace "shop""#
+
+    @Test(arguments: [
+        (missingRule, true),
+        ("events \"e\" is forbidden: exceeded quota: q, requested: count/events=1, used: 9, limited: 9", false),
+        ("events \"e\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", false),
+        ("admission webhook \"w\" denied the request: no", false),
+    ])
+    func `RBAC forbids a report only if the API server says so`(message: String, isForbidden: Bool) {
+        let failure = RequestFailure(isForbidden: isForbidden)
+        #expect(outcome(403, reason: "Forbidden", message: message) == .failed(failure))
     }
 
     @Test func `reports that are queued again count as retried, or as refused where the API server refused them`() {
@@ -49,10 +70,10 @@ import Testing
         #expect(result(.reported) == .recorded)
         #expect(result(.gone) == .gone)
         #expect(result(.refused) == .refused)
-        #expect(result(outcome(403, reason: "Forbidden")) == .refused)
+        #expect(result(outcome(403, reason: "Forbidden", message: Self.missingRule)) == .refused)
+        #expect(result(outcome(403, reason: "Forbidden", message: "exceeded quota: q")) == .retried)
         #expect(result(outcome(500, reason: "InternalError")) == .retried)
         #expect(result(.unreachable) == .retried)
-        #expect(result(.responseLost) == .retried)
     }
 
     @Test func `each report is counted by its kind and result`() async throws {
@@ -83,8 +104,18 @@ import Testing
         }
     }
 
-    @Test func `a failed connection counts for all namespaces`() {
-        #expect(ReportOutcome(KubernetesError(code: .transport, message: "")) == .responseLost)
+    @Test func `a server that cannot be reached, and a refused token, count for all namespaces`() {
+        for code in [HTTPError.Code.connect, .tls] {
+            #expect(ReportOutcome(Self.failure(code)) == .unreachable)
+        }
         #expect(outcome(401, reason: "Unauthorized") == .unreachable)
+    }
+
+    @Test func `a connection that breaks after the request was sent counts for its namespace first`() {
+        #expect(ReportOutcome(Self.failure(.transport)) == .failed(RequestFailure(isUncertain: true)))
+    }
+
+    private static func failure(_ code: HTTPError.Code) -> KubernetesError {
+        KubernetesError(code: .transport, message: "", cause: HTTPError(code: code, message: ""))
     }
 }

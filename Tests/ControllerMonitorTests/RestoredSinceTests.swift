@@ -52,7 +52,7 @@ struct RestoredSinceTests {
             event.message = recorded.message
             event.involvedObject = ObjectReference(Self.claim)
             (event.firstTimestamp.seconds, event.lastTimestamp.seconds) = (recorded.first, recorded.last)
-            reported.add(event)
+            reported.add(event, isCached: true)
         }
         return reported.volumes.values.first.flatMap { $0.fingerprint == nil ? nil : $0.firstTime }
     }

@@ -113,6 +113,24 @@ import Testing
         }
     }
 
+    @Test func `where a webhook refuses dry runs, an upgrade is noticed by the write itself`() async throws {
+        try await Scene.run { scene in
+            try Self.brokenVolumes(scene)
+            scene.server.version = "v1.36.2"
+            scene.server.intercept { request in
+                guard request.query["dryRun"] != nil else { return nil }
+                return .fail(StatusError(code: 400, reason: "BadRequest", message: "does not support dry run"))
+            }
+        } _: { scene in
+            try await scene.advance {
+                try Self.volumes.allSatisfy { try ClaimConditionTests.condition(scene, of: $0) != nil }
+            }
+            scene.server.version = "v1.37.0"
+            scene.server.featureGates = [.csiVolumeHealth]
+            try await scene.advance { try Self.showHealth(scene) }
+        }
+    }
+
     @Test func `the check is due soon at first, then every ten minutes`() {
         var review = SupportReview()
         var now = Duration.zero
