@@ -3,6 +3,7 @@
 
 import Foundation
 import HealthMonitorTestKit
+import Synchronization
 
 /// A simulated API server, and a node with three CSI drivers and pods that use their volumes: claims, inline and
 /// generic ephemeral volumes. The servers are in this process; the agent is one of its own.
@@ -20,6 +21,7 @@ struct NodeCluster: Sendable {
     let directory: String
     private let drivers: [SimulatedDriver]
     private let registrations: [SimulatedPluginRegistration]
+    private let requests = AgentRequests()
 
     var kubeletRoot: String { directory + "/kubelet" }
     /// The file for the agents' standard error.
@@ -163,9 +165,16 @@ struct NodeCluster: Sendable {
 
     // MARK: Requests
 
-    /// The requests of a user since `time`, in their order.
-    func requests(of user: APIUser, since time: ContinuousClock.Instant) -> [RequestRecord] {
-        server.journal.records.filter { $0.time >= time && $0.request.user == user.name }
+    /// The real agent's requests since `time`, in their order.
+    func requests(since time: ContinuousClock.Instant) -> [RequestRecord] {
+        requests.collect(from: server.journal)
+        return requests.real.filter { $0.time >= time }
+    }
+
+    /// Returns the scripted agents' requests since the last call.
+    func takeScriptedRequests() -> RequestRate {
+        requests.collect(from: server.journal)
+        return requests.takeScripted()
     }
 
     /// The number of events on abnormal volumes, of which each volume has one.
@@ -183,8 +192,41 @@ extension [RequestRecord] {
 
     /// The greatest number of requests in a second.
     var peakPerSecond: Int {
-        guard let first else { return 0 }
-        let seconds = Dictionary(grouping: self) { Int((($0.time - first.time) / .seconds(1)).rounded(.down)) }
-        return seconds.values.map(\.count).max() ?? 0
+        reduce(into: RequestRate()) { $0.add($1.time) }.peakPerSecond
+    }
+}
+
+/// The requests of agents, taken out of the server's journal: those of scripted agents only as numbers, because they
+/// can be millions.
+private final class AgentRequests: Sendable {
+    private struct State {
+        var real: [RequestRecord] = []
+        var scripted = RequestRate()
+    }
+
+    private let state = Mutex(State())
+
+    /// Takes the new records out of the journal.
+    func collect(from journal: Journal<RequestRecord>) {
+        state.withLock { state in
+            for record in journal.takeAll() {
+                switch record.request.user {
+                case NodeCluster.agent.name: state.real.append(record)
+                case NodeCluster.scripted.name: state.scripted.add(record.time)
+                default: break
+                }
+            }
+        }
+    }
+
+    /// The real agent's requests so far.
+    var real: [RequestRecord] { state.withLock { $0.real } }
+
+    /// Returns the scripted agents' requests so far, and counts from zero.
+    func takeScripted() -> RequestRate {
+        state.withLock { state in
+            defer { state.scripted = RequestRate() }
+            return state.scripted
+        }
     }
 }

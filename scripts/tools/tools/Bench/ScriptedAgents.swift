@@ -33,8 +33,8 @@ final class ScriptedAgents: Sendable {
         var failures = 0
     }
 
-    /// Of one client, because each has a thread.
-    private static let agentsPerClient = 100
+    /// Of one client: each has a thread, and polls all its connections whenever one of them has data.
+    private static let agentsPerClient = 10
 
     private let node: NodeCluster
     private let reads: [Read]

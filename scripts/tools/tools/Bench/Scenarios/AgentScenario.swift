@@ -78,7 +78,7 @@ struct AgentScenario: Scenario {
         try await ContinuousClock().sleep(for: .seconds(rest))
         let used = try ProcessTime(of: process).seconds - before
         let share = used / ((ContinuousClock.now - began) / .seconds(1))
-        let requests = node.requests(of: NodeCluster.agent, since: began)
+        let requests = node.requests(since: began)
         let memory = try ProcessMemory(of: process)
         return [
             Figure(
@@ -105,7 +105,7 @@ struct AgentScenario: Scenario {
         let reported = (ContinuousClock.now - began) / .seconds(1)
         // A second report of a volume would follow within the interval.
         try await ContinuousClock().sleep(for: .seconds(interval ?? 60))
-        let requests = node.requests(of: NodeCluster.agent, since: began)
+        let requests = node.requests(since: began)
         let missing = volumes - (try node.abnormalEvents())
         let repeated = requests.count(where: \.isWritten) - (volumes - missing)
         return [
@@ -123,25 +123,31 @@ struct AgentScenario: Scenario {
             defer { group.cancelAll() }
             let began = ContinuousClock.now
             group.addTask { try await scripted.run(count: agents, within: .seconds(spread)) }
-            let real = try await sidecar.runAgent(on: node, flags) { process in
-                let start = try await node.waitForStart(of: process).seconds
+            return try await sidecar.runAgent(on: node, flags) { process in
+                let real = try await node.waitForStart(of: process).seconds
                 try await poll(for: "end of the scripted reads", by: process, within: .seconds(spread) + limitOfStart) {
-                    scripted.finished == agents
+                    // So that the journal does not keep them all.
+                    _ = node.requests(since: began)
+                    return scripted.finished == agents
                 }
-                return start
+                let start = node.takeScriptedRequests()
+                let seconds = start.last.map { ($0 - began) / .seconds(1) } ?? 1
+                let watches = scripted.openWatches
+                try await ContinuousClock().sleep(for: .seconds(rest))
+                let atRest = node.takeScriptedRequests()
+                let subject = "\(grouped(agents)) scripted agents"
+                return [
+                    Figure("\(subject): requests", Double(start.count), .count),
+                    Figure("\(subject): until the last request", seconds, .seconds),
+                    Figure("\(subject): requests per second", Double(start.count) / seconds, .perSecond),
+                    Figure("\(subject): most requests in a second", Double(start.peakPerSecond), .count),
+                    Figure("\(subject): failed requests", Double(scripted.failures), .count, target: 0),
+                    Figure("\(subject): open watches", Double(watches), .count, least: Double(agents)),
+                    Figure("\(subject), at rest: requests per second", Double(atRest.count) / Double(rest), .perSecond),
+                    Figure("\(subject), at rest: most requests in a second", Double(atRest.peakPerSecond), .count),
+                    Figure("the real agent beside them: until its last request", real, .seconds),
+                ]
             }
-            let requests = node.requests(of: NodeCluster.scripted, since: began)
-            let seconds = requests.last.map { ($0.time - began) / .seconds(1) } ?? 1
-            let subject = "\(grouped(agents)) scripted agents"
-            return [
-                Figure("\(subject): requests", Double(requests.count), .count),
-                Figure("\(subject): until the last request", seconds, .seconds),
-                Figure("\(subject): requests per second", Double(requests.count) / seconds, .perSecond),
-                Figure("\(subject): most requests in a second", Double(requests.peakPerSecond), .count),
-                Figure("\(subject): failed requests", Double(scripted.failures), .count, target: 0),
-                Figure("\(subject): open watches", Double(scripted.openWatches), .count, least: Double(agents)),
-                Figure("the real agent beside them: until its last request", real, .seconds),
-            ]
         }
     }
 }
@@ -163,10 +169,10 @@ extension NodeCluster {
         var probed: ContinuousClock.Instant?
         try await poll(for: "probe of every volume", by: process, within: limitOfStart) {
             if probed == nil, probedVolumes(since: began) >= volumes { probed = .now }
-            guard probed != nil, let last = self.requests(of: Self.agent, since: began).last else { return false }
+            guard probed != nil, let last = self.requests(since: began).last else { return false }
             return last.time + Self.quiet < .now
         }
-        let requests = self.requests(of: Self.agent, since: began)
+        let requests = self.requests(since: began)
         let end = max(probed ?? began, requests.last?.time ?? began)
         return ((end - began) / .seconds(1), requests)
     }
