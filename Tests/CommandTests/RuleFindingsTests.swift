@@ -32,10 +32,8 @@ import Testing
     }
 
     @Test mutating func `a refusal in one namespace of a rule that the API server grants is no missing rule`() {
-        do {
-            let reviewed = refuse(in: "a", isAllowed: true)
-            #expect(reviewed?.isEmpty == true)
-        }
+        let reviewed = refuse(in: "a", isAllowed: true)
+        #expect(reviewed?.isEmpty == true)
         #expect(!isMissing)
         #expect(findings.everMissing.isEmpty)
     }
@@ -44,10 +42,8 @@ import Testing
         isAllowed: Bool?
     ) {
         let later = now + .seconds(5)
-        do {
-            let reviewed = refuse(in: "only", isAllowed: isAllowed)
-            #expect(reviewed?.isEmpty == true)
-        }
+        let reviewed = refuse(in: "only", isAllowed: isAllowed)
+        #expect(reviewed?.isEmpty == true)
         #expect(findings.missing == [Self.rule: now])
         // It was added, and is removed again.
         findings.served(Self.create(in: "only"))
@@ -64,15 +60,11 @@ import Testing
     /// Roles may grant a rule in some namespaces only.
     @Test mutating func `whether a rule that was served elsewhere is missing is asked for that namespace`() {
         findings.served(Self.create(in: "b"))
-        do {
-            let reviewed = refuse(in: "a", isAllowed: true)
-            #expect(reviewed == "b")
-        }
+        let reviewed = refuse(in: "a", isAllowed: true)
+        #expect(reviewed == "b")
         #expect(!isMissing)
-        do {
-            let reviewed = refuse(in: "a", isAllowed: false)
-            #expect(reviewed == "b")
-        }
+        let reviewedAgain = refuse(in: "a", isAllowed: false)
+        #expect(reviewedAgain == "b")
         #expect(isMissing)
     }
 
@@ -83,10 +75,8 @@ import Testing
         _ = refuse(in: "a", isAllowed: true)
         _ = refuse(in: "b", isAllowed: true)
         #expect(!isMissing)
-        do {
-            let reviewed = refuse(in: "d", isAllowed: true)
-            #expect(reviewed == nil)
-        }
+        let reviewed = refuse(in: "d", isAllowed: true)
+        #expect(reviewed == nil)
         #expect(isMissing)
         findings.served(Self.create(in: "c"))
         #expect(!isMissing)
