@@ -30,7 +30,7 @@ enum ProgramImage {
     static func readOnlySegments() -> [UnsafeRawBufferPointer] {
         var segments: [UnsafeRawBufferPointer] = unsafe []
         _ = unsafe withUnsafeMutablePointer(to: &segments) { segments in
-            unsafe dl_iterate_phdr(
+            unsafe CGlibc_dl_iterate_phdr(
                 { object, _, segments in
                     guard let object = unsafe object?.pointee else { return 0 }
                     let headers = unsafe UnsafeBufferPointer(start: object.dlpi_phdr, count: Int(object.dlpi_phnum))
