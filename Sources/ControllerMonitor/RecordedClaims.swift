@@ -21,7 +21,7 @@ struct ClaimIdentity: Sendable, Hashable {
 /// others, because the watch may deliver a claim while events are read.
 ///
 /// The limit is for events that were made up: the API server checks neither that an involved object exists nor how long
-/// its name is, so whoever may create events in one namespace could fill the memory of every new leader.
+/// its name is. Without it, a user who may create events in one namespace could fill the memory of every new leader.
 struct RecordedClaims: Sendable {
     static let maximumOthers = 1000
     /// The API server's limit of an object's name; a uid is shorter.
