@@ -51,7 +51,27 @@ package struct StatusFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Context of the kubeconfig. (default: the current context)", valueName: "name"))
     package var context: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Timeout of each request to the API server, such as 5s. 0: no timeout. (default: 60s; to connect, 30s)",
+            valueName: "duration"
+        ),
+        transform: Self.timeout
+    )
+    package var requestTimeout: Duration?
+
     package init() {}
+
+    /// As kubectl's: a duration of Go, or seconds without a unit (client-go's clientcmd.ParseTimeout). A day at most,
+    /// also for no timeout.
+    private static func timeout(_ text: String) throws -> Duration {
+        let text = Int(text) == nil ? text : text + "s"
+        guard let duration = GoDuration(parsing: text)?.duration, duration >= .zero else {
+            throw ValidationError("write a duration such as 5s, 2m or 1h")
+        }
+        let day = Duration.seconds(86_400)
+        return duration == .zero ? day : min(duration, day)
+    }
 
     package func validate() throws {
         if allNamespaces, namespace != nil {

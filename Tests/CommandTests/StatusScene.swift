@@ -21,7 +21,11 @@ struct StatusScene {
     /// Runs the command in this process, or the program.
     func run(_ arguments: [String], isProcess: Bool = false) async throws -> Tool.Outcome {
         guard !isProcess else {
-            return try await Tool.run(programPath(), ["status"] + arguments, environment: ["KUBECONFIG": kubeconfig])
+            return try await Tool.run(
+                programPath(),
+                ["status", "--request-timeout=0"] + arguments,
+                environment: ["KUBECONFIG": kubeconfig]
+            )
         }
         let (output, errors) = (Texts(), Texts())
         let sink = StatusSink(output: { output.add($0) }, errors: { errors.add($0) })
@@ -32,10 +36,9 @@ struct StatusScene {
 
     func status(_ arguments: [String]) throws -> StatusRun {
         try StatusRun(
-            StatusCommand.parse(arguments).flags,
+            StatusCommand.parse(["--request-timeout=0"] + arguments).flags,
             environment: ["KUBECONFIG": kubeconfig],
-            isColored: false,
-            connectTimeout: .seconds(3600)
+            isColored: false
         )
     }
 

@@ -211,6 +211,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [("50ms", "0.05 seconds"), ("1", "1.0 seconds")])
+    func `an API server that never responds is an error after the timeout`(
+        timeout: String,
+        text: String
+    ) async throws {
+        try await withScene { scene in
+            scene.server.intercept { _ in .silence }
+            let outcome = try await scene.run(["--request-timeout=\(timeout)"], isProcess: true)
+            #expect(outcome.exitCode == 2)
+            #expect(outcome.errors.contains("list persistentvolumeclaims default: "), "\(outcome.errors)")
+            // On a busy machine connecting can take as long.
+            let isConnecting = outcome.errors.lowercased().contains("connect")
+            #expect(outcome.errors.contains("not complete after \(text)") || isConnecting, "\(outcome.errors)")
+        }
+    }
+
     // MARK: Exit codes and the plugin
 
     @Test func `the exit code is 1 only with the flag and if a claim is listed`() async throws {
@@ -231,7 +247,7 @@ import Testing
             let path = "\(scene.directory):\(ProcessInfo.processInfo.environment["PATH"] ?? "")"
             let outcome = try await Tool.run(
                 try Tool.find("kubectl", package: "kubernetes-client"),
-                ["volume-health", "-o", "name"],
+                ["volume-health", "-o", "name", "--request-timeout=0"],
                 environment: ["KUBECONFIG": scene.kubeconfig, "PATH": path]
             )
             #expect(outcome.output == "persistentvolumeclaim/csi-pvc\n", "\(outcome.errors)")
@@ -253,7 +269,7 @@ import Testing
             let variables = ["KUBECONFIG": scene.kubeconfig, "NO_COLOR": "", "TERM": "xterm", "SHELL": "/bin/bash"]
             let outcome = try await Tool.run(
                 try Tool.find("script", package: "bsdutils"),
-                ["--quiet", "--return", "--command", "\(try programPath()) status", "/dev/null"],
+                ["--quiet", "--return", "--command", "\(try programPath()) status --request-timeout=0", "/dev/null"],
                 environment: variables.merging(environment) { $1 }
             )
             #expect(outcome.exitCode == 0, "\(outcome.output)")
@@ -291,10 +307,11 @@ import Testing
     @Test(arguments: [
         (["-A", "-n", "shop"], "--namespace and --all-namespaces exclude each other"),
         (["-l", "app in db"], "unable to parse requirement"), (["explain"], "unexpected argument \"explain\""),
-        (["explain", "a", "-w"], "explain takes only --namespace, --kubeconfig and --context"),
+        (["explain", "a", "-w"], "explain takes only --namespace, --kubeconfig, --context and"),
         (["-w", "--exit-code"], "--exit-code has no effect with --watch"),
         (["--context=other"], "context \"other\" does not exist"),
         (["-o", "xml"], "The value 'xml' is invalid for '-o <format>'"),
+        (["--request-timeout=-1s"], "write a duration such as 5s, 2m or 1h"),
     ])
     func `wrong flags are errors`(arguments: [String], message: String) async throws {
         try await withScene { scene in
@@ -312,7 +329,7 @@ import Testing
             try Data(other.utf8).write(to: URL(fileURLWithPath: first))
             func run(_ arguments: String...) async throws -> String {
                 let files = "\(scene.directory)/none:\(first):\(scene.kubeconfig)"
-                let status = ["status"] + arguments
+                let status = ["status", "--request-timeout=0"] + arguments
                 return try await Tool.run(programPath(), status, environment: ["KUBECONFIG": files]).errors
             }
             #expect(try await run() == "No claims with CSI volumes found in namespace shop.\n")

@@ -50,7 +50,7 @@ struct StatusCommand: ProgramCommand {
         if flags.allNamespaces || flags.selector != nil || flags.driver != nil || flags.output != nil || flags.watch
             || flags.exitCode
         {
-            throw ValidationError("explain takes only --namespace, --kubeconfig and --context")
+            throw ValidationError("explain takes only --namespace, --kubeconfig, --context and --request-timeout")
         }
     }
 

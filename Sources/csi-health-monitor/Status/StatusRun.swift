@@ -14,22 +14,14 @@ struct StatusRun: Sendable {
     private let flags: StatusFlags
     private let configuration: KubernetesConfiguration
     private let isColored: Bool
-    private let connectTimeout: Duration
     private let logger = Logger(label: "status") { _ in SwiftLogNoOpLogHandler() }
 
     /// - Parameters:
     ///   - environment: the variables of `KubernetesConfiguration.userVariables`.
-    ///   - connectTimeout: for each connection to the API server, TLS included.
     /// - Throws: an error of the flags or the kubeconfig.
-    init(
-        _ flags: StatusFlags,
-        environment: [String: String],
-        isColored: Bool,
-        connectTimeout: Duration = .seconds(10)
-    ) throws {
+    init(_ flags: StatusFlags, environment: [String: String], isColored: Bool) throws {
         self.flags = flags
         self.isColored = isColored
-        self.connectTimeout = connectTimeout
         configuration = try .user(kubeconfig: flags.kubeconfig, context: flags.context, environment: environment)
     }
 
@@ -42,7 +34,9 @@ struct StatusRun: Sendable {
             configuration: configuration,
             userAgent: "csi-health-monitor/\(Program.version) status",
             rateLimit: nil,
-            connectTimeout: connectTimeout,
+            // The default is client-go's.
+            connectTimeout: flags.requestTimeout ?? .seconds(30),
+            requestTimeout: flags.requestTimeout ?? .seconds(60),
             logger: logger
         )
         let result: Result<Int32, any Error>
