@@ -8,7 +8,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct IdentityTests {
+@Suite(.timeLimit(.minutes(50))) struct IdentityTests {
     @Test func `a driver's identity and capabilities are read`() async throws {
         try await withDriver { _, client in
             let identity = try await client.waitForIdentity(clock: ManualClock())

@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIClient
 
-@Suite(.timeLimit(.minutes(30))) struct NodeServiceTests {
+@Suite(.timeLimit(.minutes(50))) struct NodeServiceTests {
     // MARK: Identity
 
     @Test func `the identity of a node plugin has the capabilities of its node service`() async throws {

@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ObservationTests {
+@Suite(.timeLimit(.minutes(50))) struct ObservationTests {
     @Test func `every call is observed with its driver, method and code`() async throws {
         let seen = Mutex<[String]>([])
         let observer: @Sendable (CSIClient.CallObservation) -> Void = { call in

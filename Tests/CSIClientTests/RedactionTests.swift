@@ -7,7 +7,7 @@ import Testing
 @testable import CSIClient
 
 /// Secrets as in real clusters, and drivers that repeat them in various forms.
-@Suite(.timeLimit(.minutes(30))) struct RedactionTests {
+@Suite(.timeLimit(.minutes(50))) struct RedactionTests {
     static let key = """
         -----BEGIN PRIVATE KEY-----
         MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7

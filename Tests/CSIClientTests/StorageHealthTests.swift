@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIClient
 
-@Suite(.timeLimit(.minutes(30))) struct StorageHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct StorageHealthTests {
     private func entry(_ status: Int, _ reason: String, _ message: String = "", capability: String? = nil) -> [UInt8] {
         let capability = capability.map { Wire.message(4, Wire.text(9, $0)) } ?? []
         return Wire.message(1, Wire.integer(1, status), Wire.text(2, reason), Wire.text(3, message), capability)

@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeHealthTests {
     /// The content of a VolumeHealth: volume_id=1, health_statuses=2 { status=1, reason=2, message=3 }
     private func health(_ id: String, _ entries: (Int, String, String)...) -> [UInt8] {
         entries.reduce(Wire.text(1, id)) { bytes, entry in

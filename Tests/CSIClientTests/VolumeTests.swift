@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIClient
 
-@Suite(.timeLimit(.minutes(30))) struct VolumeTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeTests {
     @Test func `ListVolumes returns every volume's condition`() async throws {
         try await withDriver { driver, client in
             driver.volumes = [

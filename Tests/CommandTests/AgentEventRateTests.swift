@@ -12,7 +12,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The agents of all nodes record events at the same time when a storage backend fails.
-@Suite(.timeLimit(.minutes(30))) struct AgentEventRateTests {
+@Suite(.timeLimit(.minutes(50))) struct AgentEventRateTests {
     private static let volumes = (0..<12).map { VolumeFixture(number: $0) }
 
     @Test func `an agent records five events at once, then one per second`() async throws {

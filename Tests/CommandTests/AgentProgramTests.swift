@@ -8,7 +8,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The agent as a process, between a simulated API server and simulated drivers.
-@Suite(.timeLimit(.minutes(30))) struct AgentProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct AgentProgramTests {
     private static let volume = VolumeFixture(number: 0)
 
     @Test func `the help names the command and its flags`() async throws {

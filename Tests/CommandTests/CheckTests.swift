@@ -10,7 +10,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(30))) struct CheckTests {
+@Suite(.timeLimit(.minutes(50))) struct CheckTests {
     // MARK: Flags
 
     @Test func `docs/check.md has the flags of the help, with their defaults`() throws {

@@ -14,7 +14,7 @@ import Testing
 @testable import Flags
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(30))) struct DoctorTests {
+@Suite(.timeLimit(.minutes(50))) struct DoctorTests {
     // MARK: Rows
 
     @Test func `the table has a line for each check and for each hint`() {

@@ -8,7 +8,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// Every command in a block of the documentation is run by a test, or marked as an example.
-@Suite(.timeLimit(.minutes(30))) struct DocumentedCommandsTests {
+@Suite(.timeLimit(.minutes(50))) struct DocumentedCommandsTests {
     /// A command that is run as it is written, against a simulated API server.
     struct Run: Sendable, CustomStringConvertible {
         var page: String

@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// The kustomizations in the documentation, as `kubectl kustomize` renders them where their pages say that they are.
-@Suite(.timeLimit(.minutes(30))) struct DocumentedManifestsTests {
+@Suite(.timeLimit(.minutes(50))) struct DocumentedManifestsTests {
     /// An object that a kustomization has.
     struct Object: Hashable {
         var kind: String

@@ -5,7 +5,7 @@ import Foundation
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct HandoverProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct HandoverProgramTests {
     private static let volume = VolumeFixture(number: 0)
     private static let lease = "external-health-monitor-leader-hostpath-csi-k8s-io"
 

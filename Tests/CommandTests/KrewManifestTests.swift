@@ -10,7 +10,7 @@ import Testing
 
 /// manifests/krew, as krew validates a manifest: kubernetes-sigs/krew at db921d5, `pkg/index/types.go` (the fields),
 /// `internal/index/validation/validate.go` and `cmd/validate-krew-manifest/main.go`.
-@Suite(.timeLimit(.minutes(30))) struct KrewManifestTests {
+@Suite(.timeLimit(.minutes(50))) struct KrewManifestTests {
     /// The manifest of a release, made by the command in README.md.
     private static func manifest() async throws -> YAMLNode {
         let directory = DocumentedCommand.root.appending(path: "manifests/krew").path

@@ -10,7 +10,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(10))) struct LeadershipEventsTests {
+@Suite(.timeLimit(.minutes(50))) struct LeadershipEventsTests {
     /// For a moment after its start, kube-apiserver refuses with 403 what its RBAC rules allow (run on 1.36.2). A standby
     /// makes no other request that would show that the rule exists.
     @Test func `an event that a starting server refuses is recorded by a retry`() async throws {

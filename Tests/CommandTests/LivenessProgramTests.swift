@@ -5,7 +5,7 @@ import Foundation
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct LivenessProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct LivenessProgramTests {
     /// A dead plugin is the kubelet's matter: a restart of the monitor would not help.
     @Test func `a monitor whose plugin has died is live and not ready, until the plugin is back`() async throws {
         let directory = "/tmp/lp-\(UUID().uuidString.prefix(8))"

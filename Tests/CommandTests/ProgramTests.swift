@@ -8,7 +8,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The program as a process: its output, its exit code, and its effects on a simulated cluster.
-@Suite(.timeLimit(.minutes(30))) struct ProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct ProgramTests {
     @Test(arguments: [
         ["--version"], ["-version=true"], ["controller", "--version"], ["agent", "--version"],
     ])

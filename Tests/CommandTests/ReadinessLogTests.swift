@@ -11,7 +11,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(30))) struct ReadinessLogTests {
+@Suite(.timeLimit(.minutes(50))) struct ReadinessLogTests {
     private func check(_ reason: String?, age: Duration? = nil) -> [HealthChecks.Result] {
         [HealthChecks.Result(name: "watches", failure: reason.map { .init(age: age, reason: $0) })]
     }

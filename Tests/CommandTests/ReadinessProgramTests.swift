@@ -7,7 +7,7 @@ import Testing
 
 @testable import csi_health_monitor
 
-@Suite(.timeLimit(.minutes(30))) struct ReadinessProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct ReadinessProgramTests {
     /// A missing rule, a broken webhook: if it is so for each replica, none leads.
     @Test func `a replica that cannot acquire the Lease is not ready until it can, and stays live`() async throws {
         let directory = "/tmp/rp-\(UUID().uuidString.prefix(8))"

@@ -11,7 +11,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// Refused requests for one namespace, with an API server that is asked whether the RBAC rule is missing.
-@Suite(.timeLimit(.minutes(10))) struct RequestHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct RequestHealthTests {
     private static let missingRule =
         #"events is forbidden: User "monitor" cannot create resource "events" in API group "" in the namespace "shop""#
 

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// The memory that a driver's responses may cost (docs/reliability.md).
-@Suite(.serialized, .timeLimit(.minutes(30))) struct ResourceBoundTests {
+@Suite(.serialized, .timeLimit(.minutes(50))) struct ResourceBoundTests {
     enum Response: CaseIterable {
         /// A page of a million volumes without a PersistentVolume.
         case aMillionUnusedVolumes

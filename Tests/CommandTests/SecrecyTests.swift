@@ -8,7 +8,7 @@ import Testing
 
 /// The log at the highest verbosity, the events and what the HTTP endpoint serves contain neither bearer tokens nor a
 /// driver's secrets, whatever fails.
-@Suite(.timeLimit(.minutes(30))) struct SecrecyTests {
+@Suite(.timeLimit(.minutes(50))) struct SecrecyTests {
     /// Unlike any other text in logs and events.
     private static let tokens = ["first-bearer-token-q7w", "second-bearer-token-x3k"]
     private static let password = "storage-password-z9p"

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// The pages of the program as a process, over HTTP.
-@Suite(.timeLimit(.minutes(30))) struct StatusPageProgramTests {
+@Suite(.timeLimit(.minutes(50))) struct StatusPageProgramTests {
     @Test func `the pages of a leader show a volume whose driver is hostile`() async throws {
         try await withMonitor([]) { port in
             var page = try await response("/", port: port)

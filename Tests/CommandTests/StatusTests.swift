@@ -11,7 +11,7 @@ import Testing
 @testable import csi_health_monitor
 
 /// The `status` command against a simulated API server.
-@Suite(.timeLimit(.minutes(30))) struct StatusTests {
+@Suite(.timeLimit(.minutes(50))) struct StatusTests {
     // MARK: Formats
 
     @Test func `the table has unhealthy claims, the worst first, and the totals beside it`() async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import HealthCore
 
 /// Rule 8: the event of a lasting condition is refreshed before the API server deletes it.
-@Suite(.timeLimit(.minutes(30))) struct ReportRefreshTests {
+@Suite(.timeLimit(.minutes(50))) struct ReportRefreshTests {
     struct Lasting: Reportable {
         var isClear: Bool { false }
         var fingerprint: Fingerprint { Fingerprint(rawValue: 7) }

@@ -7,7 +7,7 @@ import HealthRuntime
 import Testing
 
 /// Fault 8 of EHM: missing volumes are only logged.
-@Suite(.timeLimit(.minutes(30))) struct AbsenceTests {
+@Suite(.timeLimit(.minutes(50))) struct AbsenceTests {
     static let volume = VolumeFixture(number: 0)
 
     static func healthy(_ capabilities: [Int]) -> (Scene) throws -> Void {

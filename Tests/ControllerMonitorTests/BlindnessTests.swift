@@ -10,7 +10,7 @@ import HealthRuntime
 import Testing
 
 /// A leader that cannot probe or watch releases the lease.
-@Suite(.timeLimit(.minutes(30))) struct BlindnessTests {
+@Suite(.timeLimit(.minutes(50))) struct BlindnessTests {
     private static let volume = VolumeFixture(number: 0)
 
     private static func run(

@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// The condition `csi-health-monitor/VolumeHealthy` of PersistentVolumeClaims.
-@Suite(.timeLimit(.minutes(30))) struct ClaimConditionTests {
+@Suite(.timeLimit(.minutes(50))) struct ClaimConditionTests {
     typealias Entry = SimulatedVolume.HealthEntry
     static let volume = VolumeFixture(number: 0)
     static let entries = [

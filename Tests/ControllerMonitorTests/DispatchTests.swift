@@ -9,7 +9,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-@Suite(.timeLimit(.minutes(30))) struct DispatchTests {
+@Suite(.timeLimit(.minutes(50))) struct DispatchTests {
     private typealias Step = NextStep<Int>
 
     /// Runs a dispatcher with the steps of `step` while `body` runs, then cancels it.

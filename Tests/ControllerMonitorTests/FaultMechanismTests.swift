@@ -8,7 +8,7 @@ import Testing
 
 /// Faults whose mechanism the accelerated worlds of ``FaultTests`` and chaos runs do not need, because another one has
 /// the same effect: docs/reliability.md, "Rows that can fail".
-@Suite(.timeLimit(.minutes(30))) struct FaultMechanismTests {
+@Suite(.timeLimit(.minutes(50))) struct FaultMechanismTests {
     /// The offset of the API server's clock, in seconds, while the condition and while the recovery is recorded.
     static let clocks: [(condition: Int64, recovery: Int64)] = [
         // Set back by an hour in between.

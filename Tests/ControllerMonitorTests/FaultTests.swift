@@ -12,7 +12,7 @@ import Testing
 
 /// Every fault of the fault plan, with drivers of both generations. It lasts a minute, in which one volume recovers and
 /// another breaks. After it, every change has been reported once.
-@Suite(.timeLimit(.minutes(30))) struct FaultTests {
+@Suite(.timeLimit(.minutes(50))) struct FaultTests {
     enum Generation: CaseIterable {
         case legacy, health
 

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// A leader that was frozen continues for a moment while another replica already leads.
-@Suite(.timeLimit(.minutes(30))) struct FenceTests {
+@Suite(.timeLimit(.minutes(50))) struct FenceTests {
     /// A lease that the test takes away. It counts the attempts to act without it.
     private final class Lease: Sendable {
         private let isHeld = Mutex(true)

@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// Hold times and flapping, between a driver and an API server.
-@Suite(.timeLimit(.minutes(30))) struct FlappingTests {
+@Suite(.timeLimit(.minutes(50))) struct FlappingTests {
     static let volume = VolumeFixture(number: 0)
 
     private static func configuration(_ holdTimes: HoldTimes = HoldTimes()) -> MonitorConfiguration {

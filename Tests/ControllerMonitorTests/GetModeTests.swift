@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// Drivers that do not list: volumes are probed one by one.
-@Suite(.timeLimit(.minutes(30))) struct GetModeTests {
+@Suite(.timeLimit(.minutes(50))) struct GetModeTests {
     static let interval = Duration.seconds(60)
 
     /// Bound pairs, and a driver with only VOLUME_CONDITION and GET_VOLUME.

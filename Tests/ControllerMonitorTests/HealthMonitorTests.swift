@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// The whole controller between a simulated API server and a simulated driver, over real sockets.
-@Suite(.timeLimit(.minutes(30))) struct HealthMonitorTests {
+@Suite(.timeLimit(.minutes(50))) struct HealthMonitorTests {
     static let volume = VolumeFixture(number: 0)
 
     /// One bound pair, and the condition that the driver returns.

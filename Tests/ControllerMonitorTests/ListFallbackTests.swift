@@ -7,7 +7,7 @@ import HealthRuntime
 import Testing
 
 /// Drivers whose lists lack the health that single calls return.
-@Suite(.timeLimit(.minutes(30))) struct ListFallbackTests {
+@Suite(.timeLimit(.minutes(50))) struct ListFallbackTests {
     static func prepare(_ count: Int, _ capabilities: [Int]) -> (Scene) throws -> Void {
         { scene in
             scene.driver.configuration.controllerCapabilities = capabilities

@@ -13,7 +13,7 @@ import Testing
 @testable import HealthRuntime
 
 /// What is logged at which level, with which keys.
-@Suite(.timeLimit(.minutes(30))) struct LogTests {
+@Suite(.timeLimit(.minutes(50))) struct LogTests {
     @Test func `many events at once are one line with the first five claims, and a line each at the next level`()
         async throws
     {

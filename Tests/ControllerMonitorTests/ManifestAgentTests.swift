@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// The agent's manifests: what they grant and mount, and what the program uses of it.
-@Suite(.timeLimit(.minutes(30))) struct AgentManifestTests {
+@Suite(.timeLimit(.minutes(50))) struct AgentManifestTests {
     /// With every rule.
     private static let readiness = "examples/agent-readiness"
     private static let sidecar = "examples/agent-sidecar"

@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// What the manifests grant, compared with what the monitor requests.
-@Suite(.timeLimit(.minutes(30))) struct ManifestTests {
+@Suite(.timeLimit(.minutes(50))) struct ManifestTests {
     @Test(arguments: ["base", "examples/hostpath", "examples/node-deployment"])
     func `the kustomization builds`(path: String) async throws {
         let kinds = Set(try await Manifests(path).objects.compactMap { $0["kind"]?.text })

@@ -11,7 +11,7 @@ import Testing
 @testable import ControllerMonitor
 
 /// Drivers that run on each node and know only its volumes (external-health-monitor#87, #99).
-@Suite(.timeLimit(.minutes(30))) struct NodeDeploymentTests {
+@Suite(.timeLimit(.minutes(50))) struct NodeDeploymentTests {
     static let mine = VolumeFixture(number: 0)
     static let other = VolumeFixture(number: 1)
     static let anywhere = VolumeFixture(number: 2)

@@ -15,7 +15,7 @@ import Testing
 @testable import HealthRuntime
 
 /// The node watcher with a simulated API server, over real sockets.
-@Suite(.timeLimit(.minutes(30))) struct NodeWatcherTests {
+@Suite(.timeLimit(.minutes(50))) struct NodeWatcherTests {
     static let volume = VolumeFixture(number: 0)
 
     /// An API server and a node watcher, on a clock that the test advances.

@@ -9,7 +9,7 @@ import InMemoryLogging
 import Testing
 
 /// Outages of a driver with 40 volumes, one half of them in zone a, the other in zone b.
-@Suite(.timeLimit(.minutes(30))) struct OutageRollUpTests {
+@Suite(.timeLimit(.minutes(50))) struct OutageRollUpTests {
     private static let volumes = (1...40).map { VolumeFixture(number: $0) }
     private static let zoneB = Array(volumes.suffix(20))
 

@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// Fault 2 of EHM: when 2,000 volumes become abnormal at once, it reports five per second and drops the rest.
-@Suite(.timeLimit(.minutes(30))) struct OutageTests {
+@Suite(.timeLimit(.minutes(50))) struct OutageTests {
     static let volumes = (1...2000).map { VolumeFixture(number: $0) }
 
     @Test(.tags(.rule10)) func `each of 2,000 volumes is reported exactly once`() async throws {

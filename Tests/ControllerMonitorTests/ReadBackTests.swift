@@ -8,7 +8,7 @@ import InMemoryLogging
 import Testing
 
 /// Rule 9, with the API server: what a new leader requests of events.
-@Suite(.timeLimit(.minutes(30))) struct ReadBackTests {
+@Suite(.timeLimit(.minutes(50))) struct ReadBackTests {
     enum Refusal: CaseIterable {
         /// API Priority and Fairness may reject expensive lists alone.
         case tooManyRequests

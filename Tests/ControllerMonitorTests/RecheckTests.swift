@@ -7,7 +7,7 @@ import HealthRuntime
 import Testing
 
 /// Unhealthy volumes are probed four times as often as others, where the driver has a call for a single volume.
-@Suite(.timeLimit(.minutes(30))) struct RecheckTests {
+@Suite(.timeLimit(.minutes(50))) struct RecheckTests {
     static let volume = VolumeFixture(number: 0)
 
     private static func prepare(_ capabilities: [Int]) -> (Scene) throws -> Void {

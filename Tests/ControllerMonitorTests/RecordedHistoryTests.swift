@@ -12,7 +12,7 @@ import Testing
 
 /// What a new leader keeps of the events that it reads back: a tenant who may create events in one namespace can make
 /// up as many as the API server stores.
-@Suite(.timeLimit(.minutes(30))) struct RecordedHistoryTests {
+@Suite(.timeLimit(.minutes(50))) struct RecordedHistoryTests {
     private static let component = "csi-pv-monitor-controller-hostpath.csi.k8s.io"
 
     private static func event(_ reason: String, on name: String, fingerprint: UInt32 = 7) -> Event {

@@ -8,7 +8,7 @@ import Testing
 
 /// Rule 9: reports survive the process. Each `monitor` is a process of its own, which starts after the previous one has
 /// ended.
-@Suite(.timeLimit(.minutes(30))) struct RestoreTests {
+@Suite(.timeLimit(.minutes(50))) struct RestoreTests {
     static let volume = VolumeFixture(number: 0)
 
     static func run(_ condition: SimulatedVolume.Condition, _ body: (Scene) async throws -> Void) async throws {

@@ -7,7 +7,7 @@ import HealthRuntime
 import Testing
 
 /// Credentials that a driver expects in its health RPCs.
-@Suite(.timeLimit(.minutes(30))) struct SecretsInCallsTests {
+@Suite(.timeLimit(.minutes(50))) struct SecretsInCallsTests {
     static let volumes = [VolumeFixture(number: 0), VolumeFixture(number: 1)]
 
     /// Two volumes, each with a reference to the Secret of this name.

@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// components/sidecar and the other manifests for drivers that are installed already.
-@Suite(.timeLimit(.minutes(30))) struct SidecarComponentTests {
+@Suite(.timeLimit(.minutes(50))) struct SidecarComponentTests {
     private static let examples = [
         "examples/sidecar-statefulset", "examples/sidecar-ehm", "examples/sidecar-host-network",
     ]

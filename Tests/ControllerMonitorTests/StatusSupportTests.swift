@@ -10,7 +10,7 @@ import Testing
 @testable import HealthRuntime
 
 /// API servers that do not keep `status.healthStatus`: all before 1.37, and later ones with the feature gate off.
-@Suite(.timeLimit(.minutes(30))) struct StatusSupportTests {
+@Suite(.timeLimit(.minutes(50))) struct StatusSupportTests {
     typealias Entry = SimulatedVolume.HealthEntry
     static let volumes = (1...5).map { VolumeFixture(number: $0) }
 

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// `status.healthStatus` of PersistentVolumeClaims.
-@Suite(.timeLimit(.minutes(30))) struct StatusTests {
+@Suite(.timeLimit(.minutes(50))) struct StatusTests {
     static let volume = VolumeFixture(number: 0)
     typealias Entry = SimulatedVolume.HealthEntry
 

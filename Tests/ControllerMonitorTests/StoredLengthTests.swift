@@ -13,7 +13,7 @@ import Testing
 
 /// Texts of a PersistentVolume that are as long as etcd allows take no memory. The API server limits neither the length
 /// of `spec.csi.volumeHandle` nor the number of terms, requirements and values in `spec.nodeAffinity`.
-@Suite(.timeLimit(.minutes(30))) struct StoredLengthTests {
+@Suite(.timeLimit(.minutes(50))) struct StoredLengthTests {
     @Test(arguments: [(4096, true), (4097, false), (1 << 20, false)])
     func `a handle longer than the limit is not read`(length: Int, isRead: Bool) throws {
         let volume = PersistentVolume.with {

@@ -7,7 +7,7 @@ import Logging
 import Testing
 
 /// What is logged in an outage: one line for each change of the counts.
-@Suite(.timeLimit(.minutes(30))) struct SummaryTests {
+@Suite(.timeLimit(.minutes(50))) struct SummaryTests {
     private static func lines(_ scene: Scene) -> [Logger.Metadata] {
         scene.log.entries.filter { "\($0.message)" == "Volume health changed" }.map(\.metadata)
     }

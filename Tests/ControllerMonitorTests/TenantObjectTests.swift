@@ -7,7 +7,7 @@ import HealthRuntime
 import Testing
 
 /// Objects that a tenant can create do not keep other claims from being reported.
-@Suite(.timeLimit(.minutes(30))) struct TenantObjectTests {
+@Suite(.timeLimit(.minutes(50))) struct TenantObjectTests {
     static let volume = VolumeFixture(number: 0)
     static let later = VolumeFixture(number: 1)
 

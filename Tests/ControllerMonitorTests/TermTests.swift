@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// A replica that loses the lease and leads again, and one that takes over.
-@Suite(.timeLimit(.minutes(30))) struct TermTests {
+@Suite(.timeLimit(.minutes(50))) struct TermTests {
     private static let volume = VolumeFixture(number: 0)
 
     /// Runs a monitor with one volume, in terms that the test begins and ends.

@@ -8,7 +8,7 @@ import HealthRuntime
 import Testing
 
 /// Drivers of CSI 1.13.
-@Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeHealthTests {
     static let volume = VolumeFixture(number: 0)
     typealias Entry = SimulatedVolume.HealthEntry
 

@@ -13,7 +13,7 @@ import Testing
 @testable import ControllerMonitor
 @testable import HealthRuntime
 
-@Suite(.timeLimit(.minutes(30))) struct VolumeSecretsTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeSecretsTests {
     static let name = SecretName(namespace: "default", name: "array")
 
     /// A simulated API server and a cache of its Secrets, on a clock that the test advances.

@@ -6,7 +6,7 @@ import Foundation
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ConformingDriverTests {
+@Suite(.timeLimit(.minutes(50))) struct ConformingDriverTests {
     @Test(arguments: Conforming.allCases)
     func `a conforming driver passes, and no check is skipped without need`(conforming: Conforming) async throws {
         try await withDriver(conforming.configuration) { driver in

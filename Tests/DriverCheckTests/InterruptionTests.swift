@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// The created volume is deleted however the check ends.
-@Suite(.timeLimit(.minutes(30))) struct InterruptionTests {
+@Suite(.timeLimit(.minutes(50))) struct InterruptionTests {
     @Test func `an interrupted check deletes its volume`() async throws {
         try await withDriver(.init(controllerCapabilities: [1, 3, 11, 12])) { driver in
             driver.deviate(.hangsOnGet)

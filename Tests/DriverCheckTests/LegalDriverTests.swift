@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// What the specification permits is no finding. Where it prevents the check, the check could not run.
-@Suite(.timeLimit(.minutes(30))) struct LegalDriverTests {
+@Suite(.timeLimit(.minutes(50))) struct LegalDriverTests {
     @Test(arguments: Conforming.allCases, [GRPCStatus.Code.unauthenticated, .permissionDenied])
     func `a driver that requires secrets cannot be checked`(
         conforming: Conforming,

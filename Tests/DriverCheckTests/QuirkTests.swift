@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Each deviation is found by its check, and by no other.
-@Suite(.timeLimit(.minutes(30))) struct QuirkTests {
+@Suite(.timeLimit(.minutes(50))) struct QuirkTests {
     struct Expectation: Sendable, CustomTestStringConvertible {
         var quirk: DriverQuirk
         var check: Check

@@ -7,7 +7,7 @@ import Testing
 
 @testable import GRPCTransport
 
-@Suite(.timeLimit(.minutes(30))) struct GRPCChannelTests {
+@Suite(.timeLimit(.minutes(50))) struct GRPCChannelTests {
     @Test func `a channel reconnects to a restarted server`() async throws {
         let path = temporarySocket()
         let channel = try GRPCChannel(target: path)

@@ -8,7 +8,7 @@ import Testing
 /// Calls with every outcome leave nothing behind: no memory, and no file descriptor of the process.
 ///
 /// In a process of its own, because memory and descriptors are those of the whole process.
-@Suite(.timeLimit(.minutes(30))) struct LeakTests {
+@Suite(.timeLimit(.minutes(50))) struct LeakTests {
     @Test func `ten thousand calls leave nothing behind`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import GRPCTransport
 
-@Suite(.timeLimit(.minutes(30))) struct UnaryCallTests {
+@Suite(.timeLimit(.minutes(50))) struct UnaryCallTests {
     @Test func `a call sends its method and request, and returns the response`() async throws {
         let response = try await withServer { method, request in
             .success(Array(method.utf8) + request)

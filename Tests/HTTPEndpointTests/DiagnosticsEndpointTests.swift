@@ -8,7 +8,7 @@ import Testing
 
 @testable import HTTPEndpoint
 
-@Suite(.timeLimit(.minutes(30))) struct DiagnosticsEndpointTests {
+@Suite(.timeLimit(.minutes(50))) struct DiagnosticsEndpointTests {
     private let registry = MetricsRegistry()
     private let healthChecks = HealthChecks()
     private let pages = Pages()

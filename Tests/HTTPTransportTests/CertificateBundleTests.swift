@@ -8,7 +8,7 @@ import Testing
 
 /// Bundles of authorities by Go's rules. Sources: `AppendCertsFromPEM` in Go's crypto/x509/cert_pool.go;
 /// https://github.com/openssl/openssl/issues/16304.
-@Suite(.timeLimit(.minutes(30))) struct CertificateBundleTests {
+@Suite(.timeLimit(.minutes(50))) struct CertificateBundleTests {
     private static let broken = "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----"
 
     private func trust(_ texts: String...) -> TLSConfiguration {

@@ -7,7 +7,7 @@ import Testing
 @testable import HTTPTransport
 
 /// Client certificates and keys that cannot be used are refused when a client is made, before anything is sent.
-@Suite(.timeLimit(.minutes(30))) struct ClientCertificateTests {
+@Suite(.timeLimit(.minutes(50))) struct ClientCertificateTests {
     private typealias Problem = TLSConfiguration.ClientCertificate.Problem
 
     private let identity: TestIdentity

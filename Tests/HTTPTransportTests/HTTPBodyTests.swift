@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct HTTPBodyTests {
+@Suite(.timeLimit(.minutes(50))) struct HTTPBodyTests {
     @Test(arguments: [true, false])
     func `a long body arrives in order`(overTLS: Bool) async throws {
         let chunks = 200

@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(50))) struct HTTPClientTests {
     @Test(arguments: ["GET", "POST", "PUT", "PATCH", "DELETE"])
     func `method and body arrive`(method: String) async throws {
         try await withPlainServer { request in
@@ -82,7 +82,7 @@ import Testing
         #expect(right == 100)
     }
 
-    @Test(.timeLimit(.minutes(30)), arguments: [true, false])
+    @Test(.timeLimit(.minutes(50)), arguments: [true, false])
     func `a request does not wait for another one's response`(overTLS: Bool) async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let handler: TestHTTPServer.Handler = { request in

@@ -6,7 +6,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct HTTPTLSTests {
+@Suite(.timeLimit(.minutes(50))) struct HTTPTLSTests {
     let authority: TestCertificateAuthority
 
     init() throws {

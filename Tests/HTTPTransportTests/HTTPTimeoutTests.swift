@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// Timeouts that have to pass are short, those that must not are an hour.
-@Suite(.timeLimit(.minutes(30))) struct HTTPTimeoutTests {
+@Suite(.timeLimit(.minutes(50))) struct HTTPTimeoutTests {
     @Test(arguments: [true, false])
     func `the total timeout ends a transfer, and the server notices`(overTLS: Bool) async throws {
         let (ends, ended) = AsyncStream.makeStream(of: Void.self)

@@ -6,7 +6,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct KeepAliveTests {
+@Suite(.timeLimit(.minutes(50))) struct KeepAliveTests {
     @Test func `a socket has the options with which a connection to a lost peer fails within 45 seconds`() async throws
     {
         try await TestHTTPServer.withServer { _ in

@@ -8,7 +8,7 @@ import Testing
 @testable import HTTPTransport
 
 /// Requests through a proxy.
-@Suite(.timeLimit(.minutes(30))) struct ProxyTests {
+@Suite(.timeLimit(.minutes(50))) struct ProxyTests {
     @Test func `an HTTP proxy receives the request with the user of its URL`() async throws {
         try await TestHTTPServer.withServer { request in
             let lines = [request.header("Host"), request.header("Proxy-Authorization")].map { $0 ?? "" }

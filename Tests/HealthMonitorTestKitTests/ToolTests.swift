@@ -5,7 +5,7 @@ import Foundation
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ToolTests {
+@Suite(.timeLimit(.minutes(50))) struct ToolTests {
     @Test(arguments: [
         ("echo broken >&2; exit 3", "/bin/sh exited with 3 before the test was done: broken\n"),
         ("kill -KILL $$", "/bin/sh was ended by a signal before the test was done: "),

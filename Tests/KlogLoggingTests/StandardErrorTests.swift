@@ -6,7 +6,7 @@ import Testing
 
 @testable import KlogLogging
 
-@Suite(.timeLimit(.minutes(30))) struct StandardErrorTests {
+@Suite(.timeLimit(.minutes(50))) struct StandardErrorTests {
     /// More than a pipe takes in one write(2).
     private static let length = 200_000
 

@@ -9,7 +9,7 @@ import Testing
 @testable import KubeletPlugins
 
 /// Over real sockets in a real directory.
-@Suite(.timeLimit(.minutes(30))) struct PluginDiscoveryTests {
+@Suite(.timeLimit(.minutes(50))) struct PluginDiscoveryTests {
     private typealias Info = SimulatedPluginRegistration.Info
 
     @Test func `drivers are found by their registration sockets, at any depth`() async throws {

@@ -13,7 +13,7 @@ import Testing
 ///
 /// Runs in its own process, because other tests open descriptors too. Each watch has its own TLS connection, which is
 /// slow in the simulated server; HTTPTransport's test of 10,000 streams does the same without TLS.
-@Suite(.timeLimit(.minutes(30))) struct LeakTests {
+@Suite(.timeLimit(.minutes(50))) struct LeakTests {
     @Test func `watches leak no handles and no file descriptors`() async {
         await runExitTest {
             await #expect(processExitsWith: .success) {

@@ -10,7 +10,7 @@ import Testing
 @testable import LeaderElection
 
 /// Requests for the Lease that fail or hang; `LeaderElectorRenewalTests` has single failed renewals.
-@Suite(.timeLimit(.minutes(30))) struct LeaderElectorFailureTests: ElectionTests {
+@Suite(.timeLimit(.minutes(50))) struct LeaderElectorFailureTests: ElectionTests {
     @Test(arguments: [500, 403, 409])
     func `a candidate whose attempts all fail reports it until one succeeds`(code: Int) async throws {
         try await Self.withServer { server, client in

@@ -9,7 +9,7 @@ import Testing
 @testable import LeaderElection
 
 /// Renewals that fail, with the default timing (15 s/10 s/5 s), over real sockets, with a manual clock.
-@Suite(.timeLimit(.minutes(30))) struct LeaderElectorRenewalTests: ElectionTests {
+@Suite(.timeLimit(.minutes(50))) struct LeaderElectorRenewalTests: ElectionTests {
     /// How one request fails.
     enum Fault: String, CaseIterable {
         case internalError, unavailable, conflict, reset, lostResponse

@@ -8,7 +8,7 @@ import Testing
 @testable import LeaderElection
 
 /// The beginning and the end of terms.
-@Suite(.timeLimit(.minutes(30))) struct LeaderElectorTermTests: ElectionTests {
+@Suite(.timeLimit(.minutes(50))) struct LeaderElectorTermTests: ElectionTests {
     @Test func `a leader that steps down leaves the Lease to others, at first for a lease duration`() async throws {
         try await Self.withServer { server, client in
             let clock = ManualClock()

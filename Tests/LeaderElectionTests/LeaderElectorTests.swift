@@ -8,7 +8,7 @@ import Testing
 @testable import LeaderElection
 
 /// How a Lease is acquired, renewed and released.
-@Suite(.timeLimit(.minutes(30))) struct LeaderElectorTests: ElectionTests {
+@Suite(.timeLimit(.minutes(50))) struct LeaderElectorTests: ElectionTests {
     @Test func `the first candidate creates the Lease, and releases it at the end`() async throws {
         try await Self.withServer { server, client in
             let candidate = try Candidate("pod-0", client, labels: ["app": "csi"])

@@ -8,7 +8,7 @@ import Testing
 
 /// Fault 9 of external-health-monitor's agent: it gives the driver one second for three calls, and its process ends
 /// with the connection.
-@Suite(.timeLimit(.minutes(30))) struct AgentFaultTests {
+@Suite(.timeLimit(.minutes(50))) struct AgentFaultTests {
     private static let handle = VolumeFixture(number: 0).handle
 
     @Test func `fault 9, a driver that takes a minute for each of the first calls is monitored`() async throws {

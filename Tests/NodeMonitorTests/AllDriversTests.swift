@@ -7,7 +7,7 @@ import NodeMonitor
 import Testing
 
 /// One agent for all drivers that are registered with the kubelet.
-@Suite(.timeLimit(.minutes(30))) struct AllDriversTests {
+@Suite(.timeLimit(.minutes(50))) struct AllDriversTests {
     /// A driver and its registrar.
     private struct Registered: Sendable {
         let name: String

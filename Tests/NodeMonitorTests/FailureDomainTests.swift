@@ -11,7 +11,7 @@ import NodeMonitor
 import Testing
 
 /// One of anything stops none of the others.
-@Suite(.timeLimit(.minutes(30))) struct FailureDomainTests {
+@Suite(.timeLimit(.minutes(50))) struct FailureDomainTests {
     static let volume = VolumeFixture(number: 0)
 
     @Test(.tags(.rule10)) func `a volume whose call hangs keeps no other from its interval`() async throws {

@@ -6,7 +6,7 @@ import NodeMonitor
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct FlappingTests {
+@Suite(.timeLimit(.minutes(50))) struct FlappingTests {
     private static let volume = VolumeFixture(number: 0)
 
     @Test(.tags(.rule10)) func `a volume that is flapping has one event that says so`() async throws {

@@ -10,7 +10,7 @@ import NodeMonitor
 import Testing
 
 /// Volumes that the driver does not find (rule 5).
-@Suite(.timeLimit(.minutes(30))) struct MissingVolumeTests {
+@Suite(.timeLimit(.minutes(50))) struct MissingVolumeTests {
     static let volume = VolumeFixture(number: 0)
 
     private static let notFound: SimulatedDriver.Interceptor = { call in

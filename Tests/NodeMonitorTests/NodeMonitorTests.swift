@@ -6,7 +6,7 @@ import NodeMonitor
 import Testing
 
 /// The agent between a simulated API server and a simulated driver, over real sockets.
-@Suite(.timeLimit(.minutes(30))) struct NodeMonitorTests {
+@Suite(.timeLimit(.minutes(50))) struct NodeMonitorTests {
     static let volume = VolumeFixture(number: 0)
     static let publishPath = "/var/lib/kubelet/pods/POD/volumes/kubernetes.io~csi/\(volume.volumeName)/mount"
 

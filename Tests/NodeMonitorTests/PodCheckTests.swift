@@ -8,7 +8,7 @@ import NodeMonitor
 import Testing
 
 /// Pods whose volumes are not mounted, although the status that the agent has seen says so.
-@Suite(.timeLimit(.minutes(10))) struct PodCheckTests {
+@Suite(.timeLimit(.minutes(50))) struct PodCheckTests {
     private static let volume = VolumeFixture(number: 0)
 
     /// Fault 2 of external-health-monitor's agent, where the watch is behind.

@@ -7,7 +7,7 @@ import NodeMonitor
 import Testing
 
 /// A pod that ends by itself, in the kubelet's order, with the delay of a new process.
-@Suite(.timeLimit(.minutes(30))) struct PodEndTests {
+@Suite(.timeLimit(.minutes(50))) struct PodEndTests {
     private static let volume = VolumeFixture(number: 0)
     private static let other = VolumeFixture(number: 1)
 

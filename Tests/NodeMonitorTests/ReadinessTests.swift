@@ -6,7 +6,7 @@ import NodeMonitor
 import Testing
 
 /// The condition DRIVER/volumes-healthy of pods that name it in their readiness gates.
-@Suite(.timeLimit(.minutes(30))) struct ReadinessTests {
+@Suite(.timeLimit(.minutes(50))) struct ReadinessTests {
     static let volume = VolumeFixture(number: 0)
     static let type = "hostpath.csi.k8s.io/volumes-healthy"
 

@@ -6,7 +6,7 @@ import NodeMonitor
 import Testing
 
 /// An agent that starts where another one has reported (rule 9), and drivers that are restarted.
-@Suite(.timeLimit(.minutes(30))) struct RestartTests {
+@Suite(.timeLimit(.minutes(50))) struct RestartTests {
     static let handle = VolumeFixture(number: 0).handle
 
     /// One abnormal volume, reported by an agent that has ended.

@@ -7,7 +7,7 @@ import NodeMonitor
 import Testing
 
 /// The way of the node to the storage of a driver.
-@Suite(.timeLimit(.minutes(30))) struct StorageHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct StorageHealthTests {
     private static let unreachable = SimulatedVolume.HealthEntry(status: 2, reason: "NoRoute", message: "no path left")
 
     @Test func `unhealthy storage is an event on the Node, and its recovery another`() async throws {

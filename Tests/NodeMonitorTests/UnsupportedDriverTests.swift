@@ -13,7 +13,7 @@ import Testing
 
 /// Drivers whose Node service reports no health, or does not implement what it promises. The agent stays up and finds
 /// out when that changes.
-@Suite(.timeLimit(.minutes(30))) struct UnsupportedDriverTests {
+@Suite(.timeLimit(.minutes(50))) struct UnsupportedDriverTests {
     static let handle = VolumeFixture(number: 0).handle
 
     /// A node plugin with these capabilities; nil: without a Node service.

@@ -7,7 +7,7 @@ import Logging
 import Testing
 
 /// The kinds of volumes that a pod can have of a CSI driver.
-@Suite(.timeLimit(.minutes(30))) struct VolumeKindTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeKindTests {
     static let volume = VolumeFixture(number: 0)
 
     @Test func `an inline volume is probed and reported without a claim`() async throws {

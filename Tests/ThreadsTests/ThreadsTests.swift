@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import Threads
 
-@Suite(.timeLimit(.minutes(30))) struct ThreadsTests {
+@Suite(.timeLimit(.minutes(50))) struct ThreadsTests {
     @Test func `the end of the body resumes every waiter`() async {
         let (starts, start) = AsyncStream.makeStream(of: Void.self)
         let isReleased = Atomic(false)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-@Suite(.timeLimit(.minutes(30))) struct APIServerTests {
+@Suite(.timeLimit(.minutes(50))) struct APIServerTests {
     static let claims = "/api/v1/namespaces/default/persistentvolumeclaims"
     static let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 

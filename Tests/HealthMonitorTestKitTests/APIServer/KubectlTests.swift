@@ -7,7 +7,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 /// The server with a client that is not ours.
-@Suite(.timeLimit(.minutes(30))) struct KubectlTests {
+@Suite(.timeLimit(.minutes(50))) struct KubectlTests {
     static let manifests: [(resource: String, manifest: JSONValue)] = [
         (
             "persistentvolume/pv-1",

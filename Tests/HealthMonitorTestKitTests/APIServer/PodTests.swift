@@ -8,7 +8,7 @@ import Testing
 @testable import HealthMonitorTestKit
 
 /// Pods as the node side needs them: selected by node, with a status that several writers share.
-@Suite(.timeLimit(.minutes(30))) struct PodTests {
+@Suite(.timeLimit(.minutes(50))) struct PodTests {
     static let pods = "/api/v1/namespaces/default/pods"
     static let strategic = "application/strategic-merge-patch+json"
     static let merge = "application/merge-patch+json"

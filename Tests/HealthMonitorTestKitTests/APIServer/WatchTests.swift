@@ -5,7 +5,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-@Suite(.timeLimit(.minutes(30))) struct WatchTests {
+@Suite(.timeLimit(.minutes(50))) struct WatchTests {
     static let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 
     static func lease(_ name: String, label: String? = nil) -> JSONValue {

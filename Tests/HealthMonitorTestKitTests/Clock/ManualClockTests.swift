@@ -4,7 +4,7 @@
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ManualClockTests {
+@Suite(.timeLimit(.minutes(50))) struct ManualClockTests {
     let clock = ManualClock()
 
     @Test func `the clock moves only when it is advanced`() {

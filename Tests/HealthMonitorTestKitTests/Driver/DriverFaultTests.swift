@@ -6,7 +6,7 @@ import HealthMonitorTestKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct DriverFaultTests {
+@Suite(.timeLimit(.minutes(50))) struct DriverFaultTests {
     @Test func `a call can fail`() async throws {
         try await withRawClient { driver, client in
             driver.intercept { call in

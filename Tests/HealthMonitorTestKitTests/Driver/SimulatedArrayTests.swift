@@ -5,7 +5,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-@Suite(.timeLimit(.minutes(30))) struct SimulatedArrayTests {
+@Suite(.timeLimit(.minutes(50))) struct SimulatedArrayTests {
     @Test func `calls beyond the number of servers wait`() {
         var queue = ArrayQueue(servers: 2, serviceTime: .seconds(10))
         #expect((0..<5).map { _ in queue.admit(at: .seconds(1)) } == [11, 11, 21, 21, 31].map(Duration.seconds))

@@ -8,7 +8,7 @@ import Testing
 
 /// Against bytes written by hand from csi.proto: a tag is the field's number times 8, plus 2 for length-delimited
 /// fields.
-@Suite(.timeLimit(.minutes(30))) struct SimulatedDriverTests {
+@Suite(.timeLimit(.minutes(50))) struct SimulatedDriverTests {
     @Test func `GetPluginInfo returns name and version`() async throws {
         try await withRawClient(.init(name: "a.example", vendorVersion: "v2")) { _, client in
             let response = try await client.call("Identity/GetPluginInfo")

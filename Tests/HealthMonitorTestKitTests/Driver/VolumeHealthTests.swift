@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// The health RPCs of CSI 1.13, against bytes written by hand.
-@Suite(.timeLimit(.minutes(30))) struct VolumeHealthTests {
+@Suite(.timeLimit(.minutes(50))) struct VolumeHealthTests {
     /// volume_id=1 "v", health_statuses=2 { status=1: 3, reason=2 "R", message=3 "m" }
     static let unhealthy: [UInt8] = [0x0A, 1, 0x76, 0x12, 8, 0x08, 3, 0x12, 1, 0x52, 0x1A, 1, 0x6D]
 

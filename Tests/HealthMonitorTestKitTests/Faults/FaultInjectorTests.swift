@@ -5,7 +5,7 @@ import HTTPTransport
 import HealthMonitorTestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct FaultInjectorTests {
+@Suite(.timeLimit(.minutes(50))) struct FaultInjectorTests {
     @Test func `every fault is found by its name`() {
         #expect(Fault.all.count == Set(Fault.all.map(\.name)).count)
         for fault in Fault.all { #expect(Fault(name: fault.name) == fault) }

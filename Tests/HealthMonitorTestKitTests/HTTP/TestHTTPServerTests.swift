@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Back-pressure, resets and the verification of certificates are in HTTPTransport's tests, which use this server.
-@Suite(.timeLimit(.minutes(30))) struct TestHTTPServerTests {
+@Suite(.timeLimit(.minutes(50))) struct TestHTTPServerTests {
     let authority: TestCertificateAuthority
 
     init() throws {

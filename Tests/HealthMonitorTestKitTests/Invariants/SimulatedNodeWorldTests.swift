@@ -7,7 +7,7 @@ import HealthMonitorTestKit
 import Testing
 
 /// The world with a scripted agent: a right and a wrong report in each state of a pod.
-@Suite(.timeLimit(.minutes(30))) struct SimulatedNodeWorldTests {
+@Suite(.timeLimit(.minutes(50))) struct SimulatedNodeWorldTests {
     private func withWorld(
         endDelay: Duration = .zero,
         _ body: (inout SimulatedNodeWorld, SimulatedAPIServer) async throws -> Void

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HealthMonitorTestKit
 
-@Suite(.timeLimit(.minutes(30))) struct JournalTests {
+@Suite(.timeLimit(.minutes(50))) struct JournalTests {
     @Test func `every reader gets past and future records`() async {
         let journal = Journal<Int>()
         journal.append(1)

@@ -7,7 +7,7 @@ import KubernetesClient
 import SwiftProtobuf
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct EventRecorderTests {
+@Suite(.timeLimit(.minutes(50))) struct EventRecorderTests {
     private func record(_ message: String = "gone", namespace: String = "default", at seconds: Int64 = 0) -> EventRecord
     {
         EventRecord(

@@ -9,7 +9,7 @@ import Testing
 
 @testable import KubernetesClient
 
-@Suite(.timeLimit(.minutes(30))) struct ClientBehaviourTests {
+@Suite(.timeLimit(.minutes(50))) struct ClientBehaviourTests {
     private func get(_ cluster: TestCluster) async throws -> Lease {
         try await cluster.client.get(Lease.self, name: "lock", namespace: "default")
     }

@@ -12,7 +12,7 @@ import Testing
 @testable import KubernetesClient
 
 /// Requests with the credentials of a plugin.
-@Suite(.timeLimit(.minutes(30))) struct ExecAuthenticatorTests {
+@Suite(.timeLimit(.minutes(50))) struct ExecAuthenticatorTests {
     @Test func `concurrent requests run the plugin once`() async throws {
         try await withTemporaryDirectory { directory in
             let plugin = try ScriptedPlugin.make(in: directory)

@@ -12,7 +12,7 @@ import Testing
 @testable import KubernetesClient
 
 /// Plugins that are shell scripts, run by /bin/sh.
-@Suite(.timeLimit(.minutes(30))) struct ExecPluginTests {
+@Suite(.timeLimit(.minutes(50))) struct ExecPluginTests {
     private static let v1 = "client.authentication.k8s.io/v1"
 
     private func plugin(_ script: String, in directory: String, arguments: [String] = []) throws -> ExecPlugin {

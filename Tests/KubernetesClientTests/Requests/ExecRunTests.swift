@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// What ends a run of a credential plugin: not the request that has started it, but the shutdown of its client.
-@Suite(.timeLimit(.minutes(30))) struct ExecRunTests {
+@Suite(.timeLimit(.minutes(50))) struct ExecRunTests {
     /// A cluster whose plugin waits, with its process id in `process`, until the pipe has a writer.
     private func withWaitingPlugin(
         _ body: (TestCluster, ExecAuthenticator, _ directory: String) async throws -> Void

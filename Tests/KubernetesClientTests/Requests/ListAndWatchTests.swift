@@ -6,7 +6,7 @@ import KubernetesAPI
 import KubernetesClient
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ListAndWatchTests {
+@Suite(.timeLimit(.minutes(50))) struct ListAndWatchTests {
     @Test func `a list comes in pages`() async throws {
         try await TestCluster.with { cluster in
             for number in 1...7 { try cluster.server.create(.volume("pv-\(number)")) }

@@ -7,7 +7,7 @@ import KubernetesClient
 import SwiftProtobuf
 import Testing
 
-@Suite(.timeLimit(.minutes(30))) struct ObjectRequestTests {
+@Suite(.timeLimit(.minutes(50))) struct ObjectRequestTests {
     @Test func `objects are created, read, updated and patched`() async throws {
         try await TestCluster.with { cluster in
             let created = try await cluster.client.create(Lease.named("lock", holder: "a"))

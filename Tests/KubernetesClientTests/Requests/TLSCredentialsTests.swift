@@ -13,7 +13,7 @@ import Testing
 @testable import KubernetesClient
 
 /// Certificates and keys that change in their files, over real TLS connections.
-@Suite(.timeLimit(.minutes(30))) struct TLSCredentialsTests {
+@Suite(.timeLimit(.minutes(50))) struct TLSCredentialsTests {
     private let authority: TestCertificateAuthority
     private let first: TestIdentity
     private let second: TestIdentity

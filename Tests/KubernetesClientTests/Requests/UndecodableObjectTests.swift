@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// The API server stores what a client has sent in protobuf, including strings that are not UTF-8.
-@Suite(.timeLimit(.minutes(30))) struct UndecodableObjectTests {
+@Suite(.timeLimit(.minutes(50))) struct UndecodableObjectTests {
     /// `spec.nothing.csi.volumeHandle` is truncated.
     private static let truncated: [UInt8] = [0x12, 5, 0x12, 3, 0xB2, 1, 9]
     /// `metadata.annotations["a"]` is FF.

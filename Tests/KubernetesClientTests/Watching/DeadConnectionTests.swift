@@ -10,7 +10,7 @@ import Testing
 
 /// Watches on connections that stay open and forward nothing. Their limits are in ``WatchSilenceTests``; here they are
 /// so short that they can pass.
-@Suite(.timeLimit(.minutes(3))) struct DeadConnectionTests {
+@Suite(.timeLimit(.minutes(50))) struct DeadConnectionTests {
     @Test(arguments: [false, true])
     func `a watch whose proxy stops forwarding continues on another connection`(streamsLists: Bool) async throws {
         try await TestCluster.with(streamsLists: streamsLists) { cluster in

@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// The check of the server's version after a watch with selectors has failed, see ``WatchStateMachine``.
-@Suite(.timeLimit(.minutes(30))) struct VersionCheckTests {
+@Suite(.timeLimit(.minutes(50))) struct VersionCheckTests {
     private static let selector = "metadata.name=selected"
 
     /// The selectors of the checks after a watch was cut.

@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// A watcher with streaming lists (`sendInitialEvents`), and its fallback to paged lists.
-@Suite(.timeLimit(.minutes(30))) struct WatchListTests {
+@Suite(.timeLimit(.minutes(50))) struct WatchListTests {
     private typealias Events = Watcher<PersistentVolume>.AsyncIterator
 
     private func events(_ cluster: TestCluster, lifetime: WatchLifetime = .long, random: Double = 0) -> Events {

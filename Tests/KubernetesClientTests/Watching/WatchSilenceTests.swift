@@ -7,7 +7,7 @@ import Testing
 
 @testable import KubernetesClient
 
-@Suite(.timeLimit(.minutes(30))) struct WatchSilenceTests {
+@Suite(.timeLimit(.minutes(50))) struct WatchSilenceTests {
     private static func silence(_ timeout: Duration, isListing: Bool, expectsBookmarks: Bool) -> WatchSilence {
         WatchSilence(
             timeout: timeout,

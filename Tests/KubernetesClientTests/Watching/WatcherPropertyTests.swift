@@ -8,7 +8,7 @@ import Testing
 @testable import KubernetesClient
 
 /// A cache that applies the events becomes equal to the server's objects, whatever happens to them and to the watch.
-@Suite(.timeLimit(.minutes(30))) struct WatcherPropertyTests {
+@Suite(.timeLimit(.minutes(50))) struct WatcherPropertyTests {
     /// A cache of the server's volumes: their versions by name.
     private struct Copy {
         private(set) var versions: [String: String] = [:]

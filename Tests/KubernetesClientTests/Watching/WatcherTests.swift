@@ -9,7 +9,7 @@ import Testing
 @testable import KubernetesClient
 
 /// A watcher of a server without streaming lists; see also ``WatchListTests``.
-@Suite(.timeLimit(.minutes(30))) struct WatcherTests {
+@Suite(.timeLimit(.minutes(50))) struct WatcherTests {
     private static let expired = StatusError(code: 410, reason: "Expired", message: "too old resource version")
 
     private func watcher(
