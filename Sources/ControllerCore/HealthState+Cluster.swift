@@ -85,6 +85,7 @@ extension HealthState {
         _ claim: Claim,
         volumeName: String,
         healthStatus: [VolumeHealthCondition],
+        healthTransition: Int64 = 0,
         condition: ShownCondition? = nil,
         at now: Duration
     ) {
@@ -92,7 +93,14 @@ extension HealthState {
         guard let latest = index.number(at: claim.key).flatMap(index.claim), latest.uid == claim.uid,
             !latest.isNewer(than: claim)
         else { return }
-        apply(claim, volumeName: volumeName, healthStatus: healthStatus, condition: condition, at: now)
+        apply(
+            claim,
+            volumeName: volumeName,
+            healthStatus: healthStatus,
+            healthTransition: healthTransition,
+            condition: condition,
+            at: now
+        )
     }
 
     /// A claim was deleted.

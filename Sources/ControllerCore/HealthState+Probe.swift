@@ -62,10 +62,9 @@ extension HealthState {
         callRecoveries = CallRecoveries()
         probesEveryVolume = false
         listProblem = nil
-        (knowsOnlyItsNode, isLocalityKnown) = (false, false)
+        (knowsOnlyItsNode, isLocalityKnown, isLocalityRefuted) = (false, false, false)
         entriesOfLastList = 0
-        absences.retain { _ in false }
-        absences.review(used: 0, at: .zero)
+        absences = AbsenceGuard(limits: configuration.absenceLimits)
         index.forgetListings()
     }
 

@@ -20,7 +20,8 @@ package struct ResponseState: Reportable {
 /// by one.
 ///
 /// - A claim is reported when its volume has had no response for the limit and for five intervals, and the driver has
-///   responded for another volume: where it responds for none, the fault is the driver's, not the volume's.
+///   responded for another volume within the last two: where it responds for none, the fault is the driver's, not the
+///   volume's. The only volume of a driver is reported all the same.
 /// - Any response for the volume ends it, NOT_FOUND too.
 /// - What was reported outlives a term (rule 9): only a response ends it, not a new leader.
 extension HealthState {
@@ -30,7 +31,7 @@ extension HealthState {
         if let last = responsesReviewedAt, now - last < probes.interval { return }
         responsesReviewedAt = now
         let late = probes.unresponsive(for: max(limit, probes.effectiveInterval * 5), at: now)
-        guard late.count < probes.count || probes.count == 1 else { return }
+        guard probes.count == 1 || probes.hasResponses(within: probes.effectiveInterval * 2, at: now) else { return }
         for volume in late {
             guard let handle = index.number(ofVolumeHandle: volume.key) else { continue }
             for claim in index.claims(of: handle) { responses.set(.unresponsive, for: claim, at: now) }

@@ -182,11 +182,16 @@ extension HealthState {
         for handle in recovered where isListed(handle) && unhealthy[handle] == nil {
             setHealth(.clear, of: handle, observed: ended.began, at: now)
         }
-        // The driver has responded for each listed volume, even if calls for that volume alone fail.
-        for claim in Array(responses.keys) where index.record(ofVolumeOf: claim)?.lastListed == number {
-            responses.set(.responsive, for: claim, at: now)
+        // The driver has responded for each listed volume, even if calls for that volume alone fail; and for each volume
+        // that a list of unhealthy volumes leaves out.
+        for claim in Array(responses.keys) {
+            guard let record = index.record(ofVolumeOf: claim) else { continue }
+            if record.lastListed == number || kind == .unhealthyVolumes && !record.isNew {
+                responses.set(.responsive, for: claim, at: now)
+            }
         }
         compareCalls(with: unhealthy)
+        usedAtLastList = index.usedHandles
         switch kind {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
@@ -198,14 +203,15 @@ extension HealthState {
             return reviewAbsent(from: ended, canConfirm: canConfirm, at: now)
         case .unhealthyVolumes:
             let absent = knownUnhealthyHandles { $0.lastListed != number && !$0.isNew }
-            if canConfirm, !absent.isEmpty {
-                usedAtLastList = index.usedHandles
+            if canConfirm {
                 for handle in absent {
                     guard let handle = index.number(ofVolumeHandle: handle), index.hasClaim(of: handle) else {
                         continue
                     }
                     markMissing(handle, since: ended.began, at: now, awaitsCall: true)
                 }
+                absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
+                absences.review(used: usedAtLastList, at: now)
             }
             // What was reported as unhealthy stays as it was until its absence is confirmed: unhealthy; unknown, where no
             // response of this term said so; healthy, where its recovery waits to be reported.
@@ -256,7 +262,6 @@ extension HealthState {
         let absent = index.handles { $0.lastListed != ended.number && !$0.isNew }
             .filter(index.hasClaim(ofVolumeHandle:)).sorted()
         if absent.isEmpty, absences.isEmpty, absences.suspicion == nil { return [] }
-        usedAtLastList = index.usedHandles
         var candidates: [HandleNumber] = []
         for handle in absent {
             guard let number = index.number(ofVolumeHandle: handle), let record = index.record(of: number) else {
@@ -307,7 +312,7 @@ extension HealthState {
             awaitsCall: awaitsCall,
             // The hold leaves time to find out whether the driver knows only its own node's volumes:
             // ``reviewLocality()``.
-            needsHold: needsHold || index.isOfOtherNode(handle)
+            needsHold: needsHold || !isLocalityRefuted && index.isOfOtherNode(handle)
         )
     }
 
@@ -315,13 +320,16 @@ extension HealthState {
     /// probed: after a complete list, or after a round of probes.
     mutating func reviewLocality() {
         isLocalityKnown = true
-        if !absences.isEmpty, !knowsOnlyItsNode { knowsOnlyItsNode = index.missesExactlyOtherNodes }
+        if !absences.isEmpty, !knowsOnlyItsNode, !isLocalityRefuted {
+            knowsOnlyItsNode = index.missesExactlyOtherNodes
+        }
     }
 
     /// The driver found a volume. If that volume belongs to another node, the driver knows more than its own node's
     /// volumes.
     mutating func refuteLocality(byFinding handle: HandleNumber) {
-        if knowsOnlyItsNode, index.isOfOtherNode(handle) { knowsOnlyItsNode = false }
+        guard !isLocalityRefuted, index.volumesOfOtherNodes > 0, index.isOfOtherNode(handle) else { return }
+        (knowsOnlyItsNode, isLocalityKnown, isLocalityRefuted) = (false, true, true)
     }
 
     /// Reports a volume that the driver has just failed to find, if ``AbsenceGuard`` allows it (rule 5).

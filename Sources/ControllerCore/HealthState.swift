@@ -118,16 +118,20 @@ package struct HealthState: Sendable {
     /// What calls have shown between lists.
     var callRecoveries = CallRecoveries<HandleNumber>()
     var absences: AbsenceGuard<HandleNumber>
-    /// How many volumes were in use at the last complete list.
+    /// How many volumes claims used at the last complete list.
     var usedAtLastList = 0
     /// How many entries the last complete list of every volume had that was not empty.
     var entriesOfLastList = 0
     /// Whether the driver finds exactly those volumes in use that do not belong to another node: it knows only its own
     /// node's volumes. Then no volume of another node is reported missing.
     package internal(set) var knowsOnlyItsNode = false
-    /// Whether ``knowsOnlyItsNode`` was decided: all volumes have been listed or probed since the driver was
-    /// identified.
+    /// Whether ``knowsOnlyItsNode`` was decided: by a volume of another node that was found, or when volumes were missing
+    /// and all had been listed or probed.
     var isLocalityKnown = false
+    /// Whether the driver has found a volume of another node since it was identified. A node selector that names a zone
+    /// counts as one of another node, so without this a driver that loses all volumes would be taken for one that knows
+    /// only its node's.
+    var isLocalityRefuted = false
     /// Why the last complete list of every volume cannot be used; nil if it can.
     package internal(set) var listProblem: ListProblem?
     /// Whether the lease is not held: nothing is queued.

@@ -138,6 +138,7 @@ extension Reporter {
                 claim.claim,
                 volumeName: claim.volumeName,
                 healthStatus: claim.healthStatus,
+                healthTransition: claim.healthTransition,
                 condition: claim.condition,
                 at: received
             )

@@ -80,6 +80,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var roundBegan: Duration
     private var roundIsWhole = true
     private var roundIsConfirmed = true
+    /// When the driver last responded for any volume.
+    private var lastResponse: Duration?
     /// The longest time from one probe of a volume to its next, in the last round and in the current one.
     private var longestGaps = (last: Duration.zero, current: Duration.zero)
 
@@ -276,7 +278,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         }
         if outcome == .interrupted { roundIsWhole = false }
         if outcome == .unconfirmed { roundIsConfirmed = false }
-        if outcome == .responded || outcome == .unconfirmed { entry.lastResponse = now }
+        if outcome == .responded || outcome == .unconfirmed { (entry.lastResponse, lastResponse) = (now, now) }
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {
@@ -324,6 +326,11 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             let age = now - entry.lastResponse
             return age > limit && !entry.isOnce ? (key, age) : nil
         }
+    }
+
+    /// Whether the driver has responded for any volume within this time.
+    package func hasResponses(within limit: Duration, at now: Duration) -> Bool {
+        lastResponse.map { now - $0 <= limit } ?? false
     }
 
     /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise.

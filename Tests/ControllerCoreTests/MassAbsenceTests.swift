@@ -118,8 +118,12 @@ struct MassAbsenceTests {
         var reported: [(at: Duration, isClear: Bool)] = []
 
         init(_ count: Int) {
-            healthState = MassAbsenceTests.healthState(count)
-            healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
+            self.init(MassAbsenceTests.healthState(count))
+        }
+
+        init(_ healthState: HealthState) {
+            self.healthState = healthState
+            self.healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
         }
 
         mutating func run(for duration: Duration, reply: (String, Duration) -> ProbeResult) {
@@ -135,6 +139,33 @@ struct MassAbsenceTests {
                 case .wait(let due): now = min(end, due ?? end)
                 }
             }
+        }
+    }
+
+    /// A node selector that names a zone counts as one of another node.
+    @Test(arguments: [true, false])
+    func `a driver that loses all volumes of a zone is not taken for one that knows only its node's`(hasList: Bool) {
+        var healthState = HealthState()
+        for number in 0..<50 {
+            let claim = Claim.named("c\(number)")
+            var volume = MonitoredVolume.of(claim, handle: "h\(number)")
+            volume.isOfOtherNode = true
+            healthState.apply(volume, at: .zero)
+            healthState.apply(claim, volumeName: volume.name, healthStatus: [], at: .zero)
+        }
+        if hasList {
+            healthState.sweep(Self.healthy(0..<50), Self.list, at: .zero)
+            healthState.sweep([], Self.list, at: .seconds(300))
+            #expect(healthState.absenceSuspicion?.missing == 50)
+            healthState.sweep([], Self.list, at: .seconds(900))
+            #expect(healthState.reportAll(at: .seconds(900)).count == 50)
+        } else {
+            var world = GetWorld(healthState)
+            world.run(for: .seconds(120)) { handle, _ in .report(.healthy(handle)) }
+            world.run(for: .seconds(180)) { _, _ in .notFound }
+            #expect(world.healthState.absenceSuspicion?.missing == 50)
+            world.run(for: .seconds(700)) { _, _ in .notFound }
+            #expect(world.reported.count == 50)
         }
     }
 

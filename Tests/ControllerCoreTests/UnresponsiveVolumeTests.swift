@@ -78,6 +78,15 @@ struct UnresponsiveVolumeTests {
         #expect(reported == ["b unknown"])
     }
 
+    /// The last responses are up to an interval old when the driver stops responding, and so is a volume that is new.
+    @Test mutating func `nothing is reported when the driver stops responding`() {
+        run(for: .seconds(90), Self.failing())
+        run(for: .seconds(600)) { _ in .failed }
+        state.bind(.named("d"), handle: "d", at: now)
+        run(for: .seconds(7200)) { _ in .failed }
+        #expect(reported.isEmpty)
+    }
+
     @Test mutating func `the only volume is reported`() {
         state.removeClaim(claims[1].key, at: now)
         state.removeClaim(claims[2].key, at: now)
@@ -120,6 +129,14 @@ struct UnresponsiveVolumeTests {
         #expect(reported == ["b known"])
         run(for: .seconds(600), Self.failing())
         #expect(reported == ["b known", "a known"])
+    }
+
+    @Test mutating func `a driver that has a list of unhealthy volumes later has responded`() {
+        run(for: .seconds(1200), Self.failing("a"))
+        state.beginStrategy(writesStatus: true)
+        state.sweep([], .complete(.unhealthyVolumes, canConfirm: true), at: now)
+        report()
+        #expect(reported == ["a unknown", "a known"])
     }
 
     @Test mutating func `a driver that has a list later has responded`() {
