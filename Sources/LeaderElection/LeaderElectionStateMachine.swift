@@ -122,9 +122,14 @@ struct LeaderElectionStateMachine: Sendable {
     }
 
     /// The record that was decided on was written, by a request sent at `sent`: this candidate leads.
-    mutating func didWrite(sent: Duration) {
+    ///
+    /// - Returns: false if the term had expired before the response came, as in a process that was frozen. An expired
+    ///   term does not go on: its work has stopped.
+    mutating func didWrite(sent: Duration, now: Duration) -> Bool {
+        if let deadline, now >= deadline { return false }
         renewedAt = sent
         failures = 0
+        return true
     }
 
     /// A renewal that began at `attempt` failed.

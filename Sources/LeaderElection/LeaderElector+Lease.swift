@@ -113,7 +113,9 @@ extension LeaderElector {
             if error.wasDefinitelyNotApplied { term.mayHoldLease.store(mayHaveHeld, ordering: .relaxed) }
             throw error
         }
-        term.machine.withLock { $0.didWrite(sent: sent) }
+        guard term.machine.withLock({ $0.didWrite(sent: sent, now: now()) }) else {
+            throw KubernetesError(code: .timeout, message: "renew lease: the response came after the renew deadline")
+        }
         return .held(written)
     }
 

@@ -44,7 +44,7 @@ struct LeaderElectionStateMachineTests {
         #expect(decision == .create(expected))
         #expect(machine.deadline == nil)
 
-        machine.didWrite(sent: .seconds(1))
+        _ = machine.didWrite(sent: .seconds(1), now: .seconds(1))
         #expect(machine.deadline == .seconds(13.5))
     }
 
@@ -109,7 +109,7 @@ struct LeaderElectionStateMachineTests {
 
     @Test mutating func `a leader renews without the acquire delay`() {
         _ = machine.decide(on: nil, now: .zero, wall: wall(0))
-        machine.didWrite(sent: .zero)
+        _ = machine.didWrite(sent: .zero, now: .zero)
         let renewal = machine.decide(on: record("us"), acquireDelay: .seconds(60), now: .seconds(5), wall: wall(0))
         guard case .update = renewal else {
             Issue.record("did not renew")
@@ -163,7 +163,7 @@ struct LeaderElectionStateMachineTests {
     }
 
     @Test mutating func `the deadline counts from when the renewal was sent, and is before the end of the lease`() {
-        machine.didWrite(sent: .seconds(100))
+        _ = machine.didWrite(sent: .seconds(100), now: .seconds(100))
         #expect(machine.deadline == .seconds(112.5))
     }
 
@@ -174,13 +174,22 @@ struct LeaderElectionStateMachineTests {
             retryPeriod: .seconds(10)
         )
         var machine = Machine(identity: "us", timing: timing)
-        machine.didWrite(sent: .zero)
+        _ = machine.didWrite(sent: .zero, now: .zero)
         #expect(machine.nextRenewal == .seconds(10))
         #expect(machine.deadline == .seconds(25))
     }
 
+    /// A process that was frozen past its deadline finds the response when it continues.
+    @Test mutating func `a renewal whose response comes after the deadline does not prolong the term`() {
+        let results = [(sent: 0.0, now: 0.0), (5, 13), (5, 12)].map {
+            machine.didWrite(sent: .seconds($0.sent), now: .seconds($0.now))
+        }
+        #expect(results == [true, false, true])
+        #expect(machine.deadline == .seconds(17.5))
+    }
+
     @Test mutating func `a failed renewal is retried at once, and then every second`() {
-        machine.didWrite(sent: .seconds(100))
+        _ = machine.didWrite(sent: .seconds(100), now: .seconds(100))
         #expect(machine.nextRenewal == .seconds(105))
         machine.didFail(attempt: .seconds(105))
         #expect(machine.nextRenewal == .seconds(105))
@@ -189,7 +198,7 @@ struct LeaderElectionStateMachineTests {
         machine.didFail(attempt: .milliseconds(106200))
         #expect(machine.nextRenewal == .milliseconds(107200))
         #expect(machine.deadline == .seconds(112.5))
-        machine.didWrite(sent: .milliseconds(107200))
+        _ = machine.didWrite(sent: .milliseconds(107200), now: .milliseconds(107200))
         #expect(machine.nextRenewal == .milliseconds(112200))
         machine.didFail(attempt: .milliseconds(112200))
         #expect(machine.nextRenewal == .milliseconds(112200))
@@ -202,7 +211,7 @@ struct LeaderElectionStateMachineTests {
             retryPeriod: .seconds(0.5)
         )
         var machine = Machine(identity: "us", timing: timing)
-        machine.didWrite(sent: .zero)
+        _ = machine.didWrite(sent: .zero, now: .zero)
         machine.didFail(attempt: .milliseconds(500))
         machine.didFail(attempt: .milliseconds(600))
         #expect(machine.nextRenewal == .milliseconds(1100))
@@ -211,7 +220,7 @@ struct LeaderElectionStateMachineTests {
     /// An attempt 5 s after the last renewal has half of the renew deadline. Two attempts that hang leave time for a
     /// third.
     @Test mutating func `the timeout of an attempt leaves time for another one`() {
-        machine.didWrite(sent: .zero)
+        _ = machine.didWrite(sent: .zero, now: .zero)
         var now = Duration.seconds(5)
         #expect(machine.renewalTimeout(now: now) == .seconds(5))
         for _ in 0..<2 {
@@ -242,7 +251,7 @@ struct LeaderElectionStateMachineTests {
             Issue.record("did not create the Lease")
             return
         }
-        machine.didWrite(sent: .seconds(1))
+        _ = machine.didWrite(sent: .seconds(1), now: .seconds(1))
         var now = machine.nextRenewal
         for _ in 0..<20 {
             machine.didFail(attempt: now)
@@ -293,7 +302,7 @@ struct LeaderElectionStateMachineTests {
                 machines[number] = Machine(identity: "candidate-\(number)", timing: timing)
             case .create(let record) where lease == nil, .update(let record) where lease?.version == seen?.version:
                 lease = (record, (lease?.version ?? 0) + 1)
-                machines[number].didWrite(sent: sent)
+                _ = machines[number].didWrite(sent: sent, now: now)
             case .create, .update:
                 break
             }
