@@ -104,9 +104,6 @@ struct DriverProbes: Sendable {
             && storage.health?.isClear != false
     }
 
-    /// How many calls for volumes are under way.
-    var callsUnderWay: Int { calls.count }
-
     /// Whether the driver reports the health of volumes; nil until its capabilities are known.
     var isSupported: Bool? { capabilities.map { $0.strategy != .none } }
 

@@ -27,6 +27,7 @@ extension NodeHealthState {
         driver.connect(capabilities, number: connections, isSameProcess: isSameProcess, at: now, using: &random)
         driver.storage.connected(at: now + delay(.zero..<min(.seconds(10), configuration.interval)))
         drivers[name] = driver
+        forgetUnsupported(name, at: now)
         probePlans += 1
         for uid in Array(pods.keys) { reviewReadiness(ofPod: uid, at: now) }
     }
@@ -35,7 +36,32 @@ extension NodeHealthState {
     package mutating func capabilitiesRead(_ name: String, _ capabilities: NodeCapabilities, at now: Duration) {
         guard drivers[name]?.isConnected == true else { return }
         drivers[name]?.read(capabilities)
+        forgetUnsupported(name, at: now)
         probePlans += 1
+    }
+
+    /// Forgets what the driver reported and cannot report any more.
+    private mutating func forgetUnsupported(_ name: String, at now: Duration) {
+        if drivers[name]?.isSupported == false { forgetHealth(ofVolumesOf: name, at: now) }
+        if drivers[name]?.capabilities?.reportsStorageHealth == false { forgetStorageHealth(of: name, at: now) }
+    }
+
+    /// No probe follows: what was reported on the volumes of this driver is kept for when it is known again whether they
+    /// are healthy, but not refreshed before, and their health is unknown.
+    private mutating func forgetHealth(ofVolumesOf name: String, at now: Duration) {
+        for (key, record) in Array(volumes) where record.volume.driver == name && record.health != nil {
+            volumes[key]?.health = nil
+            events.forgetState(of: key, at: now)
+            newConditions.remove(key)
+            flaps.remove(key)
+            flapEvents.remove(key)
+        }
+    }
+
+    /// The same for the driver's storage.
+    mutating func forgetStorageHealth(of name: String, at now: Duration) {
+        drivers[name]?.storage.forgetHealth()
+        storageEvents.forgetState(of: name, at: now)
     }
 
     /// The connection is closed. Responses to its calls do not count any more.
@@ -45,10 +71,11 @@ extension NodeHealthState {
     }
 
     /// A driver is no longer registered on the node. It may return, as when its pod is replaced: what was reported on
-    /// its storage is kept, and not refreshed before.
+    /// its volumes and its storage is kept, and not refreshed before.
     package mutating func driverRemoved(_ name: String, at now: Duration) {
         drivers[name]?.disconnect()
         drivers[name]?.isRegistered = false
+        forgetHealth(ofVolumesOf: name, at: now)
         storageEvents.forgetState(of: name, at: now)
         dropIfUnused(driver: name)
     }

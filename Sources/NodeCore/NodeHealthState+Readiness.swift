@@ -77,11 +77,10 @@ extension NodeHealthState {
 
     /// The driver found the volume and reported no health that this version knows.
     mutating func reviewReadinessWithoutHealth(of key: NodeVolumeKey, at now: Duration) {
-        guard let record = volumes[key], record.health == nil, let pod = pods[key.podUID]?.pod,
-            isGated(pod, by: record.volume.driver)
-        else { return }
+        guard let record = volumes[key], record.health == nil, let pod = pods[key.podUID]?.pod else { return }
+        // An earlier process may have reported that the volume was not found.
         scheduleReadback(of: key, at: now)
-        reviewReadiness(ofPod: key.podUID, at: now)
+        if isGated(pod, by: record.volume.driver) { reviewReadiness(ofPod: key.podUID, at: now) }
     }
 
     private struct Failure {

@@ -109,9 +109,6 @@ extension NodeHealthState {
         unknowns.complete(event, outcome, at: now)
     }
 
-    /// How many events on transitions wait or are under way, and since when the oldest of them does.
-    package var eventBacklog: (depth: Int, oldest: Duration?) { events.backlog }
-
     /// The events that have failed and wait, and the readiness conditions; nil when there are none.
     package var failingReports: (events: FailingReports?, conditions: FailingReports?) {
         (.sum([events.failing, flapEvents.failing, unknowns.failing, storageEvents.failing]), readiness.failing)

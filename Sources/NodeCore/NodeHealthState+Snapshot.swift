@@ -43,10 +43,8 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         package var isHanging: Bool
         package var problem: NodeDriverProblem?
         package var counts: Counts
-        package var callsUnderWay: Int
         /// nil: not reported, or the driver does not report it.
         package var storage: StorageHealth?
-        package var storageSince: Duration
     }
 
     /// Those that are registered, by name.
@@ -93,9 +91,7 @@ extension NodeHealthState {
                     isHanging: driver.isHanging,
                     problem: driver.paths.isSuspect ? .pathsNotFound(kubeletRoot: configuration.kubeletRoot) : nil,
                     counts: counts[name] ?? .init(),
-                    callsUnderWay: driver.callsUnderWay,
-                    storage: driver.storage.health,
-                    storageSince: driver.storage.since
+                    storage: driver.storage.health
                 )
             },
             unhealthy: unhealthy,

@@ -45,6 +45,10 @@ extension NodeHealthState {
             if counts, configuration.recordsStorageEvents { storageEvents.set(health, for: probe.driver, at: now) }
         case .failed(let failure):
             driver.storage.failed(failure, interval: interval, at: now)
+            if driver.storage.isSuspended {
+                driver.storage.forgetHealth()
+                storageEvents.forgetState(of: probe.driver, at: now)
+            }
             guard failure.isResponse else { return [] }
         }
         guard driver.respondedWithoutVolume() else { return [] }

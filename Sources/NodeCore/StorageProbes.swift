@@ -10,7 +10,6 @@ struct StorageProbes: Sendable {
     private var failures = 0
     /// nil: not reported to this process yet.
     private(set) var health: StorageHealth?
-    private(set) var since = Duration.zero
     /// The connection of the last response.
     private var connection = 0
     /// The driver does not implement the RPC: no call before it connects again or its capabilities change.
@@ -37,6 +36,9 @@ struct StorageProbes: Sendable {
         due = now + (failure.isResponse ? interval : backoff.delay(afterFailures: failures))
     }
 
+    /// The driver cannot report it any more.
+    mutating func forgetHealth() { health = nil }
+
     /// The driver reported its storage's health.
     ///
     /// - Returns: whether it counts: a first response on a connection is no recovery.
@@ -46,7 +48,6 @@ struct StorageProbes: Sendable {
         due = now + interval
         defer { self.connection = connection }
         if health.isClear, self.health?.isClear == false, connection != self.connection { return false }
-        if self.health?.fingerprint != health.fingerprint { since = now }
         self.health = health
         return true
     }

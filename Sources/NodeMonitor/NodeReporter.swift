@@ -42,7 +42,7 @@ struct NodeReporter: Sendable {
     private func reportConditions() async throws {
         let state = context.state
         try await dispatcher.run(.event, wakeUp: state.events) { now in
-            state.withLock { $0.nextEvent(at: now) }
+            state.nextEvent { $0.nextEvent(at: now) }
         } complete: { report, outcome, now in
             state.update { $0.complete(event: report, outcome, at: now) }
         } send: { report in
@@ -144,8 +144,14 @@ extension NodeReporter {
             return ReportAttempt(.gone)
         } catch {
             try Task.checkCancellation()
+            var outcome = ReportOutcome(error)
+            if case .failed(var failure) = outcome {
+                // Nothing was recorded.
+                failure.isUncertain = false
+                outcome = .failed(failure)
+            }
             return ReportAttempt(
-                ReportOutcome(error),
+                outcome,
                 "Failed to get pod, retrying",
                 volume.metadata.merging(["err": "\(error)"]) { $1 }
             )

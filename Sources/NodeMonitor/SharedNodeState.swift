@@ -49,6 +49,17 @@ final class SharedNodeState: Sendable {
         state.withLock(body)
     }
 
+    /// Takes the next event on a volume's conditions. Volumes that have waited may begin to flap with it.
+    func nextEvent<R: Sendable>(_ body: (inout NodeHealthState) -> R) -> R {
+        let (result, isFlappingDue) = state.withLock { state in
+            let before = state.plans.flappingEvents
+            let result = body(&state)
+            return (result, state.plans.flappingEvents != before)
+        }
+        if isFlappingDue { flappingEvents.signal() }
+        return result
+    }
+
     /// Changes the state, and signals what may be due.
     @discardableResult
     func update<R: Sendable>(_ body: (inout NodeHealthState) -> R) -> R {

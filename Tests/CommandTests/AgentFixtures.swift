@@ -53,9 +53,7 @@ extension NodeHealthSnapshot.Driver {
             isHanging: false,
             problem: nil,
             counts: counts,
-            callsUnderWay: 0,
-            storage: storage,
-            storageSince: .zero
+            storage: storage
         )
     }
 }

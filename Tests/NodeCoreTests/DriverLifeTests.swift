@@ -35,6 +35,25 @@ struct DriverLifeTests {
         #expect(node.calls(pod: "b").count >= 10)
     }
 
+    @Test(arguments: [true, false]) func `what a driver cannot report any more is not refreshed`(isRemoved: Bool) {
+        var node = Simulation()
+        node.respond = { _, _ in (.unhealthy(.inaccessible), .zero) }
+        node.list(.named("a"))
+        node.run(for: .seconds(120))
+        if isRemoved {
+            node.state.driverRemoved(driverName, at: node.now)
+        } else {
+            node.state.capabilitiesRead(driverName, NodeCapabilities(strategy: .none), at: node.now)
+        }
+        node.run(for: .seconds(7200))
+        #expect(node.events.count == 1)
+        #expect(node.state.snapshot(at: node.now).unhealthy.isEmpty)
+        node.respond = { _, _ in (.healthy, .zero) }
+        node.reconnect()
+        node.run(for: .seconds(300))
+        #expect(node.transitions(pod: "a") == [[.inaccessible], []])
+    }
+
     @Test func `after a new connection UNIMPLEMENTED is about the driver`() {
         var node = Simulation()
         node.list(.named("a"))

@@ -32,7 +32,7 @@ struct OutageTests {
         node.respond = { _, _ in (.healthy, .milliseconds(5)) }
         node.run(for: .seconds(180))
         #expect(node.events.count == 200)
-        #expect(node.state.eventBacklog.depth == 0)
+        #expect(node.state.events.backlog.depth == 0)
     }
 
     @Test func `many events that are due at once wait for one random delay`() throws {

@@ -111,7 +111,8 @@ struct ReadinessTests {
         node.run(for: .seconds(600))
         #expect(node.conditions.map(\.pod) == ["new"])
         #expect(node.conditions.map(\.condition) == [.healthy])
-        #expect(!node.readbacks.map(\.podName).contains("ungated"))
+        // An earlier process may have reported any of them as missing, which ends when the driver finds it.
+        #expect(node.readbacks.count == 4)
     }
 
     @Test func `a pod without volumes of the driver is ready as soon as it has started`() {

@@ -72,6 +72,14 @@ struct StorageHealthTests {
         #expect(node.events == [Self.unreachable, .healthy])
     }
 
+    @Test func `storage whose health the driver cannot report any more is not refreshed`() {
+        var node = Node()
+        node.run(for: .seconds(120), .health(Self.unreachable))
+        node.run(for: .seconds(7200), .failed(.unimplemented))
+        #expect(node.causes == [.transition])
+        #expect(node.state.snapshot(at: node.now).drivers.map(\.storage) == [nil])
+    }
+
     @Test func `after UNIMPLEMENTED storage is not probed, and volumes are`() {
         var node = Node()
         node.run(for: .seconds(600), .failed(.unimplemented))

@@ -9,9 +9,13 @@ import Testing
 @Suite(.timeLimit(.minutes(50))) struct FlappingTests {
     private static let volume = VolumeFixture(number: 0)
 
-    @Test(.tags(.rule10)) func `a volume that is flapping has one event that says so`() async throws {
+    /// Without and with the delay of a new process.
+    @Test(.tags(.rule10), arguments: [0, 15])
+    func `a volume that is flapping has one event that says so`(delay: Int) async throws {
         let calls = Mutex(0)
-        try await NodeScene.run { scene in
+        try await NodeScene.run {
+            $0.reportDelay = .seconds(delay)
+        } prepare: { scene in
             try scene.createPod()
             scene.driver.intercept { call in
                 guard call.volumeID == Self.volume.handle else { return nil }

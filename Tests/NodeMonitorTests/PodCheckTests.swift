@@ -30,6 +30,29 @@ import Testing
         }
     }
 
+    @Test(.tags(.rule10))
+    func `a condition that ends while its pod cannot be read has no event, nor its end`() async throws {
+        try await NodeScene.run { scene in
+            try scene.createPod()
+            try scene.createPod("other", VolumeFixture(number: 1))
+        } _: { scene, _ in
+            for handle in [Self.volume.handle, "volume-1"] { try await scene.advance(untilProbed: handle, 2) }
+            scene.server.intercept { request in
+                request.verb == .list && request.resource == "pods"
+                    ? .fail(StatusError(code: 500, reason: "InternalError", message: "etcd is slow")) : nil
+            }
+            scene.set("The volume isn't mounted", ofVolume: Self.volume.handle)
+            try await scene.advance { !scene.requests(for: "pods", .list).isEmpty }
+            scene.set(nil, ofVolume: Self.volume.handle)
+            try await scene.advance(untilProbedAgain: Self.volume.handle, 2)
+            scene.server.intercept(nil)
+            scene.set("gone", ofVolume: "volume-1")
+            try await scene.advance(untilEvents: 1)
+            try await scene.advance(untilProbedAgain: Self.volume.handle, 2)
+            #expect(try scene.events().map { $0["involvedObject", "name"] } == ["other"])
+        }
+    }
+
     /// After an outage of the API server, the kubelet writes the ends of pods later than the watch is open.
     @Test func `a condition waits until the watch that has failed has been open for a while`() async throws {
         try await NodeScene.set { scene in
