@@ -23,6 +23,15 @@ package func age(_ seconds: Int64) -> String {
     }
 }
 
+/// The age of a wall clock time in seconds, negative if it is in the future; both times are in seconds since 1970.
+///
+/// Valid for any number: clients choose the times in objects, and the API server does not validate times in protobuf.
+/// More than 100 years count as 100 years, so that sums and conversions of ages do not overflow.
+package func ageInSeconds(of time: Int64, now: Int64) -> Int64 {
+    let limit: Int128 = 100 * 365 * 86_400
+    return Int64(min(max(Int128(now) - Int128(time), -limit), limit))
+}
+
 /// A number of large units, and the rest in small units unless it is zero.
 private func parts(_ seconds: Int64, _ large: Int64, _ largeUnit: String, _ small: Int64, _ smallUnit: String) -> String
 {

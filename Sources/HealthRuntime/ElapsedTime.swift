@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
+
 /// A clock whose instants are durations since an origin, the form in which the pure cores take time.
 package struct ElapsedTime: Sendable {
     /// The clock itself, for APIs that take one.
@@ -40,12 +42,10 @@ package struct ElapsedTime: Sendable {
 }
 
 extension Duration {
-    /// The age of a wall clock time, zero if it is in the future; both times are in seconds since 1970.
-    ///
-    /// Valid for any number: clients choose the times in objects, and the API server does not validate times in
-    /// protobuf.
+    /// The age of a wall clock time, zero if it is in the future; both times are in seconds since 1970. Valid for any
+    /// number, and at most 100 years, as `ageInSeconds(of:now:)`.
     package static func age(of seconds: Int64, now wall: Int64) -> Duration {
-        max(.zero, .seconds(wall) - .seconds(seconds))
+        .seconds(max(0, ageInSeconds(of: seconds, now: wall)))
     }
 }
 

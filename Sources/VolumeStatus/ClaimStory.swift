@@ -53,7 +53,7 @@ package struct ClaimStory: Sendable, Hashable {
     }
 
     private mutating func addHealth(_ row: VolumeHealthRow, now: Int64) {
-        let since = row.since.map { " for \(age(now - $0))" } ?? ""
+        let since = row.since.map { " for \(age(ageInSeconds(of: $0, now: now)))" } ?? ""
         switch row.status {
         case .healthy: facts.append(Fact(name: "Health", value: "nothing is reported"))
         case .unknown: facts.append(Fact(name: "Health", value: "unknown\(since): \(row.message)"))
@@ -207,7 +207,7 @@ extension ClaimStory {
             text += Self.padded(fact.name.isEmpty ? "" : "\(fact.name):", 10) + printable(fact.value) + "\n"
         }
         guard !entries.isEmpty else { return text }
-        let ages = entries.map { age(now - $0.time) }
+        let ages = entries.map { age(ageInSeconds(of: $0.time, now: now)) }
         let width = max(3, ages.map(\.count).max() ?? 0) + 3
         text += "\n" + Self.padded("TIME", 23) + Self.padded("AGE", width) + "WHAT\n"
         for (entry, age) in zip(entries, ages) {

@@ -35,14 +35,16 @@ package enum ControllerLease: Sendable, Hashable {
             self = .renewed
         } else {
             let renewed = last.spec.renewTime.seconds
-            self = .lapsed(name: last.metadata.name, age: renewed == 0 ? nil : now - renewed)
+            let age: Int64? = renewed == 0 ? nil : max(0, ageInSeconds(of: renewed, now: now))
+            self = .lapsed(name: last.metadata.name, age: age)
         }
     }
 
     /// Whether a Lease has a holder that renews it.
     static func isRenewed(_ lease: Lease, now: Int64) -> Bool {
         lease.metadata.name.hasPrefix(namePrefix) && !lease.spec.holderIdentity.isEmpty
-            && now - lease.spec.renewTime.seconds <= max(toleratedAge, Int64(lease.spec.leaseDurationSeconds))
+            && ageInSeconds(of: lease.spec.renewTime.seconds, now: now)
+                <= max(toleratedAge, Int64(lease.spec.leaseDurationSeconds))
     }
 
     /// What is wrong with a Lease that has lapsed: `the Lease NAME was last renewed 21d ago`; nil for another one.

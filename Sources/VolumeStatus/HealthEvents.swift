@@ -140,7 +140,7 @@ struct HealthEvents: Sendable {
 
     /// The drivers whose controllers or agents have recently recorded or refreshed an event.
     func recentDrivers(now: Int64) -> Set<String> {
-        Set(lastTimes.filter { now - $0.value <= Self.recentAge }.keys)
+        Set(lastTimes.filter { ageInSeconds(of: $0.value, now: now) <= Self.recentAge }.keys)
     }
 
     /// What the events say of each claim, in no order.

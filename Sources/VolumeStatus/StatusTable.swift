@@ -62,7 +62,7 @@ package struct StatusTable: Sendable {
         let driver = row.driver.map { $0.isEmpty ? "<none>" : $0 } ?? "<unknown>"
         var cells = hasNamespace ? [row.claim.namespace] : []
         cells += [row.claim.name, row.status.rawValue, row.reason.isEmpty ? "<none>" : row.reason]
-        cells += [row.since.map { age(now - $0) } ?? "<unknown>", driver, pods]
+        cells += [row.since.map { age(ageInSeconds(of: $0, now: now)) } ?? "<unknown>", driver, pods]
         cells.append(
             row.nodes.isEmpty
                 ? (row.pods == nil ? "<unknown>" : "<none>") : Self.listed(row.nodes, isWhole: detail == .wide)

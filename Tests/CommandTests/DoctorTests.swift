@@ -54,6 +54,20 @@ import Testing
         #expect(DoctorRow.lease("ns/l", spec, now: 1100).detail == "ns/l has no holder")
     }
 
+    @Test(
+        arguments: [
+            (.min, "876000h"), (-62_135_596_800, "876000h"), (253_402_300_800, "0s"), (.max, "0s"),
+        ] as [(Int64, String)]
+    )
+    func `a Lease may have any time`(time: Int64, age: String) {
+        var spec = LeaseSpec()
+        spec.holderIdentity = "pod-0"
+        spec.leaseDurationSeconds = 15
+        spec.renewTime.seconds = time
+        let detail = DoctorRow.lease("ns/l", spec, now: 1_800_000_000).detail
+        #expect(detail.hasPrefix("ns/l is held by pod-0, renewed \(age) ago"))
+    }
+
     @Test func `the capabilities determine the method and the interval`() throws {
         let options = try options(["--csi-address=/tmp/csi.sock"])
         func row(_ capabilities: Set<ControllerCapability>) -> DoctorRow {

@@ -17,4 +17,14 @@ import Testing
     @Test(arguments: cases) func `an age has the form of kubectl`(seconds: Int64, text: String) {
         #expect(age(seconds) == text)
     }
+
+    @Test(
+        arguments: [
+            (90, 10), (110, -10), (100 - 3_153_600_000, 3_153_600_000), (-62_135_596_800, 3_153_600_000),
+            (253_402_300_800, -3_153_600_000), (.min, 3_153_600_000), (.max, -3_153_600_000),
+        ] as [(Int64, Int64)]
+    )
+    func `every time has an age, of 100 years at most`(time: Int64, seconds: Int64) {
+        #expect(ageInSeconds(of: time, now: 100) == seconds)
+    }
 }

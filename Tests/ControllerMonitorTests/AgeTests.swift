@@ -14,15 +14,15 @@ struct AgeTests {
     @Test(
         arguments: [
             (90, .seconds(10)), (100, .zero), (110, .zero), (.max, .zero),
-            (.min, .seconds(100) - .seconds(Int64.min)),
+            (253_402_300_800, .zero), (-62_135_596_800, .seconds(3_153_600_000)), (.min, .seconds(3_153_600_000)),
         ] as [(Int64, Duration)]
     )
-    func `every timestamp has an age`(time: Int64, expected: Duration) {
+    func `every timestamp has an age, of 100 years at most`(time: Int64, expected: Duration) {
         #expect(Duration.age(of: time, now: 100) == expected)
     }
 
-    @Test(arguments: [Int64.min, -1, Int64.max])
-    func `an event with any timestamp is read back`(time: Int64) {
+    /// The core of a new leader that has read back an event of this time on a claim with the volume `a`.
+    private func restored(from time: Int64) -> HealthState {
         let claim = Claim(key: ClaimKey(namespace: "shop", name: "data"), uid: "uid", resourceVersion: "1")
         var healthState = HealthState()
         let volume = MonitoredVolume(
@@ -43,7 +43,12 @@ struct AgeTests {
         var reported = RecordedHistory(component: "c")
         reported.add(event, isCached: true)
         healthState.restore(reported, at: .zero)
+        return healthState
+    }
 
+    @Test(arguments: [Int64.min, -1, Int64.max])
+    func `an event with any timestamp is read back`(time: Int64) {
+        var healthState = restored(from: time)
         // The report is known, because its recovery is reported.
         healthState.receive(
             .report(VolumeHealthReport(volumeHandle: "a", conditions: [])),
@@ -55,6 +60,23 @@ struct AgeTests {
             return
         }
         #expect(pendingReport.state.isClear)
+    }
+
+    @Test(arguments: [Int64.min, -62_135_596_800, -1, 253_402_300_800, Int64.max])
+    func `the status that follows an event with any timestamp has a time of the last 100 years`(time: Int64) {
+        var healthState = restored(from: time)
+        let broken = HealthCore.VolumeHealthCondition(abnormalMessage: "broken")
+        healthState.receive(
+            .report(VolumeHealthReport(volumeHandle: "a", conditions: [broken])),
+            ofVolumeHandle: "a",
+            at: .seconds(1)
+        )
+        guard case .run(let status) = healthState.nextStatus(at: .seconds(1)) else {
+            Issue.record("no status is written")
+            return
+        }
+        let (seconds, _) = (Duration.seconds(1) - healthState.since(status)).components
+        #expect((1...3_153_600_001).contains(seconds))
     }
 
     @Test(arguments: [Int64.min, -1, Int64.max])

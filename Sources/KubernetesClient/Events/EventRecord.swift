@@ -116,9 +116,11 @@ extension EventRecord {
         ]
     }
 
-    /// `metav1.Time` in JSON: RFC 3339, UTC.
+    /// `metav1.Time` in JSON: RFC 3339, UTC, which has years of four digits. A time before the year 1 becomes its first
+    /// second, one after the year 9999 its last.
     package static func timestamp(_ seconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
+        let seconds = min(max(seconds, -62_135_596_800), 253_402_300_799)
+        return Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 
     /// The longest prefix of whole Unicode scalars that takes at most `limit` bytes of UTF-8.

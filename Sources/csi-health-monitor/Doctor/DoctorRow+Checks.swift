@@ -14,10 +14,13 @@ import KubernetesClient
 extension DoctorRow {
     static func socket(_ file: SocketFile) -> DoctorRow {
         guard let problem = file.problem else { return .ok("socket", file.path) }
-        return .failed(
-            "socket",
-            problem,
-            hint: "start the CSI driver, or set --csi-address to its socket"
+        // What to do about a lack of permission is in its description.
+        let isForbidden = if case .forbidden = file.state { true } else { false }
+        return DoctorRow(
+            status: .failed,
+            check: "socket",
+            detail: problem,
+            hint: isForbidden ? nil : "start the CSI driver, or set --csi-address to its socket"
         )
     }
 
@@ -90,9 +93,9 @@ extension DoctorRow {
     static func lease(_ name: String, _ spec: LeaseSpec?, now: Int64) -> DoctorRow {
         guard let spec else { return .ok("lease", "\(name) does not exist yet; the first replica creates it") }
         guard !spec.holderIdentity.isEmpty else { return .ok("lease", "\(name) has no holder") }
-        let age = max(0, now - spec.renewTime.seconds)
-        let detail = "\(name) is held by \(spec.holderIdentity), renewed \(GoDuration(.seconds(age))) ago"
-        guard age > Int64(spec.leaseDurationSeconds) else { return .ok("lease", detail) }
+        let age = Duration.age(of: spec.renewTime.seconds, now: now)
+        let detail = "\(name) is held by \(spec.holderIdentity), renewed \(GoDuration(age)) ago"
+        guard age > .seconds(spec.leaseDurationSeconds) else { return .ok("lease", detail) }
         return .warning(
             "lease",
             "\(detail), lease duration \(GoDuration(.seconds(Int(spec.leaseDurationSeconds))))",

@@ -74,4 +74,16 @@ import Testing
     func `a timestamp is in RFC 3339 format`(_ seconds: Int64, text: String) {
         #expect(EventRecord.timestamp(seconds) == text)
     }
+
+    @Test(
+        arguments: [
+            (.min, "0001-01-"), (-62_135_596_800, "0001-01-"), (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "9999-12-31T23:59:59Z"), (.max, "9999-12-31T23:59:59Z"),
+        ] as [(Int64, String)]
+    )
+    func `any time has a timestamp in RFC 3339 format`(_ seconds: Int64, text: String) {
+        let timestamp = EventRecord.timestamp(seconds)
+        #expect(timestamp.hasPrefix(text))
+        #expect(timestamp.count == "0001-01-01T00:00:00Z".count)
+    }
 }
