@@ -6,13 +6,13 @@ package import Metrics
 package import NIOCore
 import NIOHTTP1
 import NIOPosix
-import Synchronization
 
 /// The HTTP/1.1 endpoint for kubelet probes, Prometheus and operators: metrics, and health checks and pages by
 /// path.
 ///
-/// Clients are not trusted. A connection serves one request; the size of a request, the duration of an exchange and the
-/// number of open connections are limited. A connection above the last limit is closed at once.
+/// Clients are not trusted. A connection serves one request; the size of a request, the duration of an exchange, the
+/// number of open connections and that of large responses are limited. A connection above its limit is closed at once,
+/// a large response above its limit is refused with 503. Health checks are always served.
 package struct DiagnosticsEndpoint: Sendable {
     package struct Configuration: Sendable, Equatable {
         package var address: ListenAddress
@@ -23,6 +23,9 @@ package struct DiagnosticsEndpoint: Sendable {
         package var exchangeTimeLimit: Duration
         /// Open connections at a time.
         package var connectionLimit: Int
+        /// Responses with metrics or a page at a time, from before they are made until their connection is closed. In a
+        /// large outage each has megabytes, which stay in memory while its client does not read.
+        package var largeResponseLimit: Int
 
         /// The default limits suit kubelets and Prometheus.
         package init(
@@ -30,18 +33,21 @@ package struct DiagnosticsEndpoint: Sendable {
             metricsPath: String = "/metrics",
             requestSizeLimit: Int = 16_384,
             exchangeTimeLimit: Duration = .seconds(10),
-            connectionLimit: Int = 128
+            connectionLimit: Int = 128,
+            largeResponseLimit: Int = 4
         ) {
             self.address = address
             self.metricsPath = metricsPath
             self.requestSizeLimit = requestSizeLimit
             self.exchangeTimeLimit = exchangeTimeLimit
             self.connectionLimit = connectionLimit
+            self.largeResponseLimit = largeResponseLimit
         }
     }
 
     private let configuration: Configuration
     private let responder: Responder
+    private let largeResponses: ConnectionLimit
     private let didListen: @Sendable (ListenAddress) -> Void
 
     /// - Parameter didListen: called once connections are accepted, with the port that the system chose for port 0.
@@ -54,6 +60,7 @@ package struct DiagnosticsEndpoint: Sendable {
     ) {
         self.configuration = configuration
         self.didListen = didListen
+        largeResponses = ConnectionLimit(configuration.largeResponseLimit)
         responder = Responder(
             metricsPath: configuration.metricsPath,
             metrics: metrics,
@@ -120,7 +127,7 @@ package struct DiagnosticsEndpoint: Sendable {
         isIPv6Only: Bool? = nil,
         on group: MultiThreadedEventLoopGroup
     ) async throws -> any Channel {
-        let openConnections = OpenConnections(limit: configuration.connectionLimit)
+        let openConnections = ConnectionLimit(configuration.connectionLimit)
         // Channel handlers, not `NIOAsyncChannel`: a connection that is accepted during cancellation would be dropped
         // by the sequence of connections, which traps (apple/swift-nio#2637).
         var bootstrap = ServerBootstrap(group: group)
@@ -133,7 +140,8 @@ package struct DiagnosticsEndpoint: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try openConnections.add(channel)
+                    // The bootstrap then closes the channel.
+                    guard openConnections.add(channel) else { throw TooManyConnections() }
                     try configure(connection: channel)
                 }
             }
@@ -150,27 +158,8 @@ package struct DiagnosticsEndpoint: Sendable {
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(RequestSizeLimit(bytes: configuration.requestSizeLimit))
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false)
-        try pipeline.addHandler(ExchangeHandler(responder: responder))
+        try pipeline.addHandler(ExchangeHandler(responder: responder, largeResponses: largeResponses))
     }
 }
 
-/// The number of open connections, limited.
-private final class OpenConnections: Sendable {
-    private struct TooMany: Error {}
-
-    private let limit: Int
-    private let count = Mutex(0)
-
-    init(limit: Int) {
-        self.limit = limit
-    }
-
-    /// Throws above the limit; the bootstrap then closes the channel.
-    func add(_ channel: any Channel) throws {
-        try count.withLock {
-            guard $0 < limit else { throw TooMany() }
-            $0 += 1
-        }
-        channel.closeFuture.whenComplete { _ in self.count.withLock { $0 -= 1 } }
-    }
-}
+private struct TooManyConnections: Error {}

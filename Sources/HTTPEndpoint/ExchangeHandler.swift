@@ -10,11 +10,13 @@ final class ExchangeHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let responder: Responder
+    private let largeResponses: ConnectionLimit
     private var request: HTTPRequestHead?
     private var hasResponded = false
 
-    init(responder: Responder) {
+    init(responder: Responder, largeResponses: ConnectionLimit) {
         self.responder = responder
+        self.largeResponses = largeResponses
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -28,7 +30,7 @@ final class ExchangeHandler: ChannelInboundHandler {
             guard let request, !hasResponded else { return }
             hasResponded = true
             let channel = context.channel
-            let response = responder.response(to: request)
+            let response = responder.response(to: request) { [largeResponses] in largeResponses.add(channel) }
             context.write(wrapOutboundOut(.head(response.head)), promise: nil)
             if request.method != .HEAD {
                 context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: response.body)))), promise: nil)

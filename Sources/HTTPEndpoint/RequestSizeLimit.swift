@@ -9,7 +9,6 @@ import NIOHTTP1
 /// It precedes the HTTP decoder, which limits the headers but not the URL.
 final class RequestSizeLimit: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
 
     private var remaining: Int
 

@@ -11,10 +11,12 @@ struct Responder: Sendable {
     let healthChecks: HealthChecks
     let pages: Pages
 
-    func response(to request: HTTPRequestHead) -> Response {
+    /// - Parameter admitLarge: called before metrics or a page are made, which may have megabytes. If it returns false,
+    ///   the response is ``Response/tooManyLarge``.
+    func response(to request: HTTPRequestHead, admitLarge: @escaping () -> Bool = { true }) -> Response {
         let path = String(request.uri.prefix { $0 != "?" })
         let format = ExpositionFormat(accept: request.headers["Accept"].joined(separator: ","))
-        guard let respond = responses(at: path, metricsIn: format) else {
+        guard let respond = responses(at: path, metricsIn: format, admitLarge) else {
             return Response(status: .notFound, body: "404 page not found\n")
         }
         return request.method.isRead ? respond(request.uri.dropFirst(path.count + 1)) : .methodNotAllowed
@@ -23,11 +25,13 @@ struct Responder: Sendable {
     /// Responds to requests for a path by their query; nil if nothing is served there.
     private func responses(
         at path: String,
-        metricsIn format: ExpositionFormat
+        metricsIn format: ExpositionFormat,
+        _ admitLarge: @escaping () -> Bool
     ) -> ((_ query: Substring) -> Response)? {
         if path == metricsPath {
             return { _ in
-                Response(status: .ok, contentType: format.contentType, body: metrics.exposition(format))
+                guard admitLarge() else { return .tooManyLarge }
+                return Response(status: .ok, contentType: format.contentType, body: metrics.exposition(format))
             }
         }
         if let checks = healthChecks.namedChecks(at: path) {
@@ -37,7 +41,7 @@ struct Responder: Sendable {
             }
         }
         if let registration = healthChecks.check(at: path) { return { _ in Response(registration) } }
-        return pages.page(at: path).map { page in { _ in Response(page) } }
+        return pages.page(at: path).map { page in { _ in admitLarge() ? Response(page) : Response.tooManyLarge } }
     }
 }
 
@@ -51,6 +55,12 @@ struct Response: Sendable {
         status: .methodNotAllowed,
         body: "Method Not Allowed\n",
         additionalHeaders: [("Allow", "GET, HEAD")]
+    )
+
+    /// As promhttp's response above `MaxRequestsInFlight`.
+    static let tooManyLarge = Response(
+        status: .serviceUnavailable,
+        body: "too many responses with metrics or pages are in flight, retry later\n"
     )
 
     /// The head of the response. `Content-Length` is that of the body, also for HEAD.

@@ -34,7 +34,8 @@ final class ActiveTransfer {
         var error = HTTPError(code, detail: handle.errorText, request: transfer.request)
         // On a reused connection that ends without a response, libcurl sends the request again, whatever its method
         // (lib/transfer.c of 7.88.1, Curl_retry_request): the server behind the first one may have applied it.
-        // A TLS alert in place of the response (CURLE_RECV_ERROR) refuses the request itself.
+        // A TLS alert in place of the response (CURLE_RECV_ERROR) refuses the request that was sent last. Whether
+        // libcurl had sent it before is unknown here.
         let isConnecting = error.code == .connect || error.code == .tls && code != CURLE_RECV_ERROR
         if isConnecting, handle.hasSentRequest {
             error.code = .transport

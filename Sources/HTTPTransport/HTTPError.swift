@@ -25,7 +25,8 @@ package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
         /// Nothing of the request was sent.
         package static let connect = Code(kind: .connect)
         /// The server's certificate is not trusted (its authority, its name, its dates), or the server refuses the
-        /// client's. The server has not received the request.
+        /// client's. The server has not served the request. Only if libcurl had sent it before, on a kept connection
+        /// that ended without a response, may that copy have been received.
         package static let tls = Code(kind: .tls)
         /// One of ``HTTPRequest/Timeouts`` has passed since the request was sent. The server may have received it.
         package static let timeout = Code(kind: .timeout)

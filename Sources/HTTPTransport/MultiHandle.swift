@@ -17,9 +17,9 @@ final class MultiHandle {
         unsafe self.handle = unsafe handle
         self.settings = settings
         // CURLMOPT_MAXCONNECTS(3): how many connections libcurl keeps, those in use included. While more transfers run,
-        // each connection is closed after its transfer, and every request needs a new TLS handshake. A client never has
-        // as many requests in flight.
-        unsafe CCurl_multi_setopt_long(handle, CURLMOPT_MAXCONNECTS, 64)
+        // each connection is closed after its transfer, and every request needs a new TLS handshake. In an outage there
+        // are up to 32 events and 32 statuses in flight, a few other reports, and the watches.
+        unsafe CCurl_multi_setopt_long(handle, CURLMOPT_MAXCONNECTS, 128)
     }
 
     /// Every call to libcurl takes the handle from here.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import KubernetesAPI
 package import KubernetesClient
 package import Logging
 import Synchronization
@@ -12,7 +13,8 @@ package struct StatusWatch: Sendable {
     package enum Update: Sendable {
         /// Some objects have changed since the last update.
         case changed(ClusterSnapshot)
-        /// A watch has failed, and is retried. The same failure is not repeated.
+        /// A watch has failed, and is retried. What is part of normal operation is left out, and a kind of failure is
+        /// not repeated until the watch has recovered.
         case failed(KubernetesError)
     }
 
@@ -65,13 +67,15 @@ package struct StatusWatch: Sendable {
         labels: String? = nil,
         _ change: (WatcherEvent<O>) -> WatchedSnapshot.Change
     ) async throws {
+        let watch = WatchFailures.Watch(resource: O.resource.plural, fields: fields)
         let watcher = Watcher<O>(
             client: client,
             selection: Selection(namespace: namespace, fieldSelector: fields, labelSelector: labels),
             logger: logger,
-            observer: { state.add($0) }
+            observer: { state.add($0, of: watch) },
+            opened: { state.recovered(watch) }
         )
-        for try await event in watcher { state.apply(change(event)) }
+        for try await event in watcher { state.apply(change(event), of: watch) }
     }
 }
 
@@ -80,8 +84,9 @@ private final class WatchState: Sendable {
     private struct State {
         var watched: WatchedSnapshot
         var hasChanged = false
-        var failures: [KubernetesError] = []
-        var lastFailure: String?
+        /// To be passed on.
+        var newFailures: [KubernetesError] = []
+        var failures = WatchFailures()
     }
 
     private let state: Mutex<State>
@@ -92,20 +97,25 @@ private final class WatchState: Sendable {
         self.signal = signal
     }
 
-    func apply(_ change: WatchedSnapshot.Change) {
+    func apply(_ change: WatchedSnapshot.Change, of watch: WatchFailures.Watch) {
         let hasChanged = state.withLock { state in
             guard state.watched.apply(change) else { return false }
             state.hasChanged = true
+            state.failures.recovered(watch)
             return true
         }
         if hasChanged { signal() }
     }
 
-    func add(_ failure: KubernetesError) {
+    /// The watch is open again.
+    func recovered(_ watch: WatchFailures.Watch) {
+        state.withLock { $0.failures.recovered(watch) }
+    }
+
+    func add(_ failure: KubernetesError, of watch: WatchFailures.Watch) {
         let isNew = state.withLock { state in
-            guard state.lastFailure != failure.message else { return false }
-            state.lastFailure = failure.message
-            state.failures.append(failure)
+            guard state.failures.add(failure, of: watch) else { return false }
+            state.newFailures.append(failure)
             return true
         }
         if isNew { signal() }
@@ -114,8 +124,48 @@ private final class WatchState: Sendable {
     /// What has happened since the last call; the snapshot is nil if nothing has changed.
     func take() -> (changed: ClusterSnapshot?, failures: [KubernetesError]) {
         state.withLock { state in
-            defer { (state.hasChanged, state.failures) = (false, []) }
-            return (state.hasChanged ? state.watched.snapshot : nil, state.failures)
+            defer { (state.hasChanged, state.newFailures) = (false, []) }
+            return (state.hasChanged ? state.watched.snapshot : nil, state.newFailures)
         }
+    }
+}
+
+/// Which failures of the watches are worth a warning. Pure.
+struct WatchFailures: Sendable {
+    struct Watch: Sendable, Hashable {
+        /// The plural.
+        var resource: String
+        /// The field selector.
+        var fields: String?
+    }
+
+    /// With these codes the API server rejects a streaming list that it does not support
+    /// (`WatchStateMachine.isRejectedStreamingList`).
+    private static let rejections: Set<KubernetesError.Code> = [.badRequest, .invalid, .serverError]
+
+    /// The kinds of failures of each watch since it last worked.
+    private var kinds: [Watch: Set<String>] = [:]
+    /// The watches whose streaming list may have been rejected since they last worked.
+    private var rejected: Set<Watch> = []
+
+    /// A watch has failed.
+    ///
+    /// - Returns: whether a warning is due: for the first failure of a kind since the watch last worked, unless another
+    ///   watch of the resource fails in the same way.
+    mutating func add(_ failure: KubernetesError, of watch: Watch) -> Bool {
+        // The watcher lists again.
+        guard failure.code != .expired else { return false }
+        // After a rejected streaming list, the watcher lists in pages at once. If it was another failure, or this list
+        // fails too, the next failure is worth a warning.
+        if Self.rejections.contains(failure.code), rejected.insert(watch).inserted { return false }
+        let isKnown = kinds.contains { $0.key.resource == watch.resource && $0.value.contains(failure.kind) }
+        kinds[watch, default: []].insert(failure.kind)
+        return !isKnown
+    }
+
+    /// A watch is open again, or its list is complete, or it has delivered a change.
+    mutating func recovered(_ watch: Watch) {
+        kinds[watch] = nil
+        rejected.remove(watch)
     }
 }

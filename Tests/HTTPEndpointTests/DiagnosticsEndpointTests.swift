@@ -275,32 +275,18 @@ import Testing
         connectionLimit: Int = 64,
         _ body: (Int) async throws -> R
     ) async throws -> R {
-        let (addresses, listening) = AsyncStream.makeStream(of: ListenAddress.self)
-        let endpoint = DiagnosticsEndpoint(
-            configuration: DiagnosticsEndpoint.Configuration(
-                address: ListenAddress(host: host, port: port),
-                metricsPath: metricsPath,
-                exchangeTimeLimit: exchangeTimeLimit,
-                connectionLimit: connectionLimit
-            ),
+        let configuration = DiagnosticsEndpoint.Configuration(
+            address: ListenAddress(host: host, port: port),
+            metricsPath: metricsPath,
+            exchangeTimeLimit: exchangeTimeLimit,
+            connectionLimit: connectionLimit
+        )
+        return try await runEndpoint(
+            configuration,
             metrics: registry,
             healthChecks: healthChecks,
             pages: pages,
-            didListen: { listening.yield($0) }
+            while: body
         )
-        return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                defer { listening.finish() }
-                try await endpoint.run()
-            }
-            guard let address = await addresses.first(where: { _ in true }) else {
-                try await group.next()
-                throw CancellationError()
-            }
-            let result = try await body(Int(address.port))
-            group.cancelAll()
-            await #expect(throws: CancellationError.self) { try await group.next() }
-            return result
-        }
     }
 }

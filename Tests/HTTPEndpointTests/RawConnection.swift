@@ -37,6 +37,35 @@ func rawExchange(_ text: String, host: String = "127.0.0.1", port: Int) async th
     return try await connection.received.get()
 }
 
+/// A client that has read the beginning of a response and reads nothing more.
+struct StalledClient: Sendable {
+    let channel: any Channel
+    /// The first bytes of the response.
+    let beginning: String
+
+    func close() async throws {
+        try await channel.close()
+    }
+}
+
+/// Requests `path`. The small receive buffer makes the server keep what the client does not read.
+func stall(_ path: String, port: Int) async throws -> StalledClient {
+    let group = MultiThreadedEventLoopGroup.singleton
+    let beginning = group.next().makePromise(of: String.self)
+    let channel = try await ClientBootstrap(group: group)
+        .channelOption(.autoRead, value: false)
+        .channelOption(.socketOption(.so_rcvbuf), value: 16_384)
+        .channelInitializer { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(FirstRead(beginning))
+            }
+        }
+        .connect(host: "127.0.0.1", port: port).get()
+    try await channel.writeAndFlush(ByteBuffer(string: "GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n"))
+    channel.read()
+    return StalledClient(channel: channel, beginning: try await beginning.futureResult.get())
+}
+
 struct RawResponse {
     var status: Substring
     /// By lower-case name.
@@ -99,6 +128,29 @@ private final class Collector: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         promise.succeed(String(buffer: received))
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+private final class FirstRead: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let promise: EventLoopPromise<String>
+
+    init(_ promise: EventLoopPromise<String>) {
+        self.promise = promise
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        promise.succeed(String(buffer: unwrapInboundIn(data)))
+    }
+
+    /// Changes nothing after a read.
+    func channelInactive(context: ChannelHandlerContext) {
+        promise.fail(ChannelError.eof)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -287,9 +287,9 @@ import Testing
         #expect(error?.code == .shutdown)
     }
 
-    /// With as many requests in flight as in an outage: events, statuses, and the watches beside them.
+    /// With more requests in flight than two kinds of reports have in an outage, 32 each, and the watches beside them.
     @Test func `connections are kept for later requests`() async throws {
-        let count = 20
+        let count = 100
         let meeting = Meeting(count)
         try await TestHTTPServer.withServer { _ in
             await meeting.join()

@@ -119,11 +119,12 @@ extension KubernetesError {
     /// Whether the server has definitely not applied the request: it said so, or it was never reached. Otherwise a
     /// write may have been applied although its response was lost.
     package var wasDefinitelyNotApplied: Bool {
-        // Without a Status, a 404 may come from a proxy that has sent the request, as a 502 may.
+        // Without a Status, a 404 or a 503 may come from a proxy that has sent the request, as a 502 may. Envoy
+        // responds with 503 "upstream connect error or disconnect/reset before headers".
         if httpStatus == 404 { return code == .notFound }
         // A success with a malformed response.
         if let httpStatus, httpStatus < 300 { return false }
-        if let httpStatus { return httpStatus < 500 || httpStatus == 503 }
+        if let httpStatus { return httpStatus < 500 || httpStatus == 503 && status != nil }
         // Without credentials, nothing is sent.
         if cause is KubernetesConfigurationError { return true }
         guard let transport = cause as? HTTPError else { return false }

@@ -81,6 +81,25 @@ import Testing
         #expect(error.wasDefinitelyNotApplied == wasNotApplied)
     }
 
+    /// A proxy may have sent the request before it responds in the server's place.
+    @Test(arguments: [
+        (503, "ServiceUnavailable", true), (503, nil, false), (404, "NotFound", true), (404, nil, false),
+        (403, "Forbidden", true), (403, nil, true), (429, nil, true), (500, "InternalError", false), (502, nil, false),
+        (504, "Timeout", false),
+    ])
+    func `a 404 or a 503 shows that the request was not applied only with a Status`(
+        _ httpStatus: Int,
+        reason: String?,
+        wasNotApplied: Bool
+    ) {
+        let status = reason.map {
+            #"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"\#($0)","code":\#(httpStatus)}"#
+        }
+        let error = error(httpStatus, status ?? "upstream connect error or disconnect/reset before headers")
+        #expect((error.status != nil) == (reason != nil))
+        #expect(error.wasDefinitelyNotApplied == wasNotApplied)
+    }
+
     @Test(arguments: [
         ("3", Duration.seconds(3)), ("0", nil), ("-1", nil), ("Fri, 31 Dec 1999", nil), (nil, nil),
         ("86400", .seconds(60)),
