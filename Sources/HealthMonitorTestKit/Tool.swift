@@ -44,7 +44,9 @@ package enum Tool {
         return path
     }
 
-    /// Runs a program and waits for its end.
+    /// Runs a program and waits for its end. It is run again after a failure by one of kubectl's limits that no flag
+    /// changes, because on a busy machine the server may need more time: ten seconds for a TLS handshake (Go's net/http),
+    /// 32 for each response of the discovery (k8s.io/client-go, discovery/discovery_client.go).
     ///
     /// - Parameters:
     ///   - environment: in addition to that of this process.
@@ -55,6 +57,19 @@ package enum Tool {
         _ arguments: [String],
         environment: [String: String] = [:],
         input: String = ""
+    ) async throws -> Outcome {
+        while true {
+            let outcome = try await runOnce(path, arguments, environment: environment, input: input)
+            let limits = ["net/http: TLS handshake timeout", "Client.Timeout exceeded while awaiting headers"]
+            if outcome.exitCode == 0 || !limits.contains(where: outcome.errors.contains) { return outcome }
+        }
+    }
+
+    private static func runOnce(
+        _ path: String,
+        _ arguments: [String],
+        environment: [String: String],
+        input: String
     ) async throws -> Outcome {
         let result = try await Subprocess.run(
             .path(FilePath(path)),

@@ -57,7 +57,7 @@ import Testing
         ),
         Run(
             page: "docs/deploy.md",
-            command: "kubectl get pvc -A -o jsonpath=",
+            command: "kubectl get pvc -A -o json |",
             values: ["NAMESPACE": "default", "NAME": "csi-pvc"],
             output: ["persistentvolumeclaim/data patched", "persistentvolumeclaim/csi-pvc patched"]
         ),
@@ -176,7 +176,8 @@ import Testing
                             "type": "csi-health-monitor/VolumeHealthy", "status": isRecovered ? "True" : "False",
                             "reason": isRecovered ? "Healthy" : "MountLost", "message": "",
                             "lastTransitionTime": "2026-01-01T00:00:00Z",
-                        ]
+                        ],
+                        ["type": "FileSystemResizePending", "status": "True"],
                     ]
                 ]
             ]

@@ -29,16 +29,15 @@ import Testing
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
             #expect(monitor.snapshot() != nil)
-            #expect(scene.watches.count == 2)
+            #expect(scene.lists.count == 2)
             for term in 2...4 {
                 await terms.end()
                 #expect(monitor.snapshot() == nil)
                 terms.begin()
                 await scene.driver.journal.wait(for: "ListVolumes", count: term)
             }
-            // No further request for a list or a watch.
-            #expect(scene.watches.count == 2)
-            #expect(scene.watches.allSatisfy { $0.isListOfCaches })
+            // The watches go on: on a busy machine, the server may end them meanwhile.
+            #expect(scene.lists.count == 2)
         }
     }
 
@@ -67,7 +66,7 @@ import Testing
             let events = try scene.events()
             #expect(events.map { $0["reason"] } == ["VolumeConditionAbnormal", "VolumeConditionNormal"])
             #expect(events.map { $0["count"] } == [1, 1])
-            #expect(scene.watches.count == 2)
+            #expect(scene.lists.count == 2)
         }
     }
 
@@ -162,7 +161,7 @@ import Testing
             let events = try scene.events()
             #expect(events.map { $0["message"] } == ["new", "old"])
             #expect(events.last?["involvedObject", "uid"]?.string == uid)
-            #expect(scene.watches.count == 2)
+            #expect(scene.lists.count == 2)
         }
     }
 
@@ -180,7 +179,7 @@ import Testing
             #expect(scene.driver.journal.calls("ListVolumes").isEmpty)
             list.continuation.finish()
             await scene.driver.journal.wait(for: "ListVolumes", count: 1)
-            #expect(scene.watches.count == 2)
+            #expect(scene.lists.count == 2)
         }
     }
 
@@ -198,12 +197,10 @@ import Testing
             }
             await scene.server.cutConnections()
             _ = await scene.server.journal.first { $0.code == 503 }
-            let lists = scene.watches.count { $0.isListOfCaches && $0.request.resource == "persistentvolumes" }
+            let lists = scene.lists.count { $0.request.resource == "persistentvolumes" }
             terms.begin()
             await scene.driver.journal.wait(for: "ListVolumes", count: 2)
-            #expect(
-                scene.watches.count { $0.isListOfCaches && $0.request.resource == "persistentvolumes" } == lists + 1
-            )
+            #expect(scene.lists.count { $0.request.resource == "persistentvolumes" } == lists + 1)
         }
     }
 
@@ -235,7 +232,9 @@ import Testing
                     )
                     _ = await scene.server.journal.next { $0.request.resource == "leases" }
                 }
-                let standby = scene.server.journal.records.filter { $0.request.resource != "leases" }
+                let standby = scene.server.journal.records.filter {
+                    $0.request.resource != "leases" && !$0.continuesWatch
+                }
                 #expect(standby.count == (isWarm ? 2 : 0))
                 #expect(standby.allSatisfy { $0.isListOfCaches })
                 #expect(scene.driver.journal.records.allSatisfy { !$0.reportsHealth })
@@ -258,13 +257,8 @@ import Testing
 }
 
 extension Scene {
-    /// The lists and watches of the resources that a monitor caches.
-    fileprivate var watches: [RequestRecord] {
-        server.journal.records.filter { record in
-            ["persistentvolumes", "persistentvolumeclaims"].contains(record.request.resource)
-                && [.list, .watch].contains(record.request.verb)
-        }
-    }
+    /// The lists of the resources that a monitor caches, by watches or not.
+    fileprivate var lists: [RequestRecord] { server.journal.records.filter(\.isListOfCaches) }
 }
 
 extension RequestRecord {
@@ -273,5 +267,10 @@ extension RequestRecord {
         // A list of one object only checks the version.
         ["persistentvolumes", "persistentvolumeclaims"].contains(request.resource)
             && (request.verb == .list && request.query["limit"] != "1" || request.query["sendInitialEvents"] != nil)
+    }
+
+    /// Whether this watch begins where an earlier one has ended.
+    fileprivate var continuesWatch: Bool {
+        request.verb == .watch && request.query["sendInitialEvents"] == nil
     }
 }

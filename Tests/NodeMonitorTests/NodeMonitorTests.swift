@@ -87,10 +87,11 @@ import Testing
             for number in 0..<3 { try scene.createPod("app-\(number)", VolumeFixture(number: number)) }
         } _: { scene, _ in
             for number in 0..<3 { try await scene.advance(untilProbed: VolumeFixture(number: number).handle, 10) }
-            let requests = scene.server.journal.records.map(\.request)
-            #expect(requests.count == 10)
+            // On a busy machine, the server may end the watch meanwhile.
+            let continued = scene.requests(for: "pods", .watch).filter { $0.query["sendInitialEvents"] == nil }
+            #expect(scene.server.journal.records.count - continued.count == 10)
             let pods = scene.requests(for: "pods")
-            #expect(pods.map(\.verb) == [.watch])
+            #expect(Set(pods.map(\.verb)) == [.watch])
             #expect(
                 pods.first?.query["fieldSelector"]
                     == "spec.nodeName=node-1,status.phase!=Succeeded,status.phase!=Failed"

@@ -48,7 +48,7 @@ import Testing
                 // A server without streaming lists rejects the first one. On a busy machine, more watches end too late.
                 let failures = errors.values.drop { $0 == .invalid }
                 #expect(!failures.isEmpty)
-                #expect(failures.allSatisfy { $0 == .timeout })
+                #expect(failures.allSatisfy(Self.isTimeout))
                 await client.shutdown()
             }
         }
@@ -65,7 +65,12 @@ import Testing
                     grace: .milliseconds(200)
                 )
             }
-            #expect(error?.code == .timeout)
+            #expect(error.map(\.code).map(Self.isTimeout) == true)
         }
+    }
+
+    /// On a busy machine the time may be over before the connection is open, which is a failure of the connection.
+    private static func isTimeout(_ code: KubernetesError.Code) -> Bool {
+        [.timeout, .transport].contains(code)
     }
 }
