@@ -39,8 +39,9 @@ struct DependencyWatcher: Sendable {
         guard let timeout = configuration.dependencyTimeout else { return try await suspendUntilCancelled() }
         while true {
             // Where volumes are probed one by one, each is probed once in an interval: only after one have all calls
-            // failed.
-            let callsTimeout = prober.isWithoutList ? max(timeout, configuration.monitorInterval) : timeout
+            // failed. A quarter more, because the call for the only volume that works may take longer than its last one.
+            let interval = configuration.monitorInterval * 5 / 4
+            let callsTimeout = prober.isWithoutList ? max(timeout, interval) : timeout
             switch dependencies.verdict(timeout: timeout, callsTimeout: callsTimeout, at: time.now) {
             case .keep: await dependencies.changed.wait()
             case .keepUntil(let end): await time.wait(for: dependencies.changed, until: end)

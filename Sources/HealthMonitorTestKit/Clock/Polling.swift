@@ -6,15 +6,22 @@ import Synchronization
 /// Pauses between two polls of a condition that nothing signals, so that other tasks run.
 ///
 /// It waits for a task of low priority, which runs on threads of its own: a poll that only yielded would take the
-/// threads of the concurrency pool from the tasks that it waits for. On an idle machine it also waits for a millisecond:
-/// what the poll waits for then comes from a socket, and a test that advances a manual clock between its polls would
-/// let minutes pass during a call.
+/// threads of the concurrency pool from the tasks that it waits for. When no other task is ready to run it also waits for
+/// a millisecond: what the poll waits for then comes from a socket, and a test that advances a manual clock between its
+/// polls would let minutes pass during a call. If the millisecond becomes longer, other programs use the processors, and
+/// the threads of a call wait for them one after the other: then it waits again, once for each of these threads.
 package func pollingPause() async {
-    let began = ContinuousClock.now
+    let clock = ContinuousClock()
+    let began = clock.now
     await withTaskGroup(of: Void.self) { group in
         group.addTask(priority: .background) { await Task.yield() }
     }
-    if ContinuousClock.now - began < .microseconds(100) { try? await ContinuousClock().sleep(for: .milliseconds(1)) }
+    guard clock.now - began < .microseconds(100) else { return }
+    for _ in 0..<6 {
+        let asleep = clock.now
+        try? await clock.sleep(for: .milliseconds(1))
+        if clock.now - asleep < .milliseconds(3) { return }
+    }
 }
 
 /// The same, where something else may end the poll, as the end of the program in `Tool.run`.
