@@ -101,7 +101,7 @@ struct DriverProbes: Sendable {
     /// Whether this value can be removed. The health of unhealthy storage is kept, in case the driver returns.
     var isUnused: Bool {
         !isRegistered && !isConnected && volumes == 0 && calls.isEmpty && !storage.isUnderWay
-            && storage.health?.isClear != false
+            && !storage.wasUnhealthy
     }
 
     /// Whether the driver reports the health of volumes; nil until its capabilities are known.

@@ -59,7 +59,7 @@ extension NodeHealthState {
     }
 
     /// The same for the driver's storage.
-    mutating func forgetStorageHealth(of name: String, at now: Duration) {
+    private mutating func forgetStorageHealth(of name: String, at now: Duration) {
         drivers[name]?.storage.forgetHealth()
         storageEvents.forgetState(of: name, at: now)
     }

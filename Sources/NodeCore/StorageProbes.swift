@@ -10,6 +10,8 @@ struct StorageProbes: Sendable {
     private var failures = 0
     /// nil: not reported to this process yet.
     private(set) var health: StorageHealth?
+    /// Whether the last report was unhealthy, whatever is known since.
+    private(set) var wasUnhealthy = false
     /// The connection of the last response.
     private var connection = 0
     /// The driver does not implement the RPC: no call before it connects again or its capabilities change.
@@ -36,7 +38,7 @@ struct StorageProbes: Sendable {
         due = now + (failure.isResponse ? interval : backoff.delay(afterFailures: failures))
     }
 
-    /// The driver cannot report it any more.
+    /// The driver cannot report its storage's health any more.
     mutating func forgetHealth() { health = nil }
 
     /// The driver reported its storage's health.
@@ -47,7 +49,8 @@ struct StorageProbes: Sendable {
         failures = 0
         due = now + interval
         defer { self.connection = connection }
-        if health.isClear, self.health?.isClear == false, connection != self.connection { return false }
+        if health.isClear, wasUnhealthy, connection != self.connection { return false }
+        wasUnhealthy = !health.isClear
         self.health = health
         return true
     }

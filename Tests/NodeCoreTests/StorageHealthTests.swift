@@ -78,6 +78,12 @@ struct StorageHealthTests {
         node.run(for: .seconds(7200), .failed(.unimplemented))
         #expect(node.causes == [.transition])
         #expect(node.state.snapshot(at: node.now).drivers.map(\.storage) == [nil])
+        node.state.driverDisconnected(driverName)
+        node.state.driverConnected(driverName, Self.capabilities, at: node.now)
+        node.run(for: .seconds(20), .health(.healthy))
+        #expect(node.events == [Self.unreachable])
+        node.run(for: .seconds(60), .health(.healthy))
+        #expect(node.events == [Self.unreachable, .healthy])
     }
 
     @Test func `after UNIMPLEMENTED storage is not probed, and volumes are`() {
