@@ -61,10 +61,9 @@ extension HealthState {
         guard outageDetector.phase == .none, let limits = configuration.outageLimits,
             let handle = index.handle(of: claim)
         else { return }
-        let used = probesEveryVolume ? probes?.count ?? 0 : volumesInUse
         let windowBegan = probesEveryVolume ? now - (probes?.effectiveInterval ?? .zero) : nil
         let (index, events) = (index, events)
-        let begins = outageDetector.turnedUnhealthy(handle, threshold: limits.threshold(of: used), at: now) {
+        let begins = outageDetector.turnedUnhealthy(handle, threshold: limits.threshold(of: usedVolumes), at: now) {
             handle,
             time in
             if let windowBegan, time < windowBegan { return false }

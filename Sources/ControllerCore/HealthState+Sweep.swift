@@ -191,7 +191,7 @@ extension HealthState {
             }
         }
         compareCalls(with: unhealthy)
-        usedAtLastList = index.usedHandles
+        volumesInUse = index.usedHandles
         switch kind {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
@@ -211,7 +211,7 @@ extension HealthState {
                     markMissing(handle, since: ended.began, at: now, awaitsCall: true)
                 }
                 absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
-                absences.review(used: usedAtLastList, at: now)
+                absences.review(used: volumesInUse, at: now)
             }
             // What was reported as unhealthy stays as it was until its absence is confirmed: unhealthy; unknown, where no
             // response of this term said so; healthy, where its recovery waits to be reported.
@@ -277,14 +277,14 @@ extension HealthState {
             candidates.append(number)
         }
         absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
-        absences.review(used: usedAtLastList, at: now)
+        absences.review(used: volumesInUse, at: now)
         reviewLocality()
         guard !canConfirm else {
             for handle in absent { probes?.addOnce(handle, at: now) }
             return absent
         }
         for number in candidates { reportIfMissing(number, at: now) }
-        absences.review(used: usedAtLastList, at: now)
+        absences.review(used: volumesInUse, at: now)
         return []
     }
 
@@ -342,9 +342,9 @@ extension HealthState {
         }
     }
 
-    /// How many volumes the driver is expected to find: those that are probed, or those in use at the last list. The
-    /// base of ``AbsenceLimits/percent``.
-    var usedVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : usedAtLastList }
+    /// How many volumes the driver is expected to find: those that are probed, or those in use at the last count. The
+    /// base of ``AbsenceLimits/percent`` and of ``OutageLimits/percent``.
+    var usedVolumes: Int { probesEveryVolume ? probes?.count ?? 0 : volumesInUse }
 
     /// Rule 4: volumes that were reported as unhealthy and are absent from a complete list of unhealthy volumes. They
     /// have recovered if a call confirms it or, without such a call, if they are absent from two complete lists in a

@@ -118,8 +118,6 @@ package struct HealthState: Sendable {
     /// What calls have shown between lists.
     var callRecoveries = CallRecoveries<HandleNumber>()
     var absences: AbsenceGuard<HandleNumber>
-    /// How many volumes claims used at the last complete list.
-    var usedAtLastList = 0
     /// How many entries the last complete list of every volume had that was not empty.
     var entriesOfLastList = 0
     /// Whether the driver finds exactly those volumes in use that do not belong to another node: it knows only its own

@@ -12,15 +12,6 @@ extension GRPCChannel {
         }
     }
 
-    /// Waits until the connection is no longer in `state`.
-    ///
-    /// - Returns: the new state; `state` itself after `timeout`, and possibly on cancellation, which ends the wait.
-    package func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState
-    {
-        _ = await changesConnectivity(from: state, timeout: timeout)
-        return connectivityState(tryToConnect: false)
-    }
-
     /// Waits until the connection is no longer in `state`, or was in another one for a moment.
     ///
     /// - Returns: whether the state has changed; false after `timeout`, and possibly on cancellation, which ends the

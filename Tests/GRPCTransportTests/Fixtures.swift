@@ -95,6 +95,14 @@ final class Barrier: Sendable {
 }
 
 extension GRPCChannel {
+    /// Waits until the connection is no longer in `state`.
+    ///
+    /// - Returns: the new state; `state` itself after `timeout`, and possibly on cancellation, which ends the wait.
+    func waitForConnectivityChange(from state: ConnectivityState, timeout: Duration) async -> ConnectivityState {
+        _ = await changesConnectivity(from: state, timeout: timeout)
+        return connectivityState(tryToConnect: false)
+    }
+
     /// Waits for a state of the connection; connects an idle one unless `.idle` is the state.
     func waitUntil(_ expected: ConnectivityState) async {
         var state = connectivityState(tryToConnect: expected != .idle)

@@ -71,8 +71,8 @@ import Testing
             // gRPC reconnects after its own back-off; until then calls fail at once.
             var state = client.channel.connectivityState(tryToConnect: true)
             while state != .ready {
-                state = await client.channel.waitForConnectivityChange(from: state, timeout: .seconds(3600))
-                _ = client.channel.connectivityState(tryToConnect: true)
+                _ = await client.channel.changesConnectivity(from: state, timeout: .seconds(3600))
+                state = client.channel.connectivityState(tryToConnect: true)
             }
             let response = try await client.call("Controller/ControllerGetCapabilities")
             #expect(response == [0x0A, 4, 0x0A, 2, 0x08, 12])
