@@ -18,12 +18,17 @@ package struct Kubeconfig {
         try self.init(text: contents(ofFile: path, limit: Self.maximumSize), path: path)
     }
 
-    /// Merges files as client-go does: of entries with the same name, the one of the first file counts.
+    /// Merges files as client-go does: of entries with the same name, the one of the first file counts. Empty files are
+    /// skipped; nil if all are empty.
     ///
-    /// - Parameter paths: not empty.
-    init(merging paths: [String]) throws(KubernetesConfigurationError) {
+    /// Source: client-go, tools/clientcmd/client_config.go and loader.go, `Load`.
+    init?(merging paths: [String]) throws(KubernetesConfigurationError) {
         var roots: [KubeconfigEntry] = []
-        for path in paths { roots += try Kubeconfig(contentsOf: path).roots }
+        for path in paths {
+            let text = try contents(ofFile: path, limit: Self.maximumSize)
+            if !text.isEmpty { roots += try Kubeconfig(text: text, path: path).roots }
+        }
+        guard !roots.isEmpty else { return nil }
         self.roots = roots
     }
 

@@ -12,7 +12,7 @@ extension KubernetesConfiguration {
     /// process runs.
     ///
     /// Source: client-go, tools/clientcmd/loader.go, `ClientConfigLoadingRules`: files in `KUBECONFIG` that do not exist
-    /// are skipped, and the others are merged; the file of `--kubeconfig` must exist.
+    /// or are empty are skipped, and the others are merged; the file of `--kubeconfig` must exist.
     ///
     /// - Parameters:
     ///   - path: the value of `--kubeconfig`; nil or empty for the search.
@@ -68,13 +68,13 @@ private struct KubeconfigSearch {
         }
     }
 
-    /// The files that exist, merged; nil if none does.
+    /// The files that exist and are not empty, merged; nil if there is none.
     func kubeconfig() throws(KubernetesConfigurationError) -> Kubeconfig? {
-        // access(2) takes a C string, which lives as long as the call. A file that exists and cannot be read is an error.
-        let found = source == .flag ? paths : paths.filter { unsafe access($0, F_OK) == 0 }
-        guard !found.isEmpty else { return nil }
         do throws(KubernetesConfigurationError) {
-            return try Kubeconfig(merging: found)
+            if source == .flag, let path = paths.first { return try Kubeconfig(contentsOf: path) }
+            // access(2) takes a C string, which lives as long as the call. A file that exists and cannot be read is an
+            // error.
+            return try Kubeconfig(merging: paths.filter { unsafe access($0, F_OK) == 0 })
         } catch  where error.code == .unreadableFile {
             throw KubernetesConfigurationError(code: error.code, message: source.rawValue + error.message)
         }
@@ -84,10 +84,11 @@ private struct KubeconfigSearch {
     var failure: String {
         let names = paths.joined(separator: ", ")
         if source == .variable {
-            let file = paths.count == 1 ? "a file that does not exist" : "only files that do not exist"
-            return "KUBECONFIG names \(file): \(names): correct or unset it, or set --kubeconfig"
+            let files =
+                paths.count == 1 ? "a file that does not exist or is" : "only files that do not exist or are"
+            return "KUBECONFIG names \(files) empty: \(names): correct or unset it, or set --kubeconfig"
         }
-        let home = paths.isEmpty ? "HOME is not set" : "\(names) does not exist"
+        let home = paths.isEmpty ? "HOME is not set" : "\(names) does not exist or is empty"
         return "there is no kubeconfig: KUBECONFIG is not set, and \(home): set KUBECONFIG or --kubeconfig"
     }
 }

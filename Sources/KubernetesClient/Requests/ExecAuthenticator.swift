@@ -115,7 +115,7 @@ package final class ExecAuthenticator: Sendable {
         guard ran.exitCode == 0 else {
             let end = ran.exitCode.map { "failed with exit code \($0)" } ?? "was killed by a signal"
             // Its output may contain a credential, which standard error may repeat.
-            if ran.output.isEmpty { log(ran.errors, logger, .warning) }
+            if ran.output.isEmpty { log(ran, nil, logger, .warning) }
             throw plugin.error(.invalid, end)
         }
         let credential: ExecCredential
@@ -124,13 +124,18 @@ package final class ExecAuthenticator: Sendable {
         } catch {
             throw plugin.error(error.code, error.message)
         }
-        log(credential.redacting(ran.errors), logger, .debug)
+        log(ran, credential, logger, .debug)
         logger.debug("Credential plugin returned credentials", metadata: ["command": "\(plugin.command)"])
         return credential
     }
 
-    private func log(_ errors: String, _ logger: Logger, _ level: Logger.Level) {
-        guard !errors.isEmpty else { return }
+    /// Logs the plugin's standard error without the credential that it returned, or an earlier one that it may repeat.
+    private func log(_ ran: ExecPlugin.Output, _ credential: ExecCredential?, _ logger: Logger, _ level: Logger.Level) {
+        guard !ran.errors.isEmpty else { return }
+        let earlier = state.withLock { $0.cache.entry?.credential }
+        let errors = [credential, earlier].compactMap(\.self).reduce(ran.errors) {
+            $1.redacting($0, mayBeCut: ran.mayBeCut)
+        }
         logger.log(
             level: level,
             "Credential plugin wrote to standard error",

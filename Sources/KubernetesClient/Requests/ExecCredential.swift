@@ -51,13 +51,24 @@ struct ExecCredential: Sendable, Hashable {
     }
 
     /// Removes the credential from `text`, such as the plugin's standard error before it is logged.
-    func redacting(_ text: String) -> String {
+    ///
+    /// - Parameter mayBeCut: whether the text may end within a part of the credential, which is removed too.
+    func redacting(_ text: String, mayBeCut: Bool = false) -> String {
         var secrets = [token].compactMap(\.self)
         if let clientCertificate {
             secrets += String(decoding: clientCertificate.privateKey, as: UTF8.self).split(whereSeparator: \.isNewline)
                 .map(String.init).filter { !$0.hasPrefix("-----") }
         }
-        return secrets.reduce(text) { $0.replacing($1, with: "[redacted]") }
+        let redacted = secrets.reduce(text) { $0.replacing($1, with: "[redacted]") }
+        guard mayBeCut else { return redacted }
+        let bytes = Array(redacted.utf8)
+        let excess = secrets.map { Self.length(ofStartOf: Array($0.utf8), atEndOf: bytes) }.max() ?? 0
+        return String(decoding: bytes.dropLast(excess), as: UTF8.self)
+    }
+
+    /// How many bytes at the end of `text` are the beginning of `secret`.
+    private static func length(ofStartOf secret: [UInt8], atEndOf text: [UInt8]) -> Int {
+        (0...min(secret.count, text.count)).last { text.suffix($0).elementsEqual(secret.prefix($0)) } ?? 0
     }
 
     private static func error(_ message: String) -> KubernetesConfigurationError {
@@ -99,7 +110,8 @@ struct ExecCredentialCache: Sendable {
         var run: Int
     }
 
-    private var entry: Entry?
+    /// The last credential, which may have expired.
+    private(set) var entry: Entry?
     private var failure: KubernetesConfigurationError?
     private var ranAt: Duration?
 

@@ -13,6 +13,9 @@ extension ExecPlugin {
         var output: [UInt8]
         /// The beginning of standard error, up to ``errorLimit``.
         var errors: String
+
+        /// Whether ``errors`` may end within a word.
+        var mayBeCut: Bool { errors.utf8.count >= ExecPlugin.errorLimit }
     }
 
     /// The time limit of a run. client-go has none.
@@ -72,12 +75,19 @@ extension ExecPlugin {
     }
 
     private func executable() throws(KubernetesConfigurationError) -> Executable {
-        guard let path = candidates.first(where: { unsafe access($0, X_OK) == 0 }) else {
+        guard let path = candidates.first(where: Self.isExecutable) else {
             let place = command.contains("/") ? "" : " in PATH"
             let hint = installHint.map { ": \($0)" } ?? ""
             throw error(.missing, "was not found\(place), or is not executable\(hint)")
         }
         return .path(FilePath(path))
+    }
+
+    /// As in Go's os/exec, a directory is none, although it may be searched.
+    private static func isExecutable(_ path: String) -> Bool {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return false }
+        return unsafe access(path, X_OK) == 0
     }
 
     private var candidates: [String] {
@@ -133,6 +143,8 @@ extension ExecPlugin {
     ) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         for try await buffer in sequence {
+            // A read that finds data does not notice the cancellation, and a plugin may print without an end.
+            try Task.checkCancellation()
             let room = limit - bytes.count
             guard truncates || buffer.count <= room else {
                 throw KubernetesConfigurationError(

@@ -74,6 +74,9 @@ extension KubernetesError {
     /// server sends the header again.
     package static var maximumRetryAfter: Duration { .seconds(60) }
 
+    /// The most of the server's text that a message has, in bytes: an admission webhook writes any.
+    static let textLimit = 4096
+
     private init(httpStatus: Int, status: Status?, text: String, retryAfterHeader: String?, request: RequestInfo) {
         let code = Code(httpStatus: httpStatus, status: status)
         let advice =
@@ -85,7 +88,7 @@ extension KubernetesError {
         let seconds = retryAfterHeader.flatMap(Int.init) ?? status.map { Int($0.details.retryAfterSeconds) } ?? 0
         self.init(
             code: code,
-            message: "\(request): \(httpStatus): \(text)\(advice)",
+            message: "\(request): \(httpStatus): \(EventRecord.bounded(text, to: Self.textLimit))\(advice)",
             httpStatus: httpStatus,
             status: status,
             retryAfter: seconds > 0 ? min(.seconds(seconds), Self.maximumRetryAfter) : nil

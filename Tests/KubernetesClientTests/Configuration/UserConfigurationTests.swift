@@ -36,20 +36,23 @@ import Testing
         var error = try failure(["KUBECONFIG": "/none/a", "HOME": "/home/user"])
         #expect(error.code == .notInCluster)
         let advice = ": correct or unset it, or set --kubeconfig"
-        #expect(error.message == "KUBECONFIG names a file that does not exist: /none/a" + advice)
+        #expect(error.message == "KUBECONFIG names a file that does not exist or is empty: /none/a" + advice)
         error = try failure(["KUBECONFIG": "/none/a:/none/b"])
-        #expect(error.message == "KUBECONFIG names only files that do not exist: /none/a, /none/b" + advice)
+        #expect(
+            error.message == "KUBECONFIG names only files that do not exist or are empty: /none/a, /none/b" + advice
+        )
         error = try failure(["KUBECONFIG": "/none/a"], context: "main")
         #expect(error.code == .missing)
         #expect(
             error.message
-                == "context \"main\" does not exist: KUBECONFIG names a file that does not exist: /none/a" + advice
+                == "context \"main\" does not exist: KUBECONFIG names a file that does not exist or is empty: /none/a"
+                + advice
         )
     }
 
     @Test func `without KUBECONFIG the default file is named`() throws {
         let (start, end) = ("there is no kubeconfig: KUBECONFIG is not set, and ", ": set KUBECONFIG or --kubeconfig")
-        #expect(try failure(["HOME": "/none"]).message == start + "/none/.kube/config does not exist" + end)
+        #expect(try failure(["HOME": "/none"]).message == start + "/none/.kube/config does not exist or is empty" + end)
         #expect(try failure([:]).message == start + "HOME is not set" + end)
     }
 
@@ -70,6 +73,20 @@ import Testing
             try write(Self.kubeconfig, to: path)
             #expect(try server(["KUBECONFIG": "/none/a:\(path)"], kubeconfig: "") == "https://api.example:6443")
             #expect(try server(["KUBECONFIG": "/none/a"], kubeconfig: path) == "https://api.example:6443")
+        }
+    }
+
+    /// client-go, tools/clientcmd/loader.go, `Load`: a file without data is a configuration without entries.
+    @Test func `empty files are skipped`() async throws {
+        try await withTemporaryDirectory { directory in
+            let (path, empty) = ("\(directory)/config", "\(directory)/empty")
+            try write(Self.kubeconfig, to: path)
+            try write("", to: empty)
+            #expect(try server(["KUBECONFIG": "\(empty):/dev/null:\(path)"]) == "https://api.example:6443")
+            let error = try failure(["KUBECONFIG": "/dev/null"])
+            #expect(error.code == .notInCluster)
+            #expect(error.message.hasPrefix("KUBECONFIG names a file that does not exist or is empty: /dev/null: "))
+            #expect(try failure([:], kubeconfig: empty).code == .malformed)
         }
     }
 

@@ -80,6 +80,14 @@ import Testing
         let text = credential.redacting("got secret and\n\(identity.privateKeyPEM)")
         #expect(text.hasPrefix("got [redacted] and\n-----BEGIN PRIVATE KEY-----\n[redacted]\n[redacted]\n"))
     }
+
+    @Test(arguments: 1...12)
+    func `the beginning of a credential at the end of a text that was cut is removed`(length: Int) throws {
+        let credential = try read(status: #"{"token": "abcabcabcabd"}"#)
+        let text = "secret abcabcabcabd, token: " + "abcabcabcabd".prefix(length)
+        let expected = "secret [redacted], token: " + (length == 12 ? "[redacted]" : "")
+        #expect(credential.redacting(text, mayBeCut: true) == expected)
+    }
 }
 
 @Suite struct ExecCredentialCacheTests {

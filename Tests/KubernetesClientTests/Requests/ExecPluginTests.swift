@@ -73,6 +73,8 @@ import Testing
 
     @Test(arguments: [
         ": > ready; exec sleep 1000",
+        // It never waits for output.
+        ": > ready; exec yes >&2",
         "trap '' TERM INT HUP; sleep 1000 & echo $! > child; : > ready; sleep 1000; sleep 1000",
     ])
     func `a plugin that does not end in time is killed with its children`(_ script: String) async throws {
@@ -122,7 +124,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [("no-such-credential-plugin", " in PATH"), ("/no/such/plugin", ""), ("/dev/null", "")])
+    @Test(arguments: [
+        ("no-such-credential-plugin", " in PATH"), ("/no/such/plugin", ""), ("/dev/null", ""), ("/tmp", ""),
+    ])
     func `a missing plugin is an error with the install hint`(_ command: String, place: String) async throws {
         try await withTemporaryDirectory { directory in
             var plugin = try plugin("", in: directory)

@@ -67,6 +67,17 @@ import Testing
         #expect(error.message.utf8.allSatisfy { $0 >= 0x20 })
     }
 
+    @Test func `a message of any length becomes a bounded one`() {
+        let message = String(repeating: "x", count: 100_000)
+        let error = error(
+            403,
+            #"{"kind":"Status","apiVersion":"v1","message":"\#(message)","reason":"Forbidden","code":403}"#
+        )
+        #expect(error.status?.reason == "Forbidden")
+        #expect(error.message.utf8.count < 5_000)
+        #expect(error.message.contains("xxx; the RBAC rule for it is "))
+    }
+
     @Test(arguments: [
         (HTTPError.Code.connect, KubernetesError.Code.transport, true), (.tls, .transport, true),
         (.timeout, .timeout, false), (.transport, .transport, false), (.bodyTooLarge, .decoding, false),
