@@ -11,6 +11,8 @@ package struct ClusterSnapshot: Sendable {
     package var pods: [ObjectName: ListedPod]? = [:]
     /// By the events' own names.
     package var events: [ObjectName: ListedEvent]? = [:]
+    /// The events on CSIDrivers whose volumes are missing; all in the namespace `default`.
+    package var driverEvents: [ListedEvent]? = []
     /// The Leases of controllers, of all drivers.
     package var leases: [Lease]? = []
 

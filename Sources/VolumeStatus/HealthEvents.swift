@@ -14,7 +14,21 @@ struct HealthEvents: Sendable {
         EventVocabulary.healthKnownReason,
     ]
 
+    /// Of the events on CSIDrivers that are read. While the volumes are missing, no event is on a claim.
+    static let driverReasons = [EventVocabulary.volumesVanishedReason, EventVocabulary.volumesFoundReason]
+
     static let kubelet = "kubelet"
+
+    /// The event that says that too many of a driver's volumes are missing at once; nil: it is over, or there was none.
+    static func missingVolumes(of driver: String, in events: [ListedEvent]) -> ListedEvent? {
+        let component = EventVocabulary.controllerComponent(driverName: driver)
+        let own = events.filter { $0.kind == "CSIDriver" && $0.object == driver && $0.component == component }
+        func last(_ reason: String) -> ListedEvent? {
+            own.filter { $0.reason == reason }.max { $1.isLater(than: $0) }
+        }
+        guard let vanished = last(EventVocabulary.volumesVanishedReason) else { return nil }
+        return last(EventVocabulary.volumesFoundReason)?.isLater(than: vanished) == true ? nil : vanished
+    }
 
     /// The events of one component about one volume.
     private struct History {

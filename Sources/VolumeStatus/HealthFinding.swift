@@ -74,8 +74,10 @@ extension VolumeHealthCondition {
 }
 
 /// The text of an event or a condition of a node's agent, or of the kubelet: `Volume NAME (claim CLAIM): TEXT` or
-/// `Volume NAME: TEXT`, where NAME is the pod's name for the volume.
+/// `Volume NAME: TEXT`, where NAME is the pod's name for the volume; the agent's has all its names, separated by `, `,
+/// where a pod has several for one claim.
 struct PodVolumeReport: Sendable, Hashable {
+    /// The first of its names.
     var volume: String
     /// nil if the text does not name it.
     var claim: String?
@@ -90,8 +92,9 @@ struct PodVolumeReport: Sendable, Hashable {
             claim = String(subject[start.upperBound...].dropLast())
             subject = subject[..<start.lowerBound]
         }
+        let names = subject.split(separator: ", ", omittingEmptySubsequences: false)
         // Names have no spaces: this is another message.
-        guard !subject.isEmpty, !subject.contains(" ") else { return nil }
-        volume = String(subject)
+        guard let first = names.first, names.allSatisfy({ !$0.isEmpty && !$0.contains(" ") }) else { return nil }
+        volume = String(first)
     }
 }

@@ -31,7 +31,12 @@ package struct StatusReader: Sendable {
                 try await list(ListedVolume.self, namespace: nil)
             }
             async let pods = optional { () async throws(KubernetesError) in try await list(ListedPod.self) }
-            async let events = optional { () async throws(KubernetesError) in try await healthEvents() }
+            async let events = optional { () async throws(KubernetesError) in
+                try await list(reasons: HealthEvents.reasons, namespace: namespace)
+            }
+            async let driverEvents = optional { () async throws(KubernetesError) in
+                try await list(reasons: HealthEvents.driverReasons, namespace: "default")
+            }
             async let leases = optional { () async throws(KubernetesError) in try await controllerLeases() }
             var snapshot = ClusterSnapshot()
             for claim in try await claims { snapshot.claims[claim.name] = claim }
@@ -40,6 +45,7 @@ package struct StatusReader: Sendable {
             }
             snapshot.pods = try await pods.map { Dictionary($0.map { ($0.name, $0) }) { _, last in last } }
             snapshot.events = try await events.map { Dictionary($0.map { ($0.name, $0) }) { _, last in last } }
+            snapshot.driverEvents = try await driverEvents
             snapshot.leases = try await leases
             return snapshot
         } catch let error as KubernetesError {
@@ -50,11 +56,13 @@ package struct StatusReader: Sendable {
     }
 
     /// The events of each reason, listed at the same time.
-    private func healthEvents() async throws(KubernetesError) -> [ListedEvent] {
+    private func list(reasons: [String], namespace: String?) async throws(KubernetesError) -> [ListedEvent] {
         do {
             return try await withThrowingTaskGroup(of: [ListedEvent].self) { group in
-                for reason in HealthEvents.reasons {
-                    group.addTask { try await list(ListedEvent.self, fields: "reason=\(reason)") }
+                for reason in reasons {
+                    group.addTask {
+                        try await list(ListedEvent.self, namespace: namespace, fields: "reason=\(reason)")
+                    }
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
@@ -71,8 +79,8 @@ package struct StatusReader: Sendable {
             .filter { $0.metadata.name.hasPrefix(ControllerLease.namePrefix) }
     }
 
-    private func list<O: ListedObject>(_: O.Type, fields: String? = nil) async throws(KubernetesError) -> [O] {
-        try await list(O.self, namespace: namespace, fields: fields)
+    private func list<O: ListedObject>(_: O.Type) async throws(KubernetesError) -> [O] {
+        try await list(O.self, namespace: namespace)
     }
 
     /// The list begins anew once if the server forgets its version between two pages.

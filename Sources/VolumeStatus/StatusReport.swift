@@ -53,7 +53,8 @@ package struct StatusReport: Sendable {
         isAnyLeaseRenewed = snapshot.leases.map { $0.contains { ControllerLease.isRenewed($0, now: now) } }
         let recentDrivers = events.recentDrivers(now: now)
         hasRecentEvent = !recentDrivers.isEmpty
-        drivers = Self.summaries(rows, leases: snapshot.leases, leaseName, now: now).map { summary in
+        let names = foundDrivers
+        drivers = Self.summaries(rows, of: names, leases: snapshot.leases, leaseName, now: now).map { summary in
             var summary = summary
             summary.hasRecentEvent = recentDrivers.contains(summary.name)
             return summary
@@ -76,11 +77,12 @@ package struct StatusReport: Sendable {
         return drivers.subtracting([""]).sorted()
     }
 
-    /// Empty for a claim without a CSI volume; nil if this user may not read the PersistentVolume.
+    /// Empty for a claim without a CSI volume; nil if this user may not read the PersistentVolume, or if it is gone.
     private static func driver(of claim: ListedClaim, _ snapshot: ClusterSnapshot) -> String? {
         guard !claim.volumeName.isEmpty else { return "" }
         guard let volumes = snapshot.volumes else { return nil }
-        return volumes[claim.volumeName]?.driver ?? ""
+        // A volume that is gone, or newer than the list of volumes, may have been one of any driver.
+        return volumes[claim.volumeName]?.driver
     }
 
     private static func podsByClaim(_ pods: [ObjectName: ListedPod]) -> [ObjectName: [ListedPod]] {
@@ -93,8 +95,10 @@ package struct StatusReport: Sendable {
         return byClaim
     }
 
+    /// - Parameter names: all drivers, also those that no row has: the Leases of one may begin with the name of another's.
     private static func summaries(
         _ rows: [VolumeHealthRow],
+        of names: [String],
         leases: [Lease]?,
         _ leaseName: (_ driver: String) -> String,
         now: Int64
@@ -104,11 +108,11 @@ package struct StatusReport: Sendable {
             guard let driver = row.driver, !driver.isEmpty else { continue }
             summaries[driver, default: DriverSummary(name: driver)].add(row)
         }
-        let leaseNames = Dictionary(uniqueKeysWithValues: summaries.keys.map { ($0, leaseName($0)) })
+        let leaseNames = Set(names.map(leaseName))
         return summaries.values.sorted { $0.name < $1.name }.map { summary in
             var summary = summary
-            guard let own = leaseNames[summary.name] else { return summary }
-            let longer = leaseNames.values.filter { $0 != own && $0.hasPrefix(own) }
+            let own = leaseName(summary.name)
+            let longer = leaseNames.filter { $0 != own && $0.hasPrefix(own) }
             summary.lease = leases.map { leases in
                 // The Leases of controllers that run on each node end in the node's name.
                 let leases = leases.filter { lease in

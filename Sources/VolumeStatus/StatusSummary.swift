@@ -26,20 +26,24 @@ package struct StatusSummary: Sendable, Hashable {
         let rows = report.rows.filter { $0.driver != "" }
         let isEveryDriverMonitored = report.drivers.allSatisfy { $0.isMonitored == true }
         let isDriverUnknown = rows.contains { $0.driver == nil }
+        let missing = report.drivers.compactMap { driver in
+            HealthEvents.missingVolumes(of: driver.name, in: snapshot.driverEvents ?? []).map { (driver.name, $0) }
+        }
         addTotals(
             report,
             rows,
             namespace: namespace,
             // Some controllers report by events alone.
-            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil
+            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && missing.isEmpty
         )
+        for (driver, event) in missing { warnings.append("\(driver): \(event.message)") }
         addWarnings(report, rows, leaseName: leaseName, canReadEvents: snapshot.events != nil)
         addNotes(
             report,
             rows,
             snapshot,
             namespace: namespace,
-            isMonitorUnknown: warnings.isEmpty && (!isEveryDriverMonitored || isDriverUnknown)
+            isMonitorUnknown: warnings.count == missing.count && (!isEveryDriverMonitored || isDriverUnknown)
         )
     }
 

@@ -110,7 +110,7 @@ import Testing
             #expect(
                 Set(reasons) == [
                     "reason=VolumeConditionAbnormal", "reason=VolumeConditionNormal", "reason=VolumeHealthUnknown",
-                    "reason=VolumeHealthKnown",
+                    "reason=VolumeHealthKnown", "reason=VolumesVanished", "reason=VolumesFound",
                 ]
             )
             #expect(scene.server.journal.records.allSatisfy { $0.request.verb == .list })
@@ -350,8 +350,8 @@ import Testing
         }
         #expect(
             try await errors([], "/none/a")
-                == "csi-health-monitor: KUBECONFIG names a file that does not exist: /none/a: correct or unset it, "
-                + "or set --kubeconfig\n"
+                == "csi-health-monitor: KUBECONFIG names a file that does not exist or is empty: /none/a: "
+                + "correct or unset it, or set --kubeconfig\n"
         )
         let message = "csi-health-monitor: --kubeconfig: cannot read /none/b: No such file or directory\n"
         #expect(try await errors(["--kubeconfig=/none/b"], "/none/a") == message)

@@ -34,6 +34,8 @@ import Testing
     @Test(arguments: [
         ("Volume data (claim web): Degraded (A): b: c", "data", "web", "Degraded (A): b: c"),
         ("Volume data: gone", "data", nil, "gone"),
+        // As VolumeKindTests has it from an agent.
+        ("Volume data-0, data-1 (claim csi-pvc): gone", "data-0", "csi-pvc", "gone"),
     ])
     func `the text of a node names the volume and the claim`(
         message: String,
@@ -45,7 +47,12 @@ import Testing
         #expect((report.volume, report.claim, report.text) == (volume, claim, text))
     }
 
-    @Test(arguments: ["", "Volume : x", "Volume data", "Volume is not ready: x", "data (claim web): x"])
+    @Test(
+        arguments: [
+            "", "Volume : x", "Volume data", "Volume is not ready: x", "Volume data, is not ready: x", "Volume a, : x",
+            "data (claim web): x",
+        ]
+    )
     func `a text of another form is not of a node`(message: String) {
         #expect(PodVolumeReport(message) == nil)
     }

@@ -434,6 +434,24 @@ import Testing
         #expect(scene.report().drivers.map(\.isMonitored) == [false, true])
     }
 
+    @Test func `which claims are selected does not change whose Lease it is`() {
+        var scene = Scene()
+        scene.claim("a", driver: "d.example")
+        scene.claim("b", driver: "d.example.two")
+        scene.lease(driver: "d.example.two")
+        let report = scene.report(driver: "d.example")
+        #expect(report.drivers.map(\.isMonitored) == [false])
+    }
+
+    @Test func `a claim whose volume is gone is of the driver that its events have`() {
+        var scene = Scene()
+        scene.claim("a", driver: "d.example")
+        scene.snapshot.volumes = [:]
+        #expect(scene.report().rows.map(\.driver) == [nil])
+        scene.event(EventVocabulary.abnormalReason, on: "a", message: "Degraded (R)", first: 8000)
+        #expect(scene.report().rows.map(\.driver) == ["d.example"])
+    }
+
     @Test func `of two pods' events of the same second the same one is shown, whatever the order`() {
         let reports = (0..<20).map { _ in
             var scene = Scene()

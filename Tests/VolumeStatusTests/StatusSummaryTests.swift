@@ -18,6 +18,32 @@ import Testing
         #expect(scene.summary().notes == [])
     }
 
+    /// Until the hold has passed, no claim has an event.
+    @Test func `claims of a driver that does not find its volumes are not called healthy`() {
+        var scene = Scene()
+        scene.claim("a")
+        scene.lease(driver: "d.example")
+        func event(_ reason: String, driver: String = "d.example", at time: Int64) -> ListedEvent {
+            var event = ListedEvent()
+            event.name = ObjectName("default", "\(reason)-\(driver)")
+            event.resourceVersion = "\(time)"
+            (event.kind, event.object, event.reason) = ("CSIDriver", driver, reason)
+            event.component = "csi-pv-monitor-controller-\(driver)"
+            event.message = "The CSI driver does not find 9 of 9 volumes"
+            (event.first, event.last) = (time, time)
+            return event
+        }
+        scene.snapshot.driverEvents = [
+            event("VolumesVanished", at: 9000), event("VolumesFound", at: 8000),
+            event("VolumesVanished", driver: "e.example", at: 9000),
+        ]
+        #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
+        #expect(scene.summary().warnings == ["d.example: The CSI driver does not find 9 of 9 volumes"])
+        scene.snapshot.driverEvents?[1] = event("VolumesFound", at: 9500)
+        #expect(scene.summary().totals == ["The only claim in namespace default is healthy."])
+        #expect(scene.summary().warnings == [])
+    }
+
     @Test func `healthy claims without a monitor are not called healthy`() throws {
         var scene = Scene()
         scene.claim("a")
