@@ -19,7 +19,7 @@ extension CSIClient {
     ///
     /// A driver may be restarted or upgraded behind its socket at any time, so the result does not stay valid for ever.
     /// Every failure is retried, after 1 second at first, later after up to 10 seconds, and is logged when its reason
-    /// changes.
+    /// changes. After a timeout, the next attempt has a connection of its own.
     ///
     /// - Parameters:
     ///   - service: the service whose capabilities the identity has.
@@ -43,6 +43,7 @@ extension CSIClient {
             } catch {
                 try Task.checkCancellation()
                 onFailure(error, began.duration(to: clock.now))
+                if error.code == .status(.deadlineExceeded) { reconnect() }
                 let reason = explanation(of: error)
                 if reason != reported {
                     logger.warning(

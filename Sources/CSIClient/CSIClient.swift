@@ -9,8 +9,8 @@ import Synchronization
 
 /// A client for the CSI driver behind a socket.
 ///
-/// It has one connection, which gRPC makes for the first call and again after it breaks. Calls may run concurrently. A
-/// cancelled call throws a ``CSIError`` with the status Cancelled.
+/// It has one connection, which gRPC makes for the first call, again after it breaks and after ``reconnect()``. Calls
+/// may run concurrently. A cancelled call throws a ``CSIError`` with the status Cancelled.
 ///
 /// Calls are logged with requests and responses at the `trace` level. Secrets are never logged: those that were sent
 /// with a call are removed from everything in its response.
@@ -58,7 +58,7 @@ package final class CSIClient: Sendable {
 
     let configuration: Configuration
     let logger: Logger
-    private let channel: GRPCChannel
+    private let currentChannel: Mutex<GRPCChannel>
     private let observer: @Sendable (CallObservation) -> Void
     private let driver = Mutex(Driver())
 
@@ -74,8 +74,10 @@ package final class CSIClient: Sendable {
         self.configuration = configuration
         self.logger = logger
         self.observer = observer
-        self.channel = try GRPCChannel(target: configuration.address)
+        currentChannel = Mutex(try GRPCChannel(target: configuration.address))
     }
+
+    private var channel: GRPCChannel { currentChannel.withLock { $0 } }
 
     /// Whether the client is connected now. Also starts connecting an idle channel.
     package var isConnected: Bool {
@@ -91,8 +93,23 @@ package final class CSIClient: Sendable {
     /// Waits until the connection breaks, even if another one is open at once: the driver has ended, and may return as
     /// another version. Returns at once when there is no connection, and on cancellation.
     package func waitUntilDisconnected() async {
+        let channel = channel
         while !Task.isCancelled, channel.connectivityState(tryToConnect: false) == .ready {
             if await channel.changesConnectivity(from: .ready, timeout: .seconds(60)) { return }
+        }
+    }
+
+    /// Lets the next call make a connection of its own: a process that no longer has the driver's socket may keep an
+    /// existing one open. Calls in flight go on; the earlier connection is closed when they have ended.
+    ///
+    /// Nothing happens after ``shutdown()``.
+    package func reconnect() {
+        guard let new = channel.reopened() else { return }
+        // The earlier one is released when the lock is not held any more.
+        _ = currentChannel.withLock { channel in
+            let earlier = channel
+            channel = new
+            return earlier
         }
     }
 

@@ -31,6 +31,7 @@ package final class GRPCChannel: Sendable {
     }
 
     private let target: GRPCTarget
+    private let configuration: Configuration
     let queue: CompletionQueue
     /// While this lock is held, only gRPC core's own locks are taken.
     private let state: Mutex<State>
@@ -40,17 +41,28 @@ package final class GRPCChannel: Sendable {
     /// - Parameter target: an address as gRPC takes it (`unix:///run/csi/socket`, `dns:///host:port`), or the path of a
     ///   Unix domain socket.
     /// - Throws: InvalidArgument, when `target` is empty or its socket path is invalid: see ``checkTarget(_:)``.
-    package init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
-        self.target = try GRPCTarget(target)
+    package convenience init(target: String, configuration: Configuration = Configuration()) throws(GRPCError) {
+        self.init(try GRPCTarget(target), configuration)
+    }
+
+    private init(_ target: GRPCTarget, _ configuration: Configuration) {
+        self.target = target
+        self.configuration = configuration
         queue = CompletionQueue()
         // grpc.h: never NULL; on an error it is a channel whose calls all fail.
-        unsafe state = Mutex(State(handle: Self.makeChannel(self.target, configuration)))
+        unsafe state = Mutex(State(handle: Self.makeChannel(target, configuration)))
     }
 
     deinit {
         // No call is in flight, because a call retains the channel. The queue's thread then ends on its own.
         state.withLock { $0.isShutDown = true }
         destroyWhenIdle()
+    }
+
+    /// Another channel to the same target, with a connection of its own, which is not made yet; nil after
+    /// ``shutdown()``.
+    package func reopened() -> GRPCChannel? {
+        state.withLock { $0.isShutDown } ? nil : GRPCChannel(target, configuration)
     }
 
     /// Calls a unary method and returns the response.

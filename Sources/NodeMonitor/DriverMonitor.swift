@@ -66,17 +66,26 @@ final class DriverMonitor: Sendable {
     /// - Throws: ``DriverRenamedError`` without a registered name; `CancellationError`.
     func run() async throws {
         do {
+            var connectedSocket = socket
+            // An earlier process may keep its connections open, even one that no longer responds.
+            func reconnectIfReplaced() {
+                let current = socket
+                guard current != connectedSocket else { return }
+                client.reconnect()
+                connectedSocket = current
+            }
             while true {
-                let before = socket
+                reconnectIfReplaced()
                 let identity = try await client.waitForIdentity(of: .node, clock: time.clock) { error, _ in
                     didFail(client.explanation(of: error))
+                    reconnectIfReplaced()
                 }
                 guard try isExpected(identity.name) else {
                     try await time.sleep(for: Self.pauseOfOther)
                     continue
                 }
                 // A socket that was created meanwhile may not be the one that responded.
-                try await monitor(identity, socket: before == socket ? before : nil)
+                if connectedSocket == socket { try await monitor(identity, socket: connectedSocket) }
                 try await time.sleep(for: Self.pause)
             }
         } catch {
@@ -106,7 +115,7 @@ final class DriverMonitor: Sendable {
         }
         try await withThrowingTaskGroup { group in
             group.addTask { try await self.probeVolumes(of: identity.name, wakeUp: signal) }
-            group.addTask { try await self.check(identity) }
+            group.addTask { try await self.check(identity, socket: socket) }
             try await group.next()
             group.cancelAll()
         }
@@ -114,8 +123,12 @@ final class DriverMonitor: Sendable {
     }
 
     /// Calls Probe in every interval, and reads the capabilities again every five minutes or when they are outdated.
-    /// Returns when the connection is broken and when the driver is another version.
-    private func check(_ identity: DriverIdentity) async throws {
+    /// Returns when the connection is broken, when the driver is another version, and when another process has created
+    /// the socket, whether the earlier one still responds or not.
+    ///
+    /// Source: the kubelet connects for each of its calls, so it reaches the process that has the socket (Kubernetes,
+    /// `newGrpcConn` in pkg/volume/csi/csi_client.go).
+    private func check(_ identity: DriverIdentity, socket: SocketIdentity?) async throws {
         let interval = context.configuration.monitorInterval
         var identity = identity
         var identified = now
@@ -126,6 +139,7 @@ final class DriverMonitor: Sendable {
         while true {
             logEndedFailures()
             guard let end = await wait(atMost: interval, orUntilOutdated: true) else { return }
+            if let new = self.socket, new != socket { return didFail("the socket at \(address) was created again") }
             let isOutdated = end == .outdated
             do throws(CSIError) {
                 if isOutdated || isUnresponsive || now >= identified + Self.identificationInterval {

@@ -74,6 +74,35 @@ import Testing
         #expect(log.text().contains("notice CSI driver is ready"))
     }
 
+    /// Source: unix(7); a server whose socket file was replaced keeps its connections.
+    @Test func `a new driver is identified while an earlier process holds its connection and does not respond`()
+        async throws
+    {
+        try await withDriver { stuck, client in
+            stuck.intercept { _ in .fail(.deadlineExceeded, "no response") }
+            let clock = ManualClock()
+            let identification = Task { try await client.waitForIdentity(clock: clock) }
+            await clock.sleeper(ofAtLeast: .seconds(1))
+            let driver = SimulatedDriver(socket: stuck.socket, configuration: .init(name: "new.example"))
+            try driver.start()
+            clock.advance(by: .seconds(1))
+            #expect(try await identification.value.name == "new.example")
+            #expect(stuck.journal.calls("Probe").count == 1)
+            await driver.stop()
+        }
+    }
+
+    @Test func `nothing connects again after the shutdown`() async throws {
+        try await withDriver { driver, client in
+            try await client.probe()
+            await client.shutdown()
+            client.reconnect()
+            let error = await #expect(throws: CSIError.self) { try await client.probe() }
+            #expect(error?.code == .status(.cancelled))
+            #expect(driver.journal.calls("Probe").count == 1)
+        }
+    }
+
     @Test func `a driver without a name is not accepted`() async throws {
         try await withDriver(.init(name: "")) { driver, client in
             let clock = ManualClock()

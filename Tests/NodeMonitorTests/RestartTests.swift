@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import GRPCTransport
 import HealthMonitorTestKit
 import NodeMonitor
 import Testing
@@ -90,6 +91,33 @@ import Testing
             scene.set("gone", ofVolume: Self.handle)
             try await scene.advance(untilProbedAgain: Self.handle, 3)
             #expect(try scene.events().map { $0["count"] } == [1])
+        }
+    }
+
+    /// As after a forced deletion of the driver's pod on a node where its process hangs in the kernel.
+    @Test(arguments: [nil, .deadlineExceeded, .failedPrecondition] as [GRPCStatus.Code?])
+    func `the driver that has the socket is monitored, also while an earlier process keeps its connections`(
+        failure: GRPCStatus.Code?
+    ) async throws {
+        try await NodeScene.run { scene in
+            try scene.createPod()
+        } _: { scene, monitor in
+            try await scene.advance(untilProbed: Self.handle, 1)
+            if let failure {
+                scene.driver.intercept { _ in .fail(failure, "not this one") }
+                try await scene.advance {
+                    monitor.status().drivers.first.map { !$0.isConnected || $0.isHanging } == true
+                }
+            }
+            let driver = SimulatedDriver(socket: scene.driver.socket, configuration: .legacyNode)
+            driver.set(nodeCondition: .abnormal("gone"), ofVolume: Self.handle)
+            try driver.start()
+            try await scene.advance(untilEvents: 1)
+            #expect(try scene.events().first?["message"]?.string?.hasSuffix("gone") == true)
+            let calls = scene.driver.journal.records.count
+            try await scene.advance { driver.journal.calls("NodeGetVolumeStats").count > 5 }
+            #expect(scene.driver.journal.records.count == calls)
+            await driver.stop()
         }
     }
 
