@@ -67,16 +67,20 @@ extension NodeHealthState {
         var unresponsive: [NodeHealthSnapshot.UnresponsiveVolume] = []
         for (key, record) in volumes.sorted(by: { $0.value.precedes($1.value) }) {
             let driver = record.volume.driver
+            // A driver that cannot report health is not called for its volumes: that a call had no response is over.
+            let isProbed = drivers[driver]?.isSupported != false
+            let isUnresponsive = isProbed && record.failure == .deadlineExceeded
             counts[driver, default: .init()].count(
                 record,
-                isBackingOff: drivers[driver]?.isBackingOff(key) == true
+                isUnresponsive: isUnresponsive,
+                isBackingOff: isProbed && drivers[driver]?.isBackingOff(key) == true
             )
             if let health = record.health, !health.isClear {
                 // The event of an earlier process may be older.
                 let since = min(record.healthSince, events.since(key) ?? record.healthSince)
                 unhealthy.append(.init(volume: record.target, conditions: health.conditions, since: since))
             }
-            if record.failure == .deadlineExceeded {
+            if isUnresponsive {
                 let last = record.lastResponse ?? record.probedSince ?? now
                 unresponsive.append(.init(volume: record.target, age: max(.zero, now - last)))
             }
@@ -104,7 +108,7 @@ extension NodeHealthState {
 }
 
 extension NodeHealthSnapshot.Counts {
-    fileprivate mutating func count(_ record: VolumeRecord, isBackingOff: Bool) {
+    fileprivate mutating func count(_ record: VolumeRecord, isUnresponsive: Bool, isBackingOff: Bool) {
         if record.probedSince == nil {
             waiting += 1
         } else if let health = record.health, !health.isClear {
@@ -114,7 +118,7 @@ extension NodeHealthSnapshot.Counts {
         } else {
             unknown += 1
         }
-        if record.failure == .deadlineExceeded { unresponsive += 1 }
+        if isUnresponsive { unresponsive += 1 }
         if isBackingOff { backingOff += 1 }
     }
 }

@@ -82,13 +82,11 @@ import Testing
     }
 
     private static func node(_ name: String, counts: NodeHealthSnapshot.Counts) -> NodeHealthSnapshot.Driver {
-        let isUnreachable = name == "a.csi"
-        return .fixture(
-            name,
-            counts: counts,
-            storage: isUnreachable
-                ? StorageHealth([StorageHealth.Condition(status: .unreachable, reason: "PathDown", message: "m")]) : nil
-        )
+        let statuses: [(StorageHealth.Status, String)] = [
+            (.unreachable, "PathDown"), (.unknown(7), "Later"), (.unknown(8), "Later"),
+        ]
+        let storage = StorageHealth(statuses.map { .init(status: $0, reason: $1, message: "m") })
+        return .fixture(name, counts: counts, storage: name == "a.csi" ? storage : nil)
     }
 
     private static func volume(_ driver: String, pod: String, names: [String], claim: String?) -> NodeVolume {
@@ -155,6 +153,7 @@ import Testing
             #"csi_node_volume_health_status{\#(scratch),status="Inaccessible"} 1"#,
             "csi_node_volume_unanswered_seconds{\(database)} 400", "csi_node_volume_flapping{\(logs)} 1",
             #"csi_node_storage_backend_health_status{driver_name="a.csi",status="StorageUnreachable",reason="PathDown"} 1"#,
+            #"csi_node_storage_backend_health_status{driver_name="a.csi",status="Unknown",reason="Later"} 1"#,
             #"csi_volume_health_volumes{driver_name="a.csi",state="healthy"} 5"#,
             #"csi_volume_health_volumes{driver_name="a.csi",state="unhealthy"} 2"#,
             #"csi_volume_health_volumes{driver_name="a.csi",state="unknown"} 1"#,
@@ -183,6 +182,9 @@ import Testing
         ] {
             #expect(text.contains("\n\(line)\n"), "\(line)")
         }
+        let samples = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+            .compactMap { line in line.lastIndex(of: " ").map { line[..<$0] } }
+        #expect(Set(samples).count == samples.count)
     }
 
     @Test func `volumes of drivers that are not monitored have no series`() {

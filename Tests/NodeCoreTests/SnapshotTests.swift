@@ -39,6 +39,22 @@ struct SnapshotTests {
         #expect(snapshot.pods == 2)
     }
 
+    @Test func `a volume of a driver that cannot report health any more is not without a response`() {
+        var node = Simulation()
+        node.respond = { _, _ in (.failed(.deadlineExceeded), .seconds(15)) }
+        node.list(.named("a"))
+        node.run(for: .seconds(120))
+        #expect(node.state.snapshot(at: node.now).unresponsive.count == 1)
+        node.state.capabilitiesRead(driverName, NodeCapabilities(strategy: .none), at: node.now)
+        node.run(for: .seconds(120))
+        let snapshot = node.state.snapshot(at: node.now)
+        #expect(snapshot.unresponsive.isEmpty)
+        let counts = snapshot.drivers.first?.counts
+        #expect(counts?.unresponsive == 0)
+        #expect(counts?.backingOff == 0)
+        #expect(counts?.unknown == 1)
+    }
+
     @Test(.tags(.rule1)) func `a healthy volume without a response is not counted as healthy`() {
         var node = Simulation()
         node.list(.named("a"))

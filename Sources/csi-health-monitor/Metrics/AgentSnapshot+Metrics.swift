@@ -164,7 +164,9 @@ extension NodeHealthSnapshot {
                     labelNames: ["driver_name", "status", "reason"]
                 ),
                 samples: monitored.flatMap { driver in
-                    (driver.storage?.conditions ?? []).map { ([driver.name, $0.status.name, $0.reason], 1) }
+                    // Types that are not known have one name.
+                    Set((driver.storage?.conditions ?? []).map { [driver.name, $0.status.name, $0.reason] })
+                        .map { ($0, 1) }
                 }
             ),
         ]
