@@ -293,11 +293,22 @@ import Testing
         try await SimulatedAPIServer.withServer { server in
             try server.create(Self.manifests[1].manifest)
             try await Kubectl.with(server) { kubectl in
-                async let output = kubectl("wait", "pvc/csi-pvc", "--for=delete", "--timeout=60s")
-                let record = await server.journal.first { $0.request.verb == .watch }
-                #expect(record?.code == 200)
-                try server.delete(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
-                #expect(try await output == "persistentvolumeclaim/csi-pvc condition met\n")
+                let output = try await withThrowingTaskGroup(of: String?.self) { group in
+                    group.addTask { try await kubectl("wait", "pvc/csi-pvc", "--for=delete", "--timeout=3600s") }
+                    group.addTask {
+                        let record = await server.journal.first { $0.request.verb == .watch }
+                        #expect(record?.code == 200)
+                        try server.delete(kind: "PersistentVolumeClaim", namespace: "default", name: "csi-pvc")
+                        return nil
+                    }
+                    // A kubectl that ends without a watch ends the wait for one.
+                    defer { group.cancelAll() }
+                    while let output = try await group.next() {
+                        if let output { return output }
+                    }
+                    return ""
+                }
+                #expect(output == "persistentvolumeclaim/csi-pvc condition met\n")
             }
         }
     }
