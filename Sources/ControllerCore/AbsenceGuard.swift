@@ -21,13 +21,16 @@
 /// | any longer than ``AbsenceLimits/hold`` | any | report |
 ///
 /// Many are more than the limits, those reported early included, or all of two or more. While the driver is suspected
-/// no volume is reported early. The suspicion ends when few are missing: those must then be confirmed again.
+/// no volume is reported early. The suspicion ends when few are missing: those must then be confirmed again, and
+/// ``AbsenceLimits/hold`` still counts from when they were first missing.
 ///
 /// Pure: time is passed in. The methods that are called for each response do not iterate over the missing volumes.
 struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
     private struct Missing {
         /// When the volume was first not found.
         var since: Duration
+        /// From when on all others are probed before it is reported early (`settling`).
+        var settlesFrom: Duration
         /// When it was last not found.
         var lastMissed: Duration
         /// Two calls, two complete lists, or a list and a call did not find it.
@@ -39,6 +42,15 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         /// The value of ``found`` when it was first not found.
         var foundBefore: UInt64
         var isReported = false
+
+        init(since: Duration, lastMissed: Duration, awaitsCall: Bool, needsHold: Bool, foundBefore: UInt64) {
+            self.since = since
+            settlesFrom = since
+            self.lastMissed = lastMissed
+            self.awaitsCall = awaitsCall
+            self.needsHold = needsHold
+            self.foundBefore = foundBefore
+        }
 
         var isHeld: Bool { !isReported && (isConfirmed || !awaitsCall) }
     }
@@ -147,7 +159,9 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
         let others = min(3, used - missing.count)
         // Either all other volumes were probed meanwhile and are not missing, or this is the only one and others were
         // found.
-        guard now - entry.since >= settling || (unreported == 1 && found &- entry.foundBefore >= UInt64(max(0, others)))
+        guard
+            now - entry.settlesFrom >= settling
+                || (unreported == 1 && found &- entry.foundBefore >= UInt64(max(0, others)))
         else { return false }
         earlyReports.append(now)
         report(key, entry)
@@ -178,13 +192,10 @@ struct AbsenceGuard<Key: Hashable & Sendable>: Sendable {
             suspicion = nil
             for (key, entry) in missing where !entry.isReported {
                 if entry.isHeld { held -= 1 }
-                missing[key] = Missing(
-                    since: now,
-                    lastMissed: now,
-                    awaitsCall: true,
-                    needsHold: entry.needsHold,
-                    foundBefore: found
-                )
+                var entry = entry
+                (entry.isConfirmed, entry.awaitsCall) = (false, true)
+                (entry.settlesFrom, entry.foundBefore) = (now, found)
+                missing[key] = entry
             }
         }
     }

@@ -72,16 +72,17 @@ extension HealthState {
     /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
         reviewResponses(at: now)
-        guard probesEveryVolume, let round = probes?.completedRound(at: now), round.isConfirmed else {
+        guard probesEveryVolume, let round = probes?.completedRound(at: now) else {
             reviewLastingOutage(at: now)
             return nil
         }
         // Before the first round, what an earlier leader reported is not refuted.
         reviewOutage(isSweepComplete: round.responses > 0 || round.volumes == 0, at: now)
-        if !absences.isEmpty {
+        if !absences.isEmpty || absences.suspicion != nil {
             absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
             reviewAbsences(at: now)
-            reviewLocality()
+            // Each volume that was missing was so for two calls.
+            if round.isConfirmed { reviewLocality() }
         }
         return round
     }
@@ -125,7 +126,7 @@ extension HealthState {
             case .run(let handle):
                 // The response to the call under way counts for this one too.
                 if rechecks?.begin(handle) == false { continue }
-            case .wait(let due): step = nextRecheck(at: now, otherwise: due)
+            case .wait(let due): step = nextRecheck(at: now, otherwise: due ?? endOfEmptyRound(after: now))
             }
             guard case .run(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
             probes?.remove(handle)
@@ -135,6 +136,12 @@ extension HealthState {
             // It is not probed any more, so what was known becomes stale.
             if probesEveryVolume { index.update(number) { $0.health = .unknown } }
         }
+    }
+
+    /// Without volumes nothing is due, and each interval is complete all the same (``completedRound(at:)``).
+    private func endOfEmptyRound(after now: Duration) -> Duration? {
+        guard probesEveryVolume, let probes, probes.count == 0, probes.roundEnd > now else { return nil }
+        return probes.roundEnd
     }
 
     /// Applies the result of a call for one volume, which ``nextProbe(at:)`` or ``endSweep(_:at:)`` returned. A failed
@@ -155,6 +162,8 @@ extension HealthState {
                     sweep.recovered.remove(handle)
                     report.isHealthy ? recovered(handle) : callRecoveries.relapsed(handle)
                     setHealth(VolumeState(report.conditions), of: handle, at: now)
+                } else {
+                    endMissing(handle, at: now)
                 }
             }
             outcome = .responded

@@ -73,6 +73,25 @@ extension HealthState {
         statuses.observe(reported: shownState(on: claim, wanted: state), for: claim, at: now)
     }
 
+    /// The API server responded to conditions in `status.healthStatus` of a claim in this namespace, with or without the
+    /// field. Where it is known to keep the field, an admission webhook of one namespace may remove it: that it keeps it no
+    /// longer follows from three namespaces, or from all with unhealthy volumes, without one in between that has kept it.
+    ///
+    /// - Returns: whether ``keepsHealthStatus`` has changed.
+    package mutating func healthStatusReturned(isKept: Bool, in namespace: String, at now: Duration) -> Bool {
+        if isKept {
+            droppingNamespaces = []
+        } else if keepsHealthStatus == true {
+            droppingNamespaces.insert(namespace)
+            var unhealthy: Set<String> = [namespace]
+            for (claim, _) in events.unhealthy where unhealthy.count < 3 {
+                if let claim = index.claim(claim) { unhealthy.insert(claim.key.namespace) }
+            }
+            guard droppingNamespaces.count >= unhealthy.count else { return false }
+        }
+        return setKeepsHealthStatus(isKept, at: now)
+    }
+
     /// Sets whether the API server keeps `status.healthStatus`.
     ///
     /// - Returns: whether this is a change.

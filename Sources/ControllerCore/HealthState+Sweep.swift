@@ -13,7 +13,8 @@ package import HealthCore
 /// |---|---|---|---|---|
 /// | conditions | no | its conditions are reported | conditions of all entries | conditions of all entries |
 /// | conditions | yes | - | known conditions and those of all entries | conditions of all entries |
-/// | only unknown types | any | an event for each; not healthy (rule 6) | - | - |
+/// | only unknown types | as missing | an event for each; recovered, health unknown | - | - |
+/// | only unknown types | otherwise | an event for each; not healthy (rule 6) | - | - |
 /// | healthy | no | healthy | - | - |
 /// | healthy | yes | - | - | recovered, unless another entry has a condition |
 /// | without health | as missing | recovered, health unknown | - | probed, if the driver has a call for it |
@@ -123,6 +124,7 @@ extension HealthState {
         if state.isClear {
             // Only conditions of unknown types: known conditions stay as they are (rule 6).
             index.update(handle) { if $0.health == .healthy { $0.health = .unknown } }
+            endMissing(handle, at: now)
         } else if !isKnownUnhealthy(handle) {
             setHealth(state, of: handle, observed: sweep.began, at: now)
         }
@@ -377,8 +379,9 @@ extension HealthState {
         guard let name = index.volumeHandle(handle) else { return }
         var all = VolumeHealthReport(volumeHandle: name, conditions: state.conditions)
         for claim in index.claims(of: handle) {
+            let before = driverState(on: claim) ?? unhealthyState(of: claim)
             // The list has the volume, so it is no longer missing.
-            let known = (driverState(on: claim)?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
+            let known = (before?.conditions ?? []).filter { $0 != .notFound(volumeHandle: name) }
             all.merge(VolumeHealthReport(volumeHandle: name, conditions: known))
         }
         setHealth(VolumeState(all.conditions), of: handle, observed: observed, at: now)
@@ -390,6 +393,11 @@ extension HealthState {
         index.update(handle) { $0.isMissing = false }
         absences.wasFound(handle)
         refuteLocality(byFinding: handle)
+        endMissing(handle, at: now)
+    }
+
+    /// Ends a report that the volume is missing: the driver has it, and shows nothing that is health.
+    mutating func endMissing(_ handle: HandleNumber, at now: Duration) {
         guard let name = index.volumeHandle(handle), isKnownUnhealthy(handle) else { return }
         let missing = VolumeState([.notFound(volumeHandle: name)]).fingerprint
         guard index.claims(of: handle).contains(where: { isReportedOrHeldBack(missing, on: $0) }) else { return }

@@ -108,6 +108,8 @@ package struct HealthState: Sendable {
     package internal(set) var keepsHealthStatus: Bool?
     /// The namespaces of the last ``nextStatusTrial()``s, until each of them has had a turn.
     var triedNamespaces: Set<String> = []
+    /// The namespaces in which `status.healthStatus` was dropped since it was last kept.
+    var droppingNamespaces: Set<String> = []
     var sweep = Sweep()
     /// Set while single volumes can be probed: all of them, or those for which lists are not enough.
     var probes: ProbeSchedule<String>?

@@ -82,6 +82,15 @@ extension NodeFailures {
     /// How many events wait or are under way.
     package var waitingReports: Int { queue.backlog.depth }
 
+    /// An event was recorded, as ``HealthCore/ReportQueue/recorded(_:count:at:)``.
+    package mutating func recorded(
+        _ report: PendingReport<NodeFailureKey, NodeFailureState, Claim>,
+        count: Int,
+        at now: Duration
+    ) {
+        queue.recorded(report, count: count, at: now)
+    }
+
     /// Completes an event.
     ///
     /// - Returns: whether the outcome is a failure worth a warning: the first of its claim, of its namespace, or of

@@ -216,7 +216,7 @@ extension HealthMonitor {
         let termBegan = progress.termBegan
         let isWithoutList = prober.isWithoutList
         let configuration = context.configuration
-        let lastSweep = prober.withTerm { $0.lastSweep }
+        let (lastSweep, probeInterval) = prober.withTerm { ($0.lastSweep, $0.probeInterval) }
         func failure(of dependency: Dependency) -> MonitorStatus.Failure? {
             context.dependencies.failure(of: dependency).map { .init(age: now - $0.since, reason: $0.reason) }
         }
@@ -232,7 +232,9 @@ extension HealthMonitor {
             ].compactMap(\.self),
             termAge: termBegan.map { now - $0 },
             sweepAge: termBegan == nil ? nil : lastSweep.map { now - $0 },
-            sweepInterval: isWithoutList ? configuration.monitorInterval : configuration.listVolumesInterval,
+            // Longer than configured where calls are slow or limited.
+            sweepInterval: isWithoutList
+                ? max(configuration.monitorInterval, probeInterval ?? .zero) : configuration.listVolumesInterval,
             driverProblem: driverProblem()
         )
     }

@@ -105,7 +105,15 @@ struct NodeWatcher: Sendable {
         } complete: { report, outcome, now in
             nodes.withLock { $0.complete(report, outcome, at: now) }
         } send: { report in
-            try await reporter.record(event(report), on: report.claim, isKnown: report.cause == .refresh)
+            try await reporter.record(
+                event(report),
+                on: report.claim,
+                isKnown: report.cause == .refresh,
+                knownCount: report.count
+            ) { count in
+                let recordedAt = context.now
+                nodes.withLock { $0.recorded(report, count: count, at: recordedAt) }
+            }
         }
     }
 

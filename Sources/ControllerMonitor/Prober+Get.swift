@@ -42,7 +42,10 @@ extension Prober {
         if before.events != after.events { state.events.signal() }
         if before.responseEvents != after.responseEvents { state.responseEvents.signal() }
         if before.outages != after.outages { state.outages.signal() }
-        if let round { withTerm { $0.lastRound = round } }
+        withTerm { term in
+            term.probeInterval = interval
+            if let round { term.lastRound = round }
+        }
         // A round counts as a sweep, even if some calls failed, but not if all calls failed.
         if let round, round.responses > 0 || round.volumes == 0 {
             sweepEnded(at: now)

@@ -24,6 +24,8 @@ final class Prober: Sendable {
         var lastSweep: Duration?
         /// Where volumes are probed one by one: the last interval that has ended.
         var lastRound: ProbeRound?
+        /// Where volumes are probed one by one: the time from one probe of a volume to its next that is achieved.
+        var probeInterval: Duration?
         /// The counts after the last sweep, to log changes.
         var lastCounts = UnhealthyCounts()
 

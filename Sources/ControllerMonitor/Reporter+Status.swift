@@ -73,23 +73,30 @@ extension Reporter {
     }
 
     /// Writes what the claim's status lacks: the field, the condition, or both, one after the other.
+    ///
+    /// - Throws: `invalid` when the field was dropped from this claim alone.
     private func applyChange(
         for report: PendingReport<ClaimNumber, VolumeState, Claim>,
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
         func change() -> StatusChange? { context.state.withLock { $0.statusChange(for: report) } }
         let since = context.state.withLock { $0.since(report) }
+        var isDropped = false
 
         if let change = change(), let field = change.field, try await keepsField(of: change), context.gate.isLeading {
             let written = try await patch(change.claim, field, since: since)
             accept(written)
-            if !field.conditions.isEmpty { setKeepsField(written.hasHealthStatus) }
+            if !field.conditions.isEmpty {
+                setKeepsField(written.hasHealthStatus, in: change.claim.key.namespace)
+                isDropped = !written.hasHealthStatus && context.state.withLock { $0.keepsHealthStatus } == true
+            }
             context.logger.info("Updated status.healthStatus", metadata: metadata)
         }
         // The change again: the first write may have changed the claim, and shown whether the API server keeps the
         // field.
         guard let change = change() else { return .gone }
-        if let condition = change.condition {
+        // A field that was dropped does not take the place of a condition.
+        if let condition = change.condition, !(isDropped && condition == .remove) {
             guard context.gate.isLeading else { return .refused }
             let patch = MergePatch.condition(
                 condition,
@@ -106,6 +113,13 @@ extension Reporter {
             )
             accept(written)
             context.logger.info("Updated claim condition", metadata: metadata)
+        }
+        if isDropped {
+            throw KubernetesError(
+                code: .invalid,
+                message: "the API server keeps status.healthStatus of other claims, but not of this one: an admission "
+                    + "webhook may remove it, or the feature gate CSIVolumeHealth is off since"
+            )
         }
         return .reported
     }

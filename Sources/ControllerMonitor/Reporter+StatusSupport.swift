@@ -17,7 +17,7 @@ extension Reporter {
         guard field.isUncertain else { return true }
         do {
             let response = try await patch(change.claim, field, since: context.now, dryRun: true)
-            setKeepsField(response.hasHealthStatus)
+            setKeepsField(response.hasHealthStatus, in: change.claim.key.namespace)
             return response.hasHealthStatus
         } catch {
             // An admission webhook with side effects refuses dry runs: the write itself shows it.
@@ -26,10 +26,10 @@ extension Reporter {
         }
     }
 
-    func setKeepsField(_ isKept: Bool) {
+    func setKeepsField(_ isKept: Bool, in namespace: String) {
         if !isKept { context.observer(.statusWriteDropped) }
         let found = context.now
-        guard context.state.update({ $0.setKeepsHealthStatus(isKept, at: found) }),
+        guard context.state.update({ $0.healthStatusReturned(isKept: isKept, in: namespace, at: found) }),
             statusSupport.isFirst(keepsStatus: isKept)
         else {
             return
@@ -53,7 +53,7 @@ extension Reporter {
         while true {
             let (isNeeded, isKept) = context.state.withLock { ($0.needsStatusMaintenance, $0.keepsHealthStatus) }
             guard isNeeded else {
-                support = SupportReview()
+                support.suspend()
                 await context.state.maintenance.wait()
                 try Task.checkCancellation()
                 continue
@@ -100,7 +100,7 @@ extension Reporter {
         else { return }
         let written = try await patch(trial.claim, trial.field, since: trial.since)
         accept(written)
-        setKeepsField(written.hasHealthStatus)
+        setKeepsField(written.hasHealthStatus, in: trial.claim.key.namespace)
     }
 
     /// Removes the conditions that are outdated, one after the other. A namespace in which a request fails is left for

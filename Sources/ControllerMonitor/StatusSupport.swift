@@ -14,7 +14,7 @@ final class StatusSupport: Sendable {
 
 /// When to check again whether the API server keeps `status.healthStatus`: soon at first, because an API server that
 /// has just started may not know its features, then less often, at last every ten minutes, and whenever its version
-/// changes.
+/// changes. A server that is found to keep it now and then is not checked sooner: each finding costs a write per claim.
 struct SupportReview: Sendable {
     /// How often the version is read.
     static let versionInterval = Duration.seconds(60)
@@ -25,9 +25,12 @@ struct SupportReview: Sendable {
     private var trials = 0
     private var nextTrial: Duration?
 
+    /// Nothing is checked until ``pause(at:)``.
+    mutating func suspend() { nextTrial = nil }
+
     /// How long to wait until something is due.
     mutating func pause(at now: Duration) -> Duration {
-        let trial = nextTrial ?? now + Self.backoff.delay(afterFailures: 1)
+        let trial = nextTrial ?? now + Self.backoff.delay(afterFailures: trials + 1)
         nextTrial = trial
         return max(min(trial, nextVersion ?? trial) - now, .zero)
     }

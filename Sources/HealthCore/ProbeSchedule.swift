@@ -121,8 +121,14 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { healthy.count + unhealthy.count }
 
-    /// The time from one probe of a volume to its next that was achieved recently; never less than ``interval``.
-    package var effectiveInterval: Duration { max(interval, longestGaps.last, longestGaps.current) }
+    /// The time from one probe of a volume to its next: what was achieved recently, and never less than ``interval`` or
+    /// than the minimum gaps of all volumes take.
+    package var effectiveInterval: Duration {
+        max(interval, longestGaps.last, longestGaps.current, minimumGap * entries.count)
+    }
+
+    /// When the current round ends, unless volumes are late.
+    package var roundEnd: Duration { roundBegan + interval }
 
     package func contains(_ key: Key) -> Bool {
         entries[key] != nil
@@ -335,7 +341,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
 
     /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
-        let end = roundBegan + interval
+        let end = roundEnd
         guard now >= end else { return nil }
         dropStaleItems()
         let isLate = [healthy.first?.due, unhealthy.first?.due].contains { $0.map { $0 < end } ?? false }

@@ -332,7 +332,7 @@ extension ReportQueue {
             entry.isUncertain = false
             entry.lost = nil
             entry.lastReported = now
-            backoffs[report.key] = nil
+            backoffs[report.key] = backoff(after: attempt, of: report.key, entry, at: now)
             firstFailures[report.key] = nil
         case .refused, .failed:
             if end.isCommon { break }
@@ -355,6 +355,21 @@ extension ReportQueue {
         }
         put(entry, for: report.key, at: now)
         return isFirst
+    }
+
+    /// The back-off after a successful attempt: none, unless the API server does not show what was written, as with an
+    /// admission policy that changes it. The first such attempt may have met a change by another client, and is repeated
+    /// at once.
+    private func backoff(after attempt: Attempt, of key: Key, _ entry: Entry, at now: Duration) -> RetryBackoff? {
+        let written = Self.fingerprint(attempt.state)
+        guard let observed = attempt.observed, Self.reported(observed)?.fingerprint != written,
+            entry.current.map({ Self.fingerprint($0) }) == written
+        else { return nil }
+        let failures = backoffs[key].map { $0.failures + 1 } ?? 0
+        return RetryBackoff(
+            failures: failures,
+            notBefore: failures == 0 ? now : now + timing.backoff(afterFailures: failures)
+        )
     }
 
     /// Applies what an outcome means for other reports.

@@ -3,7 +3,8 @@
 
 extension VolumeState {
     /// Parses the summary in an event of an earlier leader; nil when the text does not describe a state with this
-    /// fingerprint: another client has changed it, or it was truncated.
+    /// fingerprint: another client has changed it, or it was truncated. A state has at most
+    /// ``VolumeHealthReport/maximumConditions`` conditions; a text with more was made up.
     ///
     /// - Parameter summary: as ``Swift/Collection/summary`` of conditions returns it.
     package init?(summary: String, fingerprint: Fingerprint) {
@@ -16,6 +17,7 @@ extension VolumeState {
         // A message may contain the separator: a part that begins no condition belongs to the previous message.
         for part in summary.split(separator: "; ", omittingEmptySubsequences: false) {
             if let condition = VolumeHealthCondition(summary: part) {
+                guard conditions.count < VolumeHealthReport.maximumConditions else { return nil }
                 conditions.append(condition)
             } else if let last = conditions.popLast() {
                 let message = "\(last.message); \(part)"

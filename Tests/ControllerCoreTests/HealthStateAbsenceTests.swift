@@ -41,6 +41,24 @@ struct HealthStateAbsenceTests {
         #expect(reasons(healthState.reportAll(at: .seconds(900))) == [[]])
     }
 
+    /// The condition's type is one of a later CSI version.
+    @Test(arguments: [true, false])
+    mutating func `a missing volume that returns with an unknown condition is not missing any more`(isListed: Bool) {
+        let strange = UnknownCondition(type: 9, reason: "Odd", message: "m")
+        let report = VolumeHealthReport(volumeHandle: "h1", conditions: [], unknownConditions: [strange])
+        for second in [0, 300, 600] {
+            healthState.sweep(second == 0 ? [.healthy("h1")] : [], Self.everyVolume, at: .seconds(second))
+        }
+        #expect(reasons(healthState.reportAll(at: .seconds(600))) == [["VolumeNotFound"]])
+        if isListed {
+            healthState.sweep([report], Self.everyVolume, at: .seconds(900))
+        } else {
+            healthState.receive(.report(report), ofVolumeHandle: "h1", at: .seconds(900))
+        }
+        #expect(reasons(healthState.reportAll(at: .seconds(900))) == [[]])
+        #expect(healthState.health(ofVolumeHandle: "h1") == .unknown)
+    }
+
     @Test(.tags(.rule4)) mutating func `only consecutive lists count`() {
         healthState.sweep([.healthy("h1")], Self.everyVolume, at: .zero)
         for second in 1...10 {

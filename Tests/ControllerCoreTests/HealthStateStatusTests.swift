@@ -102,6 +102,26 @@ struct HealthStateStatusTests {
         #expect(healthState.writeAll(at: .zero).count == 1)
     }
 
+    /// As with an admission policy that drops what it does not know.
+    @Test mutating func `a status that the API server shows otherwise than it was written is repeated with back-off`() {
+        healthState.sweep([.abnormal("h1")], at: .zero)
+        var writes: [Duration] = []
+        for second in 0..<60 {
+            let now = Duration.seconds(second)
+            while writes.count < 100, let pendingReport = healthState.nextStatus(at: now).job {
+                writes.append(now)
+                var changed = claim
+                changed.resourceVersion = "\(10 + writes.count)"
+                healthState.written(changed, volumeName: "pv-csi-pvc", healthStatus: [], at: now)
+                healthState.complete(status: pendingReport, .reported, at: now)
+            }
+        }
+        // Another client may have changed the first one.
+        #expect(writes.prefix(2) == [.zero, .zero])
+        #expect((4...10).contains(writes.count))
+        #expect(Set(writes).count == writes.count - 1)
+    }
+
     /// An older change arrives between the write and its response.
     @Test mutating func `a watch that lags behind a write does not cause a second write`() throws {
         healthState.sweep([.abnormal("h1")], at: .zero)

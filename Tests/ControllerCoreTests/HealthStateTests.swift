@@ -178,5 +178,19 @@ struct HealthStateTests {
         // A list that fails after the first page clears nothing of the second.
         healthState.sweep([pages[0]], .incomplete, at: .seconds(4))
         #expect(healthState.reportAll(at: .seconds(4)).isEmpty)
+        // Nor of what an earlier leader reported.
+        var next = HealthState()
+        next.bind(claim, handle: "h1")
+        let both = VolumeState([one, two])
+        next.restore(
+            reported: both.fingerprint,
+            state: both,
+            claimUID: claim.uid,
+            key: claim.key,
+            reportedAt: .seconds(-60),
+            at: .zero
+        )
+        next.sweep([pages[0]], .incomplete, at: .zero)
+        #expect(next.reportAll(at: .zero).isEmpty)
     }
 }

@@ -108,6 +108,22 @@ struct MassAbsenceTests {
         #expect(healthState.reportAll(at: .seconds(600)).count == 1)
     }
 
+    /// As with two management endpoints behind one address, one of which does not know some volumes.
+    @Test func `a volume that is missing all the time is reported while a few others come and go`() {
+        var healthState = Self.healthState(50)
+        healthState.sweep(Self.healthy(0..<50), Self.list, at: .zero)
+        var reported: [(second: Int, count: Int)] = []
+        for list in 1...6 {
+            let present = list.isMultiple(of: 2) ? 0..<49 : 0..<43
+            healthState.sweep(Self.healthy(present), Self.list, at: .seconds(300 * list))
+            let count = healthState.reportAll(at: .seconds(300 * list)).count
+            if count > 0 { reported.append((300 * list, count)) }
+        }
+        // At the third list it has been missing for ten minutes.
+        #expect(reported.map(\.second) == [900])
+        #expect(reported.map(\.count) == [1])
+    }
+
     // MARK: Volumes probed one by one
 
     /// Probes volumes one by one. Each call takes no time.
@@ -140,6 +156,55 @@ struct MassAbsenceTests {
                 }
             }
         }
+    }
+
+    @Test func `a suspicion ends when the claims of volumes that were probed are gone`() {
+        var world = GetWorld(4)
+        world.run(for: .seconds(200)) { _, _ in .notFound }
+        #expect(world.healthState.absenceSuspicion != nil)
+        for number in 0..<4 { world.healthState.removeClaim(Claim.named("c\(number)").key, at: world.now) }
+        world.run(for: .seconds(300)) { _, _ in .notFound }
+        #expect(world.healthState.absenceSuspicion == nil)
+    }
+
+    @Test func `without volumes every interval is complete when it ends`() {
+        var healthState = Self.healthState(0)
+        var random = SeededGenerator(seed: 7)
+        healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
+        var now = Duration.zero
+        var ends: [Duration] = []
+        while ends.count < 3 {
+            if healthState.completedRound(at: now) != nil { ends.append(now) }
+            guard case .wait(let due?) = healthState.nextProbe(at: now), due > now else {
+                Issue.record("nothing is due after \(now)")
+                return
+            }
+            now = due
+        }
+        #expect(ends == [.seconds(60), .seconds(120), .seconds(180)])
+    }
+
+    @Test func `an interval with an absence that a second call refutes is complete for all volumes`() {
+        var healthState = Self.healthState(20)
+        var random = SeededGenerator(seed: 7)
+        healthState.beginProbing(interval: .seconds(60), at: .zero, using: &random)
+        let end = Duration.seconds(660)
+        var now = Duration.zero
+        var (rounds, calls) = (0, 0)
+        while now < end {
+            if healthState.completedRound(at: now) != nil { rounds += 1 }
+            switch healthState.nextProbe(at: now) {
+            case .run(let handle):
+                if handle == "h0" { calls += 1 }
+                let isFound = handle != "h0" || calls.isMultiple(of: 2)
+                let result = isFound ? ProbeResult.report(.healthy(handle)) : .notFound
+                healthState.receive(result, ofVolumeHandle: handle, at: now)
+            case .wait(let due): now = min(end, due ?? end)
+            }
+        }
+        #expect(calls >= 20)
+        #expect(rounds >= 9)
+        #expect(healthState.reportAll(at: now).isEmpty)
     }
 
     /// A node selector that names a zone counts as one of another node.

@@ -247,6 +247,16 @@ struct NodeFailuresTests {
         #expect(reported(at: .seconds(300 + 1800)) == ["data: web-0 on worker"])
     }
 
+    @Test mutating func `where an event has expired before its refresh, refreshes come sooner`() throws {
+        fail(at: .zero)
+        #expect(reported(at: .seconds(300)).count == 1)
+        let refresh = try pendingReport(at: .seconds(2100))
+        failures.recorded(refresh, count: 1, at: .seconds(2100))
+        failures.complete(refresh, .reported, at: .seconds(2100))
+        #expect(reported(at: .seconds(2100 + 899)) == [])
+        #expect(reported(at: .seconds(2100 + 900)).count == 1)
+    }
+
     @Test mutating func `a recovery is reported once`() {
         fail(at: .zero)
         #expect(reported(at: .seconds(300)).count == 1)

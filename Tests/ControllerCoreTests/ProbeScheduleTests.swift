@@ -51,6 +51,20 @@ struct ProbeScheduleTests {
         return probed
     }
 
+    @Test func `the interval that is achieved has room for the gaps of all volumes, before any was probed`() {
+        var random = SeededGenerator(seed: 1)
+        var schedule = ProbeSchedule<String>(
+            interval: Self.interval,
+            minimumGap: .milliseconds(500),
+            (0..<2000).map { "h\($0)" },
+            at: .zero,
+            using: &random
+        )
+        #expect(schedule.effectiveInterval == .seconds(1000))
+        for number in 0..<1990 { schedule.remove("h\(number)") }
+        #expect(schedule.effectiveInterval == Self.interval)
+    }
+
     /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
     @Test func `each of 2,000 volumes is probed once in every interval`() {
         var schedule = Self.schedule(of: 2000)

@@ -27,6 +27,31 @@ struct StatusNamespacesTests {
         #expect(healthState.statusBacklog.depth == 1)
     }
 
+    /// As an admission webhook that was built before the field existed.
+    @Test(.tags(.rule10)) mutating func `one namespace that drops the field does not decide for the others`() {
+        let namespaces = ["default", "shop", "bank", "farm"]
+        for namespace in namespaces { healthState.bind(.named(namespace, in: namespace), handle: namespace) }
+        healthState.sweep(namespaces.map { .abnormal($0) }, at: .zero)
+        var changes: [Bool] = []
+        for (isKept, namespace) in [
+            (true, "default"), (false, "shop"), (false, "shop"), (false, "bank"), (true, "default"), (false, "bank"),
+            (false, "shop"), (false, "farm"),
+        ] {
+            changes.append(healthState.healthStatusReturned(isKept: isKept, in: namespace, at: .zero))
+        }
+        // The last three are three namespaces in a row.
+        #expect(changes == [true, false, false, false, false, false, false, true])
+        #expect(healthState.keepsHealthStatus == false)
+    }
+
+    @Test mutating func `where all unhealthy volumes are of one namespace, it decides`() {
+        healthState.bind(.named("a"), handle: "h1")
+        healthState.bind(.named("b", in: "shop"), handle: "h2")
+        healthState.sweep([.abnormal("h1"), .healthy("h2")], at: .zero)
+        let changes = [true, false].map { healthState.healthStatusReturned(isKept: $0, in: "default", at: .zero) }
+        #expect(changes == [true, true])
+    }
+
     /// In one of them an admission webhook may not respond.
     @Test(.tags(.rule10)) mutating func `whether the field is kept is tried in one namespace after the other`() {
         let namespaces = ["default", "shop", "bank"]

@@ -34,6 +34,16 @@ struct VolumeStateSummaryTests {
         #expect(VolumeState(summary: "DataLoss (Gone): all but this", fingerprint: state.fingerprint) != nil)
     }
 
+    /// Anyone who may create events can write one of a megabyte.
+    @Test func `a state has a bounded number of conditions`() {
+        func conditions(_ count: Int) -> [VolumeHealthCondition] {
+            (0..<count).map { VolumeHealthCondition(status: .degraded, reason: "Reason\($0)", message: "") }
+        }
+        #expect(readBack(conditions(16))?.conditions.count == 16)
+        #expect(readBack(conditions(17)) == nil)
+        #expect(readBack(conditions(50_000)) == nil)
+    }
+
     @Test(arguments: 0..<200 as Range<UInt64>)
     func `a state that is read back has the fingerprint of its event`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)

@@ -57,6 +57,18 @@ import Testing
         }
     }
 
+    /// Then a complete round takes longer than two of the intervals that are configured.
+    @Test func `a limited rate of calls makes the interval longer for readiness too`() async throws {
+        try await Scene.set { scene in
+            try Self.volumes(3)(scene)
+            var configuration = Scene.configuration
+            configuration.probesPerSecond = 0.01
+            try await scene.monitor(configuration) { monitor in
+                try await scene.advance { monitor.status()?.sweepInterval == .seconds(300) }
+            }
+        }
+    }
+
     @Test func `an abnormal volume and its recovery are reported`() async throws {
         let volume = VolumeFixture(number: 0)
         try await Scene.run { scene in

@@ -4,6 +4,7 @@
 import ControllerCore
 import HealthCore
 import HealthMonitorTestKit
+import InMemoryLogging
 import Testing
 
 @testable import ControllerMonitor
@@ -144,6 +145,46 @@ import Testing
             last = now
         }
         #expect(pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600].map { .seconds($0) })
+    }
+
+    @Test func `where the field is kept now and then, the check is due later each time`() {
+        var review = SupportReview()
+        var now = Duration.zero
+        let pauses = (0..<12).map { _ in
+            review.suspend()
+            let pause = review.pause(at: now)
+            now += pause
+            _ = review.isTrialDue(at: now)
+            return pause
+        }
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600].map { .seconds($0) })
+    }
+
+    /// The feature gate is switched off: claims that have the field keep it, and others do not get it any more.
+    @Test func `a claim that does not get the field changes nothing for those that have it`() async throws {
+        try await Scene.run { scene in
+            scene.driver.configuration.controllerCapabilities = [16, 17]
+            for (volume, namespace) in zip(Self.volumes, ["default", "shop", "bank", "farm", "farm"]) {
+                var volume = volume
+                volume.namespace = namespace
+                if try scene.server.object(kind: "Namespace", name: namespace) == nil {
+                    try scene.server.create(["kind": "Namespace", "metadata": ["name": .string(namespace)]])
+                }
+                try volume.create(in: scene.server)
+                let isHealthy = namespace == "farm"
+                scene.driver.set(health: isHealthy ? [] : [Entry(status: 2, reason: "Down")], ofVolume: volume.handle)
+            }
+        } _: { scene in
+            try await scene.advance { StatusTests.writes(scene).count >= 3 }
+            scene.server.featureGates = []
+            _ = scene.server.journal.takeAll()
+            scene.driver.set(health: [Entry(status: 2, reason: "Down")], ofVolume: Self.volumes[3].handle)
+            try await scene.advance { StatusTests.writes(scene).count >= 3 }
+            #expect(Set(StatusTests.writes(scene).map(\.request.namespace)) == ["farm"])
+            #expect(!scene.log.entries.contains { "\($0.message)".contains("does not keep") })
+            let failures = scene.log.entries.filter { "\($0.message)".hasPrefix("Failed to update the claim's status") }
+            #expect(failures.contains { "\($0.metadata["err"], default: "")".contains("but not of this one") })
+        }
     }
 
     @Test func `the version is read every minute, and a new one makes the check due`() {
