@@ -58,12 +58,8 @@ package struct ReadinessCondition: Reportable {
 
     package var isClear: Bool { status == nil }
 
-    /// Of status, reason and the volume that the message begins with: another text about the same volume alone is not
-    /// written.
-    package var fingerprint: Fingerprint {
-        let volume = status == .false ? message.firstRange(of: ": ").map { message[..<$0.lowerBound] } : nil
-        return Fingerprint([status?.rawValue ?? "", reason, String(volume ?? "")])
-    }
+    /// Of status and reason: a new message alone is not written.
+    package var fingerprint: Fingerprint { Fingerprint([status?.rawValue ?? "", reason]) }
 }
 
 /// Identifies the readiness condition of a pod.

@@ -46,7 +46,7 @@ package struct ClaimStory: Sendable, Hashable {
         addHealth(row, now: now)
         addFacts(claim, row, snapshot, pods, nodes, report.drivers.first)
         addEntries(of: claim)
-        for pod in pods { addEntries(of: pod) }
+        for pod in pods { addEntries(of: pod, claim: name.name) }
         for event in (snapshot.events ?? [:]).values where Self.isAbout(event, claim, pods, snapshot) { add(event) }
         for node in (nodes ?? [:]).values { addEntries(of: node) }
         entries.sort { ($0.time, $0.text) < ($1.time, $1.text) }
@@ -127,9 +127,13 @@ package struct ClaimStory: Sendable, Hashable {
         if let condition = claim.condition { add(condition) }
     }
 
-    private mutating func addEntries(of pod: ListedPod) {
+    private mutating func addEntries(of pod: ListedPod, claim: String) {
         let node = pod.nodeName.isEmpty ? "" : ", now on node \(pod.nodeName)"
         add(pod.created, "Pod \(pod.name.name) was created\(node)")
+        for health in pod.volumeHealth where pod.claims[health.volume] == claim {
+            let conditions = health.conditions.summary
+            add(health.transition ?? 0, "Pod \(pod.name.name): status.volumeHealth became \(conditions)")
+        }
         for condition in pod.conditions { add(condition, of: "Pod \(pod.name.name): ") }
     }
 
@@ -188,6 +192,7 @@ extension HealthFinding.Source {
         case .claimCondition: "condition \(ListedClaim.conditionType) of the claim"
         case .claimEvent: "event on the claim"
         case .podEvent: "event on a pod"
+        case .podVolumeHealth: "status.volumeHealth of a pod"
         case .podCondition: "condition of a pod"
         }
     }

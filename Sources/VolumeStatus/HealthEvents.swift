@@ -11,7 +11,7 @@ struct HealthEvents: Sendable {
     /// The reasons of the events that are read. Each is a list of its own, because a field selector has no "or".
     static let reasons = [
         EventVocabulary.abnormalReason, EventVocabulary.normalReason, EventVocabulary.healthUnknownReason,
-        EventVocabulary.healthKnownReason,
+        EventVocabulary.healthKnownReason, EventVocabulary.unknownReason,
     ]
 
     /// Of the events on CSIDrivers that are read. While the volumes are missing, no event is on a claim.
@@ -20,13 +20,18 @@ struct HealthEvents: Sendable {
     static let kubelet = "kubelet"
 
     /// The event that says that too many of a driver's volumes are missing at once; nil: it is over, or there was none.
-    static func missingVolumes(of driver: String, in events: [ListedEvent]) -> ListedEvent? {
+    ///
+    /// - Parameter leader: since when the controller leads, in seconds since 1970; nil: not known. It does not end what an
+    ///   earlier one has recorded.
+    static func missingVolumes(of driver: String, in events: [ListedEvent], leader: Int64?) -> ListedEvent? {
         let component = EventVocabulary.controllerComponent(driverName: driver)
         let own = events.filter { $0.kind == "CSIDriver" && $0.object == driver && $0.component == component }
         func last(_ reason: String) -> ListedEvent? {
             own.filter { $0.reason == reason }.max { $1.isLater(than: $0) }
         }
-        guard let vanished = last(EventVocabulary.volumesVanishedReason) else { return nil }
+        guard let vanished = last(EventVocabulary.volumesVanishedReason), vanished.last >= leader ?? .min else {
+            return nil
+        }
         return last(EventVocabulary.volumesFoundReason)?.isLater(than: vanished) == true ? nil : vanished
     }
 
@@ -90,6 +95,8 @@ struct HealthEvents: Sendable {
     private var histories: [Reporter: History] = [:]
     /// When the controllers and agents of each driver have last recorded or refreshed an event, in seconds since 1970.
     private(set) var lastTimes: [String: Int64] = [:]
+    /// Claims with an event on a condition of an unknown type. There is none on its end: it expires.
+    private(set) var unknownConditions: Set<ObjectName> = []
     /// The last event of a controller or an agent about each claim.
     private var lastEvents: [ObjectName: ListedEvent] = [:]
 
@@ -109,9 +116,10 @@ struct HealthEvents: Sendable {
 
     private mutating func add(onClaim event: ListedEvent, _ snapshot: ClusterSnapshot) {
         let name = ObjectName(event.name.namespace, event.object)
-        guard event.component.hasPrefix(EventVocabulary.controllerPrefix), let claim = snapshot.claims[name],
-            event.objectUID.isEmpty || event.objectUID == claim.uid
-        else { return }
+        guard event.component.hasPrefix(EventVocabulary.controllerPrefix) else { return }
+        // Of a claim that was not selected: its controller runs all the same.
+        guard let claim = snapshot.claims[name] else { return noteTime(of: event) }
+        guard event.objectUID.isEmpty || event.objectUID == claim.uid else { return }
         histories[Reporter(component: event.component, claim: name), default: History()].add(event)
         noteTime(of: event)
         note(event, about: name)
@@ -144,6 +152,7 @@ struct HealthEvents: Sendable {
 
     private mutating func note(_ event: ListedEvent, about claim: ObjectName) {
         guard Self.reasons.contains(event.reason), Self.driver(ofComponent: event.component) != nil else { return }
+        if event.reason == EventVocabulary.unknownReason { unknownConditions.insert(claim) }
         if lastEvents[claim].map(event.isLater) ?? true { lastEvents[claim] = event }
     }
 
@@ -155,6 +164,12 @@ struct HealthEvents: Sendable {
     /// The drivers whose controllers or agents have recently recorded or refreshed an event.
     func recentDrivers(now: Int64) -> Set<String> {
         Set(lastTimes.filter { ageInSeconds(of: $0.value, now: now) <= Self.recentAge }.keys)
+    }
+
+    /// When an agent has recorded last that a claim's volume has recovered on this pod, in seconds since 1970.
+    func recovery(onPod pod: String, of claim: ObjectName) -> Int64? {
+        histories.filter { $0.key.pod == pod && $0.key.claim == claim && $0.key.component != Self.kubelet }
+            .compactMap(\.value.normal?.last).max()
     }
 
     /// What the events say of each claim, in no order.

@@ -14,6 +14,8 @@ package struct HealthFinding: Sendable, Hashable {
         case claimEvent
         /// An event of a node's agent, or of the kubelet, on a pod.
         case podEvent
+        /// `status.volumeHealth` of a pod, by the kubelet.
+        case podVolumeHealth
         /// The condition `DRIVER/volumes-healthy` of a pod.
         case podCondition
     }
@@ -43,6 +45,17 @@ extension HealthFinding {
         )
     }
 
+    /// From `status.volumeHealth` of a pod; nil if it has no conditions.
+    init?(_ health: ListedPod.VolumeHealth, of pod: ListedPod) {
+        guard !health.conditions.isEmpty else { return nil }
+        self.init(
+            source: .podVolumeHealth,
+            conditions: health.conditions.sorted { $0.status > $1.status },
+            since: health.transition,
+            node: pod.nodeName.isEmpty ? nil : pod.nodeName
+        )
+    }
+
     /// From a condition whose status is `False`; nil for another status.
     init?(_ condition: HealthyCondition, source: Source, message: String, driver: String? = nil, node: String? = nil) {
         guard condition.isFalse else { return nil }
@@ -63,10 +76,16 @@ extension VolumeHealthCondition {
     init(report: String) {
         for status in Status.allCases where report.hasPrefix("\(status.rawValue) (") {
             let rest = report.dropFirst(status.rawValue.count + 2)
-            guard let end = rest.firstIndex(of: ")") else { continue }
-            let after = rest[rest.index(after: end)...]
-            let message = after.hasPrefix(": ") || after.hasPrefix("; ") ? after.dropFirst(2) : after
-            self.init(status: status, reason: String(rest[..<end]), message: String(message))
+            // A reason may have parentheses.
+            let end = [rest.firstRange(of: "): "), rest.firstRange(of: "); ")].compactMap(\.self)
+                .min { $0.lowerBound < $1.lowerBound }
+            if let end {
+                let message = String(rest[end.upperBound...])
+                self.init(status: status, reason: String(rest[..<end.lowerBound]), message: message)
+                return
+            }
+            guard rest.hasSuffix(")") else { continue }
+            self.init(status: status, reason: String(rest.dropLast()), message: "")
             return
         }
         self.init(abnormalMessage: report)

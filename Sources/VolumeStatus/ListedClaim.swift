@@ -73,21 +73,30 @@ package struct ListedClaim: ListedObject, Hashable {
         try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
             switch field.number {
             case 1:
-                var (status, reason, message) = ("", "", "")
-                try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
-                    switch field.number {
-                    case 1: status = field.text(in: bytes)
-                    case 2: reason = field.text(upTo: .max, in: bytes)
-                    case 3: message = field.text(upTo: .max, in: bytes)
-                    default: break
-                    }
+                if let condition = try HealthCore.VolumeHealthCondition(field, bytes) {
+                    healthConditions.append(condition)
                 }
-                guard let status = HealthCore.VolumeHealthCondition.Status(rawValue: status) else { return }
-                healthConditions.append(.init(status: status, reason: reason, message: message))
             case 2: healthTransition = try field.seconds(in: bytes)
             default: break
             }
         }
+    }
+}
+
+extension HealthCore.VolumeHealthCondition {
+    /// Reads a VolumeHealthCondition (core/v1); nil if its status is not known.
+    init?(_ field: WireField, _ bytes: Span<UInt8>) throws(WireFormatError) {
+        var (status, reason, message) = ("", "", "")
+        try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
+            switch field.number {
+            case 1: status = field.text(in: bytes)
+            case 2: reason = field.text(upTo: .max, in: bytes)
+            case 3: message = field.text(upTo: .max, in: bytes)
+            default: break
+            }
+        }
+        guard let status = Status(rawValue: status) else { return nil }
+        self.init(status: status, reason: reason, message: message)
     }
 }
 

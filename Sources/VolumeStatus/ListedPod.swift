@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+package import HealthCore
 package import KubernetesAPI
 import ProtobufWire
 
@@ -19,6 +20,19 @@ package struct ListedPod: ListedObject, Hashable {
     package var claims: [String: String] = [:]
     /// The conditions of types `DRIVER/volumes-healthy`.
     package var conditions: [HealthyCondition] = []
+    /// `status.volumeHealth`, which the kubelet writes since Kubernetes 1.37 with the feature gate CSIVolumeHealth: the
+    /// volumes that are unhealthy.
+    package var volumeHealth: [VolumeHealth] = []
+
+    /// PodVolumeHealth (core/v1).
+    package struct VolumeHealth: Sendable, Hashable {
+        /// The pod's name for the volume.
+        package var volume = ""
+        /// Without those of an unknown status.
+        package var conditions: [HealthCore.VolumeHealthCondition] = []
+        /// `lastTransitionTime`
+        package var transition: Int64?
+    }
 
     static let conditionSuffix = "/volumes-healthy"
 
@@ -88,6 +102,23 @@ package struct ListedPod: ListedObject, Hashable {
             case 2:
                 let condition = try HealthyCondition(field, bytes, transition: 4, reason: 5, message: 6)
                 if condition.type.hasSuffix(Self.conditionSuffix) { conditions.append(condition) }
+            case 22:
+                let health = try VolumeHealth(field, bytes)
+                if !health.conditions.isEmpty { volumeHealth.append(health) }
+            default: break
+            }
+        }
+    }
+}
+
+extension ListedPod.VolumeHealth {
+    fileprivate init(_ field: WireField, _ bytes: Span<UInt8>) throws(WireFormatError) {
+        try field.forEachField(in: bytes) { field, bytes throws(WireFormatError) in
+            switch field.number {
+            case 1: volume = field.text(in: bytes)
+            case 2:
+                if let condition = try HealthCore.VolumeHealthCondition(field, bytes) { conditions.append(condition) }
+            case 3: transition = try field.seconds(in: bytes)
             default: break
             }
         }

@@ -7,7 +7,8 @@ import KubernetesAPI
 /// The health of the claims in a snapshot. Pure.
 ///
 /// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition, the
-/// events on the claim; if they do not say that the volume is unhealthy, the events on pods and the conditions of pods.
+/// events on the claim; if they do not say that the volume is unhealthy, the events on pods, `status.volumeHealth` and the
+/// conditions of pods.
 package struct StatusReport: Sendable {
     /// All claims, the worst first.
     package var rows: [VolumeHealthRow]
@@ -17,6 +18,8 @@ package struct StatusReport: Sendable {
     package var isAnyLeaseRenewed: Bool?
     /// Whether a controller or an agent of any driver has recently recorded or refreshed an event.
     package var hasRecentEvent: Bool
+    /// How many claims, of those that nothing reports as unhealthy, have an event on a condition of an unknown type.
+    package var unknownConditions: Int
     /// The drivers that a claim, a PersistentVolume or an event has, sorted.
     package var foundDrivers: [String]
     /// The driver whose claims alone were requested; nil for all.
@@ -50,6 +53,7 @@ package struct StatusReport: Sendable {
         foundDrivers = Self.drivers(of: rows, snapshot, events)
         if let driver { rows.removeAll { $0.driver != nil && $0.driver != driver } }
         rows.sort { $0.precedes($1) }
+        unknownConditions = rows.count { $0.status == .healthy && events.unknownConditions.contains($0.claim) }
         isAnyLeaseRenewed = snapshot.leases.map { $0.contains { ControllerLease.isRenewed($0, now: now) } }
         let recentDrivers = events.recentDrivers(now: now)
         hasRecentEvent = !recentDrivers.isEmpty
@@ -140,12 +144,22 @@ private struct Findings {
             }
         }
         for pod in (snapshot.pods ?? [:]).values where !pod.hasEnded {
-            for condition in pod.conditions { add(condition, of: pod) }
+            for health in pod.volumeHealth {
+                guard let claim = pod.claims[health.volume], let finding = HealthFinding(health, of: pod) else {
+                    continue
+                }
+                Self.keepWorse(&onPods[ObjectName(pod.name.namespace, claim)], finding)
+            }
+        }
+        for pod in (snapshot.pods ?? [:]).values where !pod.hasEnded {
+            for condition in pod.conditions { add(condition, of: pod, events) }
         }
     }
 
-    /// A condition counts where no event of the same pods says more: it has one volume of the pod only.
-    private mutating func add(_ condition: HealthyCondition, of pod: ListedPod) {
+    /// A condition counts where nothing else of the same pods says more: it has one volume of the pod only.
+    /// It keeps its text while another volume is unhealthy for the same reason: then it says nothing of one that has
+    /// recovered since.
+    private mutating func add(_ condition: HealthyCondition, of pod: ListedPod, _ events: HealthEvents) {
         guard let report = PodVolumeReport(condition.message),
             let claim = report.claim ?? pod.claims[report.volume],
             let finding = HealthFinding(
@@ -157,6 +171,9 @@ private struct Findings {
             )
         else { return }
         let name = ObjectName(pod.name.namespace, claim)
+        if let recovery = events.recovery(onPod: pod.name.name, of: name), recovery > condition.transition ?? 0 {
+            return
+        }
         if onPods[name].map({ $0.source == .podCondition || $0.conditions.isEmpty }) ?? true {
             Self.keepWorse(&onPods[name], finding)
         }

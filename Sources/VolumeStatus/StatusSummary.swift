@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import KubernetesAPI
 import KubernetesClient
 
@@ -26,8 +27,11 @@ package struct StatusSummary: Sendable, Hashable {
         let rows = report.rows.filter { $0.driver != "" }
         let isEveryDriverMonitored = report.drivers.allSatisfy { $0.isMonitored == true }
         let isDriverUnknown = rows.contains { $0.driver == nil }
-        let missing = report.drivers.compactMap { driver in
-            HealthEvents.missingVolumes(of: driver.name, in: snapshot.driverEvents ?? []).map { (driver.name, $0) }
+        let missing: [(String, ListedEvent)] = report.drivers.compactMap { driver in
+            let lease = snapshot.leases?.first { $0.metadata.name == leaseName(driver.name) }
+            let leader = lease?.spec.acquireTime.seconds
+            return HealthEvents.missingVolumes(of: driver.name, in: snapshot.driverEvents ?? [], leader: leader)
+                .map { (driver.name, $0) }
         }
         addTotals(
             report,
@@ -35,15 +39,24 @@ package struct StatusSummary: Sendable, Hashable {
             namespace: namespace,
             // Some controllers report by events alone.
             isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && missing.isEmpty
+                && report.unknownConditions == 0
         )
         for (driver, event) in missing { warnings.append("\(driver): \(event.message)") }
+        if report.unknownConditions > 0 {
+            let claims = report.unknownConditions == 1 ? "1 claim has" : "\(report.unknownConditions) claims have"
+            warnings.append(
+                "\(claims) a condition of a type that this version does not know, or had one recently: kubectl get events "
+                    + "--field-selector reason=\(EventVocabulary.unknownReason)"
+            )
+        }
+        let others = warnings.count
         addWarnings(report, rows, leaseName: leaseName, canReadEvents: snapshot.events != nil)
         addNotes(
             report,
             rows,
             snapshot,
             namespace: namespace,
-            isMonitorUnknown: warnings.count == missing.count && (!isEveryDriverMonitored || isDriverUnknown)
+            isMonitorUnknown: warnings.count == others && (!isEveryDriverMonitored || isDriverUnknown)
         )
     }
 

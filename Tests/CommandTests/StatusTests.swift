@@ -110,7 +110,8 @@ import Testing
             #expect(
                 Set(reasons) == [
                     "reason=VolumeConditionAbnormal", "reason=VolumeConditionNormal", "reason=VolumeHealthUnknown",
-                    "reason=VolumeHealthKnown", "reason=VolumesVanished", "reason=VolumesFound",
+                    "reason=VolumeHealthKnown", "reason=UnknownVolumeHealthCondition", "reason=VolumesVanished",
+                    "reason=VolumesFound",
                 ]
             )
             #expect(scene.server.journal.records.allSatisfy { $0.request.verb == .list })

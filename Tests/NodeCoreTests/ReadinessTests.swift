@@ -137,19 +137,6 @@ struct ReadinessTests {
         #expect(node.conditions.first?.condition.message == "Volume data (claim data): Inaccessible (Lost): 1")
     }
 
-    @Test func `the condition names a volume that is unhealthy still, also if another one had the same reason`() {
-        var node = Self.node { _ in .unhealthy(.inaccessible) }
-        node.apply(.named("a", claims: ["a", "b"], gated: true))
-        node.run(for: .seconds(300))
-        #expect(node.conditions.last?.condition.message.hasPrefix("Volume a (claim a): ") == true)
-        node.respond = { probe, _ in (probe.volumeHandle == "h-a" ? .healthy : .unhealthy(.inaccessible), .zero) }
-        node.run(for: .seconds(300))
-        #expect(node.conditions.last?.condition.message.hasPrefix("Volume b (claim b): ") == true)
-        let count = node.conditions.count
-        node.run(for: .seconds(3600))
-        #expect(node.conditions.count == count)
-    }
-
     @Test func `the condition waits until all claims of the pod are resolved`() {
         var node = Self.node { _ in .healthy }
         node.resolve = { $0.name == "late" ? .notYet(reason: "") : .volume(.of($0.name)) }

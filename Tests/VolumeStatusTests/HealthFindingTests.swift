@@ -14,7 +14,11 @@ import Testing
             "DataLoss (BadBlocks): 7 blocks; Degraded (SlowIO): 3 of 12 paths",
             condition(.dataLoss, "BadBlocks", "7 blocks; Degraded (SlowIO): 3 of 12 paths")
         ), ("Inaccessible (Gone); Degraded (SlowIO)", condition(.inaccessible, "Gone", "Degraded (SlowIO)")),
-        ("Degraded (cut off", condition(.degraded, "VolumeConditionAbnormal", "Degraded (cut off")),
+        ("Degraded (ENOSPC(28)): full", condition(.degraded, "ENOSPC(28)", "full")),
+        (
+            "Degraded (3 of 4 disks) since noon",
+            condition(.degraded, "VolumeConditionAbnormal", "Degraded (3 of 4 disks) since noon")
+        ), ("Degraded (cut off", condition(.degraded, "VolumeConditionAbnormal", "Degraded (cut off")),
         ("the path is gone", condition(.degraded, "VolumeConditionAbnormal", "the path is gone")),
         ("", condition(.degraded, "VolumeConditionAbnormal")),
     ])

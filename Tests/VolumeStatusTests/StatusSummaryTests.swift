@@ -39,9 +39,25 @@ import Testing
         ]
         #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
         #expect(scene.summary().warnings == ["d.example: The CSI driver does not find 9 of 9 volumes"])
+        // The volumes may have been found before another leader began.
+        scene.snapshot.leases?[0].spec.acquireTime.seconds = 9400
+        #expect(scene.summary().warnings == [])
+        scene.snapshot.leases?[0].spec.acquireTime.seconds = 8500
+        #expect(scene.summary().warnings.count == 1)
         scene.snapshot.driverEvents?[1] = event("VolumesFound", at: 9500)
         #expect(scene.summary().totals == ["The only claim in namespace default is healthy."])
         #expect(scene.summary().warnings == [])
+    }
+
+    /// Such a condition never counts as healthy (rule 6).
+    @Test func `a claim with a condition of an unknown type is not called healthy`() {
+        var scene = Scene()
+        for claim in ["a", "b"] { scene.claim(claim) }
+        scene.lease(driver: "d.example")
+        scene.event("UnknownVolumeHealthCondition", on: "a", first: 9000)
+        #expect(scene.summary().totals == ["None of 2 claims in namespace default is reported as unhealthy."])
+        #expect(scene.summary().warnings.count == 1)
+        #expect(scene.summary().warnings.first?.hasPrefix("1 claim has a condition of a type that") == true)
     }
 
     @Test func `healthy claims without a monitor are not called healthy`() throws {
