@@ -44,9 +44,10 @@ package enum Tool {
         return path
     }
 
-    /// Runs a program and waits for its end. It is run again after a failure by one of kubectl's limits that no flag
-    /// changes, because on a busy machine the server may need more time: ten seconds for a TLS handshake (Go's net/http),
-    /// 32 for each response of the discovery (k8s.io/client-go, discovery/discovery_client.go).
+    /// Runs a program and waits for its end. It is run again after a failure by a limit, because on a busy machine the
+    /// server may need more time: kubectl's that no flag changes, ten seconds for a TLS handshake (Go's net/http) and 32
+    /// for each response of the discovery (k8s.io/client-go, discovery/discovery_client.go), and the defaults of `status`,
+    /// 30 seconds to connect and 60 for each response.
     ///
     /// - Parameters:
     ///   - environment: in addition to that of this process.
@@ -60,7 +61,10 @@ package enum Tool {
     ) async throws -> Outcome {
         while true {
             let outcome = try await runOnce(path, arguments, environment: environment, input: input)
-            let limits = ["net/http: TLS handshake timeout", "Client.Timeout exceeded while awaiting headers"]
+            let limits = [
+                "net/http: TLS handshake timeout", "Client.Timeout exceeded while awaiting headers",
+                "not connected after 30.0 seconds", "not complete after 60.0 seconds",
+            ]
             if outcome.exitCode == 0 || !limits.contains(where: outcome.errors.contains) { return outcome }
         }
     }
