@@ -114,7 +114,7 @@ extension HealthState {
     }
 
     /// The time from one probe of a volume to its next that is achieved: longer than the configured interval when the
-    /// driver is too slow. nil while volumes are not probed one by one.
+    /// driver is too slow or the rate of calls is limited. nil while volumes are not probed one by one.
     package var effectiveProbeInterval: Duration? { probesEveryVolume ? probes?.effectiveInterval : nil }
 
     /// The handle of the next volume to probe. Call the driver, then ``receive(_:ofVolumeHandle:at:)`` in any case.
@@ -140,8 +140,9 @@ extension HealthState {
 
     /// Without volumes nothing is due, and each interval is complete all the same (``completedRound(at:)``).
     private func endOfEmptyRound(after now: Duration) -> Duration? {
-        guard probesEveryVolume, let probes, probes.count == 0, probes.roundEnd > now else { return nil }
-        return probes.roundEnd
+        guard probesEveryVolume, let probes, probes.count == 0 else { return nil }
+        // The last volume may have gone after the end of its round.
+        return max(probes.roundEnd, now + .seconds(1))
     }
 
     /// Applies the result of a call for one volume, which ``nextProbe(at:)`` or ``endSweep(_:at:)`` returned. A failed

@@ -83,11 +83,10 @@ extension HealthState {
             droppingNamespaces = []
         } else if keepsHealthStatus == true {
             droppingNamespaces.insert(namespace)
-            var unhealthy: Set<String> = [namespace]
-            for (claim, _) in events.unhealthy where unhealthy.count < 3 {
-                if let claim = index.claim(claim) { unhealthy.insert(claim.key.namespace) }
+            let isElsewhere = events.unhealthy.contains { claim, _ in
+                index.claim(claim).map { !droppingNamespaces.contains($0.key.namespace) } ?? false
             }
-            guard droppingNamespaces.count >= unhealthy.count else { return false }
+            guard droppingNamespaces.count >= 3 || !isElsewhere else { return false }
         }
         return setKeepsHealthStatus(isKept, at: now)
     }
@@ -105,9 +104,19 @@ extension HealthState {
     }
 
     /// The change that makes the claim's status show the state of this report; nil when the claim is gone.
-    package func statusChange(for report: PendingReport<ClaimNumber, VolumeState, Claim>) -> StatusChange? {
+    ///
+    /// - Parameter isFieldDropped: the API server has dropped the field from this claim, and keeps it elsewhere: with
+    ///   `auto`, the condition takes its place on this claim.
+    package func statusChange(
+        for report: PendingReport<ClaimNumber, VolumeState, Claim>,
+        isFieldDropped: Bool = false
+    ) -> StatusChange? {
         guard let claim = index.claim(report.key), claim.uid == report.claim.uid else { return nil }
-        return change(of: report.key, claim, to: report.state)
+        return StatusChange(
+            claim: claim,
+            field: fieldChange(of: report.key, to: report.state),
+            condition: conditionChange(of: report.key, to: report.state, isFieldDropped: isFieldDropped)
+        )
     }
 
     /// Since when the volume is in the state that a report writes. The report alone does not know it where the status has
@@ -180,14 +189,6 @@ extension HealthState {
         statuses.isForbiddenAltogether ? (0, nil) : statuses.backlog
     }
 
-    private func change(of number: ClaimNumber, _ claim: Claim, to state: VolumeState) -> StatusChange {
-        StatusChange(
-            claim: claim,
-            field: fieldChange(of: number, to: state),
-            condition: conditionChange(of: number, to: state)
-        )
-    }
-
     private func fieldChange(of number: ClaimNumber, to state: VolumeState) -> StatusChange.Field? {
         let shown = index.healthStatus(of: number)
         let wanted = writesStatus ? state : .clear
@@ -202,7 +203,12 @@ extension HealthState {
         )
     }
 
-    private func conditionChange(of number: ClaimNumber, to state: VolumeState) -> StatusChange.Condition? {
+    private func conditionChange(
+        of number: ClaimNumber,
+        to state: VolumeState,
+        isFieldDropped: Bool = false
+    ) -> StatusChange.Condition? {
+        let usesCondition = usesCondition || isFieldDropped && configuration.claimConditions == .auto
         let shown = index.condition(of: number)
         let isUnhealthy = shown?.isHealthy == false
         if usesCondition, !state.isClear {

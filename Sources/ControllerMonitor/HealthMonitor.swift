@@ -217,6 +217,9 @@ extension HealthMonitor {
         let isWithoutList = prober.isWithoutList
         let configuration = context.configuration
         let (lastSweep, probeInterval) = prober.withTerm { ($0.lastSweep, $0.probeInterval) }
+        let interval = isWithoutList ? configuration.monitorInterval : configuration.listVolumesInterval
+        // Longer than configured where calls are slow or limited; also while lists cannot be used.
+        let sweepInterval = max(interval, probeInterval ?? .zero)
         func failure(of dependency: Dependency) -> MonitorStatus.Failure? {
             context.dependencies.failure(of: dependency).map { .init(age: now - $0.since, reason: $0.reason) }
         }
@@ -224,7 +227,7 @@ extension HealthMonitor {
             isLeading: termBegan != nil,
             driver: failure(of: .driver),
             calls: failure(of: .calls).flatMap { failure in
-                isWithoutList && failure.age < configuration.monitorInterval ? nil : failure
+                isWithoutList && failure.age < sweepInterval ? nil : failure
             },
             watches: [
                 MonitorStatus.Watch(WatchedVolume.resource.plural, watcher.volumes.activity, at: now),
@@ -232,9 +235,7 @@ extension HealthMonitor {
             ].compactMap(\.self),
             termAge: termBegan.map { now - $0 },
             sweepAge: termBegan == nil ? nil : lastSweep.map { now - $0 },
-            // Longer than configured where calls are slow or limited.
-            sweepInterval: isWithoutList
-                ? max(configuration.monitorInterval, probeInterval ?? .zero) : configuration.listVolumesInterval,
+            sweepInterval: sweepInterval,
             driverProblem: driverProblem()
         )
     }

@@ -46,6 +46,10 @@ extension Prober {
             term.probeInterval = interval
             if let round { term.lastRound = round }
         }
+        // A round may end a suspicion, also one without volumes, after which no response comes.
+        if round != nil { state.update { _ in } }
+        // Without volumes, no call follows that could succeed.
+        if let round, round.volumes == 0, isWithoutList { context.dependencies.succeeded(.calls) }
         // A round counts as a sweep, even if some calls failed, but not if all calls failed.
         if let round, round.responses > 0 || round.volumes == 0 {
             sweepEnded(at: now)
@@ -56,6 +60,10 @@ extension Prober {
         }
         return step
     }
+
+    /// Where volumes are probed one by one: the interval in which all of them are, longer than configured where calls are
+    /// slow or limited.
+    var probeInterval: Duration { max(context.configuration.monitorInterval, withTerm { $0.probeInterval } ?? .zero) }
 
     /// Records the result of a call as that of ``Dependency/driver`` and, if the driver has no list, of
     /// ``Dependency/calls``; otherwise the list shows whether health calls succeed.

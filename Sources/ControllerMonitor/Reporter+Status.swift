@@ -79,9 +79,11 @@ extension Reporter {
         for report: PendingReport<ClaimNumber, VolumeState, Claim>,
         _ metadata: Logger.Metadata
     ) async throws(KubernetesError) -> ReportOutcome {
-        func change() -> StatusChange? { context.state.withLock { $0.statusChange(for: report) } }
-        let since = context.state.withLock { $0.since(report) }
         var isDropped = false
+        func change() -> StatusChange? {
+            context.state.withLock { $0.statusChange(for: report, isFieldDropped: isDropped) }
+        }
+        let since = context.state.withLock { $0.since(report) }
 
         if let change = change(), let field = change.field, try await keepsField(of: change), context.gate.isLeading {
             let written = try await patch(change.claim, field, since: since)
@@ -95,8 +97,7 @@ extension Reporter {
         // The change again: the first write may have changed the claim, and shown whether the API server keeps the
         // field.
         guard let change = change() else { return .gone }
-        // A field that was dropped does not take the place of a condition.
-        if let condition = change.condition, !(isDropped && condition == .remove) {
+        if let condition = change.condition {
             guard context.gate.isLeading else { return .refused }
             let patch = MergePatch.condition(
                 condition,

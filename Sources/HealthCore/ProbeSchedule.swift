@@ -291,6 +291,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         case .responded where entry.isExpedited && now < entry.slot:
             break
         case .responded:
+            // It counts for the slot that has passed meanwhile.
+            if entry.isExpedited { entry.lastProbe = now }
             entry.failures = 0
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         case .failed:

@@ -65,6 +65,23 @@ struct ProbeScheduleTests {
         #expect(schedule.effectiveInterval == Self.interval)
     }
 
+    @Test func `a probe that was expedited and ends after its slot makes no gap`() {
+        var schedule = Self.schedule(of: 100)
+        _ = Self.run(&schedule, until: .seconds(90))
+        schedule.expedite(3, at: .seconds(90))
+        var now = Duration.seconds(90)
+        var called: [String] = []
+        while called.count < 3 {
+            switch schedule.next(at: now) {
+            case .run(let handle): called.append(handle)
+            case .wait(let until): now = until ?? now + .seconds(1)
+            }
+        }
+        for handle in called { schedule.finish(handle, .responded, at: now + .seconds(10)) }
+        _ = Self.run(&schedule, until: .seconds(230))
+        #expect(schedule.effectiveInterval < .seconds(75))
+    }
+
     /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
     @Test func `each of 2,000 volumes is probed once in every interval`() {
         var schedule = Self.schedule(of: 2000)

@@ -44,6 +44,20 @@ struct StatusNamespacesTests {
         #expect(healthState.keepsHealthStatus == false)
     }
 
+    @Test mutating func `a namespace whose volumes have recovered does not decide for the others either`() {
+        let namespaces = ["default", "shop", "bank", "farm"]
+        for namespace in namespaces { healthState.bind(.named(namespace, in: namespace), handle: namespace) }
+        healthState.sweep([.abnormal("default"), .abnormal("shop"), .healthy("bank"), .abnormal("farm")], at: .zero)
+        _ = healthState.healthStatusReturned(isKept: true, in: "default", at: .zero)
+        _ = healthState.healthStatusReturned(isKept: false, in: "shop", at: .zero)
+        healthState.sweep(
+            [.healthy("default"), .healthy("shop"), .abnormal("bank"), .abnormal("farm")],
+            at: .seconds(60)
+        )
+        let hasChanged = healthState.healthStatusReturned(isKept: false, in: "bank", at: .seconds(60))
+        #expect(!hasChanged)
+    }
+
     @Test mutating func `where all unhealthy volumes are of one namespace, it decides`() {
         healthState.bind(.named("a"), handle: "h1")
         healthState.bind(.named("b", in: "shop"), handle: "h2")

@@ -57,6 +57,24 @@ import Testing
         }
     }
 
+    @Test func `that calls failed is over when there are no volumes any more`() async throws {
+        try await Scene.set { scene in
+            try Self.volumes(1)(scene)
+            scene.driver.intercept { call in
+                call.method.hasSuffix("ControllerGetVolume") ? .fail(.internal, "no") : nil
+            }
+            try await scene.monitor { monitor in
+                try await scene.advance { monitor.status()?.calls != nil }
+                try scene.server.delete(
+                    kind: "PersistentVolumeClaim",
+                    namespace: "default",
+                    name: VolumeFixture(number: 0).claimName
+                )
+                try await scene.advance { monitor.status()?.calls == nil }
+            }
+        }
+    }
+
     /// Then a complete round takes longer than two of the intervals that are configured.
     @Test func `a limited rate of calls makes the interval longer for readiness too`() async throws {
         try await Scene.set { scene in

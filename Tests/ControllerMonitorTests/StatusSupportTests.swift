@@ -181,6 +181,11 @@ import Testing
             scene.driver.set(health: [Entry(status: 2, reason: "Down")], ofVolume: Self.volumes[3].handle)
             try await scene.advance { StatusTests.writes(scene).count >= 3 }
             #expect(Set(StatusTests.writes(scene).map(\.request.namespace)) == ["farm"])
+            // The condition takes the field's place.
+            let name = Self.volumes[3].claimName
+            let claim = try scene.server.object(kind: "PersistentVolumeClaim", namespace: "farm", name: name)
+            let conditions = String(describing: claim?["status", "conditions"])
+            #expect(conditions.contains("csi-health-monitor/VolumeHealthy"))
             #expect(!scene.log.entries.contains { "\($0.message)".contains("does not keep") })
             let failures = scene.log.entries.filter { "\($0.message)".hasPrefix("Failed to update the claim's status") }
             #expect(failures.contains { "\($0.metadata["err"], default: "")".contains("but not of this one") })
