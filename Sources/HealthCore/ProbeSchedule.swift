@@ -45,6 +45,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         var isUnhealthy = false
         /// When the volume was last probed in its slot.
         var lastProbe: Duration?
+        /// While it is probed in its slot: the time since the last such probe.
+        var gap: Duration?
         /// When the driver last responded; before that, the first slot.
         var lastResponse: Duration
     }
@@ -262,10 +264,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private mutating func began(_ key: Key, at now: Duration) {
         guard var entry = entries[key] else { return }
         entry.queued = nil
+        entry.gap = nil
         if !entry.isExpedited, !entry.isOnce {
-            if let last = entry.lastProbe, entry.failures == 0 {
-                longestGaps.current = max(longestGaps.current, now - last)
-            }
+            if let last = entry.lastProbe, entry.failures == 0 { entry.gap = now - last }
             entry.lastProbe = now
         }
         entries[key] = entry
@@ -284,7 +285,12 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         }
         if outcome == .interrupted { roundIsWhole = false }
         if outcome == .unconfirmed { roundIsConfirmed = false }
-        if outcome == .responded || outcome == .unconfirmed { (entry.lastResponse, lastResponse) = (now, now) }
+        if outcome == .responded || outcome == .unconfirmed {
+            (entry.lastResponse, lastResponse) = (now, now)
+            // Where calls hang, the volumes that wait for them say nothing of what is achieved.
+            if let gap = entry.gap { longestGaps.current = max(longestGaps.current, gap) }
+        }
+        entry.gap = nil
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {

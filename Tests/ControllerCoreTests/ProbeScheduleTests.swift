@@ -65,6 +65,22 @@ struct ProbeScheduleTests {
         #expect(schedule.effectiveInterval == Self.interval)
     }
 
+    /// Otherwise a driver whose calls hang would extend the time in which they must succeed.
+    @Test func `calls without a response do not make the interval that is achieved longer`() {
+        var schedule = Self.schedule(of: 10)
+        _ = Self.run(&schedule, until: Self.interval)
+        var now = Self.interval
+        while now < .seconds(600) {
+            switch schedule.next(at: now) {
+            case .run(let handle):
+                now += .seconds(15)
+                schedule.finish(handle, .failed, at: now)
+            case .wait(let until): now = until ?? .seconds(600)
+            }
+        }
+        #expect(schedule.effectiveInterval < .seconds(75))
+    }
+
     @Test func `a probe that was expedited and ends after its slot makes no gap`() {
         var schedule = Self.schedule(of: 100)
         _ = Self.run(&schedule, until: .seconds(90))
