@@ -97,6 +97,8 @@ struct HealthEvents: Sendable {
     private(set) var lastTimes: [String: Int64] = [:]
     /// Claims with an event on a condition of an unknown type. There is none on its end: it expires.
     private(set) var unknownConditions: Set<ObjectName> = []
+    /// The recoveries that agents have recorded last on pods.
+    private var recoveries: [PodClaim: ListedEvent] = [:]
     /// The last event of a controller or an agent about each claim.
     private var lastEvents: [ObjectName: ListedEvent] = [:]
 
@@ -111,6 +113,11 @@ struct HealthEvents: Sendable {
             case "Pod": add(onPod: event, snapshot)
             default: break
             }
+        }
+        for (reporter, history) in histories where reporter.component != Self.kubelet {
+            guard let pod = reporter.pod, let normal = history.normal else { continue }
+            let key = PodClaim(pod: pod, claim: reporter.claim)
+            if recoveries[key].map(normal.isLater) ?? true { recoveries[key] = normal }
         }
     }
 
@@ -168,21 +175,14 @@ struct HealthEvents: Sendable {
 
     /// When an agent has recorded last that a claim's volume has recovered on this pod, in seconds since 1970.
     func recovery(onPod pod: String, of claim: ObjectName) -> Int64? {
-        histories.filter { $0.key.pod == pod && $0.key.claim == claim && $0.key.component != Self.kubelet }
-            .compactMap(\.value.normal?.last).max()
+        recoveries[PodClaim(pod: pod, claim: claim)]?.last
     }
 
     /// What the events say of each claim, in no order.
     func findings() -> [(claim: ObjectName, finding: HealthFinding)] {
-        // The kubelet records no recoveries: those that an agent has recorded on the same pod count.
-        var recoveries: [PodClaim: ListedEvent] = [:]
-        for (reporter, history) in histories where reporter.component != Self.kubelet {
-            if let pod = reporter.pod, let normal = history.normal {
-                recoveries[PodClaim(pod: pod, claim: reporter.claim)] = normal
-            }
-        }
-        return histories.compactMap { reporter, history in
+        histories.compactMap { reporter, history in
             guard let (event, isAbnormal, since) = history.finding else { return nil }
+            // The kubelet records no recoveries: those that an agent has recorded on the same pod count.
             if reporter.component == Self.kubelet, let pod = reporter.pod,
                 let recovery = recoveries[PodClaim(pod: pod, claim: reporter.claim)], !event.isLater(than: recovery)
             {

@@ -33,12 +33,16 @@ package struct StatusSummary: Sendable, Hashable {
             return HealthEvents.missingVolumes(of: driver.name, in: snapshot.driverEvents ?? [], leader: leader)
                 .map { (driver.name, $0) }
         }
+        // A new leader may not have found yet what an earlier one has recorded.
+        let mayMissVolumes = report.drivers.contains { driver in
+            HealthEvents.missingVolumes(of: driver.name, in: snapshot.driverEvents ?? [], leader: nil) != nil
+        }
         addTotals(
             report,
             rows,
             namespace: namespace,
             // Some controllers report by events alone.
-            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && missing.isEmpty
+            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && !mayMissVolumes
                 && report.unknownConditions == 0
         )
         for (driver, event) in missing { warnings.append("\(driver): \(event.message)") }

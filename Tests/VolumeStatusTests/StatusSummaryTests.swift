@@ -42,6 +42,7 @@ import Testing
         // The volumes may have been found before another leader began.
         scene.snapshot.leases?[0].spec.acquireTime.seconds = 9400
         #expect(scene.summary().warnings == [])
+        #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
         scene.snapshot.leases?[0].spec.acquireTime.seconds = 8500
         #expect(scene.summary().warnings.count == 1)
         scene.snapshot.driverEvents?[1] = event("VolumesFound", at: 9500)
