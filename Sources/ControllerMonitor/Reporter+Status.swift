@@ -118,8 +118,8 @@ extension Reporter {
         if isDropped {
             throw KubernetesError(
                 code: .invalid,
-                message: "the API server keeps status.healthStatus of other claims, but not of this one: an admission "
-                    + "webhook may remove it, or the feature gate CSIVolumeHealth is off since"
+                message: "the API server keeps status.healthStatus of other claims, but not of this one: look for an "
+                    + "admission webhook that removes it, or enable the feature gate CSIVolumeHealth again"
             )
         }
         return .reported

@@ -48,9 +48,10 @@ package struct StatusSummary: Sendable, Hashable {
         for (driver, event) in missing { warnings.append("\(driver): \(event.message)") }
         if report.unknownConditions > 0 {
             let claims = report.unknownConditions == 1 ? "1 claim has" : "\(report.unknownConditions) claims have"
+            let scope = namespace.map { "-n \($0)" } ?? "-A"
             warnings.append(
                 "\(claims) a condition of a type that this version does not know, or had one recently: kubectl get events "
-                    + "--field-selector reason=\(EventVocabulary.unknownReason)"
+                    + "\(scope) --field-selector reason=\(EventVocabulary.unknownReason)"
             )
         }
         let others = warnings.count

@@ -59,6 +59,9 @@ import Testing
         #expect(scene.summary().totals == ["None of 2 claims in namespace default is reported as unhealthy."])
         #expect(scene.summary().warnings.count == 1)
         #expect(scene.summary().warnings.first?.hasPrefix("1 claim has a condition of a type that") == true)
+        let command = "kubectl get events -n default --field-selector reason=UnknownVolumeHealthCondition"
+        #expect(scene.summary().warnings.first?.hasSuffix(command) == true)
+        #expect(scene.summary(namespace: nil).warnings.first?.contains(" events -A ") == true)
     }
 
     @Test func `healthy claims without a monitor are not called healthy`() throws {

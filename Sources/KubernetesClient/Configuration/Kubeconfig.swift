@@ -21,7 +21,7 @@ package struct Kubeconfig {
     /// Merges files as client-go does: of entries with the same name, the one of the first file counts. Empty files are
     /// skipped; nil if all are empty.
     ///
-    /// Source: client-go, tools/clientcmd/client_config.go and loader.go, `Load`.
+    /// Source: client-go, tools/clientcmd/loader.go, `Load`.
     init?(merging paths: [String]) throws(KubernetesConfigurationError) {
         var roots: [KubeconfigEntry] = []
         for path in paths {
