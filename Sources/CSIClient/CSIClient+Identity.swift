@@ -83,8 +83,17 @@ extension CSIClient {
             returning: CSIGetPluginInfoResponse.self
         )
         guard !info.name.isEmpty else { throw .missing("name", method: CSIMethodName.getPluginInfo) }
-        setDriver(name: info.name, version: info.vendorVersion)
-        var identity = DriverIdentity(name: info.name, vendorVersion: info.vendorVersion)
+        // CSI specification, GetPluginInfoResponse; the API server takes no other one in a PersistentVolume. It is a label
+        // of metrics.
+        guard info.name.utf8.count <= 63, info.name == oneLine(info.name) else {
+            throw .invalid(
+                "the name \"\(excerpt(info.name))\" has more than 63 bytes, or a control character, which the CSI specification forbids",
+                CSIMethodName.getPluginInfo
+            )
+        }
+        let version = oneLine(info.vendorVersion, upTo: 256)
+        setDriver(name: info.name, version: version)
+        var identity = DriverIdentity(name: info.name, vendorVersion: version)
         switch service {
         case .controller:
             if try await hasControllerService() { identity.controllerCapabilities = try await controllerCapabilities() }

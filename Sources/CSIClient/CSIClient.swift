@@ -158,7 +158,8 @@ package final class CSIClient: Sendable {
             observation.isUsable = true
         } catch {
             var error = error
-            error.message = redaction(error.message)
+            // Whole, before it is cut: a part of a secret would not be found.
+            error.message = oneLine(redaction(error.message))
             logger.trace("GRPC error", metadata: ["method": "\(method)", "err": "\(error)"])
             throw error
         }
@@ -224,7 +225,7 @@ package final class CSIClient: Sendable {
     private func text(_ message: (some Message)?) -> String {
         guard var shown: any Message = message else { return "(cannot be shown)" }
         if var bearing = message as? any Message & SecretBearing {
-            bearing.secrets = [:]
+            bearing.removeSecrets()
             shown = bearing
         }
         return (try? shown.jsonString()) ?? "(cannot be shown)"

@@ -30,7 +30,7 @@ package struct CSIError: Error, Sendable, CustomStringConvertible {
     package var code: Code
     /// `/csi.v1.Controller/ListVolumes`
     package var method: String
-    /// The driver's message where it sent one.
+    /// The driver's message where it sent one, on one line, at most 4 KiB.
     package var message: String
 
     package var description: String { "\(method): \(code): \(message)" }
@@ -48,8 +48,16 @@ package struct CSIError: Error, Sendable, CustomStringConvertible {
 }
 
 extension CSIError {
+    /// A code that gRPC does not define counts as Unknown, as gRPC requires of clients ("Status codes and their use"), so
+    /// that a driver cannot make up kinds of errors.
     init(_ error: GRPCError, method: String) {
-        self.init(code: .status(error.status.code), method: method, message: error.status.message)
+        let code = error.status.code
+        let isDefined = code.rawValue <= GRPCStatus.Code.unauthenticated.rawValue
+        self.init(
+            code: .status(isDefined ? code : .unknown),
+            method: method,
+            message: isDefined ? error.status.message : "\(code): \(error.status.message)"
+        )
     }
 
     /// A required field is missing.

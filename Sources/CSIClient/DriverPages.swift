@@ -79,7 +79,8 @@ package struct DriverPages<Item: DriverListItem>: AsyncSequence, Sendable {
 
         private mutating func unseen(_ token: String) throws(CSIError) -> String {
             guard tokensSeen.insert(token.hashValue).inserted else {
-                throw endless("the driver returned next_token \"\(excerpt(token))\" twice: the list would not end")
+                // Without the token: a driver may put a secret of the request into it.
+                throw endless("the driver returned the same next_token twice: the list would not end")
             }
             guard tokensSeen.count < pages.limit else {
                 throw endless("the list has more than \(pages.limit) pages")

@@ -9,7 +9,7 @@ import SwiftProtobuf
 ///
 /// A secret's value is removed as it was sent; without white space at its ends (`echo secret | base64` adds a newline,
 /// which drivers trim); line by line (a PEM key); and, for a JSON object (a service account's key file), string by
-/// string. Each of these is also removed as JSON escapes it. Values of less than four bytes, and parts of less than
+/// string. Each of these is also removed as JSON escapes it, with the fewest escapes and as Go's encoding/json does. Values of less than four bytes, and parts of less than
 /// eight, are not removed, because they would match ordinary text.
 struct Redaction {
     static let placeholder = "(redacted)"
@@ -25,8 +25,8 @@ struct Redaction {
             let trimmed = text.trimmed
             for form in [String(text), String(trimmed)] where form.utf8.count >= minimum {
                 values.insert(form)
-                let escaped = form.escapedForJSON
-                if escaped != form { values.insert(escaped) }
+                values.insert(form.escapedForJSON)
+                values.insert(form.escapedForGo)
             }
         }
         func addParts(of value: String) {
@@ -63,10 +63,21 @@ struct Redaction {
 /// A request with secrets, which must not be logged.
 protocol SecretBearing {
     var secrets: [String: String] { get set }
+
+    /// Removes the secrets, also from what the driver has put into the request.
+    mutating func removeSecrets()
 }
 
-extension CSIControllerListVolumeHealthRequest: SecretBearing {}
-extension CSIControllerGetVolumeHealthRequest: SecretBearing {}
+extension CSIControllerListVolumeHealthRequest: SecretBearing {
+    mutating func removeSecrets() {
+        startingToken = Redaction(secrets)(startingToken)
+        secrets = [:]
+    }
+}
+
+extension CSIControllerGetVolumeHealthRequest: SecretBearing {
+    mutating func removeSecrets() { secrets = [:] }
+}
 
 /// A response that may repeat the request's secrets in its texts.
 protocol Redactable {
@@ -117,6 +128,25 @@ extension String {
             case "\n": escaped += "\\n"
             case "\r": escaped += "\\r"
             case "\t": escaped += "\\t"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
+
+extension String {
+    /// As Go's encoding/json writes a string, without the quotation marks: `appendString` in encode.go escapes what HTML
+    /// and JavaScript treat in another way too.
+    fileprivate var escapedForGo: String {
+        var escaped = ""
+        for scalar in escapedForJSON.unicodeScalars {
+            switch scalar.value {
+            case 0x08: escaped += "\\b"
+            case 0x0C: escaped += "\\f"
+            case 0..<0x20, 0x26, 0x3C, 0x3E, 0x2028, 0x2029:
+                let hexadecimal = String(scalar.value, radix: 16)
+                escaped += "\\u" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
             default: escaped.unicodeScalars.append(scalar)
             }
         }

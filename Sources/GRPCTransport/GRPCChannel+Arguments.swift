@@ -5,10 +5,9 @@ import CGRPC
 import Glibc
 
 extension GRPCChannel {
-    /// The limit in bytes for headers and for trailers, the status message included: that of grpc-go. With gRPC core's
-    /// default of 8 KiB, a call with a longer status message ends with ResourceExhausted in place of the server's
-    /// status.
-    private static let maximumMetadataSize: Int32 = 16 << 20
+    /// The limit in bytes for headers and for trailers, the status message included. With gRPC core's default of 8 KiB, a
+    /// call with a longer status message ends with ResourceExhausted in place of the server's status.
+    private static let maximumMetadataSize: Int32 = 2 << 20
 
     /// - Returns: a `grpc_channel *`, which the caller owns.
     static func makeChannel(_ target: GRPCTarget, _ configuration: Configuration) -> OpaquePointer? {
@@ -19,6 +18,10 @@ extension GRPCChannel {
         // grpc.min_reconnect_backoff_ms keeps its default of 20 s: in spite of its name it limits one attempt to
         // connect. A busy server has that time to accept, and a missing one is noticed at once anyway.
         arguments.set("grpc.max_metadata_size", maximumMetadataSize)
+        // Without compression, which gRPC core offers by default: its size limit is for a message as it is received, not
+        // for what a compressed one becomes. Bit 0 is "identity" (grpc/impl/codegen/compression_types.h).
+        arguments.set("grpc.compression_enabled_algorithms_bitset", 1)
+        arguments.set("grpc.per_message_decompression", 0)
         // By default an unused connection is closed after half an hour. A kept one notices when the server goes away.
         arguments.set("grpc.client_idle_timeout_ms", .max)
         // A sidecar and its driver need neither a proxy nor a service configuration from DNS.

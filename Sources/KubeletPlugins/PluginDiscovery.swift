@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import GRPCTransport
+import HealthCore
 package import Logging
 import Synchronization
 
@@ -118,7 +119,7 @@ package final class PluginDiscovery: Sendable {
                 directories: configuration.directories
             )
         } catch {
-            return .failed(SocketFile(path: socket.path).problem ?? "GetInfo: \(error)")
+            return .failed(SocketFile(path: socket.path).problem ?? bounded("GetInfo: \(error)", toBytes: 1024))
         }
     }
 }

@@ -115,6 +115,23 @@ import Testing
         }
     }
 
+    /// The name is a label of metrics, and the API server takes no such driver in a PersistentVolume.
+    @Test(arguments: [(63, "", true), (64, "", false), (10, "\n[+]ok", false)])
+    func `a name that the specification forbids is not accepted`(length: Int, end: String, isValid: Bool) async throws {
+        let name = String(repeating: "d", count: length) + end
+        try await withResponses { method, _ in
+            .success(method.hasSuffix("GetPluginInfo") ? Wire.text(1, name) + Wire.text(2, "v1\n2") : [])
+        } _: { client in
+            do throws(CSIError) {
+                let identity = try await client.identity()
+                #expect(isValid && identity.vendorVersion == "v1 2")
+            } catch {
+                #expect(!isValid && error.code == .invalidResponse)
+                #expect(!error.message.contains("\n"))
+            }
+        }
+    }
+
     @Test func `a driver that is not running yet is awaited`() async throws {
         let log = makeLog()
         try await withDriver(logger: log.logger) { driver, client in

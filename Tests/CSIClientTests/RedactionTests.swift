@@ -26,6 +26,7 @@ import Testing
         (account, "cannot use key abc\nMIIEvQsecretsecret\n", "MIIEvQsecretsecret"),
         (account, "cannot use line MIIEvQsecretsecret", "MIIEvQsecretsecret"),
         (#"p"a\ss"#, #"{"password":"p\"a\\ss"}"#, #"a\\ss"#),
+        ("p&ss<w0rd", #"{"password":"p\u0026ss\u003cw0rd"}"#, #"ss\u003cw0rd"#),
         ("pw-q7w\n", "login with pw-q7w failed", "pw-q7w"),
         ("  pw-q7w\r\n", "login with pw-q7w failed", "pw-q7w"),
     ]

@@ -57,7 +57,7 @@ import Testing
             driver.intercept { call in call.method.hasSuffix("ListVolumes") ? .reply(page) : nil }
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
             #expect(error?.code == .invalidResponse)
-            #expect(error?.message.contains("\"again\" twice") == true)
+            #expect(error?.message.contains("the same next_token twice") == true)
             #expect(driver.journal.calls("ListVolumes").count == 2)
         }
     }
@@ -90,6 +90,20 @@ import Testing
             let error = await #expect(throws: CSIError.self) { try await client.listedIDs() }
             #expect(error?.code == .status(.aborted))
             #expect(driver.journal.calls("ListVolumes").count == 1)
+        }
+    }
+
+    @Test func `a driver's message is kept on one line and in four kibibytes, and a made-up code is Unknown`()
+        async throws
+    {
+        let message = "no\n[+]ok\u{1B}[2J" + String(repeating: "x", count: 100_000)
+        try await withResponses { _, _ in
+            .failure(GRPCError(code: GRPCStatus.Code(rawValue: 99), message: message))
+        } _: { client in
+            let error = await #expect(throws: CSIError.self) { try await client.probe() }
+            #expect(error?.code == .status(.unknown))
+            #expect(error?.message.hasPrefix("Code(99): no [+]ok [2Jxxx") == true)
+            #expect((error?.message.utf8.count ?? 0) <= 4099)
         }
     }
 
