@@ -138,6 +138,13 @@ package struct FlapGuard<Key: Hashable & Sendable, State: Reportable>: Sendable 
         return false
     }
 
+    /// A key was unhealthy and is healthy again, and neither was to be reported: both changes count.
+    package mutating func countUnreported(_ key: Key, at now: Duration) {
+        guard limits.threshold > 0 else { return }
+        count(key, at: now)
+        count(key, at: now)
+    }
+
     /// Counts a change, which may begin the flapping.
     private mutating func count(_ key: Key, at now: Duration) {
         let (threshold, window) = (limits.threshold, limits.quietTime)

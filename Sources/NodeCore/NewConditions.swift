@@ -29,6 +29,9 @@ struct NewConditions: Sendable {
     /// The volumes that wait.
     var keys: some Collection<NodeVolumeKey> { waiting.keys }
 
+    /// Whether the volume waits.
+    func contains(_ key: NodeVolumeKey) -> Bool { waiting[key] != nil }
+
     /// The volume's state is this one now. Returns whether it may be reported now; otherwise it waits, and a healthy
     /// state ends that.
     ///

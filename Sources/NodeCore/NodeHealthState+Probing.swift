@@ -200,12 +200,20 @@ extension NodeHealthState {
         return record.health?.isClear == false || events.fingerprint(key) != nil || shownFailure(of: key) != nil
     }
 
-    /// The readiness condition that is False on the volume's pod; nil where none is written.
+    /// The readiness condition that is False on the volume's pod, unless its message is about another volume of the pod;
+    /// nil where none is written.
     func shownFailure(of key: NodeVolumeKey) -> PodCondition? {
-        guard configuration.writesReadiness, let driver = volumes[key]?.volume.driver, let pod = pods[key.podUID]?.pod
-        else { return nil }
+        guard configuration.writesReadiness, let driver = volumes[key]?.volume.driver, let pod = pods[key.podUID] else {
+            return nil
+        }
         let type = ReadinessCondition.type(driver: driver)
-        return pod.conditions.first { $0.type == type && $0.status == "False" }
+        guard let condition = pod.pod.conditions.first(where: { $0.type == type && $0.status == "False" }) else {
+            return nil
+        }
+        let isAboutAnother = pod.volumes.contains { other in
+            other != key && volumes[other].map { condition.message.hasPrefix($0.target.messagePrefix) } == true
+        }
+        return isAboutAnother ? nil : condition
     }
 
     /// Sets the health of a volume, and queues the reports on its pod.

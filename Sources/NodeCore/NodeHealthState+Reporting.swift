@@ -14,9 +14,11 @@ extension NodeHealthState {
     /// Reports the health of a volume, unless it has to wait.
     mutating func report(_ state: VolumeState, on key: NodeVolumeKey, at now: Duration) {
         let isReported = events.fingerprint(key) != nil || flaps.waiting(key) != nil
-        if newConditions.passes(state, of: key, isReported: isReported, at: now) {
-            reportUnlessFlapping(state, on: key, at: now)
-        }
+        let hasWaited = newConditions.contains(key)
+        guard newConditions.passes(state, of: key, isReported: isReported, at: now) else { return }
+        // It was unhealthy for less than the delay, which nobody was told.
+        if hasWaited, state.isClear { flaps.countUnreported(key, at: now) }
+        reportUnlessFlapping(state, on: key, at: now)
     }
 
     private mutating func reportUnlessFlapping(_ state: VolumeState, on key: NodeVolumeKey, at now: Duration) {
@@ -152,8 +154,12 @@ extension NodeVolume {
     }
 
     private func message(_ text: String) -> String {
+        bounded(messagePrefix + text, toBytes: Self.maximumMessageBytes)
+    }
+
+    /// The beginning of each text on this volume, which those on other volumes of the pod do not have.
+    var messagePrefix: String {
         let claim = claimName.map { " (claim \($0))" } ?? ""
-        let prefix = bounded("Volume \(names.joined(separator: ", "))\(claim): ", toBytes: Self.maximumPrefixBytes)
-        return bounded(prefix + text, toBytes: Self.maximumMessageBytes)
+        return bounded("Volume \(names.joined(separator: ", "))\(claim): ", toBytes: Self.maximumPrefixBytes)
     }
 }

@@ -10,8 +10,8 @@ package struct NodeHealthSnapshot: Sendable, Hashable {
         package var healthy = 0
         package var unhealthy = 0
         /// The pod has started, and the health of the volume is unknown: no response yet, none with a condition of a
-        /// known type, the driver reports no health, or the last call failed and the volume is not known to be
-        /// unhealthy. A driver that does not find the volume counts so until it is believed.
+        /// known type, the driver reports no health, or the last call failed or the driver is not connected and the
+        /// volume is not known to be unhealthy. A driver that does not find the volume counts so until it is believed.
         package var unknown = 0
         /// The pod has not started.
         package var waiting = 0
@@ -72,6 +72,7 @@ extension NodeHealthState {
             let isUnresponsive = isProbed && record.failure == .deadlineExceeded
             counts[driver, default: .init()].count(
                 record,
+                isReachable: drivers[driver]?.isConnected != false,
                 isUnresponsive: isUnresponsive,
                 isBackingOff: isProbed && drivers[driver]?.isBackingOff(key) == true
             )
@@ -108,12 +109,17 @@ extension NodeHealthState {
 }
 
 extension NodeHealthSnapshot.Counts {
-    fileprivate mutating func count(_ record: VolumeRecord, isUnresponsive: Bool, isBackingOff: Bool) {
+    fileprivate mutating func count(
+        _ record: VolumeRecord,
+        isReachable: Bool,
+        isUnresponsive: Bool,
+        isBackingOff: Bool
+    ) {
         if record.probedSince == nil {
             waiting += 1
         } else if let health = record.health, !health.isClear {
             unhealthy += 1
-        } else if record.health != nil, !record.isUnknown, record.failure == nil {
+        } else if record.health != nil, !record.isUnknown, record.failure == nil, isReachable {
             healthy += 1
         } else {
             unknown += 1

@@ -58,8 +58,13 @@ package struct ReadinessCondition: Reportable {
 
     package var isClear: Bool { status == nil }
 
-    /// Of status and reason: a new message alone is not written.
-    package var fingerprint: Fingerprint { Fingerprint([status?.rawValue ?? "", reason]) }
+    /// Of status, reason and volume: another message on the same volume alone is not written.
+    package var fingerprint: Fingerprint {
+        Fingerprint([status?.rawValue ?? "", reason, status == .false ? volume : ""])
+    }
+
+    /// The beginning of the message, which names the volume (``NodeVolume/message(for:)-(VolumeState)``).
+    private var volume: String { message.firstRange(of: ": ").map { String(message[..<$0.lowerBound]) } ?? "" }
 }
 
 /// Identifies the readiness condition of a pod.

@@ -135,9 +135,10 @@ struct DriverLifeTests {
         node.run(for: .seconds(600))
         let snapshot = node.state.snapshot(at: node.now)
         #expect(snapshot.unresponsive.isEmpty)
-        #expect(snapshot.drivers.first?.counts.healthy == 1)
+        #expect(snapshot.drivers.first?.counts.unknown == 1)
         node.respond = { _, _ in (.healthy, .zero) }
         node.reconnect()
+        #expect(node.state.snapshot(at: node.now).drivers.first?.counts.healthy == 1)
         node.run(for: .seconds(60))
         #expect(node.calls.last?.outcome == .healthy)
     }

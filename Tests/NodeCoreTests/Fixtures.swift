@@ -55,9 +55,9 @@ extension NodePod {
         return pod
     }
 
-    func showing(_ status: String, reason: String) -> NodePod {
+    func showing(_ status: String, reason: String, message: String = "") -> NodePod {
         let type = ReadinessCondition.type(driver: driverName)
-        return with { $0.conditions = [PodCondition(type: type, status: status, reason: reason, message: "")] }
+        return with { $0.conditions = [PodCondition(type: type, status: status, reason: reason, message: message)] }
     }
 }
 

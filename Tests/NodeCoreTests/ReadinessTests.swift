@@ -115,6 +115,28 @@ struct ReadinessTests {
         #expect(node.readbacks.count == 4)
     }
 
+    @Test(arguments: [NodeProbeOutcome.noCondition, .unknown(type: 9)])
+    func `a recovery counts beside a volume for which the driver reports no health`(outcome: NodeProbeOutcome) {
+        var isBroken = true
+        var node = Self.node { $0 == "h-x" ? outcome : isBroken ? .unhealthy(.inaccessible) : .healthy }
+        node.apply(.named("a", claims: ["x", "data"], gated: true))
+        node.run(for: .seconds(600))
+        #expect(node.conditions.map(\.condition.status) == [.false])
+        // As the watch shows it, also to the next process.
+        let message = node.conditions.first?.condition.message ?? ""
+        #expect(message.hasPrefix("Volume data (claim data): "))
+        let shown = NodePod.named("a", claims: ["x", "data"], gated: true)
+            .showing("False", reason: "MountLost", message: message)
+        node.apply(shown)
+        isBroken = false
+        node.run(for: .seconds(600))
+        #expect(node.conditions.map(\.condition.status) == [.false, .true])
+        var next = Self.node { $0 == "h-x" ? outcome : .healthy }
+        next.apply(shown)
+        next.run(for: .seconds(600))
+        #expect(next.conditions.map(\.condition.status) == [.true])
+    }
+
     @Test func `a pod without volumes of the driver is ready as soon as it has started`() {
         var node = Self.node { _ in .healthy }
         node.apply(.named("a", claims: [], started: false, gated: true))
@@ -123,6 +145,18 @@ struct ReadinessTests {
         node.apply(.named("a", claims: [], gated: true))
         node.run(for: .seconds(1))
         #expect(node.conditions.map(\.condition) == [.healthy])
+    }
+
+    /// `status` and `kubectl describe pod` show a volume that has recovered as unhealthy otherwise.
+    @Test func `the condition names another volume when the one that it names has recovered`() {
+        var recovered: Set<String> = []
+        var node = Self.node { recovered.contains($0) ? .healthy : .unhealthy(.inaccessible) }
+        node.apply(.named("a", claims: ["x", "y"], gated: true))
+        node.run(for: .seconds(600))
+        recovered.insert("h-x")
+        node.run(for: .seconds(600))
+        let written = node.conditions.map { [$0.condition.status?.rawValue, String($0.condition.message.prefix(20))] }
+        #expect(written == [["False", "Volume x (claim x): "], ["False", "Volume y (claim y): "]])
     }
 
     @Test func `a new message alone is not written`() {

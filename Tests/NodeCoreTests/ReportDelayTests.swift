@@ -48,6 +48,20 @@ struct ReportDelayTests {
         #expect(node.state.newConditions.keys.isEmpty)
     }
 
+    /// With a short interval, none of its conditions lasts as long as the delay.
+    @Test func `a volume that alternates within the delay is flapping`() {
+        var node = Self.node()
+        node.respond = { _, now in
+            (Int(now / .seconds(4)).isMultiple(of: 2) ? .healthy : .unhealthy(.inaccessible), .zero)
+        }
+        node.run(for: .seconds(120))
+        #expect(node.flappingEvents.count == 1)
+        #expect(node.flappingEvents.first.map { $0.state.changes > 6 } == true)
+        node.state.remove(podUID: "uid-a")
+        node.run(for: .seconds(1))
+        #expect(node.state.flaps.keys.isEmpty)
+    }
+
     @Test func `the latest conditions are reported, and later changes at once`() throws {
         var node = Self.node()
         let other = VolumeHealthCondition(status: .degraded, reason: "Slow", message: "")

@@ -68,6 +68,16 @@ struct SnapshotTests {
         #expect(counts?.unresponsive == 1)
     }
 
+    @Test(.tags(.rule1)) func `a healthy volume of a driver that is not connected is not counted as healthy`() {
+        var node = Simulation()
+        node.list(.named("a"))
+        node.run(for: .seconds(120))
+        node.state.driverDisconnected(driverName)
+        let counts = node.state.snapshot(at: node.now).drivers.first?.counts
+        #expect(counts?.healthy == 0)
+        #expect(counts?.unknown == 1)
+    }
+
     @Test func `only registered drivers are shown`() {
         var node = Simulation(capabilities: nil)
         node.resolve = { .volume(.of($0.name, driver: "foreign.example.com")) }
