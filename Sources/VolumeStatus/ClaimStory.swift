@@ -43,7 +43,7 @@ package struct ClaimStory: Sendable, Hashable {
         let pods = (snapshot.pods ?? [:]).values.filter { pod in
             pod.name.namespace == name.namespace && pod.claims.values.contains(name.name)
         }.sorted { $0.name < $1.name }
-        addHealth(row, now: now)
+        addHealth(row, hasUnknown: report.unknownConditions > 0, now: now)
         addFacts(claim, row, snapshot, pods, nodes, report.drivers.first)
         addEntries(of: claim)
         for pod in pods { addEntries(of: pod, claim: name.name) }
@@ -52,10 +52,12 @@ package struct ClaimStory: Sendable, Hashable {
         entries.sort { ($0.time, $0.text) < ($1.time, $1.text) }
     }
 
-    private mutating func addHealth(_ row: VolumeHealthRow, now: Int64) {
+    private mutating func addHealth(_ row: VolumeHealthRow, hasUnknown: Bool, now: Int64) {
         let since = row.since.map { " for \(age(ageInSeconds(of: $0, now: now)))" } ?? ""
         switch row.status {
-        case .healthy: facts.append(Fact(name: "Health", value: "nothing is reported"))
+        case .healthy:
+            let value = hasUnknown ? "a condition of a type that this version does not know" : "nothing is reported"
+            facts.append(Fact(name: "Health", value: value))
         case .unknown: facts.append(Fact(name: "Health", value: "unknown\(since): \(row.message)"))
         default:
             for (number, condition) in row.conditions.enumerated() {
@@ -119,7 +121,7 @@ package struct ClaimStory: Sendable, Hashable {
     private mutating func addEntries(of claim: ListedClaim) {
         add(claim.created, "The claim was created")
         if let transition = claim.healthTransition {
-            let conditions = claim.healthConditions.summary
+            let conditions = Self.summary(claim.healthConditions, hasUnknown: claim.hasUnknownCondition)
             let became =
                 conditions.isEmpty ? "status.healthStatus was emptied" : "status.healthStatus became \(conditions)"
             add(transition, became)
@@ -131,10 +133,15 @@ package struct ClaimStory: Sendable, Hashable {
         let node = pod.nodeName.isEmpty ? "" : ", now on node \(pod.nodeName)"
         add(pod.created, "Pod \(pod.name.name) was created\(node)")
         for health in pod.volumeHealth where pod.claims[health.volume] == claim {
-            let conditions = health.conditions.summary
+            let conditions = Self.summary(health.conditions, hasUnknown: health.hasUnknownCondition)
             add(health.transition ?? 0, "Pod \(pod.name.name): status.volumeHealth became \(conditions)")
         }
         for condition in pod.conditions { add(condition, of: "Pod \(pod.name.name): ") }
+    }
+
+    private static func summary(_ conditions: [HealthCore.VolumeHealthCondition], hasUnknown: Bool) -> String {
+        let known = conditions.isEmpty ? [] : [conditions.summary]
+        return (known + (hasUnknown ? ["a condition of an unknown status"] : [])).joined(separator: "; ")
     }
 
     private mutating func addEntries(of node: Node) {

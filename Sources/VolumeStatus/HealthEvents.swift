@@ -194,6 +194,7 @@ struct HealthEvents: Sendable {
                 source: isOnPod ? .podEvent : .claimEvent,
                 conditions: isAbnormal ? [.init(report: text)] : [],
                 since: since,
+                last: event.last,
                 driver: Self.driver(ofComponent: event.component),
                 node: isOnPod && !event.host.isEmpty ? event.host : nil
             )

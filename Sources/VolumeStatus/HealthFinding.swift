@@ -25,6 +25,8 @@ package struct HealthFinding: Sendable, Hashable {
     package var conditions: [VolumeHealthCondition]
     /// Since when, in seconds since 1970; nil if the source does not say.
     package var since: Int64?
+    /// When an event was recorded or refreshed last, in seconds since 1970; nil for the other sources.
+    package var last: Int64?
     /// The driver's name, if the source has it.
     package var driver: String?
     /// The node that reports it, if the source is of a node.
@@ -102,8 +104,14 @@ struct PodVolumeReport: Sendable, Hashable {
     var claim: String?
     var text: String
 
+    /// What client-go puts before the message of an event that stands for more than ten similar ones within ten minutes:
+    /// `EventAggregatorByReasonMessageFunc` in tools/record/events_cache.go. The kubelet records with it.
+    private static let aggregatePrefix = "(combined from similar events): "
+
     init?(_ message: String) {
         let prefix = "Volume "
+        let message =
+            message.hasPrefix(Self.aggregatePrefix) ? message.dropFirst(Self.aggregatePrefix.count) : message[...]
         guard message.hasPrefix(prefix), let end = message.firstRange(of: ": ") else { return nil }
         var subject = message[..<end.lowerBound].dropFirst(prefix.count)
         text = String(message[end.upperBound...])

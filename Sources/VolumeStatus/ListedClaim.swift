@@ -19,6 +19,8 @@ package struct ListedClaim: ListedObject, Hashable {
     package var phase = ""
     /// `status.healthStatus.healthConditions`, without those of an unknown status.
     package var healthConditions: [HealthCore.VolumeHealthCondition] = []
+    /// Whether `status.healthStatus` has a condition of an unknown status.
+    package var hasUnknownCondition = false
     /// `status.healthStatus.lastTransitionTime`
     package var healthTransition: Int64?
     /// The condition of type ``conditionType``.
@@ -75,6 +77,8 @@ package struct ListedClaim: ListedObject, Hashable {
             case 1:
                 if let condition = try HealthCore.VolumeHealthCondition(field, bytes) {
                     healthConditions.append(condition)
+                } else {
+                    hasUnknownCondition = true
                 }
             case 2: healthTransition = try field.seconds(in: bytes)
             default: break

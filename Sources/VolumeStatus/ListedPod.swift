@@ -30,6 +30,8 @@ package struct ListedPod: ListedObject, Hashable {
         package var volume = ""
         /// Without those of an unknown status.
         package var conditions: [HealthCore.VolumeHealthCondition] = []
+        /// Whether there is one of an unknown status.
+        package var hasUnknownCondition = false
         /// `lastTransitionTime`
         package var transition: Int64?
     }
@@ -104,7 +106,7 @@ package struct ListedPod: ListedObject, Hashable {
                 if condition.type.hasSuffix(Self.conditionSuffix) { conditions.append(condition) }
             case 22:
                 let health = try VolumeHealth(field, bytes)
-                if !health.conditions.isEmpty { volumeHealth.append(health) }
+                if !health.conditions.isEmpty || health.hasUnknownCondition { volumeHealth.append(health) }
             default: break
             }
         }
@@ -117,7 +119,11 @@ extension ListedPod.VolumeHealth {
             switch field.number {
             case 1: volume = field.text(in: bytes)
             case 2:
-                if let condition = try HealthCore.VolumeHealthCondition(field, bytes) { conditions.append(condition) }
+                if let condition = try HealthCore.VolumeHealthCondition(field, bytes) {
+                    conditions.append(condition)
+                } else {
+                    hasUnknownCondition = true
+                }
             case 3: transition = try field.seconds(in: bytes)
             default: break
             }

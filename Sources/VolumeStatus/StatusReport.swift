@@ -6,8 +6,8 @@ import KubernetesAPI
 
 /// The health of the claims in a snapshot. Pure.
 ///
-/// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition, the
-/// events on the claim; if they do not say that the volume is unhealthy, the events on pods, `status.volumeHealth` and the
+/// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition (unless
+/// it is True and an event is later), the events on the claim; if they do not say that the volume is unhealthy, the events on pods, `status.volumeHealth` and the
 /// conditions of pods.
 package struct StatusReport: Sendable {
     /// All claims, the worst first.
@@ -18,7 +18,7 @@ package struct StatusReport: Sendable {
     package var isAnyLeaseRenewed: Bool?
     /// Whether a controller or an agent of any driver has recently recorded or refreshed an event.
     package var hasRecentEvent: Bool
-    /// How many claims, of those that nothing reports as unhealthy, have an event on a condition of an unknown type.
+    /// How many claims, of those that nothing reports as unhealthy, have a condition of an unknown type, or an event on one.
     package var unknownConditions: Int
     /// The drivers that a claim, a PersistentVolume or an event has, sorted.
     package var foundDrivers: [String]
@@ -53,7 +53,8 @@ package struct StatusReport: Sendable {
         foundDrivers = Self.drivers(of: rows, snapshot, events)
         if let driver { rows.removeAll { $0.driver != nil && $0.driver != driver } }
         rows.sort { $0.precedes($1) }
-        unknownConditions = rows.count { $0.status == .healthy && events.unknownConditions.contains($0.claim) }
+        let unknown = events.unknownConditions.union(Self.claimsWithUnknownConditions(snapshot))
+        unknownConditions = rows.count { $0.status == .healthy && unknown.contains($0.claim) }
         isAnyLeaseRenewed = snapshot.leases.map { $0.contains { ControllerLease.isRenewed($0, now: now) } }
         let recentDrivers = events.recentDrivers(now: now)
         hasRecentEvent = !recentDrivers.isEmpty
@@ -87,6 +88,17 @@ package struct StatusReport: Sendable {
         guard let volumes = snapshot.volumes else { return nil }
         // A volume that is gone, or newer than the list of volumes, may have been one of any driver.
         return volumes[claim.volumeName]?.driver
+    }
+
+    /// Those whose status, or that of a pod, has a condition of a type that this version does not know.
+    private static func claimsWithUnknownConditions(_ snapshot: ClusterSnapshot) -> [ObjectName] {
+        let onClaims = snapshot.claims.values.filter(\.hasUnknownCondition).map(\.name)
+        let onPods = (snapshot.pods ?? [:]).values.filter { !$0.hasEnded }.flatMap { pod in
+            pod.volumeHealth.filter(\.hasUnknownCondition).compactMap { health in
+                pod.claims[health.volume].map { ObjectName(pod.name.namespace, $0) }
+            }
+        }
+        return onClaims + onPods
     }
 
     private static func podsByClaim(_ pods: [ObjectName: ListedPod]) -> [ObjectName: [ListedPod]] {
@@ -188,7 +200,13 @@ private struct Findings {
     private func finding(onClaim claim: ListedClaim) -> HealthFinding? {
         if let finding = HealthFinding(healthStatusOf: claim) { return finding }
         if let condition = claim.condition {
-            if condition.isTrue { return onClaims[claim.name].flatMap { $0.conditions.isEmpty ? $0 : nil } }
+            if condition.isTrue {
+                // A later event outweighs it: the condition stays where it may no longer be written.
+                return onClaims[claim.name].flatMap { finding in
+                    let isLater = (finding.last ?? .min) > (condition.transition ?? .max)
+                    return finding.conditions.isEmpty || isLater ? finding : nil
+                }
+            }
             let finding = HealthFinding(condition, source: .claimCondition, message: condition.message)
             if let finding { return finding }
         }

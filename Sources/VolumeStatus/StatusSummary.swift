@@ -42,15 +42,15 @@ package struct StatusSummary: Sendable, Hashable {
             rows,
             namespace: namespace,
             // Some controllers report by events alone.
-            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && !mayMissVolumes
-                && report.unknownConditions == 0
+            isHealthKnown: isEveryDriverMonitored && !isDriverUnknown && snapshot.events != nil && snapshot.pods != nil
+                && !mayMissVolumes && report.unknownConditions == 0
         )
         for (driver, event) in missing { warnings.append("\(driver): \(event.message)") }
         if report.unknownConditions > 0 {
             let claims = report.unknownConditions == 1 ? "1 claim has" : "\(report.unknownConditions) claims have"
             let scope = namespace.map { "-n \($0)" } ?? "-A"
             warnings.append(
-                "\(claims) a condition of a type that this version does not know, or had one recently: kubectl get events "
+                "\(claims) a condition of a type that this version does not know, or had one recently: see its status, or kubectl get events "
                     + "\(scope) --field-selector reason=\(EventVocabulary.unknownReason)"
             )
         }
@@ -166,7 +166,11 @@ package struct StatusSummary: Sendable, Hashable {
             )
         }
         if snapshot.pods == nil {
-            note(Pod.resource, namespace, "PODS is unknown, and NODE known only from events")
+            note(
+                Pod.resource,
+                namespace,
+                "PODS is unknown, NODE known only from events, and conditions that only pods have are not shown"
+            )
         }
         if snapshot.leases == nil, isMonitorUnknown {
             note(Lease.resource, nil, "A claim may be listed as healthy because nothing monitors it")

@@ -5,6 +5,7 @@ import ArgumentParser
 import Flags
 import Glibc
 import KubernetesClient
+import VolumeStatus
 
 /// Parses the arguments, runs the command, and reports a failure in one line.
 @main
@@ -54,7 +55,8 @@ enum Program {
     private static func exit(with error: any Error) -> Never {
         let command = command(named: arguments.first)
         if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
-        let message = command.message(for: error)
+        // On one line, whatever a driver, a server or a tenant has put into it.
+        let message = printable(command.message(for: error))
         guard command.exitCode(for: error) != .success else {
             print(command.fullMessage(for: error))
             Glibc.exit(EXIT_SUCCESS)

@@ -390,6 +390,23 @@ import Testing
         }
     }
 
+    /// As `status --exit-code | head -1` with `pipefail`, and `status --exit-code > FILE` on a full disk.
+    @Test func `the exit code does not depend on the reader, and output that cannot be written is an error`()
+        async throws
+    {
+        try await withScene { scene in
+            try scene.break("csi-pvc", "Degraded", "SlowIO", "3 of 12 paths")
+            let status = try scene.status(["--exit-code"])
+            let closed = StatusSink(output: { _ in throw StatusSink.Closed() }, errors: { _ in })
+            #expect(try await status.run(explaining: nil, into: closed) == 1)
+            let full = StatusSink(output: { _ in throw StatusSink.WriteError(code: ENOSPC) }, errors: { _ in })
+            let error = await #expect(throws: StatusSink.WriteError.self) {
+                try await status.run(explaining: nil, into: full)
+            }
+            #expect(error?.description == "cannot write to standard output: No space left on device")
+        }
+    }
+
     // MARK: Watch
 
     @Test func `a watch prints each change, and the recovery`() async throws {

@@ -40,6 +40,7 @@ import Testing
         ("Volume data: gone", "data", nil, "gone"),
         // As VolumeKindTests has it from an agent.
         ("Volume data-0, data-1 (claim csi-pvc): gone", "data-0", "csi-pvc", "gone"),
+        ("(combined from similar events): Volume data: gone", "data", nil, "gone"),
     ])
     func `the text of a node names the volume and the claim`(
         message: String,

@@ -38,7 +38,8 @@ import Testing
         }
         let bytes = message(3, health("data-0", "Inaccessible") + health("data-1", "New"))
         let pod = try ListedPod(reading: bytes.span)
-        #expect(pod.volumeHealth.map(\.volume) == ["data-0"])
+        #expect(pod.volumeHealth.map(\.volume) == ["data-0", "data-1"])
+        #expect(pod.volumeHealth.map(\.hasUnknownCondition) == [false, true])
 
         var scene = Scene()
         for claim in ["a", "b"] { scene.claim(claim) }
@@ -48,6 +49,8 @@ import Testing
         #expect(row.message == "no mount")
         #expect(row.nodes == ["node-7"])
         #expect(scene.row("b")?.status == .healthy)
+        // But not called healthy.
+        #expect(scene.summary().warnings.contains { $0.hasPrefix("1 claim has a condition of a type that") })
     }
 
     /// While another volume has the same reason, the agent does not write the condition again.

@@ -61,6 +61,9 @@ import Testing
         }
         scene.event("VolumeConditionAbnormal", on: "a", message: "Degraded (Other)", first: 5000)
         #expect(scene.row("a")?.status == .healthy)
+        // The right to write the condition was taken away, or external-health-monitor runs again.
+        scene.event("VolumeConditionAbnormal", on: "a", message: "Inaccessible (Gone)", first: 9200)
+        #expect(scene.row("a")?.status == .inaccessible)
     }
 
     @Test func `an abnormal event counts until a recovery follows`() throws {

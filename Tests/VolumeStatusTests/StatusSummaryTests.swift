@@ -64,6 +64,23 @@ import Testing
         #expect(scene.summary(namespace: nil).warnings.first?.contains(" events -A ") == true)
     }
 
+    @Test func `a claim whose status has a condition of an unknown status is not called healthy`() {
+        var scene = Scene()
+        scene.claim("a") { $0.hasUnknownCondition = true }
+        scene.lease(driver: "d.example")
+        #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
+    }
+
+    /// Only they show what the kubelet and the agent report.
+    @Test func `without the right to list pods, claims are not called healthy`() {
+        var scene = Scene()
+        scene.claim("a")
+        scene.lease(driver: "d.example")
+        #expect(scene.summary().totals == ["The only claim in namespace default is healthy."])
+        scene.snapshot.pods = nil
+        #expect(scene.summary().totals == ["None of 1 claim in namespace default is reported as unhealthy."])
+    }
+
     @Test func `healthy claims without a monitor are not called healthy`() throws {
         var scene = Scene()
         scene.claim("a")

@@ -27,15 +27,23 @@ extension KubernetesClient {
     /// Reads the version, as ``serverVersion()`` does, and the Date header of the response.
     package func serverInformation() async throws(KubernetesError) -> ServerInformation {
         let info = RequestInfo.version
+        let sent = Time.now().seconds
         let (body, headers) = try await response(info, Content(accept: "application/json"))
+        let received = Time.now().seconds
         guard let version = try? JSONDecoder().decode(Version.self, from: Data(body)) else {
             throw KubernetesError(code: .decoding, message: "\(info): the response has no gitVersion")
         }
         let date = headers["Date"].flatMap(HTTPDate.secondsSince1970)
         return ServerInformation(
             version: version.gitVersion,
-            clockAhead: date.map { .seconds(Time.now().seconds - $0) }
+            clockAhead: date.map { Self.clockAhead(of: $0, sent: sent, received: received) }
         )
+    }
+
+    /// Nothing while the server's clock shows a time between sending the request and receiving the response, which may
+    /// take long.
+    static func clockAhead(of date: Int64, sent: Int64, received: Int64) -> Duration {
+        .seconds(date < sent ? sent - date : date > received ? received - date : 0)
     }
 
     /// k8s.io/apimachinery, pkg/version, `Info`.

@@ -80,6 +80,7 @@ struct Doctor: Sendable {
                 configuration: configuration,
                 userAgent: "csi-health-monitor/\(Program.version) doctor",
                 rateLimit: nil,
+                connectTimeout: deadline,
                 requestTimeout: deadline,
                 logger: logger
             )

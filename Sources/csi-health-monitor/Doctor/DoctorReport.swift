@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import VolumeStatus
+
 /// One check of `doctor` and its result.
 struct DoctorRow: Sendable, Equatable {
     enum Status: String, Sendable {
@@ -50,12 +52,8 @@ struct DoctorReport: Sendable, Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// Replaces control characters, so that a text from the driver or the server stays on its line.
     private static func line(_ status: String, _ check: String, _ detail: String) -> String {
-        let detail = String(
-            detail.map { $0.isNewline || ($0.asciiValue.map { $0 < 0x20 || $0 == 0x7F } ?? false) ? " " : $0 }
-        )
-        return padded(status, 9) + padded(check, 14) + detail
+        padded(status, 9) + padded(check, 14) + printable(detail)
     }
 
     private static func padded(_ text: String, _ width: Int) -> String {

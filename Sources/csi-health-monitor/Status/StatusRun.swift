@@ -28,7 +28,7 @@ struct StatusRun: Sendable {
     /// Lists claims, watches them, or explains one.
     ///
     /// - Returns: the exit code.
-    /// - Throws: `KubernetesError` if the claims cannot be listed; `StatusSink.Closed`.
+    /// - Throws: `KubernetesError` if the claims cannot be listed; what ``StatusSink/output`` throws.
     func run(explaining claim: String?, into sink: StatusSink) async throws -> Int32 {
         let client = try KubernetesClient(
             configuration: configuration,
@@ -79,9 +79,15 @@ struct StatusRun: Sendable {
         }
         let summary = StatusSummary(report, snapshot, namespace: namespace, leaseName: Self.leaseName)
         var printer = StatusPrinter(flags: flags, hasNamespace: namespace == nil, isColored: isColored)
-        try sink.output(printer.list(report, summary, now: Time.now().seconds))
+        let exitCode: Int32 = flags.exitCode && !report.notHealthy.isEmpty ? 1 : 0
+        do {
+            try sink.output(printer.list(report, summary, now: Time.now().seconds))
+        } catch is StatusSink.Closed {
+            // As in `status | head -1`: the reader has what it wants.
+            return exitCode
+        }
         sink.errors(printer.remarks(summary))
-        guard flags.watch else { return flags.exitCode && !report.notHealthy.isEmpty ? 1 : 0 }
+        guard flags.watch else { return exitCode }
         let watch = StatusWatch(client: client, reader: reader, snapshot: snapshot, logger: logger)
         var changes = RowChanges(report)
         try await watch.run { update in

@@ -8,28 +8,51 @@ struct StatusSink: Sendable {
     /// The reader of standard output has gone.
     struct Closed: Error {}
 
+    /// Standard output cannot be written, because of a full disk for example.
+    struct WriteError: Error, CustomStringConvertible {
+        var code: Int32
+
+        var description: String {
+            // strerror(3) returns a static string.
+            "cannot write to standard output: \(unsafe String(cString: strerror(code)))"
+        }
+    }
+
     var output: @Sendable (String) throws -> Void
     var errors: @Sendable (String) -> Void
 
     /// Standard output and standard error of this process.
     static let process = StatusSink(
-        output: { text in guard write(text, to: STDOUT_FILENO) else { throw Closed() } },
+        output: { text in
+            switch write(text, to: STDOUT_FILENO) {
+            case nil: break
+            case EPIPE: throw Closed()
+            case let error?: throw WriteError(code: error)
+            }
+        },
         errors: { text in _ = write(text, to: STDERR_FILENO) }
     )
 
-    /// Returns false if it cannot be written.
-    private static func write(_ text: String, to descriptor: Int32) -> Bool {
+    /// Returns the error number if it cannot be written (write(2)).
+    private static func write(_ text: String, to descriptor: Int32) -> Int32? {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             // Safe: the buffer is only read, and only during the call.
             let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 {
-                guard errno == EINTR else { return false }
-            } else {
+            guard count < 0 else {
                 rest = rest.dropFirst(count)
+                continue
+            }
+            switch errno {
+            case EINTR: break
+            case EAGAIN:
+                // A pipe that another process has made non-blocking.
+                var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = unsafe poll(&wait, 1, -1)
+            default: return errno
             }
         }
-        return true
+        return nil
     }
 }
 

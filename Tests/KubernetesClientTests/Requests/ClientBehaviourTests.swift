@@ -34,6 +34,11 @@ import Testing
         }
     }
 
+    @Test(arguments: [(100, 0), (101, 0), (102, 0), (90, 10), (110, -8)])
+    func `a request that takes long is no difference of the clocks`(date: Int64, ahead: Int64) {
+        #expect(KubernetesClient.clockAhead(of: date, sent: 100, received: 102) == .seconds(ahead))
+    }
+
     @Test(arguments: [403, 503])
     func `an error with a body of megabytes keeps its HTTP status`(status: Int) async throws {
         try await TestCluster.with { cluster in
