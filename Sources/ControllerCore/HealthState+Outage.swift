@@ -15,7 +15,8 @@ package struct VolumeUsage: Sendable, Hashable {
 /// when its text changes, at most once a minute, and another event ends it. Each claim is reported all the same.
 ///
 /// - While an outage begins, events on claims wait for the event on the driver: until it has been attempted, at most
-///   ``OutageLimits/maximumEventDelay``. Up to the threshold, claims may have been reported before.
+///   ``OutageLimits/maximumRequestDelay`` for the request and ``OutageLimits/maximumEventDelay`` in all. Up to the
+///   threshold, claims may have been reported before.
 /// - Then they follow in the order of severity: at the beginning and at each review of a lasting outage, those that wait
 ///   are put in order. What comes in between is reported after them.
 ///
@@ -237,8 +238,7 @@ extension HealthState {
     package mutating func restoreOutage(since: Duration, at now: Duration) {
         guard configuration.outageLimits != nil else { return }
         // Its numbers are not known: they are refreshed a minute after this leader has found it again.
-        let timing = ReportTiming.outageEvents
-        let reported = now - (timing.refreshInterval ?? .zero) + (timing.messageInterval ?? .zero)
+        let reported = now - (outages.refreshInterval ?? .zero) + (ReportTiming.outageEvents.messageInterval ?? .zero)
         outages.restore(reported: OutageState.lastingFingerprint, for: .outage, reportedAt: reported, since: since)
     }
 
@@ -254,7 +254,12 @@ extension HealthState {
                 settled = nil
             }
         }
-        return outages.next(at: now) { _ in DriverTarget() }.waiting(atMostUntil: settled)
+        let step = outages.next(at: now) { _ in DriverTarget() }
+        if case .run = step, let end = outagePrecedence, now + OutageLimits.maximumRequestDelay < end {
+            outagePrecedence = now + OutageLimits.maximumRequestDelay
+            outageReleases += 1
+        }
+        return step.waiting(atMostUntil: settled)
     }
 
     /// Completes an event; returns as ``complete(event:_:at:)``. The events on claims wait for it no longer, whatever

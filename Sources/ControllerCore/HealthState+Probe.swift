@@ -71,6 +71,7 @@ extension HealthState {
     /// The interval that has just ended, if every volume was probed in it; returned once. nil otherwise, also when
     /// calls did not end in time.
     package mutating func completedRound(at now: Duration) -> ProbeRound? {
+        endUnusedProbes(at: now)
         reviewResponses(at: now)
         guard probesEveryVolume, let round = probes?.completedRound(at: now) else {
             reviewLastingOutage(at: now)
@@ -88,7 +89,8 @@ extension HealthState {
     }
 
     /// Where volumes are probed one by one: the volumes whose last response is older than this number of intervals,
-    /// each with the age of that response. Without any response the age counts from the first slot.
+    /// each with the age of that response; those that were not called are left out. Without any response the age counts
+    /// from the first slot.
     package func unresponsiveVolumes(
         forIntervals count: Int,
         at now: Duration
@@ -117,6 +119,9 @@ extension HealthState {
     /// driver is too slow or the rate of calls is limited. nil while volumes are not probed one by one.
     package var effectiveProbeInterval: Duration? { probesEveryVolume ? probes?.effectiveInterval : nil }
 
+    /// How many volumes are probed one by one.
+    package var probedVolumes: Int { probes?.count ?? 0 }
+
     /// The handle of the next volume to probe. Call the driver, then ``receive(_:ofVolumeHandle:at:)`` in any case.
     /// Volumes without a claim are skipped until they have one.
     package mutating func nextProbe(at now: Duration) -> NextStep<String> {
@@ -129,13 +134,31 @@ extension HealthState {
             case .wait(let due): step = nextRecheck(at: now, otherwise: due ?? endOfEmptyRound(after: now))
             }
             guard case .run(let handle) = step, !index.hasClaim(ofVolumeHandle: handle) else { return step }
-            probes?.remove(handle)
-            rechecks?.remove(handle)
-            guard let number = index.number(ofVolumeHandle: handle) else { continue }
-            absences.forget(number)
-            // It is not probed any more, so what was known becomes stale.
-            if probesEveryVolume { index.update(number) { $0.health = .unknown } }
+            endProbes(of: handle)
         }
+    }
+
+    /// Calls may begin again: the driver was identified after it could not be reached.
+    package mutating func resumeProbes(at now: Duration) { probes?.resume(at: now) }
+
+    /// Once per interval: a volume that lost its last claim in a list of claims, and whose calls fail, may not be due for
+    /// many intervals.
+    private mutating func endUnusedProbes(at now: Duration) {
+        guard probesEveryVolume, let probes, unusedProbesEndedAt.map({ now - $0 >= probes.interval }) ?? true else {
+            return
+        }
+        unusedProbesEndedAt = now
+        for handle in probes.failingKeys where !index.hasClaim(ofVolumeHandle: handle) { endProbes(of: handle) }
+    }
+
+    /// No claim uses the volume any more.
+    mutating func endProbes(of handle: String) {
+        probes?.remove(handle)
+        rechecks?.remove(handle)
+        guard let number = index.number(ofVolumeHandle: handle) else { return }
+        absences.forget(number)
+        // It is not probed any more, so what was known becomes stale.
+        if probesEveryVolume { index.update(number) { $0.health = .unknown } }
     }
 
     /// Without volumes nothing is due, and each interval is complete all the same (``completedRound(at:)``).
@@ -182,6 +205,8 @@ extension HealthState {
         let isUnhealthy = number.map(isKnownUnhealthy) ?? false
         probes?.finish(handle, outcome, isUnhealthy: isUnhealthy, at: now)
         setRecheck(handle, isUnhealthy: isUnhealthy && hasResponded, at: now)
+        // Its last claim has gone during the call.
+        if probesEveryVolume, !index.hasClaim(ofVolumeHandle: handle) { endProbes(of: handle) }
         if !absences.isEmpty || absences.suspicion != nil { reviewAbsences(at: now) }
     }
 

@@ -19,9 +19,10 @@ package struct ResponseState: Reportable {
 /// Claims whose volumes' health is unknown because calls for these volumes keep failing, where volumes are probed one
 /// by one.
 ///
-/// - A claim is reported when its volume has had no response for the limit and for five intervals, and the driver has
-///   responded for another volume within the last two: where it responds for none, the fault is the driver's, not the
-///   volume's. The only volume of a driver is reported all the same.
+/// - A claim is reported when its volume has had no response for the limit and for five intervals, its last call has
+///   failed since the driver responds, and the driver has responded for another volume within the last two intervals:
+///   where it responds for none, the fault is the driver's, not the volume's. The only volume of a driver is reported all
+///   the same.
 /// - Any response for the volume ends it, NOT_FOUND too.
 /// - What was reported outlives a term (rule 9): only a response ends it, not a new leader.
 extension HealthState {
@@ -30,10 +31,9 @@ extension HealthState {
         guard let limit = configuration.unresponsiveAfter, probesEveryVolume, let probes else { return }
         if let last = responsesReviewedAt, now - last < probes.interval { return }
         responsesReviewedAt = now
-        let late = probes.unresponsive(for: max(limit, probes.effectiveInterval * 5), at: now)
         guard probes.count == 1 || probes.hasResponses(within: probes.effectiveInterval * 2, at: now) else { return }
-        for volume in late {
-            guard let handle = index.number(ofVolumeHandle: volume.key) else { continue }
+        for volume in probes.failing(for: max(limit, probes.effectiveInterval * 5), at: now) {
+            guard let handle = index.number(ofVolumeHandle: volume) else { continue }
             for claim in index.claims(of: handle) { responses.set(.unresponsive, for: claim, at: now) }
         }
     }

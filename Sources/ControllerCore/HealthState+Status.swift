@@ -76,6 +76,7 @@ extension HealthState {
     /// The API server responded to conditions in `status.healthStatus` of a claim in this namespace, with or without the
     /// field. Where it is known to keep the field, an admission webhook of one namespace may remove it: that it keeps it no
     /// longer follows from three namespaces, or from all with unhealthy volumes, without one in between that has kept it.
+    /// Three decide once in a term: a webhook may be for just these.
     ///
     /// - Returns: whether ``keepsHealthStatus`` has changed.
     package mutating func healthStatusReturned(isKept: Bool, in namespace: String, at now: Duration) -> Bool {
@@ -86,7 +87,8 @@ extension HealthState {
             let isElsewhere = events.unhealthy.contains { claim, _ in
                 index.claim(claim).map { !droppingNamespaces.contains($0.key.namespace) } ?? false
             }
-            guard droppingNamespaces.count >= 3 || !isElsewhere else { return false }
+            guard !isElsewhere || droppingNamespaces.count >= 3 && !haveThreeDecided else { return false }
+            if isElsewhere { haveThreeDecided = true }
         }
         return setKeepsHealthStatus(isKept, at: now)
     }

@@ -73,6 +73,7 @@ package struct HealthState: Sendable {
     var unknowns = ReportQueue<UnknownConditionKey, UnknownCondition, Claim>(timing: .singleEvents)
     var responses = ReportQueue<ClaimNumber, ResponseState, Claim>(timing: .lastingEvents)
     var responsesReviewedAt: Duration?
+    var unusedProbesEndedAt: Duration?
     /// Changes that have not held for long enough: they are in no queue.
     var holds: HeldChanges<ClaimNumber, VolumeState>
     /// Which claims change too often; their changes wait here, in no queue.
@@ -96,7 +97,7 @@ package struct HealthState: Sendable {
     var outagePrecedence: Duration?
     /// How often an outage has begun in this term.
     var outageBeginnings: UInt64 = 0
-    /// How often events on claims were released that had waited for the event on an outage.
+    /// How often events on claims were released that had waited for the event on an outage, or will be earlier.
     var outageReleases: UInt64 = 0
     /// The last list was incomplete.
     var isListOpen = false
@@ -110,6 +111,8 @@ package struct HealthState: Sendable {
     var triedNamespaces: Set<String> = []
     /// The namespaces in which `status.healthStatus` was dropped since it was last kept.
     var droppingNamespaces: Set<String> = []
+    /// Three namespaces have decided that the field is no longer kept.
+    var haveThreeDecided = false
     var sweep = Sweep()
     /// Set while single volumes can be probed: all of them, or those for which lists are not enough.
     var probes: ProbeSchedule<String>?

@@ -89,8 +89,11 @@ package struct OutageLimits: Sendable, Hashable {
 
     /// How long an outage that begins may wait for the end of the sweep, so that the first event has the whole numbers.
     static var settlingTime: Duration { .seconds(10) }
-    /// How long events on claims wait at most for the event on the outage.
-    static var maximumEventDelay: Duration { .seconds(30) }
+    /// How long events on claims wait for the request that records the event on the outage: the namespace of that event
+    /// may have an admission webhook that hangs, which concerns no other namespace.
+    static var maximumRequestDelay: Duration { .seconds(2) }
+    /// How long events on claims wait at most, from the crossing of the threshold.
+    static var maximumEventDelay: Duration { settlingTime + maximumRequestDelay }
     /// The time between reviews of a lasting outage, where no list ends before.
     static var reviewInterval: Duration { .seconds(60) }
 

@@ -40,7 +40,7 @@ struct DependencyWatcher: Sendable {
         while true {
             // Where volumes are probed one by one, each is probed once in an interval: only after one have all calls
             // failed. A quarter more, because the call for the only volume that works may take longer than its last one.
-            let interval = prober.probeInterval * 5 / 4
+            let interval = prober.intervalOfFailingCalls(dependencies.failure(of: .calls)) * 5 / 4
             let callsTimeout = prober.isWithoutList ? max(timeout, interval) : timeout
             switch dependencies.verdict(timeout: timeout, callsTimeout: callsTimeout, at: time.now) {
             case .keep: await dependencies.changed.wait()

@@ -159,6 +159,7 @@ package struct HealthMonitor: Sendable {
     /// Forgets everything but the caches: a standby needs nothing else.
     private func endTerm() {
         progress.endTerm()
+        prober.endTerm()
         context.state.update { $0.endTerm() }
     }
 }
@@ -223,11 +224,12 @@ extension HealthMonitor {
         func failure(of dependency: Dependency) -> MonitorStatus.Failure? {
             context.dependencies.failure(of: dependency).map { .init(age: now - $0.since, reason: $0.reason) }
         }
+        let callsInterval = prober.intervalOfFailingCalls(context.dependencies.failure(of: .calls))
         return MonitorStatus(
             isLeading: termBegan != nil,
             driver: failure(of: .driver),
             calls: failure(of: .calls).flatMap { failure in
-                isWithoutList && failure.age < sweepInterval ? nil : failure
+                isWithoutList && failure.age < callsInterval ? nil : failure
             },
             watches: [
                 MonitorStatus.Watch(WatchedVolume.resource.plural, watcher.volumes.activity, at: now),

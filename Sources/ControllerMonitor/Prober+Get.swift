@@ -34,28 +34,30 @@ extension Prober {
         let now = now
         let state = context.state
         guard !calls.isPaused, strategy?.generation != nil else { return .wait(until: nil) }
-        let (round, interval, step, before, after) = state.withLock { state in
+        let (round, interval, volumes, step, before, after) = state.withLock { state in
             let before = state.plans
             let round = state.completedRound(at: now)
-            return (round, state.effectiveProbeInterval, state.nextProbe(at: now), before, state.plans)
+            let (interval, volumes) = (state.effectiveProbeInterval, state.probedVolumes)
+            return (round, interval, volumes, state.nextProbe(at: now), before, state.plans)
         }
         if before.events != after.events { state.events.signal() }
         if before.responseEvents != after.responseEvents { state.responseEvents.signal() }
         if before.outages != after.outages { state.outages.signal() }
         withTerm { term in
-            term.probeInterval = interval
+            (term.probeInterval, term.probedVolumes) = (interval, volumes)
             if let round { term.lastRound = round }
         }
-        // A round may end a suspicion, also one without volumes, after which no response comes.
-        if round != nil { state.update { _ in } }
+        if round != nil {
+            // A round may end a suspicion, also one without volumes, after which no response comes: it may have found
+            // missing volumes again, or shown that the driver knows only its own node's volumes.
+            state.update { _ in }
+            state.suspicions.signal()
+        }
         // Without volumes, no call follows that could succeed.
         if let round, round.volumes == 0, isWithoutList { context.dependencies.succeeded(.calls) }
         // A round counts as a sweep, even if some calls failed, but not if all calls failed.
         if let round, round.responses > 0 || round.volumes == 0 {
             sweepEnded(at: now)
-            // The round may have found missing volumes again, or shown that the driver knows only its own node's
-            // volumes.
-            state.suspicions.signal()
             context.observer(.sweepCompleted(duration: interval ?? context.configuration.monitorInterval))
         }
         return step
@@ -64,6 +66,15 @@ extension Prober {
     /// Where volumes are probed one by one: the interval in which all of them are, longer than configured where calls are
     /// slow or limited.
     var probeInterval: Duration { max(context.configuration.monitorInterval, withTerm { $0.probeInterval } ?? .zero) }
+
+    /// Where volumes are probed one by one: for how long calls must fail until it is known that all do. After as many
+    /// failures in a row as half of the volumes, and at least a hundred, that is no matter of a few volumes: then no longer
+    /// than the interval that is configured.
+    func intervalOfFailingCalls(_ failure: DependencyHealth.Failure?) -> Duration {
+        let volumes = withTerm { $0.probedVolumes }
+        if let failure, failure.attempts >= max(100, volumes / 2) { return context.configuration.monitorInterval }
+        return probeInterval
+    }
 
     /// Records the result of a call as that of ``Dependency/driver`` and, if the driver has no list, of
     /// ``Dependency/calls``; otherwise the list shows whether health calls succeed.
@@ -153,6 +164,8 @@ final class CallLimiter: Sendable {
     private struct State {
         var failures: CallFailures
         var isPaused = true
+        /// nil before the driver was identified for the first time.
+        var pausedAt: Duration?
         var concurrency: ProbeConcurrency
         var underWay = 0
     }
@@ -186,13 +199,21 @@ final class CallLimiter: Sendable {
     /// Whether calls are paused: the driver is not identified yet, or cannot be reached.
     var isPaused: Bool { state.withLock { $0.isPaused } }
 
-    func pause() { state.withLock { $0.isPaused = true } }
+    func pause(at now: Duration) {
+        state.withLock { state in
+            if !state.isPaused { state.pausedAt = now }
+            state.isPaused = true
+        }
+    }
 
     /// The driver was identified: calls may begin. Failures from before a pause say nothing of later calls.
-    func resume(at now: Duration) {
+    ///
+    /// - Returns: how long calls were paused.
+    func resume(at now: Duration) -> Duration {
         state.withLock { state in
+            defer { (state.isPaused, state.pausedAt) = (false, nil) }
             if state.isPaused { _ = state.failures.removeEnded(at: now) }
-            state.isPaused = false
+            return state.pausedAt.map { now - $0 } ?? .zero
         }
     }
 

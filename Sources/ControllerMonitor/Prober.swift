@@ -14,6 +14,7 @@ final class Prober: Sendable {
     /// The state of one term.
     struct Term {
         let calls: CallLimiter
+        var secrets: VolumeSecrets
         /// nil until the driver is identified.
         var strategy: ProbeStrategy?
         var listProblem: ListProblem?
@@ -26,10 +27,14 @@ final class Prober: Sendable {
         var lastRound: ProbeRound?
         /// Where volumes are probed one by one: the time from one probe of a volume to its next that is achieved.
         var probeInterval: Duration?
+        /// Where volumes are probed one by one: how many there are.
+        var probedVolumes = 0
         /// The counts after the last sweep, to log changes.
         var lastCounts = UnhealthyCounts()
 
-        init(_ configuration: MonitorConfiguration) {
+        init(_ context: MonitorContext) {
+            let configuration = context.configuration
+            secrets = VolumeSecrets(client: context.kubernetes, time: context.time)
             calls = CallLimiter(
                 maximum: configuration.workerThreads,
                 longestGap: max(
@@ -41,7 +46,6 @@ final class Prober: Sendable {
     }
 
     let context: MonitorContext
-    private let secrets: VolumeSecrets
     private let term: Mutex<Term>
     /// Signals that a call could not reach the driver.
     private let interrupted = WakeUp()
@@ -54,13 +58,18 @@ final class Prober: Sendable {
 
     init(_ context: MonitorContext) {
         self.context = context
-        secrets = VolumeSecrets(client: context.kubernetes, time: context.time)
-        term = Mutex(Term(context.configuration))
+        term = Mutex(Term(context))
     }
 
     /// Forgets the last term: another replica may have probed meanwhile.
     func beginTerm() {
-        term.withLock { $0 = Term(context.configuration) }
+        term.withLock { $0 = Term(context) }
+    }
+
+    /// Forgets the Secrets: a standby makes no calls that need them.
+    func endTerm() {
+        let secrets = VolumeSecrets(client: context.kubernetes, time: context.time)
+        term.withLock { $0.secrets = secrets }
     }
 
     /// Identifies the driver and lists its volumes where it can, until cancelled. Runs beside ``probeVolumes()``.
@@ -83,7 +92,10 @@ final class Prober: Sendable {
                 begin(strategy, identity)
                 nextList = now
             }
-            calls.resume(at: now)
+            let resumed = now
+            if calls.resume(at: resumed) > configuration.monitorInterval {
+                context.state.withLock { $0.resumeProbes(at: resumed) }
+            }
             logEndedFailures()
             context.state.probeable.signal()
             switch strategy {
@@ -114,7 +126,7 @@ final class Prober: Sendable {
 
     /// Stops calls for single volumes until the driver is identified again, which follows at once.
     func interrupt() {
-        calls.pause()
+        calls.pause(at: now)
         interrupted.signal()
     }
 
@@ -328,7 +340,7 @@ extension Prober {
         guard context.configuration.volumeSecrets != .none,
             let name = context.state.withLock({ $0.secret(ofVolumeHandle: handle) })
         else { return [:] }
-        return try await secrets.secrets(for: name)
+        return try await withTerm { $0.secrets }.secrets(for: name)
     }
 
     /// The contents of the Secret that all volumes refer to, for a list; empty when they refer to several.
@@ -338,6 +350,6 @@ extension Prober {
         guard context.configuration.volumeSecrets != .none,
             let name = context.state.withLock({ $0.commonSecret })
         else { return [:] }
-        return try await secrets.secrets(for: name)
+        return try await withTerm { $0.secrets }.secrets(for: name)
     }
 }

@@ -45,10 +45,10 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         var isUnhealthy = false
         /// When the volume was last probed in its slot.
         var lastProbe: Duration?
-        /// While it is probed in its slot: the time since the last such probe.
-        var gap: Duration?
         /// When the driver last responded; before that, the first slot.
         var lastResponse: Duration
+        /// When the last call failed, if it was after the last response.
+        var lastFailure: Duration?
     }
 
     private struct Queued: Equatable {
@@ -84,6 +84,12 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private var roundIsConfirmed = true
     /// When the driver last responded for any volume.
     private var lastResponse: Duration?
+    /// Since when it responds, without two intervals in which it did not.
+    private var respondingSince: Duration?
+    /// Since when calls may begin, after a pause.
+    private var resumed: Duration
+    /// Of volumes that are being probed in their slots: the time since the last such probe.
+    private var gaps: [Key: Duration] = [:]
     /// The longest time from one probe of a volume to its next, in the last round and in the current one.
     private var longestGaps = (last: Duration.zero, current: Duration.zero)
 
@@ -112,6 +118,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         self.maximumSkip = maximumSkip
         self.batchInterval = batches.map { interval / $0 }
         self.roundBegan = now
+        self.resumed = now
         for (number, key) in keys.enumerated() {
             let part = (Double(number) + Double.random(in: 0..<1, using: &random)) / Double(keys.count)
             enter(key, at: now + interval * part)
@@ -123,8 +130,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { healthy.count + unhealthy.count }
 
-    /// The time from one probe of a volume to its next: what was achieved recently, and never less than ``interval`` or
-    /// than the minimum gaps of all volumes take.
+    /// The time from one probe of a volume to its next: what was achieved recently, also before a second probe of any
+    /// volume, and never less than ``interval`` or than the minimum gaps of all volumes take. The time in which the driver
+    /// was not called does not count, nor one of two of these intervals in which it did not respond.
     package var effectiveInterval: Duration {
         max(interval, longestGaps.last, longestGaps.current, minimumGap * entries.count)
     }
@@ -152,6 +160,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Removes a volume.
     package mutating func remove(_ key: Key) {
         entries[key] = nil
+        gaps[key] = nil
         // While the driver is not probed, nothing else removes them.
         if queuedItems > 2 * entries.count + 64 { removeStaleItems() }
     }
@@ -161,6 +170,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     package mutating func keep(only keys: Set<Key>) {
         entries = entries.filter { keys.contains($0.key) }
     }
+
+    /// Calls may begin again after a pause of more than an interval.
+    package mutating func resume(at now: Duration) { resumed = now }
 
     /// Makes up to `count` healthy volumes due now: those whose slots come next.
     package mutating func expedite(_ count: Int, at now: Duration) {
@@ -215,6 +227,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         batch.calls -= 1
         wasUnhealthy = beginning.wasUnhealthy
         entries[key]?.lastProbe = beginning.lastProbe
+        gaps[key] = nil
         return beginning.due
     }
 
@@ -264,18 +277,36 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     private mutating func began(_ key: Key, at now: Duration) {
         guard var entry = entries[key] else { return }
         entry.queued = nil
-        entry.gap = nil
+        gaps[key] = nil
         if !entry.isExpedited, !entry.isOnce {
-            if let last = entry.lastProbe, entry.failures == 0 { entry.gap = now - last }
+            if let last = entry.lastProbe, entry.failures == 0, last >= runBegan { gaps[key] = now - last }
             entry.lastProbe = now
         }
         entries[key] = entry
+    }
+
+    /// Since when the driver is called and responds: before that, volumes waited for another reason than its speed.
+    private var runBegan: Duration { max(resumed, respondingSince ?? resumed) }
+
+    /// The driver has responded, after `gap` for a volume that was probed in its slot.
+    private mutating func noteResponse(gap: Duration?, at now: Duration) {
+        if lastResponse.map({ now - $0 > effectiveInterval * 2 }) ?? true { respondingSince = now }
+        lastResponse = now
+        if let gap { longestGaps.current = max(longestGaps.current, gap) }
+        // The volume that is next waits for as long already: so a driver that is too slow shows before the second round.
+        dropStaleItems()
+        guard let next = [healthy.first, unhealthy.first].compactMap(\.self).min(by: { $0.due < $1.due }),
+            let entry = entries[next.element], next.due < now
+        else { return }
+        let last = entry.failures == 0 ? entry.lastProbe ?? next.due : next.due
+        longestGaps.current = max(longestGaps.current, now - max(last, runBegan))
     }
 
     /// A probe ended.
     ///
     /// - Parameter isUnhealthy: whether the volume is known to be unhealthy now.
     package mutating func finish(_ key: Key, _ outcome: Outcome, isUnhealthy: Bool = false, at now: Duration) {
+        let gap = gaps.removeValue(forKey: key)
         // The volume was removed meanwhile, or removed and added again.
         guard var entry = entries[key], entry.queued == nil else { return }
         guard !entry.isOnce else {
@@ -286,11 +317,10 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         if outcome == .interrupted { roundIsWhole = false }
         if outcome == .unconfirmed { roundIsConfirmed = false }
         if outcome == .responded || outcome == .unconfirmed {
-            (entry.lastResponse, lastResponse) = (now, now)
+            (entry.lastResponse, entry.lastFailure) = (now, nil)
             // Where calls hang, the volumes that wait for them say nothing of what is achieved.
-            if let gap = entry.gap { longestGaps.current = max(longestGaps.current, gap) }
+            noteResponse(gap: gap, at: now)
         }
-        entry.gap = nil
         entry.isUnhealthy = isUnhealthy
         var due: Duration?
         switch outcome {
@@ -303,6 +333,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         case .failed:
             entry.failures += 1
+            entry.lastFailure = now
             let skip = min(1 << min(entry.failures - 1, 16), maximumSkip)
             // From its last slot that has passed, in case the probe was late.
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now) + interval * (skip - 1)
@@ -311,7 +342,8 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         case .interrupted:
             entry.slot = nextSlot(after: entry.slot, skipping: 1, at: now)
         }
-        entry.isExpedited = false
+        // The second response may come before its slot, too.
+        if outcome != .unconfirmed { entry.isExpedited = false }
         entry.queued = insert(key, isUnhealthy: isUnhealthy, due: due ?? entry.slot)
         entries[key] = entry
     }
@@ -319,6 +351,7 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// The probe that ``next(at:)`` returned does not begin, or has to be repeated: it is due again at this moment, and
     /// the slot of the volume stays.
     package mutating func postpone(_ key: Key, until due: Duration) {
+        gaps[key] = nil
         guard let entry = entries[key], entry.queued == nil else { return }
         let queued = insert(key, isUnhealthy: entry.isUnhealthy, due: due)
         entries[key]?.queued = queued
@@ -334,13 +367,26 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key]?.queued = queued
     }
 
-    /// Volumes whose last response is older than this, with its age.
+    /// Volumes that were called and whose last response is older than this, with its age.
     package func unresponsive(for limit: Duration, at now: Duration) -> [(key: Key, age: Duration)] {
         entries.compactMap { key, entry in
             let age = now - entry.lastResponse
-            return age > limit && !entry.isOnce ? (key, age) : nil
+            return age > limit && !entry.isOnce && entry.lastProbe != nil ? (key, age) : nil
         }
     }
+
+    /// Those of ``unresponsive(for:at:)`` whose last call failed while the driver responded for others, or which are the
+    /// only one.
+    package func failing(for limit: Duration, at now: Duration) -> [Key] {
+        entries.compactMap { key, entry in
+            guard now - entry.lastResponse > limit, !entry.isOnce, let failed = entry.lastFailure else { return nil }
+            let since = entries.count == 1 ? resumed : respondingSince
+            return since.map { failed >= $0 } ?? false ? key : nil
+        }
+    }
+
+    /// The volumes whose last call failed.
+    package var failingKeys: [Key] { entries.filter { $0.value.failures > 0 }.map(\.key) }
 
     /// Whether the driver has responded for any volume within this time.
     package func hasResponses(within limit: Duration, at now: Duration) -> Bool {

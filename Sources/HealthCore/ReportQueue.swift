@@ -75,13 +75,16 @@ package struct ReportQueue<Key: Hashable & Sendable, State: Reportable, Target: 
     /// An empty queue.
     ///
     /// - Parameter previous: the queue of the last term. The numbers of reports continue from its own, and outcomes of
-    ///   its reports are ignored.
+    ///   its reports are ignored. A refresh interval that it has shortened stays: the API server is the same.
     package init(timing: ReportTiming, after previous: ReportQueue? = nil) {
-        self.timing = timing
-        gates = NamespaceGates(timing: timing)
+        self.timing = previous?.timing ?? timing
+        gates = NamespaceGates(timing: self.timing)
         reports = previous?.reports ?? 0
         reportsOfEarlierTerms = reports
     }
+
+    /// The time between refreshes of what lasts, as far as is known of the API server; nil: none.
+    package var refreshInterval: Duration? { timing.refreshInterval }
 
     /// Items in the queues, stale ones included.
     var queuedItems: Int { queues.count + gates.waitingItems }

@@ -129,7 +129,7 @@ extension HealthStateOutageTests {
         #expect(state.nextEvent(at: .seconds(20)).job == nil)
         // New ones count.
         for number in 10..<16 { probe(number, [Self.condition(.inaccessible)], at: .seconds(20)) }
-        #expect(state.nextEvent(at: .seconds(20)) == .wait(until: .seconds(50)))
+        #expect(state.nextEvent(at: .seconds(20)) == .wait(until: .seconds(32)))
     }
 
     /// The window is the interval, not that of lists.
@@ -171,7 +171,7 @@ extension HealthStateOutageTests {
     @Test func `volumes that turn unhealthy shortly before and after a change of the leader are one outage`() throws {
         var next = Self.state(restoring: (1...4).map { .seconds(-10 * $0) })
         next.sweep(Self.reports(0..<7), at: .zero)
-        #expect(next.nextEvent(at: .zero) == .wait(until: .seconds(30)))
+        #expect(next.nextEvent(at: .zero) == .wait(until: .seconds(12)))
         let outage = try Self.outage(Self.reportOutages(&next, at: .zero))
         #expect(outage.since == .seconds(-40))
         #expect(outage.unhealthy == 7)

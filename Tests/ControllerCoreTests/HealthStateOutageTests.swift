@@ -159,7 +159,7 @@ import Testing
         reports[0] = .abnormal("h0")
         reports[7] = VolumeHealthReport(volumeHandle: "h7", conditions: [Self.condition(.inaccessible)])
         state.sweep(reports, at: .zero)
-        #expect(state.nextEvent(at: .seconds(9)) == .wait(until: .seconds(30)))
+        #expect(state.nextEvent(at: .seconds(9)) == .wait(until: .seconds(12)))
         #expect(reportOutages(at: .seconds(9)).count == 1)
         let names = state.reportAll(at: .seconds(9)).map(\.claim.key.name)
         #expect(names == ["c3", "c7", "c1", "c2", "c4", "c5", "c6", "c8", "c9", "c10", "c11", "c0"])
@@ -174,11 +174,19 @@ import Testing
         #expect(reportOutages(at: .seconds(60)).count == 1)
     }
 
-    @Test mutating func `events on claims wait for a request that hangs for 30 seconds at most`() {
+    /// As behind an admission webhook of the namespace `default`.
+    @Test mutating func `events on claims wait for a request that hangs for two seconds at most`() {
         state.sweep(Self.reports(0..<12), at: .zero)
-        #expect(state.nextOutageEvent(at: .zero).job != nil)
-        #expect(state.reportAll(at: .seconds(29)).isEmpty)
-        #expect(state.reportAll(at: .seconds(30)).count == 12)
+        #expect(state.nextOutageEvent(at: .seconds(1)).job != nil)
+        #expect(state.nextEvent(at: .seconds(1)) == .wait(until: .seconds(3)))
+        #expect(state.reportAll(at: .seconds(2)).isEmpty)
+        #expect(state.reportAll(at: .seconds(3)).count == 12)
+    }
+
+    @Test mutating func `events on claims wait twelve seconds at most for an event on the driver that is not sent`() {
+        state.sweep(Self.reports(0..<12), at: .zero)
+        #expect(state.reportAll(at: .seconds(11)).isEmpty)
+        #expect(state.reportAll(at: .seconds(12)).count == 12)
     }
 
     @Test mutating func `a list that takes long does not delay the event`() throws {

@@ -65,6 +65,61 @@ struct ProbeScheduleTests {
         #expect(schedule.effectiveInterval == Self.interval)
     }
 
+    /// A driver that takes half a second for each of 2,000 volumes, one after the other.
+    @Test func `the interval that is achieved follows a slow driver in the first round`() {
+        var schedule = Self.schedule(of: 2000)
+        // All first slots of this one and later have passed when its turn comes.
+        var now = Self.interval / 2000
+        var called = 0
+        while now < .seconds(990) {
+            guard case .run(let handle) = schedule.next(at: now) else { break }
+            now += .milliseconds(500)
+            called += 1
+            schedule.finish(handle, .responded, at: now)
+            // What is achieved of it so far: none is called a second time.
+            if now > Self.interval * 3 { #expect(schedule.effectiveInterval > now * 9 / 10) }
+        }
+        #expect(called == 1980)
+        #expect(schedule.effectiveInterval < .seconds(1000))
+        #expect(schedule.unresponsive(for: schedule.effectiveInterval * 2, at: now).isEmpty)
+        #expect(schedule.failing(for: .seconds(300), at: now).isEmpty)
+    }
+
+    /// A driver that takes 63 seconds for the volumes of a minute: they are later by three seconds in each round.
+    @Test func `the interval that is achieved by a driver that is slightly too slow is never twice as long`() {
+        var schedule = Self.schedule(of: 100)
+        var now = Self.interval / 100
+        while now < .seconds(3600) {
+            switch schedule.next(at: now) {
+            case .run(let handle):
+                now += .milliseconds(630)
+                schedule.finish(handle, .responded, at: now)
+            case .wait(let until): now = until ?? .seconds(3600)
+            }
+            #expect(schedule.effectiveInterval < .seconds(70))
+        }
+    }
+
+    @Test func `the time in which the driver is not called, or does not respond, is no interval that is achieved`() {
+        var schedule = Self.schedule(of: 10)
+        _ = Self.run(&schedule, until: Self.interval * 2)
+        schedule.resume(at: .seconds(3600))
+        var now = Duration.seconds(3600)
+        func call(until end: Duration, _ outcome: ProbeSchedule<String>.Outcome) {
+            while now < end {
+                switch schedule.next(at: now) {
+                case .run(let handle): schedule.finish(handle, outcome, at: now)
+                case .wait(let until): now = min(until ?? end, end)
+                }
+            }
+        }
+        call(until: .seconds(3700), .responded)
+        #expect(schedule.effectiveInterval < .seconds(75))
+        call(until: .seconds(7200), .failed)
+        call(until: .seconds(7800), .responded)
+        #expect(schedule.effectiveInterval < .seconds(75))
+    }
+
     /// Otherwise a driver whose calls hang would extend the time in which they must succeed.
     @Test func `calls without a response do not make the interval that is achieved longer`() {
         var schedule = Self.schedule(of: 10)

@@ -116,6 +116,11 @@ import Testing
         server.serve(&queue, until: reported + age + .seconds(1))
         #expect(server.expired == 1)
         #expect(self.interval(of: 1, in: queue) == interval)
+        // The next term has the same API server.
+        var next = Queue(timing: .lastingEvents, after: queue)
+        next.set(Lasting(), for: 1, at: server.now)
+        server.serve(&next, until: server.now + .seconds(1))
+        #expect(self.interval(of: 1, in: next) == interval)
     }
 
     @Test func `a refresh raises the count that the last report returned`() throws {

@@ -42,6 +42,14 @@ struct StatusNamespacesTests {
         // The last three are three namespaces in a row.
         #expect(changes == [true, false, false, false, false, false, false, true])
         #expect(healthState.keepsHealthStatus == false)
+        // The trial finds another one: it was a webhook for these three, which does not decide again.
+        let later = [(true, "default"), (false, "bank"), (false, "shop"), (false, "farm")].map { isKept, namespace in
+            healthState.healthStatusReturned(isKept: isKept, in: namespace, at: .zero)
+        }
+        #expect(later == [true, false, false, false])
+        healthState.sweep([.healthy("default")] + namespaces.dropFirst().map { .abnormal($0) }, at: .seconds(60))
+        let isLast = healthState.healthStatusReturned(isKept: false, in: "farm", at: .seconds(60))
+        #expect(isLast)
     }
 
     @Test mutating func `a namespace whose volumes have recovered does not decide for the others either`() {

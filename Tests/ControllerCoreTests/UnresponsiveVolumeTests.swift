@@ -78,6 +78,40 @@ struct UnresponsiveVolumeTests {
         #expect(reported == ["b unknown"])
     }
 
+    /// 100,000 volumes with 5,000 calls a minute: those that wait for their first call, or their second, are not reported.
+    @Test mutating func `nothing is reported in the first rounds of a slow driver`() {
+        for number in 0..<2000 { state.bind(.named("v\(number)"), handle: "v\(number)") }
+        begin()
+        while now < .seconds(3 * 2003) {
+            _ = state.completedRound(at: now)
+            if case .run(let handle) = state.nextProbe(at: now) {
+                now += .seconds(1)
+                state.receive(.report(.healthy(handle)), ofVolumeHandle: handle, at: now)
+            } else {
+                now += .seconds(1)
+            }
+            report()
+        }
+        #expect(reported.isEmpty)
+        #expect(state.healthCounts == [.healthy: 2003])
+    }
+
+    /// The outage began while only some of the calls of an interval had been made: the others are called later.
+    @Test mutating func `nothing is reported when the driver responds again to some earlier than to others`() {
+        run(for: .seconds(90), Self.failing())
+        run(for: .seconds(30)) { $0 == "a" ? .failed : .report(.healthy($0)) }
+        run(for: .seconds(3600)) { _ in .failed }
+        run(for: .seconds(1800), Self.failing())
+        #expect(reported.isEmpty)
+    }
+
+    @Test mutating func `a volume whose last claim is gone is no longer probed`() {
+        run(for: .seconds(1200), Self.failing("a"))
+        state.removeClaim(claims[0].key, at: now)
+        #expect(state.probes?.contains("a") == false)
+        #expect(state.probes?.count == 2)
+    }
+
     /// The last responses are up to an interval old when the driver stops responding, and so is a volume that is new.
     @Test mutating func `nothing is reported when the driver stops responding`() {
         run(for: .seconds(90), Self.failing())

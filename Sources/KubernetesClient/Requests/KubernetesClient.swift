@@ -167,6 +167,7 @@ extension KubernetesClient {
         do {
             try await clock.sleep(for: delay)
         } catch {
+            tokenBucket?.withLock { $0.giveBack() }
             throw .cancelled(info)
         }
     }

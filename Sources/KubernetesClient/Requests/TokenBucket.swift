@@ -41,4 +41,9 @@ package struct TokenBucket {
         tokens -= 1
         return tokens >= 0 ? .zero : .seconds(min(-tokens / limit.queriesPerSecond, Self.longestWait))
     }
+
+    /// Returns a token whose taker does not wait for it: client-go's limiter cancels its reservation.
+    package mutating func giveBack() {
+        tokens = min(Double(limit.burst), tokens + 1)
+    }
 }

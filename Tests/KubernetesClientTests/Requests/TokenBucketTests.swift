@@ -19,6 +19,17 @@ import Testing
         #expect(bucket.take(now: .seconds(1)) == .milliseconds(200))
     }
 
+    /// As the reports of a leader that has lost its lease.
+    @Test func `takers that do not wait delay nobody`() {
+        var bucket = TokenBucket(limit, now: .zero)
+        for _ in 0..<74 { _ = bucket.take(now: .zero) }
+        for _ in 0..<64 { bucket.giveBack() }
+        #expect(bucket.take(now: .zero) == .milliseconds(200))
+        for _ in 0..<100 { bucket.giveBack() }
+        for _ in 0..<10 { #expect(bucket.take(now: .zero) == .zero) }
+        #expect(bucket.take(now: .zero) > .zero)
+    }
+
     @Test func `an idle time never allows more than the burst`() {
         var bucket = TokenBucket(limit, now: .zero)
         for _ in 0..<10 { #expect(bucket.take(now: .seconds(3600)) == .zero) }
