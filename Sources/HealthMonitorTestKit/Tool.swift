@@ -63,6 +63,7 @@ package enum Tool {
             let outcome = try await runOnce(path, arguments, environment: environment, input: input)
             let limits = [
                 "net/http: TLS handshake timeout", "Client.Timeout exceeded while awaiting headers",
+                "Client.Timeout or context cancellation while reading body", "http2: client connection lost",
                 "not connected after 30.0 seconds", "not complete after 60.0 seconds",
             ]
             if outcome.exitCode == 0 || !limits.contains(where: outcome.errors.contains) { return outcome }

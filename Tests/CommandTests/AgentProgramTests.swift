@@ -34,7 +34,7 @@ import Testing
             let arguments =
                 allDrivers
                 ? ["--all-drivers", "--kubelet-root-path=\(node.root)"] : ["--csi-address=\(node.driver.socket)"]
-            let log = try await node.run(arguments) {
+            let log = try await node.run(arguments) { _ in
                 while try node.events().isEmpty { try await cancellablePollingPause() }
                 node.driver.set(nodeCondition: .healthy, ofVolume: Self.volume.handle)
                 while try node.events().count < 2 { try await cancellablePollingPause() }
@@ -57,22 +57,29 @@ import Testing
 
     @Test func `health pages and metrics show the driver and the volume`() async throws {
         try await Node.set { node in
-            let port = try Self.freePort()
-            try await node.run(["--csi-address=\(node.driver.socket)", "--http-endpoint=127.0.0.1:\(port)"]) {
+            try await node.run(["--csi-address=\(node.driver.socket)", "--http-endpoint=127.0.0.1:0"]) { processID in
                 while try node.events().isEmpty { try await cancellablePollingPause() }
-                let page = try await Self.get("/healthz/drivers", port: port)
+                var found: UInt16?
+                while found == nil {
+                    try await cancellablePollingPause()
+                    found = try StatusPageProgramTests.listeningPort(ofProcess: processID)
+                }
+                let port = try #require(found)
+                let page = try await ProgramPage.get("/healthz/drivers", port: port)
                 #expect(
                     page == "hostpath.csi.k8s.io v1.17.0: ok, NodeGetVolumeStats, 1 unhealthy\n"
                 )
-                #expect(try await Self.get("/livez", port: port) == "ok")
-                let statusz = try await Self.get("/statusz", port: port)
+                #expect(try await ProgramPage.get("/livez", port: port) == "ok")
+                let statusz = try await ProgramPage.get("/statusz", port: port)
                 #expect(statusz.hasSuffix("\nPaths: /flagz /healthz /livez /metrics /readyz /statusz\n"))
-                #expect(try await Self.get("/flagz", port: port).contains("\ncsi-address=\(node.driver.socket)\n"))
-                let readiness = try await Self.get("/readyz?verbose", port: port)
+                #expect(
+                    try await ProgramPage.get("/flagz", port: port).contains("\ncsi-address=\(node.driver.socket)\n")
+                )
+                let readiness = try await ProgramPage.get("/readyz?verbose", port: port)
                 for check in ["drivers", "api-server", "pods", "permissions"] {
                     #expect(readiness.contains("[+]\(check) ok"), "\(readiness)")
                 }
-                let metrics = try await Self.get("/metrics", port: port)
+                let metrics = try await ProgramPage.get("/metrics", port: port)
                 let labels =
                     #"driver_name="hostpath.csi.k8s.io",namespace="default",persistentvolumeclaim="csi-pvc",pod="my-csi-app",volume="data-0""#
                 #expect(
@@ -80,7 +87,7 @@ import Testing
                     "\(metrics)"
                 )
                 #expect(metrics.contains("csi_volume_health_up 1\n"))
-                let start = try await Self.get("/", port: port)
+                let start = try await ProgramPage.get("/", port: port)
                 #expect(start.contains("<title>csi-health-monitor agent: n1</title>"), "\(start)")
                 #expect(start.contains("1 of 1 volumes is unhealthy"), "\(start)")
                 // Every other page is linked, and every link leads somewhere.
@@ -90,37 +97,11 @@ import Testing
                         "/flagz", "/healthz/drivers", "/livez", "/metrics", "/readyz?verbose", "/statusz",
                     ]
                 )
-                for link in links { #expect(!(try await Self.get(link, port: port)).hasPrefix("404"), "\(link)") }
-            }
-        }
-    }
-
-    /// A port below the ephemeral range, so that no other socket takes it between two uses.
-    private static func freePort() throws -> UInt16 {
-        let free = (UInt16(10_000)..<20_000).shuffled().first { port in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(descriptor) }
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.bigEndian
-            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-            // Safe: the address is read during the call only, with its own size.
-            return unsafe withUnsafePointer(to: &address) { pointer in
-                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                for link in links {
+                    #expect(!(try await ProgramPage.get(link, port: port)).hasPrefix("404"), "\(link)")
                 }
             }
         }
-        return try #require(free)
-    }
-
-    private static func get(_ path: String, port: UInt16) async throws -> String {
-        let outcome = try await Tool.run(
-            Tool.find("curl", package: "curl"),
-            ["--silent", "--show-error", "http://127.0.0.1:\(port)\(path)"]
-        )
-        #expect(outcome.exitCode == 0, "\(outcome.errors)")
-        return outcome.output
     }
 }
 
@@ -163,14 +144,19 @@ private struct Node: Sendable {
 
     /// Runs the agent while `body` runs, and returns its log.
     @discardableResult
-    func run(_ arguments: [String], _ body: @escaping @Sendable () async throws -> Void) async throws -> [[String: Any]]
-    {
+    func run(
+        _ arguments: [String],
+        _ body: @escaping @Sendable (_ processID: Int32) async throws -> Void
+    ) async throws -> [[String: Any]] {
         let log = try await Tool.run(
             programPath(),
-            ["agent", "--kubeconfig=\(root)/kubeconfig", "--monitor-interval=200ms", "--logging-format=json"]
+            [
+                "agent", "--kubeconfig=\(root)/kubeconfig", "--monitor-interval=200ms", "--timeout=1h",
+                "--logging-format=json",
+            ]
                 + arguments,
             environment: ["NODE_NAME": "n1"]
-        ) { _ in try await body() }.errors
+        ) { try await body($0) }.errors
         return try log.split(separator: "\n").map {
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
         }

@@ -27,9 +27,10 @@ import Testing
             _ = try await Tool.run(
                 programPath(),
                 [
-                    "--csi-address=\(driver.socket)", "--kubeconfig=\(kubeconfig)", "--list-volumes-interval=1s",
+                    "--csi-address=\(driver.socket)", "--timeout=1h", "--kubeconfig=\(kubeconfig)",
+                    "--list-volumes-interval=1s",
                     "--leader-election", "--leader-election-namespace=default",
-                    "--leader-election-lease-duration=3s", "--leader-election-renew-deadline=2s",
+                    "--leader-election-lease-duration=30s", "--leader-election-renew-deadline=20s",
                     "--leader-election-retry-period=100ms", "--driver-unavailable-timeout=1s",
                 ],
                 environment: ["POD_NAME": name]

@@ -16,7 +16,8 @@ import Testing
             let driver = SimulatedDriver(socket: "\(directory)/csi.sock", configuration: .health)
             try driver.start()
             let arguments = [
-                "--csi-address=\(driver.socket)", "--kubeconfig=\(directory)/kubeconfig", "--http-endpoint=127.0.0.1:0",
+                "--csi-address=\(driver.socket)", "--timeout=1h", "--kubeconfig=\(directory)/kubeconfig",
+                "--http-endpoint=127.0.0.1:0",
                 "--list-volumes-interval=1s",
             ]
             _ = try await Tool.run(programPath(), arguments) { processID in
@@ -25,12 +26,10 @@ import Testing
                     try await cancellablePollingPause()
                     port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                 }
-                let address = "http://127.0.0.1:\(try #require(port))"
+                let found = try #require(port)
                 /// The body and, in the last line, the status.
                 func get(_ path: String) async throws -> String {
-                    let curl = try Tool.find("curl", package: "curl")
-                    let options = ["--silent", "--show-error", "--write-out", "\n%{http_code}"]
-                    return try await Tool.run(curl, options + ["\(address)\(path)"]).output
+                    try await ProgramPage.get(path, port: found, ["--write-out", "\n%{http_code}"])
                 }
                 func waitUntilReady() async throws {
                     while try await !get("/readyz").hasSuffix("\n200") { try await cancellablePollingPause() }

@@ -42,16 +42,20 @@ import Testing
         #expect(segments.allSatisfy { !$0.permissions.contains("w") && $0.sizes["Anonymous"] == 0 })
     }
 
-    @Test func `most pages of the program are no longer resident, and it continues`() throws {
+    @Test(.timeLimit(.minutes(50)))
+    func `most pages of the program are no longer resident, and it continues`() async throws {
         // All pages become resident.
         let sum = unsafe ProgramImage.readOnlySegments().reduce(0) { sum, segment in
             stride(from: 0, to: segment.count, by: 4096).reduce(sum) { unsafe $0 + Int(segment[$1]) }
         }
         #expect(sum > 0)
         let before = try segments().reduce(0) { $0 + ($1.sizes["Rss"] ?? 0) }
-        ProgramImage.unmapPages()
-        let after = try segments().reduce(0) { $0 + ($1.sizes["Rss"] ?? 0) }
         // What other tests use meanwhile is mapped again.
-        #expect(after < before / 2)
+        var after = before
+        while after >= before / 2 {
+            try await cancellablePollingPause()
+            ProgramImage.unmapPages()
+            after = try segments().reduce(0) { $0 + ($1.sizes["Rss"] ?? 0) }
+        }
     }
 }

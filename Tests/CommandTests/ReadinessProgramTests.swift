@@ -24,9 +24,9 @@ import Testing
             _ = try await Tool.run(
                 programPath(),
                 [
-                    "--csi-address=\(driver.socket)", "--kubeconfig=\(directory)/kubeconfig",
+                    "--csi-address=\(driver.socket)", "--timeout=1h", "--kubeconfig=\(directory)/kubeconfig",
                     "--http-endpoint=127.0.0.1:0", "--leader-election", "--leader-election-namespace=kube-system",
-                    "--leader-election-lease-duration=1s", "--leader-election-renew-deadline=900ms",
+                    "--leader-election-lease-duration=10s", "--leader-election-renew-deadline=9s",
                     "--leader-election-retry-period=100ms",
                 ]
             ) { processID in
@@ -35,13 +35,10 @@ import Testing
                     try await cancellablePollingPause()
                     port = try StatusPageProgramTests.listeningPort(ofProcess: processID)
                 }
-                let address = "http://127.0.0.1:\(try #require(port))"
-                func get(_ path: String) async throws -> String {
-                    let curl = try Tool.find("curl", package: "curl")
-                    return try await Tool.run(curl, ["--silent", "--show-error", "\(address)\(path)"]).output
-                }
+                let found = try #require(port)
+                func get(_ path: String) async throws -> String { try await ProgramPage.get(path, port: found) }
                 var checks = ""
-                // On a busy machine, requests for the lease may also exceed their time of a second.
+                // On a busy machine, requests for the lease may also exceed their time of half the renew deadline.
                 while !checks.contains("[-]lease failed since ") || !checks.contains("500: webhook failed") {
                     try await cancellablePollingPause()
                     checks = try await get("/readyz?verbose")

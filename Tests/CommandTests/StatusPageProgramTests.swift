@@ -101,7 +101,7 @@ import Testing
             driver.set(health: [.init(status: 3, reason: "<script>alert(1)</script>")], ofVolume: volume.handle)
             try driver.start()
             let arguments = [
-                "--csi-address=\(driver.socket)", "--kubeconfig=\(directory)/kubeconfig",
+                "--csi-address=\(driver.socket)", "--timeout=1h", "--kubeconfig=\(directory)/kubeconfig",
                 "--list-volumes-interval=1h", "--http-endpoint=127.0.0.1:0",
             ]
             _ = try await Tool.run(programPath(), arguments + flags) { processID in
@@ -139,16 +139,12 @@ import Testing
         _ option: String = "--include",
         port: UInt16
     ) async throws -> (status: String, headers: String, body: String) {
-        let outcome = try await Tool.run(
-            Tool.find("curl", package: "curl"),
-            ["--silent", "--show-error", option, "http://127.0.0.1:\(port)\(path)"]
-        )
-        #expect(outcome.exitCode == 0, "\(outcome.errors)")
-        let end = try #require(outcome.output.firstRange(of: "\r\n\r\n"))
-        let head = outcome.output[..<end.lowerBound]
+        let output = try await ProgramPage.get(path, port: port, [option])
+        let end = try #require(output.firstRange(of: "\r\n\r\n"))
+        let head = output[..<end.lowerBound]
         return (
             String(head.split(separator: " ").dropFirst().first ?? ""), head.lowercased() + "\r\n",
-            String(outcome.output[end.upperBound...])
+            String(output[end.upperBound...])
         )
     }
 }

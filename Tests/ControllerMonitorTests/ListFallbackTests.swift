@@ -43,10 +43,11 @@ import Testing
             try await scene.advance { try scene.events().count == 1 }
             #expect(try scene.events().first?["message"] == "Volume is in Failed state")
             // All volumes in each interval; the list only in every tenth.
-            try await scene.advance { scene.clock.now.offset > GetModeTests.interval * 4 }
-            let calls = GetModeTests.calls(scene)
-            #expect(calls.count == 3)
-            #expect(calls.values.allSatisfy { $0 >= 3 })
+            try await scene.advance {
+                let calls = GetModeTests.calls(scene)
+                return calls.count == 3 && calls.values.allSatisfy { $0 >= 3 }
+            }
+            #expect(scene.clock.now.offset < Scene.interval * 9)
             try await scene.advance { scene.clock.now.offset > Scene.interval * 9 }
             #expect(scene.driver.journal.calls("ListVolumes").count == 1)
         }
@@ -152,7 +153,7 @@ import Testing
                 return .reply([0x12, UInt8(status.count)] + status)
             }
         } _: { scene in
-            try await scene.advance { GetModeTests.calls(scene, for: volume) >= 9 }
+            try await scene.advance { GetModeTests.calls(scene, for: volume) >= 5 }
             let events = try scene.events()
             #expect(events.count == 1)
             #expect(events.first?["reason"] == "VolumeConditionAbnormal")

@@ -81,7 +81,7 @@ import Testing
             let info = Info(name: "slow", endpoint: "")
             try await withRegistrar(directories.pluginsRegistry + "/slow.sock", info) { registrar in
                 registrar.respond(.never)
-                let running = RunningDiscovery(directories, timeout: .milliseconds(20))
+                let running = RunningDiscovery(directories, timeout: .seconds(1))
                 try await running.run {
                     await running.wait { running.log.contains("DeadlineExceeded") }
                     registrar.respond(nil)

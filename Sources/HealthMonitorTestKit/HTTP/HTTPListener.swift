@@ -36,12 +36,12 @@ final class HTTPListener: Sendable {
     /// Listens, and returns the port.
     func open() async throws -> Int {
         let port = state.withLock { $0.port }
-        for _ in 0..<(port == 0 ? 0 : 100) {
+        for _ in 0..<(port == 0 ? 0 : 1000) {
             do {
                 return try await listen(on: port)
             } catch let error as IOError where error.errnoCode == EADDRINUSE {
                 // A process that is being started has copies of our sockets until its exec.
-                await Task.yield()
+                await pollingPause()
             }
         }
         return try await listen(on: port)

@@ -43,7 +43,11 @@ import Testing
             let injector = FaultInjector(server: server, drivers: [], volumes: [])
             let authority = Array(server.certificateAuthority.certificatePEM.utf8)
             let client = try HTTPClient(
-                configuration: .init(tls: .init(certificateAuthorities: authority), userAgent: "test")
+                configuration: .init(
+                    tls: .init(certificateAuthorities: authority),
+                    userAgent: "test",
+                    connectTimeout: .seconds(3600)
+                )
             )
             try await injector.begin(.apiServer(.shutdown))
             for connections in 1...2 {

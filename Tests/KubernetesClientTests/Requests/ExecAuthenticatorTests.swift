@@ -16,7 +16,7 @@ import Testing
     @Test func `concurrent requests run the plugin once`() async throws {
         try await withTemporaryDirectory { directory in
             let plugin = try ScriptedPlugin.make(in: directory)
-            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin, clock: ManualClock()))) { cluster in
                 _ = try cluster.server.create(["kind": "Lease", "metadata": ["name": "lock"]])
                 try await withThrowingTaskGroup { group in
                     for _ in 0..<8 { group.addTask { _ = try await getLease(cluster) } }
@@ -159,7 +159,7 @@ import Testing
             try write("echo 'log in first' >&2; exit 7", to: "\(directory)/plugin")
             var plugin = try ScriptedPlugin.make(in: directory, status: "{}")
             try write("echo 'log in first' >&2; exit 7", to: "\(directory)/plugin")
-            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin, clock: ManualClock()))) { cluster in
                 let error = await #expect(throws: KubernetesError.self) { try await getLease(cluster) }
                 #expect(error?.code == .unauthorized)
                 #expect(error?.wasDefinitelyNotApplied == true)
@@ -172,7 +172,7 @@ import Testing
             }
             // Its output may contain a credential.
             plugin.arguments = ["-c", "echo secret; echo secret >&2; exit 7"]
-            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin))) { cluster in
+            try await TestCluster.with(credentials: .exec(ExecAuthenticator(plugin, clock: ManualClock()))) { cluster in
                 await #expect(throws: KubernetesError.self) { try await getLease(cluster) }
                 #expect(!cluster.log.joined().contains("secret"))
             }
