@@ -12,7 +12,8 @@ import NIOPosix
 ///
 /// Clients are not trusted. A connection serves one request; the size of a request, the duration of an exchange, the
 /// number of open connections and that of large responses are limited. A connection above its limit is closed at once,
-/// a large response above its limit is refused with 503. Health checks are always served.
+/// a large response above its limit is refused with 503. Health checks have no other limit than the connections; a
+/// client that holds all of these keeps probes away, which a NetworkPolicy prevents.
 package struct DiagnosticsEndpoint: Sendable {
     package struct Configuration: Sendable, Equatable {
         package var address: ListenAddress
