@@ -35,7 +35,10 @@ options=(--configuration release --product csi-health-monitor --scratch-path .bu
 
 # The version and the commit, for --version, csi_volume_health_build_info and the labels of the image. The caller may
 # set them, for example in an image build without git. Without a tag, the version is the changelog's top entry with
-# "-dev".
+# "-dev". A git that refuses the checkout, such as one of another user, is an error: its message says what to do.
+if [ -e .git ] && [ -z "${CSI_HEALTH_MONITOR_REVISION:-}" ] && command -v git >/dev/null; then
+    git rev-parse --verify HEAD >/dev/null
+fi
 version=$(git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null ||
     sed -n '/^## \[/{s/^## \[\(.*\)\].*/\1-dev/p;q}' CHANGELOG.md)
 export CSI_HEALTH_MONITOR_VERSION=${CSI_HEALTH_MONITOR_VERSION:-${version#v}}

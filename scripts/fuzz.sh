@@ -77,6 +77,8 @@ case ${1:-} in
     { [ $# = 2 ] && is_target "$2"; } || usage
     build
     minimized=$(mktemp --directory)
+    trap 'rm -rf "$minimized"' EXIT
+    mkdir -p "$scratch/$2"
     run_fuzzer "$2" 600 -merge=1 -max_len=4096 "$minimized" "$committed/$2" "$scratch/$2" 2>&1 | grep 'MERGE-OUTER' | tail -n 1
     # Only inputs named by a hash are replaced; the others were added by hand.
     find "$committed/$2" -type f -regextype egrep -regex '.*/[0-9a-f]{40}' -delete
@@ -87,7 +89,6 @@ case ${1:-} in
         done
         [ "$known" = 1 ] || cp "$input" "$committed/$2/"
     done
-    rm -r "$minimized"
     du --summarize --bytes "$committed/$2"
     ;;
 all)

@@ -15,7 +15,8 @@ cd "$(dirname "$0")/.."
     echo "usage: scripts/image-test.sh ARCHIVE [TOOLS]" >&2
     exit 2
 }
-archive=$1 tools=${2:-}
+# Relative to the caller's directory.
+archive=$(cd "$OLDPWD" && realpath --canonicalize-missing "$1") tools=${2:-}
 maximum_bytes=$((25 * 1000 * 1000))
 
 if [ "$(id --user)" != 0 ]; then

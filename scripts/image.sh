@@ -36,9 +36,10 @@ while [ "$#" -gt 0 ]; do
         *) usage ;;
     esac
     case "$1" in
-        --output) archive=$2 ;;
+        # Relative to the caller's directory.
+        --output) archive=$(cd "$OLDPWD" && realpath --canonicalize-missing "$2") ;;
         --tag) tag=$2 ;;
-        --binary) binary=$2 ;;
+        --binary) binary=$(cd "$OLDPWD" && realpath --canonicalize-missing "$2") ;;
         --source) source=$2 ;;
     esac
     shift 2

@@ -398,15 +398,18 @@ query() {
         queries=$((queries + 1))
     fi
 }
+# A list that cannot be made ends the script, which a process substitution does not.
+list=$(get rules | jq --raw-output '.data.groups[].rules[] | [.name, .query] | @tsv' | sed 's/\\n/ /g')
 while IFS=$'\t' read -r name expression; do
     query "$name" "$expression"
-done < <(get rules | jq --raw-output '.data.groups[].rules[] | [.name, .query] | @tsv' | sed 's/\\n/ /g')
+done <<<"$list"
 # The variables of the dashboard have all values.
-while IFS=$'\t' read -r name expression; do
-    query "$name" "$expression"
-done < <(jq --raw-output '(.panels[] | .title as $title | .targets[]? | [$title, .expr]),
+list=$(jq --raw-output '(.panels[] | .title as $title | .targets[]? | [$title, .expr]),
     (.annotations.list[] | select(.expr) | [.name, .expr]) | @tsv' $monitoring/dashboard.json |
     sed -e 's/\$\(cluster\|job\|driver\)\b/.*/g' -e 's/\$__rate_interval/20s/g' -e 's/offset 1m/offset 10s/g')
+while IFS=$'\t' read -r name expression; do
+    query "$name" "$expression"
+done <<<"$list"
 echo "$queries queries have returned data; not: ${!without_data[*]}"
 
 if [ -n "$picture" ]; then

@@ -29,7 +29,11 @@ if [ "${#missing[@]}" -gt 0 ]; then
     as_root=()
     [ "$(id -u)" = 0 ] || as_root=(sudo)
     "${as_root[@]}" apt-get update -qq
-    # RUNLEVEL=1: install promtool without starting a Prometheus server.
+    # Debian's package of promtool starts and enables a Prometheus server: RUNLEVEL=1 prevents that without systemd, and
+    # a masked unit with it.
+    if [[ " ${missing[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
+        "${as_root[@]}" systemctl mask --quiet prometheus.service
+    fi
     "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" >/dev/null
 fi

@@ -19,20 +19,32 @@ check() {
 
 # nowhere GREP-ARGUMENTS...: succeeds when grep finds nothing.
 nowhere() {
-    ! grep --recursive --line-number --extended-regexp "$@"
+    found_nothing grep --recursive --line-number --extended-regexp "$@"
+}
+
+# found_nothing COMMAND...: runs grep, and succeeds when it finds nothing; not when it fails, for example because a
+# directory was renamed.
+found_nothing() {
+    local status=0
+    "$@" || status=$?
+    [ "$status" = 1 ]
 }
 
 # only_in MODULE C_MODULE: succeeds when no other module imports C_MODULE; MODULE is an extended regular expression.
 only_in() {
-    ! grep --recursive --files-with-matches --extended-regexp "^ *((public|package|internal) )?import $2\$" \
-        Sources Tests scripts/tools |
-        grep --invert-match --extended-regexp "^Sources/$1/"
+    local files
+    files=$(grep --recursive --files-with-matches --extended-regexp "^ *((public|package|internal) )?import $2\$" \
+        Sources Tests scripts/tools) || return
+    found_nothing grep --invert-match --extended-regexp "^Sources/$1/" <<<"$files"
 }
 
 # only_imports MODULE REGEX: it imports no other module.
 only_imports() {
-    ! grep --recursive --extended-regexp '^ *((public|package|internal) )?import ' "Sources/$1" |
-        grep --invert-match --extended-regexp "import ($2)\$"
+    local imports status=0
+    imports=$(grep --recursive --extended-regexp '^ *((public|package|internal) )?import ' "Sources/$1") || status=$?
+    # It may import nothing.
+    [ "$status" = 1 ] && return
+    [ "$status" = 0 ] && found_nothing grep --invert-match --extended-regexp "import ($2)\$" <<<"$imports"
 }
 
 has_header() {

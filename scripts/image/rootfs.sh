@@ -99,6 +99,7 @@ while read -r kind name checkout; do
     esac
 done <<<"$linked"
 if [ -n "$linked" ]; then
-    toolchain=$(readlink --canonicalize "$(command -v swift)")
-    documents swift-runtime "${toolchain%/bin/*}/share/swift/LICENSE.txt"
+    # Not beside the command, which may be a proxy as swiftly's.
+    resources=$(swift -print-target-info | jq --raw-output .paths.runtimeResourcePath)
+    documents swift-runtime "${resources%/lib/swift}/share/swift/LICENSE.txt"
 fi
