@@ -43,7 +43,7 @@ extension HealthState {
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        flapEvents.complete(event, outcome, at: now)
+        flapEvents.complete(event, settled(outcome, of: event.key, event.target), at: now)
     }
 
     /// The claims whose volumes are flapping.

@@ -116,7 +116,13 @@ extension HealthState {
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        events.complete(event, outcome, at: now)
+        events.complete(event, settled(outcome, of: event.key, event.target), at: now)
+    }
+
+    /// In a namespace that is being deleted, nothing can be recorded, and a claim stays as long as a pod uses it: its report
+    /// is done. As one of a claim that is gone, it would be a new one with each response.
+    func settled(_ outcome: ReportOutcome, of number: ClaimNumber, _ claim: Claim) -> ReportOutcome {
+        outcome == .gone && index.claim(number)?.uid == claim.uid ? .reported : outcome
     }
 }
 

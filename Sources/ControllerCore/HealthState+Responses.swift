@@ -77,6 +77,6 @@ extension HealthState {
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        responses.complete(event, outcome, at: now)
+        responses.complete(event, settled(outcome, of: event.key, event.target), at: now)
     }
 }

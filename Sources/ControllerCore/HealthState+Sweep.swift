@@ -154,7 +154,8 @@ extension HealthState {
     /// The driver listed a volume without its health.
     package mutating func receive(listedWithoutHealth handle: String, at now: Duration) {
         guard let handle = markListed(handle) else { return }
-        foundWithoutHealth(handle, at: now)
+        // While such a list is not used, calls show whether the volume exists.
+        if !probesEveryVolume { foundWithoutHealth(handle, at: now) }
         if probes != nil { sweep.withoutHealth.insert(handle) }
     }
 
@@ -185,8 +186,9 @@ extension HealthState {
             setHealth(.clear, of: handle, observed: ended.began, at: now)
         }
         // The driver has responded for each listed volume, even if calls for that volume alone fail; and for each volume
-        // that a list of unhealthy volumes leaves out.
-        for claim in Array(responses.keys) {
+        // that a list of unhealthy volumes leaves out. Not with a list that cannot be used.
+        let listProblem = kind == .everyVolume ? problem(of: ended) : nil
+        for claim in listProblem == nil ? Array(responses.keys) : [] {
             guard let record = index.record(ofVolumeOf: claim) else { continue }
             if record.lastListed == number || kind == .unhealthyVolumes && !record.isNew {
                 responses.set(.responsive, for: claim, at: now)
@@ -198,7 +200,7 @@ extension HealthState {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
             if ended.entries > 0 { entriesOfLastList = ended.entries }
-            listProblem = problem(of: ended)
+            self.listProblem = listProblem
             probeVolumes(after: ended, at: now)
             // Absence means nothing in a list with foreign ids, or while every volume is probed one by one.
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }
@@ -214,6 +216,7 @@ extension HealthState {
                 }
                 absences.retain { index.record(of: $0)?.isMissing == true && index.hasClaim(of: $0) }
                 absences.review(used: volumesInUse, at: now)
+                reviewLocality()
             }
             // What was reported as unhealthy stays as it was until its absence is confirmed: unhealthy; unknown, where no
             // response of this term said so; healthy, where its recovery waits to be reported.
@@ -244,6 +247,7 @@ extension HealthState {
     private mutating func probeVolumes(after ended: Sweep, at now: Duration) {
         guard var probes else { return }
         if listProblem != nil {
+            if !probesEveryVolume { probes.beginRound(at: now) }
             probesEveryVolume = true
             for handle in index.handles(where: { _ in true }) where index.hasClaim(ofVolumeHandle: handle) {
                 probes.add(handle, at: now)

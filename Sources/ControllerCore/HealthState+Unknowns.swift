@@ -63,6 +63,6 @@ extension HealthState {
         _ outcome: ReportOutcome,
         at now: Duration
     ) -> Bool {
-        unknowns.complete(event, outcome, at: now)
+        unknowns.complete(event, settled(outcome, of: event.key.claim, event.target), at: now)
     }
 }

@@ -157,6 +157,12 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
         entries[key]?.isOnce = true
     }
 
+    /// The first interval begins now: the volumes of earlier ones were others.
+    package mutating func beginRound(at now: Duration) {
+        roundBegan = now
+        (roundIsWhole, roundIsConfirmed) = (true, true)
+    }
+
     /// Removes a volume.
     package mutating func remove(_ key: Key) {
         entries[key] = nil

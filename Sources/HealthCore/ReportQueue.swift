@@ -186,7 +186,11 @@ extension ReportQueue {
         since: Duration? = nil,
         count: Int = 0
     ) {
-        guard entries[key] == nil else { return }
+        guard entries[key] == nil else {
+            // It waits to be reported, or is under way: should it end before that, its end is reported all the same.
+            if entries[key]?.reported == nil { entries[key]?.isUncertain = true }
+            return
+        }
         var entry = Entry()
         entry.reported = Reported(state: nil, fingerprint: fingerprint)
         entry.lastReported = time

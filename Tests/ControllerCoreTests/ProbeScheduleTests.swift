@@ -153,6 +153,24 @@ struct ProbeScheduleTests {
         #expect(schedule.effectiveInterval < .seconds(75))
     }
 
+    /// As when a list turns out to be unusable after some intervals.
+    @Test func `a round in which no volume was probed is not complete`() {
+        var random = SeededGenerator(seed: 1)
+        var schedule = ProbeSchedule<String>(interval: Self.interval, [], at: .zero, using: &random)
+        let end = Self.interval * 10
+        schedule.beginRound(at: end)
+        for number in 0..<3 { schedule.add("h\(number)", at: end) }
+        #expect(schedule.completedRound(at: end) == nil)
+        var now = end
+        while now < end + Self.interval {
+            switch schedule.next(at: now) {
+            case .run(let handle): schedule.finish(handle, .failed, at: now)
+            case .wait(let until): now = min(until ?? end + Self.interval, end + Self.interval)
+            }
+        }
+        #expect(schedule.completedRound(at: now) == ProbeRound(volumes: 3, responses: 0))
+    }
+
     /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
     @Test func `each of 2,000 volumes is probed once in every interval`() {
         var schedule = Self.schedule(of: 2000)

@@ -52,6 +52,18 @@ struct ReportQueueTests {
         #expect(queue.since("2") == nil)
     }
 
+    /// Reading back may succeed late, while a namespace takes no events.
+    @Test(.tags(.rule9))
+    mutating func `what an earlier process reported is ended, even if it was read back while its report waited`()
+        throws
+    {
+        queue.set(broken, for: "1", at: .zero)
+        queue.complete(try pendingReport(at: .zero), .failed(RequestFailure(isForbidden: true)), at: .zero)
+        queue.restore(reported: broken.fingerprint, for: "1", reportedAt: .zero)
+        queue.set(healthy, for: "1", at: .seconds(1))
+        #expect(try pendingReport(at: .seconds(300)).state.isClear)
+    }
+
     @Test mutating func `the same state again keeps its place in the queue`() throws {
         queue.set(broken, for: "1", at: .zero)
         queue.set(broken, for: "2", at: .zero)

@@ -27,6 +27,22 @@ struct StatusNamespacesTests {
         #expect(healthState.statusBacklog.depth == 1)
     }
 
+    /// It stays while pods use its claims, and takes no events: seen as 403 with the cause NamespaceTerminating.
+    @Test(.tags(.rule10)) mutating func `a claim in a namespace that is being deleted is reported once`() throws {
+        healthState.bind(.named("csi-pvc"), handle: "h1")
+        for minute in 0..<29 {
+            let now = Duration.seconds(60 * minute)
+            healthState.sweep([.abnormal("h1")], at: now)
+            let event = healthState.nextEvent(at: now).job
+            #expect((event != nil) == (minute == 0))
+            if let event { healthState.complete(event: event, .gone, at: now) }
+        }
+        #expect(healthState.nextEvent(at: .seconds(1800)).job?.cause == .refresh)
+        // It is gone.
+        healthState.removeClaim(Claim.named("csi-pvc").key, at: .seconds(1800))
+        #expect(healthState.events.isEmpty)
+    }
+
     /// As an admission webhook that was built before the field existed.
     @Test(.tags(.rule10)) mutating func `one namespace that drops the field does not decide for the others`() {
         let namespaces = ["default", "shop", "bank", "farm"]

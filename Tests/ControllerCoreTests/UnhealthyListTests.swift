@@ -86,6 +86,20 @@ struct UnhealthyListTests {
         #expect(Set(state.reportAll(at: .seconds(301)).map(\.state.fingerprint)) == Set(Self.missing))
     }
 
+    /// Then no list of this driver has found one of these volumes.
+    @Test(.tags(.rule5)) func `a volume of a zone that is missing after an upgrade of the driver is reported`() {
+        var state = Self.healthState(100, isOfOtherNode: true)
+        state.sweep([.abnormal("h0"), .abnormal("h1")], Self.listAndGet, at: .zero)
+        _ = state.reportAll(at: .zero)
+        state.beginStrategy(writesStatus: true)
+        // Only after the hold: none has been found.
+        for time in [300, 600, 1000] {
+            #expect(state.sweep([], Self.listAndGet, at: .seconds(time)) == ["h0", "h1"])
+            for handle in ["h0", "h1"] { state.receive(.notFound, ofVolumeHandle: handle, at: .seconds(time + 1)) }
+        }
+        #expect(Set(state.reportAll(at: .seconds(1001)).map(\.state.fingerprint)) == Set(Self.missing))
+    }
+
     @Test(.tags(.rule5)) func `a suspicion ends when the claims of the missing volumes are gone`() {
         var state = Self.healthState(100)
         let gone = (0..<8).map { "h\($0)" }

@@ -173,6 +173,17 @@ struct UnresponsiveVolumeTests {
         #expect(reported == ["a unknown", "a known"])
     }
 
+    /// A driver whose list has no conditions, which is tried again now and then.
+    @Test mutating func `a list that cannot be used is no response`() {
+        run(for: .seconds(1200), Self.failing("a"))
+        state.beginSweep(at: now)
+        for name in ["a", "b", "c"] { state.receive(listedWithoutHealth: name, at: now) }
+        _ = state.endSweep(.complete(.everyVolume, canConfirm: true), at: now)
+        report()
+        #expect(state.listProblem == .noConditions)
+        #expect(reported == ["a unknown"])
+    }
+
     @Test mutating func `a driver that has a list later has responded`() {
         run(for: .seconds(1200), Self.failing("a"))
         state.beginStrategy(writesStatus: true)

@@ -66,8 +66,8 @@ struct ReportedStates {
         case .failed, .refused, .unreachable:
             let isChange = fingerprint(of: state) != fingerprint(of: known.state)
             if outcome.isUncertain, isChange { known.isUncertain = true }
-        // The claim's status remains as the watch showed it last.
-        case .gone: if refreshInterval != nil { known = Reported(state: nil, time: .zero) }
+        // An event on a claim that still exists counts as reported. The claim's status remains as the watch showed it last.
+        case .gone: if refreshInterval != nil { known = Reported(state: state.isClear ? nil : state, time: now) }
         }
         reported[uid] = known
     }
