@@ -38,7 +38,10 @@ import Testing
             #expect(driver.isSupported == false)
             #expect(driver.method == nil)
             #expect(driver.problem?.contains("VOLUME_CONDITION") == true)
-            let warnings = scene.log.entries.filter { $0.level >= .warning }
+            // On a busy machine, the client may give up the watch after minutes without a byte.
+            let warnings = scene.log.entries.filter {
+                $0.level >= .warning && "\($0.message)" != "Failed to watch, retrying"
+            }
             #expect(
                 warnings.map(\.message) == ["The driver does not report volume health, its volumes are not monitored"]
             )
