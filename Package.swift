@@ -38,7 +38,7 @@ package.targets.append(
     )
 )
 package.targets += modules([
-    "CSIClient": ["CSISpec", "GRPCTransport", "ProtobufWire", .logging, .swiftProtobuf],
+    "CSIClient": ["CSISpec", "GRPCTransport", "HealthCore", "ProtobufWire", .logging, .swiftProtobuf],
     "CompactStorage": [], "Metrics": [], "ProtobufWire": [], "Threads": [], "HealthCore": [.heapModule],
     "ControllerMonitor": [
         "CSIClient", "ControllerCore", "HealthCore", "HealthRuntime", "KubernetesAPI", "KubernetesClient",

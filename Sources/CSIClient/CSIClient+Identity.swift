@@ -3,6 +3,7 @@
 
 import CSISpec
 import GRPCTransport
+import HealthCore
 import Logging
 import SwiftProtobuf
 
@@ -83,15 +84,18 @@ extension CSIClient {
             returning: CSIGetPluginInfoResponse.self
         )
         guard !info.name.isEmpty else { throw .missing("name", method: CSIMethodName.getPluginInfo) }
-        // CSI specification, GetPluginInfoResponse; the API server takes no other one in a PersistentVolume. It is a label
-        // of metrics.
-        guard info.name.utf8.count <= 63, info.name == oneLine(info.name) else {
+        // CSI specification, GetPluginInfoResponse; the API server takes no other one in a PersistentVolume. It is a
+        // label of metrics.
+        guard info.name.utf8.count <= 63, info.name == printable(info.name) else {
             throw .invalid(
-                "the name \"\(excerpt(info.name))\" has more than 63 bytes, or a control character, which the CSI specification forbids",
+                """
+                the name "\(excerpt(info.name))" has more than 63 bytes or a control character: the CSI specification \
+                allows a domain name of at most 63
+                """,
                 CSIMethodName.getPluginInfo
             )
         }
-        let version = oneLine(info.vendorVersion, upTo: 256)
+        let version = bounded(printable(info.vendorVersion), toBytes: 256)
         setDriver(name: info.name, version: version)
         var identity = DriverIdentity(name: info.name, vendorVersion: version)
         switch service {

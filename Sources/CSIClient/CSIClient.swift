@@ -3,6 +3,7 @@
 
 import CSISpec
 package import GRPCTransport
+import HealthCore
 package import Logging
 import SwiftProtobuf
 import Synchronization
@@ -159,7 +160,7 @@ package final class CSIClient: Sendable {
         } catch {
             var error = error
             // Whole, before it is cut: a part of a secret would not be found.
-            error.message = oneLine(redaction(error.message))
+            error.message = bounded(printable(redaction(error.message)), toBytes: 4096)
             logger.trace("GRPC error", metadata: ["method": "\(method)", "err": "\(error)"])
             throw error
         }

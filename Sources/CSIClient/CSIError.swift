@@ -48,15 +48,13 @@ package struct CSIError: Error, Sendable, CustomStringConvertible {
 }
 
 extension CSIError {
-    /// A code that gRPC does not define counts as Unknown, as gRPC requires of clients ("Status codes and their use"), so
-    /// that a driver cannot make up kinds of errors.
+    /// A code that gRPC does not define counts as Unknown, so that a driver cannot make up kinds of errors.
     init(_ error: GRPCError, method: String) {
         let code = error.status.code
-        let isDefined = code.rawValue <= GRPCStatus.Code.unauthenticated.rawValue
         self.init(
-            code: .status(isDefined ? code : .unknown),
+            code: .status(code.isDefined ? code : .unknown),
             method: method,
-            message: isDefined ? error.status.message : "\(code): \(error.status.message)"
+            message: code.isDefined ? error.status.message : "\(code): \(error.status.message)"
         )
     }
 

@@ -9,8 +9,9 @@ import SwiftProtobuf
 ///
 /// A secret's value is removed as it was sent; without white space at its ends (`echo secret | base64` adds a newline,
 /// which drivers trim); line by line (a PEM key); and, for a JSON object (a service account's key file), string by
-/// string. Each of these is also removed as JSON escapes it, with the fewest escapes and as Go's encoding/json does. Values of less than four bytes, and parts of less than
-/// eight, are not removed, because they would match ordinary text.
+/// string. Each of these is also removed as JSON escapes it, with the fewest escapes and as Go's encoding/json does.
+/// Values of less than four bytes, and parts of less than eight, are not removed, because they would match ordinary
+/// text.
 struct Redaction {
     static let placeholder = "(redacted)"
     private static let minimumBytes = 4

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
+import HealthCore
 import ProtobufWire
 import SwiftProtobuf
 
@@ -48,22 +49,11 @@ func decoding<Result>(
     }
 }
 
-/// The beginning of a driver's text on one line, to keep messages readable. By the specification identifiers have at most
-/// 128 bytes.
-func excerpt(_ text: String) -> String { oneLine(text, upTo: 256) }
-
-/// The beginning of a driver's text that is not part of a volume's health, for logs, pages and terminals: without control
-/// and format characters.
-func oneLine(_ text: String, upTo limit: Int = 4096) -> String {
-    var line = ""
-    for scalar in text.unicodeScalars {
-        guard line.utf8.count < limit else { return line + "..." }
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator: line += " "
-        default: line.unicodeScalars.append(scalar)
-        }
-    }
-    return line
+/// The beginning of a driver's text on one line, to keep messages readable. By the specification identifiers have at
+/// most 128 bytes.
+func excerpt(_ text: String) -> String {
+    let line = printable(text)
+    return line.utf8.count <= 256 ? line : bounded(line, toBytes: 256) + "..."
 }
 
 // MARK: Errors

@@ -106,13 +106,8 @@ extension HealthState {
     /// A claim was deleted.
     package mutating func removeClaim(_ key: ClaimKey, at now: Duration) {
         guard let claim = index.number(at: key) else { return }
-        let handle = index.volumeHandle(of: claim)
         index.removeClaim(key)
         forget(claim)
-        // A volume whose calls fail may not be due for many intervals.
-        if let handle, probes?.contains(handle) == true, !index.hasClaim(ofVolumeHandle: handle) {
-            endProbes(of: handle)
-        }
     }
 
     /// The claim with this key; nil when it uses no volume of the monitored driver.

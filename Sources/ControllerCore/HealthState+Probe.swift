@@ -141,8 +141,7 @@ extension HealthState {
     /// Calls may begin again: the driver was identified after it could not be reached.
     package mutating func resumeProbes(at now: Duration) { probes?.resume(at: now) }
 
-    /// Once per interval: a volume that lost its last claim in a list of claims, and whose calls fail, may not be due for
-    /// many intervals.
+    /// Once per interval: a volume whose last claim is gone, and whose calls fail, may not be due for many intervals.
     private mutating func endUnusedProbes(at now: Duration) {
         guard probesEveryVolume, let probes, unusedProbesEndedAt.map({ now - $0 >= probes.interval }) ?? true else {
             return

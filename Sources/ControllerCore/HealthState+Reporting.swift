@@ -119,8 +119,9 @@ extension HealthState {
         events.complete(event, settled(outcome, of: event.key, event.target), at: now)
     }
 
-    /// In a namespace that is being deleted, nothing can be recorded, and a claim stays as long as a pod uses it: its report
-    /// is done. As one of a claim that is gone, it would be a new one with each response.
+    /// In a namespace that is being deleted, nothing can be recorded, and a claim stays as long as a pod uses it
+    /// (the finalizer `kubernetes.io/pvc-protection`): its report is done. As one of a claim that is gone, it would be a
+    /// new one with each response.
     func settled(_ outcome: ReportOutcome, of number: ClaimNumber, _ claim: Claim) -> ReportOutcome {
         outcome == .gone && index.claim(number)?.uid == claim.uid ? .reported : outcome
     }

@@ -187,8 +187,8 @@ extension HealthState {
         }
         // The driver has responded for each listed volume, even if calls for that volume alone fail; and for each volume
         // that a list of unhealthy volumes leaves out. Not with a list that cannot be used.
-        let listProblem = kind == .everyVolume ? problem(of: ended) : nil
-        for claim in listProblem == nil ? Array(responses.keys) : [] {
+        let newProblem = kind == .everyVolume ? problem(of: ended) : nil
+        for claim in newProblem == nil ? Array(responses.keys) : [] {
             guard let record = index.record(ofVolumeOf: claim) else { continue }
             if record.lastListed == number || kind == .unhealthyVolumes && !record.isNew {
                 responses.set(.responsive, for: claim, at: now)
@@ -200,7 +200,7 @@ extension HealthState {
         case .everyVolume:
             absences.listed(isEmpty: ended.entries == 0, wasEmpty: entriesOfLastList < 2)
             if ended.entries > 0 { entriesOfLastList = ended.entries }
-            self.listProblem = listProblem
+            listProblem = newProblem
             probeVolumes(after: ended, at: now)
             // Absence means nothing in a list with foreign ids, or while every volume is probed one by one.
             if listProblem != nil, probesEveryVolume || listProblem != .noConditions { return [] }

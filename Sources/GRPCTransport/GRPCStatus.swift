@@ -63,11 +63,12 @@ extension GRPCStatus.Code: CustomStringConvertible {
         return rawValue < names.count ? names[Int(rawValue)] : "Code(\(rawValue))"
     }
 
+    /// Whether gRPC defines the code. A client treats another one as UNKNOWN (gRPC, "Status codes and their use").
+    package var isDefined: Bool { rawValue <= Self.unauthenticated.rawValue }
+
     /// ``description`` with `Unknown` for the codes that gRPC does not define, so that a server cannot add series to a
-    /// metric (gRPC, "Status codes and their use": clients treat them as UNKNOWN).
-    package var shortDescription: String {
-        rawValue <= Self.unauthenticated.rawValue ? description : Self.unknown.description
-    }
+    /// metric.
+    package var shortDescription: String { isDefined ? description : Self.unknown.description }
 }
 
 /// A call that did not end with OK.

@@ -130,9 +130,9 @@ package struct ProbeSchedule<Key: Hashable & Sendable>: Sendable {
     /// Items in the queues, stale ones included.
     var queuedItems: Int { healthy.count + unhealthy.count }
 
-    /// The time from one probe of a volume to its next: what was achieved recently, also before a second probe of any
-    /// volume, and never less than ``interval`` or than the minimum gaps of all volumes take. The time in which the driver
-    /// was not called does not count, nor one of two of these intervals in which it did not respond.
+    /// The time from one probe of a volume to its next: what was achieved recently, also before any was probed twice, and
+    /// never less than ``interval`` or than the minimum gaps of all volumes take. Longer pauses than an interval do not
+    /// count, nor does the time in which the driver did not respond for more than two such intervals.
     package var effectiveInterval: Duration {
         max(interval, longestGaps.last, longestGaps.current, minimumGap * entries.count)
     }

@@ -16,7 +16,7 @@ extension NodeHealthState {
         let isReported = events.fingerprint(key) != nil || flaps.waiting(key) != nil
         let hasWaited = newConditions.contains(key)
         guard newConditions.passes(state, of: key, isReported: isReported, at: now) else { return }
-        // It was unhealthy for less than the delay, which nobody was told.
+        // It was unhealthy for less than the delay: no event says so.
         if hasWaited, state.isClear { flaps.countUnreported(key, at: now) }
         reportUnlessFlapping(state, on: key, at: now)
     }

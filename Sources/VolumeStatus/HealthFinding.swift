@@ -104,8 +104,8 @@ struct PodVolumeReport: Sendable, Hashable {
     var claim: String?
     var text: String
 
-    /// What client-go puts before the message of an event that stands for more than ten similar ones within ten minutes:
-    /// `EventAggregatorByReasonMessageFunc` in tools/record/events_cache.go. The kubelet records with it.
+    /// What client-go, with which the kubelet records, puts before the message from the tenth different one on an object
+    /// within ten minutes: `EventAggregatorByReasonMessageFunc` in tools/record/events_cache.go.
     private static let aggregatePrefix = "(combined from similar events): "
 
     init?(_ message: String) {

@@ -6,9 +6,9 @@ import KubernetesAPI
 
 /// The health of the claims in a snapshot. Pure.
 ///
-/// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition (unless
-/// it is True and an event is later), the events on the claim; if they do not say that the volume is unhealthy, the events on pods, `status.volumeHealth` and the
-/// conditions of pods.
+/// A claim's health comes from the first of these that says something: `status.healthStatus`, the claim condition
+/// (unless it is True and an event is later), the events on the claim; if they do not say that the volume is unhealthy,
+/// the events on pods, `status.volumeHealth` and the conditions of pods.
 package struct StatusReport: Sendable {
     /// All claims, the worst first.
     package var rows: [VolumeHealthRow]
@@ -18,7 +18,8 @@ package struct StatusReport: Sendable {
     package var isAnyLeaseRenewed: Bool?
     /// Whether a controller or an agent of any driver has recently recorded or refreshed an event.
     package var hasRecentEvent: Bool
-    /// How many claims, of those that nothing reports as unhealthy, have a condition of an unknown type, or an event on one.
+    /// How many claims, of those that nothing reports as unhealthy, have a condition of an unknown type or an event on
+    /// one.
     package var unknownConditions: Int
     /// The drivers that a claim, a PersistentVolume or an event has, sorted.
     package var foundDrivers: [String]

@@ -50,8 +50,10 @@ package struct StatusSummary: Sendable, Hashable {
             let claims = report.unknownConditions == 1 ? "1 claim has" : "\(report.unknownConditions) claims have"
             let scope = namespace.map { "-n \($0)" } ?? "-A"
             warnings.append(
-                "\(claims) a condition of a type that this version does not know, or had one recently: see its status, or kubectl get events "
-                    + "\(scope) --field-selector reason=\(EventVocabulary.unknownReason)"
+                """
+                \(claims) a condition of a type that this version does not know, or had one recently: see the claim's \
+                status, or kubectl get events \(scope) --field-selector reason=\(EventVocabulary.unknownReason)
+                """
             )
         }
         let others = warnings.count

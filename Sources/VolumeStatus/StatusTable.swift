@@ -99,20 +99,3 @@ package struct StatusTable: Sendable {
         return "\u{1B}[\(color)m\(cell)\u{1B}[0m"
     }
 }
-
-/// The text with spaces in place of what would change a terminal or begin a line: control and format characters,
-/// which any writer of an event can put there.
-package func printable(_ text: String) -> String {
-    let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
-    guard !isPlain else { return text }
-    return String(
-        String.UnicodeScalarView(
-            text.unicodeScalars.map { scalar in
-                switch scalar.properties.generalCategory {
-                case .control, .format, .lineSeparator, .paragraphSeparator: " "
-                default: scalar
-                }
-            }
-        )
-    )
-}

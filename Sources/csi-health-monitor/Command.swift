@@ -4,8 +4,8 @@
 import ArgumentParser
 import Flags
 import Glibc
+import HealthCore
 import KubernetesClient
-import VolumeStatus
 
 /// Parses the arguments, runs the command, and reports a failure in one line.
 @main

@@ -27,7 +27,8 @@ struct StatusNamespacesTests {
         #expect(healthState.statusBacklog.depth == 1)
     }
 
-    /// It stays while pods use its claims, and takes no events: seen as 403 with the cause NamespaceTerminating.
+    /// It stays while pods use its claims, and takes no new events: k8s.io/apiserver,
+    /// pkg/admission/plugin/namespace/lifecycle/admission.go, `Admit`.
     @Test(.tags(.rule10)) mutating func `a claim in a namespace that is being deleted is reported once`() throws {
         healthState.bind(.named("csi-pvc"), handle: "h1")
         for minute in 0..<29 {

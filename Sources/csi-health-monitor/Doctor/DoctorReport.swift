@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the csi-health-monitor authors
 
-import VolumeStatus
+import HealthCore
 
 /// One check of `doctor` and its result.
 struct DoctorRow: Sendable, Equatable {

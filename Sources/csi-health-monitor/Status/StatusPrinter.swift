@@ -2,6 +2,7 @@
 // Copyright the csi-health-monitor authors
 
 import Flags
+import HealthCore
 import VolumeStatus
 
 /// Rows in the format of `-o`.

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Flags
+import HealthCore
 import KubernetesAPI
 import KubernetesClient
 import LeaderElection

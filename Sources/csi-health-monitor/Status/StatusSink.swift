@@ -13,7 +13,7 @@ struct StatusSink: Sendable {
         var code: Int32
 
         var description: String {
-            // strerror(3) returns a static string.
+            // strerror(3) is not thread-safe, but the messages of write(2)'s errors are constants of glibc.
             "cannot write to standard output: \(unsafe String(cString: strerror(code)))"
         }
     }
