@@ -32,20 +32,25 @@ struct ProbeScheduleTests {
         #expect(probed.values.allSatisfy { $0.count == 1 })
     }
 
-    /// Runs the schedule with immediate responses. Returns when each volume was probed.
+    /// Runs the schedule, one call after the other. Returns when each volume was probed.
+    @discardableResult
     static func run(
         _ schedule: inout ProbeSchedule<String>,
+        from start: Duration = .zero,
         until end: Duration,
+        taking duration: Duration = .zero,
         outcome: (String, Duration) -> ProbeSchedule<String>.Outcome = { _, _ in .responded }
     ) -> [String: [Duration]] {
         var probed: [String: [Duration]] = [:]
-        var now = Duration.zero
+        var now = start
         while now < end {
             switch schedule.next(at: now) {
             case .run(let handle):
                 probed[handle, default: []].append(now)
-                schedule.finish(handle, outcome(handle, now), at: now)
-            case .wait(let until): now = until ?? end
+                let outcome = outcome(handle, now)
+                now += duration
+                schedule.finish(handle, outcome, at: now)
+            case .wait(let until): now = min(until ?? end, end)
             }
         }
         return probed
@@ -68,77 +73,52 @@ struct ProbeScheduleTests {
     /// A driver that takes half a second for each of 2,000 volumes, one after the other.
     @Test func `the interval that is achieved follows a slow driver in the first round`() {
         var schedule = Self.schedule(of: 2000)
-        // All first slots of this one and later have passed when its turn comes.
-        var now = Self.interval / 2000
+        let call = Duration.milliseconds(500)
         var called = 0
-        while now < .seconds(990) {
-            guard case .run(let handle) = schedule.next(at: now) else { break }
-            now += .milliseconds(500)
-            called += 1
-            schedule.finish(handle, .responded, at: now)
-            // What is achieved of it so far: none is called a second time.
-            if now > Self.interval * 3 { #expect(schedule.effectiveInterval > now * 9 / 10) }
+        for minute in 1...16 {
+            let (start, end) = (max(call, Self.interval * (minute - 1)), Self.interval * minute)
+            called += Self.run(&schedule, from: start, until: end, taking: call).count
+            // So far none was called a second time.
+            if minute > 3 { #expect(schedule.effectiveInterval > end * 9 / 10) }
         }
-        #expect(called == 1980)
-        #expect(schedule.effectiveInterval < .seconds(1000))
-        #expect(schedule.unresponsive(for: schedule.effectiveInterval * 2, at: now).isEmpty)
-        #expect(schedule.failing(for: .seconds(300), at: now).isEmpty)
+        #expect(called == 1919)
+        #expect(schedule.effectiveInterval < Self.interval * 16)
+        #expect(schedule.unresponsive(for: schedule.effectiveInterval * 2, at: Self.interval * 16).isEmpty)
+        #expect(schedule.failing(for: .seconds(300), at: Self.interval * 16).isEmpty)
     }
 
     /// A driver that takes 63 seconds for the volumes of a minute: they are later by three seconds in each round.
     @Test func `the interval that is achieved by a driver that is slightly too slow is never twice as long`() {
         var schedule = Self.schedule(of: 100)
-        var now = Self.interval / 100
-        while now < .seconds(3600) {
-            switch schedule.next(at: now) {
-            case .run(let handle):
-                now += .milliseconds(630)
-                schedule.finish(handle, .responded, at: now)
-            case .wait(let until): now = until ?? .seconds(3600)
-            }
-            #expect(schedule.effectiveInterval < .seconds(70))
+        let call = Duration.milliseconds(630)
+        for number in 1..<6000 {
+            Self.run(&schedule, from: call * number, until: call * (number + 1), taking: call)
+            #expect(schedule.effectiveInterval < .seconds(75))
         }
     }
 
     @Test func `the time in which the driver is not called, or does not respond, is no interval that is achieved`() {
         var schedule = Self.schedule(of: 10)
-        _ = Self.run(&schedule, until: Self.interval * 2)
+        Self.run(&schedule, until: Self.interval * 2)
         schedule.resume(at: .seconds(3600))
-        var now = Duration.seconds(3600)
-        func call(until end: Duration, _ outcome: ProbeSchedule<String>.Outcome) {
-            while now < end {
-                switch schedule.next(at: now) {
-                case .run(let handle): schedule.finish(handle, outcome, at: now)
-                case .wait(let until): now = min(until ?? end, end)
-                }
-            }
-        }
-        call(until: .seconds(3700), .responded)
+        Self.run(&schedule, from: .seconds(3600), until: .seconds(3700))
         #expect(schedule.effectiveInterval < .seconds(75))
-        call(until: .seconds(7200), .failed)
-        call(until: .seconds(7800), .responded)
+        Self.run(&schedule, from: .seconds(3700), until: .seconds(7200)) { _, _ in .failed }
+        Self.run(&schedule, from: .seconds(7200), until: .seconds(7800))
         #expect(schedule.effectiveInterval < .seconds(75))
     }
 
     /// Otherwise a driver whose calls hang would extend the time in which they must succeed.
     @Test func `calls without a response do not make the interval that is achieved longer`() {
         var schedule = Self.schedule(of: 10)
-        _ = Self.run(&schedule, until: Self.interval)
-        var now = Self.interval
-        while now < .seconds(600) {
-            switch schedule.next(at: now) {
-            case .run(let handle):
-                now += .seconds(15)
-                schedule.finish(handle, .failed, at: now)
-            case .wait(let until): now = until ?? .seconds(600)
-            }
-        }
+        Self.run(&schedule, until: Self.interval)
+        Self.run(&schedule, from: Self.interval, until: .seconds(600), taking: .seconds(15)) { _, _ in .failed }
         #expect(schedule.effectiveInterval < .seconds(75))
     }
 
     @Test func `a probe that was expedited and ends after its slot makes no gap`() {
         var schedule = Self.schedule(of: 100)
-        _ = Self.run(&schedule, until: .seconds(90))
+        Self.run(&schedule, until: .seconds(90))
         schedule.expedite(3, at: .seconds(90))
         var now = Duration.seconds(90)
         var called: [String] = []
@@ -149,7 +129,7 @@ struct ProbeScheduleTests {
             }
         }
         for handle in called { schedule.finish(handle, .responded, at: now + .seconds(10)) }
-        _ = Self.run(&schedule, until: .seconds(230))
+        Self.run(&schedule, until: .seconds(230))
         #expect(schedule.effectiveInterval < .seconds(75))
     }
 
@@ -161,14 +141,9 @@ struct ProbeScheduleTests {
         schedule.beginRound(at: end)
         for number in 0..<3 { schedule.add("h\(number)", at: end) }
         #expect(schedule.completedRound(at: end) == nil)
-        var now = end
-        while now < end + Self.interval {
-            switch schedule.next(at: now) {
-            case .run(let handle): schedule.finish(handle, .failed, at: now)
-            case .wait(let until): now = min(until ?? end + Self.interval, end + Self.interval)
-            }
-        }
-        #expect(schedule.completedRound(at: now) == ProbeRound(volumes: 3, responses: 0))
+        let next = end + Self.interval
+        Self.run(&schedule, from: end, until: next) { _, _ in .failed }
+        #expect(schedule.completedRound(at: next) == ProbeRound(volumes: 3, responses: 0))
     }
 
     /// EHM probes 20 of 2,000 volumes in the first 70 seconds.
@@ -298,7 +273,7 @@ struct ProbeScheduleTests {
 
     @Test func `a round is complete when every volume has responded in it`() {
         var schedule = Self.schedule(of: 5)
-        _ = Self.run(&schedule, until: Self.interval)
+        Self.run(&schedule, until: Self.interval)
         // In the second interval no volume is probed.
         let times = [Self.interval - .seconds(1), Self.interval, Self.interval, Self.interval * 2]
         let completed = times.map { schedule.completedRound(at: $0) != nil }
